@@ -1,0 +1,212 @@
+"""XML bodies: bytes to reports, reports to bytes.
+
+Element names are those of the JSON fields. Accepted on the way in: any root, any namespace prefix,
+`results/result`, the doubled `results/results` of 2015, and `results` repeated under the root
+(reference, part 2). Entities are refused and nothing is fetched.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
+from xml.parsers.expat import ExpatError
+
+import xmltodict
+
+from receiver.dlr import plain
+from receiver.dlr.errors import MalformedBody, MalformedReport, Unreadable
+from receiver.dlr.fields import DEEPEST, describe
+from receiver.dlr.item import read_item, write_item
+from receiver.dlr.model import Generation, Report
+from receiver.dlr.xml_places import Spot, bytes_of_items
+
+ROOTS: Final[dict[Generation, str]] = {"v2": "reportResponse", "v3": "DeliveryReports"}
+
+_HINTS: Final[dict[str, Generation]] = {root: generation for generation, root in ROOTS.items()}
+_ITEM_NAMES = frozenset({"result", "results"})
+_OBJECTS = ("price", "status", "error", "platform")
+
+
+class _Item(NamedTuple):
+    spot: Spot
+    element: Any
+
+
+def decode_body(body: bytes) -> list[Report | Unreadable]:
+    """The items of a body, each a report or what could not be read of it.
+
+    An empty `results` is no report. Raises `MalformedBody` when the body is not XML or has no
+    `results`, and nothing else.
+    """
+    ((root, content),) = _parse(body).items()
+    hint = _HINTS.get(_local(root))
+    items = list(_items(root, content))
+    read = [_read(item.element, f"results[{n}]", hint) for n, item in enumerate(items)]
+    if not any(isinstance(report, MalformedReport) for report in read):
+        return [report for report in read if isinstance(report, Report)]
+    slices = bytes_of_items(body)
+    return [
+        Unreadable.because(report, slices.get(item.spot, body))
+        if isinstance(report, MalformedReport)
+        else report
+        for item, report in zip(items, read, strict=True)
+    ]
+
+
+def _parse(body: bytes) -> dict[str, Any]:
+    try:
+        document: dict[str, Any] = xmltodict.parse(body, strip_whitespace=False)
+    except ExpatError as error:
+        text = str(error).partition(":")[0]
+        raise MalformedBody(f"line {error.lineno}, column {error.offset + 1}", text) from error
+    except (ValueError, LookupError, RecursionError) as error:
+        # entities, which are refused, or an encoding that is unknown or does not hold
+        raise MalformedBody("", f"not readable as XML: {error}") from error
+    return document
+
+
+def _items(root: str, content: Any) -> Iterator[_Item]:
+    """The items, each with where it stands, so that its bytes can be found when they are needed."""
+    holders = _children(content, frozenset({"results"}))
+    if not holders and _local(root) == "results":
+        holders = [("", 0, content)]
+    if not holders:
+        place, came = _local(root), _kind(content)
+        raise MalformedBody(place, f"expected an element <results>, got {came}")
+    for name, index, holder in holders:
+        children = _children(holder, _ITEM_NAMES)
+        for child_name, child_index, child in children:
+            yield _Item(Spot(name, index, child_name, child_index), child)
+        if not children and not _is_bare(holder):
+            yield _Item(Spot(name, index, "", 0), holder)
+
+
+def _children(element: Any, names: frozenset[str]) -> list[tuple[str, int, Any]]:
+    """Name as written, number among its namesakes, and content of each child of these names."""
+    if not isinstance(element, dict):
+        return []
+    return [
+        (name, index, child)
+        for name, children in element.items()
+        if _local(name) in names
+        for index, child in enumerate(children if isinstance(children, list) else [children])
+    ]
+
+
+def _is_bare(element: Any) -> bool:
+    """Whether an element has neither children nor text; attributes do not count."""
+    if isinstance(element, dict):
+        return all(name[0] == "@" or _is_blank(name, child) for name, child in element.items())
+    return element is None or not element.strip()
+
+
+def _is_blank(name: str, child: Any) -> bool:
+    return name == "#text" and not child.strip()
+
+
+def _kind(element: Any) -> str:
+    if isinstance(element, dict):
+        return "other elements"
+    return "nothing" if _is_bare(element) else describe(element)
+
+
+def _read(element: Any, place: str, hint: Generation | None) -> Report | MalformedReport:
+    try:
+        fields = _value(element, place, 0) if isinstance(element, dict) else element
+        if fields is None or (isinstance(fields, str) and not fields.strip()):
+            fields = {}
+        if isinstance(fields, dict):
+            for name in _OBJECTS:
+                value = fields.get(name)
+                if value.__class__ is str and not value.strip():
+                    fields[name] = {}
+        return read_item(fields, place, hint)
+    except MalformedReport as error:
+        return error
+
+
+def _value(element: dict[str, Any], place: str, level: int) -> Any:
+    """What xmltodict made of an element, as JSON would have it.
+
+    An element with children is an object, its attributes kept under `@name`; one without is its
+    text, "" when empty and null when it says `xsi:nil`. Prefixes and namespaces are dropped.
+    """
+    if level > DEEPEST:
+        raise MalformedReport(place, f"at most {DEEPEST} levels", "more")
+    fields: dict[str, Any] = {}
+    has_children = False
+    for name, child in element.items():
+        if name[0] in "@#":
+            if name.startswith("@xmlns") or _is_blank(name, child):
+                continue
+        else:
+            has_children = True
+        local = name
+        if ":" in name and name[0] != "@":
+            local = _local(name)
+            if local in element or local in fields:
+                local = name  # a namesake from another namespace
+        if child.__class__ is not str:
+            child = _not_text(child, place, level)
+        fields[local] = child
+    return fields if has_children else _leaf(element)
+
+
+def _not_text(child: Any, place: str, level: int) -> Any:
+    if child is None:
+        return ""
+    if isinstance(child, list):
+        return [one if isinstance(one, str) else _not_text(one, place, level) for one in child]
+    return _value(child, place, level + 1)
+
+
+def _leaf(element: dict[str, Any]) -> str | None:
+    nil = any(name.endswith(":nil") and value in ("true", "1") for name, value in element.items())
+    return None if nil else element.get("#text", "")
+
+
+def _local(name: str) -> str:
+    return name.rpartition(":")[2]
+
+
+def encode_body(reports: Sequence[Report], generation: Generation | None = None) -> bytes:
+    """A document of all `reports` in UTF-8.
+
+    `generation` None = that of the first report, v2 when it has none. What XML cannot hold is
+    replaced or left out: control characters become U+FFFD, unknown fields whose names cannot be
+    names of elements are dropped.
+    """
+    if generation is None:
+        generation = (reports[0].generation if reports else None) or "v2"
+    items = [_elements(write_item(report, generation)) for report in reports]
+    document = {ROOTS[generation]: {"results": {"result": items} if items else ""}}
+    text: str = xmltodict.unparse(document)
+    # A bare carriage return would be read as a line feed.
+    return _NOT_XML.sub("\ufffd", text).replace("\r", "&#13;").encode()
+
+
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+# NameStartChar and NameChar of XML 1.0, fifth edition, without the colon.
+_START = (
+    "A-Z_a-z\xc0-\xd6\xd8-\xf6\xf8-\u02ff\u0370-\u037d\u037f-\u1fff\u200c-\u200d\u2070-\u218f"
+    "\u2c00-\u2fef\u3001-\ud7ff\uf900-\ufdcf\ufdf0-\ufffd\U00010000-\U000effff"
+)
+_NAME = re.compile(f"[{_START}][-.0-9\xb7\u0300-\u036f\u203f-\u2040{_START}]*")
+
+
+def _elements(fields: dict[str, Any]) -> dict[str, Any]:
+    return {
+        name: value if value.__class__ is str else _element(value)
+        for name, value in fields.items()
+        if value is not None and _NAME.fullmatch(name)
+    }
+
+
+def _element(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _elements(value)
+    if isinstance(value, list):
+        return [_element(child) for child in plain.flatten(value)]
+    return plain.scalar(value)
