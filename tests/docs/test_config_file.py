@@ -1,0 +1,62 @@
+"""config/dlr.toml names exactly the settings that exist, with their defaults."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import fields
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from dispatcher.settings import EndpointSettings, Settings, read_settings
+
+FILE = Path(__file__).parents[2] / "config" / "dlr.toml"
+SETTING = re.compile(r"#?([a-z_]+) = ")
+
+
+def everything_on() -> str:
+    """The file with the settings that are switched off switched on."""
+    return re.sub(r"^#(?=[a-z\[])", "", FILE.read_text("utf-8"), flags=re.MULTILINE)
+
+
+def names(kind: Any) -> list[str]:
+    return [each.name for each in fields(kind)]
+
+
+def test_as_shipped_it_is_the_defaults() -> None:
+    """Read as it is shipped, the file changes nothing and defines no endpoint."""
+    assert read_settings(FILE, {}) == Settings()
+
+
+def test_it_names_every_setting() -> None:
+    """Every setting stands in the file, in the order of the code, and no other."""
+    tables = tomllib.loads(everything_on())
+
+    assert set(tables) == set(names(Settings))
+    for key, default in ((name, getattr(Settings(), name)) for name in names(Settings)):
+        if key == "endpoint":
+            assert list(tables[key][0]) == names(EndpointSettings)
+        elif isinstance(default, tuple):
+            assert list(tables[key][0]) == names(type(default[0]))
+        else:
+            assert list(tables[key]) == names(type(default))
+
+
+def test_the_endpoint_it_shows_has_the_defaults(tmp_path: Path) -> None:
+    """Switched on, the endpoint that the file shows has every default."""
+    file = tmp_path / "dlr.toml"
+    file.write_text(everything_on(), "utf-8")
+
+    (endpoint,) = read_settings(file, {}).endpoint
+
+    assert endpoint == EndpointSettings(name=endpoint.name, url=endpoint.url)
+
+
+def test_every_setting_has_its_reason() -> None:
+    """Above every setting stands one line that says why."""
+    lines = FILE.read_text("utf-8").splitlines()
+
+    for above, line in pairwise(lines):
+        if SETTING.match(line):
+            assert above.startswith("# "), f"{line!r} has no line above it that says why"
