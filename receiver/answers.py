@@ -1,0 +1,77 @@
+"""JSON answers and the one shape of errors: `{"error":{"code","message","details"}}`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from aiohttp import web
+
+from receiver.store.base import StoreUnavailable
+
+RETRY_AFTER_SECONDS = "10"
+"""What a caller is told to wait when the store cannot be written."""
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+_encode = msgspec.json.Encoder(decimal_format="number").encode
+
+
+def answer(value: Any, status: int = 200) -> web.Response:
+    """`value` as JSON."""
+    return web.Response(body=_encode(value), status=status, content_type="application/json")
+
+
+def fault(status: int, code: str, message: str, **details: Any) -> web.Response:
+    """An error as JSON. 503 tells the caller when to come again."""
+    error = {"error": {"code": code, "message": message, "details": details}}
+    response = answer(error, status)
+    if status == 503:
+        response.headers["Retry-After"] = RETRY_AFTER_SECONDS
+    return response
+
+
+def timestamp(at: datetime | None) -> str | None:
+    """An instant of ours, in RFC 3339 with milliseconds. (Reports keep the provider's form.)"""
+    if at is None:
+        return None
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class BadQuery(ValueError):
+    """A parameter of the query that cannot be used; the text says which, and what was expected."""
+
+
+@web.middleware
+async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """No error leaves as a page or as a traceback."""
+    try:
+        return await handler(request)
+    except BadQuery as error:
+        return fault(400, "bad_query", str(error))
+    except StoreUnavailable as error:
+        return fault(503, "store_unavailable", str(error))
+    except web.HTTPException as error:
+        if error.status < 400:
+            raise
+        response = fault(error.status, *_http_error(request, error))
+        if "Allow" in error.headers:
+            response.headers["Allow"] = error.headers["Allow"]
+        return response
+
+
+def _http_error(request: web.Request, error: web.HTTPException) -> tuple[str, str]:
+    match error:
+        case web.HTTPRequestEntityTooLarge():
+            return "too_large", f"the body is larger than {request.client_max_size} bytes"
+        case web.HTTPMethodNotAllowed():
+            allowed = ", ".join(sorted(error.allowed_methods))
+            return "method_not_allowed", f"{request.path} takes {allowed}, not {request.method}"
+        case web.HTTPNotFound():
+            said = error.text
+            nothing = f"there is nothing at {request.path}"
+            return "not_found", nothing if said in (None, "404: Not Found") else str(said)
+        case _:
+            return "http_error", error.reason or "this request cannot be answered"

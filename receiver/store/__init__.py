@@ -1,0 +1,1 @@
+"""Where reports, messages and quarantined bodies are kept."""

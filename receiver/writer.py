@@ -1,0 +1,76 @@
+"""Group commit: whatever waits while a commit runs goes into the next one, together.
+
+There is no timer: the first item of an idle writer is committed at once, and a busy one takes all
+that has gathered. So durability costs one disk flush per group and not one per item (0.6 of the
+bare server's rate against 0.1, see tests/benchmarks).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class GroupCommit(Generic[Item, Result]):
+    """Turns `commit(items)` into `submit(item)`. Used for callbacks and for attempts.
+
+    `commit` stores all items or none and gives one result each, in order. If it fails for a group,
+    each item is tried alone, so that one that cannot be stored never costs its neighbours.
+    """
+
+    def __init__(
+        self,
+        commit: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
+        *,
+        largest_group: int = 512,
+    ) -> None:
+        self._commit = commit
+        self._largest_group = largest_group
+        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._draining: asyncio.Task[None] | None = None
+
+    async def submit(self, item: Item) -> Result:
+        """Wait until the item is committed. Raises what `commit` raised for it."""
+        future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        # The task lives only while there is work: a writer that has died unseen, and lets every
+        # later request hang, cannot happen.
+        if self._draining is None:
+            self._draining = asyncio.create_task(self._drain())
+        return await future
+
+    async def _drain(self) -> None:
+        try:
+            while self._waiting:
+                group = self._waiting[: self._largest_group]
+                del self._waiting[: len(group)]
+                await self._commit_group(group)
+        finally:
+            self._draining = None
+
+    async def _commit_group(self, group: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+        try:
+            results = await self._commit([item for item, _ in group])
+        except Exception as error:  # noqa: BLE001 - handed on to whoever waits
+            if len(group) == 1:
+                _settle(group[0][1], error)
+                return
+            for alone in group:
+                await self._commit_group([alone])
+        except BaseException:
+            for _, future in group:
+                future.cancel()
+            raise
+        else:
+            for (_, future), result in zip(group, results, strict=True):
+                if not future.done():
+                    future.set_result(result)
+
+
+def _settle(future: asyncio.Future[Result], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
