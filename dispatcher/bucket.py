@@ -1,0 +1,67 @@
+"""Buckets: which waiting reports go into one push, and the bytes of that push.
+
+Reports of one endpoint and one shape that wait together go together, in the order of arrival, up
+to the bucket size. Nothing waits to fill a bucket: it is formed when there is room to send it, so
+buckets grow by themselves while an endpoint is slow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from dispatcher.endpoint import Endpoint
+from dispatcher.routing import goes_to
+from receiver.dlr import json_format, xml_format
+from receiver.dlr.model import Generation
+from receiver.store.base import StoredReport
+
+
+class Bucket(Struct, frozen=True):
+    """Reports that go to an endpoint in one push."""
+
+    reports: Sequence[StoredReport]
+    generation: Generation | None
+
+
+class Filling(Struct, frozen=True):
+    """What `fill` made: the buckets, and the last report that it has dealt with."""
+
+    buckets: list[Bucket]
+    read_to: int
+
+
+def fill(endpoint: Endpoint, reports: Sequence[StoredReport], room: int, read_to: int) -> Filling:
+    """Put the reports that go to `endpoint` into at most `room` buckets.
+
+    `reports` follow the one with id `read_to`. The result's `read_to` is the last report that needs
+    no further look: those behind it did not fit.
+    """
+    buckets: list[tuple[Generation | None, list[StoredReport]]] = []
+    open_buckets: dict[Generation | None, list[StoredReport]] = {}
+    for report in reports:
+        if goes_to(report, endpoint.rules):
+            shape = endpoint.generation or report.generation
+            bucket = open_buckets.get(shape)
+            if bucket is None or len(bucket) == endpoint.bucket_size:
+                if len(buckets) == room:
+                    break
+                bucket = open_buckets[shape] = []
+                buckets.append((shape, bucket))
+            bucket.append(report)
+        read_to = report.id
+    return Filling([Bucket(members, shape) for shape, members in buckets], read_to)
+
+
+def encode(endpoint: Endpoint, bucket: Bucket) -> bytes:
+    """The body of the push, in the endpoint's content type and generation."""
+    if endpoint.content_type == "application/xml":
+        reports = [report.read() for report in bucket.reports]
+        return xml_format.encode_body(reports, bucket.generation)
+    return json_format.encode_body(
+        report.item
+        if report.generation in (None, bucket.generation)
+        else json_format.encode_item(report.read(), bucket.generation)
+        for report in bucket.reports
+    )

@@ -1,0 +1,161 @@
+"""What the worker needs of the queue of dispatches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from msgspec import Struct
+
+from dispatcher.dispatch import State
+from dispatcher.endpoint import Endpoint
+from dispatcher.outcome import Answer, Outcome
+
+
+class Lease(Struct, frozen=True):
+    """A worker's claim. The token is new with each claim: what comes back with an old one is late,
+    and is not recorded (fencing)."""
+
+    token: str
+    until: datetime
+
+
+class Formed(Struct, frozen=True):
+    """A bucket made into bytes, to become a dispatch that is leased from the start."""
+
+    body: bytes
+    report_ids: Sequence[int]
+
+
+class Forming(Struct, frozen=True):
+    """What one endpoint takes over from the store: its new dispatches, and how far it has read.
+
+    Nothing is added if the endpoint has been read on from `read_from` by another worker meanwhile.
+    """
+
+    endpoint: Endpoint
+    lease: Lease
+    read_from: int
+    read_to: int
+    buckets: Sequence[Formed]
+
+
+class Leased(Struct, frozen=True):
+    """A dispatch in the hands of a worker, with the bytes to send."""
+
+    id: int
+    name: str  # the id as the world sees it, and the same at each attempt
+    endpoint: str
+    url: str
+    content_type: str
+    body: bytes
+    reports: int
+    attempts_made: int
+    due_at: datetime
+    lease: Lease
+
+
+class Record(Struct, frozen=True):
+    """An attempt and what it does to its dispatch: stored together or not at all."""
+
+    dispatch: int
+    token: str
+    number: int
+    started_at: datetime
+    answer: Answer
+    outcome: Outcome
+    state: State
+    due_at: datetime | None
+
+
+class Pending(Struct, frozen=True):
+    """What there is to do: endpoints with due dispatches, and those with unread reports (by the
+    report they have read up to)."""
+
+    due: frozenset[str]
+    unread: Mapping[str, int]
+
+
+class DispatchView(Struct, frozen=True):
+    """A dispatch as it is shown."""
+
+    id: str
+    endpoint: str
+    url: str
+    state: State
+    attempts: int
+    created_at: datetime
+    due_at: datetime | None
+    reports: int
+    report_ids: Sequence[int]
+
+
+class AttemptView(Struct, frozen=True):
+    """One line of a dispatch's history."""
+
+    number: int
+    started_at: datetime
+    duration_ms: float
+    status: int | None
+    outcome: str
+    error: str | None
+    answer: bytes
+
+
+class UnknownDispatch(Exception):
+    """There is no dispatch of this name."""
+
+
+class DispatchQueue(Protocol):
+    """Keeps dispatches and attempts, and lends each dispatch to one worker at a time."""
+
+    async def adopt(self, endpoints: Sequence[Endpoint]) -> None:
+        """Make these endpoints known.
+
+        The first endpoints of a database read from its first report on; one that comes later reads
+        from the next report on. Open dispatches follow their endpoint to a new URL.
+        """
+
+    async def pending(self, now: datetime) -> Pending:
+        """Which of the known endpoints have something to do at `now`."""
+
+    async def claim_due(
+        self, now: datetime, leases: Mapping[str, Lease], room: Mapping[str, int]
+    ) -> list[Leased]:
+        """Lease what is due, for each endpoint the oldest first and at most its room."""
+
+    async def form(self, formings: Sequence[Forming], now: datetime) -> list[Leased]:
+        """Make dispatches of reports, leased, in the same transaction that reads them off."""
+
+    async def record(self, records: Sequence[Record]) -> list[bool]:
+        """Record attempts in one transaction. False for each whose lease was not valid any more:
+        of that one nothing is stored."""
+
+    async def release(self, dispatches: Sequence[Leased]) -> None:
+        """Give leases back unused: the dispatches are due again as they were."""
+
+    async def release_expired(self, now: datetime) -> int:
+        """Make dispatches whose lease ran out waiting again. Returns how many."""
+
+    async def next_due(self) -> datetime | None:
+        """The next instant at which a known endpoint's dispatch is due or a lease runs out."""
+
+    async def cancel(self, name: str) -> None:
+        """Waiting to cancelled. Raises UnknownDispatch, InvalidTransition."""
+
+    async def dispatches(
+        self,
+        *,
+        before: str | None = None,
+        limit: int = 100,
+        endpoint: str | None = None,
+        state: State | None = None,
+        report_ids: Sequence[int] | None = None,
+    ) -> list[DispatchView]:
+        """Dispatches, newest first; `before` is the cursor (a dispatch's name)."""
+
+    async def dispatch(self, name: str) -> tuple[DispatchView, list[AttemptView]] | None: ...
+
+    async def counts(self) -> Mapping[str, Mapping[State, int]]:
+        """How many dispatches each endpoint has in each state."""

@@ -1,0 +1,138 @@
+"""The loop around the worker: wake-ups, slots, orderly stop.
+
+The loop sleeps until something wakes it: a commit of new reports in this process, the end of an
+attempt, or one of three APScheduler jobs: the next due time, a look for what another process has
+committed, and upkeep. There is never a job for each report or dispatch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from dispatcher.clock import Clock
+from dispatcher.queue.base import DispatchQueue, Leased
+from dispatcher.worker import Worker
+from receiver.store.base import StoreUnavailable
+
+log = logging.getLogger("dlr.dispatcher")
+
+LOOK_EVERY = timedelta(milliseconds=200)
+"""How often to look for reports that another process (`dlr receive`) has committed."""
+
+UPKEEP_EVERY = timedelta(seconds=1)
+"""How often leases that ran out are rescued."""
+
+AFTER_STORE_FAILURE = timedelta(seconds=1)
+"""How long to leave the store alone after it could not be used."""
+
+
+class Runner:
+    """Keeps a worker at work until it is stopped. `start`, then `stop`."""
+
+    def __init__(self, worker: Worker, queue: DispatchQueue, clock: Clock) -> None:
+        self._worker = worker
+        self._queue = queue
+        self._clock = clock
+        self._scheduler = AsyncIOScheduler(timezone=UTC, job_defaults={"misfire_grace_time": None})
+        self._awake = asyncio.Event()
+        self._stopping = False
+        self._running: dict[asyncio.Task[None], Leased] = {}
+        self._loop_task: asyncio.Task[None] | None = None
+        self._alarm_at: datetime | None = None
+
+    async def start(self) -> None:
+        await self._queue.adopt(list(self._worker.endpoints.values()))
+        self._every(LOOK_EVERY, self._look)
+        self._every(UPKEEP_EVERY, self._rescue)
+        self._scheduler.start()
+        self._loop_task = asyncio.create_task(self._loop())
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._awake.set()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the loop runs. It ends only by `stop`; anything else is a defect to be seen."""
+        return self._loop_task is not None and not self._loop_task.done()
+
+    async def stop(self, limit: timedelta) -> None:
+        """Take on nothing more, let running attempts end within `limit`, give back the rest."""
+        self._stopping = True
+        self.wake()
+        if self._loop_task is not None:
+            await self._loop_task
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        if self._running:
+            await asyncio.wait(self._running, timeout=limit.total_seconds())
+        broken_off = dict(self._running)
+        for task in broken_off:
+            task.cancel()
+        await asyncio.gather(*broken_off, return_exceptions=True)
+        await self._worker.give_back(list(broken_off.values()))
+
+    async def _loop(self) -> None:
+        while not self._stopping:
+            self._awake.clear()
+            try:
+                leased = await self._worker.claim()
+                if not leased:
+                    await self._set_alarm()
+            except StoreUnavailable as error:
+                log.error("the dispatcher waits for its store: %s", error)
+                self._wake_at(datetime.now(UTC) + AFTER_STORE_FAILURE)
+                leased = []
+            for dispatch in leased:
+                self._begin(dispatch)
+            if not leased:
+                await self._awake.wait()
+
+    def _begin(self, dispatch: Leased) -> None:
+        task = asyncio.create_task(self._worker.attempt(dispatch))
+        self._running[task] = dispatch
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        dispatch = self._running.pop(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The lease will run out and the attempt be repeated: nothing is lost.
+            log.error("dispatch %s: the attempt is not recorded: %s", dispatch.name, error)
+        self.wake()
+
+    async def _set_alarm(self) -> None:
+        """Have the loop woken at the next due time. The clock may run faster than the world."""
+        due = await self._queue.next_due()
+        if due is None or due == self._alarm_at:
+            return
+        self._alarm_at = due
+        self._wake_at(datetime.now(UTC) + (due - self._clock.now()) / self._clock.speed)
+
+    def _wake_at(self, instant: datetime) -> None:
+        self._scheduler.add_job(
+            self._alarm, "date", run_date=instant, id="due", replace_existing=True
+        )
+
+    async def _alarm(self) -> None:
+        self._alarm_at = None
+        self.wake()
+
+    async def _look(self) -> None:
+        self.wake()
+
+    async def _rescue(self) -> None:
+        try:
+            if await self._queue.release_expired(self._clock.now()):
+                self.wake()
+        except StoreUnavailable as error:
+            log.error("leases cannot be rescued now: %s", error)
+
+    def _every(self, interval: timedelta, job: Callable[[], Awaitable[None]]) -> None:
+        self._scheduler.add_job(
+            job, "interval", seconds=interval.total_seconds(), max_instances=1, coalesce=True
+        )
