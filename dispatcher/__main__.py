@@ -1,0 +1,5 @@
+"""`python -m dispatcher` is `dlr`."""
+
+from dispatcher.cli import main
+
+main()
