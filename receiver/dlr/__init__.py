@@ -1,14 +1,14 @@
 """The vocabulary both packages share: reports, their statuses, and their two formats.
 
 Pure: nothing in here reads a clock, a file or a socket. The two formats have functions of the same
-names, so they are used by module: `json_format.decode_body`, `xml_format.decode_body`.
+names, so they are used by module: `json_format.decode_body`, `xml_format.decode_body`. Identities
+are in `receiver.dlr.identity`, whose chief function has the module's name and so is not repeated.
 """
 
 from __future__ import annotations
 
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.errors import MalformedBody, MalformedReport, Unreadable
-from receiver.dlr.identity import identity, key_of_message, message_key
 from receiver.dlr.instants import format_instant, parse_instant, utc_microseconds
 from receiver.dlr.item import read_item, write_item
 from receiver.dlr.model import Error, Format, Generation, Price, Report, Status
@@ -26,11 +26,8 @@ __all__ = [
     "Unreadable",
     "format_instant",
     "group_of",
-    "identity",
     "is_final",
     "json_format",
-    "key_of_message",
-    "message_key",
     "parse_instant",
     "progress",
     "read_item",

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
-from xml.parsers.expat import ExpatError
+from xml.parsers.expat import ExpatError, ParserCreate
 
 import xmltodict
 
@@ -188,19 +189,29 @@ def encode_body(reports: Sequence[Report], generation: Generation | None = None)
 
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-# NameStartChar and NameChar of XML 1.0, fifth edition, without the colon.
-_START = (
-    "A-Z_a-z\xc0-\xd6\xd8-\xf6\xf8-\u02ff\u0370-\u037d\u037f-\u1fff\u200c-\u200d\u2070-\u218f"
-    "\u2c00-\u2fef\u3001-\ud7ff\uf900-\ufdcf\ufdf0-\ufffd\U00010000-\U000effff"
-)
-_NAME = re.compile(f"[{_START}][-.0-9\xb7\u0300-\u036f\u203f-\u2040{_START}]*")
+_ASCII_NAME = re.compile(r"[A-Za-z_][-.0-9A-Za-z_]*")
+
+
+@lru_cache(maxsize=1024)  # the names of a feed are few; pathological ones are forgotten again
+def _is_name(name: str) -> bool:
+    """Whether `name` can be an element's, for expat too, which goes by the older fourth edition."""
+    if name.isascii():
+        return bool(_ASCII_NAME.fullmatch(name))
+    read: list[str] = []
+    parser = ParserCreate("utf-8")
+    parser.StartElementHandler = lambda element, _: read.append(element)
+    try:
+        parser.Parse(f"<{name}/>".encode(), True)
+    except (ExpatError, ValueError):
+        return False
+    return read == [name] and ":" not in name
 
 
 def _elements(fields: dict[str, Any]) -> dict[str, Any]:
     return {
         name: value if value.__class__ is str else _element(value)
         for name, value in fields.items()
-        if value is not None and _NAME.fullmatch(name)
+        if value is not None and _is_name(name)
     }
 
 
