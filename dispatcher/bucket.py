@@ -7,14 +7,14 @@ buckets grow by themselves while an endpoint is slow.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
 from dispatcher.endpoint import Endpoint
 from dispatcher.routing import goes_to
 from receiver.dlr import json_format, xml_format
-from receiver.dlr.model import Generation
+from receiver.dlr.model import Generation, Report
 from receiver.store.base import StoredReport
 
 
@@ -32,16 +32,22 @@ class Filling(Struct, frozen=True):
     read_to: int
 
 
-def fill(endpoint: Endpoint, reports: Sequence[StoredReport], room: int, read_to: int) -> Filling:
+def fill(
+    endpoint: Endpoint,
+    reports: Sequence[StoredReport],
+    room: int,
+    read_to: int,
+    read: Callable[[StoredReport], Report] = StoredReport.read,
+) -> Filling:
     """Put the reports that go to `endpoint` into at most `room` buckets.
 
     `reports` follow the one with id `read_to`. The result's `read_to` is the last report that needs
-    no further look: those behind it did not fit.
+    no further look: those behind it did not fit. `read` is for rules that ask for fields.
     """
     buckets: list[tuple[Generation | None, list[StoredReport]]] = []
     open_buckets: dict[Generation | None, list[StoredReport]] = {}
     for report in reports:
-        if goes_to(report, endpoint.rules):
+        if goes_to(report, endpoint.rules, read):
             shape = endpoint.generation or report.generation
             bucket = open_buckets.get(shape)
             if bucket is None or len(bucket) == endpoint.bucket_size:

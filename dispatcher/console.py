@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import re
 import sys
+import unicodedata
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from operator import itemgetter
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import msgspec
 from rich.console import Console
@@ -27,21 +29,53 @@ def fields(*names: str) -> Columns:
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-async def print_list(views: AsyncIterator[View], columns: Columns, form: ListFormat) -> None:
-    """Print `views` as they come; only a table is gathered first."""
+def encoded(view: View) -> str:
+    """A view as compact JSON, decimals with all their digits."""
+    return _encode(view).decode()
+
+
+async def print_list(
+    views: AsyncIterator[View],
+    columns: Columns,
+    form: ListFormat,
+    file: TextIO | None = None,
+    csv_columns: Columns | None = None,
+) -> None:
+    """Print `views` as they come, to stdout unless a file is given. CSV may have more columns."""
+    file = file or sys.stdout
     match form:
         case "table":
-            _print_table([_cells(view, columns) async for view in views], list(columns))
+            await _print_tables(views, columns, file)
         case "json":
-            await _print_json(views)
+            await _print_json(views, file)
         case "ndjson":
             async for view in views:
-                print(_encode(view).decode())
+                file.write(_encode(view).decode() + "\n")
         case "csv":
-            writer = csv.writer(sys.stdout)
-            writer.writerow(columns)
-            async for view in views:
-                writer.writerow([_harmless(cell) for cell in _cells(view, columns)])
+            await _print_csv(views, csv_columns or columns, file)
+
+
+async def _print_csv(views: AsyncIterator[View], columns: Columns, file: TextIO) -> None:
+    writer = csv.writer(file)
+    writer.writerow(columns)
+    async for view in views:
+        writer.writerow([_harmless(cell) for cell in _cells(view, columns)])
+
+
+TABLE_ROWS = 500
+"""Rows whose columns are aligned together. A longer list is several tables, in flat memory."""
+
+
+async def _print_tables(views: AsyncIterator[View], columns: Columns, file: TextIO) -> None:
+    rows: list[list[str]] = []
+    printed = False
+    async for view in views:
+        rows.append(_cells(view, columns))
+        if len(rows) == TABLE_ROWS:
+            _print_table(rows, list(columns), file)
+            rows, printed = [], True
+    if rows or not printed:
+        _print_table(rows, list(columns), file)
 
 
 def print_rows(title: str, views: Sequence[View], columns: Columns) -> None:
@@ -56,29 +90,54 @@ def _cells(view: View, columns: Columns) -> list[str]:
     return ["" if value is None else str(value) for value in values]
 
 
-def _print_table(rows: Sequence[Sequence[str]], headings: Sequence[str]) -> None:
+def _print_table(
+    rows: Sequence[Sequence[str]], headings: Sequence[str], file: TextIO | None = None
+) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
         # Text, not markup: a callbackData may hold [brackets].
-        table.add_row(*(Text(cell) for cell in row))
-    console = Console()
+        table.add_row(*(Text(_plain(cell)) for cell in row))
+    console = Console(file=file)
     if not console.is_terminal:
         console.width = 200  # lines in a file or a pipe are not folded at 80
     console.print(table)
 
 
-async def _print_json(views: AsyncIterator[View]) -> None:
+async def _print_json(views: AsyncIterator[View], file: TextIO) -> None:
     separator = "["
     async for view in views:
-        print(separator + _encode(view).decode(), end="")
+        file.write(separator + _encode(view).decode())
         separator = ",\n "
-    print("[]" if separator == "[" else "]")
+    file.write("[]\n" if separator == "[" else "]\n")
+
+
+_FORMULA_SIGNS = frozenset("=+-@＝＋－＠")
+"""What begins a formula in a spreadsheet; some take the full-width signs for the others."""
+
+_SIGNED_NUMBER = re.compile(r"[+-][0-9]+(\.[0-9]+)?")
 
 
 def _harmless(cell: str) -> str:
-    """A cell that a spreadsheet does not take for a formula. Numbers keep their sign."""
-    if cell[:1] in ("=", "+", "-", "@", "\t", "\r") and not cell[1:].replace(".", "").isdigit():
+    """A cell that a spreadsheet does not take for a formula. Numbers keep their sign.
+
+    Blanks, control characters and marks without width do not save a cell: spreadsheets and those
+    who clean files pass over them.
+    """
+    start = next((sign for sign in cell if not _is_passed_over(sign)), "")
+    hidden = cell[:1] in ("\t", "\r", "\n")
+    if (start in _FORMULA_SIGNS or hidden) and not _SIGNED_NUMBER.fullmatch(cell):
         return "'" + cell
     return cell
+
+
+def _is_passed_over(sign: str) -> bool:
+    return sign.isspace() or unicodedata.category(sign) in ("Cc", "Cf")
+
+
+def _plain(cell: str) -> str:
+    """A cell without the control characters that would move a terminal's cursor or colour it."""
+    if cell.isprintable():
+        return cell
+    return "".join("\ufffd" if unicodedata.category(s) == "Cc" else s for s in cell)

@@ -11,6 +11,10 @@ class InFlight(Struct):
     first: int = 0  # first attempts
     retries: int = 0
 
+    @property
+    def all(self) -> int:
+        return self.first + self.retries
+
     def count(self, attempts_made: int, change: int) -> None:
         """One more (+1) or one less (-1), of a dispatch with so many attempts behind it."""
         if attempts_made:
@@ -29,6 +33,6 @@ class Room(Struct, frozen=True):
 def room(window: int, in_flight: InFlight) -> Room:
     """A quarter of the window is kept for first attempts, so that a backlog of retries never
     delays fresh reports."""
-    free = max(0, window - in_flight.first - in_flight.retries)
+    free = max(0, window - in_flight.all)
     for_retries = window - window // 4 - in_flight.retries
     return Room(retries=max(0, min(free, for_retries)), all=free)

@@ -7,6 +7,7 @@ connection could find themselves inside each other's transaction.
 
 from __future__ import annotations
 
+import asyncio
 import re
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -22,6 +23,7 @@ from typing import Any, TypeVar, cast
 import aiosqlite
 
 from receiver.store.base import StoreUnavailable
+from receiver.store.turns import Turns
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -78,9 +80,17 @@ def _migration(part: str, entry: Traversable) -> Migration:
 class Database:
     """An open SQLite file. Not more than one write transaction runs at a time."""
 
-    def __init__(self, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
+    def __init__(
+        self,
+        writer: aiosqlite.Connection,
+        reader: aiosqlite.Connection,
+        questioner: aiosqlite.Connection | None = None,
+        turns: Turns | None = None,
+    ) -> None:
         self._writer = writer
         self._reader = reader
+        self._questioner = questioner or reader
+        self._turns = turns or Turns(None)
 
     @classmethod
     async def open(cls, path: str | Path) -> Database:
@@ -89,19 +99,40 @@ class Database:
         """
         writer = await _connect(path)
         # A database in memory belongs to its one connection.
-        reader = writer if str(path) == ":memory:" else await _connect(path)
-        return cls(writer, reader)
+        if str(path) == ":memory:":
+            return cls(writer, writer)
+        return cls(writer, await _connect(path), await _connect(path), Turns(Path(path)))
 
     async def write(self, work: Work[T]) -> T:
         """Run `work` in one transaction; when this returns, it is on disk.
 
-        Raises StoreUnavailable when it could not be written; then nothing of it is.
+        Raises StoreUnavailable when it could not be written; what `work` itself raised, such as
+        sqlite3.IntegrityError for a row that the schema refuses, is raised as it is. Nothing is
+        written then.
         """
-        return await _run(self._writer, lambda connection: _transaction(connection, work))
+        return await _run(self._writer, lambda connection: self._in_turn(connection, work))
+
+    def _in_turn(self, connection: sqlite3.Connection, work: Work[T]) -> T:
+        with self._turns.turn(BUSY_TIMEOUT_SECONDS):
+            return _transaction(connection, work)
 
     async def read(self, work: Work[T]) -> T:
         """Run `work`, which only reads, on one unchanging view of the database."""
         return await _run(self._reader, lambda connection: _snapshot(connection, work))
+
+    async def question(self, work: Work[T]) -> T:
+        """As `read`, for work that may take longer: the dispatcher's reads do not wait for it."""
+        return await _run(self._questioner, lambda connection: _snapshot(connection, work))
+
+    async def checkpoint(self) -> bool:
+        """Bring all that was committed from the write-ahead log into the file and empty the log.
+        False when another process kept it from being emptied."""
+
+        def work(connection: sqlite3.Connection) -> bool:
+            row = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return not row[0]
+
+        return await _run(self._writer, work)
 
     async def migrate(self, migrations: Iterable[Migration]) -> list[Migration]:
         """Apply the migrations that are missing, each in a transaction. Returns those applied.
@@ -119,9 +150,10 @@ class Database:
 
     async def close(self) -> None:
         """Finish what is running and close the file."""
-        if self._reader is not self._writer:
-            await self._reader.close()
+        for other in {self._reader, self._questioner} - {self._writer}:
+            await other.close()
         await self._writer.close()
+        self._turns.close()
 
 
 async def _connect(path: str | Path) -> aiosqlite.Connection:
@@ -135,6 +167,8 @@ async def _connect(path: str | Path) -> aiosqlite.Connection:
     try:
         connection = await connecting
     except sqlite3.Error as error:
+        # Its thread still reports to this loop, which must not be closed before.
+        await asyncio.to_thread(connecting._thread.join)
         raise StoreUnavailable(f"cannot open the database {path}: {error}") from error
     try:
         await _run(connection, options)
@@ -153,6 +187,8 @@ async def _run(connection: aiosqlite.Connection, work: Work[T]) -> T:
     execute = cast(Callable[..., Awaitable[Any]], connection._execute)
     try:
         return cast(T, await execute(work, connection._conn))
+    except (sqlite3.IntegrityError, sqlite3.DataError):
+        raise  # the row is at fault and not the store: its neighbours can be written
     except sqlite3.Error as error:
         raise StoreUnavailable(f"the database cannot be used: {error}") from error
 

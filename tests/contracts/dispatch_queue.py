@@ -1,0 +1,641 @@
+"""What every queue of dispatches does (dispatcher/queue/base.py).
+
+An implementation's test derives a class from `DispatchQueueContract` and gives it a fixture
+`backend`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Protocol
+
+import pytest
+from msgspec.structs import replace
+
+from dispatcher.dispatch import InvalidTransition, State
+from dispatcher.endpoint import Endpoint
+from dispatcher.outcome import Answer, Outcome
+from dispatcher.queue.base import (
+    AttemptView,
+    DispatchQueue,
+    DispatchView,
+    Formed,
+    Forming,
+    Lease,
+    Leased,
+    Pending,
+    Record,
+    UnknownDispatch,
+)
+from receiver.store.base import ReportStore
+from tests.contracts.report_store import a_callback, an_sms
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+ACME = Endpoint(name="acme", url="http://acme.example/dlr")
+BETA = Endpoint(name="beta", url="http://beta.example/", content_type="application/xml")
+
+
+class QueueBackend(Protocol):
+    """A queue and the store it reads from, in one empty database."""
+
+    @property
+    def store(self) -> ReportStore: ...
+
+    @property
+    def queue(self) -> DispatchQueue: ...
+
+    async def another_queue(self) -> DispatchQueue:
+        """A queue on the same database, as another process has it."""
+
+    async def foreign_queue(self) -> DispatchQueue:
+        """A queue on a database of its own."""
+
+
+def a_lease(token: str = "t1", until: datetime = NOON + MINUTE) -> Lease:
+    return Lease(token, until)
+
+
+A_LEASE = a_lease()
+
+
+def a_record(
+    dispatch: Leased,
+    state: State = "waiting",
+    *,
+    due_at: datetime | None = NOON + MINUTE,
+    status: int = 503,
+    token: str | None = None,
+    started_at: datetime = NOON,
+) -> Record:
+    """An attempt at this dispatch and what became of it; by default a failed one."""
+    return Record(
+        dispatch=dispatch.id,
+        token=dispatch.lease.token if token is None else token,
+        number=dispatch.attempts_made + 1,
+        started_at=started_at,
+        answer=Answer(12.5, status=status, body=b"come again"),
+        outcome=Outcome.ACKNOWLEDGED if status == 200 else Outcome.FAILED,
+        state=state,
+        due_at=due_at if state == "waiting" else None,
+    )
+
+
+class Desk:
+    """A queue in the words of the tests: reports come in, and become dispatches of one each."""
+
+    def __init__(self, backend: QueueBackend) -> None:
+        self.store = backend.store
+        self.queue = backend.queue
+        self._count = 0
+
+    async def receive(self, number: int = 1) -> list[int]:
+        """So many reports are stored. Returns their ids."""
+        last = max([r.id for r in await self.store.reports_after(0, 10_000)], default=0)
+        items = [an_sms(f"m{self._count + n}") for n in range(number)]
+        self._count += number
+        await self.store.add([a_callback(*items)])
+        return [report.id for report in await self.store.reports_after(last, number)]
+
+    async def forming(
+        self,
+        reports: Sequence[int],
+        endpoint: Endpoint = ACME,
+        *,
+        read_from: int | None = None,
+        lease: Lease = A_LEASE,
+    ) -> Forming:
+        """A bucket of each of these reports, for an endpoint that has read up to them."""
+        if read_from is None:
+            read_from = (await self.queue.pending(NOON)).unread[endpoint.name]
+        buckets = [Formed(f"report {report}".encode(), [report]) for report in reports]
+        return Forming(endpoint, lease, read_from, reports[-1], buckets)
+
+    async def dispatches(
+        self,
+        number: int = 1,
+        endpoint: Endpoint = ACME,
+        *,
+        at: datetime = NOON,
+        lease: Lease = A_LEASE,
+    ) -> list[Leased]:
+        """So many new dispatches, leased."""
+        reports = await self.receive(number)
+        forming = await self.forming(reports, endpoint, lease=lease)
+        return await self.queue.form([forming], at)
+
+    async def waiting(
+        self, number: int = 1, endpoint: Endpoint = ACME, *, due_at: datetime = NOON + MINUTE
+    ) -> list[Leased]:
+        """So many dispatches that have failed once and wait."""
+        leased = await self.dispatches(number, endpoint)
+        assert all(await self.queue.record([a_record(each, due_at=due_at) for each in leased]))
+        return leased
+
+    async def claim(
+        self, at: datetime = NOON + MINUTE, room: int = 100, lease: Lease | None = None
+    ) -> list[Leased]:
+        """What is due for Acme."""
+        taken = lease or Lease("t2", at + MINUTE)
+        return await self.queue.claim_due(at, {ACME.name: taken}, {ACME.name: room})
+
+    async def next_due(self) -> datetime | None:
+        return await self.queue.next_due()
+
+    async def view(self, dispatch: Leased) -> DispatchView:
+        return (await self.look(dispatch))[0]
+
+    async def look(self, dispatch: Leased) -> tuple[DispatchView, list[AttemptView]]:
+        found = await self.queue.dispatch(dispatch.name)
+        assert found is not None
+        return found
+
+
+def names(dispatches: Sequence[Leased]) -> list[str]:
+    return [dispatch.name for dispatch in dispatches]
+
+
+class DispatchQueueContract:
+    @pytest.fixture
+    def queue(self, backend: QueueBackend) -> DispatchQueue:
+        return backend.queue
+
+    @pytest.fixture
+    async def desk(self, backend: QueueBackend) -> Desk:
+        """A queue that has read everything and knows Acme and Beta."""
+        await backend.queue.adopt([ACME, BETA])
+        return Desk(backend)
+
+    # --- where endpoints start -----------------------------------------------------------------
+
+    async def test_first_endpoints_get_everything(
+        self, backend: QueueBackend, queue: DispatchQueue
+    ) -> None:
+        """What came in before any dispatcher ran is pushed when one does: nothing is lost."""
+        await Desk(backend).receive(3)
+
+        await queue.adopt([ACME, BETA])
+
+        assert (await queue.pending(NOON)).unread == {"acme": 0, "beta": 0}
+
+    async def test_later_endpoint_starts_now(
+        self, backend: QueueBackend, queue: DispatchQueue
+    ) -> None:
+        """A customer who is added to a store of a year does not get the year."""
+        desk = Desk(backend)
+        await queue.adopt([ACME])
+        reports = await desk.receive(3)
+
+        await queue.adopt([ACME, BETA])
+        assert (await queue.pending(NOON)).unread == {"acme": 0}
+
+        await desk.receive()
+        assert (await queue.pending(NOON)).unread == {"acme": 0, "beta": reports[-1]}
+
+    async def test_adopting_again_reads_on(self, desk: Desk, queue: DispatchQueue) -> None:
+        """After a restart an endpoint reads on from where it was."""
+        await desk.dispatches(2)
+        reports = await desk.receive()
+        before = (await queue.pending(NOON)).unread
+
+        await queue.adopt([ACME, BETA])
+
+        assert (await queue.pending(NOON)).unread == before
+        assert before["acme"] == reports[0] - 1
+
+    async def test_no_endpoints(self, backend: QueueBackend, queue: DispatchQueue) -> None:
+        """Without endpoints there is nothing to do; the first that comes gets everything."""
+        await queue.adopt([])
+        await Desk(backend).receive()
+        assert await queue.pending(NOON) == Pending(frozenset(), {})
+
+        await queue.adopt([ACME])
+        assert (await queue.pending(NOON)).unread == {"acme": 0}
+
+    async def test_open_dispatches_follow_the_url(self, desk: Desk, queue: DispatchQueue) -> None:
+        """When an endpoint moves, what is still to be sent goes to its new URL; what has ended
+        stays as it was."""
+        ended, waiting, leased = await desk.dispatches(3)
+        (other,) = await desk.dispatches(1, BETA)
+        await queue.record([a_record(ended, "acknowledged", status=200), a_record(waiting)])
+
+        moved = replace(ACME, url="http://new.example/")
+        await queue.adopt([moved, BETA])
+
+        assert (await desk.view(ended)).url == ACME.url
+        assert (await desk.view(waiting)).url == moved.url
+        assert (await desk.view(leased)).url == moved.url
+        assert (await desk.view(other)).url == BETA.url
+        assert [each.url for each in await desk.claim()] == [moved.url]
+
+    # --- forming -------------------------------------------------------------------------------
+
+    async def test_forms_leased_dispatches(self, desk: Desk, queue: DispatchQueue) -> None:
+        """A new dispatch is leased to who formed it, with its bytes and no attempt behind it."""
+        reports = await desk.receive(2)
+        lease = a_lease("mine")
+        forming = Forming(BETA, lease, 0, reports[-1], [Formed(b"\x00\xff<a/>", reports)])
+
+        (leased,) = await queue.form([forming], NOON)
+
+        assert (leased.endpoint, leased.url, leased.content_type) == (
+            "beta",
+            BETA.url,
+            "application/xml",
+        )
+        assert (leased.body, leased.reports, leased.attempts_made) == (b"\x00\xff<a/>", 2, 0)
+        assert (leased.due_at, leased.lease) == (NOON, lease)
+        view = await desk.view(leased)
+        assert (view.state, view.created_at, view.report_ids) == ("leased", NOON, reports)
+
+    async def test_forming_reads_on(self, desk: Desk, queue: DispatchQueue) -> None:
+        """With the dispatches goes how far the endpoint has read, that of each endpoint alone."""
+        reports = await desk.receive(3)
+        await queue.form([await desk.forming(reports[:2])], NOON)
+
+        assert (await queue.pending(NOON)).unread == {"acme": reports[1], "beta": 0}
+
+    async def test_reads_on_without_dispatches(self, desk: Desk, queue: DispatchQueue) -> None:
+        """Reports that go nowhere are read off, too."""
+        reports = await desk.receive(3)
+
+        assert await queue.form([Forming(ACME, a_lease(), 0, reports[-1], [])], NOON) == []
+
+        assert "acme" not in (await queue.pending(NOON)).unread
+
+    async def test_not_formed_twice(self, desk: Desk, queue: DispatchQueue) -> None:
+        """When another worker has read on meanwhile, nothing is added for that endpoint."""
+        reports = await desk.receive(2)
+        same = await desk.forming(reports)
+        beta = await desk.forming(reports, BETA)
+        assert len(await queue.form([same], NOON)) == 2
+
+        formed = await queue.form([same, beta], NOON)
+
+        assert {each.endpoint for each in formed} == {"beta"}
+        assert len(await queue.dispatches(endpoint="acme")) == 2
+
+    async def test_two_workers_form_each_report_once(
+        self, backend: QueueBackend, desk: Desk
+    ) -> None:
+        """Of workers that read the same reports at the same time, one has them."""
+        reports = await desk.receive(5)
+        forming = await desk.forming(reports)
+        other = await backend.another_queue()
+
+        formed = await asyncio.gather(
+            *(queue.form([forming], NOON) for queue in (desk.queue, other) * 5)
+        )
+
+        assert sorted(map(len, formed)) == [0] * 9 + [5]
+
+    async def test_forming_is_atomic(self, desk: Desk, queue: DispatchQueue) -> None:
+        """If one dispatch cannot be stored, no dispatch is, and nothing is read off."""
+        reports = await desk.receive(2)
+        good, bad = await desk.forming(reports), await desk.forming(reports, BETA)
+        bad = replace(bad, buckets=[*bad.buckets, Formed(b"", [2**63])])
+        before = await queue.pending(NOON)
+
+        with pytest.raises(OverflowError):
+            await queue.form([good, bad], NOON)
+
+        assert await queue.pending(NOON) == before
+        assert await queue.dispatches() == []
+
+    # --- claiming ------------------------------------------------------------------------------
+
+    async def test_claims_what_is_due(self, desk: Desk, queue: DispatchQueue) -> None:
+        """A dispatch is claimed at its due time, and not a microsecond before."""
+        (waiting,) = await desk.waiting(due_at=NOON + MINUTE)
+        before = NOON + MINUTE - timedelta(microseconds=1)
+
+        assert (await queue.pending(before)).due == frozenset()
+        assert await desk.claim(before) == []
+        assert (await queue.pending(NOON + MINUTE)).due == {"acme"}
+        assert names(await desk.claim(NOON + MINUTE)) == [waiting.name]
+
+    async def test_claims_the_oldest_first(self, desk: Desk) -> None:
+        """What has been due for longest comes first, and of equals the one formed first."""
+        leased = await desk.dispatches(5)
+        due = [NOON + n * MINUTE for n in (3, 1, 2, 1, 9)]
+        await desk.queue.record(
+            [a_record(each, due_at=at) for each, at in zip(leased, due, strict=True)]
+        )
+
+        claimed = await desk.claim(NOON + 5 * MINUTE)
+
+        assert names(claimed) == [leased[n].name for n in (1, 3, 2, 0)]
+        assert [each.due_at for each in claimed] == [NOON + n * MINUTE for n in (1, 1, 2, 3)]
+
+    async def test_claims_within_room(self, desk: Desk) -> None:
+        """No more is claimed than there is room for, the most urgent; the rest stays due."""
+        waiting = await desk.waiting(5)
+
+        assert names(await desk.claim(room=2)) == names(waiting[:2])
+        assert await desk.claim(room=0) == []
+        assert names(await desk.claim(room=9)) == names(waiting[2:])
+        assert await desk.claim() == []
+
+    async def test_claims_by_endpoint(self, desk: Desk, queue: DispatchQueue) -> None:
+        """Each endpoint has its own room and lease; one that is not asked for is left alone."""
+        acme, beta = await desk.waiting(3), await desk.waiting(3, BETA)
+        leases = {"acme": a_lease("a"), "beta": a_lease("b")}
+
+        assert {each.endpoint for each in await desk.claim(room=1)} == {"acme"}
+        claimed = await queue.claim_due(NOON + MINUTE, leases, {"acme": 1, "beta": 2})
+
+        assert names(claimed) == [acme[1].name, beta[0].name, beta[1].name]
+        assert [each.lease.token for each in claimed] == ["a", "b", "b"]
+
+    async def test_claimed_dispatch_is_whole(self, desk: Desk) -> None:
+        """What is claimed has everything that is needed to send it."""
+        (waiting,) = await desk.waiting()
+        lease = a_lease("t9", NOON + 9 * MINUTE)
+
+        (claimed,) = await desk.claim(lease=lease)
+
+        assert claimed == replace(waiting, attempts_made=1, due_at=NOON + MINUTE, lease=lease)
+
+    async def test_same_bytes_and_name_each_time(self, desk: Desk, queue: DispatchQueue) -> None:
+        """At each attempt a dispatch has the bytes and the name with which it was formed."""
+        (first,) = await desk.dispatches()
+        at, dispatch = NOON, first
+        for n in range(5):
+            await queue.record([a_record(dispatch, due_at=at + MINUTE)])
+            at += MINUTE
+            (dispatch,) = await desk.claim(at, lease=Lease(f"again-{n}", at + MINUTE))
+            assert (dispatch.name, dispatch.body) == (first.name, first.body)
+            assert dispatch.attempts_made == n + 1
+
+    async def test_two_claimers_never_get_the_same(self, backend: QueueBackend, desk: Desk) -> None:
+        """Workers that claim at the same time share the dispatches out; none is left behind."""
+        waiting = await desk.waiting(60)
+        queues = [desk.queue, await backend.another_queue()]
+
+        async def work(queue: DispatchQueue, token: str) -> list[str]:
+            claimed: list[str] = []
+            leases = {"acme": a_lease(token)}
+            while batch := await queue.claim_due(NOON + MINUTE, leases, {"acme": 3}):
+                claimed += names(batch)
+            return claimed
+
+        shares = await asyncio.gather(*(work(queues[n % 2], f"worker-{n}") for n in range(6)))
+
+        claimed = [name for share in shares for name in share]
+        assert sorted(claimed) == sorted(names(waiting))
+
+    # --- recording -----------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("state", ["acknowledged", "exhausted"])
+    async def test_records_an_end(self, desk: Desk, queue: DispatchQueue, state: State) -> None:
+        """A dispatch that has ended is never due again."""
+        (leased,) = await desk.dispatches()
+
+        assert await queue.record([a_record(leased, state)]) == [True]
+
+        view = await desk.view(leased)
+        assert (view.state, view.attempts, view.due_at) == (state, 1, None)
+        assert await desk.next_due() is None
+        assert await desk.claim(NOON + timedelta(days=365)) == []
+        assert await queue.release_expired(NOON + timedelta(days=365)) == 0
+
+    async def test_records_a_failure(self, desk: Desk, queue: DispatchQueue) -> None:
+        """Attempt, new state and next due time are there together."""
+        (leased,) = await desk.dispatches()
+
+        assert await queue.record([a_record(leased, due_at=NOON + 5 * MINUTE)]) == [True]
+
+        view, history = await desk.look(leased)
+        assert (view.state, view.attempts, view.due_at) == ("waiting", 1, NOON + 5 * MINUTE)
+        assert history == [AttemptView(1, NOON, 12.5, 503, "failed", None, b"come again")]
+
+    async def test_late_record_is_not_stored(self, desk: Desk, queue: DispatchQueue) -> None:
+        """What comes back with an old token is late: it is told so, and nothing of it is kept."""
+        (leased,) = await desk.dispatches(lease=a_lease("old"))
+        await queue.release_expired(NOON + MINUTE)
+        (again,) = await desk.claim(lease=a_lease("new"))
+        late = a_record(leased, "acknowledged", status=200)
+
+        assert await queue.record([late]) == [False]
+        view, history = await desk.look(leased)
+        assert (view.state, view.attempts, history) == ("leased", 0, [])
+
+        assert await queue.record([a_record(again), late]) == [True, False]
+        view, history = await desk.look(leased)
+        assert (view.state, view.attempts) == ("waiting", 1)
+        assert [attempt.status for attempt in history] == [503]
+
+    async def test_record_before_the_rescue_counts(self, desk: Desk, queue: DispatchQueue) -> None:
+        """A lease that ran out is valid until somebody rescues it: the attempt was made."""
+        (leased,) = await desk.dispatches(lease=a_lease(until=NOON))
+
+        assert await queue.record([a_record(leased, "acknowledged", status=200)]) == [True]
+        assert await queue.release_expired(NOON + MINUTE) == 0
+
+    async def test_records_each_by_itself(self, desk: Desk, queue: DispatchQueue) -> None:
+        """A late record among others costs them nothing."""
+        one, two, three = await desk.dispatches(3)
+        await queue.release([two])
+
+        records = [a_record(one), a_record(two), a_record(three, "exhausted")]
+        assert await queue.record(records) == [True, False, True]
+        counts = (await queue.counts())["acme"]
+        assert counts == {"waiting": 2, "exhausted": 1}
+        assert (await desk.look(two))[1] == []
+
+    async def test_records_once(self, desk: Desk, queue: DispatchQueue) -> None:
+        """The same record a second time is late."""
+        (leased,) = await desk.dispatches()
+        record = a_record(leased)
+
+        assert await queue.record([record, record]) == [True, False]
+        assert await queue.record([record]) == [False]
+        assert len((await desk.look(leased))[1]) == 1
+
+    async def test_records_for_unknown_dispatch(self, desk: Desk, queue: DispatchQueue) -> None:
+        """A record for a dispatch that is not there is late."""
+        (leased,) = await desk.dispatches()
+
+        assert await queue.record([replace(a_record(leased), dispatch=leased.id + 1)]) == [False]
+        assert await queue.record([]) == []
+
+    async def test_history(self, desk: Desk, queue: DispatchQueue) -> None:
+        """The history has every attempt in order, also one that had no answer at all."""
+        (leased,) = await desk.dispatches()
+        silent = replace(
+            a_record(leased),
+            answer=Answer(10_000.25, failure=Outcome.TIMED_OUT, error="no answer in time"),
+            outcome=Outcome.TIMED_OUT,
+        )
+        await queue.record([silent])
+        (again,) = await desk.claim()
+        later = NOON + MINUTE
+        await queue.record([a_record(again, "acknowledged", status=200, started_at=later)])
+
+        _, history = await desk.look(leased)
+        assert history == [
+            AttemptView(1, NOON, 10_000.25, None, "timed_out", "no answer in time", b""),
+            AttemptView(2, later, 12.5, 200, "acknowledged", None, b"come again"),
+        ]
+
+    # --- leases --------------------------------------------------------------------------------
+
+    async def test_release(self, desk: Desk, queue: DispatchQueue) -> None:
+        """A lease that is given back leaves its dispatch due as it was, with no attempt counted."""
+        fresh = await desk.dispatches(at=NOON)
+        await desk.waiting()
+        retried = await desk.claim()
+
+        await queue.release([*fresh, *retried])
+
+        again = await desk.claim(lease=a_lease("t3"))
+        assert names(again) == names([*fresh, *retried])
+        assert [(each.attempts_made, each.due_at) for each in again] == [
+            (0, NOON),
+            (1, NOON + MINUTE),
+        ]
+
+    async def test_release_with_old_token(self, desk: Desk, queue: DispatchQueue) -> None:
+        """Who has lost a lease cannot give it back."""
+        (leased,) = await desk.dispatches(lease=a_lease("old"))
+        await queue.release_expired(NOON + MINUTE)
+        await desk.claim(lease=a_lease("new"))
+
+        await queue.release([leased])
+
+        assert (await desk.view(leased)).state == "leased"
+
+    async def test_release_expired(self, desk: Desk, queue: DispatchQueue) -> None:
+        """A lease that ran out makes its dispatch due again; that is no attempt."""
+        (leased,) = await desk.dispatches(lease=a_lease(until=NOON + MINUTE))
+        (other,) = await desk.dispatches(lease=a_lease(until=NOON + 2 * MINUTE))
+
+        assert await queue.release_expired(NOON + MINUTE - timedelta(microseconds=1)) == 0
+        assert await queue.release_expired(NOON + MINUTE) == 1
+
+        view, history = await desk.look(leased)
+        assert (view.state, view.attempts, view.due_at, history) == ("waiting", 0, NOON, [])
+        assert (await desk.view(other)).state == "leased"
+
+    async def test_next_due(self, desk: Desk) -> None:
+        """The next instant is the earliest at which something is due or a lease runs out."""
+        assert await desk.next_due() is None
+        await desk.dispatches(lease=a_lease(until=NOON + 9 * MINUTE))
+        assert await desk.next_due() == NOON + 9 * MINUTE
+        await desk.waiting(1, BETA, due_at=NOON + 4 * MINUTE)
+        assert await desk.next_due() == NOON + 4 * MINUTE
+        await desk.waiting(due_at=NOON + 2 * MINUTE)
+        assert await desk.next_due() == NOON + 2 * MINUTE
+
+    async def test_removed_endpoint_is_not_due(self, desk: Desk, queue: DispatchQueue) -> None:
+        """What waits for an endpoint that was taken out of the settings is kept and not tried."""
+        (waiting,) = await desk.waiting()
+        await queue.adopt([BETA])
+
+        assert await desk.next_due() is None
+        assert (await queue.pending(NOON + MINUTE)).due == frozenset()
+        assert (await desk.view(waiting)).state == "waiting"
+
+        await queue.adopt([ACME, BETA])
+        assert (await queue.pending(NOON + MINUTE)).due == {"acme"}
+
+    # --- by hand -------------------------------------------------------------------------------
+
+    async def test_cancel(self, desk: Desk, queue: DispatchQueue) -> None:
+        """A cancelled dispatch is never tried again."""
+        (waiting,) = await desk.waiting()
+
+        await queue.cancel(waiting.name)
+
+        view = await desk.view(waiting)
+        assert (view.state, view.attempts, view.due_at) == ("cancelled", 1, None)
+        assert await desk.claim(NOON + timedelta(days=365)) == []
+        assert await desk.next_due() is None
+
+    async def test_cancels_only_what_waits(self, desk: Desk, queue: DispatchQueue) -> None:
+        """What is under way or has ended cannot be cancelled, and stays as it is."""
+        leased, done, lost, gone = await desk.dispatches(4)
+        await queue.record(
+            [a_record(done, "acknowledged", status=200), a_record(lost, "exhausted")]
+        )
+        await queue.release([gone])
+        await queue.cancel(gone.name)
+
+        for dispatch in (leased, done, lost, gone):
+            before = await desk.look(dispatch)
+            with pytest.raises(InvalidTransition, match="cancelled"):
+                await queue.cancel(dispatch.name)
+            assert await desk.look(dispatch) == before
+
+    async def test_names_of_another_database(self, backend: QueueBackend, desk: Desk) -> None:
+        """A name given out by another database is unknown here, though its number is not."""
+        (ours,) = await desk.waiting()
+        foreign = await backend.foreign_queue()
+        assert await foreign.dispatch(ours.name) is None
+        with pytest.raises(UnknownDispatch):
+            await foreign.cancel(ours.name)
+        with pytest.raises(UnknownDispatch):
+            await foreign.dispatches(before=ours.name)
+        assert (await desk.view(ours)).state == "waiting"
+
+    @pytest.mark.parametrize(
+        "name", ["", "-", "1", "{}-", "{}-999", "{}-٣", "{}-+1", "{}--1", "{}-" + "9" * 30]
+    )
+    async def test_unknown_names(self, desk: Desk, queue: DispatchQueue, name: str) -> None:
+        """What is no name of a dispatch is unknown, whatever it looks like."""
+        (ours,) = await desk.waiting()
+        name = name.format(ours.name.rpartition("-")[0])
+
+        assert await queue.dispatch(name) is None
+        with pytest.raises(UnknownDispatch):
+            await queue.cancel(name)
+
+    # --- lists ---------------------------------------------------------------------------------
+
+    async def test_lists_dispatches(self, desk: Desk, queue: DispatchQueue) -> None:
+        """Dispatches are listed newest first; each filter narrows the list."""
+        first, second = await desk.waiting(2)
+        (third,) = await desk.dispatches(1, BETA)
+
+        async def listed(**wanted: object) -> list[str]:
+            return [view.id for view in await queue.dispatches(**wanted)]  # type: ignore[arg-type]
+
+        assert await listed() == [third.name, second.name, first.name]
+        assert await listed(endpoint="acme") == [second.name, first.name]
+        assert await listed(endpoint="nobody") == []
+        assert await listed(state="waiting") == [second.name, first.name]
+        assert await listed(state="waiting", endpoint="beta") == []
+        assert await listed(limit=1) == [third.name]
+        assert await listed(before=third.name, limit=1) == [second.name]
+        assert await listed(before=first.name) == []
+
+    async def test_dispatches_of_reports(self, desk: Desk, queue: DispatchQueue) -> None:
+        """The dispatches that carry a report are found by it, those of every endpoint."""
+        reports = await desk.receive(4)
+        both = [Formed(b"1", reports[:2]), Formed(b"2", reports[2:])]
+        await queue.form([Forming(ACME, a_lease(), 0, reports[-1], both)], NOON)
+        await queue.form([await desk.forming(reports[:1], BETA)], NOON)
+
+        async def carriers(*wanted: int) -> list[tuple[str, list[int]]]:
+            found = await queue.dispatches(report_ids=wanted)
+            return [(view.endpoint, list(view.report_ids)) for view in found]
+
+        assert await carriers(reports[0]) == [("beta", reports[:1]), ("acme", reports[:2])]
+        assert await carriers(reports[3]) == [("acme", reports[2:])]
+        assert len(await carriers(*reports)) == 3
+        assert await carriers() == []
+
+    async def test_counts(self, desk: Desk, queue: DispatchQueue) -> None:
+        """Dispatches are counted by endpoint and state."""
+        assert await queue.counts() == {}
+        await desk.waiting(2)
+        await desk.dispatches(1)
+        await desk.dispatches(3, BETA)
+
+        assert await queue.counts() == {
+            "acme": {"waiting": 2, "leased": 1},
+            "beta": {"leased": 3},
+        }

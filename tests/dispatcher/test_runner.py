@@ -1,0 +1,323 @@
+"""The loop around the worker. Every test waits for a named event; nothing waits for time."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from dispatcher.clock import Clock, CompressedClock
+from dispatcher.endpoint import Rules
+from dispatcher.events import AttemptMade
+from dispatcher.http_sender import HttpSender
+from dispatcher.outcome import Outcome
+from dispatcher.queue.base import Pending
+from dispatcher.runner import Runner
+from dispatcher.scripted_endpoint import Script, ScriptedEndpoint
+from dispatcher.worker import Worker
+from receiver.store.base import StoreUnavailable
+from tests.contracts.report_store import an_sms
+from tests.dispatcher.support import YEAR, Bench, a_bench, an_endpoint
+
+HOUR = timedelta(hours=1)
+SOON = timedelta(milliseconds=5)
+LIMIT = 10.0  # seconds after which a test has failed
+
+
+@pytest.fixture(autouse=True)
+def nothing_but_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The runner looks and rescues by itself only in the tests that are about it."""
+    monkeypatch.setattr("dispatcher.runner.LOOK_EVERY", HOUR)
+    monkeypatch.setattr("dispatcher.runner.UPKEEP_EVERY", HOUR)
+
+
+@pytest.fixture
+async def bench() -> AsyncIterator[Bench]:
+    async with a_bench() as made:
+        yield made
+
+
+@asynccontextmanager
+async def running(
+    bench: Bench, worker: Worker | None = None, clock: Clock | None = None
+) -> AsyncIterator[Runner]:
+    runner = Runner(worker or bench.worker, bench.queue, clock or bench.clock)
+    await runner.start()
+    try:
+        yield runner
+    finally:
+        await runner.stop(timedelta(seconds=LIMIT))
+
+
+class Heard:
+    """A listener that can be waited for."""
+
+    def __init__(self, bench: Bench, wanted: Callable[[AttemptMade], bool]) -> None:
+        self._event = asyncio.Event()
+        self._wanted = wanted
+        bench.listeners.append(self._hear)
+
+    def _hear(self, event: AttemptMade) -> None:
+        if self._wanted(event):
+            self._event.set()
+
+    async def wait(self) -> None:
+        await asyncio.wait_for(self._event.wait(), LIMIT)
+
+
+def acknowledged(event: AttemptMade) -> bool:
+    return event.outcome is Outcome.ACKNOWLEDGED
+
+
+async def test_begins_with_what_waits(bench: Bench) -> None:
+    """What was stored before the start is sent at once."""
+    heard = Heard(bench, acknowledged)
+    await bench.receive()
+
+    async with running(bench) as runner:
+        await heard.wait()
+        assert runner.alive
+
+    assert await bench.states() == ["acknowledged"]
+    assert not runner.alive
+
+
+async def test_wakes_when_told(bench: Bench) -> None:
+    """`wake` after a commit is all it takes for a report to be sent."""
+    heard = Heard(bench, acknowledged)
+    async with running(bench) as runner:
+        await bench.receive()
+        runner.wake()
+        await heard.wait()
+
+
+async def test_looks_for_what_others_commit(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports that another process has stored are found without being told of."""
+    monkeypatch.setattr("dispatcher.runner.LOOK_EVERY", SOON)
+    heard = Heard(bench, acknowledged)
+    async with running(bench):
+        await bench.receive()
+        await heard.wait()
+
+
+async def test_rescues_leases_that_ran_out(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dispatch of a worker that died is taken over when its lease has run out."""
+    await bench.receive()
+    await bench.another_worker(an_endpoint()).claim()
+    bench.clock.advance(HOUR)
+    monkeypatch.setattr("dispatcher.runner.UPKEEP_EVERY", SOON)
+    heard = Heard(bench, acknowledged)
+
+    async with running(bench):
+        await heard.wait()
+
+    assert [view.attempts for view in await bench.dispatches()] == [1]
+
+
+async def test_retries_at_the_due_time_of_a_compressed_clock() -> None:
+    """On a clock that runs faster than the world all 21 attempts are made, none before its time."""
+    clock = CompressedClock(2_000_000)
+    async with a_bench() as bench:
+        bench.sender.always(503)
+        await bench.receive()
+        heard = Heard(bench, lambda event: event.state == "exhausted")
+
+        async with running(bench, bench.another_worker(an_endpoint(), clock=clock), clock):
+            await heard.wait()
+
+        assert [event.number for event in bench.events] == list(range(1, 22))
+        for before, after in zip(bench.events, bench.events[1:], strict=False):
+            assert before.due_at is not None
+            assert after.started_at >= before.due_at
+
+
+async def test_over_real_sockets() -> None:
+    """With the real sender and a real endpoint that fails twice, the report arrives."""
+    endpoint = ScriptedEndpoint(Script(fail_first=2))
+    await endpoint.start()
+    try:
+        async with HttpSender() as sender, a_bench() as bench:
+            acme = replace(an_endpoint(), url=endpoint.url)
+            clock = CompressedClock(100_000)
+            worker = bench.another_worker(acme, sender=sender, clock=clock)
+            heard = Heard(bench, acknowledged)
+            await bench.receive(an_sms("m1"))
+            async with running(bench, worker, clock):
+                await heard.wait()
+    finally:
+        await endpoint.stop()
+
+    assert [(push.attempt, push.answered) for push in endpoint.pushes] == [
+        ("1", 503),
+        ("2", 503),
+        ("3", 200),
+    ]
+    assert {push.dispatch for push in endpoint.pushes} == {"db-1"}
+    assert len({push.body for push in endpoint.pushes}) == 1
+
+
+async def test_stop_lets_attempts_end(bench: Bench) -> None:
+    """An orderly stop waits for the attempts that are under way and records them."""
+    bench.sender.hold()
+    await bench.receive()
+    runner = Runner(bench.worker, bench.queue, bench.clock)
+    await runner.start()
+    await asyncio.wait_for(bench.sender.held.wait(), LIMIT)
+
+    stopping = asyncio.create_task(runner.stop(timedelta(seconds=LIMIT)))
+    await bench.receive()  # is not taken on any more
+    runner.wake()
+    bench.sender.let_go()
+    await stopping
+
+    assert await bench.states() == ["acknowledged"]
+    assert (await bench.queue.pending(bench.clock.now())).unread
+
+
+async def test_stop_gives_back_what_does_not_end(bench: Bench) -> None:
+    """What is still under way when the time is up is broken off, and due for whoever comes next."""
+    bench.sender.hold()
+    await bench.receive()
+    runner = Runner(bench.worker, bench.queue, bench.clock)
+    await runner.start()
+    await asyncio.wait_for(bench.sender.held.wait(), LIMIT)
+
+    await runner.stop(timedelta(0))
+
+    assert [(view.state, view.attempts) for view in await bench.dispatches()] == [("waiting", 0)]
+    bench.sender.let_go()
+    assert await bench.another_worker(an_endpoint()).tick() == 1
+    assert await bench.states() == ["acknowledged"]
+
+
+async def test_stops_without_a_store(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """When leases cannot be given back the stop is orderly all the same: they will run out."""
+
+    async def unavailable(_: object) -> None:
+        raise StoreUnavailable("disk full")
+
+    bench.sender.hold()
+    await bench.receive()
+    runner = Runner(bench.worker, bench.queue, bench.clock)
+    await runner.start()
+    await asyncio.wait_for(bench.sender.held.wait(), LIMIT)
+    monkeypatch.setattr(bench.queue, "release", unavailable)
+
+    await runner.stop(timedelta(0))
+
+    assert "disk full" in caplog.text
+
+
+async def test_never_started() -> None:
+    """What was not started can be stopped, and is not alive."""
+    async with a_bench() as bench:
+        runner = Runner(bench.worker, bench.queue, bench.clock)
+        assert not runner.alive
+        await runner.stop(timedelta(0))
+
+
+async def test_survives_an_unavailable_store(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While the store cannot be used the loop waits and says so; then it goes on."""
+    monkeypatch.setattr("dispatcher.runner.AFTER_STORE_FAILURE", SOON)
+    pending = bench.queue.pending
+    failures = [StoreUnavailable("disk full"), StoreUnavailable("disk full")]
+
+    async def flaky(now: Any) -> Pending:
+        if failures:
+            raise failures.pop()
+        return await pending(now)
+
+    monkeypatch.setattr(bench.queue, "pending", flaky)
+    heard = Heard(bench, acknowledged)
+    await bench.receive()
+
+    async with running(bench) as runner:
+        await heard.wait()
+        assert runner.alive
+
+    assert [
+        record.getMessage() for record in caplog.records if record.name == "dlr.dispatcher"
+    ] == ["the dispatcher waits for its store: disk full"] * 2
+
+
+async def test_attempt_that_cannot_be_recorded_is_repeated(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An attempt whose record fails is made again when its lease has run out."""
+    caplog.set_level(logging.ERROR)
+    record = bench.queue.record
+    failed = asyncio.Event()
+
+    async def flaky(records: Any) -> list[bool]:
+        if not failed.is_set():
+            failed.set()
+            raise StoreUnavailable("disk full")
+        return await record(records)
+
+    monkeypatch.setattr(bench.queue, "record", flaky)
+    monkeypatch.setattr("dispatcher.runner.UPKEEP_EVERY", SOON)
+    heard = Heard(bench, acknowledged)
+    await bench.receive()
+
+    async with running(bench, bench.another_worker(an_endpoint())):
+        await asyncio.wait_for(failed.wait(), LIMIT)
+        bench.clock.advance(YEAR)
+        await heard.wait()
+
+    assert len(bench.sender.pushes) == 2
+    assert "db-1: the attempt is not recorded: disk full" in caplog.text
+
+
+async def test_full_window_does_not_spin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While what is due waits for room in its window, the loop sleeps; the end of an attempt wakes
+    it.
+
+    Once the alarm for a due time that had passed went off at once, and again, 4,000 times a second.
+    """
+    monkeypatch.setattr("dispatcher.runner.SHORTEST_SLEEP", HOUR)
+    async with a_bench(an_endpoint(window=1, bucket_size=1)) as bench:
+        bench.sender.answers(503, 503)
+        await bench.receive(an_sms("a"), an_sms("b"))
+        await bench.work()
+        bench.clock.advance(HOUR)
+        bench.sender.hold()
+        looks = 0
+        pending = bench.queue.pending
+
+        async def counted(now: Any) -> Pending:
+            nonlocal looks
+            looks += 1
+            return await pending(now)
+
+        monkeypatch.setattr(bench.queue, "pending", counted)
+        done = Heard(bench, lambda event: acknowledged(event) and event.dispatch == "db-2")
+
+        async with running(bench):
+            await asyncio.wait_for(bench.sender.held.wait(), LIMIT)
+            for _ in range(100):  # turns of the database's thread, which a spinning loop would use
+                await bench.next_due()
+            assert looks < 10
+            bench.sender.let_go()
+            await done.wait()
+
+
+async def test_reads_past_what_goes_elsewhere() -> None:
+    """A wanted report behind many unwanted ones is sent without waiting for the next look."""
+    endpoint = an_endpoint(window=1, bucket_size=1, rules=Rules(final=True))
+    async with a_bench(endpoint) as bench:
+        heard = Heard(bench, acknowledged)
+        await bench.receive(*(an_sms(f"m{n}", "PENDING_ENROUTE") for n in range(30)))
+        await bench.receive(an_sms("wanted"))
+
+        async with running(bench):
+            await heard.wait()
