@@ -142,9 +142,7 @@ async def run_demo(console: Console, *, seed: int) -> None:
                 with Live(console=console, auto_refresh=False) as live:
                     drawing = asyncio.create_task(_draw(live, timeline, running.url, customer.url))
                     counts = await _post_all(running.url, seed, clock, timeline)
-                    async with asyncio.timeout(LONGEST.total_seconds()):
-                        while timeline.acknowledged < counts["stored"]:
-                            await _next_change(timeline)
+                    await _all_acknowledged(timeline, counts["stored"])
                     drawing.cancel()
                     live.update(_screen(timeline, running.url, customer.url), refresh=True)
                 _print_end(console, counts, timeline)
@@ -180,6 +178,16 @@ async def _post_all(
             counts["quarantined"] += response.status == 400
             await asyncio.sleep(0.3)  # so that a person can follow
     return counts
+
+
+async def _all_acknowledged(timeline: _Timeline, reports: int) -> None:
+    try:
+        async with asyncio.timeout(LONGEST.total_seconds()):
+            while timeline.acknowledged < reports:
+                await _next_change(timeline)
+    except TimeoutError:
+        text = f"the demo's reports were not acknowledged within {duration_text(LONGEST)}"
+        raise TimeoutError(text) from None
 
 
 async def _next_change(timeline: _Timeline) -> None:

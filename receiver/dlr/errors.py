@@ -30,6 +30,13 @@ class MalformedBody(ValueError):
         self.reason = reason
 
 
+class TooManyItems(MalformedBody):
+    """A body with more items than are taken at once; how many is not counted."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__("results", f"expected at most {most} reports, got more")
+
+
 class Unreadable(Struct, frozen=True, kw_only=True):
     """What could not be read, for the quarantine: the exact bytes, where, and why.
 

@@ -10,11 +10,12 @@ import json
 import re
 from collections.abc import Iterable, Iterator
 from decimal import Decimal
+from itertools import islice
 from typing import Any
 
 import msgspec
 
-from receiver.dlr.errors import MalformedBody, MalformedReport, Unreadable
+from receiver.dlr.errors import MalformedBody, MalformedReport, TooManyItems, Unreadable
 from receiver.dlr.item import read_item, wire_item
 from receiver.dlr.model import Generation, Report
 
@@ -35,13 +36,19 @@ _REFUSALS = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
 _BOM = b"\xef\xbb\xbf"
 
 
-def decode_body(body: bytes) -> list[Report | Unreadable]:
+def decode_body(body: bytes, most: int | None = None) -> list[Report | Unreadable]:
     """The items of a body in their order, each a report or what could not be read of it.
 
     `results` null or empty is no report. Raises `MalformedBody` when there is no list of items to
-    be found, and nothing else.
+    be found or, as `TooManyItems`, when it has more than `most`; and nothing else.
     """
-    return [_read(item, f"results[{index}]") for index, item in enumerate(_items(body))]
+    items = _items(body) if most is None else _items_up_to(body, most)
+    return [_read(item, f"results[{index}]") for index, item in enumerate(items)]
+
+
+def raw_items(body: bytes) -> list[bytes]:
+    """The exact bytes of each item, in the order of `decode_body`; raises as that does."""
+    return [bytes(item) for item in _items(body)]
 
 
 def decode_item(data: bytes, generation: Generation | None = None) -> Report:
@@ -76,6 +83,21 @@ def _items(body: bytes) -> Iterable[bytes | msgspec.Raw]:
     if results is msgspec.UNSET:
         raise MalformedBody("results", "expected a list of reports, got nothing")
     return results or ()
+
+
+_COMMAS_PER_ITEM = 100
+"""Far more than a report has. A body with more of them is counted before it is cut: 10 MB of
+`0,0,0` would be a quarter of a gigabyte of pieces."""
+
+
+def _items_up_to(body: bytes, most: int) -> Iterable[bytes | msgspec.Raw]:
+    if len(body) > 2 * most and body.count(b",") > _COMMAS_PER_ITEM * most:
+        items: list[bytes | msgspec.Raw] = list(islice(_cut_slowly(body), most + 1))
+    else:
+        items = list(_items(body))
+    if len(items) > most:
+        raise TooManyItems(most)
+    return items
 
 
 def _read(item: bytes | msgspec.Raw, place: str) -> Report | Unreadable:
@@ -121,6 +143,10 @@ _OPENING, _CLOSING = b"[{", b"]}"
 
 
 def _items_slowly(body: bytes) -> list[bytes]:
+    return list(_cut_slowly(body))
+
+
+def _cut_slowly(body: bytes) -> Iterator[bytes]:
     start = _skip_space(body, 0)
     if body[start : start + 1] != b"{":
         raise MalformedBody(f"byte {start}", f"expected an object, got {_kind(body, start)}")
@@ -132,10 +158,11 @@ def _items_slowly(body: bytes) -> list[bytes]:
         raise MalformedBody("results", "expected a list of reports, got nothing")
     kind = _kind(body, found[-1])
     if kind == "null":
-        return []
+        return
     if kind != "a list":
         raise MalformedBody("results", f"expected a list of reports, got {kind}")
-    return [body[at:end] for _, at, end in _children(body, found[-1])]
+    for _, at, end in _children(body, found[-1]):
+        yield body[at:end]
 
 
 def _children(body: bytes, start: int) -> Iterator[tuple[bytes, int, int]]:

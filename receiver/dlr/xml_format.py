@@ -16,7 +16,7 @@ from xml.parsers.expat import ExpatError, ParserCreate
 import xmltodict
 
 from receiver.dlr import plain
-from receiver.dlr.errors import MalformedBody, MalformedReport, Unreadable
+from receiver.dlr.errors import MalformedBody, MalformedReport, TooManyItems, Unreadable
 from receiver.dlr.fields import DEEPEST, describe
 from receiver.dlr.item import read_item, write_item
 from receiver.dlr.model import Generation, Report
@@ -34,15 +34,26 @@ class _Item(NamedTuple):
     element: Any
 
 
-def decode_body(body: bytes) -> list[Report | Unreadable]:
+_TAGS_PER_ITEM = 200
+"""Far more than a report has. A body with more of them is not even parsed: 10 MB of small elements
+would be a third of a gigabyte of dictionaries."""
+
+
+def decode_body(body: bytes, most: int | None = None) -> list[Report | Unreadable]:
     """The items of a body, each a report or what could not be read of it.
 
-    An empty `results` is no report. Raises `MalformedBody` when the body is not XML or has no
-    `results`, and nothing else.
+    An empty `results` is no report. Raises `MalformedBody` when the body is not XML, has no
+    `results` or, as `TooManyItems`, more than `most` items; and nothing else.
     """
+    if most is not None and len(body) > most and body.count(b"<") > _TAGS_PER_ITEM * (most + 10):
+        raise TooManyItems(most)
+    # XML allows no blank before its declaration; templates and shells put one there all the same.
+    body = body.lstrip(b" \t\r\n")
     ((root, content),) = _parse(body).items()
     hint = _HINTS.get(_local(root))
     items = list(_items(root, content))
+    if most is not None and len(items) > most:
+        raise TooManyItems(most)
     read = [_read(item.element, f"results[{n}]", hint) for n, item in enumerate(items)]
     if not any(isinstance(report, MalformedReport) for report in read):
         return [report for report in read if isinstance(report, Report)]
@@ -53,6 +64,15 @@ def decode_body(body: bytes) -> list[Report | Unreadable]:
         else report
         for item, report in zip(items, read, strict=True)
     ]
+
+
+def raw_items(body: bytes) -> list[bytes]:
+    """The bytes of each item in UTF-8, in the order of `decode_body`; raises as that does. Where an
+    item's bytes cannot be found they are the whole body.
+    """
+    ((root, content),) = _parse(body).items()
+    slices = bytes_of_items(body)
+    return [slices.get(item.spot, body) for item in _items(root, content)]
 
 
 def _parse(body: bytes) -> dict[str, Any]:

@@ -236,3 +236,13 @@ def test_names_that_xml_cannot_hold_are_left_out(name: str) -> None:
     unknown: dict[str, Any] = {name: "x", "kept": {name: "y", "é.ü-1": [None, ["z"]]}}
     (report,) = decode_body(encode_body([Report(unknown=unknown)]))
     assert report == Report(generation="v2", unknown={"kept": {"é.ü-1": "z"}})
+
+
+def test_blanks_before_the_declaration() -> None:
+    """A body that begins with blanks is read, though XML allows none before its declaration."""
+    body = b'\r\n <?xml version="1.0"?><reportResponse><results><result><messageId>m</messageId>'
+
+    (report,) = decode_body(body + b"</result></results></reportResponse>")
+
+    assert isinstance(report, Report)
+    assert report.message_id == "m"
