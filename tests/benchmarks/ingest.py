@@ -1,0 +1,183 @@
+"""Durable ingest against a bare aiohttp handler, and against `executemany` of the same rows.
+
+`dlr receive` and the handler are processes of their own; the load is a third. Rounds alternate.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from msgspec import Struct
+
+from receiver.intake import Entry, judge
+from receiver.store.database import _PRAGMAS, micros
+from receiver.store.sqlite import MIGRATIONS
+from tests.benchmarks.bodies import Kind, body
+from tests.benchmarks.load import Load, load
+from tests.benchmarks.processes import dlr, server
+from tests.benchmarks.results import arguments, print_table, ratio, spread
+
+BATCH = 1_000
+"""Rows a transaction, in the ceiling of large bodies."""
+
+
+class Ingest(Struct, frozen=True):
+    """Rounds of the service and of its ceiling; the reports of all rounds, and those in the store.
+
+    What lies in the store was counted in the file after the service had stopped.
+    """
+
+    measured: list[Load]
+    ceiling: list[Load]
+    answered: int
+    stored: int
+
+
+def single(kind: Kind, *, rounds: int, seconds: float, connections: int = 64) -> Ingest:
+    """One report a request."""
+    measured: list[Load] = []
+    ceiling: list[Load] = []
+    with TemporaryDirectory() as folder:
+        database = Path(folder, "dlr.db")
+        with server(["tests.benchmarks.bare"]) as bare, dlr("receive", database) as receiver:
+            for _ in range(rounds):
+                ceiling.append(load(bare, kind, seconds=seconds, connections=connections))
+                measured.append(load(receiver, kind, seconds=seconds, connections=connections))
+        return Ingest(
+            measured, ceiling, sum(each.answered for each in measured), reports_in(database)
+        )
+
+
+class Bulk(Struct, frozen=True):
+    """Reports a second, of the service and of `executemany`, a round each."""
+
+    measured: list[float]
+    ceiling: list[float]
+    answered: int
+    stored: int
+
+
+def bulk(*, rounds: int, seconds: float, rows: int, reports: int = 100) -> Bulk:
+    """Many reports a request."""
+    measured: list[Load] = []
+    ceiling: list[float] = []
+    with TemporaryDirectory() as folder:
+        database = Path(folder, "dlr.db")
+        bare = _an_empty_store(Path(folder, "bare.db"))
+        with closing(bare), dlr("receive", database) as receiver:
+            for _ in range(rounds):
+                ceiling.append(_insert(bare, rows))
+                measured.append(load(receiver, "json", seconds=seconds, reports=reports))
+        answered = sum(each.answered for each in measured) * reports
+        rates = [each.rate * reports for each in measured]
+        return Bulk(rates, ceiling, answered, reports_in(database))
+
+
+def reports_in(database: Path) -> int:
+    with closing(sqlite3.connect(database)) as connection:
+        count: int = connection.execute("SELECT count(*) FROM report").fetchone()[0]
+        return count
+
+
+def _an_empty_store(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None)
+    for pragma in _PRAGMAS:
+        connection.execute(pragma)
+    for migration in MIGRATIONS:
+        connection.executescript(migration.sql)
+    return connection
+
+
+def _insert(connection: sqlite3.Connection, count: int) -> float:
+    """Rows a second, of rows that are ready: no HTTP, no decoding, no look for duplicates."""
+    rng = random.Random(time.time_ns())
+    entries = [
+        e for _ in range(count // 100) for e in judge(body("json", 100, rng), "json").entries
+    ]
+    first = 1 + connection.execute("SELECT coalesce(max(id), 0) FROM report").fetchone()[0]
+    reports, keys = _rows(entries, first, micros(datetime.now(UTC)))
+    started = time.perf_counter()
+    for start in range(0, len(reports), BATCH):
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany(
+            "INSERT INTO report (id, received_at, source, format, generation, final, status_group,"
+            " duplicates, message_key, identity, item) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            reports[start : start + BATCH],
+        )
+        connection.executemany(
+            "INSERT INTO report_key VALUES (?, ?, ?, ?)", keys[start : start + BATCH]
+        )
+        connection.execute("COMMIT")
+    return len(reports) / (time.perf_counter() - started)
+
+
+Rows = list[tuple[object, ...]]
+
+
+def _rows(entries: Sequence[Entry], first: int, at: int) -> tuple[Rows, Rows]:
+    day = at // 86_400_000_000
+    reports: Rows = []
+    keys: Rows = []
+    for number, e in enumerate(entries, first):
+        head = (number, at, "default", "json", e.generation, e.final, e.status_group, 0)
+        reports.append((*head, e.message_key, e.identity, e.item.decode()))
+        keys.append((day, e.message_key, e.identity, number))
+    return reports, keys
+
+
+def _single_row(kind: Kind, found: Ingest, target: float) -> list[str]:
+    measured = [each.rate for each in found.measured]
+    ceiling = [each.rate for each in found.ceiling]
+    return [
+        f"{kind}, 1 report a request",
+        f"{spread(measured, '.0f')}/s",
+        f"{spread(ceiling, '.0f')}/s",
+        f"{ratio(measured, ceiling):.2f}",
+        f">= {target:.2f}",
+    ]
+
+
+def _latency_rows(kind: Kind, found: Ingest) -> list[list[str]]:
+    rows = []
+    for name in ("p50", "p99"):
+        measured = [getattr(each, name) for each in found.measured]
+        ceiling = [getattr(each, name) for each in found.ceiling]
+        times = f"{ratio(measured, ceiling):.1f}"
+        target = "<= 3.0" if (kind, name) == ("json", "p99") else ""
+        figures = [f"{spread(measured, '.1f')} ms", f"{spread(ceiling, '.1f')} ms", times, target]
+        rows.append([f"  {name}", *figures])
+    return rows
+
+
+def main() -> None:
+    parser = arguments(__doc__, rounds=5)
+    parser.add_argument("--seconds", type=float, default=3.0)
+    given = parser.parse_args()
+    json = single("json", rounds=given.rounds, seconds=given.seconds)
+    xml = single("xml", rounds=given.rounds, seconds=given.seconds)
+    many = bulk(rounds=given.rounds, seconds=given.seconds, rows=50_000)
+    for found in (json, xml, many):
+        assert found.stored == found.answered, f"{found.answered} answered, {found.stored} stored"
+    rates = [f"{spread(each, '.0f')}/s" for each in (many.measured, many.ceiling)]
+    print_table(
+        f"Ingest, 64 connections, {given.rounds} rounds: median (least - greatest)",
+        ("", "dlr receive", "ceiling", "ratio", "target"),
+        [
+            _single_row("json", json, 0.60),
+            *_latency_rows("json", json),
+            _single_row("xml", xml, 0.35),
+            *_latency_rows("xml", xml),
+            ["json, 100 a request", *rates, f"{ratio(many.measured, many.ceiling):.2f}", ">= 0.50"],
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()

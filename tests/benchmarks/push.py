@@ -1,0 +1,162 @@
+"""Pushing, each attempt recorded, against aiohttp's client alone.
+
+The store is filled first, then `dlr dispatch` started; the endpoint is a process that answers 200
+and says when the first and the last push came. The rate is taken between those two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import sqlite3
+import time
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import aiohttp
+import uvloop
+from msgspec import Struct
+
+from dispatcher.service import storage
+from receiver.intake import judge
+from receiver.store.base import Callback
+from tests.benchmarks.bodies import body
+from tests.benchmarks.processes import Running, dlr, run, server
+from tests.benchmarks.results import arguments, print_table, ratio, spread
+from tests.benchmarks.sink import Received, received
+
+WINDOW = 32
+STALLED_SECONDS = 15.0
+
+
+class Push(Struct):
+    """Rates of each round. `acknowledged` dispatches and `pushes` are those of all rounds."""
+
+    single: list[float]  # pushes a second, one report each
+    alone: list[float]  # pushes a second, of aiohttp alone
+    buckets: list[float]  # reports a second, 100 a push
+    reports: int = 0  # handed in
+    acknowledged: int = 0  # reports in acknowledged dispatches
+    attempts: int = 0
+    pushes: int = 0  # seen by the endpoint
+
+
+def push(*, rounds: int, singles: int, bucketed: int) -> Push:
+    found = Push([], [], [])
+    with TemporaryDirectory() as folder, server(["tests.benchmarks.sink"]) as sink:
+        for number in range(rounds):
+            found.alone.append(_alone(sink, singles))
+            single = _dispatched(Path(folder, f"{number}-1.db"), sink, singles, 1, found)
+            found.single.append(singles / single.seconds)
+            many = _dispatched(Path(folder, f"{number}-100.db"), sink, bucketed, 100, found)
+            found.buckets.append(bucketed / many.seconds)
+    return found
+
+
+def _dispatched(
+    database: Path, sink: Running, reports: int, bucket_size: int, found: Push
+) -> Received:
+    asyncio.run(_fill(database, reports))
+    pushes = -(-reports // bucket_size)
+    received(sink, restart=True)
+    with dlr("dispatch", database, endpoint=sink.url, bucket_size=bucket_size, window=WINDOW):
+        _await_pushes(sink, pushes)
+    seen = received(sink, restart=True)
+    with closing(sqlite3.connect(database)) as connection:
+        found.acknowledged += connection.execute(
+            "SELECT coalesce(sum(reports), 0) FROM dispatch WHERE state = 'acknowledged'"
+        ).fetchone()[0]
+        found.attempts += connection.execute("SELECT count(*) FROM attempt").fetchone()[0]
+    found.reports += reports
+    found.pushes += seen.pushes
+    return seen
+
+
+async def _fill(database: Path, reports: int) -> None:
+    rng = random.Random(1)
+    async with storage(str(database)) as opened:
+        for start in range(0, reports, 10_000):
+            size = min(10_000, reports - start)
+            entries = judge(body("json", size, rng), "json").entries
+            callback = Callback("default", "json", None, datetime.now(UTC), entries)
+            await opened.store.add([callback])
+
+
+def _await_pushes(sink: Running, pushes: int) -> None:
+    seen, until = 0, time.monotonic() + STALLED_SECONDS
+    while (now := received(sink).pushes) < pushes:
+        if now > seen:
+            seen, until = now, time.monotonic() + STALLED_SECONDS
+        elif time.monotonic() > until:
+            raise TimeoutError(f"{now} of {pushes} pushes came, and no more")
+        time.sleep(0.1)
+
+
+# --- the ceiling -------------------------------------------------------------------------------
+
+
+def _alone(sink: Running, pushes: int) -> float:
+    received(sink, restart=True)
+    run(["tests.benchmarks.push", "--alone", str(sink.port), "--pushes", str(pushes)])
+    return pushes / received(sink, restart=True).seconds
+
+
+async def _post_all(url: str, bodies: list[bytes]) -> None:
+    """As a fixed crew: each posts the next body as soon as its last answer is read."""
+
+    async def post() -> None:
+        while bodies:
+            headers = {"Content-Type": "application/json", "webhook-id": "1", "dlr-attempt": "1"}
+            async with session.post(url, data=bodies.pop(), headers=headers) as response:
+                await response.read()
+
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
+        await asyncio.gather(*(post() for _ in range(WINDOW)))
+
+
+def _run_alone(port: int, pushes: int) -> None:
+    rng = random.Random(1)
+    bodies = [body("json", 1, rng) for _ in range(pushes)]
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_post_all(f"http://127.0.0.1:{port}", bodies))
+    print("null")
+
+
+def main() -> None:
+    parser = arguments(__doc__, rounds=5)
+    parser.add_argument("--alone", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--pushes", type=int, default=10_000)
+    parser.add_argument("--bucketed", type=int, default=200_000)
+    given = parser.parse_args()
+    if given.alone is not None:
+        _run_alone(given.alone, given.pushes)
+        return
+    found = push(rounds=given.rounds, singles=given.pushes, bucketed=given.bucketed)
+    assert found.acknowledged == found.reports, f"{found.acknowledged} of {found.reports}"
+    print_table(
+        f"Push, window {WINDOW}, {given.rounds} rounds: median (least - greatest)",
+        ("", "dlr dispatch", "ceiling", "ratio", "target"),
+        [
+            [
+                "1 report a push",
+                f"{spread(found.single, ',.0f')}/s",
+                f"{spread(found.alone, ',.0f')}/s",
+                f"{ratio(found.single, found.alone):.2f}",
+                ">= 0.60",
+            ],
+            [
+                "100 a push, reports",
+                f"{spread(found.buckets, ',.0f')}/s",
+                f"{spread(found.single, ',.0f')}/s",
+                f"{ratio(found.buckets, found.single):.1f}",
+                ">= 30",
+            ],
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""The benchmarks count right. How fast it is, they report; no test asserts it.
+
+Those without a mark are short and part of the ordinary suite. Those marked `benchmark` run the
+whole thing and print its tables: `pytest -m benchmark tests/benchmarks`.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+
+import pytest
+
+from tests.benchmarks import claim, growth, ingest, memory, push, two_processes
+from tests.benchmarks.bodies import Kind
+from tests.benchmarks.ingest import bulk, single
+
+
+@pytest.mark.parametrize("kind", ["json", "xml"])
+def test_each_answered_report_is_stored(kind: Kind) -> None:
+    """One report a request: what was answered 200 is in the file, and nothing else."""
+    found = single(kind, rounds=1, seconds=0.3, connections=8)
+
+    assert found.answered > 0
+    assert found.stored == found.answered
+    assert [each.refused for each in (*found.measured, *found.ceiling)] == [0, 0]
+
+
+def test_each_report_of_a_large_body_is_stored() -> None:
+    """A hundred reports a request."""
+    found = bulk(rounds=1, seconds=0.3, rows=1_000)
+
+    assert found.answered > 0
+    assert found.stored == found.answered
+
+
+def test_a_store_that_holds_reports_takes_more() -> None:
+    """What comes in is added to what is there."""
+    found = growth.grow([1_000], rounds=1, seconds=0.3)
+
+    assert all(found.answered.values())
+    assert found.stored == found.answered
+
+
+def test_each_report_is_pushed_and_acknowledged_once() -> None:
+    """Alone and in buckets: every report acknowledged, every push an attempt."""
+    found = push.push(rounds=1, singles=200, bucketed=1_000)
+
+    assert found.acknowledged == found.reports == 1_200
+    assert found.attempts == found.pushes == 210
+
+
+def test_a_claim_takes_what_is_due() -> None:
+    """A hundred each time, however many wait."""
+    found = claim.claims([1_000, 5_000], rounds=2)
+
+    assert found.claimed == 2 * 2 * claim.DUE
+
+
+def test_two_processes_on_one_file_lose_nothing() -> None:
+    """A receiver beside a dispatcher: each callback is answered 200 and stored, each push an
+    attempt, and nobody hears that the database is locked."""
+    found = two_processes.two_processes(rounds=1, seconds=0.5, stock=500)
+
+    assert found.answered > 0
+    assert found.refused == 0
+    assert found.stored == found.answered
+    assert found.recorded >= found.pushes > 0
+
+
+def test_each_callback_to_an_idle_service_is_pushed() -> None:
+    """A time for each callback, and no push before its request."""
+    found = claim.latency(callbacks=3, pause=0.0)
+
+    assert len(found.from_request) == 3
+    assert found.from_request[0] > 0
+
+
+def test_memory_is_read_after_the_reports_are_stored() -> None:
+    """The figures belong to as many reports and dispatches as they say."""
+    found = memory.memory(2_000)
+
+    assert found.stored == found.answered >= 2_000
+    assert found.waiting >= 1_999
+    assert found.bare > 0
+
+
+@pytest.mark.benchmark
+@pytest.mark.parametrize("benchmark", [ingest, growth, push, claim, memory])
+def test_prints_its_table(
+    benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The whole benchmark, as `python -m tests.benchmarks.NAME` runs it."""
+    monkeypatch.setattr(sys, "argv", [benchmark.__name__])
+    with capsys.disabled():
+        benchmark.main()
