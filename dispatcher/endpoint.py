@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Literal
@@ -10,24 +9,55 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from msgspec import Struct
 
+from dispatcher.outcome import OutcomeRules
+from dispatcher.schedule import RetrySchedule
+from dispatcher.security import OAuth, Security, basic
+from dispatcher.tls import Tls
 from receiver.dlr.model import Generation
 
 ContentType = Literal["application/json", "application/xml"]
 
 
 class Rules(Struct, frozen=True):
-    """Which reports go to an endpoint. Empty means: any; all that are given must agree."""
+    """Which reports go to an endpoint. Empty means: any; all that are given must agree.
+
+    `nothing`: none goes there by itself, it takes only what is replayed to it.
+    """
 
     sources: frozenset[str] = frozenset()
     final: bool | None = None
     status_groups: frozenset[int] = frozenset()
+    senders: frozenset[str] = frozenset()
+    to_prefixes: tuple[str, ...] = ()
+    bulk_ids: frozenset[str] = frozenset()
+    application_ids: frozenset[str] = frozenset()
+    entity_ids: frozenset[str] = frozenset()
+    callback_data_prefix: str = ""
+    callback_data_fields: Mapping[str, str] = {}  # of callbackData that is a JSON object
+    nothing: bool = False
+
+    @property
+    def asks_fields(self) -> bool:
+        """Whether the item must be read to decide; the rest lies in the store's columns."""
+        return bool(
+            self.senders
+            or self.to_prefixes
+            or self.bulk_ids
+            or self.application_ids
+            or self.entity_ids
+            or self.callback_data_prefix
+            or self.callback_data_fields
+        )
 
 
 class Endpoint(Struct, frozen=True, kw_only=True):
     """Where and how to push. Names follow the provider's notification profile (reference, 4.3).
 
     `url` holds no credentials: they are in `headers`, which are never printed.
-    `generation` None pushes each report in the shape in which it was received.
+    `generation` None pushes each report in the shape in which it was received. `schedule` None is
+    the worker's, `outcome` None are the rules of the schedule. `security` None proves nothing.
+    `checked` says that the URL came from outside: then the address of each connection is judged
+    before it is made (addresses.py), that of the token endpoint too.
     """
 
     name: str
@@ -40,11 +70,27 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     read_timeout: timedelta = timedelta(seconds=10)
     headers: Mapping[str, str] = {}
     rules: Rules = Rules()
+    rate_limit: float | None = None  # requests a second, in the world's time
+    breaker_failures: int = 0  # in a row; 0: no breaker
+    breaker_probe: timedelta = timedelta(seconds=30)
+    ordered: bool = False
+    paused: bool = False
+    schedule: RetrySchedule | None = None
+    outcome: OutcomeRules | None = None
+    security: Security | None = None
+    tls: Tls = Tls()
+    checked: bool = False
+
+    @property
+    def exchange_time(self) -> timedelta:
+        """No request with its answer takes longer, in the world's time."""
+        return self.connect_timeout + self.read_timeout
 
     @property
     def attempt_time(self) -> timedelta:
-        """No attempt takes longer, in the world's time."""
-        return self.connect_timeout + self.read_timeout
+        """No attempt takes longer, in the world's time. With OAuth it is at most four exchanges:
+        a token, the push, and after a 401 a new token and the push again."""
+        return self.exchange_time * (4 if isinstance(self.security, OAuth) else 1)
 
 
 def credentials_to_header(url: str) -> tuple[str, dict[str, str]]:
@@ -53,5 +99,5 @@ def credentials_to_header(url: str) -> tuple[str, dict[str, str]]:
     userinfo, at, host = parts.netloc.rpartition("@")
     if not at:
         return url, {}
-    token = b64encode(unquote(userinfo).encode()).decode()
-    return urlunsplit(parts._replace(netloc=host)), {"Authorization": f"Basic {token}"}
+    user, _, password = userinfo.partition(":")  # the colon belongs to Basic, password or not
+    return urlunsplit(parts._replace(netloc=host)), basic(unquote(user), unquote(password))

@@ -5,13 +5,21 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
+from collections.abc import Callable
+from datetime import datetime
 from typing import Self
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 
+from dispatcher.addresses import DEFAULT_POLICY, AddressCheck, AddressPolicy, NotAllowed, url_fault
+from dispatcher.clock import SystemClock
 from dispatcher.endpoint import Endpoint
+from dispatcher.oauth import NoToken, TokenRequest, Tokens
 from dispatcher.outcome import Answer, Outcome
 from dispatcher.queue.base import Leased
+from dispatcher.security import OAuth, overruled, proof
+from dispatcher.tls import Tls, context
 
 ANSWER_KEPT = 1024
 """Bytes of an answer that are kept with the attempt."""
@@ -21,62 +29,173 @@ ANSWER_READ = 64 * 1024
 costs its connection and nothing else."""
 
 
-class HttpSender:
-    """Implements Sender on one aiohttp session. Use it as an asynchronous context manager."""
+_SYSTEMS_TRUST = Tls()
+_system_time = SystemClock().now
 
-    def __init__(self) -> None:
+_Reply = tuple[int, bytes, str | None]
+"""Status, kept part of the body, `Retry-After`."""
+
+
+class HttpSender:
+    """Implements Sender on aiohttp sessions. Use it as an asynchronous context manager.
+
+    There are two sessions, so that a connection made without a check of its address never serves
+    an endpoint that is checked. `now` is the world's time, which signatures and tokens live by.
+    `resolver` None asks the system for addresses.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], datetime] = _system_time,
+        policy: AddressPolicy = DEFAULT_POLICY,
+        *,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
+        self._now = now
+        self._policy = policy
+        self._resolver = resolver
         self._session: aiohttp.ClientSession | None = None
+        self._checked_session: aiohttp.ClientSession | None = None
+        self._tokens = Tokens(now)
+        self._contexts: dict[Tls, ssl.SSLContext] = {}
 
     async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(
-            # Each endpoint has a window of its own; a common limit would let one hold up the rest.
-            connector=aiohttp.TCPConnector(limit=0),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": "dlr"},
-            auto_decompress=False,
+        # Each endpoint has a window of its own; a common limit would let one hold up the rest.
+        self._session = _new_session(aiohttp.TCPConnector(limit=0, resolver=self._resolver))
+        self._checked_session = _new_session(
+            aiohttp.TCPConnector(
+                limit=0, resolver=self._resolver, socket_factory=AddressCheck(self._policy)
+            )
         )
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        if self._session is not None:
-            await self._session.close()
+        await self._tokens.close()
+        for session in (self._session, self._checked_session):
+            if session is not None:
+                await session.close()
 
     async def send(self, dispatch: Leased, endpoint: Endpoint) -> Answer:
         started = time.perf_counter()
         try:
-            async with asyncio.timeout(endpoint.attempt_time.total_seconds()):
-                status, body = await self._post(dispatch, endpoint)
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            status, body, retry_after = await self._push(dispatch, endpoint)
+        except (NoToken, aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             failure, text = _failure(error)
             return Answer(_milliseconds_since(started), failure=failure, error=text)
-        return Answer(_milliseconds_since(started), status=status, body=body)
-
-    async def _post(self, dispatch: Leased, endpoint: Endpoint) -> tuple[int, bytes]:
-        assert self._session is not None, "HttpSender is used as a context manager"
-        timeout = aiohttp.ClientTimeout(
-            total=None,
-            sock_connect=endpoint.connect_timeout.total_seconds(),
-            sock_read=endpoint.read_timeout.total_seconds(),
+        return Answer(
+            _milliseconds_since(started), status=status, body=body, retry_after=retry_after
         )
-        async with self._session.post(
-            dispatch.url,
-            data=dispatch.body,
-            headers=_headers(dispatch, endpoint),
-            timeout=timeout,
-            allow_redirects=False,
-        ) as response:
-            return response.status, await _read(response)
+
+    async def _push(self, dispatch: Leased, endpoint: Endpoint) -> _Reply:
+        """With OAuth: a push that is answered 401 is made once more, with a new token."""
+        if not isinstance(endpoint.security, OAuth):
+            return await self._post(dispatch, endpoint)
+        token = await self._token(endpoint, endpoint.security)
+        reply = await self._post(dispatch, endpoint, token)
+        if reply[0] != 401:
+            return reply
+        self._tokens.forget(endpoint.name, token)
+        token = await self._token(endpoint, endpoint.security)
+        return await self._post(dispatch, endpoint, token)
+
+    async def _post(self, dispatch: Leased, endpoint: Endpoint, token: str | None = None) -> _Reply:
+        async with (
+            asyncio.timeout(endpoint.exchange_time.total_seconds()),
+            self._session_for(endpoint).post(
+                _target(dispatch.url, endpoint),
+                data=dispatch.body,
+                headers=_headers(dispatch, endpoint, self._now(), token),
+                timeout=_timeout(endpoint),
+                ssl=self._trust(endpoint.tls),
+                allow_redirects=False,
+            ) as response,
+        ):
+            return response.status, await _read(response), response.headers.get("Retry-After")
+
+    async def _token(self, endpoint: Endpoint, security: OAuth) -> str:
+        return await self._tokens.token(
+            endpoint.name, security, lambda request: self._ask_for_token(endpoint, request)
+        )
+
+    async def _ask_for_token(self, endpoint: Endpoint, request: TokenRequest) -> tuple[int, bytes]:
+        """Under the rules of the endpoint's pushes: its timeouts, its trust, its address check."""
+        try:
+            async with (
+                asyncio.timeout(endpoint.exchange_time.total_seconds()),
+                self._session_for(endpoint).post(
+                    _target(request.url, endpoint),
+                    data=request.body,
+                    headers=request.headers,
+                    timeout=_timeout(endpoint),
+                    ssl=self._trust(endpoint.tls),
+                    allow_redirects=False,
+                ) as response,
+            ):
+                return response.status, await _read_all(response)
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            raise NoToken(f"the token endpoint: {_failure(error)[1]}") from error
+
+    def _session_for(self, endpoint: Endpoint) -> aiohttp.ClientSession:
+        session = self._checked_session if endpoint.checked else self._session
+        assert session is not None, "HttpSender is used as a context manager"
+        return session
+
+    def _trust(self, tls: Tls) -> ssl.SSLContext | bool:
+        """What `ssl=` takes. A context is made once, at the first push."""
+        if tls == _SYSTEMS_TRUST:
+            return True
+        if tls not in self._contexts:
+            try:
+                self._contexts[tls] = context(tls)
+            except OSError as error:  # good at the start, and gone since
+                raise ssl.SSLError(1, "the files of its TLS settings cannot be used") from error
+        return self._contexts[tls]
 
 
-def _headers(dispatch: Leased, endpoint: Endpoint) -> dict[str, str]:
-    return {
-        **endpoint.headers,
+def _new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        # Unpacking is a way to be flooded; packed, an answer could be neither read nor matched.
+        headers={"User-Agent": "dlr", "Accept-Encoding": "identity"},
+        auto_decompress=False,
+        trust_env=False,  # a proxy from the environment would connect for us, unchecked
+    )
+
+
+def _target(url: str, endpoint: Endpoint) -> str:
+    """The URL, once more before it is called: who made the endpoint may not have looked at it.
+    Raises `NotAllowed`."""
+    if endpoint.checked and (fault := url_fault(url)) is not None:
+        raise NotAllowed(fault)
+    return url
+
+
+def _timeout(endpoint: Endpoint) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(
+        total=None,
+        sock_connect=endpoint.connect_timeout.total_seconds(),
+        sock_read=endpoint.read_timeout.total_seconds(),
+    )
+
+
+def _headers(
+    dispatch: Leased, endpoint: Endpoint, now: datetime, token: str | None
+) -> dict[str, str]:
+    ours = {
         "Content-Type": dispatch.content_type,
         # The same at each attempt, so that the customer can tell a repeated push from a new one.
         # The name is that of Standard Webhooks.
         "webhook-id": dispatch.name,
         "dlr-attempt": str(dispatch.attempts_made + 1),
     }
+    if dispatch.replay is not None:
+        # The reports are those of before; the customer may drop what it has already.
+        ours["dlr-replay"] = str(dispatch.replay)
+    if endpoint.security is None:
+        return {**endpoint.headers, **ours}
+    proven = proof(endpoint.security, dispatch.body, dispatch.name, now, token)
+    return overruled(endpoint.headers, {**ours, **proven})
 
 
 async def _read(response: aiohttp.ClientResponse) -> bytes:
@@ -92,20 +211,41 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
     return bytes(kept)
 
 
+async def _read_all(response: aiohttp.ClientResponse) -> bytes:
+    """The answer of a token endpoint, whole. Raises `NoToken` when it has no end in sight."""
+    read = bytearray()
+    async for chunk in response.content.iter_any():
+        read += chunk
+        if len(read) > ANSWER_READ:
+            response.close()
+            raise NoToken(f"the token endpoint: more than {ANSWER_READ} bytes of answer")
+    return bytes(read)
+
+
 def _failure(error: Exception) -> tuple[Outcome, str]:
     """The outcome that an exception stands for, and what to say of it. The order matters: aiohttp's
     classes overlap."""
     match error:
+        case NoToken():
+            return Outcome.NO_TOKEN, str(error)
+        case NotAllowed() | aiohttp.ClientConnectorError(os_error=NotAllowed()):
+            return Outcome.NOT_ALLOWED, _words(error)
         case TimeoutError():
             return Outcome.TIMED_OUT, "no answer in time"
         case aiohttp.ClientSSLError() | ssl.SSLError():
             return Outcome.TLS_FAILED, _words(error)
+        case aiohttp.ClientOSError(__cause__=ssl.SSLError()):
+            # A server of TLS 1.3 refuses our certificate, or the lack of one, after the handshake.
+            return Outcome.TLS_FAILED, _words(error)
+        case aiohttp.ClientConnectorError(os_error=ConnectionResetError(errno=None)):
+            # Made by the event loop; the system's own have a number.
+            return Outcome.TLS_FAILED, "the connection ended in the TLS handshake"
         case aiohttp.ClientConnectorError():
             return Outcome.UNREACHABLE, _words(error.os_error)
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
             return Outcome.BROKEN_OFF, "the connection ended before the answer did"
         case aiohttp.ClientResponseError():
-            return Outcome.NOT_HTTP, f"the answer is not HTTP: {error.message}"[:200]
+            return Outcome.NOT_HTTP, f"the answer is not HTTP: {_in_one_line(error.message)}"[:200]
         case aiohttp.ClientOSError() | ConnectionError():
             return Outcome.BROKEN_OFF, _words(error)
         case _:
@@ -113,7 +253,13 @@ def _failure(error: Exception) -> tuple[Outcome, str]:
 
 
 def _words(error: BaseException) -> str:
-    return (getattr(error, "strerror", None) or str(error) or type(error).__name__)[:200]
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return _in_one_line(text)[:200]
+
+
+def _in_one_line(text: str) -> str:
+    """aiohttp draws an arrow below the byte at fault; a log and a table have one line."""
+    return " ".join(text.split())
 
 
 def _milliseconds_since(started: float) -> float:

@@ -3,40 +3,71 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from yarl import URL
-
-from receiver.configuration import Between, Form, Secret, read
+from dispatcher.forms import HEADERS_OF_THE_BODY, HeaderValue, HttpUrl
+from dispatcher.outcome import statuses
+from dispatcher.presets import PRESETS
+from dispatcher.security_settings import OutgoingSettings, SecuritySettings, TlsSettings
+from receiver.configuration import Between, Form, read
+from receiver.durations import duration_text
 from receiver.settings import Name, ReceiverSettings, repeated_names
-
-
-def _is_http_url(text: str) -> bool:
-    """Asked of yarl, because aiohttp is going to."""
-    try:
-        url = URL(text)
-    except ValueError:
-        return False
-    return (
-        url.scheme in ("http", "https") and bool(url.host) and not re.search(r"[\s\x00-\x1f]", text)
-    )
-
-
-HttpUrl = Annotated[str, Form("an http or https URL with a host", _is_http_url)]
-
-HeaderValue = Annotated[
-    Secret,
-    Form("a text without control characters", re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*").fullmatch),
-]
+from receiver.settings import RetentionSettings as ReceiverRetention
 
 StatusGroup = Literal["ACCEPTED", "PENDING", "UNDELIVERABLE", "DELIVERED", "EXPIRED", "REJECTED"]
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_OUR_HEADERS = frozenset({"content-type", "content-length", "transfer-encoding"})
+
+
+def _reads(read: Callable[[str], object]) -> Callable[[str], bool]:
+    """Whether `read` understands a text."""
+
+    def understands(text: str) -> bool:
+        try:
+            read(text)
+        except (ValueError, re.error):
+            return False
+        return True
+
+    return understands
+
+
+Statuses = Annotated[str, Form("statuses such as 2xx, 200 or 200-204", _reads(statuses))]
+
+PresetOrCustom = Annotated[
+    str, Form('"custom" or a name of `dlr schedule --list`', {*PRESETS, "custom"}.__contains__)
+]
+
+PresetOrDefault = Annotated[
+    str, Form('"default" or a name of `dlr schedule --list`', {*PRESETS, "default"}.__contains__)
+]
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeSettings:
+    """What the answers of an endpoint mean. Without this table those of its schedule hold."""
+
+    acknowledge: tuple[Statuses, ...] = ("2xx",)
+    body_matches: Annotated[str, Form("a regular expression", _reads(re.compile))] = ""  # any body
+    stop_on: tuple[Statuses, ...] = ()
+    retry_4xx: bool = True  # 429 is repeated in any case: it says "later"
+    honour_retry_after: bool = False
+    retry_after_max: Annotated[timedelta, Between(timedelta(0), timedelta(days=30))] = timedelta(
+        hours=24
+    )
+
+    def faults(self) -> Iterable[tuple[str, str]]:
+        acknowledge = statuses(*self.acknowledge)
+        if not acknowledge:
+            yield "acknowledge", "expected at least one status, got none"
+        if both := acknowledge & statuses(*self.stop_on):
+            yield "stop_on", f"{min(both)} acknowledges already: keep it in one of the two"
+        if self.retry_after_max != timedelta(hours=24) and not self.honour_retry_after:
+            yield "retry_after_max", "is only read with honour_retry_after = true"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +91,89 @@ class EndpointSettings:
     read_timeout: Annotated[
         timedelta, Between(timedelta(milliseconds=100), timedelta(seconds=90))
     ] = timedelta(seconds=10)
+    rate_limit: Annotated[float, Between(0, 5_000)] = 0.0  # requests a second; 0: none
+    ordered: bool = False
+    breaker_failures: Annotated[int, Between(0, 10_000)] = 0  # in a row; 0: no breaker
+    breaker_probe: Annotated[timedelta, Between(timedelta(seconds=1), timedelta(days=1))] = (
+        timedelta(seconds=30)
+    )
+    schedule: PresetOrDefault = "default"  # that of [schedule]
     headers: dict[str, HeaderValue] = field(default_factory=dict)
     sources: tuple[str, ...] = ()  # empty: all
-    reports: Literal["all", "final", "intermediate"] = "all"
+    reports: Literal["all", "final", "intermediate", "none"] = "all"
     status_groups: tuple[StatusGroup, ...] = ()  # empty: all
+    senders: tuple[str, ...] = ()  # empty: all, here and below
+    to_prefixes: tuple[str, ...] = ()
+    bulk_ids: tuple[str, ...] = ()
+    application_ids: tuple[str, ...] = ()
+    entity_ids: tuple[str, ...] = ()
+    callback_data_prefix: str = ""
+    callback_data_fields: dict[str, str] = field(default_factory=dict)
+    outcome: OutcomeSettings | None = None  # those of its schedule
+    security: SecuritySettings = field(default_factory=SecuritySettings)
+    tls: TlsSettings = field(default_factory=TlsSettings)
 
     def faults(self) -> Iterable[tuple[str, str]]:
         for name in self.headers:
             if not _HEADER_NAME.fullmatch(name):
                 yield "headers", f'expected names of HTTP headers, got "{name}"'
-            elif name.lower() in _OUR_HEADERS:
+            elif name.lower() in HEADERS_OF_THE_BODY:
                 yield f"headers.{name}", "cannot be fixed, it follows from the body"
+
+
+_Wait = Annotated[timedelta, Between(timedelta(0), timedelta(days=365))]
 
 
 @dataclass(frozen=True, slots=True)
 class DispatchSettings:
-    """When a failed attempt is repeated: `infobip` is 1 min + 1 min·n² for n = 0…19."""
+    """When a failed attempt is repeated. All but `preset` describe the schedule `custom`.
 
-    preset: Literal["infobip"] = "infobip"
+    The formula is `(first + step·n²) · factorⁿ`; its defaults are Infobip's.
+    """
+
+    preset: PresetOrCustom = "infobip"
+    first: _Wait = timedelta(minutes=1)
+    step: _Wait = timedelta(minutes=1)
+    factor: Annotated[float, Between(1, 100)] = 1.0
+    retries: Annotated[int, Between(0, 10_000)] = 20
+    cap: _Wait = timedelta(hours=24)
+    waits: tuple[_Wait, ...] = ()  # empty: the formula
+    repeat_last: bool = False
+    jitter: Annotated[float, Between(0, 1)] = 0.0
+
+    def faults(self) -> Iterable[tuple[str, str]]:
+        changed = [each.name for each in fields(self) if getattr(self, each.name) != each.default]
+        if self.preset != "custom":
+            for name in changed:
+                if name != "preset":
+                    yield name, f'is only read with preset = "custom", not "{self.preset}"'
+        elif self.waits:
+            yield from self._faults_of_waits(changed)
+        elif self.repeat_last:
+            yield "repeat_last", "there are no waits of which the last could be repeated"
+
+    def _faults_of_waits(self, changed: Sequence[str]) -> Iterator[tuple[str, str]]:
+        for name in ("first", "step", "factor"):
+            if name in changed:
+                yield name, "is of the formula, and there are waits: keep one of the two"
+        for index, wait in enumerate(self.waits):
+            if wait > self.cap:
+                longest = duration_text(self.cap)
+                yield f"waits[{index}]", f"is longer than cap, {longest}: {duration_text(wait)}"
+        count = len(self.waits)
+        if self.repeat_last and self.retries < count:
+            yield "retries", f"expected at least {count}, for there are {count} waits"
+        if not self.repeat_last and "retries" in changed and self.retries != count:
+            yield "retries", f"there are {count} waits: repeat_last = true repeats the last of them"
+
+
+@dataclass(frozen=True, slots=True)
+class RetentionSettings(ReceiverRetention):
+    """Ended dispatches go with their attempts, by the age of the dispatch or the attempts' number.
+    Not those that wait, however old: they end by their schedule."""
+
+    attempts: timedelta = timedelta(days=90)
+    attempts_max: Annotated[int, Between(0)] = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +184,8 @@ class Settings(ReceiverSettings):
 
     endpoint: tuple[EndpointSettings, ...] = ()
     schedule: DispatchSettings = DispatchSettings()
+    outgoing: OutgoingSettings = field(default_factory=OutgoingSettings)
+    retention: RetentionSettings = RetentionSettings()
 
     def faults(self) -> Iterable[tuple[str, str]]:
         # Not super(): a dataclass with slots is another class than the one super() remembers.

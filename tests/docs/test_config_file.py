@@ -9,7 +9,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from dispatcher.settings import EndpointSettings, Settings, read_settings
+from dispatcher.settings import EndpointSettings, OutcomeSettings, Settings, read_settings
+from receiver.configuration import Secret
+from receiver.settings import (
+    BasicSettings,
+    CertificateSettings,
+    HeaderSettings,
+    HmacSettings,
+    QuerySettings,
+    SourceSettings,
+    TokenSettings,
+)
 
 FILE = Path(__file__).parents[2] / "config" / "dlr.toml"
 SETTING = re.compile(r"#?([a-z_]+) = ")
@@ -37,6 +47,10 @@ def test_it_names_every_setting() -> None:
     for key, default in ((name, getattr(Settings(), name)) for name in names(Settings)):
         if key == "endpoint":
             assert list(tables[key][0]) == names(EndpointSettings)
+            assert list(tables[key][0]["outcome"]) == names(OutcomeSettings)
+            # The settings of one type are shown in its comment: tests/dispatcher/test_security.py.
+            assert list(tables[key][0]["security"]) == ["type"]
+            assert list(tables[key][0]["tls"]) == ["minimum_version"]
         elif isinstance(default, tuple):
             assert list(tables[key][0]) == names(type(default[0]))
         else:
@@ -44,13 +58,54 @@ def test_it_names_every_setting() -> None:
 
 
 def test_the_endpoint_it_shows_has_the_defaults(tmp_path: Path) -> None:
-    """Switched on, the endpoint that the file shows has every default."""
+    """Switched on, the endpoint that the file shows has every default, and so has its outcome."""
     file = tmp_path / "dlr.toml"
-    file.write_text(everything_on(), "utf-8")
+    shown = everything_on()
+    file.write_text(shown[shown.index("[[endpoint]]") :], "utf-8")
 
     (endpoint,) = read_settings(file, {}).endpoint
 
-    assert endpoint == EndpointSettings(name=endpoint.name, url=endpoint.url)
+    assert endpoint == EndpointSettings(
+        name=endpoint.name, url=endpoint.url, outcome=OutcomeSettings()
+    )
+
+
+def test_the_source_it_shows_has_the_defaults(tmp_path: Path) -> None:
+    """Switched on, what the file shows for a source has every default but where it says so."""
+    shown = everything_on()
+    file = tmp_path / "dlr.toml"
+    source_text = shown[shown.index("[[source]]") : shown.index("[[endpoint]]")]
+    file.write_text("[server]\ntrusted_proxies = 1\n" + source_text, "utf-8")
+
+    (source,) = read_settings(file, {}).source
+
+    some = (Secret("…"),)
+    assert source == SourceSettings(
+        "default",
+        basic=BasicSettings("platform", some),
+        header=HeaderSettings(some),
+        query=QuerySettings(some),
+        hmac=HmacSettings(some, timestamp_header="X-Timestamp"),
+        certificate=CertificateSettings(
+            identity_header="X-SSL-Client-Fingerprint", identities=("…",)
+        ),
+    )
+
+
+def test_it_names_every_setting_of_sources_and_tokens() -> None:
+    """Every setting of what a source demands, and of a token, stands in the file."""
+    tables = tomllib.loads(everything_on())
+
+    (source,) = tables["source"]
+    for key, kind in (
+        ("basic", BasicSettings),
+        ("header", HeaderSettings),
+        ("query", QuerySettings),
+        ("hmac", HmacSettings),
+        ("certificate", CertificateSettings),
+    ):
+        assert list(source[key]) == names(kind)
+    assert list(tables["api"]["token"][0]) == names(TokenSettings)
 
 
 def test_every_setting_has_its_reason() -> None:
