@@ -1,14 +1,13 @@
-"""What can be asked of the dispatcher, and told to it: dispatches and endpoints."""
+"""What can be asked of the dispatcher, and told to it: dispatches. Endpoints: endpoint_api.py."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, cast, get_args
 
 from aiohttp import web
 
 from dispatcher.dispatch import InvalidTransition, State
-from dispatcher.endpoint import Endpoint
 from dispatcher.queue.base import AttemptView, DispatchQueue, DispatchView, UnknownDispatch
 from receiver.answers import BadQuery, answer, fault, timestamp
 from receiver.api import limit, only
@@ -16,36 +15,32 @@ from receiver.store.base import ReportStore
 
 
 class DispatchApi:
-    """The routes under /api that concern dispatches and endpoints."""
+    """The routes under /api that concern dispatches."""
 
-    def __init__(
-        self, store: ReportStore, queue: DispatchQueue, endpoints: Iterable[Endpoint]
-    ) -> None:
+    def __init__(self, store: ReportStore, queue: DispatchQueue) -> None:
         self._store = store
         self._queue = queue
-        self._endpoints = list(endpoints)
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_get("/api/dispatches", self.dispatches)
         app.router.add_get("/api/dispatches/{id}", self.dispatch)
         app.router.add_post("/api/dispatches/{id}/cancel", self.cancel)
-        app.router.add_get("/api/endpoints", self.endpoints)
 
     async def dispatches_of(self, report_ids: Sequence[int]) -> list[dict[str, Any]]:
-        """The dispatches that carry these reports."""
-        found = await self._queue.dispatches(report_ids=report_ids)
-        return [await self.view(dispatch) for dispatch in found]
+        """The dispatches that carry these reports, each with its attempts."""
+        return await dispatches_with_attempts(self._store, self._queue, report_ids)
 
     async def dispatches(self, request: web.Request) -> web.Response:
         query = request.query
         only(query, "limit", "cursor", "endpoint", "state")
         size = limit(query)
-        found = await self._queue.dispatches(
-            before=query.get("cursor"),
-            limit=size,
-            endpoint=query.get("endpoint"),
-            state=_state(query["state"]) if "state" in query else None,
-        )
+        state = _state(query["state"]) if "state" in query else None
+        try:
+            found = await self._queue.dispatches(
+                before=query.get("cursor"), limit=size, endpoint=query.get("endpoint"), state=state
+            )
+        except UnknownDispatch as unknown:
+            raise BadQuery(f"cursor: expected the id of a dispatch, got {unknown}") from unknown
         views = [await self.view(dispatch) for dispatch in found]
         following = found[-1].id if len(found) == size else None
         return answer({"dispatches": views, "next": following})
@@ -67,14 +62,6 @@ class DispatchApi:
             return fault(409, "invalid_transition", str(error))
         return await self.dispatch(request)
 
-    async def endpoints(self, request: web.Request) -> web.Response:
-        only(request.query, "limit", "cursor")
-        counts = await self._queue.counts()
-        views = [
-            endpoint_view(endpoint, counts.get(endpoint.name, {})) for endpoint in self._endpoints
-        ]
-        return answer({"endpoints": views, "next": None})
-
     async def view(self, dispatch: DispatchView) -> dict[str, Any]:
         """A dispatch as the API and the command line show it."""
         return await dispatch_view(self._store, dispatch)
@@ -95,6 +82,19 @@ async def dispatch_view(store: ReportStore, dispatch: DispatchView) -> dict[str,
     }
 
 
+async def dispatches_with_attempts(
+    store: ReportStore, queue: DispatchQueue, report_ids: Sequence[int]
+) -> list[dict[str, Any]]:
+    """The dispatches that carry these reports, newest first, each with its attempts."""
+    views = []
+    for dispatch in await queue.dispatches(report_ids=report_ids):
+        found = await queue.dispatch(dispatch.id)
+        attempts = found[1] if found else []  # retention may be faster than we are
+        history = [attempt_view(attempt) for attempt in attempts]
+        views.append({**await dispatch_view(store, dispatch), "history": history})
+    return views
+
+
 def attempt_view(attempt: AttemptView) -> dict[str, Any]:
     """An attempt as the history of a dispatch shows it."""
     return {
@@ -105,19 +105,6 @@ def attempt_view(attempt: AttemptView) -> dict[str, Any]:
         "outcome": attempt.outcome,
         "error": attempt.error,
         "answer": attempt.answer.decode("utf-8", "replace"),
-    }
-
-
-def endpoint_view(endpoint: Endpoint, counts: Any) -> dict[str, Any]:
-    """An endpoint, without its headers: they may hold secrets."""
-    return {
-        "name": endpoint.name,
-        "url": endpoint.url,
-        "contentType": endpoint.content_type,
-        "generation": endpoint.generation,
-        "bucketSize": endpoint.bucket_size,
-        "window": endpoint.window,
-        "dispatches": {state: counts.get(state, 0) for state in get_args(State)},
     }
 
 

@@ -11,10 +11,12 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Protocol
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from dispatcher.clock import Clock
+from dispatcher.endpoint import Endpoint
 from dispatcher.queue.base import DispatchQueue, Leased
 from dispatcher.worker import Worker
 from receiver.store.base import StoreUnavailable
@@ -30,14 +32,36 @@ UPKEEP_EVERY = timedelta(seconds=1)
 AFTER_STORE_FAILURE = timedelta(seconds=1)
 """How long to leave the store alone after it could not be used."""
 
+SHORTEST_SLEEP = timedelta(milliseconds=20)
+"""What is due may have to wait for room in its window: without this the loop would look for it
+4,000 times a second."""
+
+
+class EndpointSource(Protocol):
+    """Where the endpoints are that can change while the runner runs."""
+
+    async def version(self) -> int:
+        """A number that is another after each change."""
+
+    async def endpoints(self) -> list[Endpoint]:
+        """All endpoints as they are now."""
+
 
 class Runner:
     """Keeps a worker at work until it is stopped. `start`, then `stop`."""
 
-    def __init__(self, worker: Worker, queue: DispatchQueue, clock: Clock) -> None:
+    def __init__(
+        self,
+        worker: Worker,
+        queue: DispatchQueue,
+        clock: Clock,
+        endpoints: EndpointSource | None = None,
+    ) -> None:
         self._worker = worker
         self._queue = queue
         self._clock = clock
+        self._endpoints = endpoints
+        self._version: int | None = None
         self._scheduler = AsyncIOScheduler(timezone=UTC, job_defaults={"misfire_grace_time": None})
         self._awake = asyncio.Event()
         self._stopping = False
@@ -47,6 +71,7 @@ class Runner:
 
     async def start(self) -> None:
         await self._queue.adopt(list(self._worker.endpoints.values()))
+        await self._refresh()
         self._every(LOOK_EVERY, self._look)
         self._every(UPKEEP_EVERY, self._rescue)
         self._scheduler.start()
@@ -75,7 +100,11 @@ class Runner:
         for task in broken_off:
             task.cancel()
         await asyncio.gather(*broken_off, return_exceptions=True)
-        await self._worker.give_back(list(broken_off.values()))
+        try:
+            await self._worker.give_back(list(broken_off.values()))
+        except StoreUnavailable as error:
+            # These leases will run out: nothing is lost, but it takes longer.
+            log.error("leases cannot be given back: %s", error)
 
     async def _loop(self) -> None:
         while not self._stopping:
@@ -88,9 +117,14 @@ class Runner:
                 log.error("the dispatcher waits for its store: %s", error)
                 self._wake_at(datetime.now(UTC) + AFTER_STORE_FAILURE)
                 leased = []
+            except Exception:
+                # A defect of ours. A loop that dies of it would retry nothing any more, unseen.
+                log.exception("the dispatcher's loop failed; it goes on")
+                self._wake_at(datetime.now(UTC) + AFTER_STORE_FAILURE)
+                leased = []
             for dispatch in leased:
                 self._begin(dispatch)
-            if not leased:
+            if not leased and not self._worker.behind:
                 await self._awake.wait()
 
     def _begin(self, dispatch: Leased) -> None:
@@ -107,11 +141,12 @@ class Runner:
 
     async def _set_alarm(self) -> None:
         """Have the loop woken at the next due time. The clock may run faster than the world."""
-        due = await self._queue.next_due()
+        due = await self._worker.next_at()
         if due is None or due == self._alarm_at:
             return
         self._alarm_at = due
-        self._wake_at(datetime.now(UTC) + (due - self._clock.now()) / self._clock.speed)
+        sleep = (due - self._clock.now()) / self._clock.speed
+        self._wake_at(datetime.now(UTC) + max(sleep, SHORTEST_SLEEP))
 
     def _wake_at(self, instant: datetime) -> None:
         self._scheduler.add_job(
@@ -123,7 +158,22 @@ class Runner:
         self.wake()
 
     async def _look(self) -> None:
+        try:
+            await self._refresh()
+        except StoreUnavailable as error:
+            log.error("changes of endpoints cannot be read now: %s", error)
         self.wake()
+
+    async def _refresh(self) -> None:
+        """Notice endpoints that were added, changed, paused or removed, by whatever process."""
+        if self._endpoints is None:
+            return
+        version = await self._endpoints.version()
+        if version != self._version:
+            endpoints = await self._endpoints.endpoints()
+            await self._queue.adopt(endpoints)
+            self._worker.use(endpoints)
+            self._version = version
 
     async def _rescue(self) -> None:
         try:

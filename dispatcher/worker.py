@@ -8,20 +8,24 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
+from random import Random
 from typing import Protocol
 
-from dispatcher.bucket import Filling, encode, fill
+from dispatcher.bucket import Bucket, encode, fill
 from dispatcher.clock import Clock
 from dispatcher.dispatch import after_attempt
 from dispatcher.endpoint import Endpoint
 from dispatcher.events import AttemptMade, Listener
+from dispatcher.gate import Gate
+from dispatcher.order import fill_in_order
 from dispatcher.outcome import judge
 from dispatcher.queue.base import DispatchQueue, Formed, Forming, Lease, Leased, Pending, Record
+from dispatcher.routing import Reading
 from dispatcher.schedule import RetrySchedule
 from dispatcher.sender import Sender
-from dispatcher.window import InFlight, Room, room
+from dispatcher.window import Room
 from receiver.store.base import StoredReport
 from receiver.writer import GroupCommit
 
@@ -36,6 +40,8 @@ class Outbox(Protocol):
     """The store as the dispatcher sees it: reports wait there until they are read off."""
 
     async def reports_after(self, report_id: int, limit: int) -> list[StoredReport]: ...
+
+    async def reports_by_id(self, report_ids: Sequence[int]) -> list[StoredReport]: ...
 
 
 class Worker:
@@ -52,8 +58,10 @@ class Worker:
         schedule: RetrySchedule,
         new_token: Callable[[], str],
         listeners: Sequence[Listener] = (),
+        rng: Random | None = None,
     ) -> None:
-        self.endpoints: Mapping[str, Endpoint] = {e.name: e for e in endpoints}
+        self._gates: dict[str, Gate] = {}  # of all endpoints that there have been
+        self._names: tuple[str, ...] = ()  # of those that there are
         self._outbox = outbox
         self._queue = queue
         self._sender = sender
@@ -61,13 +69,46 @@ class Worker:
         self._schedule = schedule
         self._new_token = new_token
         self._listeners = listeners
+        self._rng = Random() if rng is None else rng
         self._records = GroupCommit(queue.record)
-        self._in_flight = {name: InFlight() for name in self.endpoints}
+        self.use(endpoints)
+        self.behind = False
+        """Whether the last `claim` only read reports that go nowhere, and there may be more."""
+
+    @property
+    def endpoints(self) -> Mapping[str, Endpoint]:
+        return {name: self._gates[name].endpoint for name in self._names}
+
+    def use(self, endpoints: Iterable[Endpoint]) -> None:
+        """Work for these endpoints from now on. What is under way to others still ends."""
+        now, names = self._clock.now(), []
+        for endpoint in endpoints:
+            names.append(endpoint.name)
+            gate = self._gates.get(endpoint.name)
+            if gate is None:
+                self._gates[endpoint.name] = Gate(endpoint, now, self._clock.speed)
+            elif gate.endpoint != endpoint:
+                gate.use(endpoint, now)
+        self._names = tuple(names)
+
+    async def next_at(self) -> datetime | None:
+        """The next instant at which there may be something to do, if nothing new happens before.
+
+        Endpoints without room are left out unless they open by themselves: the end of an attempt,
+        or whoever resumes them, wakes for them.
+        """
+        now = self._clock.now()
+        open_now = [name for name in self._names if self._gates[name].room(now).all]
+        instants = [self._gates[name].opens_at() for name in self._names]
+        instants.append(await self._queue.next_due(open_now))
+        return min((at for at in instants if at is not None), default=None)
 
     async def tick(self) -> int:
         """Do everything that is due at this instant, once. Returns how many attempts were made."""
         await self._queue.release_expired(self._clock.now())
         leased = await self.claim()
+        while self.behind:
+            leased = await self.claim()
         await asyncio.gather(*(self.attempt(dispatch) for dispatch in leased))
         return len(leased)
 
@@ -76,27 +117,42 @@ class Worker:
 
         What is returned is leased and must be given to `attempt` or to `give_back`.
         """
-        pending = await self._queue.pending(self._clock.now())
-        places = {name: room(e.window, self._in_flight[name]) for name, e in self.endpoints.items()}
+        self.behind = False
+        now = self._clock.now()
+        pending = await self._queue.pending(now)
+        places = {name: self._gates[name].room(now) for name in self._names}
         leased = await self._claim_due(pending, places)
         for dispatch in leased:
-            self._count(dispatch, +1)
             places[dispatch.endpoint] = _one_less(places[dispatch.endpoint])
-        fresh = await self._form(pending, places)
-        for dispatch in fresh:
-            self._count(dispatch, +1)
-        return leased + fresh
+        readers = [name for name in pending.unread if name in places and places[name].all]
+        leased += await self._form(readers, pending.unread, places)
+        # Counted last: of a claim that fails half-way nothing comes back that would count down.
+        for dispatch in leased:
+            self._gates[dispatch.endpoint].begin(dispatch.attempts_made)
+        return leased
 
     async def attempt(self, dispatch: Leased) -> None:
         """Make one attempt and record it. Raises StoreUnavailable when it cannot be recorded: the
         lease then runs out, and the attempt is repeated."""
+        gate = self._gates[dispatch.endpoint]
         try:
             started_at = self._clock.now()
-            answer = await self._sender.send(dispatch, self.endpoints[dispatch.endpoint])
-            outcome = judge(answer)
+            endpoint = gate.endpoint
+            schedule = self._schedule if endpoint.schedule is None else endpoint.schedule
+            rules = schedule.rules if endpoint.outcome is None else endpoint.outcome
+            answer = await self._sender.send(dispatch, endpoint)
+            outcome = judge(answer, rules)
+            gate.judge(outcome.acknowledges, self._clock.now())
             number = dispatch.attempts_made + 1
             following = after_attempt(
-                outcome, attempts_made=number, started_at=started_at, schedule=self._schedule
+                outcome,
+                attempts_made=number,
+                started_at=started_at,
+                schedule=schedule,
+                ended_at=self._clock.now(),
+                answer=answer,
+                rules=rules,
+                rng=self._rng,
             )
             record = Record(
                 dispatch=dispatch.id,
@@ -111,7 +167,7 @@ class Worker:
             if await self._records.submit(record):
                 self._tell(dispatch, record)
         finally:
-            self._count(dispatch, -1)
+            gate.end(dispatch.attempts_made)
 
     async def give_back(self, dispatches: Sequence[Leased]) -> None:
         """Release leases that were not used, or whose attempt was broken off."""
@@ -119,42 +175,80 @@ class Worker:
             await self._queue.release(dispatches)
 
     async def _claim_due(self, pending: Pending, places: Mapping[str, Room]) -> list[Leased]:
-        wanted = {name: places[name].retries for name in pending.due if places[name].retries}
+        wanted = {
+            name: place.retries
+            for name, place in places.items()
+            if place.retries and name in pending.due
+        }
         if not wanted:
             return []
         leases = {name: self._lease(name) for name in wanted}
         return await self._queue.claim_due(self._clock.now(), leases, wanted)
 
-    async def _form(self, pending: Pending, places: Mapping[str, Room]) -> list[Leased]:
+    async def _form(
+        self, readers: Sequence[str], unread: Mapping[str, int], places: Mapping[str, Room]
+    ) -> list[Leased]:
         """Read new reports off the store. Endpoints that have read equally far read together."""
-        readers = [name for name in pending.unread if places[name].all]
-        readers.sort(key=lambda name: pending.unread[name])
         formings: list[Forming] = []
-        for read_to, group in groupby(readers, key=lambda name: pending.unread[name]):
+        for read_to, group in groupby(sorted(readers, key=unread.__getitem__), unread.__getitem__):
             names = list(group)
-            most = max(places[name].all * self.endpoints[name].bucket_size for name in names)
+            most = max(places[n].all * self._gates[n].endpoint.bucket_size for n in names)
             reports = await self._outbox.reports_after(read_to, min(most, READ_AHEAD))
+            reading = Reading()
             for name in names:
-                endpoint = self.endpoints[name]
-                filling = fill(endpoint, reports, places[name].all, read_to)
-                formings.append(await self._forming(endpoint, filling, read_to))
-        return await self._queue.form(formings, self._clock.now()) if formings else []
+                formings.append(
+                    await self._forming(name, reports, places[name].all, read_to, reading)
+                )
+        leased = await self._queue.form(formings, self._clock.now()) if formings else []
+        self.behind = not leased and any(each.read_to > each.read_from for each in formings)
+        return leased
 
-    async def _forming(self, endpoint: Endpoint, filling: Filling, read_from: int) -> Forming:
+    async def _forming(
+        self, name: str, reports: Sequence[StoredReport], room: int, read_to: int, read: Reading
+    ) -> Forming:
+        endpoint = self._gates[name].endpoint
+        if endpoint.ordered:
+            return await self._ordered_forming(endpoint, reports, room, read_to, read)
+        filling = fill(endpoint, reports, room, read_to, read)
+        return Forming(
+            endpoint=endpoint,
+            lease=self._lease(name),
+            read_from=read_to,
+            read_to=filling.read_to,
+            buckets=await _encode(endpoint, filling.buckets),
+        )
+
+    async def _ordered_forming(
+        self,
+        endpoint: Endpoint,
+        reports: Sequence[StoredReport],
+        room: int,
+        read_to: int,
+        read: Reading,
+    ) -> Forming:
+        """As `_forming`, with a look at what is under way and what is held."""
+        freed_ids = await self._queue.freed(endpoint.name, room * endpoint.bucket_size)
+        freed = await self._outbox.reports_by_id(freed_ids)
+        keys = [report.message_key for report in (*freed, *reports)]
+        blocked = await self._queue.blocked(endpoint.name, keys, freed_ids)
+        filling = fill_in_order(
+            endpoint, freed, reports, blocked=blocked, room=room, read_to=read_to, read=read
+        )
+        placed = {report.id for bucket in filling.buckets for report in bucket.reports}
         return Forming(
             endpoint=endpoint,
             lease=self._lease(endpoint.name),
-            read_from=read_from,
+            read_from=read_to,
             read_to=filling.read_to,
-            buckets=await _encode(endpoint, filling),
+            buckets=await _encode(endpoint, filling.buckets),
+            hold=[(report.id, report.message_key) for report in filling.hold],
+            freed=[report for report in freed_ids if report in placed],
         )
 
     def _lease(self, endpoint: str) -> Lease:
-        length = (self.endpoints[endpoint].attempt_time + LEASE_MARGIN) * self._clock.speed
+        attempt_time = self._gates[endpoint].endpoint.attempt_time
+        length = (attempt_time + LEASE_MARGIN) * self._clock.speed
         return Lease(self._new_token(), self._clock.now() + length)
-
-    def _count(self, dispatch: Leased, change: int) -> None:
-        self._in_flight[dispatch.endpoint].count(dispatch.attempts_made, change)
 
     def _tell(self, dispatch: Leased, record: Record) -> None:
         event = AttemptMade(
@@ -177,15 +271,19 @@ def _one_less(places: Room) -> Room:
     return Room(retries=places.retries - 1, all=places.all - 1)
 
 
-async def _encode(endpoint: Endpoint, filling: Filling) -> list[Formed]:
+async def _encode(endpoint: Endpoint, buckets: Sequence[Bucket]) -> list[Formed]:
     if endpoint.content_type == "application/xml":
         # 80 us a report: a few buckets would hold up the event loop for everybody.
-        return await asyncio.to_thread(_encode_all, endpoint, filling)
-    return _encode_all(endpoint, filling)
+        return await asyncio.to_thread(_encode_all, endpoint, buckets)
+    return _encode_all(endpoint, buckets)
 
 
-def _encode_all(endpoint: Endpoint, filling: Filling) -> list[Formed]:
+def _encode_all(endpoint: Endpoint, buckets: Sequence[Bucket]) -> list[Formed]:
     return [
-        Formed(encode(endpoint, bucket), [report.id for report in bucket.reports])
-        for bucket in filling.buckets
+        Formed(
+            encode(endpoint, bucket),
+            [report.id for report in bucket.reports],
+            [report.message_key for report in bucket.reports] if endpoint.ordered else (),
+        )
+        for bucket in buckets
     ]

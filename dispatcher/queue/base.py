@@ -26,12 +26,15 @@ class Formed(Struct, frozen=True):
 
     body: bytes
     report_ids: Sequence[int]
+    message_keys: Sequence[int] = ()  # only at an endpoint that keeps the order
 
 
 class Forming(Struct, frozen=True):
     """What one endpoint takes over from the store: its new dispatches, and how far it has read.
 
     Nothing is added if the endpoint has been read on from `read_from` by another worker meanwhile.
+    At an endpoint that keeps the order, `hold` are reports (with their message's key) that wait for
+    an earlier one, and `freed` those that were held and are in the buckets now.
     """
 
     endpoint: Endpoint
@@ -39,6 +42,8 @@ class Forming(Struct, frozen=True):
     read_from: int
     read_to: int
     buckets: Sequence[Formed]
+    hold: Sequence[tuple[int, int]] = ()
+    freed: Sequence[int] = ()
 
 
 class Leased(Struct, frozen=True):
@@ -54,6 +59,7 @@ class Leased(Struct, frozen=True):
     attempts_made: int
     due_at: datetime
     lease: Lease
+    replay: int | None = None  # the replay that it is a part of
 
 
 class Record(Struct, frozen=True):
@@ -70,8 +76,8 @@ class Record(Struct, frozen=True):
 
 
 class Pending(Struct, frozen=True):
-    """What there is to do: endpoints with due dispatches, and those with unread reports (by the
-    report they have read up to)."""
+    """What there is to do: endpoints with due dispatches, and those with reports to form
+    dispatches of (by the report they have read up to)."""
 
     due: frozenset[str]
     unread: Mapping[str, int]
@@ -138,8 +144,18 @@ class DispatchQueue(Protocol):
     async def release_expired(self, now: datetime) -> int:
         """Make dispatches whose lease ran out waiting again. Returns how many."""
 
-    async def next_due(self) -> datetime | None:
-        """The next instant at which a known endpoint's dispatch is due or a lease runs out."""
+    async def next_due(self, endpoints: Sequence[str] | None = None) -> datetime | None:
+        """The next instant at which a dispatch to one of these endpoints (None: to any known one)
+        is due, or a lease runs out."""
+
+    async def freed(self, endpoint: str, limit: int) -> list[int]:
+        """Reports held for the order's sake that wait for nothing any more, oldest first."""
+
+    async def blocked(
+        self, endpoint: str, message_keys: Sequence[int], besides: Sequence[int]
+    ) -> frozenset[int]:
+        """Those of these messages that have a report on its way to the endpoint, or a held report
+        which is none of `besides`."""
 
     async def cancel(self, name: str) -> None:
         """Waiting to cancelled. Raises UnknownDispatch, InvalidTransition."""
@@ -153,7 +169,10 @@ class DispatchQueue(Protocol):
         state: State | None = None,
         report_ids: Sequence[int] | None = None,
     ) -> list[DispatchView]:
-        """Dispatches, newest first; `before` is the cursor (a dispatch's name)."""
+        """Dispatches, newest first; `before` is the cursor (a dispatch's name).
+
+        Raises UnknownDispatch when that is no name of this queue.
+        """
 
     async def dispatch(self, name: str) -> tuple[DispatchView, list[AttemptView]] | None: ...
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -9,6 +10,7 @@ from typing import Any
 
 from dispatcher.dispatch import TRANSITIONS, InvalidTransition, State
 from dispatcher.endpoint import Endpoint
+from dispatcher.queue import ordering
 from dispatcher.queue.base import (
     AttemptView,
     DispatchView,
@@ -24,13 +26,15 @@ from receiver.store.database import Database, instant, micros, migrations_of
 
 MIGRATIONS = migrations_of("dispatcher.queue")
 
+_NUMBER = re.compile("[0-9]{1,18}")
+
 _CLAIM = """
     UPDATE dispatch SET state = 'leased', lease = ?, lease_until = ? WHERE id IN (
         SELECT id FROM dispatch
         WHERE state = 'waiting' AND endpoint = ? AND due_at <= ? ORDER BY due_at, id LIMIT ?
     )
     RETURNING id, url, content_type, reports, attempts, due_at,
-        (SELECT body FROM dispatch_body WHERE dispatch = dispatch.id)
+        (SELECT body FROM dispatch_body WHERE dispatch = dispatch.id), replay
 """
 _FORM = """
     INSERT INTO dispatch (endpoint, url, content_type, state, attempts, created_at, due_at,
@@ -97,7 +101,7 @@ class SqliteQueue:
             return [
                 self._formed(connection, forming, bucket, now)
                 for forming in formings
-                if _read_on(connection, forming)
+                if _take_over(connection, forming)
                 for bucket in forming.buckets
             ]
 
@@ -121,13 +125,22 @@ class SqliteQueue:
         expired = f"{_RELEASE} WHERE state = 'leased' AND lease_until <= ?"
         return await self._database.write(lambda c: c.execute(expired, (at,)).rowcount)
 
-    async def next_due(self) -> datetime | None:
-        return await self._database.read(lambda c: _next_due(c, self._endpoints))
+    async def next_due(self, endpoints: Sequence[str] | None = None) -> datetime | None:
+        names = self._endpoints if endpoints is None else endpoints
+        return await self._database.read(lambda c: _next_due(c, names))
+
+    async def freed(self, endpoint: str, limit: int) -> list[int]:
+        return await self._database.read(lambda c: ordering.freed(c, endpoint, limit))
+
+    async def blocked(
+        self, endpoint: str, message_keys: Sequence[int], besides: Sequence[int]
+    ) -> frozenset[int]:
+        return await self._database.read(
+            lambda c: ordering.blocked(c, endpoint, message_keys, besides)
+        )
 
     async def cancel(self, name: str) -> None:
         number = self._number(name)
-        if number is None:
-            raise UnknownDispatch(name)
         await self._database.write(lambda connection: _cancel(connection, name, number))
 
     async def dispatches(
@@ -139,7 +152,8 @@ class SqliteQueue:
         state: State | None = None,
         report_ids: Sequence[int] | None = None,
     ) -> list[DispatchView]:
-        where, values = _where(self._number(before) if before else None, endpoint, state)
+        cursor = None if before is None else self._number(before)
+        where, values = _where(cursor, endpoint, state)
         if report_ids is not None:
             marks = ", ".join("?" * len(report_ids))
             where += f" AND id IN (SELECT dispatch FROM dispatch_report WHERE report IN ({marks}))"
@@ -153,7 +167,10 @@ class SqliteQueue:
         )
 
     async def dispatch(self, name: str) -> tuple[DispatchView, list[AttemptView]] | None:
-        number = self._number(name)
+        try:
+            number = self._number(name)
+        except UnknownDispatch:
+            return None
 
         def read(connection: sqlite3.Connection) -> tuple[DispatchView, list[AttemptView]] | None:
             row = connection.execute(f"{_VIEW} WHERE id = ?", (number,)).fetchone()
@@ -162,7 +179,7 @@ class SqliteQueue:
         return await self._database.read(read)
 
     async def counts(self) -> Mapping[str, Mapping[State, int]]:
-        statement = "SELECT endpoint, state, count(*) FROM dispatch GROUP BY endpoint, state"
+        statement = "SELECT endpoint, state, count FROM dispatch_count WHERE count > 0"
         counts: dict[str, dict[State, int]] = {}
         for endpoint, state, count in await self._database.read(
             lambda connection: connection.execute(statement).fetchall()
@@ -170,12 +187,14 @@ class SqliteQueue:
             counts.setdefault(endpoint, {})[state] = count
         return counts
 
-    def _number(self, name: str) -> int | None:
+    def _number(self, name: str) -> int:
         queue, _, number = name.rpartition("-")
-        return int(number) if queue == self._name and number.isdecimal() else None
+        if queue != self._name or not _NUMBER.fullmatch(number):
+            raise UnknownDispatch(name)
+        return int(number)
 
     def _leased(self, row: Sequence[Any], endpoint: str, lease: Lease) -> Leased:
-        number, url, content_type, reports, attempts, due_at, body = row
+        number, url, content_type, reports, attempts, due_at, body, replay = row
         return Leased(
             id=number,
             name=f"{self._name}-{number}",
@@ -187,6 +206,7 @@ class SqliteQueue:
             attempts_made=attempts,
             due_at=instant(due_at),
             lease=lease,
+            replay=replay,
         )
 
     def _formed(
@@ -195,7 +215,7 @@ class SqliteQueue:
         number = _insert_dispatch(connection, forming, bucket, micros(now))
         endpoint = forming.endpoint
         size = len(bucket.report_ids)
-        row = (number, endpoint.url, endpoint.content_type, size, 0, micros(now), bucket.body)
+        row = (number, endpoint.url, endpoint.content_type, size, 0, micros(now), bucket.body, None)
         return self._leased(row, endpoint.name, forming.lease)
 
     def _view(self, connection: sqlite3.Connection, row: Sequence[Any]) -> DispatchView:
@@ -236,7 +256,8 @@ def _adopt(connection: sqlite3.Connection, endpoints: Iterable[Endpoint]) -> Non
     start = _highest_report(connection) if known else 0
     for endpoint in endpoints:
         connection.execute(
-            "INSERT INTO endpoint VALUES (?, ?) ON CONFLICT DO NOTHING", (endpoint.name, start)
+            "INSERT INTO endpoint (name, read_to) VALUES (?, ?) ON CONFLICT DO NOTHING",
+            (endpoint.name, start),
         )
         connection.execute(
             "UPDATE dispatch SET url = ? WHERE endpoint = ? AND url <> ?"
@@ -256,8 +277,22 @@ def _pending(connection: sqlite3.Connection, endpoints: Iterable[str], at: int) 
     read_to = dict(connection.execute("SELECT name, read_to FROM endpoint"))
     return Pending(
         due=frozenset(e for e in endpoints if connection.execute(due, (e, at)).fetchone()),
-        unread={e: read_to[e] for e in endpoints if read_to[e] < highest},
+        unread={
+            e: read_to[e]
+            for e in endpoints
+            if read_to[e] < highest or ordering.freed(connection, e, 1)
+        },
     )
+
+
+def _take_over(connection: sqlite3.Connection, forming: Forming) -> bool:
+    if forming.endpoint.ordered and not ordering.may_form(connection, forming):
+        return False
+    if not _read_on(connection, forming):
+        return False
+    if forming.endpoint.ordered:
+        ordering.write(connection, forming)
+    return True
 
 
 def _read_on(connection: sqlite3.Connection, forming: Forming) -> bool:
@@ -281,6 +316,7 @@ def _insert_dispatch(
     connection.executemany(
         "INSERT INTO dispatch_report VALUES (?, ?)", [(report, number) for report in members]
     )
+    ordering.set_under_way(connection, endpoint.name, bucket.message_keys, number)
     return number
 
 
@@ -291,9 +327,17 @@ def _record(connection: sqlite3.Connection, records: Sequence[Record]) -> list[b
         change = (record.state, record.number, due_at, record.dispatch, record.token)
         held.append(connection.execute(_RECORD, change).rowcount == 1)
     connection.executemany(
-        "INSERT INTO attempt VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO attempt"
+        " (dispatch, number, started_at, duration_ms, status, outcome, error, answer)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         [_attempt(record) for record, was_held in zip(records, held, strict=True) if was_held],
     )
+    ended = [
+        record.dispatch
+        for record, was_held in zip(records, held, strict=True)
+        if was_held and record.state != "waiting"
+    ]
+    ordering.ended(connection, ended)
     return held
 
 
@@ -333,6 +377,7 @@ def _cancel(connection: sqlite3.Connection, name: str, number: int) -> None:
     connection.execute(
         "UPDATE dispatch SET state = 'cancelled', due_at = NULL WHERE id = ?", (number,)
     )
+    ordering.ended(connection, [number])
 
 
 def _where(
@@ -344,7 +389,7 @@ def _where(
     return " AND ".join(["1", *conditions]), list(conditions.values())
 
 
-def _attempts(connection: sqlite3.Connection, number: int | None) -> list[AttemptView]:
+def _attempts(connection: sqlite3.Connection, number: int) -> list[AttemptView]:
     rows = connection.execute(
         "SELECT number, started_at, duration_ms, status, outcome, error, answer"
         " FROM attempt WHERE dispatch = ? ORDER BY number",

@@ -1,0 +1,41 @@
+"""The breaker of an endpoint: after failures in a row it lets one probe through at a time. Pure.
+
+             `failures` in a row                     probe fails
+   closed ───────────────────────▶ open, waiting ◀──────────────── open, probing
+     ▲                                  └──── every `probe_every` ────▶ │
+     └──────────────────────────── acknowledged ───────────────────────┘
+
+What waits meanwhile spends no retries. The schedule knows nothing of it: a dispatch that is overdue
+is due.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+
+class Breaker(Struct, frozen=True):
+    """`threshold` 0 never opens. `probe_at` is set while it is open: when the next probe may go."""
+
+    threshold: int
+    probe_every: timedelta
+    failures: int = 0
+    probe_at: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self.probe_at is not None
+
+    def may_probe(self, now: datetime) -> bool:
+        """Whether one may go though it is open."""
+        return self.probe_at is not None and now >= self.probe_at
+
+    def after(self, acknowledged: bool, now: datetime) -> Breaker:
+        """After an attempt that ended at `now`."""
+        if acknowledged or not self.threshold:
+            return Breaker(self.threshold, self.probe_every)
+        failures = self.failures + 1
+        probe_at = now + self.probe_every if failures >= self.threshold else None
+        return Breaker(self.threshold, self.probe_every, failures, probe_at)

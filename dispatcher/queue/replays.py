@@ -1,0 +1,372 @@
+"""Replays in the SQLite file that also holds the dispatches they become."""
+
+from __future__ import annotations
+
+import sqlite3
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from dispatcher.endpoint import Endpoint
+from dispatcher.queue.base import Formed
+from dispatcher.registry import put_endpoint
+from dispatcher.replay.pace import Fed, Original, Pace, Rate, rate
+from dispatcher.replay.replay import InvalidReplay, Item, Replay, State, UnknownReplay
+from dispatcher.replay.request import Request, Selection
+from receiver.configuration import without_credentials
+from receiver.store.base import StoredReport
+from receiver.store.database import Database, instant, micros
+from receiver.store.rows import COLUMNS, stored_report
+
+_VIEW = """
+    SELECT id, key, state, created_at, selection, endpoint, url, rate, speed, stop_on_errors,
+        total, fed, dropped, tried, attempts, started_at, last_fed_at, anchor_at, ended_at
+    FROM replay
+"""
+_INSERT = """
+    INSERT INTO replay (key, state, created_at, selection, endpoint, url, rate, speed,
+        stop_on_errors, total, ended_at)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_FEED = """
+    UPDATE replay SET fed = ?, dropped = dropped + ?, anchor_at = ?, last_fed_at = ?,
+        started_at = coalesce(started_at, ?)
+    WHERE id = ? AND fed = ? AND state = 'running'
+"""
+_DISPATCH = """
+    INSERT INTO dispatch (endpoint, url, content_type, state, attempts, created_at, due_at,
+        first_report, last_report, reports, replay)
+    VALUES (?, ?, ?, 'waiting', 0, ?, ?, ?, ?, ?, ?)
+"""
+_OPEN = "SELECT 1 FROM dispatch WHERE replay = ? AND state IN ('waiting', 'leased') LIMIT 1"
+
+TIDIED = 5_000
+"""Items that are cleared away in a transaction."""
+
+
+class Items:
+    """Many items in little room: a replay of a million takes 20 MB here, and 150 MB as objects."""
+
+    def __init__(self) -> None:
+        self._reports = array("q")
+        self._endpoints = array("l")
+        self._received = array("q")
+        self._names: dict[str, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._reports)
+
+    def add(self, report: int, endpoint: str, received_at: int) -> None:
+        self._reports.append(report)
+        self._endpoints.append(self._names.setdefault(endpoint, len(self._names)))
+        self._received.append(received_at)
+
+    def __iter__(self) -> Iterator[Item]:
+        """In the order of arrival. Offsets ascend, though a clock may have been set back."""
+        names = list(self._names)
+        latest = first = self._received[0] if self._received else 0
+        for report, endpoint, at in zip(
+            self._reports, self._endpoints, self._received, strict=True
+        ):
+            latest = max(latest, at)
+            yield Item(report, names[endpoint], latest - first)
+
+
+class Feeding(Struct, frozen=True):
+    """Items that become dispatches, if `replay` is as far as it was when they were read."""
+
+    replay: int
+    fed_from: int
+    fed_to: int
+    dropped: int
+    anchor_at: datetime
+    buckets: Sequence[tuple[Endpoint, Formed]]
+
+
+class SqliteReplays:
+    """Makes, shows, feeds and ends replays. Each change is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def with_key(self, key: str) -> Replay | None:
+        """The replay that was made with this key."""
+        return await self._database.read(lambda c: _one(c, "key = ?", key))
+
+    async def one(self, replay: int) -> Replay:
+        """Raises UnknownReplay."""
+        found = await self._database.read(lambda c: _one(c, "id = ?", replay))
+        if found is None:
+            raise UnknownReplay(replay)
+        return found
+
+    async def all(self, before: int | None = None, limit: int = 100) -> list[Replay]:
+        """Newest first; `before` is the cursor."""
+        rest = "WHERE ? IS NULL OR id < ? ORDER BY id DESC LIMIT ?"
+        return await self._database.read(lambda c: _all(c, rest, (before, before, limit)))
+
+    async def unfinished(self) -> list[Replay]:
+        """Those that run, and those that have left something to be cleared away."""
+        return await self._database.read(lambda c: _all(c, "WHERE tidy = 0 ORDER BY id", ()))
+
+    async def create(
+        self, request: Request, items: Items, now: datetime, *, from_outside: bool
+    ) -> tuple[Replay, bool]:
+        """Make a replay of these items, and its endpoint if it goes to a URL. False: there is one
+        with this key already, which is returned. One of nothing is done at once, and remembered.
+        """
+
+        def create(connection: sqlite3.Connection) -> tuple[Replay, bool]:
+            if request.key is not None and (found := _one(connection, "key = ?", request.key)):
+                return found, False
+            number = _insert(connection, request, items, now)
+            if request.to_url is not None:
+                name = target_name(number)
+                table = {"name": name, "url": request.to_url, "reports": "none"}
+                put_endpoint(connection, name, table, from_outside)
+            made = _one(connection, "id = ?", number)
+            assert made is not None
+            return made, True
+
+        return await self._database.write(create)
+
+    async def following(self, replay: Replay, limit: int) -> list[Item]:
+        """At most `limit` items that are to be fed next."""
+        return await self._database.read(lambda c: _items(c, replay.id, replay.fed, limit))
+
+    async def reports(self, items: Sequence[Item]) -> dict[int, StoredReport]:
+        """The reports of these items that are still there, by id."""
+        ids = _json(sorted({item.report for item in items}))
+        rows = await self._database.read(
+            lambda c: c.execute(
+                f"SELECT {COLUMNS} FROM report WHERE id IN {_LISTED}", (ids,)
+            ).fetchall()
+        )
+        return {report.id: report for report in map(stored_report, rows)}
+
+    async def untried(self, replay: int, most: Mapping[str, int]) -> dict[str, int]:
+        """How many of its dispatches wait for their first attempt at each endpoint; counted up to
+        `most`."""
+        statement = (
+            "SELECT count(*) FROM (SELECT 1 FROM dispatch WHERE replay = ? AND endpoint = ?"
+            " AND state = 'waiting' AND attempts = 0 LIMIT ?)"
+        )
+        return await self._database.read(
+            lambda c: {
+                name: c.execute(statement, (replay, name, limit)).fetchone()[0]
+                for name, limit in most.items()
+            }
+        )
+
+    async def feed(self, feeding: Feeding, now: datetime) -> bool:
+        """Make dispatches of items and read these off, in one transaction. False, and nothing is
+        done, when another was faster, the replay has ended, or a report has gone meanwhile."""
+        return await self._database.write(lambda c: _feed(c, feeding, micros(now)))
+
+    async def end(self, replay: int, state: State, now: datetime) -> int:
+        """Stop or cancel: nothing more is fed, and what waits is cancelled. Returns how many
+        dispatches that were. Raises UnknownReplay, InvalidReplay."""
+        return await self._database.write(lambda c: _end(c, replay, state, micros(now)))
+
+    async def finish(self, replay: int, now: datetime) -> bool:
+        """Running to done, when all is fed and each of its dispatches has ended."""
+        return await self._database.write(lambda c: _finish(c, replay, micros(now)))
+
+    async def tidy(self, replay: int) -> bool:
+        """Clear away a piece of what an ended replay has left. True when all of that has gone, and
+        none of its dispatches is under way."""
+        return await self._database.write(lambda c: _tidy(c, replay))
+
+    async def tidied(self, replay: int) -> None:
+        """Nothing is left of it to be cleared away."""
+        await self._database.write(
+            lambda c: c.execute("UPDATE replay SET tidy = 1 WHERE id = ?", (replay,))
+        )
+
+
+def target_name(replay: int) -> str:
+    """The endpoint that is made for a replay to a URL."""
+    return f"replay-{replay}"
+
+
+def first_unfed(connection: sqlite3.Connection) -> int | None:
+    """The first report that a running replay still has to read; for the store's retention."""
+    first: int | None = connection.execute(
+        "SELECT min(report) FROM replay JOIN replay_item ON replay = id AND position = fed"
+        " WHERE tidy = 0 AND state = 'running'"
+    ).fetchone()[0]
+    return first
+
+
+_LISTED = "(SELECT value FROM json_each(?))"
+
+
+def _json(ids: Sequence[int]) -> str:
+    return msgspec.json.encode(ids).decode()
+
+
+def _insert(connection: sqlite3.Connection, request: Request, items: Items, now: datetime) -> int:
+    at = micros(now)
+    number = connection.execute(
+        _INSERT,
+        (
+            request.key,
+            "running" if items else "done",
+            at,
+            msgspec.json.encode(request.selection).decode(),
+            request.to_endpoint,
+            None if request.to_url is None else without_credentials(request.to_url),
+            str(request.pace) if isinstance(request.pace, Rate) else None,
+            request.pace.speed if isinstance(request.pace, Original) else None,
+            request.stop_on_errors,
+            len(items),
+            None if items else at,
+        ),
+    ).lastrowid
+    assert number is not None
+    if request.to_url is not None:
+        name = target_name(number)
+        connection.execute("UPDATE replay SET endpoint = ? WHERE id = ?", (name, number))
+    connection.executemany(
+        "INSERT INTO replay_item VALUES (?, ?, ?, ?, ?)",
+        (
+            (
+                number,
+                position,
+                item.report,
+                item.endpoint if request.to_url is None else name,
+                item.offset,
+            )
+            for position, item in enumerate(items)
+        ),
+    )
+    return number
+
+
+def _one(connection: sqlite3.Connection, condition: str, value: int | str) -> Replay | None:
+    return next(iter(_all(connection, f"WHERE {condition}", (value,))), None)
+
+
+def _all(connection: sqlite3.Connection, rest: str, values: Sequence[Any]) -> list[Replay]:
+    rows = connection.execute(f"{_VIEW} {rest}", values).fetchall()
+    return [_replay(connection, row) for row in rows]
+
+
+def _replay(connection: sqlite3.Connection, row: Sequence[Any]) -> Replay:
+    number, key, state, created_at, selection, endpoint, url, at_rate, speed, stop, *counts = row
+    total, fed, dropped, tried, attempts, started, last_fed, anchor, ended = counts
+    by_state = connection.execute(
+        "SELECT state, dispatches, reports FROM replay_count WHERE replay = ?", (number,)
+    ).fetchall()
+    return Replay(
+        id=number,
+        key=key,
+        state=state,
+        created_at=instant(created_at),
+        selection=msgspec.json.decode(selection, type=Selection),
+        endpoint=endpoint,
+        url=url,
+        pace=_pace(at_rate, speed),
+        stop_on_errors=stop,
+        total=total,
+        fed=fed,
+        dropped=dropped,
+        counts={state: reports for state, _, reports in by_state},
+        tried=tried,
+        attempts=attempts,
+        acknowledged=sum(n for state, n, _ in by_state if state == "acknowledged"),
+        progress=Fed(_instant(anchor), _instant(last_fed)),
+        started_at=_instant(started),
+        ended_at=_instant(ended),
+    )
+
+
+def _pace(at_rate: str | None, speed: float | None) -> Pace:
+    if at_rate is not None:
+        return rate(at_rate)
+    return None if speed is None else Original(speed)
+
+
+def _instant(at: int | None) -> datetime | None:
+    return None if at is None else instant(at)
+
+
+def _items(connection: sqlite3.Connection, replay: int, position: int, limit: int) -> list[Item]:
+    rows = connection.execute(
+        "SELECT report, endpoint, due_offset FROM replay_item"
+        " WHERE replay = ? AND position >= ? ORDER BY position LIMIT ?",
+        (replay, position, limit),
+    )
+    return [Item(*row) for row in rows]
+
+
+def _feed(connection: sqlite3.Connection, feeding: Feeding, at: int) -> bool:
+    # A recipient may have been erased since the bodies were made: they must not come back.
+    members = {report for _, formed in feeding.buckets for report in formed.report_ids}
+    there = connection.execute(
+        f"SELECT count(*) FROM report WHERE id IN {_LISTED}", (_json(sorted(members)),)
+    ).fetchone()[0]
+    if there != len(members):
+        return False
+    anchor = micros(feeding.anchor_at)
+    change = (feeding.fed_to, feeding.dropped, anchor, at, at, feeding.replay, feeding.fed_from)
+    if connection.execute(_FEED, change).rowcount != 1:
+        return False
+    for endpoint, formed in feeding.buckets:
+        _insert_dispatch(connection, feeding.replay, endpoint, formed, at)
+    return True
+
+
+def _insert_dispatch(
+    connection: sqlite3.Connection, replay: int, endpoint: Endpoint, formed: Formed, at: int
+) -> None:
+    members = formed.report_ids
+    span = (members[0], members[-1], len(members))
+    number = connection.execute(
+        _DISPATCH, (endpoint.name, endpoint.url, endpoint.content_type, at, at, *span, replay)
+    ).lastrowid
+    connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (number, formed.body))
+    connection.executemany(
+        "INSERT INTO dispatch_report VALUES (?, ?)", [(report, number) for report in members]
+    )
+
+
+def _end(connection: sqlite3.Connection, replay: int, state: State, at: int) -> int:
+    changed = connection.execute(
+        "UPDATE replay SET state = ?, ended_at = ? WHERE id = ? AND state = 'running'",
+        (state, at, replay),
+    )
+    if changed.rowcount != 1:
+        row = connection.execute("SELECT state FROM replay WHERE id = ?", (replay,)).fetchone()
+        if row is None:
+            raise UnknownReplay(replay)
+        raise InvalidReplay(replay, row[0], state)
+    return connection.execute(
+        "UPDATE dispatch SET state = 'cancelled', due_at = NULL"
+        " WHERE replay = ? AND state = 'waiting'",
+        (replay,),
+    ).rowcount
+
+
+def _finish(connection: sqlite3.Connection, replay: int, at: int) -> bool:
+    if connection.execute(_OPEN, (replay,)).fetchone():
+        return False
+    changed = connection.execute(
+        "UPDATE replay SET state = 'done', ended_at = ?"
+        " WHERE id = ? AND state = 'running' AND fed = total",
+        (at, replay),
+    )
+    return changed.rowcount == 1
+
+
+def _tidy(connection: sqlite3.Connection, replay: int) -> bool:
+    removed = connection.execute(
+        "DELETE FROM replay_item WHERE replay = ? AND position IN"
+        " (SELECT position FROM replay_item WHERE replay = ? ORDER BY position LIMIT ?)",
+        (replay, replay, TIDIED),
+    ).rowcount
+    return removed < TIDIED and connection.execute(_OPEN, (replay,)).fetchone() is None
