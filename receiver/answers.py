@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -9,7 +10,10 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
+from receiver.body import NotTaken
 from receiver.store.base import StoreUnavailable
+
+log = logging.getLogger("dlr.http")
 
 RETRY_AFTER_SECONDS = "10"
 """What a caller is told to wait when the store cannot be written."""
@@ -51,6 +55,8 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         return await handler(request)
     except BadQuery as error:
         return fault(400, "bad_query", str(error))
+    except NotTaken as error:
+        return fault(error.status, error.code, str(error))
     except StoreUnavailable as error:
         return fault(503, "store_unavailable", str(error))
     except web.HTTPException as error:
@@ -60,6 +66,14 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         if "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]
         return response
+    except web.RequestPayloadError as error:
+        # cut off, or not compressed as its Content-Encoding says: aiohttp has kept no bytes of it
+        return fault(400, "unreadable", " ".join(f"the body cannot be read: {error}".split()))
+    except ConnectionError:
+        return fault(400, "disconnected", "the client has gone")  # to nobody
+    except Exception:
+        log.exception("%s %s cannot be answered", request.method, request.path)
+        return fault(500, "internal_error", "this is a defect of ours; the log tells more")
 
 
 def _http_error(request: web.Request, error: web.HTTPException) -> tuple[str, str]:

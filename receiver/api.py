@@ -1,21 +1,34 @@
-"""What can be asked of the store: reports, messages, quarantine."""
+"""What can be asked of the store: reports, messages, totals, quarantine."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
-from receiver.answers import BadQuery, answer, timestamp
+from receiver.answers import answer, timestamp
 from receiver.dlr.item import write_item
 from receiver.dlr.message import state_of
-from receiver.dlr.statuses import GROUP_NUMBERS
-from receiver.store.base import QuarantineEntry, ReportQuery, ReportStore, StoredReport
+from receiver.dlr.statuses import group_of
+from receiver.filters import (
+    MessageQuery,
+    message_query,
+    totals_query,
+)
+from receiver.filters import report_query as report_query
+from receiver.intake import NO_LIMITS, Limits
+from receiver.parameters import cursor, number, truth
+from receiver.parameters import limit as limit
+from receiver.parameters import only as only
+from receiver.retry import retry
+from receiver.store.base import QuarantineEntry, ReportStore, StoredReport
+from receiver.totals_view import totals_view
 
-LIMIT_MAX = 1000
-LIMIT_DEFAULT = 100
+MESSAGES_STEP = 1_000
+"""Messages that one request looks at, whatever of them is wanted: about a second."""
 
 DispatchesOf = Callable[[Sequence[int]], Awaitable[list[Any]]]
 """The dispatches that carry these reports (ids). The receiver knows nothing more of dispatching."""
@@ -59,6 +72,7 @@ def quarantine_view(entry: QuarantineEntry) -> dict[str, Any]:
         "size": entry.size,
         "reason": entry.reason,
         "place": entry.place,
+        "repeats": entry.repeats,
     }
 
 
@@ -66,17 +80,67 @@ async def message_of(
     store: ReportStore, newest: StoredReport, dispatches_of: DispatchesOf
 ) -> dict[str, Any]:
     """The message that a report belongs to. A report without messageId is a message of its own."""
-    message_id = newest.read().message_id
-    reports = await store.reports_of(message_id) if message_id else [newest]
+    reports = await _reports_with(store, newest)
     return message_view(reports, await dispatches_of([report.id for report in reports]))
 
 
-class StoreApi:
-    """The routes under /api that read the store."""
+async def find_messages(
+    store: ReportStore, query: MessageQuery
+) -> tuple[list[list[StoredReport]], int | None]:
+    """Messages that are wanted, each by its reports, last heard of first; and the next cursor.
 
-    def __init__(self, store: ReportStore, dispatches_of: DispatchesOf) -> None:
+    Looks at a bounded number of messages, so that there may be fewer than asked for, and a cursor.
+    """
+    found: list[list[StoredReport]] = []
+    before, looked_at = query.before, 0
+    while looked_at < MESSAGES_STEP:
+        page = min(query.limit, MESSAGES_STEP - looked_at)
+        newest = await store.newest_of_messages(before, page)
+        for report in newest:
+            reports = await _reports_with(store, report)
+            if _is_wanted(reports, query):
+                found.append(reports)
+            if len(found) == query.limit:
+                return found, report.id
+        if len(newest) < page:
+            return found, None
+        before, looked_at = newest[-1].id, looked_at + page
+    return found, before
+
+
+async def _reports_with(store: ReportStore, newest: StoredReport) -> list[StoredReport]:
+    message_id = newest.read().message_id
+    return await store.reports_of(message_id) if message_id else [newest]
+
+
+def _is_wanted(reports: Sequence[StoredReport], query: MessageQuery) -> bool:
+    if query.source is not None and all(each.source != query.source for each in reports):
+        return False
+    if query.final is None and not query.status_groups:
+        return True
+    state = state_of(each.read() for each in reports)
+    if query.final is not None and state.final != query.final:
+        return False
+    return not query.status_groups or group_of(state.report.status) in query.status_groups
+
+
+class StoreApi:
+    """The routes under /api that read the store, and the one that tries quarantine again."""
+
+    def __init__(
+        self,
+        store: ReportStore,
+        dispatches_of: DispatchesOf,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        on_stored: Callable[[], None] = lambda: None,
+        limits: Limits = NO_LIMITS,
+    ) -> None:
         self._store = store
         self._dispatches_of = dispatches_of
+        self._now = now
+        self._on_stored = on_stored
+        self._limits = limits
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_get("/api/reports", self.reports)
@@ -86,24 +150,43 @@ class StoreApi:
         app.router.add_get("/api/quarantine", self.quarantine)
         app.router.add_get("/api/quarantine/{id}", self.quarantined)
         app.router.add_get("/api/quarantine/{id}/body", self.quarantined_body)
+        app.router.add_post("/api/quarantine/{id}/retry", self.retry)
+        app.router.add_get("/api/totals", self.totals)
 
     async def reports(self, request: web.Request) -> web.Response:
-        query = report_query(request.query)
-        found = await self._store.reports(query)
-        return answer(page("reports", [report_view(r) for r in found], found, query.limit))
+        found = await self._store.find(report_query(request.query))
+        views = await self._report_views(request, found.reports)
+        return answer({"reports": views, "next": next_cursor(found.next)})
 
     async def report(self, request: web.Request) -> web.Response:
+        only(request.query, "received")
         found = await self._store.reports_by_id([number(request.match_info["id"], "id")])
         if not found:
             raise web.HTTPNotFound(text=f"there is no report {request.match_info['id']}")
-        return answer(report_view(found[0]))
+        return answer((await self._report_views(request, found))[0])
+
+    async def _report_views(
+        self, request: web.Request, reports: Sequence[StoredReport]
+    ) -> list[dict[str, Any]]:
+        views = [report_view(report) for report in reports]
+        if truth(request.query, "received"):
+            items = await self._store.as_received(reports)
+            for view in views:
+                item = items.get(view["id"])
+                view["received"] = item and item.decode("utf-8", "replace")
+        return views
 
     async def messages(self, request: web.Request) -> web.Response:
-        only(request.query, "limit", "cursor")
-        size = limit(request.query)
-        found = await self._store.newest_of_messages(cursor(request.query), size)
-        views = [await message_of(self._store, r, self._dispatches_of) for r in found]
-        return answer(page("messages", views, found, size))
+        found, following = await find_messages(self._store, message_query(request.query))
+        views = [
+            message_view(reports, await self._dispatches_of([report.id for report in reports]))
+            for reports in found
+        ]
+        return answer({"messages": views, "next": next_cursor(following)})
+
+    async def totals(self, request: web.Request) -> web.Response:
+        query = totals_query(request.query, self._now())
+        return answer(totals_view(await self._store.totals(query), query))
 
     async def message(self, request: web.Request) -> web.Response:
         message_id = request.match_info["messageId"]
@@ -123,6 +206,15 @@ class StoreApi:
         entry, _ = await self._quarantined(request)
         return answer(quarantine_view(entry))
 
+    async def retry(self, request: web.Request) -> web.Response:
+        entry_id = number(request.match_info["id"], "id")
+        counts = await retry(self._store, entry_id, self._limits)
+        if counts is None:
+            raise web.HTTPNotFound(text=f"there is no entry {entry_id}")
+        if counts.stored:
+            self._on_stored()
+        return answer(counts)
+
     async def quarantined_body(self, request: web.Request) -> web.Response:
         entry, body = await self._quarantined(request)
         # Whoever sent this chose the bytes: a browser must not take them for a page of ours.
@@ -139,21 +231,9 @@ class StoreApi:
         return found
 
 
-def report_query(query: Mapping[str, str]) -> ReportQuery:
-    """The filters of GET /api/reports. Raises BadQuery."""
-    only(query, "limit", "cursor", "messageId", "source", "final", "statusGroup")
-    groups = tuple(query["statusGroup"].upper().split(",")) if "statusGroup" in query else ()
-    for name in groups:
-        if name not in GROUP_NUMBERS:
-            raise BadQuery(f"statusGroup: expected {_one_of(GROUP_NUMBERS)}, got {name!r}")
-    return ReportQuery(
-        limit=limit(query),
-        before=cursor(query),
-        message_id=query.get("messageId"),
-        source=query.get("source"),
-        final=_truth(query["final"], "final") if "final" in query else None,
-        status_groups=tuple(GROUP_NUMBERS[name] for name in groups),
-    )
+def next_cursor(before: int | None) -> str | None:
+    """The cursor of the next page as it stands in an answer."""
+    return None if before is None else str(before)
 
 
 def page(
@@ -161,43 +241,3 @@ def page(
 ) -> dict[str, Any]:
     """A page of a list. `next` is the cursor of the next one, null after the last."""
     return {name: views, "next": str(found[-1].id) if len(found) == size else None}
-
-
-def limit(query: Mapping[str, str]) -> int:
-    """The parameter `limit`, 1 to 1000."""
-    text = query.get("limit")
-    if text is None:
-        return LIMIT_DEFAULT
-    value = number(text, "limit")
-    if not 1 <= value <= LIMIT_MAX:
-        raise BadQuery(f"limit: expected 1 to {LIMIT_MAX}, got {value}")
-    return value
-
-
-def cursor(query: Mapping[str, str]) -> int | None:
-    """The parameter `cursor`, as a former page gave it."""
-    return number(query["cursor"], "cursor") if "cursor" in query else None
-
-
-def only(query: Mapping[str, str], *known: str) -> None:
-    """Refuse a misspelt filter: one that is ignored would show too much."""
-    for name in query:
-        if name not in known:
-            raise BadQuery(f"{name}: there is no such parameter; expected {_one_of(known)}")
-
-
-def number(text: str, name: str) -> int:
-    """A number in a path or a query, as large as an id can be."""
-    if text.isascii() and text.isdecimal() and len(text) <= 18:
-        return int(text)
-    raise BadQuery(f"{name}: expected a number, got {text[:40]!r}")
-
-
-def _truth(text: str, name: str) -> bool:
-    if text in ("true", "false"):
-        return text == "true"
-    raise BadQuery(f"{name}: expected true or false, got {text[:40]!r}")
-
-
-def _one_of(names: Any) -> str:
-    return ", ".join(names)

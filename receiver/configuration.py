@@ -16,6 +16,7 @@ The dataclasses say everything: a field is a section (a dataclass), an array of 
 
 `Annotated` adds `Between` and `Form`. A dataclass with a method
 `faults() -> Iterable[tuple[str, str]]` (place within it, text) checks what takes several settings.
+One with `shown() -> Iterable[str]` prints only the settings that it names.
 
 A variable is `DLR_`, section and key: `DLR_SERVER_PORT`. In an array of tables that have names it
 is the entry's name (`DLR_ENDPOINT_ACME_URL`), for entries that the file has.
@@ -117,6 +118,43 @@ def read(kind: type[T], file: Path | None, environment: Mapping[str, str]) -> T:
         raise ConfigurationError(faults)
     assert isinstance(settings, kind)
     return settings
+
+
+def read_table(kind: type[T], table: Mapping[str, Any]) -> T:
+    """The settings of `kind` from a table that came otherwise than in a file, as JSON for instance.
+
+    Raises `ConfigurationError` with all faults.
+    """
+    reader = _Reader(None, {})
+    settings = reader.section(kind, dict(table), "")
+    if reader.faults:
+        raise ConfigurationError(reader.faults)
+    assert isinstance(settings, kind)
+    return settings
+
+
+def as_table(settings: Any) -> dict[str, Any]:
+    """What `read_table` makes the same settings of, secrets included. Defaults are left out."""
+    return {
+        each.name: _plain(value)
+        for each in fields(settings)
+        if (value := getattr(settings, each.name))
+        != (_default(each) if _has_default(each) else _UNREADABLE)
+    }
+
+
+def _plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return as_table(value)
+    if isinstance(value, Secret):
+        return value.reveal()
+    if isinstance(value, timedelta):
+        return duration_text(value)
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    return value
 
 
 def effective(settings: Any) -> list[tuple[str, str]]:
@@ -417,7 +455,8 @@ class _Reader:
         raw = _split(raw)
         if not isinstance(raw, list):
             expected = f"tables headed [[{place}]]" if hint.entry else hint.words()
-            return self._unfit(place, expected, _came(raw))
+            secret = _hint(get_args(hint.base)[0]).base is Secret
+            return self._unfit(place, expected, _came(raw, secret))
         inner = _hint(get_args(hint.base)[0])
         values = tuple(self._value(inner, each, f"{place}[{i}]") for i, each in enumerate(raw))
         return _UNREADABLE if _UNREADABLE in values else values
@@ -611,7 +650,8 @@ def _written(value: Any, marks: tuple[Any, ...]) -> str:
 
 def _printed(value: Any, marks: tuple[Any, ...], place: str) -> Iterator[tuple[str, str]]:
     if is_dataclass(value):
-        for name, hint in _hints(type(value)).items():
+        shown = value.shown() if hasattr(value, "shown") else _hints(type(value))
+        for name, hint in ((each, _hints(type(value))[each]) for each in shown):
             yield from _printed(getattr(value, name), hint.marks, _join(place, name))
     elif isinstance(value, tuple) and value and is_dataclass(value[0]):
         for index, entry in enumerate(value):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from decimal import Decimal
 from typing import Protocol
 
 from msgspec import Struct
@@ -13,6 +14,7 @@ from receiver.dlr.errors import Unreadable
 from receiver.dlr.json_format import decode_item
 from receiver.dlr.model import Format, Generation, Report
 from receiver.intake import Entry
+from receiver.store.excerpt import Outcome
 
 
 class StoreUnavailable(Exception):
@@ -28,6 +30,7 @@ class Callback(Struct, frozen=True):
     received_at: datetime
     entries: Sequence[Entry] = ()
     quarantined: Sequence[Unreadable] = ()
+    received: bytes | None = None  # the body, where it differs from what is stored of it
 
 
 class Counts(Struct, frozen=True):
@@ -60,9 +63,10 @@ class StoredReport(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class ReportQuery:
-    """Which reports are wanted, newest first. `None` means: any.
+    """Which reports are wanted, newest first. `None` or nothing means: any. All must hold.
 
-    `before` is the cursor: only reports with a smaller id.
+    `before` is the cursor: only reports with a smaller id. `statuses` and `errors` are ids, or
+    names in capitals. Of a range the beginning belongs to it, the end does not.
     """
 
     limit: int = 100
@@ -71,6 +75,30 @@ class ReportQuery:
     source: str | None = None
     final: bool | None = None
     status_groups: tuple[int, ...] = field(default=())
+    bulk_id: str | None = None
+    to: str | None = None
+    to_prefix: str | None = None
+    sender: str | None = None
+    statuses: tuple[int | str, ...] = ()
+    errors: tuple[int | str, ...] = ()
+    permanent: bool | None = None
+    callback_data: str | None = None
+    callback_data_contains: str | None = None
+    received_since: datetime | None = None
+    received_until: datetime | None = None
+    done_since: datetime | None = None
+    done_until: datetime | None = None
+
+
+class Found(Struct, frozen=True):
+    """What one step of a search has found, newest first.
+
+    `next` is the cursor of the next step, `None` when there is none. It may come with fewer
+    reports than were asked for, even with none: one step looks at so many and not at all.
+    """
+
+    reports: Sequence[StoredReport]
+    next: int | None
 
 
 class QuarantineEntry(Struct, frozen=True):
@@ -83,6 +111,55 @@ class QuarantineEntry(Struct, frozen=True):
     size: int
     reason: str
     place: str
+    repeats: int = 0  # how often the very same came again
+
+
+class TotalsQuery(Struct, frozen=True):
+    """Whole hours or days (`span` in seconds) from `since` up to and without `until`, both in
+    seconds since 1970 UTC. `None` means: any."""
+
+    span: int
+    since: int
+    until: int
+    source: str | None = None
+    final: bool | None = None
+
+
+class OutcomeCount(Struct, frozen=True):
+    """How many reports said so. `outcome` is `None` for what was not told apart."""
+
+    start: int
+    outcome: Outcome | None
+    reports: int
+
+
+class PriceSum(Struct, frozen=True):
+    """The exact sum of the prices in one currency."""
+
+    start: int
+    currency: str
+    reports: int
+    sum: Decimal
+
+
+class DurationCount(Struct, frozen=True):
+    """How many reports took so long from sentAt to doneAt (a bin of histogram.py)."""
+
+    start: int
+    bin: int
+    reports: int
+
+
+class Totals(Struct, frozen=True):
+    """What was added up, each by the start of its span in ascending order.
+
+    `behind` reports are not in it yet; it is 0 unless more came than can be added up at once.
+    """
+
+    outcomes: Sequence[OutcomeCount]
+    prices: Sequence[PriceSum]
+    durations: Sequence[DurationCount]
+    behind: int
 
 
 class ReportStore(Protocol):
@@ -99,13 +176,19 @@ class ReportStore(Protocol):
         """Raises StoreUnavailable when nothing could be stored now."""
 
     async def reports(self, query: ReportQuery) -> list[StoredReport]:
-        """The wanted reports, newest first."""
+        """The wanted reports, newest first. Looks at all that there are, if need be."""
+
+    async def find(self, query: ReportQuery) -> Found:
+        """One step of the same search, in bounded time."""
 
     async def reports_by_id(self, report_ids: Sequence[int]) -> list[StoredReport]:
         """Those of these reports that are there, in the order of arrival."""
 
     async def reports_after(self, report_id: int, limit: int) -> list[StoredReport]:
         """At most `limit` reports that were stored after this one, in the order of arrival."""
+
+    async def newest_report(self) -> int:
+        """The id of the report that was stored last, be it kept or not; 0 when there was none."""
 
     async def reports_of(self, message_id: str) -> list[StoredReport]:
         """All reports of one message, in the order of arrival."""
@@ -122,3 +205,19 @@ class ReportStore(Protocol):
 
     async def quarantined(self, entry_id: int) -> tuple[QuarantineEntry, bytes] | None:
         """One entry with the bytes as they came."""
+
+    async def resolve(self, entry_id: int, callback: Callback) -> Counts | None:
+        """Put in place of a quarantine entry what could be read of it now, in one transaction.
+
+        A report that is stored already, however long ago, is counted on that one. `None`, and
+        nothing is stored, when the entry is not there (any more).
+        """
+
+    async def as_received(self, reports: Sequence[StoredReport]) -> dict[int, bytes]:
+        """The bytes of these reports' items as they came, by id; without those that were not kept.
+
+        Items of XML are in UTF-8.
+        """
+
+    async def totals(self, query: TotalsQuery) -> Totals:
+        """Counts, sums of prices and durations by time of receipt."""

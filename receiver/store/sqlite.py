@@ -4,12 +4,29 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from hashlib import blake2b
 from typing import Any
+
+import msgspec
+from msgspec import structs
 
 from receiver.dlr.identity import key_of_message
 from receiver.intake import Entry
-from receiver.store.base import Callback, Counts, QuarantineEntry, ReportQuery, StoredReport
+from receiver.store import received, search
+from receiver.store.base import (
+    Callback,
+    Counts,
+    Found,
+    QuarantineEntry,
+    ReportQuery,
+    StoredReport,
+    Totals,
+    TotalsQuery,
+)
 from receiver.store.database import Database, instant, micros, migrations_of
+from receiver.store.rows import COLUMNS, stored_report
+from receiver.store.totals import totals
 
 MIGRATIONS = migrations_of("receiver.store")
 
@@ -20,15 +37,13 @@ The platform repeats for 41:30 h at most, so three days always lie within.
 """
 
 _MICROS_PER_DAY = 86_400_000_000
-_COLUMNS = (
-    "id, received_at, source, format, generation, final, status_group, duplicates,"
-    " message_key, identity, item"
-)
+# All reports of a transaction are looked for at once: one by one costs a third of a large body.
 _FIND = (
-    "SELECT report FROM report_key WHERE day IN"
-    f" ({', '.join('?' * DUPLICATE_DAYS)}) AND message_key = ? AND identity = ?"
+    "SELECT message_key, identity, report FROM report_key"
+    " WHERE day IN (SELECT value FROM json_each(?))"
+    " AND message_key IN (SELECT value FROM json_each(?))"
 )
-_INSERT = f"INSERT INTO report ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = f"INSERT INTO report ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class SqliteStore:
@@ -49,11 +64,34 @@ class SqliteStore:
         await self._database.write(touch)
 
     async def reports(self, query: ReportQuery) -> list[StoredReport]:
-        if query.message_id is not None:
-            found = [r for r in await self.reports_of(query.message_id) if _wanted(r, query)]
-            return found[::-1][: query.limit]
-        where, values = _where(query)
-        return await self._select(f"WHERE {where} ORDER BY id DESC LIMIT ?", (*values, query.limit))
+        reports: list[StoredReport] = []
+        before = query.before
+        while len(reports) < query.limit:
+            rest = query.limit - len(reports)
+            found = await self.find(replace(query, before=before, limit=rest))
+            reports += found.reports
+            if (before := found.next) is None:
+                break
+        return reports
+
+    async def find(self, query: ReportQuery) -> Found:
+        def find(connection: sqlite3.Connection) -> Found:
+            message = None
+            if query.message_id is not None:
+                key = key_of_message(query.message_id)
+                message = _ids_of(connection, key, list(_days(connection)))
+            return search.find(connection, query, message)
+
+        return await self._database.question(find)
+
+    async def totals(self, query: TotalsQuery) -> Totals:
+        return await self._database.question(lambda c: totals(c, query))
+
+    async def as_received(self, reports: Sequence[StoredReport]) -> dict[int, bytes]:
+        return await self._database.question(lambda c: received.as_received(c, reports))
+
+    async def resolve(self, entry_id: int, callback: Callback) -> Counts | None:
+        return await self._database.write(lambda c: _resolve(c, entry_id, callback))
 
     async def reports_by_id(self, report_ids: Sequence[int]) -> list[StoredReport]:
         marks = ", ".join("?" * len(report_ids))
@@ -61,6 +99,9 @@ class SqliteStore:
 
     async def reports_after(self, report_id: int, limit: int) -> list[StoredReport]:
         return await self._select("WHERE id > ? ORDER BY id LIMIT ?", (report_id, limit))
+
+    async def newest_report(self) -> int:
+        return await self._database.read(_highest_id)
 
     async def reports_of(self, message_id: str) -> list[StoredReport]:
         key = key_of_message(message_id)
@@ -76,22 +117,24 @@ class SqliteStore:
         return await self._database.read(lambda connection: _quarantined(connection, entry_id))
 
     async def _select(self, rest: str, values: Sequence[Any]) -> list[StoredReport]:
-        statement = f"SELECT {_COLUMNS} FROM report {rest}"
+        statement = f"SELECT {COLUMNS} FROM report {rest}"
         return await self._database.read(
-            lambda connection: [_stored(row) for row in connection.execute(statement, values)]
+            lambda connection: [stored_report(row) for row in connection.execute(statement, values)]
         )
 
 
 class _Addition:
     """The rows that one transaction adds, gathered so that each table is written in one go."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, callbacks: Sequence[Callback]) -> None:
         self._cursor = connection.cursor()
-        self._next_id = 1 + _highest_id(connection)
+        self.next_id = 1 + _highest_id(connection)
+        self._earlier = _earlier(connection, callbacks)
         self._fresh: dict[tuple[int, int], int] = {}  # (message_key, identity) to index in reports
         self._repeats: dict[int, int] = {}  # id of a report stored before to how often again
         self.reports: list[list[Any]] = []
         self.keys: list[tuple[int, int, int, int]] = []
+        self.bodies: list[tuple[int, int, bytes]] = []
 
     def add(self, callback: Callback, entry: Entry, received_at: int) -> bool:
         """Take one report. False when it is a duplicate."""
@@ -99,21 +142,21 @@ class _Addition:
         if (index := self._fresh.get(key)) is not None:
             self.reports[index][7] += 1
             return False
-        day = received_at // _MICROS_PER_DAY
-        days = range(day, day - DUPLICATE_DAYS, -1)
-        if (earlier := self._cursor.execute(_FIND, (*days, *key)).fetchone()) is not None:
-            self._repeats[earlier[0]] = self._repeats.get(earlier[0], 0) + 1
+        if (earlier := self._earlier.get(key)) is not None:
+            self._repeats[earlier] = self._repeats.get(earlier, 0) + 1
             return False
         self._fresh[key] = len(self.reports)
-        self.reports.append(_row(self._next_id, callback, entry, received_at))
-        self.keys.append((day, *key, self._next_id))
-        self._next_id += 1
+        self.reports.append(_row(self.next_id, callback, entry, received_at))
+        self.keys.append((received_at // _MICROS_PER_DAY, *key, self.next_id))
+        self.next_id += 1
         return True
 
     def write(self) -> None:
         cursor = self._cursor
         cursor.executemany(_INSERT, self.reports)
         cursor.executemany("INSERT INTO report_key VALUES (?, ?, ?, ?)", self.keys)
+        if self.bodies:
+            cursor.executemany("INSERT INTO received_body VALUES (?, ?, ?)", self.bodies)
         cursor.executemany(
             "UPDATE report SET duplicates = duplicates + ? WHERE id = ?",
             [(count, report) for report, count in self._repeats.items()],
@@ -121,17 +164,57 @@ class _Addition:
 
 
 def _add(connection: sqlite3.Connection, callbacks: Sequence[Callback]) -> list[Counts]:
-    addition = _Addition(connection)
+    addition = _Addition(connection, callbacks)
     counts = []
     for callback in callbacks:
         received_at = micros(callback.received_at)
+        first = addition.next_id
         stored = sum(addition.add(callback, entry, received_at) for entry in callback.entries)
+        if stored and callback.received is not None:
+            addition.bodies.append((first, addition.next_id - 1, callback.received))
         quarantined = len(callback.quarantined)
         counts.append(Counts(stored, len(callback.entries) - stored, quarantined))
         if quarantined:
             _add_quarantined(connection, callback, received_at)
     addition.write()
     return counts
+
+
+def _earlier(
+    connection: sqlite3.Connection, callbacks: Sequence[Callback]
+) -> dict[tuple[int, int], int]:
+    """The reports of these callbacks that are stored already: (message_key, identity) to id."""
+    keys = [entry.message_key for callback in callbacks for entry in callback.entries]
+    if not keys:
+        return {}
+    received = {micros(callback.received_at) // _MICROS_PER_DAY for callback in callbacks}
+    days = list(range(min(received) - DUPLICATE_DAYS + 1, max(received) + 1))
+    found = connection.execute(_FIND, [msgspec.json.encode(each).decode() for each in (days, keys)])
+    return {(message_key, identity): report for message_key, identity, report in found}
+
+
+def _resolve(connection: sqlite3.Connection, entry_id: int, callback: Callback) -> Counts | None:
+    if connection.execute("DELETE FROM quarantine WHERE id = ?", (entry_id,)).rowcount != 1:
+        return None
+    repeats = [_stored_as(connection, entry) for entry in callback.entries]
+    fresh = [e for e, stored in zip(callback.entries, repeats, strict=True) if stored is None]
+    connection.executemany(
+        "UPDATE report SET duplicates = duplicates + 1 WHERE id = ?",
+        [(stored,) for stored in repeats if stored is not None],
+    )
+    (counts,) = _add(connection, [structs.replace(callback, entries=fresh)])
+    repeated = len(repeats) - len(fresh)
+    return Counts(counts.stored, counts.duplicates + repeated, counts.quarantined)
+
+
+def _stored_as(connection: sqlite3.Connection, entry: Entry) -> int | None:
+    """The report that an entry is a repeat of, however long ago it was stored."""
+    statement = "SELECT report FROM report_key WHERE day = ? AND message_key = ? AND identity = ?"
+    for day in list(_days(connection)):
+        row = connection.execute(statement, (day, entry.message_key, entry.identity)).fetchone()
+        if row is not None:
+            return int(row[0])
+    return None
 
 
 def _highest_id(connection: sqlite3.Connection) -> int:
@@ -155,56 +238,31 @@ def _row(report_id: int, callback: Callback, entry: Entry, received_at: int) -> 
     ]
 
 
+_REPEATED = (
+    "UPDATE quarantine SET repeats = repeats + 1 WHERE id ="
+    " (SELECT id FROM quarantine WHERE digest = ? AND source = ? AND content_type IS ?"
+    " AND body = ? LIMIT 1)"
+)
+_KEEP = (
+    "INSERT INTO quarantine (received_at, source, content_type, reason, place, body, digest)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+
+
 def _add_quarantined(connection: sqlite3.Connection, callback: Callback, received_at: int) -> None:
-    connection.executemany(
-        "INSERT INTO quarantine (received_at, source, content_type, reason, place, body)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
-        [
-            (received_at, callback.source, callback.content_type, bad.reason, bad.place, bad.raw)
-            for bad in callback.quarantined
-        ],
-    )
+    """The same bytes from the same sender are kept once, and counted after that."""
+    of = (callback.source, callback.content_type)
+    for bad in callback.quarantined:
+        digest = _digest(*of, bad.raw)
+        if not connection.execute(_REPEATED, (digest, *of, bad.raw)).rowcount:
+            row = (received_at, *of, bad.reason, bad.place, bad.raw, digest)
+            connection.execute(_KEEP, row)
 
 
-def _stored(row: Sequence[Any]) -> StoredReport:
-    number, received_at, source, form, generation, final, group, duplicates, key, told, item = row
-    return StoredReport(
-        id=number,
-        received_at=instant(received_at),
-        source=source,
-        format=form,
-        generation=generation,
-        final=bool(final),
-        status_group=group,
-        duplicates=duplicates,
-        message_key=key,
-        identity=told,
-        item=item.encode(),
-    )
-
-
-def _where(query: ReportQuery) -> tuple[str, list[Any]]:
-    conditions: list[tuple[str, Sequence[Any]]] = [("1", ())]
-    if query.before is not None:
-        conditions.append(("id < ?", (query.before,)))
-    if query.source is not None:
-        conditions.append(("source = ?", (query.source,)))
-    if query.final is not None:
-        conditions.append(("final = ?", (query.final,)))
-    if query.status_groups:
-        marks = ", ".join("?" * len(query.status_groups))
-        conditions.append((f"status_group IN ({marks})", query.status_groups))
-    return " AND ".join(text for text, _ in conditions), [v for _, vs in conditions for v in vs]
-
-
-def _wanted(report: StoredReport, query: ReportQuery) -> bool:
-    """The conditions of `_where`, for the few reports of one message."""
-    return (
-        (query.before is None or report.id < query.before)
-        and (query.source is None or report.source == query.source)
-        and (query.final is None or report.final == query.final)
-        and (not query.status_groups or report.status_group in query.status_groups)
-    )
+def _digest(source: str, content_type: str | None, raw: bytes) -> int:
+    told = blake2b(f"{source}\n{content_type}\n".encode(), digest_size=8)
+    told.update(raw)
+    return int.from_bytes(told.digest(), signed=True)
 
 
 def _days(connection: sqlite3.Connection) -> Iterator[int]:
@@ -224,8 +282,8 @@ def _ids_of(connection: sqlite3.Connection, key: int, days: Iterable[int]) -> li
 def _reports_of(connection: sqlite3.Connection, key: int) -> list[StoredReport]:
     ids = _ids_of(connection, key, list(_days(connection)))
     marks = ", ".join("?" * len(ids))
-    rows = connection.execute(f"SELECT {_COLUMNS} FROM report WHERE id IN ({marks})", ids)
-    return sorted((_stored(row) for row in rows), key=lambda report: report.id)
+    rows = connection.execute(f"SELECT {COLUMNS} FROM report WHERE id IN ({marks})", ids)
+    return sorted((stored_report(row) for row in rows), key=lambda report: report.id)
 
 
 def _newest_of_messages(
@@ -234,11 +292,11 @@ def _newest_of_messages(
     days = list(_days(connection))
     found: list[StoredReport] = []
     rows = connection.execute(
-        f"SELECT {_COLUMNS} FROM report WHERE ? IS NULL OR id < ? ORDER BY id DESC",
+        f"SELECT {COLUMNS} FROM report WHERE ? IS NULL OR id < ? ORDER BY id DESC",
         (before, before),
     )
     for row in rows:
-        report = _stored(row)
+        report = stored_report(row)
         if _ids_of(connection, report.message_key, days)[-1:] in ([report.id], []):
             found.append(report)
             if len(found) == limit:
@@ -246,7 +304,7 @@ def _newest_of_messages(
     return found
 
 
-_QUARANTINE = "SELECT id, received_at, source, content_type, length(body), reason, place"
+_QUARANTINE = "SELECT id, received_at, source, content_type, length(body), reason, place, repeats"
 
 
 def _quarantine_entry(row: Sequence[Any]) -> QuarantineEntry:

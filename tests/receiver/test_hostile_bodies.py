@@ -83,10 +83,10 @@ JSON: dict[str, tuple[bytes, Outcome]] = {
     "a million quotes": (b'{"results":["' + b'\\"' * 10**6, None),
     "a million commas": (b'{"results":[' + b"," * 10**6, None),
     "a million brackets after a bad item": (among(b'NaN,"' + b"[" * 10**6 + b'"'), (2, 2)),
-    "UTF-16": (V2_JSON.decode().encode("utf-16"), None),
+    "UTF-16": (V2_JSON.decode().encode("utf-16"), (1, 0)),
     "XML": (V2_XML, None),
-    "a click event": (b'{"notificationType":"CLICKED","recipient":"1"}', None),
-    "a OneAPI push": (b'{"deliveryInfoNotification":{"deliveryInfo":{}}}', None),
+    "a click event": (b'{"notificationType":"CLICKED","recipient":"1"}', (0, 1)),
+    "a OneAPI push": (b'{"deliveryInfoNotification":{"deliveryInfo":{}}}', (0, 1)),
     "BOM": (codecs.BOM_UTF8 + V2_JSON, (1, 0)),
 }
 

@@ -97,6 +97,7 @@ def test_may_not_listen_elsewhere(bind: str) -> None:
 
     assert refusal == (
         f"server.bind: {bind} can be reached by other machines, and the API asks for no "
-        'credentials; bind to 127.0.0.1, or set server.without_credentials to "allowed"'
+        "credentials; name an [[api.token]], bind to 127.0.0.1, or set "
+        'server.without_credentials to "allowed"'
     )
     assert may_listen(ServerSettings(bind=bind, without_credentials="allowed")) is None

@@ -1,0 +1,233 @@
+"""`/metrics` for Prometheus, and what the receiver counts.
+
+Each service has a registry of its own, so that several can run in one process. Label values are
+bounded: a source that is not in the settings is "unknown", and reasons are a handful of kinds. What
+a callback costs here is four look-ups in a dict and as many additions (README.md has the figures):
+prometheus-client's own `labels()` is three times as slow, so its children are kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from platform import python_version
+from time import perf_counter
+from typing import NamedTuple
+
+from aiohttp import web
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    Info,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.metrics_core import CounterMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from receiver.auth import Refusal
+from receiver.dlr.errors import Unreadable
+from receiver.events import CallbackAnswered
+from receiver.other_events import CLICK, INBOUND, ONE_API
+from receiver.store.base import Callback, Counts
+
+_OUTCOMES = {
+    200: "taken",
+    400: "unreadable",
+    401: "unauthorized",
+    403: "unauthorized",
+    404: "unknown_source",
+    408: "too_slow",
+    413: "too_large",
+    415: "unsupported",
+    500: "failed",
+    503: "unavailable",
+}
+"""Status of the answer to the name it is counted under; any other is "refused"."""
+
+_OTHER_EVENTS = {CLICK: "click_event", INBOUND: "inbound_sms", ONE_API: "oneapi"}
+
+_COMMIT_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+_COMMIT_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+
+
+def new_registry() -> CollectorRegistry:
+    """A registry with what every process tells of itself."""
+    # Otherwise each counter has a second series, which nobody asks for.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)  # process_…: the names all dashboards know
+    GCCollector(registry=registry)
+    build = Info("dlr_build", "The version that is running.", registry=registry)
+    build.info({"version": version("dlr-relay"), "python": python_version()})
+    return registry
+
+
+class Scrape:
+    """`GET /metrics`. What is measured only when somebody asks is measured by `before`."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._registry = registry
+        self._before: list[Callable[[], Awaitable[None]]] = []
+
+    def before(self, measure: Callable[[], Awaitable[None]]) -> None:
+        self._before.append(measure)
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_get("/metrics", self.metrics)
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        for measure in self._before:
+            await measure()
+        body = generate_latest(self._registry)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+
+
+class Readiness:
+    """Shows what `/readyz` says."""
+
+    def __init__(
+        self, registry: CollectorRegistry, reasons: Callable[[], Awaitable[Sequence[str]]]
+    ) -> None:
+        self._reasons = reasons
+        self._ready = Gauge("dlr_ready", "1 if /readyz answers 200, else 0.", registry=registry)
+
+    async def measure(self) -> None:
+        self._ready.set(0 if await self._reasons() else 1)
+
+
+class RefusedCallbacks(Collector):
+    """Shows the receiver's own count of callbacks that were not let in, by source and reason."""
+
+    def __init__(
+        self, registry: CollectorRegistry, refused: Mapping[tuple[str, Refusal], int]
+    ) -> None:
+        self._refused = refused
+        registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        family = CounterMetricFamily(
+            "dlr_callbacks_refused",
+            "Callbacks that were not let in, by what they lacked.",
+            labels=["source", "reason"],
+        )
+        for labels, count in self._refused.items():
+            family.add_metric(labels, count)
+        yield family
+
+
+class ReceiverMetrics:
+    """Counts callbacks and commits. `answered` is a Listener."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._callbacks = Counter(
+            "dlr_callbacks_total",
+            "Callbacks answered, by what became of them.",
+            ["source", "format", "outcome"],
+            registry=registry,
+        )
+        self._reports = Counter(
+            "dlr_reports_total",
+            "Reports in callbacks: stored, or duplicates of stored ones.",
+            ["source", "format", "result"],
+            registry=registry,
+        )
+        self._quarantined = Counter(
+            "dlr_quarantined_total",
+            "Bodies and items that could not be read as reports, by kind of reason.",
+            ["source", "format", "kind"],
+            registry=registry,
+        )
+        self._bytes = Counter(
+            "dlr_callback_bytes_total",
+            "Bytes of the bodies of stored callbacks.",
+            ["source", "format"],
+            registry=registry,
+        )
+        self._commit_size = Histogram(
+            "dlr_commit_callbacks",
+            "Callbacks that shared one commit.",
+            buckets=_COMMIT_SIZES,
+            registry=registry,
+        )
+        self._commit_seconds = Histogram(
+            "dlr_commit_seconds",
+            "Time of a commit of callbacks, from the writer's queue to the disk.",
+            buckets=_COMMIT_SECONDS,
+            registry=registry,
+        )
+        self._children: dict[tuple[str | None, str | None, int], _Children] = {}
+
+    def answered(self, event: CallbackAnswered) -> None:
+        taken = event.taken
+        key = (event.source, None if taken is None else taken.format, event.status)
+        children = self._children.get(key)
+        if children is None:
+            children = self._children[key] = self._children_of(*key)
+        children.callbacks.inc()
+        content = children.content
+        if taken is None or content is None:
+            return
+        content.bytes.inc(taken.size)
+        counts = taken.counts
+        if counts.stored:
+            content.stored.inc(counts.stored)
+        if counts.duplicates:
+            content.duplicates.inc(counts.duplicates)
+        for unreadable in taken.quarantined:
+            kind = kind_of(unreadable, whole=not taken.readable)
+            self._quarantined.labels(event.source or "unknown", taken.format, kind).inc()
+
+    def timed(
+        self, commit: Callable[[Sequence[Callback]], Awaitable[Sequence[Counts]]]
+    ) -> Callable[[Sequence[Callback]], Awaitable[Sequence[Counts]]]:
+        """`commit`, measured."""
+
+        async def measured(callbacks: Sequence[Callback]) -> Sequence[Counts]:
+            started = perf_counter()
+            counts = await commit(callbacks)
+            self._commit_seconds.observe(perf_counter() - started)
+            self._commit_size.observe(len(callbacks))
+            return counts
+
+        return measured
+
+    def _children_of(self, source: str | None, form: str | None, status: int) -> _Children:
+        outcome = _OUTCOMES.get(status, "refused")
+        callbacks = self._callbacks.labels(source or "unknown", form or "none", outcome)
+        if form is None:
+            return _Children(callbacks, None)
+        where = (source or "unknown", form)
+        content = _Content(
+            stored=self._reports.labels(*where, "stored"),
+            duplicates=self._reports.labels(*where, "duplicate"),
+            bytes=self._bytes.labels(*where),
+        )
+        return _Children(callbacks, content)
+
+
+class _Content(NamedTuple):
+    """The counters of what was in callbacks of one source and format."""
+
+    stored: Counter
+    duplicates: Counter
+    bytes: Counter
+
+
+class _Children(NamedTuple):
+    """The counters of callbacks of one source, format and status."""
+
+    callbacks: Counter
+    content: _Content | None
+
+
+def kind_of(unreadable: Unreadable, *, whole: bool) -> str:
+    """The kind of reason for a quarantine. Never the reason itself, which quotes what came."""
+    return _OTHER_EVENTS.get(unreadable.reason) or (
+        "unreadable_body" if whole else "unreadable_item"
+    )
