@@ -3,36 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
+import shlex
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from functools import wraps
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 import click
 import uvloop
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
-from dispatcher import lists, logs
+from dispatcher import erasure, lists, logs, upkeep
 from dispatcher.clock import Clock, CompressedClock, SystemClock
 from dispatcher.console import ListFormat
 from dispatcher.demo import run_demo
 from dispatcher.dispatch import State
-from dispatcher.schedule import PRESETS
+from dispatcher.from_settings import schedule_of
+from dispatcher.lists import Listing
+from dispatcher.presets import PRESETS
+from dispatcher.queue.erasure import StillLeased
+from dispatcher.replay import command as replays_shown
+from dispatcher.replay.request import read_request
+from dispatcher.schedule_table import print_presets, print_schedule
 from dispatcher.scripted_endpoint import Push, Script, ScriptedEndpoint
-from dispatcher.service import MIGRATIONS, Parts, Storage, service, storage
+from dispatcher.service import MIGRATIONS, Parts, Storage, naming_the_address, service, storage
 from dispatcher.settings import Settings, find_file, read_settings
+from receiver import parameters
 from receiver.answers import BadQuery
 from receiver.configuration import ConfigurationError, effective
 from receiver.durations import duration
+from receiver.filters import BUCKETS, message_query, report_query, totals_query
+from receiver.intake import Limits
 from receiver.settings import may_listen
 from receiver.store.base import StoreUnavailable
 from receiver.store.database import Database
+from receiver.store.erasure import Recipient
+from receiver.store.followup import Follower
 
 WRONG_USAGE = 2
 
@@ -44,9 +57,11 @@ def main() -> None:
         sys.argv = [word for word in sys.argv if word != "--debug"]
     try:
         cli(standalone_mode=False)
-    except click.ClickException as error:
+    except click.exceptions.NoArgsIsHelpError as error:  # `dlr` alone: its text is the help
         error.show()
         sys.exit(error.exit_code)
+    except click.ClickException as error:
+        _fail(_in_one_line(error))
     except click.Abort:
         sys.exit(130)
     except BrokenPipeError:  # `dlr reports | head`
@@ -54,7 +69,17 @@ def main() -> None:
     except (ConfigurationError, StoreUnavailable, BadQuery, OSError) as error:
         if debug:
             raise
-        _fail(str(error))
+        _fail(str(error) or type(error).__name__)
+    except Exception as error:  # a defect of ours: no traceback either, unless asked for
+        if debug:
+            raise
+        _fail(f"unexpected {type(error).__name__}: {error} (--debug shows where)")
+
+
+def _in_one_line(error: click.ClickException) -> str:
+    text = " ".join(error.format_message().split())
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return text if context is None else f"{text} See `{context.command_path} --help`."
 
 
 def _fail(text: str) -> NoReturn:
@@ -71,13 +96,17 @@ def _run(coroutine: Coroutine[Any, Any, None]) -> None:
 Command = Callable[..., None]
 
 
-def _with_settings(command: Command) -> Command:
-    command = click.option(
+def _config(command: Command) -> Command:
+    return click.option(
         "--config",
         type=click.Path(path_type=Path, dir_okay=False),
         envvar="DLR_CONFIG",
         help="Settings (TOML). Default: dlr.toml, then config/dlr.toml.",
     )(command)
+
+
+def _with_settings(command: Command) -> Command:
+    command = _config(command)
     return click.option(
         "--database",
         envvar="DLR_DATABASE",
@@ -118,6 +147,24 @@ class _Span(click.ParamType[tuple[timedelta, timedelta]]):
         return span
 
 
+class _Speed(click.FloatRange):
+    """How many times as fast. NaN, which lies in any range, is none."""
+
+    name = "factor"
+
+    def __init__(self) -> None:
+        super().__init__(min=0, max=1_000_000, min_open=True)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        factor = float(super().convert(value, param, ctx))
+        if math.isnan(factor):
+            self.fail(f"expected a number above 0, got {value}", param, ctx)
+        return factor
+
+
+_PORT = click.IntRange(0, 65_535)  # beyond, the event loop would take the number modulo 65536
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="dlr-relay", prog_name="dlr")
 def cli() -> None:
@@ -135,11 +182,11 @@ def _serving(command: Command) -> Command:
     for option in (
         click.option("--bind", metavar="HOST", help="Address to listen on. Default: 127.0.0.1."),
         click.option(
-            "--port", type=int, help="Port to listen on; 0 takes a free one. Default: 8080."
+            "--port", type=_PORT, help="Port to listen on; 0 takes a free one. Default: 8080."
         ),
         click.option(
             "--speed",
-            type=click.FloatRange(min=0, min_open=True),
+            type=_Speed(),
             default=1.0,
             help="Compressed clock: every wait of the schedule is divided by this.",
         ),
@@ -193,20 +240,34 @@ def _serve(
         bind=settings.server.bind if bind is None else bind,
         port=settings.server.port if port is None else port,
     )
-    if (refusal := may_listen(server)) is not None:
+    if (refusal := may_listen(server, settings.api)) is not None:
         _fail(refusal)
     logs.set_up(settings.log.format, settings.log.level)
     clock = SystemClock() if speed == 1.0 else CompressedClock(speed)
-    _run(_until_stopped(replace(settings, server=server), parts, clock))
+    look = "dlr reports"
+    for name, value in (("--config", config), ("--database", database)):
+        look += f" {name} {shlex.quote(str(value))}" if value is not None else ""
+    _run(_until_stopped(replace(settings, server=server), parts, clock, look))
 
 
-async def _until_stopped(settings: Settings, parts: Parts, clock: Clock) -> None:
+async def _until_stopped(settings: Settings, parts: Parts, clock: Clock, look: str) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with service(settings, parts=parts, clock=clock, listeners=[logs.log_attempt]) as running:
+    written = settings.log
+    lines = logs.CallbackLines(written.format, written.level, mask_numbers=written.mask_numbers)
+    async with (
+        _flushed(lines),
+        service(
+            settings,
+            parts=parts,
+            clock=clock,
+            listeners=[logs.log_attempt],
+            callback_listeners=[lines],
+        ) as running,
+    ):
         click.echo(f"listening on {running.url}")
-        for line in _what_next(settings, parts, running.url):
+        for line in _what_next(settings, parts, running.url, look):
             click.echo(line)
         sys.stdout.flush()
         await stop.wait()
@@ -214,14 +275,22 @@ async def _until_stopped(settings: Settings, parts: Parts, clock: Clock) -> None
         sys.stdout.flush()
 
 
-def _what_next(settings: Settings, parts: Parts, url: str) -> list[str]:
+@asynccontextmanager
+async def _flushed(lines: logs.CallbackLines) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        lines.flush()
+
+
+def _what_next(settings: Settings, parts: Parts, url: str, look: str) -> list[str]:
     lines = [f"  database   {settings.store.database}"]
     if parts.receives:
         lines.append(f"  callbacks  POST {url}/notify  (JSON or XML)")
     if parts.dispatches:
         names = ", ".join(endpoint.name for endpoint in settings.endpoint)
         lines.append(f"  endpoints  {names or 'none yet: name one in config/dlr.toml'}")
-    return [*lines, f"  reports    dlr reports, or {url}/api/reports"]
+    return [*lines, f"  reports    {look}, or {url}/api/reports"]
 
 
 @cli.command()
@@ -238,7 +307,7 @@ def demo(seed: int) -> None:
 
 @cli.command()
 @click.option("--bind", default="127.0.0.1", metavar="HOST")
-@click.option("--port", type=int, default=9000, show_default=True)
+@click.option("--port", type=_PORT, default=9000, show_default=True)
 @click.option("--status", type=click.IntRange(100, 599), default=200, help="What to answer.")
 @click.option(
     "--fail-first", type=click.IntRange(min=0), default=0, help="Answer so many with 503."
@@ -258,7 +327,8 @@ async def _endpoint(bind: str, port: int, script: Script) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     scripted = ScriptedEndpoint(script, on_push=_print_push)
-    await scripted.start(bind, port)
+    with naming_the_address(bind, port):
+        await scripted.start(bind, port)
     click.echo(f"listening on {scripted.url}")
     sys.stdout.flush()
     await stop.wait()
@@ -277,6 +347,12 @@ def _print_push(push: Push) -> None:
 
 
 def _listing(command: Command) -> Command:
+    """The options of lists, handed over as one `listing`."""
+
+    @wraps(command)
+    def wrapped(form: ListFormat, limit: int | None, output: Path | None, **options: Any) -> None:
+        command(listing=Listing(form, limit, output), **options)
+
     for option in (
         click.option(
             "--format",
@@ -286,9 +362,14 @@ def _listing(command: Command) -> Command:
             show_default=True,
         ),
         click.option("--limit", type=click.IntRange(min=1), help="At most so many rows."),
+        click.option(
+            "--output",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="Write to this file, and show the progress.",
+        ),
     ):
-        command = option(command)
-    return _with_settings(command)
+        wrapped = option(wrapped)
+    return _with_settings(wrapped)
 
 
 def _look(
@@ -306,61 +387,124 @@ def _look(
     _run(run())
 
 
+def _filters(*options: tuple[str, str]) -> Callable[[Command], Command]:
+    """Options that are parameters of the API: name and help."""
+
+    def decorate(command: Command) -> Command:
+        for name, text in reversed(options):
+            command = click.option(name, help=text)(command)
+        return command
+
+    return decorate
+
+
+_FINALITY = click.option(
+    "--final/--intermediate", default=None, help="Only final, or only intermediate ones."
+)
+_GROUPS = ("--status-group", "Only these groups, ids or names: DELIVERED,EXPIRED.")
+
+
 @cli.command()
-@click.option("--message-id", help="Only of this message.")
-@click.option("--source", help="Only from this source.")
-@click.option("--final/--intermediate", default=None, help="Only final, or only intermediate ones.")
-@click.option("--status-group", help="Only these groups: DELIVERED,EXPIRED.")
+@_filters(
+    ("--message-id", "Only of this message."),
+    ("--bulk-id", "Only of this bulk."),
+    ("--to", "Only to this number."),
+    ("--to-prefix", "Only to numbers that begin so: 4179."),
+    ("--sender", "Only from this sender."),
+    _GROUPS,
+    ("--status", "Only these statuses, ids or names: 5,EXPIRED_EXPIRED."),
+    ("--error", "Only these errors, ids or names: EC_ABSENT_SUBSCRIBER,27."),
+)
+@click.option("--permanent/--temporary", default=None, help="Only permanent, or only other errors.")
+@_FINALITY
+@_filters(
+    ("--source", "Only from this source."),
+    ("--callback-data", "Only with this callbackData."),
+    ("--callback-data-contains", "Only with this in the callbackData."),
+    ("--received-since", "Received then or later: 2026-11-21T10:00:00Z."),
+    ("--received-until", "Received before."),
+    ("--done-since", "doneAt then or later."),
+    ("--done-until", "doneAt before."),
+)
 @_listing
-def reports(
-    config: Path | None, database: str | None, form: ListFormat, limit: int | None, **filters: Any
-) -> None:
+def reports(config: Path | None, database: str | None, listing: Listing, **filters: Any) -> None:
     """The stored reports, newest first.
 
-    Example: dlr reports --status-group EXPIRED,REJECTED --format csv
+    Example: dlr reports --status-group EXPIRED,REJECTED --format csv --output failed.csv
     """
-    query = lists.query(**filters)
-    _look(config, database, lambda s: lists.print_reports(s, query, form, limit))
+    query = report_query(lists.parameters(**filters))
+    _look(config, database, lambda s: lists.print_reports(s, query, listing))
 
 
 @cli.command()
 @click.argument("message_id", required=False)
+@_FINALITY
+@_filters(("--source", "Only those with a report from this source."), _GROUPS)
 @_listing
 def messages(
     config: Path | None,
     database: str | None,
-    form: ListFormat,
-    limit: int | None,
+    listing: Listing,
     message_id: str | None,
+    **filters: Any,
 ) -> None:
-    """The messages and their state; with MESSAGE_ID its history and dispatches.
+    """The messages and their state; with MESSAGE_ID its history, dispatches and attempts.
 
     Example: dlr messages 2033247207850523791
     """
+    query = message_query(lists.parameters(**filters))
     if message_id is None:
-        _look(config, database, lambda s: lists.print_messages(s, form, limit))
+        _look(config, database, lambda s: lists.print_messages(s, query, listing))
     else:
         _look(config, database, lambda s: lists.print_message(s, message_id))
 
 
 @cli.command()
 @click.argument("entry", type=int, required=False)
+@click.option("--retry", metavar="ID|all", help="Read it again, and store what can now be read.")
 @_listing
 def quarantine(
     config: Path | None,
     database: str | None,
-    form: ListFormat,
-    limit: int | None,
+    listing: Listing,
     entry: int | None,
+    retry: str | None,
 ) -> None:
     """What could not be read, newest first; with ENTRY (its id) the bytes as they came.
 
     Example: dlr quarantine 3 > body.bin
     """
-    if entry is None:
-        _look(config, database, lambda s: lists.print_quarantine(s, form, limit))
+    if retry is not None:
+        again = None if retry == "all" else parameters.number(retry, "--retry")
+        settings = _settings(config, database)
+        limits = Limits(items=settings.limits.items, field=settings.limits.field)
+
+        async def read_again(opened: Storage) -> None:
+            await lists.retry_quarantine(opened, again, limits)
+
+        _look(config, database, read_again)
+    elif entry is None:
+        _look(config, database, lambda s: lists.print_quarantine(s, listing))
     else:
         _look(config, database, lambda s: lists.print_quarantined(s, entry))
+
+
+@cli.command()
+@_filters(
+    ("--since", "The beginning; with it, all of its hour or day. Default: a day, or 31 days ago."),
+    ("--until", "The end. Default: now."),
+)
+@click.option("--bucket", type=click.Choice(list(BUCKETS)), default="hour", show_default=True)
+@_filters(("--source", "Only from this source."))
+@_FINALITY
+@_listing
+def totals(config: Path | None, database: str | None, listing: Listing, **filters: Any) -> None:
+    """Reports by hour or day (UTC) of receipt: counts, prices, times from sentAt to doneAt.
+
+    Example: dlr totals --bucket day --since 2026-11-01
+    """
+    query = totals_query(lists.parameters(**filters), datetime.now(UTC))
+    _look(config, database, lambda s: lists.print_totals(s, query, listing))
 
 
 @cli.command()
@@ -371,8 +515,7 @@ def quarantine(
 def dispatches(
     config: Path | None,
     database: str | None,
-    form: ListFormat,
-    limit: int | None,
+    listing: Listing,
     dispatch_id: str | None,
     endpoint: str | None,
     state: State | None,
@@ -382,30 +525,202 @@ def dispatches(
     Example: dlr dispatches --state exhausted
     """
     if dispatch_id is None:
-        _look(config, database, lambda s: lists.print_dispatches(s, form, limit, endpoint, state))
+        _look(config, database, lambda s: lists.print_dispatches(s, listing, endpoint, state))
     else:
         _look(config, database, lambda s: lists.print_dispatch(s, dispatch_id))
 
 
 @cli.command()
-@click.argument("preset", type=click.Choice(list(PRESETS)), default="infobip")
-def schedule(preset: str) -> None:
-    """The retry table: retry, interval, cumulative (hours:minutes).
+@click.argument("preset", type=click.Choice([*PRESETS, "custom"]), required=False)
+@click.option("--list", "listing", is_flag=True, help="The presets, a line each.")
+@_config
+def schedule(config: Path | None, preset: str | None, listing: bool) -> None:
+    """The retry table: retry, interval, cumulative (hours:minutes or hours:minutes:seconds).
 
-    Example: dlr schedule
+    PRESET is a name of --list, or `custom` for the one that the settings describe; without it, the
+    one that the settings choose.
+
+    Example: dlr schedule svix
     """
-    table = Table("retry", "interval", "cumulative", box=None, header_style="bold")
-    for number, wait, since in PRESETS[preset].rows():
-        table.add_row(str(number), f"{wait // timedelta(minutes=1)} min", _hours_minutes(since))
     console = Console()
-    console.print(table)
-    chosen = PRESETS[preset]
-    console.print(f"{chosen.attempts} attempts. Source: {escape(chosen.source)}", style="dim")
+    if listing:
+        print_presets(console, PRESETS.values())
+    elif preset in PRESETS:
+        print_schedule(console, PRESETS[preset])
+    else:
+        chosen = read_settings(config, os.environ).schedule
+        if preset is not None and chosen.preset != preset:
+            _fail(f'there is none: schedule.preset is "{chosen.preset}", not "custom"')
+        print_schedule(console, schedule_of(chosen))
 
 
-def _hours_minutes(span: timedelta) -> str:
-    minutes = span // timedelta(minutes=1)
-    return f"{minutes // 60:02}:{minutes % 60:02}"
+# --- bringing back -----------------------------------------------------------------------------
+
+
+_INSTANT = "14:00 is today's, in this machine's zone; or 2026-11-21T14:00:00+01:00."
+
+
+@cli.command()
+@click.option("--id", "ids", type=int, multiple=True, help="These reports, by id.")
+@click.option("--message-id", "message_ids", multiple=True, help="All reports of these messages.")
+@click.option("--bulk-id", help="Only of this bulk.")
+@click.option("--endpoint", help="Only what went to this endpoint.")
+@click.option(
+    "--state",
+    type=click.Choice(get_args(State)),
+    help="Only where the newest dispatch is in this state.",
+)
+@click.option("--status", "statuses", multiple=True, help="Only these statuses, by name or id.")
+@click.option("--status-group", "status_groups", multiple=True, help="Only these: EXPIRED.")
+@click.option("--source", help="Only from this source.")
+@click.option("--since", help=f"Received then or later. {_INSTANT}")
+@click.option("--until", help="Received before then.")
+@click.option("--to-endpoint", help="Push to this endpoint. Default: to where each went before.")
+@click.option("--to", metavar="URL", help="Push to this URL.")
+@click.option("--rate", help="So many reports: 50/s, 100/m, 1000/h. Default: as fast as it goes.")
+@click.option("--pace", type=click.Choice(["original"]), help="With the gaps in which they came.")
+@click.option("--speed", type=_Speed(), help="With --pace: so many times as fast.")
+@click.option(
+    "--stop-on-errors",
+    type=click.FloatRange(0, 1),
+    help="Stop when more than this share of the attempts fail: 0.2.",
+)
+@click.option("--key", help="A second call with the same key is the same replay.")
+@click.option("--dry-run", is_flag=True, help="Only print how many these are, and the first.")
+@click.option("--detach", is_flag=True, help="Do not wait for the end.")
+@_with_settings
+def replay(
+    config: Path | None, database: str | None, dry_run: bool, detach: bool, **asked: Any
+) -> None:
+    """Dispatch stored reports again: what is asked for must all hold.
+
+    A running `dlr serve` or `dlr dispatch` does the work; Ctrl-C ends only the watching. Exit code
+    1: something could not be brought.
+
+    Example: dlr replay --state exhausted --since 14:00 --until 17:00
+    """
+    given = {name: value for name, value in asked.items() if value != ()}
+    request, _ = read_request(lists.parameters(**given), SystemClock().now())
+
+    async def work(opened: Storage) -> None:
+        replaying = replays_shown.replaying_of(opened, _settings(config, database))
+        if dry_run:
+            await replays_shown.print_dry_run(opened, replaying, request)
+        elif code := await replays_shown.make(replaying, request, detach=detach):
+            sys.exit(code)
+
+    _look(config, database, work)
+
+
+@cli.command()
+@click.argument("number", metavar="[ID]", type=int, required=False)
+@click.option("--cancel", type=int, metavar="ID", help="End this replay: what waits is cancelled.")
+@_listing
+def replays(
+    config: Path | None,
+    database: str | None,
+    listing: Listing,
+    number: int | None,
+    cancel: int | None,
+) -> None:
+    """The replays, newest first; with ID how far that one is.
+
+    Example: dlr replays --cancel 3
+    """
+    if number is not None and cancel is not None:
+        _fail("expected either ID or --cancel ID")
+
+    async def work(opened: Storage) -> None:
+        replaying = replays_shown.replaying_of(opened, _settings(config, database))
+        if cancel is not None:
+            sys.exit(await replays_shown.cancel(replaying, cancel))
+        elif number is not None:
+            await replays_shown.print_replay(replaying, number)
+        else:
+            await replays_shown.print_replays(replaying, listing)
+
+    _look(config, database, work)
+
+
+# --- letting go --------------------------------------------------------------------------------
+
+
+@cli.command()
+@click.option("--older-than", type=_Duration(), help="Of any kind; default: as [retention] says.")
+@click.option("--dry-run", is_flag=True, help="Only print what would go.")
+@_with_settings
+def purge(
+    config: Path | None, database: str | None, older_than: timedelta | None, dry_run: bool
+) -> None:
+    """Remove what is old: reports, quarantine, ended dispatches with their attempts.
+
+    In small batches, so that a running `dlr serve` goes on. What waits for an endpoint stays.
+
+    Example: dlr purge --older-than 90d --dry-run
+    """
+    kept = _settings(config, database).retention
+    if older_than is not None:
+        if not older_than:
+            _fail("--older-than: expected a duration above 0s")
+        kept = replace(
+            kept,
+            reports=older_than,
+            reports_max=0,
+            quarantine=older_than,
+            quarantine_max=0,
+            attempts=older_than,
+            attempts_max=0,
+        )
+
+    async def work(opened: Storage) -> None:
+        now = SystemClock().now()
+        if dry_run:
+            _print_rows("would remove", await upkeep.count(opened.database, kept, now))
+        else:
+            await Follower(opened.database).catch_up()  # what is added up may go
+            _print_rows("removed", await upkeep.purge(opened.database, kept, now))
+
+    _look(config, database, work)
+
+
+@cli.command()
+@click.option("--to", help="The recipient's number.")
+@click.option("--message-id", help="Of one message of the recipient.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be touched.")
+@_with_settings
+def erase(
+    config: Path | None,
+    database: str | None,
+    to: str | None,
+    message_id: str | None,
+    dry_run: bool,
+) -> None:
+    """Erase one recipient's data: reports, quarantine, bodies and answers that hold it.
+
+    Waiting dispatches that carry it are cancelled, and formed anew of what they carried of others.
+    Exit code 1: one of them is being sent just now, and nothing was erased.
+
+    Example: dlr erase --to 41793026727 --dry-run
+    """
+    if (to is None) == (message_id is None) or not (to or message_id):
+        _fail("expected either --to NUMBER or --message-id ID")
+
+    async def work(opened: Storage) -> None:
+        try:
+            touched = await erasure.erase(
+                opened.database, Recipient(to=to, message_id=message_id), dry_run=dry_run
+            )
+        except StillLeased as error:
+            click.echo(f"dlr: {error}", err=True)
+            sys.exit(1)
+        _print_rows("would touch" if dry_run else "touched", touched)
+
+    _look(config, database, work)
+
+
+def _print_rows(verb: str, rows: Mapping[str, int]) -> None:
+    for table, count in rows.items():
+        click.echo(f"{verb} {count:>9} of {table}")
 
 
 # --- setting up --------------------------------------------------------------------------------
@@ -423,7 +738,7 @@ def check(config: Path | None, database: str | None) -> None:
     click.echo(f"settings from {file or 'defaults and the environment'}: no fault")
     for name, value in effective(settings):
         click.echo(f"  {name} = {value}")
-    if (refusal := may_listen(settings.server)) is not None:
+    if (refusal := may_listen(settings.server, settings.api)) is not None:
         _fail(refusal)
 
 

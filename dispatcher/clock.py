@@ -1,14 +1,26 @@
 """Where time comes from. Below the edges nothing reads the wall clock.
 
 One worker serves production (SystemClock), rehearsal (CompressedClock) and simulation
-(VirtualClock); all it asks of a clock is `now()`.
+(VirtualClock); all it asks of a clock is `now()`. README.md, "Time", says what happens when
+somebody sets the machine's clock.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+SLEW = 0.1
+"""How much of the passing time the system's clock may use to follow a wall clock that was set: an
+hour is made good in ten, and meanwhile no wait is more than a tenth too long or too short."""
+
+UNSET = timedelta(days=1)
+"""A wall clock that is off by more had not been set at all (a board without a battery starts in
+1970): there is nothing to be gentle with, and it is followed at once."""
+
+_SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 
 
 class Clock(Protocol):
@@ -23,25 +35,75 @@ class Clock(Protocol):
         """The instant, aware, in UTC."""
 
 
-class SystemClock:
-    """The machine's clock."""
-
-    speed = 1.0
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
+def wall_time() -> datetime:
+    """What the machine's clock shows, and others go by: for signatures and what is received."""
+    return datetime.now(UTC)
 
 
-class CompressedClock:
-    """Runs `speed` times as fast as the world, from the instant it was made."""
+def elapsed() -> timedelta:
+    """Since the machine started, its sleep included. Nobody can set it."""
+    if _SINCE_BOOT is None:  # Windows, whose monotonic clock goes on in sleep
+        return timedelta(microseconds=time.monotonic_ns() // 1000)
+    return timedelta(microseconds=time.clock_gettime_ns(_SINCE_BOOT) // 1000)
 
-    def __init__(self, speed: float) -> None:
+
+class MachineClock:
+    """Counts the time that passes on this machine, from an instant that it is given."""
+
+    def __init__(
+        self,
+        speed: float,
+        *,
+        wall: Callable[[], datetime] = wall_time,
+        elapsed: Callable[[], timedelta] = elapsed,
+    ) -> None:
         self.speed = speed
-        self._start = datetime.now(UTC)
-        self._started = time.monotonic()
+        self._wall = wall
+        self._elapsed = elapsed
+        self._instant = wall()
+        self._at = elapsed()
 
     def now(self) -> datetime:
-        return self._start + timedelta(seconds=(time.monotonic() - self._started) * self.speed)
+        return self.reading()[1]
+
+    def reading(self) -> tuple[timedelta, datetime]:
+        """How long the machine has been running, and the instant."""
+        at = self._elapsed()
+        return at, self._instant + (at - self._at) * self.speed
+
+    def go_on_from(self, at: timedelta, instant: datetime) -> None:
+        """Count from this instant, which was when the machine had been running for `at`."""
+        self._at, self._instant = at, instant
+
+
+class SystemClock(MachineClock):
+    """The time of the world, without its jumps: when the wall clock is set, this one follows
+    slowly (SLEW). It never goes back, but for UNSET."""
+
+    def __init__(
+        self,
+        *,
+        wall: Callable[[], datetime] = wall_time,
+        elapsed: Callable[[], timedelta] = elapsed,
+    ) -> None:
+        super().__init__(1.0, wall=wall, elapsed=elapsed)
+
+    def reading(self) -> tuple[timedelta, datetime]:
+        at, instant = super().reading()
+        instant += _correction(self._wall() - instant, at - self._at)
+        self.go_on_from(at, instant)
+        return at, instant
+
+
+def _correction(behind: timedelta, passed: timedelta) -> timedelta:
+    if abs(behind) > UNSET:
+        return behind
+    most = passed * SLEW
+    return max(-most, min(behind, most))
+
+
+class CompressedClock(MachineClock):
+    """Runs `speed` times as fast as the world, and never looks at the wall clock again."""
 
 
 class VirtualClock:

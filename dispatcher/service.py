@@ -5,28 +5,50 @@
 
 from __future__ import annotations
 
+import os
 import secrets
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 
 from aiohttp import web
 
 from dispatcher.api import DispatchApi
 from dispatcher.clock import Clock, SystemClock
-from dispatcher.endpoint import Endpoint, Rules, credentials_to_header
+from dispatcher.endpoint_api import EndpointApi
 from dispatcher.events import Listener
+from dispatcher.following import Following
+from dispatcher.from_settings import schedule_of
 from dispatcher.http_sender import HttpSender
+from dispatcher.metrics import AttemptMetrics, QueueMetrics
+from dispatcher.queue.history import AttemptTrack
+from dispatcher.queue.replay_selection import Selector
+from dispatcher.queue.replays import SqliteReplays
 from dispatcher.queue.sqlite import MIGRATIONS as QUEUE_MIGRATIONS
 from dispatcher.queue.sqlite import SqliteQueue
+from dispatcher.registry import Registry
+from dispatcher.replay.api import ReplayApi
+from dispatcher.replay.feeder import Feeder, Feeding
+from dispatcher.replay.replaying import Replaying
 from dispatcher.runner import Runner
-from dispatcher.schedule import PRESETS
-from dispatcher.settings import EndpointSettings, Settings
+from dispatcher.security_settings import policy_of
+from dispatcher.settings import Settings
+from dispatcher.upkeep import Upkeep
 from dispatcher.worker import Worker
 from receiver.api import StoreApi
+from receiver.api_tokens import ApiTokens
 from receiver.app import Health, Receiver, new_app
-from receiver.dlr.statuses import GROUP_NUMBERS
+from receiver.auth import Gate
+from receiver.event_stream import EventStream, ReportTrack
+from receiver.events import Listener as CallbackListener
+from receiver.forwarded import Proxies
+from receiver.intake import Limits
+from receiver.metrics import Readiness, ReceiverMetrics, RefusedCallbacks, Scrape, new_registry
+from receiver.reading import BodyReader
+from receiver.server import listening
 from receiver.store.database import Database
+from receiver.store.followup import Follower
 from receiver.store.sqlite import MIGRATIONS as STORE_MIGRATIONS
 from receiver.store.sqlite import SqliteStore
 
@@ -38,28 +60,10 @@ def new_name() -> str:
     return secrets.token_hex(4)
 
 
-def endpoint_of(settings: EndpointSettings) -> Endpoint:
-    """An endpoint from its settings. Credentials in the URL become a header."""
-    url, credentials = credentials_to_header(settings.url)
-    return Endpoint(
-        name=settings.name,
-        url=url,
-        content_type=settings.content_type,
-        generation=None if settings.generation == "as-received" else settings.generation,
-        bucket_size=settings.bucket_size,
-        window=settings.window,
-        connect_timeout=settings.connect_timeout,
-        read_timeout=settings.read_timeout,
-        headers={
-            **credentials,
-            **{name: value.reveal() for name, value in settings.headers.items()},
-        },
-        rules=Rules(
-            sources=frozenset(settings.sources),
-            final={"all": None, "final": True, "intermediate": False}[settings.reports],
-            status_groups=frozenset(GROUP_NUMBERS[name] for name in settings.status_groups),
-        ),
-    )
+def _time_of_others(clock: Clock) -> Callable[[], datetime]:
+    """The clock of signatures and tokens. Those who judge them live in the world's time: on a
+    clock sixty times as fast, a signature would be out of date after five seconds."""
+    return clock.now if clock.speed == 1 else SystemClock().now
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,7 @@ class Service:
 
     url: str
     storage: Storage
+    app: web.Application
 
 
 @asynccontextmanager
@@ -106,6 +111,7 @@ async def service(
     parts: Parts = Parts(),
     clock: Clock | None = None,
     listeners: Sequence[Listener] = (),
+    callback_listeners: Sequence[CallbackListener] = (),
 ) -> AsyncIterator[Service]:
     """Run until the block ends, then stop in order: no intake, running attempts end, all is
     committed, the file is closed."""
@@ -113,53 +119,142 @@ async def service(
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(storage(settings.store.database))
         app = new_app(body_limit=settings.server.body_limit)
+        if settings.api.token:
+            app.middlewares.append(ApiTokens(settings.api.token).middleware())
         health = Health(opened.store)
         health.add_routes(app)
-        endpoints = [endpoint_of(each) for each in settings.endpoint]
-        dispatch_api = DispatchApi(opened.store, opened.queue, endpoints)
+        endpoints = Registry(opened.database, settings.endpoint)
+        EndpointApi(endpoints, opened.queue).add_routes(app)
+        dispatch_api = DispatchApi(opened.store, opened.queue)
         dispatch_api.add_routes(app)
-        StoreApi(opened.store, dispatch_api.dispatches_of).add_routes(app)
+        replays = SqliteReplays(opened.database)
+        replaying = Replaying(
+            replays, Selector(opened.database, opened.store), endpoints, clock.now
+        )
+        ReplayApi(replaying, opened.store).add_routes(app)
+        events = EventStream(
+            [ReportTrack(opened.store), AttemptTrack(opened.database)],
+            readers=settings.server.event_readers,
+        )
+        events.add_routes(app)
+        registry = new_registry()
+        scrape = Scrape(registry)
+        scrape.before(Readiness(registry, health.reasons).measure)
+        scrape.before(QueueMetrics(registry, opened.database, clock.now).measure)
+        scrape.add_routes(app)
         runner = None
         if parts.dispatches:
-            sender = await stack.enter_async_context(HttpSender())
+            sender = await stack.enter_async_context(
+                HttpSender(_time_of_others(clock), policy_of(settings.outgoing))
+            )
             worker = Worker(
                 outbox=opened.store,
                 queue=opened.queue,
                 sender=sender,
                 clock=clock,
-                endpoints=endpoints,
-                schedule=PRESETS[settings.schedule.preset],
+                endpoints=await endpoints.endpoints(),
+                schedule=schedule_of(settings.schedule),
                 new_token=new_name,
-                listeners=listeners,
+                listeners=[
+                    AttemptMetrics(registry).attempted,
+                    lambda _: events.wake(),
+                    *listeners,
+                ],
             )
-            runner = Runner(worker, opened.queue, clock)
+            runner = Runner(worker, opened.queue, clock, endpoints)
+        on_stored = _both(events.wake, runner.wake if runner else None)
+        limits = Limits(
+            body=settings.server.body_limit,
+            items=settings.limits.items,
+            field=settings.limits.field,
+        )
+        StoreApi(
+            opened.store,
+            dispatch_api.dispatches_of,
+            now=clock.now,
+            on_stored=on_stored,
+            limits=limits,
+        ).add_routes(app)
         receiver = None
         if parts.receives:
+            metrics = ReceiverMetrics(registry)
             receiver = Receiver(
                 opened.store,
                 sources=[source.name for source in settings.source],
                 now=clock.now,
-                on_stored=runner.wake if runner else lambda: None,
+                on_stored=on_stored,
+                commit=metrics.timed(opened.store.add),
+                listeners=[metrics.answered, *callback_listeners],
+                gates=gates_of(settings),
+                limits=limits,
+                bodies=BodyReader(
+                    limit=settings.server.body_limit,
+                    timeout=settings.limits.body_timeout,
+                    at_once=settings.limits.bodies,
+                ),
             )
+            RefusedCallbacks(registry, receiver.refused)
             receiver.add_routes(app)
         url = await stack.enter_async_context(_listening(app, settings))
+        upkeep = Upkeep(
+            opened.database,
+            settings.retention,
+            clock,
+            received=parts.receives,
+            dispatched=parts.dispatches,
+        )
         async with _running(runner, receiver, health, settings):
-            yield Service(url, opened)
+            upkeep.start()
+            stack.push_async_callback(upkeep.stop)
+            if parts.receives:
+                following = Following(Follower(opened.database))
+                following.start()
+                stack.push_async_callback(following.stop)
+            if runner is not None:
+                feeding = Feeding(Feeder(replays, endpoints, clock.now).look, runner.wake)
+                feeding.start()
+                stack.push_async_callback(feeding.stop)
+            yield Service(url, opened, app)
+
+
+def _both(first: Callable[[], None], second: Callable[[], None] | None) -> Callable[[], None]:
+    if second is None:
+        return first
+    also = second
+
+    def both() -> None:
+        first()
+        also()
+
+    return both
 
 
 @asynccontextmanager
 async def _listening(app: web.Application, settings: Settings) -> AsyncIterator[str]:
     server = settings.server
-    # aiohttp's own access log costs four tenths of the rate.
-    runner = web.AppRunner(
-        app, access_log=None, shutdown_timeout=server.stop_timeout.total_seconds()
-    )
-    await runner.setup()
+    async with AsyncExitStack() as stack:
+        with naming_the_address(server.bind, server.port):
+            port = await stack.enter_async_context(listening(app, server, settings.limits))
+        yield f"http://{_host(server.bind)}:{port}"
+
+
+def gates_of(settings: Settings) -> dict[str, Gate]:
+    """What the sources demand; those that demand nothing are not asked."""
+    server = settings.server
+    proxies = Proxies.of(server.trusted_proxies, server.proxy_networks)
+    gates = {source.name: Gate(source, proxies) for source in settings.source}
+    return {name: gate for name, gate in gates.items() if not gate.open}
+
+
+@contextmanager
+def naming_the_address(bind: str, port: int) -> Iterator[None]:
+    """Say what cannot be listened on, and why, in words for a person."""
     try:
-        await web.TCPSite(runner, server.bind, server.port, backlog=1024).start()
-        yield f"http://{_host(server.bind)}:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+        yield
+    except OSError as error:
+        number = error.errno or 0  # below 0 it is of getaddrinfo: an unknown host
+        reason = os.strerror(number) if number > 0 else error.strerror or str(error)
+        raise OSError(f"cannot listen on {_host(bind)}:{port}: {reason}") from error
 
 
 def _host(bind: str) -> str:

@@ -1,0 +1,35 @@
+"""`dlr erase`: one recipient's data, in the store and in the queue, in one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from dispatcher.queue.erasure import count_dispatches, erase_from_dispatches, find_dispatches
+from receiver.store.database import Database
+from receiver.store.erasure import Recipient, count_traces, erase_traces, find_traces
+
+
+async def erase(database: Database, recipient: Recipient, *, dry_run: bool) -> dict[str, int]:
+    """Erase the recipient's data; returns the rows touched in each table. Raises StillLeased.
+
+    Reports that come in meanwhile are found by the next erasure. What is erased is overwritten, in
+    the file and in its write-ahead log; the log only if no other process is reading just then.
+    """
+    traces = await find_traces(database, recipient)
+    dispatches = await find_dispatches(database, recipient, traces.reports)
+
+    def count(connection: sqlite3.Connection) -> dict[str, int]:
+        return count_traces(connection, traces) | count_dispatches(
+            connection, dispatches, traces.reports
+        )
+
+    def work(connection: sqlite3.Connection) -> dict[str, int]:
+        connection.execute("PRAGMA secure_delete = ON")
+        queue = erase_from_dispatches(connection, recipient, dispatches, traces.reports)
+        return erase_traces(connection, traces) | queue
+
+    if dry_run:
+        return await database.question(count)
+    touched = await database.write(work)
+    await database.checkpoint()
+    return touched

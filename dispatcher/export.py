@@ -1,0 +1,97 @@
+"""Where a list is printed to, and how far it has come.
+
+Rows go out as they are read, so that the memory is flat for any number of them. Whoever waits for a
+file or a pipe is shown the progress on stderr: a bar on a terminal, a line now and then elsewhere.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+LINE_EVERY = 100_000
+"""Rows between two lines of progress where there is no terminal."""
+
+
+class Counter:
+    """Counts rows. `share` is how much of the way is behind, 0 to 1; by rows it would be unknown
+    until the end, because nobody has counted what a filter finds."""
+
+    def __init__(self) -> None:
+        self.rows = 0
+
+    def row(self, share: float) -> None:  # noqa: ARG002
+        self.rows += 1
+
+
+class _Lines(Counter):
+    def row(self, share: float) -> None:
+        super().row(share)
+        if self.rows % LINE_EVERY == 0:
+            print(f"{self.rows:,} rows, {share:.0%} of the way", file=sys.stderr, flush=True)
+
+
+class _Bar(Counter):
+    def __init__(self, progress: Progress) -> None:
+        super().__init__()
+        self._progress = progress
+        self._task = progress.add_task("rows", total=1.0, rows="0")
+
+    def row(self, share: float) -> None:
+        super().row(share)
+        if self.rows % 1_000 == 0:
+            self._progress.update(self._task, completed=share, rows=f"{self.rows:,}")
+
+
+@dataclass(slots=True)
+class Output:
+    """Where rows go, and who counts them."""
+
+    file: TextIO
+    counter: Counter = field(default_factory=Counter)
+
+
+@contextmanager
+def output(path: Path | None) -> Iterator[Output]:
+    """stdout, or the file at `path`. A file that is not finished is not left under its name."""
+    with ExitStack() as stack:
+        if path is None:
+            file: TextIO = sys.stdout
+        else:
+            file = stack.enter_context(_written(path))
+        waits = path is not None or not sys.stdout.isatty()
+        yield Output(file, stack.enter_context(_counting()) if waits else Counter())
+
+
+@contextmanager
+def _written(path: Path) -> Iterator[TextIO]:
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    try:
+        with unfinished.open("w", encoding="utf-8", newline="") as file:
+            yield file
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _counting() -> Iterator[Counter]:
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
+    columns = (
+        TextColumn("{task.fields[rows]} rows"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield _Bar(progress)

@@ -1,0 +1,1 @@
+"""Replay: stored reports are dispatched again, because somebody asked for it."""

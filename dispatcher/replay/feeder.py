@@ -1,0 +1,190 @@
+"""Feeds replays: what is to go again becomes dispatches, a bounded piece at a time.
+
+A look reads what follows in each replay, asks its pace how much of it may go now, forms buckets,
+and makes them dispatches in one transaction that also moves on how far the replay is, with the old
+place as its condition. So of two feeders one does nothing, and a crash neither skips nor repeats.
+From there on they are dispatches like all others: same worker, same schedule, same windows.
+
+A look is one step of a loop and has none itself; the loop is `Feeding`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Protocol
+
+from msgspec import structs
+
+from dispatcher.bucket import encode, fill
+from dispatcher.endpoint import Endpoint, Rules
+from dispatcher.queue.base import Formed
+from dispatcher.queue.replays import Feeding as Piece
+from dispatcher.queue.replays import SqliteReplays, target_name
+from dispatcher.registry import UnknownEndpoint
+from dispatcher.replay.pace import step
+from dispatcher.replay.replay import InvalidReplay, Item, Replay, must_stop
+from receiver.store.base import StoredReport, StoreUnavailable
+
+log = logging.getLogger("dlr.dispatcher")
+
+BATCH = 1_000
+"""Reports that become dispatches in one transaction."""
+
+AHEAD = 10
+"""Times its window is what waits untried at an endpoint before nothing more is fed to it: enough
+that the worker never waits for the feeder, little enough that a cancel finds most of it unfed."""
+
+LOOK_SECONDS = 0.1
+"""How long the feeder sleeps when nothing may go. Shorter than pace.CATCH_UP."""
+
+
+class Endpoints(Protocol):
+    """The endpoints in force."""
+
+    async def endpoints(self) -> list[Endpoint]: ...
+
+    async def remove(self, name: str) -> int:
+        """Raises UnknownEndpoint."""
+
+
+class Feeder:
+    """Tends all replays of a database. Any number may do so at once."""
+
+    def __init__(
+        self, replays: SqliteReplays, endpoints: Endpoints, now: Callable[[], datetime]
+    ) -> None:
+        self._replays = replays
+        self._endpoints = endpoints
+        self._now = now
+
+    async def look(self) -> int:
+        """Do what is to be done at this instant, once. Returns how many reports were fed."""
+        fed = 0
+        for replay in await self._replays.unfinished():
+            if replay.state == "running":
+                fed += await self._tend(replay)
+            else:
+                await self._tidy(replay)
+        return fed
+
+    async def _tend(self, replay: Replay) -> int:
+        if must_stop(replay):
+            with suppress(InvalidReplay):  # cancelled meanwhile
+                await self._replays.end(replay.id, "stopped", self._now())
+            return 0
+        if replay.fed == replay.total:
+            if not replay.waiting:
+                await self._replays.finish(replay.id, self._now())
+            return 0
+        return await self._feed(replay)
+
+    async def _feed(self, replay: Replay) -> int:
+        now = self._now()
+        items = await self._replays.following(replay, BATCH)
+        going = step(replay.pace, replay.progress, [item.offset for item in items], now)
+        items = items[: going.count]
+        if not items:
+            return 0
+        endpoints = {each.name: each for each in await self._endpoints.endpoints()}
+        if await self._all_full(replay, items, endpoints):
+            return 0
+        reports = await self._replays.reports(items)
+        there = [each for each in items if each.report in reports and each.endpoint in endpoints]
+        piece = Piece(
+            replay=replay.id,
+            fed_from=replay.fed,
+            fed_to=replay.fed + len(items),
+            dropped=len(items) - len(there),
+            anchor_at=going.anchor_at,
+            buckets=await _formed(there, reports, endpoints),
+        )
+        return len(items) if await self._replays.feed(piece, now) else 0
+
+    async def _all_full(
+        self, replay: Replay, items: Sequence[Item], endpoints: Mapping[str, Endpoint]
+    ) -> bool:
+        """Whether each endpoint of these items has enough before it. One that is slow or paused
+        must not hold up the others, so that it then has more."""
+        ahead = {
+            item.endpoint: endpoints[item.endpoint].window * AHEAD
+            for item in items
+            if item.endpoint in endpoints
+        }
+        if not ahead:
+            return False
+        untried = await self._replays.untried(replay.id, ahead)
+        return all(untried[name] >= most for name, most in ahead.items())
+
+    async def _tidy(self, replay: Replay) -> None:
+        """The items of an ended replay go, and the endpoint that was made for it."""
+        if not await self._replays.tidy(replay.id):
+            return
+        if replay.url is not None:
+            with suppress(UnknownEndpoint):  # removed already
+                await self._endpoints.remove(target_name(replay.id))
+        await self._replays.tidied(replay.id)
+
+
+async def _formed(
+    items: Sequence[Item], reports: Mapping[int, StoredReport], endpoints: Mapping[str, Endpoint]
+) -> list[tuple[Endpoint, Formed]]:
+    by_endpoint: dict[str, list[StoredReport]] = {}
+    for item in items:
+        by_endpoint.setdefault(item.endpoint, []).append(reports[item.report])
+    going = [(endpoints[name], members) for name, members in by_endpoint.items()]
+    if any(endpoint.content_type == "application/xml" for endpoint, _ in going):
+        # 80 us a report: a batch would hold up the event loop for everybody.
+        return await asyncio.to_thread(_encoded, going)
+    return _encoded(going)
+
+
+def _encoded(
+    going: Sequence[tuple[Endpoint, Sequence[StoredReport]]],
+) -> list[tuple[Endpoint, Formed]]:
+    """What was asked for goes, whatever the rules of the endpoint would let through."""
+    return [
+        (endpoint, Formed(encode(endpoint, bucket), [report.id for report in bucket.reports]))
+        for endpoint, members in going
+        for bucket in fill(structs.replace(endpoint, rules=Rules()), members, BATCH, 0).buckets
+    ]
+
+
+class Feeding:
+    """Has a feeder look from `start` to `stop`. `on_fed` is called when there is more to push."""
+
+    def __init__(self, look: Callable[[], Awaitable[int]], on_fed: Callable[[], None]) -> None:
+        self._look = look
+        self._on_fed = on_fed
+        self._stopped = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._feed())
+
+    async def stop(self) -> None:
+        """The look that is going on is finished."""
+        self._stopped.set()
+        if self._task is not None:
+            await self._task
+
+    async def _feed(self) -> None:
+        while not self._stopped.is_set():
+            if await self._fed_something():
+                self._on_fed()
+                continue
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), LOOK_SECONDS)
+
+    async def _fed_something(self) -> bool:
+        try:
+            return bool(await self._look())
+        except StoreUnavailable as error:
+            log.error("replays wait for the store: %s", error)
+        except Exception:
+            # Everything else goes on; a task that has ended would not be seen.
+            log.exception("replays stand still")
+        return False

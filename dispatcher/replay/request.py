@@ -1,0 +1,204 @@
+"""What somebody asks for: which reports to replay, where to, how fast, and when to stop.
+
+The HTTP API and the command line ask in the same words, and are refused in the same words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import datetime, time, tzinfo
+from typing import Annotated, Any, Literal, get_args
+
+import msgspec
+from msgspec import Meta, Struct
+
+from dispatcher.dispatch import State
+from dispatcher.replay.pace import Original, Pace, rate
+from receiver.answers import BadQuery
+from receiver.dlr.statuses import GROUP_NUMBERS
+
+ReportId = Annotated[int, Meta(ge=1, lt=10**18)]
+Text = Annotated[str, Meta(min_length=1, max_length=1000)]
+
+FILTERS = (
+    "ids",
+    "messageIds",
+    "bulkId",
+    "endpoint",
+    "state",
+    "statuses",
+    "statusGroups",
+    "source",
+    "since",
+    "until",
+)
+
+
+class Selection(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """Which reports. What is given must all hold; of several ids, statuses or groups one.
+
+    `state` is that of the newest dispatch of a report to an endpoint: what was exhausted and has
+    been brought since is not exhausted any more. `since` and `until` are of the receipt; the
+    beginning belongs to the range, the end does not.
+    """
+
+    ids: tuple[int, ...] = ()
+    message_ids: tuple[str, ...] = ()
+    bulk_id: str | None = None
+    endpoint: str | None = None
+    state: State | None = None
+    statuses: tuple[int | str, ...] = ()
+    status_groups: tuple[str, ...] = ()
+    source: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def of_dispatches(self) -> bool:
+        """Whether it asks for something that only a dispatch has."""
+        return self.endpoint is not None or self.state is not None
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """A replay as it was asked for. `to_endpoint` and `to_url` None: where each report went."""
+
+    selection: Selection
+    to_endpoint: str | None = None
+    to_url: str | None = None
+    pace: Pace = None
+    stop_on_errors: float | None = None
+    key: str | None = None
+
+
+class _Body(Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    ids: tuple[ReportId, ...] = ()
+    message_ids: tuple[Text, ...] = ()
+    bulk_id: Text | None = None
+    endpoint: Text | None = None
+    state: State | None = None
+    statuses: tuple[int | Text, ...] = ()
+    status_groups: tuple[Text, ...] = ()
+    source: Text | None = None
+    since: Text | None = None
+    until: Text | None = None
+    to_endpoint: Text | None = None
+    to: Text | None = None
+    rate: Text | None = None
+    pace: Literal["original"] | None = None
+    speed: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
+    stop_on_errors: Annotated[float, Meta(ge=0, le=1)] | None = None
+    key: Text | None = None
+    dry_run: bool = False
+
+
+def read_request(
+    asked: Mapping[str, Any], now: datetime, zone: tzinfo | None = None
+) -> tuple[Request, bool]:
+    """The request, and whether it is only to be tried (`dryRun`). Raises BadQuery.
+
+    `now` says which day is today; `zone` None is the machine's zone.
+    """
+    try:
+        body = msgspec.convert(dict(asked), _Body)
+    except msgspec.ValidationError as error:
+        raise BadQuery(_in_our_words(str(error))) from error
+    if body.to is not None and body.to_endpoint is not None:
+        raise BadQuery("to, toEndpoint: give one of the two")
+    request = Request(
+        selection=_selection(body, now, zone),
+        to_endpoint=body.to_endpoint,
+        to_url=body.to,
+        pace=_pace(body),
+        stop_on_errors=body.stop_on_errors,
+        key=body.key,
+    )
+    return request, body.dry_run
+
+
+def _selection(body: _Body, now: datetime, zone: tzinfo | None) -> Selection:
+    since, until = (
+        None if text is None else instant_of(text, name, now, zone)
+        for name, text in (("since", body.since), ("until", body.until))
+    )
+    if since is not None and until is not None and since >= until:
+        raise BadQuery(f"until: expected an instant after since, {since}, got {until}")
+    groups = tuple(name.upper() for name in body.status_groups)
+    for name in groups:
+        if name not in GROUP_NUMBERS:
+            raise BadQuery(f"statusGroups: expected {', '.join(GROUP_NUMBERS)}, got {name[:40]!r}")
+    selection = Selection(
+        ids=body.ids,
+        message_ids=body.message_ids,
+        bulk_id=body.bulk_id,
+        endpoint=body.endpoint,
+        state=body.state,
+        statuses=tuple(_status(each) for each in body.statuses),
+        status_groups=groups,
+        source=body.source,
+        since=since,
+        until=until,
+    )
+    if selection == Selection():
+        raise BadQuery(f"which reports? name at least one of {', '.join(FILTERS)}")
+    return selection
+
+
+def _status(said: int | str) -> int | str:
+    """An id, or a name in capitals."""
+    if isinstance(said, int):
+        return said
+    return int(said) if re.fullmatch(r"[0-9]{1,9}", said, re.ASCII) else said.upper()
+
+
+def _pace(body: _Body) -> Pace:
+    if body.rate is not None and body.pace is not None:
+        raise BadQuery("rate, pace: give one of the two")
+    if body.speed is not None and body.pace is None:
+        raise BadQuery('speed: is only read with pace "original"')
+    if body.pace is not None:
+        return Original(1.0 if body.speed is None else body.speed)
+    if body.rate is None:
+        return None
+    try:
+        return rate(body.rate)
+    except ValueError as error:
+        raise BadQuery(f"rate: {error}") from error
+
+
+_TIME = re.compile(r"[0-9]{2}:[0-9]{2}(:[0-9]{2})?", re.ASCII)
+
+
+def instant_of(text: str, name: str, now: datetime, zone: tzinfo | None = None) -> datetime:
+    """`14:00` is today's; `2026-11-21T14:00` and `2026-11-21` are of that day, in `zone` unless
+    they bring their own (RFC 3339). `zone` None is the machine's. Raises BadQuery."""
+    try:
+        if _TIME.fullmatch(text):
+            today = now.astimezone(zone).date()
+            return _placed(datetime.combine(today, time.fromisoformat(text)), zone)
+        if re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9])", text, re.ASCII):
+            return _placed(datetime.fromisoformat(text), zone)
+    except (ValueError, OverflowError):
+        pass
+    raise BadQuery(
+        f"{name}: expected a time of today such as 14:00, or 2026-11-21T14:00:00+01:00,"
+        f" got {text[:40]!r}"
+    )
+
+
+def _placed(instant: datetime, zone: tzinfo | None) -> datetime:
+    if instant.tzinfo is not None:
+        return instant
+    return instant.astimezone() if zone is None else instant.replace(tzinfo=zone)
+
+
+def _in_our_words(text: str) -> str:
+    """msgspec: "Expected `str`, got `int` - at `$.since`"."""
+    if found := re.fullmatch(r"Object contains unknown field `(.*)`", text):
+        return f"{found[1][:40]}: there is no such field"
+    said, at, place = text.partition(" - at `$.")
+    said = said.replace("`", "").replace("|", " or ")
+    if "Invalid enum value" in said:
+        wanted = ", ".join(get_args(State)) if place.startswith("state") else '"original"'
+        said = f"expected {wanted}, got {said.removeprefix('Invalid enum value ')}"
+    return f"{place.rstrip('`')}: {said[:1].lower()}{said[1:]}" if at else said

