@@ -148,6 +148,10 @@ class DispatchQueue(Protocol):
         """The next instant at which a dispatch to one of these endpoints (None: to any known one)
         is due, or a lease runs out."""
 
+    async def first_due(self, endpoints: Sequence[str]) -> Mapping[str, datetime]:
+        """When the first waiting dispatch to each of these endpoints is due; those for which none
+        waits are left out."""
+
     async def freed(self, endpoint: str, limit: int) -> list[int]:
         """Reports held for the order's sake that wait for nothing any more, oldest first."""
 

@@ -109,6 +109,8 @@ class Selector:
         candidates = await self._candidates(selection)
         if candidates is None:
             return [each async for each in self._searched(query)][::-1]
+        if query == ReportQuery(limit=PIECE):
+            return candidates  # nothing is asked that only a look at the reports could tell
         found: list[int] = []
         for start in range(0, len(candidates), PIECE):
             piece = candidates[start : start + PIECE]

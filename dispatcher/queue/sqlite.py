@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from dispatcher.dispatch import TRANSITIONS, InvalidTransition, State
 from dispatcher.endpoint import Endpoint
 from dispatcher.queue import ordering
@@ -22,6 +24,7 @@ from dispatcher.queue.base import (
     Record,
     UnknownDispatch,
 )
+from dispatcher.queue.readers import make_known
 from receiver.store.database import Database, instant, micros, migrations_of
 
 MIGRATIONS = migrations_of("dispatcher.queue")
@@ -128,6 +131,10 @@ class SqliteQueue:
     async def next_due(self, endpoints: Sequence[str] | None = None) -> datetime | None:
         names = self._endpoints if endpoints is None else endpoints
         return await self._database.read(lambda c: _next_due(c, names))
+
+    async def first_due(self, endpoints: Sequence[str]) -> Mapping[str, datetime]:
+        found = await self._database.read(lambda c: _first_due(c, endpoints))
+        return {endpoint: instant(at) for endpoint, at in found.items()}
 
     async def freed(self, endpoint: str, limit: int) -> list[int]:
         return await self._database.read(lambda c: ordering.freed(c, endpoint, limit))
@@ -250,15 +257,9 @@ def _name_queue(connection: sqlite3.Connection, fresh: str) -> str:
 
 
 def _adopt(connection: sqlite3.Connection, endpoints: Iterable[Endpoint]) -> None:
-    # Nothing may be lost silently: what `dlr receive` took in before any dispatcher ran is pushed
-    # when one does. But a customer who is added to a store of a year does not get the year.
-    known = connection.execute("SELECT 1 FROM endpoint LIMIT 1").fetchone()
-    start = _highest_report(connection) if known else 0
-    for endpoint in endpoints:
-        connection.execute(
-            "INSERT INTO endpoint (name, read_to) VALUES (?, ?) ON CONFLICT DO NOTHING",
-            (endpoint.name, start),
-        )
+    adopted = list(endpoints)
+    make_known(connection, [endpoint.name for endpoint in adopted])
+    for endpoint in adopted:
         connection.execute(
             "UPDATE dispatch SET url = ? WHERE endpoint = ? AND url <> ?"
             " AND state IN ('waiting', 'leased')",
@@ -272,15 +273,15 @@ def _highest_report(connection: sqlite3.Connection) -> int:
 
 
 def _pending(connection: sqlite3.Connection, endpoints: Iterable[str], at: int) -> Pending:
-    due = "SELECT 1 FROM dispatch WHERE state = 'waiting' AND endpoint = ? AND due_at <= ? LIMIT 1"
     highest = _highest_report(connection)
+    any_freed = connection.execute("SELECT 1 FROM held_report WHERE freed LIMIT 1").fetchone()
     read_to = dict(connection.execute("SELECT name, read_to FROM endpoint"))
     return Pending(
-        due=frozenset(e for e in endpoints if connection.execute(due, (e, at)).fetchone()),
+        due=frozenset(e for e, due in _first_due(connection, endpoints).items() if due <= at),
         unread={
             e: read_to[e]
             for e in endpoints
-            if read_to[e] < highest or ordering.freed(connection, e, 1)
+            if read_to[e] < highest or (any_freed and ordering.freed(connection, e, 1))
         },
     )
 
@@ -361,11 +362,22 @@ def _has_expired(connection: sqlite3.Connection, at: int) -> bool:
 
 
 def _next_due(connection: sqlite3.Connection, endpoints: Iterable[str]) -> datetime | None:
-    due = "SELECT min(due_at) FROM dispatch WHERE state = 'waiting' AND endpoint = ?"
     expiry = "SELECT min(lease_until) FROM dispatch WHERE state = 'leased'"
-    found = [connection.execute(due, (endpoint,)).fetchone()[0] for endpoint in endpoints]
-    found.append(connection.execute(expiry).fetchone()[0])
-    return min((instant(at) for at in found if at is not None), default=None)
+    found = list(_first_due(connection, endpoints).values())
+    if (until := connection.execute(expiry).fetchone()[0]) is not None:
+        found.append(until)
+    return instant(min(found)) if found else None
+
+
+def _first_due(connection: sqlite3.Connection, endpoints: Iterable[str]) -> dict[str, int]:
+    """In one statement: with a hundred endpoints that is a third of a hundred statements."""
+    due = (
+        "SELECT value, (SELECT min(due_at) FROM dispatch WHERE state = 'waiting'"
+        " AND endpoint = value) FROM json_each(?)"
+    )
+    names = msgspec.json.encode(list(endpoints)).decode()
+    found = connection.execute(due, (names,))
+    return {name: at for name, at in found if at is not None}
 
 
 def _cancel(connection: sqlite3.Connection, name: str, number: int) -> None:

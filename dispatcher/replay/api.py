@@ -44,9 +44,11 @@ class ReplayApi:
     async def list(self, request: web.Request) -> web.Response:
         only(request.query, "limit", "cursor")
         size = limit(request.query)
-        found = await self._replaying.replays.all(cursor(request.query), size)
-        views = [view(replay, self._replaying.now()) for replay in found]
-        return answer({"replays": views, "next": str(found[-1].id) if len(found) == size else None})
+        # one more tells whether there is a next page
+        found = await self._replaying.replays.all(cursor(request.query), size + 1)
+        views = [view(replay, self._replaying.now()) for replay in found[:size]]
+        following = str(found[size - 1].id) if len(found) > size else None
+        return answer({"replays": views, "next": following})
 
     async def show(self, request: web.Request) -> web.Response:
         try:

@@ -71,7 +71,7 @@ class Request(Struct, frozen=True, kw_only=True):
     key: str | None = None
 
 
-class _Body(Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
+class Body(Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
     ids: tuple[ReportId, ...] = ()
     message_ids: tuple[Text, ...] = ()
     bulk_id: Text | None = None
@@ -100,7 +100,7 @@ def read_request(
     `now` says which day is today; `zone` None is the machine's zone.
     """
     try:
-        body = msgspec.convert(dict(asked), _Body)
+        body = msgspec.convert(dict(asked), Body)
     except msgspec.ValidationError as error:
         raise BadQuery(_in_our_words(str(error))) from error
     if body.to is not None and body.to_endpoint is not None:
@@ -116,7 +116,7 @@ def read_request(
     return request, body.dry_run
 
 
-def _selection(body: _Body, now: datetime, zone: tzinfo | None) -> Selection:
+def _selection(body: Body, now: datetime, zone: tzinfo | None) -> Selection:
     since, until = (
         None if text is None else instant_of(text, name, now, zone)
         for name, text in (("since", body.since), ("until", body.until))
@@ -151,7 +151,7 @@ def _status(said: int | str) -> int | str:
     return int(said) if re.fullmatch(r"[0-9]{1,9}", said, re.ASCII) else said.upper()
 
 
-def _pace(body: _Body) -> Pace:
+def _pace(body: Body) -> Pace:
     if body.rate is not None and body.pace is not None:
         raise BadQuery("rate, pace: give one of the two")
     if body.speed is not None and body.pace is None:

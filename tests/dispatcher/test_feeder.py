@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -343,7 +343,7 @@ async def test_a_report_that_goes_while_it_is_encoded(bench: ReplayBench) -> Non
         await bench.unlink(2)
         return await feed(*given)
 
-    bench.replays.feed = late  # type: ignore[method-assign]
+    bench.replays.feed = late  # type: ignore[method-assign, assignment]
     assert await bench.feeder.look() == 0
     assert await bench.dispatched(replay) == []
     bench.replays.feed = feed  # type: ignore[method-assign]
@@ -527,7 +527,9 @@ async def test_retention_spares_what_is_to_go(bench: ReplayBench) -> None:
 
 async def test_the_loop_goes_on_after_a_failure() -> None:
     """A store that cannot be used and a defect stop one look, and not the loop."""
-    looks = iter([StoreUnavailable("locked"), RuntimeError("a defect"), 3])
+    looks: Iterator[Exception | int] = iter(
+        [StoreUnavailable("locked"), RuntimeError("a defect"), 3]
+    )
     woken: list[bool] = []
 
     async def look() -> int:
