@@ -37,12 +37,15 @@ class DispatchApi:
         state = _state(query["state"]) if "state" in query else None
         try:
             found = await self._queue.dispatches(
-                before=query.get("cursor"), limit=size, endpoint=query.get("endpoint"), state=state
+                before=query.get("cursor"),
+                limit=size + 1,  # one more tells whether there is a next page
+                endpoint=query.get("endpoint"),
+                state=state,
             )
         except UnknownDispatch as unknown:
             raise BadQuery(f"cursor: expected the id of a dispatch, got {unknown}") from unknown
-        views = [await self.view(dispatch) for dispatch in found]
-        following = found[-1].id if len(found) == size else None
+        views = [await self.view(dispatch) for dispatch in found[:size]]
+        following = found[size - 1].id if len(found) > size else None
         return answer({"dispatches": views, "next": following})
 
     async def dispatch(self, request: web.Request) -> web.Response:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import math
 import os
 import shlex
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ import click
 import uvloop
 from rich.console import Console
 
-from dispatcher import erasure, lists, logs, upkeep
+from dispatcher import endpoints_command, erasure, lists, logs, upkeep
 from dispatcher.clock import Clock, CompressedClock, SystemClock
 from dispatcher.console import ListFormat
 from dispatcher.demo import run_demo
@@ -29,11 +30,20 @@ from dispatcher.from_settings import schedule_of
 from dispatcher.lists import Listing
 from dispatcher.presets import PRESETS
 from dispatcher.queue.erasure import StillLeased
+from dispatcher.registry import Registry
 from dispatcher.replay import command as replays_shown
 from dispatcher.replay.request import read_request
 from dispatcher.schedule_table import print_presets, print_schedule
 from dispatcher.scripted_endpoint import Push, Script, ScriptedEndpoint
-from dispatcher.service import MIGRATIONS, Parts, Storage, naming_the_address, service, storage
+from dispatcher.service import (
+    MIGRATIONS,
+    Parts,
+    Storage,
+    naming_the_address,
+    registry_of,
+    service,
+    storage,
+)
 from dispatcher.settings import Settings, find_file, read_settings
 from receiver import parameters
 from receiver.answers import BadQuery
@@ -42,7 +52,7 @@ from receiver.durations import duration
 from receiver.filters import BUCKETS, message_query, report_query, totals_query
 from receiver.intake import Limits
 from receiver.settings import may_listen
-from receiver.store.base import StoreUnavailable
+from receiver.store.base import ReportQuery, StoreUnavailable
 from receiver.store.database import Database
 from receiver.store.erasure import Recipient
 from receiver.store.followup import Follower
@@ -266,13 +276,24 @@ async def _until_stopped(settings: Settings, parts: Parts, clock: Clock, look: s
             callback_listeners=[lines],
         ) as running,
     ):
+        _spare_the_collector()
         click.echo(f"listening on {running.url}")
-        for line in _what_next(settings, parts, running.url, look):
+        names = list(await running.endpoints.all())
+        for line in _what_next(settings, parts, running.url, look, names):
             click.echo(line)
         sys.stdout.flush()
         await stop.wait()
         click.echo("stopping: running attempts end, then all is committed")
         sys.stdout.flush()
+
+
+def _spare_the_collector() -> None:
+    """What lives as long as the process is not looked through again and again for garbage, and the
+    rest more rarely: a report makes many objects and no cycles. It took 12 % off the CPU time of a
+    callback (138 to 121 us, median of six interleaved rounds)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 @asynccontextmanager
@@ -283,13 +304,15 @@ async def _flushed(lines: logs.CallbackLines) -> AsyncIterator[None]:
         lines.flush()
 
 
-def _what_next(settings: Settings, parts: Parts, url: str, look: str) -> list[str]:
+def _what_next(
+    settings: Settings, parts: Parts, url: str, look: str, endpoints: Sequence[str]
+) -> list[str]:
     lines = [f"  database   {settings.store.database}"]
     if parts.receives:
         lines.append(f"  callbacks  POST {url}/notify  (JSON or XML)")
     if parts.dispatches:
-        names = ", ".join(endpoint.name for endpoint in settings.endpoint)
-        lines.append(f"  endpoints  {names or 'none yet: name one in config/dlr.toml'}")
+        none = "none yet: `dlr endpoints add NAME --url URL`, or name one in config/dlr.toml"
+        lines.append(f"  endpoints  {', '.join(endpoints) or none}")
     return [*lines, f"  reports    {look}, or {url}/api/reports"]
 
 
@@ -426,13 +449,26 @@ _GROUPS = ("--status-group", "Only these groups, ids or names: DELIVERED,EXPIRED
     ("--done-since", "doneAt then or later."),
     ("--done-until", "doneAt before."),
 )
+@click.option("--unrouted", is_flag=True, help="Only those that no endpoint took.")
 @_listing
-def reports(config: Path | None, database: str | None, listing: Listing, **filters: Any) -> None:
+def reports(
+    config: Path | None, database: str | None, listing: Listing, unrouted: bool, **filters: Any
+) -> None:
     """The stored reports, newest first.
 
     Example: dlr reports --status-group EXPIRED,REJECTED --format csv --output failed.csv
     """
     query = report_query(lists.parameters(**filters))
+    if unrouted:
+        if query != ReportQuery():
+            _fail("--unrouted takes no other filter")
+        settings = _settings(config, database)
+        _look(
+            config,
+            database,
+            lambda s: lists.print_unrouted(s, registry_of(s, settings), listing),
+        )
+        return
     _look(config, database, lambda s: lists.print_reports(s, query, listing))
 
 
@@ -552,6 +588,137 @@ def schedule(config: Path | None, preset: str | None, listing: bool) -> None:
         if preset is not None and chosen.preset != preset:
             _fail(f'there is none: schedule.preset is "{chosen.preset}", not "custom"')
         print_schedule(console, schedule_of(chosen))
+
+
+# --- endpoints ---------------------------------------------------------------------------------
+
+
+@cli.group(invoke_without_command=True)
+@_listing
+@click.pass_context
+def endpoints(
+    context: click.Context, config: Path | None, database: str | None, listing: Listing
+) -> None:
+    """The endpoints: list, add, change, pause, resume, remove, reset.
+
+    A running `dlr` notices within a fraction of a second. What is said here wins over the settings
+    file, until `reset`.
+
+    Example: dlr endpoints add acme --url https://acme.example/dlr --set reports=final
+    """
+    if context.invoked_subcommand is not None:
+        context.obj = (config, database)
+        return
+    _endpoints(config, database, lambda s, r: endpoints_command.print_endpoints(s, r, listing))
+
+
+def _endpoints(
+    config: Path | None, database: str | None, work: Callable[[Storage, Registry], Awaitable[None]]
+) -> None:
+    of_group = click.get_current_context().obj or (None, None)
+    config, database = config or of_group[0], database or of_group[1]
+    settings = _settings(config, database)
+    _look(config, database, lambda s: work(s, registry_of(s, settings)))
+
+
+def _endpoint_settings(command: Command) -> Command:
+    """The settings that are typed, handed over as one `given`."""
+
+    @wraps(command)
+    def wrapped(
+        settings: tuple[str, ...],
+        secrets: tuple[str, ...],
+        unset: tuple[str, ...] = (),
+        **rest: Any,
+    ) -> None:
+        command(given=endpoints_command.typed(settings, secrets, unset), **rest)
+
+    wrapped = click.option(
+        "--secret",
+        "secrets",
+        metavar="KEY",
+        multiple=True,
+        help="Asks for its value, which then stands in no history; or reads it from stdin.",
+    )(wrapped)
+    return click.option(
+        "--set",
+        "settings",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="A setting of [[endpoint]], its value in TOML: window=5, security.type=basic.",
+    )(wrapped)
+
+
+@endpoints.command()
+@click.argument("name")
+@click.option("--url", required=True, help="Where reports are posted.")
+@_endpoint_settings
+@_with_settings
+def add(
+    config: Path | None, database: str | None, name: str, url: str, given: dict[str, Any]
+) -> None:
+    """Add an endpoint. It gets the reports that come from now on; the first one ever gets all.
+
+    Example: dlr endpoints add acme --url https://acme.example/dlr --set 'senders=["InfoSMS"]'
+    """
+    _endpoints(config, database, lambda _, r: endpoints_command.add(r, name, url, given))
+
+
+@endpoints.command()
+@click.argument("name")
+@_endpoint_settings
+@click.option("--unset", metavar="KEY", multiple=True, help="Back to its default.")
+@_with_settings
+def change(config: Path | None, database: str | None, name: str, given: dict[str, Any]) -> None:
+    """Change some settings of an endpoint; the others stay.
+
+    Example: dlr endpoints change acme --set rate_limit=10 --secret security.password
+    """
+    _endpoints(config, database, lambda _, r: endpoints_command.change(r, name, given))
+
+
+@endpoints.command()
+@click.argument("name")
+@_with_settings
+def pause(config: Path | None, database: str | None, name: str) -> None:
+    """Hold what is for an endpoint. It spends no retries, and survives restarts.
+
+    Example: dlr endpoints pause acme
+    """
+    _endpoints(config, database, lambda _, r: endpoints_command.hold(r, name, True))
+
+
+@endpoints.command()
+@click.argument("name")
+@_with_settings
+def resume(config: Path | None, database: str | None, name: str) -> None:
+    """Let a paused endpoint go on.
+
+    Example: dlr endpoints resume acme
+    """
+    _endpoints(config, database, lambda _, r: endpoints_command.hold(r, name, False))
+
+
+@endpoints.command()
+@click.argument("name")
+@_with_settings
+def remove(config: Path | None, database: str | None, name: str) -> None:
+    """Take an endpoint out, even one of the file: what waits for it is cancelled.
+
+    Example: dlr endpoints remove acme
+    """
+    _endpoints(config, database, lambda _, r: endpoints_command.remove(r, name))
+
+
+@endpoints.command()
+@click.argument("name")
+@_with_settings
+def reset(config: Path | None, database: str | None, name: str) -> None:
+    """Give an endpoint back to the settings file: what was said at run time is forgotten.
+
+    Example: dlr endpoints reset acme
+    """
+    _endpoints(config, database, lambda _, r: endpoints_command.reset(r, name))
 
 
 # --- bringing back -----------------------------------------------------------------------------

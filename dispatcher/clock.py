@@ -58,7 +58,7 @@ class MachineClock:
         elapsed: Callable[[], timedelta] = elapsed,
     ) -> None:
         self.speed = speed
-        self._wall = wall
+        self.wall = wall
         self._elapsed = elapsed
         self._instant = wall()
         self._at = elapsed()
@@ -90,7 +90,7 @@ class SystemClock(MachineClock):
 
     def reading(self) -> tuple[timedelta, datetime]:
         at, instant = super().reading()
-        instant += _correction(self._wall() - instant, at - self._at)
+        instant += _correction(self.wall() - instant, at - self._at)
         self.go_on_from(at, instant)
         return at, instant
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 
-from dispatcher.clock import MachineClock, wall_time
+from dispatcher.clock import MachineClock
 from receiver.store.database import Database, instant, micros
 
 TOLD_TO = timedelta(seconds=0.5)
@@ -77,7 +77,7 @@ class CommonTime:
         if at < told_at:
             return False
         ahead = (at - told_at) / _MICROSECOND * self._clock.speed  # may be more than a calendar
-        return abs((told - wall_time()) / _MICROSECOND + ahead) < YEAR / _MICROSECOND
+        return abs((told - self._clock.wall()) / _MICROSECOND + ahead) < YEAR / _MICROSECOND
 
     def _tell(self, connection: sqlite3.Connection, boot: str | None) -> None:
         at, now = self._told = self._clock.reading()

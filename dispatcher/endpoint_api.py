@@ -7,38 +7,31 @@ the API. Secrets go in and never come out.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from datetime import timedelta
 from typing import Any, get_args
 
 import msgspec
 from aiohttp import web
 
-from dispatcher.addresses import url_fault
 from dispatcher.dispatch import State
 from dispatcher.queue.base import DispatchQueue
 from dispatcher.registry import EndpointExists, Registered, Registry, UnknownEndpoint
-from receiver.answers import answer, fault
-from receiver.api import only
-from receiver.configuration import ConfigurationError, as_table, without_credentials
-
-_AS_THEY_ARE = frozenset({"headers"})
-"""Tables whose keys are the user's and not settings."""
-
-_SECRETS = frozenset({"headers", "security"})
+from dispatcher.security_settings import SecuritySettings, TlsSettings
+from dispatcher.settings import EndpointSettings, OutcomeSettings
+from receiver.answers import BadQuery, answer, fault
+from receiver.api import limit, only
+from receiver.configuration import ConfigurationError, Secret, as_table, without_credentials
+from receiver.durations import duration_text
 
 
 class EndpointApi:
-    """Reads and changes the registry over HTTP. `on_change` is called after each change."""
+    """Reads and changes the registry over HTTP. A dispatcher notices what has changed by itself."""
 
-    def __init__(
-        self,
-        registry: Registry,
-        queue: DispatchQueue,
-        on_change: Callable[[], None] = lambda: None,
-    ) -> None:
+    def __init__(self, registry: Registry, queue: DispatchQueue) -> None:
         self._registry = registry
         self._queue = queue
-        self._on_change = on_change
 
     def add_routes(self, app: web.Application) -> None:
         app.router.add_get("/api/endpoints", self.list)
@@ -52,71 +45,26 @@ class EndpointApi:
 
     async def list(self, request: web.Request) -> web.Response:
         only(request.query, "limit", "cursor")
+        size = limit(request.query)
+        found = list((await self._registry.all()).values())
+        start = _start([each.name for each in found], request.query.get("cursor"))
+        shown = found[start : start + size]
         counts = await self._queue.counts()
-        found = (await self._registry.all()).values()
-        views = [view(each, counts.get(each.settings.name, {})) for each in found]
-        return answer({"endpoints": views, "next": None})
+        views = [view(each, counts.get(each.name, {})) for each in shown]
+        following = shown[-1].name if start + size < len(found) else None
+        return answer({"endpoints": views, "next": following})
 
     async def add(self, request: web.Request) -> web.Response:
         try:
-            table = await _table(request)
-            added = await self._registry.add(table, from_outside=True)
+            added = await self._registry.add(await _settings(request), from_outside=True)
         except EndpointExists as error:
             return fault(409, "endpoint_exists", str(error))
         except ConfigurationError as error:
             return _faults(error)
-        self._on_change()
         return answer(view(added, {}), status=201)
 
     async def show(self, request: web.Request) -> web.Response:
-        return await self._show(request.match_info["name"])
-
-    async def change(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
-        try:
-            table = await _table(request)
-            await self._registry.change(name, table, from_outside=True)
-        except UnknownEndpoint as error:
-            raise web.HTTPNotFound(text=str(error)) from error
-        except ConfigurationError as error:
-            return _faults(error)
-        self._on_change()
-        return await self._show(name)
-
-    async def remove(self, request: web.Request) -> web.Response:
-        name = request.match_info["name"]
-        try:
-            cancelled = await self._registry.remove(name)
-        except UnknownEndpoint as error:
-            raise web.HTTPNotFound(text=str(error)) from error
-        self._on_change()
-        return answer({"removed": name, "cancelled": cancelled})
-
-    async def pause(self, request: web.Request) -> web.Response:
-        return await self._hold(request.match_info["name"], True)
-
-    async def resume(self, request: web.Request) -> web.Response:
-        return await self._hold(request.match_info["name"], False)
-
-    async def reset(self, request: web.Request) -> web.Response:
-        name = request.match_info["name"]
-        try:
-            await self._registry.reset(name)
-        except UnknownEndpoint as error:
-            text = f"{error} in the settings file, to which it could be given back"
-            raise web.HTTPNotFound(text=text) from error
-        self._on_change()
-        return await self._show(name)
-
-    async def _hold(self, name: str, paused: bool) -> web.Response:
-        try:
-            await self._registry.pause(name, paused)
-        except UnknownEndpoint as error:
-            raise web.HTTPNotFound(text=str(error)) from error
-        self._on_change()
-        return await self._show(name)
-
-    async def _show(self, name: str) -> web.Response:
         try:
             found = await self._registry.one(name)
         except UnknownEndpoint as error:
@@ -124,65 +72,140 @@ class EndpointApi:
         counts = await self._queue.counts()
         return answer(view(found, counts.get(name, {})))
 
+    async def change(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        try:
+            await self._registry.change(name, await _settings(request), from_outside=True)
+        except UnknownEndpoint as error:
+            raise web.HTTPNotFound(text=str(error)) from error
+        except ConfigurationError as error:
+            return _faults(error)
+        return await self.show(request)
+
+    async def remove(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        try:
+            cancelled = await self._registry.remove(name)
+        except UnknownEndpoint as error:
+            raise web.HTTPNotFound(text=str(error)) from error
+        return answer({"removed": name, "cancelled": cancelled})
+
+    async def pause(self, request: web.Request) -> web.Response:
+        return await self._hold(request, True)
+
+    async def resume(self, request: web.Request) -> web.Response:
+        return await self._hold(request, False)
+
+    async def reset(self, request: web.Request) -> web.Response:
+        try:
+            await self._registry.reset(request.match_info["name"])
+        except UnknownEndpoint as error:
+            text = f"{error} in the settings file, to which it could be given back"
+            raise web.HTTPNotFound(text=text) from error
+        return await self.show(request)
+
+    async def _hold(self, request: web.Request, paused: bool) -> web.Response:
+        try:
+            await self._registry.pause(request.match_info["name"], paused)
+        except UnknownEndpoint as error:
+            raise web.HTTPNotFound(text=str(error)) from error
+        return await self.show(request)
+
 
 def view(registered: Registered, counts: Mapping[State, int]) -> dict[str, Any]:
-    """An endpoint as the API and the command line show it. Of what holds secrets it says only what
-    is set."""
-    settings = registered.settings
-    table = as_table(settings)
-    shown = {
-        "name": settings.name,
-        "url": without_credentials(settings.url),
-        "contentType": settings.content_type,
-        "generation": settings.generation,
-        "bucketSize": settings.bucket_size,
-        "window": settings.window,
-        **{_camel(k): _camel_keys(v) for k, v in table.items() if k not in _SECRETS | {"url"}},
-        **{name: _hidden(table[name]) for name in _SECRETS if name in table},
-    }
+    """An endpoint as the API and the command line show it, with every setting. Of what holds
+    secrets it says only what is set."""
     return {
-        **shown,
+        "name": registered.name,
+        **({} if registered.settings is None else _settings_view(registered.settings)),
         "origin": registered.origin,
+        "changed": [CAMEL.get(name, name) for name in registered.changed],
         "paused": registered.paused,
+        "faults": [_in_camel_case(text) for text in registered.faults],
         "dispatches": {state: counts.get(state, 0) for state in get_args(State)},
     }
 
 
-async def _table(request: web.Request) -> dict[str, Any]:
-    """The body's settings by their names in the settings file. Raises ConfigurationError."""
-    try:
-        body = msgspec.json.decode(await request.read(), type=dict[str, Any])
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise ConfigurationError([f"expected a JSON object of settings: {error}"]) from error
-    table = {
-        _snake(name): value if name in _AS_THEY_ARE else _snake_keys(value)
-        for name, value in body.items()
+def _settings_view(settings: EndpointSettings) -> dict[str, Any]:
+    return {
+        **_shown(settings),
+        "url": without_credentials(settings.url),
+        "security": {
+            CAMEL[name]: value if name == "type" else "set"
+            for name, value in {"type": "none", **as_table(settings.security)}.items()
+        },
     }
-    if isinstance(url := table.get("url"), str) and (wrong := url_fault(url)) is not None:
-        raise ConfigurationError([f"url: {wrong}"])
-    return table
 
 
-def _faults(error: ConfigurationError) -> web.Response:
-    return fault(400, "bad_settings", "; ".join(error.faults), faults=list(error.faults))
+def _shown(value: Any) -> Any:
+    if is_dataclass(value):
+        return {CAMEL[each.name]: _shown(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Secret):
+        return "set"
+    if isinstance(value, timedelta):
+        return duration_text(value)
+    if isinstance(value, dict):
+        return {name: _shown(each) for name, each in value.items()}
+    return value
 
 
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda found: f"_{found[1].lower()}", name)
+def _start(names: list[str], cursor: str | None) -> int:
+    """Where the page after the endpoint `cursor` begins."""
+    if cursor is None:
+        return 0
+    if cursor not in names:
+        raise BadQuery(f'cursor: expected the name of an endpoint, got "{cursor[:40]}"')
+    return names.index(cursor) + 1
+
+
+# --- names -------------------------------------------------------------------------------------
 
 
 def _camel(name: str) -> str:
     return re.sub(r"_([a-z0-9])", lambda found: found[1].upper(), name)
 
 
-def _snake_keys(value: Any) -> Any:
-    return {_snake(k): v for k, v in value.items()} if isinstance(value, dict) else value
+CAMEL = {
+    each.name: _camel(each.name)
+    for kind in (EndpointSettings, OutcomeSettings, SecuritySettings, TlsSettings)
+    for each in fields(kind)
+}
+"""A table and not a rule: `retry4xx` does not tell where its underscore was."""
+
+_SNAKE = {camel: name for name, camel in CAMEL.items()}
+
+_TABLES = frozenset({"outcome", "security", "tls"})
+"""Those whose keys are settings. In the others the keys are the user's, and stay as they are."""
+
+_LONG_NAMES = re.compile(
+    r"\b(" + "|".join(sorted((n for n in CAMEL if "_" in n), key=len, reverse=True)) + r")\b"
+)
 
 
-def _camel_keys(value: Any) -> Any:
-    return {_camel(k): v for k, v in value.items()} if isinstance(value, dict) else value
+def _in_camel_case(text: str) -> str:
+    """The text of a fault with the settings' names as the API has them."""
+    return _LONG_NAMES.sub(lambda found: CAMEL[found[1]], text)
 
 
-def _hidden(table: Any) -> Any:
-    """The names that are set, without their values; a type is no secret."""
-    return {_camel(k): v if k == "type" else "set" for k, v in table.items()}
+async def _settings(request: web.Request) -> dict[str, Any]:
+    """The body's settings by their names in the settings file. Raises ConfigurationError."""
+    try:
+        body = msgspec.json.decode(await request.read(), type=dict[str, Any])
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        text = 'expected a JSON object of settings such as {"window":5}'
+        raise ConfigurationError([f"{text}: {error}"]) from error
+    return {
+        _SNAKE.get(name, name): _in_snake_case(value) if name in _TABLES else value
+        for name, value in body.items()
+    }
+
+
+def _in_snake_case(table: Any) -> Any:
+    if not isinstance(table, dict):
+        return table
+    return {_SNAKE.get(name, name): value for name, value in table.items()}
+
+
+def _faults(error: ConfigurationError) -> web.Response:
+    faults = [_in_camel_case(text) for text in error.faults]
+    return fault(400, "bad_settings", "; ".join(faults), faults=faults)

@@ -17,7 +17,9 @@ from dispatcher.api import attempt_view, dispatch_view, dispatches_with_attempts
 from dispatcher.console import Columns, ListFormat, View, encoded, fields, print_list, print_rows
 from dispatcher.dispatch import State
 from dispatcher.export import Output, output
+from dispatcher.registry import Registry
 from dispatcher.service import Storage
+from dispatcher.unrouted import Unrouted
 from receiver.answers import BadQuery
 from receiver.api import find_messages, message_view, quarantine_view, report_view
 from receiver.dlr.item import write_item
@@ -164,6 +166,35 @@ async def print_reports(storage: Storage, wanted: ReportQuery, listing: Listing)
         await _way(storage),
         REPORT_CSV_COLUMNS,
     )
+
+
+async def print_unrouted(storage: Storage, registry: Registry, listing: Listing) -> None:
+    """The reports that no endpoint took. On stderr, how far that can be said."""
+    unrouted = Unrouted(storage.database, registry)
+    raw = listing.form in ("json", "ndjson")
+    await listing.print(
+        _unrouted(unrouted),
+        report_view if raw else _readable,
+        REPORT_COLUMNS,
+        await _way(storage),
+        REPORT_CSV_COLUMNS,
+    )
+    ends = await unrouted.find(1, 1)
+    if unread := await storage.store.newest_report() - ends.read_to:
+        print(f"the newest {unread} are not read by every endpoint yet", file=sys.stderr)
+    if ends.forgotten_to:
+        known = f"reports up to id {ends.forgotten_to} are left out"
+        print(f"{known}: dispatches of their time are removed", file=sys.stderr)
+
+
+async def _unrouted(unrouted: Unrouted) -> AsyncIterator[StoredReport]:
+    before: int | None = None
+    while True:
+        found = await unrouted.find(before, PAGE)
+        for report in found.reports:
+            yield report
+        if (before := found.next) is None:
+            return
 
 
 async def _reports(

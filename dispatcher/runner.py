@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-
 from dispatcher.clock import Clock
+from dispatcher.common_time import CommonTime
 from dispatcher.endpoint import Endpoint
 from dispatcher.queue.base import DispatchQueue, Leased
+from dispatcher.wakeups import Wakeups
 from dispatcher.worker import Worker
 from receiver.store.base import StoreUnavailable
 
@@ -35,6 +34,11 @@ AFTER_STORE_FAILURE = timedelta(seconds=1)
 SHORTEST_SLEEP = timedelta(milliseconds=20)
 """What is due may have to wait for room in its window: without this the loop would look for it
 4,000 times a second."""
+
+STUCK_AFTER = timedelta(seconds=60)
+"""In the world's time: how long the loop may not have turned, or a dispatch may have been due that
+could be taken, before the process is not ready. The longest that is in order is the 10 s in which a
+commit waits for another process, a few times over on a slow disk."""
 
 
 class EndpointSource(Protocol):
@@ -56,25 +60,29 @@ class Runner:
         queue: DispatchQueue,
         clock: Clock,
         endpoints: EndpointSource | None = None,
+        common_time: CommonTime | None = None,
     ) -> None:
         self._worker = worker
         self._queue = queue
         self._clock = clock
         self._endpoints = endpoints
         self._version: int | None = None
-        self._scheduler = AsyncIOScheduler(timezone=UTC, job_defaults={"misfire_grace_time": None})
+        self._common_time = common_time
+        self._wakeups = Wakeups()
         self._awake = asyncio.Event()
         self._stopping = False
         self._running: dict[asyncio.Task[None], Leased] = {}
         self._loop_task: asyncio.Task[None] | None = None
         self._alarm_at: datetime | None = None
+        self._turned_at = clock.now()
 
     async def start(self) -> None:
         await self._queue.adopt(list(self._worker.endpoints.values()))
         await self._refresh()
-        self._every(LOOK_EVERY, self._look)
-        self._every(UPKEEP_EVERY, self._rescue)
-        self._scheduler.start()
+        self._wakeups.every(LOOK_EVERY, self._look)
+        self._wakeups.every(UPKEEP_EVERY, self._rescue)
+        self._wakeups.start()
+        self._turned_at = self._clock.now()
         self._loop_task = asyncio.create_task(self._loop())
 
     def wake(self) -> None:
@@ -86,14 +94,30 @@ class Runner:
         """Whether the loop runs. It ends only by `stop`; anything else is a defect to be seen."""
         return self._loop_task is not None and not self._loop_task.done()
 
+    async def trouble(self) -> str | None:
+        """Why nobody should rely on this runner; None when all is well."""
+        if not self.alive:
+            return "the dispatcher's loop has ended"
+        limit = STUCK_AFTER * self._clock.speed
+        still = self._clock.now() - self._turned_at
+        if still > limit:
+            return f"the dispatcher's loop has stood still for {self._in_the_world(still)}"
+        untaken = await self._worker.longest_untaken()
+        if untaken is not None and untaken.waited > limit:
+            waited = self._in_the_world(untaken.waited)
+            return f"a dispatch to {untaken.endpoint} has been due for {waited} and is not taken"
+        return None
+
+    def _in_the_world(self, time: timedelta) -> str:
+        return f"{time.total_seconds() / self._clock.speed:.0f} s"
+
     async def stop(self, limit: timedelta) -> None:
         """Take on nothing more, let running attempts end within `limit`, give back the rest."""
         self._stopping = True
         self.wake()
         if self._loop_task is not None:
             await self._loop_task
-        if self._scheduler.running:
-            self._scheduler.shutdown(wait=False)
+        self._wakeups.stop()
         if self._running:
             await asyncio.wait(self._running, timeout=limit.total_seconds())
         broken_off = dict(self._running)
@@ -113,14 +137,15 @@ class Runner:
                 leased = await self._worker.claim()
                 if not leased:
                     await self._set_alarm()
+                self._turned_at = self._clock.now()
             except StoreUnavailable as error:
                 log.error("the dispatcher waits for its store: %s", error)
-                self._wake_at(datetime.now(UTC) + AFTER_STORE_FAILURE)
+                self._wakeups.after(AFTER_STORE_FAILURE, self._alarm)
                 leased = []
             except Exception:
                 # A defect of ours. A loop that dies of it would retry nothing any more, unseen.
                 log.exception("the dispatcher's loop failed; it goes on")
-                self._wake_at(datetime.now(UTC) + AFTER_STORE_FAILURE)
+                self._wakeups.after(AFTER_STORE_FAILURE, self._alarm)
                 leased = []
             for dispatch in leased:
                 self._begin(dispatch)
@@ -146,12 +171,7 @@ class Runner:
             return
         self._alarm_at = due
         sleep = (due - self._clock.now()) / self._clock.speed
-        self._wake_at(datetime.now(UTC) + max(sleep, SHORTEST_SLEEP))
-
-    def _wake_at(self, instant: datetime) -> None:
-        self._scheduler.add_job(
-            self._alarm, "date", run_date=instant, id="due", replace_existing=True
-        )
+        self._wakeups.after(max(sleep, SHORTEST_SLEEP), self._alarm)
 
     async def _alarm(self) -> None:
         self._alarm_at = None
@@ -179,10 +199,7 @@ class Runner:
         try:
             if await self._queue.release_expired(self._clock.now()):
                 self.wake()
+            if self._common_time is not None:
+                await self._common_time.tell()
         except StoreUnavailable as error:
             log.error("leases cannot be rescued now: %s", error)
-
-    def _every(self, interval: timedelta, job: Callable[[], Awaitable[None]]) -> None:
-        self._scheduler.add_job(
-            job, "interval", seconds=interval.total_seconds(), max_instances=1, coalesce=True
-        )

@@ -15,9 +15,12 @@ from datetime import datetime
 from aiohttp import web
 
 from dispatcher.api import DispatchApi
-from dispatcher.clock import Clock, SystemClock
+from dispatcher.clock import Clock, MachineClock, SystemClock, wall_time
+from dispatcher.common_time import CommonTime, boot_id
+from dispatcher.described import DESCRIBED as DISPATCHER_DESCRIBED
 from dispatcher.endpoint_api import EndpointApi
 from dispatcher.events import Listener
+from dispatcher.first_loss import LossMetrics
 from dispatcher.following import Following
 from dispatcher.from_settings import schedule_of
 from dispatcher.http_sender import HttpSender
@@ -34,17 +37,20 @@ from dispatcher.replay.replaying import Replaying
 from dispatcher.runner import Runner
 from dispatcher.security_settings import policy_of
 from dispatcher.settings import Settings
+from dispatcher.unrouted import Unrouted, UnroutedApi
 from dispatcher.upkeep import Upkeep
 from dispatcher.worker import Worker
 from receiver.api import StoreApi
 from receiver.api_tokens import ApiTokens
 from receiver.app import Health, Receiver, new_app
 from receiver.auth import Gate
+from receiver.described import DESCRIBED as RECEIVER_DESCRIBED
 from receiver.event_stream import EventStream, ReportTrack
 from receiver.events import Listener as CallbackListener
 from receiver.forwarded import Proxies
 from receiver.intake import Limits
 from receiver.metrics import Readiness, ReceiverMetrics, RefusedCallbacks, Scrape, new_registry
+from receiver.openapi import OpenApi
 from receiver.reading import BodyReader
 from receiver.server import listening
 from receiver.store.database import Database
@@ -63,7 +69,7 @@ def new_name() -> str:
 def _time_of_others(clock: Clock) -> Callable[[], datetime]:
     """The clock of signatures and tokens. Those who judge them live in the world's time: on a
     clock sixty times as fast, a signature would be out of date after five seconds."""
-    return clock.now if clock.speed == 1 else SystemClock().now
+    return clock.now if clock.speed == 1 and not isinstance(clock, SystemClock) else wall_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,12 @@ async def storage(path: str) -> AsyncIterator[Storage]:
         await database.close()
 
 
+def registry_of(opened: Storage, settings: Settings) -> Registry:
+    """The endpoints of a database and a settings file."""
+    sources = [source.name for source in settings.source]
+    return Registry(opened.database, settings.endpoint, sources)
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What a process does: take callbacks, push to endpoints, or both."""
@@ -102,6 +114,7 @@ class Service:
     url: str
     storage: Storage
     app: web.Application
+    endpoints: Registry
 
 
 @asynccontextmanager
@@ -118,13 +131,18 @@ async def service(
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(storage(settings.store.database))
+        common_time = None
+        if isinstance(clock, MachineClock):
+            common_time = CommonTime(opened.database, clock, boot_id())
+            await common_time.join()
         app = new_app(body_limit=settings.server.body_limit)
         if settings.api.token:
             app.middlewares.append(ApiTokens(settings.api.token).middleware())
         health = Health(opened.store)
         health.add_routes(app)
-        endpoints = Registry(opened.database, settings.endpoint)
+        endpoints = registry_of(opened, settings)
         EndpointApi(endpoints, opened.queue).add_routes(app)
+        UnroutedApi(Unrouted(opened.database, endpoints)).add_routes(app)
         dispatch_api = DispatchApi(opened.store, opened.queue)
         dispatch_api.add_routes(app)
         replays = SqliteReplays(opened.database)
@@ -141,7 +159,12 @@ async def service(
         scrape = Scrape(registry)
         scrape.before(Readiness(registry, health.reasons).measure)
         scrape.before(QueueMetrics(registry, opened.database, clock.now).measure)
+        schedule = schedule_of(settings.schedule)
+        scrape.before(
+            LossMetrics(registry, opened.database, endpoints, schedule, clock.now).measure
+        )
         scrape.add_routes(app)
+        OpenApi([RECEIVER_DESCRIBED, DISPATCHER_DESCRIBED], settings).add_routes(app)
         runner = None
         if parts.dispatches:
             sender = await stack.enter_async_context(
@@ -153,7 +176,7 @@ async def service(
                 sender=sender,
                 clock=clock,
                 endpoints=await endpoints.endpoints(),
-                schedule=schedule_of(settings.schedule),
+                schedule=schedule,
                 new_token=new_name,
                 listeners=[
                     AttemptMetrics(registry).attempted,
@@ -161,7 +184,7 @@ async def service(
                     *listeners,
                 ],
             )
-            runner = Runner(worker, opened.queue, clock, endpoints)
+            runner = Runner(worker, opened.queue, clock, endpoints, common_time)
         on_stored = _both(events.wake, runner.wake if runner else None)
         limits = Limits(
             body=settings.server.body_limit,
@@ -181,7 +204,8 @@ async def service(
             receiver = Receiver(
                 opened.store,
                 sources=[source.name for source in settings.source],
-                now=clock.now,
+                # The senders' signatures are judged by it, and they go by the wall clock.
+                now=wall_time if isinstance(clock, SystemClock) else clock.now,
                 on_stored=on_stored,
                 commit=metrics.timed(opened.store.add),
                 listeners=[metrics.answered, *callback_listeners],
@@ -214,7 +238,7 @@ async def service(
                 feeding = Feeding(Feeder(replays, endpoints, clock.now).look, runner.wake)
                 feeding.start()
                 stack.push_async_callback(feeding.stop)
-            yield Service(url, opened, app)
+            yield Service(url, opened, app, endpoints)
 
 
 def _both(first: Callable[[], None], second: Callable[[], None] | None) -> Callable[[], None]:
@@ -269,7 +293,7 @@ async def _running(
     health.add(lambda: "stopping" if draining else None)
     if runner is not None:
         await runner.start()
-        health.add(lambda: None if runner.alive else "the dispatcher's loop has ended")
+        health.add(runner.trouble)
     try:
         yield
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from pathlib import Path
@@ -44,6 +44,14 @@ PresetOrCustom = Annotated[
 
 PresetOrDefault = Annotated[
     str, Form('"default" or a name of `dlr schedule --list`', {*PRESETS, "default"}.__contains__)
+]
+
+
+_Text = Annotated[str, Form("a text that is not empty", bool)]
+
+_NumberPrefix = Annotated[
+    str,
+    Form("the beginning of a number such as 4179", re.compile(r"\+?[0-9]+", re.ASCII).fullmatch),
 ]
 
 
@@ -102,11 +110,11 @@ class EndpointSettings:
     sources: tuple[str, ...] = ()  # empty: all
     reports: Literal["all", "final", "intermediate", "none"] = "all"
     status_groups: tuple[StatusGroup, ...] = ()  # empty: all
-    senders: tuple[str, ...] = ()  # empty: all, here and below
-    to_prefixes: tuple[str, ...] = ()
-    bulk_ids: tuple[str, ...] = ()
-    application_ids: tuple[str, ...] = ()
-    entity_ids: tuple[str, ...] = ()
+    senders: tuple[_Text, ...] = ()  # empty: all, here and below
+    to_prefixes: tuple[_NumberPrefix, ...] = ()
+    bulk_ids: tuple[_Text, ...] = ()
+    application_ids: tuple[_Text, ...] = ()
+    entity_ids: tuple[_Text, ...] = ()
     callback_data_prefix: str = ""
     callback_data_fields: dict[str, str] = field(default_factory=dict)
     outcome: OutcomeSettings | None = None  # those of its schedule
@@ -119,6 +127,30 @@ class EndpointSettings:
                 yield "headers", f'expected names of HTTP headers, got "{name}"'
             elif name.lower() in HEADERS_OF_THE_BODY:
                 yield f"headers.{name}", "cannot be fixed, it follows from the body"
+        if 0 < self.rate_limit < RATE_LEAST:
+            yield "rate_limit", f"expected 0 or at least {RATE_LEAST:g}, got {self.rate_limit:g}"
+        if self.breaker_probe != timedelta(seconds=30) and not self.breaker_failures:
+            yield "breaker_probe", "is only read with breaker_failures above 0"
+        if self.reports == "none":
+            for name in _RULES:
+                if getattr(self, name):
+                    yield name, 'chooses among reports, and reports = "none" takes none'
+
+
+RATE_LEAST = 0.001
+"""Requests a second: one in a quarter of an hour. Slower is a pause."""
+
+_RULES = (
+    "sources",
+    "status_groups",
+    "senders",
+    "to_prefixes",
+    "bulk_ids",
+    "application_ids",
+    "entity_ids",
+    "callback_data_prefix",
+    "callback_data_fields",
+)
 
 
 _Wait = Annotated[timedelta, Between(timedelta(0), timedelta(days=365))]
@@ -195,12 +227,17 @@ class Settings(ReceiverSettings):
 
     def _unknown_sources(self) -> Iterator[tuple[str, str]]:
         known = [each.name for each in self.source]
-        words = "the name of a [[source]] (" + ", ".join(f'"{name}"' for name in known) + ")"
         for number, endpoint in enumerate(self.endpoint):
-            for index, name in enumerate(endpoint.sources):
-                if name not in known:
-                    place = f"endpoint[{number}].sources[{index}]"
-                    yield place, f'expected {words}, got "{name}"'
+            for place, text in unknown_sources(endpoint.sources, known):
+                yield f"endpoint[{number}].{place}", text
+
+
+def unknown_sources(named: Sequence[object], known: Collection[str]) -> Iterator[tuple[str, str]]:
+    """A fault for each source that an endpoint names and that there is not."""
+    words = "the name of a [[source]] (" + ", ".join(f'"{name}"' for name in known) + ")"
+    for index, name in enumerate(named):
+        if isinstance(name, str) and name not in known:
+            yield f"sources[{index}]", f'expected {words}, got "{name}"'
 
 
 def find_file(named: Path | None, working_directory: Path) -> Path | None:

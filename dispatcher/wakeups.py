@@ -67,9 +67,7 @@ class Wakeups:
     def after(self, sleep: timedelta, job: Job) -> None:
         """Run `job` once; a time that it was given before is forgotten."""
         at = self._wall() + sleep
-        self._scheduler.add_job(
-            job, "date", run_date=at, id=job.__name__, replace_existing=True
-        )
+        self._scheduler.add_job(job, "date", run_date=at, id=job.__name__, replace_existing=True)
 
     def watch(self) -> None:
         """If the wall clock was set since the last time, run every job now."""

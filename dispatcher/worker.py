@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import groupby
+from itertools import count, groupby
 from random import Random
 from typing import Protocol
+
+from msgspec import Struct, structs
 
 from dispatcher.bucket import Bucket, encode, fill
 from dispatcher.clock import Clock
@@ -34,6 +36,24 @@ LEASE_MARGIN = timedelta(seconds=10)
 
 READ_AHEAD = 5_000
 """The most reports that are read from the store for one look."""
+
+XML_AHEAD = 500
+"""Reports that are made into XML for one look, by all endpoints together and but for the last
+bucket. One takes 80 us, and until it is done the other endpoints' pushes are not begun."""
+
+
+class Untaken(Struct, frozen=True):
+    """A dispatch that is due, and for how long it could have been taken."""
+
+    endpoint: str
+    waited: timedelta
+
+
+class Filled(Struct, frozen=True):
+    """What an endpoint could take over, and the buckets that are to be made into bytes for it."""
+
+    forming: Forming
+    buckets: Sequence[Bucket]
 
 
 class Outbox(Protocol):
@@ -62,6 +82,8 @@ class Worker:
     ) -> None:
         self._gates: dict[str, Gate] = {}  # of all endpoints that there have been
         self._names: tuple[str, ...] = ()  # of those that there are
+        # When what was due was taken last, or there was no room to take it.
+        self._taken_at: dict[str, datetime] = {}
         self._outbox = outbox
         self._queue = queue
         self._sender = sender
@@ -71,6 +93,8 @@ class Worker:
         self._listeners = listeners
         self._rng = Random() if rng is None else rng
         self._records = GroupCommit(queue.record)
+        self._turns = count(1)
+        self._had_turn: dict[str, int] = {}  # endpoints that take XML: which turn was its last
         self.use(endpoints)
         self.behind = False
         """Whether the last `claim` only read reports that go nowhere, and there may be more."""
@@ -84,6 +108,7 @@ class Worker:
         now, names = self._clock.now(), []
         for endpoint in endpoints:
             names.append(endpoint.name)
+            self._taken_at.setdefault(endpoint.name, now)
             gate = self._gates.get(endpoint.name)
             if gate is None:
                 self._gates[endpoint.name] = Gate(endpoint, now, self._clock.speed)
@@ -102,6 +127,18 @@ class Worker:
         instants = [self._gates[name].opens_at() for name in self._names]
         instants.append(await self._queue.next_due(open_now))
         return min((at for at in instants if at is not None), default=None)
+
+    async def longest_untaken(self) -> Untaken | None:
+        """Of what is due and could be taken now, what could have been for the longest.
+
+        A backlog that is worked off waits, but not untaken: each look takes some of it.
+        """
+        now = self._clock.now()
+        ready = [name for name in self._names if self._gates[name].room(now).retries]
+        due = await self._queue.first_due(ready)
+        waits = [(now - max(at, self._taken_at[name]), name) for name, at in due.items()]
+        waited, name = max(waits, default=(timedelta(), ""))
+        return Untaken(name, waited) if waited > timedelta() else None
 
     async def tick(self) -> int:
         """Do everything that is due at this instant, once. Returns how many attempts were made."""
@@ -122,6 +159,9 @@ class Worker:
         pending = await self._queue.pending(now)
         places = {name: self._gates[name].room(now) for name in self._names}
         leased = await self._claim_due(pending, places)
+        taken = {dispatch.endpoint for dispatch in leased}
+        full = {name for name, place in places.items() if not place.retries}
+        self._taken_at.update(dict.fromkeys(taken | full, now))
         for dispatch in leased:
             places[dispatch.endpoint] = _one_less(places[dispatch.endpoint])
         readers = [name for name in pending.unread if name in places and places[name].all]
@@ -189,44 +229,70 @@ class Worker:
         self, readers: Sequence[str], unread: Mapping[str, int], places: Mapping[str, Room]
     ) -> list[Leased]:
         """Read new reports off the store. Endpoints that have read equally far read together."""
-        formings: list[Forming] = []
+        filled: list[Filled] = []
         for read_to, group in groupby(sorted(readers, key=unread.__getitem__), unread.__getitem__):
             names = list(group)
-            most = max(places[n].all * self._gates[n].endpoint.bucket_size for n in names)
+            rooms = {n: self._room_to_form(n, places[n]) for n in names}
+            most = max(rooms[n] * self._gates[n].endpoint.bucket_size for n in names)
             reports = await self._outbox.reports_after(read_to, min(most, READ_AHEAD))
             reading = Reading()
             for name in names:
-                formings.append(
-                    await self._forming(name, reports, places[name].all, read_to, reading)
-                )
+                filled.append(await self._filled(name, reports, rooms[name], read_to, reading))
+        formings = await self._made_into_bytes(filled)
         leased = await self._queue.form(formings, self._clock.now()) if formings else []
         self.behind = not leased and any(each.read_to > each.read_from for each in formings)
         return leased
 
-    async def _forming(
+    def _room_to_form(self, name: str, place: Room) -> int:
+        endpoint = self._gates[name].endpoint
+        if endpoint.content_type == "application/xml":
+            return min(place.all, max(1, XML_AHEAD // endpoint.bucket_size))
+        return place.all
+
+    async def _made_into_bytes(self, filled: Sequence[Filled]) -> list[Forming]:
+        """As many as XML_AHEAD allows, first those that have not had a turn for longest. The others
+        are not read off, and come with the next look."""
+        formings = []
+        left = XML_AHEAD
+        for each in sorted(filled, key=lambda each: self._last_turn(each.forming.endpoint)):
+            endpoint = each.forming.endpoint
+            if endpoint.content_type == "application/xml" and each.buckets:
+                if left <= 0:
+                    continue
+                left -= sum(len(bucket.reports) for bucket in each.buckets)
+                self._had_turn[endpoint.name] = next(self._turns)
+            buckets = await _encode(endpoint, each.buckets)
+            formings.append(structs.replace(each.forming, buckets=buckets))
+        return formings
+
+    def _last_turn(self, endpoint: Endpoint) -> int:
+        return self._had_turn.get(endpoint.name, 0)
+
+    async def _filled(
         self, name: str, reports: Sequence[StoredReport], room: int, read_to: int, read: Reading
-    ) -> Forming:
+    ) -> Filled:
         endpoint = self._gates[name].endpoint
         if endpoint.ordered:
-            return await self._ordered_forming(endpoint, reports, room, read_to, read)
+            return await self._filled_in_order(endpoint, reports, room, read_to, read)
         filling = fill(endpoint, reports, room, read_to, read)
-        return Forming(
+        forming = Forming(
             endpoint=endpoint,
             lease=self._lease(name),
             read_from=read_to,
             read_to=filling.read_to,
-            buckets=await _encode(endpoint, filling.buckets),
+            buckets=(),
         )
+        return Filled(forming, filling.buckets)
 
-    async def _ordered_forming(
+    async def _filled_in_order(
         self,
         endpoint: Endpoint,
         reports: Sequence[StoredReport],
         room: int,
         read_to: int,
         read: Reading,
-    ) -> Forming:
-        """As `_forming`, with a look at what is under way and what is held."""
+    ) -> Filled:
+        """As `_filled`, with a look at what is under way and what is held."""
         freed_ids = await self._queue.freed(endpoint.name, room * endpoint.bucket_size)
         freed = await self._outbox.reports_by_id(freed_ids)
         keys = [report.message_key for report in (*freed, *reports)]
@@ -235,15 +301,16 @@ class Worker:
             endpoint, freed, reports, blocked=blocked, room=room, read_to=read_to, read=read
         )
         placed = {report.id for bucket in filling.buckets for report in bucket.reports}
-        return Forming(
+        forming = Forming(
             endpoint=endpoint,
             lease=self._lease(endpoint.name),
             read_from=read_to,
             read_to=filling.read_to,
-            buckets=await _encode(endpoint, filling.buckets),
+            buckets=(),
             hold=[(report.id, report.message_key) for report in filling.hold],
             freed=[report for report in freed_ids if report in placed],
         )
+        return Filled(forming, filling.buckets)
 
     def _lease(self, endpoint: str) -> Lease:
         attempt_time = self._gates[endpoint].endpoint.attempt_time

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -93,15 +94,18 @@ async def find_messages(
     """
     found: list[list[StoredReport]] = []
     before, looked_at = query.before, 0
+    last = 0  # the newest report of the message found last
     while looked_at < MESSAGES_STEP:
-        page = min(query.limit, MESSAGES_STEP - looked_at)
+        # one more tells whether there is a next page
+        page = min(query.limit + 1, MESSAGES_STEP - looked_at)
         newest = await store.newest_of_messages(before, page)
         for report in newest:
             reports = await _reports_with(store, report)
             if _is_wanted(reports, query):
+                if len(found) == query.limit:
+                    return found, last
                 found.append(reports)
-            if len(found) == query.limit:
-                return found, report.id
+                last = report.id
         if len(newest) < page:
             return found, None
         before, looked_at = newest[-1].id, looked_at + page
@@ -154,9 +158,14 @@ class StoreApi:
         app.router.add_get("/api/totals", self.totals)
 
     async def reports(self, request: web.Request) -> web.Response:
-        found = await self._store.find(report_query(request.query))
-        views = await self._report_views(request, found.reports)
-        return answer({"reports": views, "next": next_cursor(found.next)})
+        query = report_query(request.query)
+        # one more tells whether there is a next page
+        found = await self._store.find(replace(query, limit=query.limit + 1))
+        reports, following = found.reports, found.next
+        if len(reports) > query.limit:
+            reports, following = reports[:-1], reports[-2].id
+        views = await self._report_views(request, reports)
+        return answer({"reports": views, "next": next_cursor(following)})
 
     async def report(self, request: web.Request) -> web.Response:
         only(request.query, "received")
@@ -199,8 +208,11 @@ class StoreApi:
     async def quarantine(self, request: web.Request) -> web.Response:
         only(request.query, "limit", "cursor")
         size = limit(request.query)
-        found = await self._store.quarantine(cursor(request.query), size)
-        return answer(page("items", [quarantine_view(entry) for entry in found], found, size))
+        # one more tells whether there is a next page
+        found = await self._store.quarantine(cursor(request.query), size + 1)
+        following = found[size - 1].id if len(found) > size else None
+        views = [quarantine_view(entry) for entry in found[:size]]
+        return answer({"items": views, "next": next_cursor(following)})
 
     async def quarantined(self, request: web.Request) -> web.Response:
         entry, _ = await self._quarantined(request)
@@ -234,10 +246,3 @@ class StoreApi:
 def next_cursor(before: int | None) -> str | None:
     """The cursor of the next page as it stands in an answer."""
     return None if before is None else str(before)
-
-
-def page(
-    name: str, views: list[Any], found: Sequence[StoredReport | QuarantineEntry], size: int
-) -> dict[str, Any]:
-    """A page of a list. `next` is the cursor of the next one, null after the last."""
-    return {name: views, "next": str(found[-1].id) if len(found) == size else None}

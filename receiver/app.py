@@ -11,6 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from inspect import isawaitable
 
 from aiohttp import web
 
@@ -160,9 +161,9 @@ class Health:
 
     def __init__(self, store: ReportStore) -> None:
         self._store = store
-        self._checks: list[Callable[[], str | None]] = []
+        self._checks: list[Callable[[], str | Awaitable[str | None] | None]] = []
 
-    def add(self, check: Callable[[], str | None]) -> None:
+    def add(self, check: Callable[[], str | Awaitable[str | None] | None]) -> None:
         """A check gives the reason why this process is not ready, or None."""
         self._checks.append(check)
 
@@ -175,12 +176,15 @@ class Health:
 
     async def reasons(self) -> list[str]:
         """Why this process is not ready; empty when it is."""
-        reasons = [reason for check in self._checks if (reason := check()) is not None]
+        reasons = []
         try:
+            for check in self._checks:
+                found = check()
+                reasons.append(await found if isawaitable(found) else found)
             await self._store.check_writable()
         except StoreUnavailable as error:
             reasons.append(str(error))
-        return reasons
+        return [reason for reason in reasons if reason is not None]
 
     async def _ready(self, _: web.Request) -> web.Response:
         if reasons := await self.reasons():

@@ -78,6 +78,14 @@ class Connection(web.RequestHandler):
         response.force_close()
         return response
 
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """What aiohttp refuses before it asks any handler, an unknown Expect, has our form too."""
+        if isinstance(resp, web.HTTPException) and resp.status >= 400:
+            resp = fault(resp.status, "bad_request", resp.text or resp.reason)
+        return await super().finish_response(request, resp, start_time)
+
 
 class _Full(asyncio.Protocol):
     """Tells one connection too many to come again, and waits a moment until that has arrived."""

@@ -67,6 +67,8 @@ def migrations_of(package: str) -> list[Migration]:
     """The migrations shipped in `package`'s folder `migrations/`, in order."""
     folder = files(package).joinpath("migrations")
     steps = [_migration(package, entry) for entry in folder.iterdir() if entry.name.endswith("sql")]
+    if len({step.number for step in steps}) < len(steps):
+        raise ValueError(f"{package}: two migrations have one number, and one would never be applied")
     return sorted(steps, key=lambda step: step.number)
 
 

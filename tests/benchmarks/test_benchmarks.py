@@ -11,7 +11,16 @@ from types import ModuleType
 
 import pytest
 
-from tests.benchmarks import claim, growth, ingest, memory, push, two_processes
+from tests.benchmarks import (
+    backlog,
+    claim,
+    fairness,
+    growth,
+    ingest,
+    memory,
+    push,
+    two_processes,
+)
 from tests.benchmarks.bodies import Kind
 from tests.benchmarks.ingest import bulk, single
 
@@ -85,8 +94,25 @@ def test_memory_is_read_after_the_reports_are_stored() -> None:
     assert found.bare > 0
 
 
+def test_each_callback_reaches_its_healthy_endpoint() -> None:
+    """Whatever the hundredth does, each report comes to the endpoint of its source, once."""
+    found = fairness.fairness(rounds=1, callbacks=40, a_second=40.0)
+
+    assert [len(waits[0]) for waits in found.waits.values()] == [40, 40, 40]
+    assert found.to_the_hundredth["gone"] == 0 < found.to_the_hundredth["stalls"] <= 20
+
+
+def test_a_backlog_is_taken_up_where_it_is_due() -> None:
+    """Of 10,000 waiting the hundred that are due are pushed after the start, and no other."""
+    (found,) = backlog.backlog([10_000], rounds=2)
+
+    assert found.pushes == backlog.DUE
+    assert found.claimed == (2 + 1) * backlog.DUE
+    assert found.resident > 0
+
+
 @pytest.mark.benchmark
-@pytest.mark.parametrize("benchmark", [ingest, growth, push, claim, memory])
+@pytest.mark.parametrize("benchmark", [ingest, growth, push, claim, memory, fairness, backlog])
 def test_prints_its_table(
     benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -593,6 +593,17 @@ class DispatchQueueContract:
         with pytest.raises(UnknownDispatch):
             await queue.cancel(name)
 
+    async def test_first_due(self, desk: Desk, queue: DispatchQueue) -> None:
+        """The first due time of each endpoint that is asked for and has something waiting."""
+        first, second = await desk.dispatches(2)
+        await desk.dispatches(1, BETA)
+        later = a_record(first, due_at=NOON + 2 * MINUTE)
+        await queue.record([later, a_record(second, due_at=NOON + MINUTE)])
+
+        assert await queue.first_due(["acme", "beta", "nobody"]) == {"acme": NOON + MINUTE}
+        assert await queue.first_due(["beta"]) == {}
+        assert await queue.first_due([]) == {}
+
     # --- lists ---------------------------------------------------------------------------------
 
     async def test_lists_dispatches(self, desk: Desk, queue: DispatchQueue) -> None:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
@@ -138,6 +139,7 @@ class Bench:
     ) -> None:
         self.clock = clock
         self.store = store
+        self.database = store._database
         self.queue = queue
         self.sender = ScriptedSender(clock)
         self.events: list[AttemptMade] = []
@@ -196,15 +198,19 @@ class Bench:
 
 
 @asynccontextmanager
-async def a_bench(*endpoints: Endpoint) -> AsyncIterator[Bench]:
-    """A bench on a new database in memory, for these endpoints (by default: Acme)."""
-    known = endpoints or (an_endpoint(),)
-    database = await Database.open(":memory:")
+async def a_bench(
+    *endpoints: Endpoint, path: str | Path = ":memory:", known: bool = True
+) -> AsyncIterator[Bench]:
+    """A bench on a new database in memory, for these endpoints (by default: Acme). With `known`
+    False the database has seen none yet."""
+    these = endpoints or (an_endpoint(),)
+    database = await Database.open(path)
     try:
         await database.migrate([*STORE_MIGRATIONS, *QUEUE_MIGRATIONS])
         queue = await SqliteQueue.open(database, lambda: "db")
-        await queue.adopt(known)
-        yield Bench(SqliteStore(database), queue, VirtualClock(START), *known)
+        if known:
+            await queue.adopt(these)
+        yield Bench(SqliteStore(database), queue, VirtualClock(START), *these)
     finally:
         await database.close()
 

@@ -20,7 +20,7 @@ SECOND = timedelta(seconds=1)
 def test_a_pace_is_even() -> None:
     """At five a second a push goes every 200 ms, and after a long pause there is no wave."""
     pace = Pace.fresh(5.0, START)
-    gone = []
+    gone: list[int] = []
     while len(gone) < 4:
         pace = pace.at_instant(max(pace.at, pace.next_at()) if gone else START)
         pace = pace.taken(pace.free)

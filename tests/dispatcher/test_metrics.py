@@ -10,6 +10,7 @@ import aiohttp
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from dispatcher.first_loss import LossMetrics
 from dispatcher.metrics import AttemptMetrics, QueueMetrics
 from dispatcher.service import Parts, service
 from dispatcher.settings import Settings
@@ -177,6 +178,7 @@ def all_metrics() -> set[str]:
     Readiness(registry, lambda: None)  # type: ignore[arg-type, return-value]
     AttemptMetrics(registry)
     QueueMetrics(registry, None, lambda: START)  # type: ignore[arg-type]
+    LossMetrics(registry, None, None, None, lambda: START)  # type: ignore[arg-type]
     return {name for name in families(registry) if name.startswith("dlr_")}
 
 
