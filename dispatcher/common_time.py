@@ -68,7 +68,10 @@ class CommonTime:
             told = row[0] * _MICROSECOND, instant(row[1])
             at = self._clock.reading()[0]
             if self._usable(at, *told):
-                self._clock.go_on_from(*told)
+                # As if it had counted all the while, but not as if it had had all that time to
+                # follow a wall clock that was set a moment ago.
+                passed = (at - told[0]) * self._clock.speed
+                self._clock.go_on_from(at, told[1] + passed)
                 self._told = told
                 return
         self._tell(connection, boot)

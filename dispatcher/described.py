@@ -9,6 +9,7 @@ import msgspec
 from dispatcher.dispatch import State
 from dispatcher.endpoint_api import CAMEL
 from dispatcher.endpoint_schema import SettingsSchema
+from dispatcher.from_outside import FILES
 from dispatcher.outcome import Outcome
 from dispatcher.registry import Origin
 from dispatcher.replay.replay import State as ReplayState
@@ -91,13 +92,14 @@ _DISPATCHES: dict[str, Schema] = {
 
 _taken = SettingsSchema(CAMEL.__getitem__, {"type": "string", "writeOnly": True})
 _shown = SettingsSchema(CAMEL.__getitem__, {"const": "set"})
-_NAME = in_path("name", _taken.taken(EndpointSettings, ("name",))["properties"]["name"], "its name")
+_NEW = _taken.taken(EndpointSettings, without=FILES)
+_NAME = in_path("name", _NEW["properties"]["name"], "its name")
 
 
 def _change() -> Schema:
     """A merge patch: as an endpoint that is added, but nothing is required."""
-    settings = _taken.taken(EndpointSettings)
-    return {**settings, "description": "a merge patch (RFC 7396): null is the default"}
+    words = "a merge patch (RFC 7396): null is the default"
+    return {**_NEW, "required": [], "description": words}
 
 
 def _endpoint() -> Schema:
@@ -130,7 +132,7 @@ def _endpoint() -> Schema:
 _ENDPOINTS: dict[str, Schema] = {
     "Endpoint": _endpoint(),
     "EndpointPage": a_page("endpoints", ref("Endpoint")),
-    "NewEndpoint": _taken.taken(EndpointSettings, ("name", "url")),
+    "NewEndpoint": _NEW,
     "EndpointChange": _change(),
     "RemovedEndpoint": an_object({"removed": TEXT, "cancelled": COUNT}),
 }

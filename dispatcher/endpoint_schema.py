@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import timedelta
+from functools import partial
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -13,7 +14,11 @@ from receiver.configuration import Between, Form, Secret
 from receiver.durations import duration_text
 from receiver.openapi import Schema, a_list, nullable
 
-DURATION: Schema = {"type": "string", "description": "such as 500ms, 10s or 1h30m"}
+DURATION: Schema = {
+    "type": "string",
+    "description": "such as 500ms, 10s or 1h30m",
+    "pattern": r"^([0-9]+(\.[0-9]+)?(d|h|m|s|ms))+$",
+}
 
 _PLAIN: dict[Any, Schema] = {
     str: {"type": "string"},
@@ -31,15 +36,18 @@ class SettingsSchema:
         self._camel = camel
         self._secret = secret
 
-    def taken(self, kind: type, required: tuple[str, ...] = ()) -> Schema:
-        """What may be said: each setting or null, which is its default, and nothing else."""
+    def taken(self, kind: type, *, without: Collection[str] = ()) -> Schema:
+        """What may be said: each setting that is not `without`, and nothing else. Null is the
+        default, where there is one; those that have none must be there."""
+        required = [each.name for each in fields(kind) if _has_none(each)]
         return {
             "type": "object",
             "properties": {
                 self._camel(name): schema if name in required else nullable(schema)
-                for name, schema in self._properties(kind, self._said)
+                for name, schema in self._properties(kind, partial(self._said, without))
+                if name not in without
             },
-            "required": list(required),
+            "required": required,
             "additionalProperties": False,
         }
 
@@ -53,11 +61,11 @@ class SettingsSchema:
         hints = get_type_hints(kind, include_extras=True)
         return [(each.name, of(hints[each.name], each)) for each in fields(kind)]
 
-    def _said(self, hint: Any, setting: Field[Any]) -> Schema:
+    def _said(self, without: Collection[str], hint: Any, setting: Field[Any]) -> Schema:
         inner, _ = _without_none(hint)
         if is_dataclass(inner):
             assert isinstance(inner, type)
-            return self.taken(inner)
+            return self.taken(inner, without=without)
         return {**self._schema(inner), **_default(setting)}
 
     def _shown(self, hint: Any, _: Field[Any]) -> Schema:
@@ -88,6 +96,10 @@ class SettingsSchema:
         if origin is dict:
             return {"type": "object", "additionalProperties": self._schema(inner[1])}
         return self._secret if hint is Secret else _PLAIN[hint]
+
+
+def _has_none(setting: Field[Any]) -> bool:
+    return setting.default is MISSING and setting.default_factory is MISSING
 
 
 def _without_none(hint: Any) -> tuple[Any, bool]:

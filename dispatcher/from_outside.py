@@ -13,7 +13,7 @@ from yarl import URL
 
 from dispatcher.addresses import url_fault
 
-_FILES = ("ca_file", "certificate_file", "key_file")
+FILES = ("ca_file", "certificate_file", "key_file")
 
 
 def faults_from_outside(changes: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[str]:
@@ -21,7 +21,7 @@ def faults_from_outside(changes: Mapping[str, Any], before: Mapping[str, Any]) -
     for place, url in urls_in(changes).items():
         if (wrong := url_fault(url)) is not None:
             yield f"{place}: {wrong}"
-    for name in _FILES:
+    for name in FILES:
         if _within(changes, "tls", name) is not None:
             yield (
                 f"tls.{name}: names a file of this machine, which only its operator may: in the"

@@ -32,6 +32,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
 from datetime import date, time, timedelta
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -372,6 +373,7 @@ def _hint(annotation: Any) -> _Hint:
             return _Hint(annotation, marks, optional)
 
 
+@cache  # evaluating annotations is two thirds of reading a table
 def _hints(kind: Any) -> dict[str, _Hint]:
     annotations = get_type_hints(kind, include_extras=True)
     return {each.name: _hint(annotations[each.name]) for each in fields(kind)}

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dispatcher.clock import SystemClock
-from dispatcher.console import Columns, fields, print_rows
-from dispatcher.lists import Listing
+from dispatcher.commands.console import Columns, fields, print_rows
+from dispatcher.commands.lists import Listing
 from dispatcher.queue.replay_selection import Selector
 from dispatcher.queue.replays import SqliteReplays
 from dispatcher.registry import Registry

@@ -68,7 +68,7 @@ def migrations_of(package: str) -> list[Migration]:
     folder = files(package).joinpath("migrations")
     steps = [_migration(package, entry) for entry in folder.iterdir() if entry.name.endswith("sql")]
     if len({step.number for step in steps}) < len(steps):
-        raise ValueError(f"{package}: two migrations have one number, and one would never be applied")
+        raise ValueError(f"{package}: two migrations have one number: one would never be applied")
     return sorted(steps, key=lambda step: step.number)
 
 

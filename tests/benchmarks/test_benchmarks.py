@@ -96,10 +96,10 @@ def test_memory_is_read_after_the_reports_are_stored() -> None:
 
 def test_each_callback_reaches_its_healthy_endpoint() -> None:
     """Whatever the hundredth does, each report comes to the endpoint of its source, once."""
-    found = fairness.fairness(rounds=1, callbacks=40, a_second=40.0)
+    found = fairness.fairness(rounds=1, callbacks=40, a_second=100.0)
 
     assert [len(waits[0]) for waits in found.waits.values()] == [40, 40, 40]
-    assert found.to_the_hundredth["gone"] == 0 < found.to_the_hundredth["stalls"] <= 20
+    assert found.to_the_hundredth["gone"] == 0 < found.to_the_hundredth["stalls"] <= 40
 
 
 def test_a_backlog_is_taken_up_where_it_is_due() -> None:

@@ -13,7 +13,7 @@ from dispatcher.api import DispatchApi
 from dispatcher.outcome import Outcome
 from receiver.api import StoreApi
 from receiver.app import new_app
-from tests.contracts.report_store import an_sms
+from tests.contracts.report_store import NOT_A_REPORT, a_callback, an_sms
 from tests.dispatcher.support import MINUTE, Bench, a_bench, an_endpoint
 
 ACME = an_endpoint(headers={"Authorization": "App secret"})
@@ -148,6 +148,26 @@ async def test_pages(bench: Bench, client: Client) -> None:
     shown += [view["id"] for view in said["dispatches"]]
 
     assert shown == [f"db-{n}" for n in range(10, 0, -1)]
+
+
+async def test_the_last_page_may_be_full(bench: Bench, client: Client) -> None:
+    """`next` is null on the last page even when it is exactly full: nobody asks for nothing."""
+    await bench.receive(an_sms("a"), an_sms("b"))
+    await bench.store.add([a_callback(NOT_A_REPORT), a_callback(NOT_A_REPORT, source="eu")])
+    await bench.work()
+    assert len(await bench.dispatches("acme")) + len(await bench.dispatches("beta")) == 3
+
+    for name, path, size in (
+        ("dispatches", "dispatches", 3),
+        ("reports", "reports", 2),
+        ("messages", "messages", 2),
+        ("items", "quarantine", 2),
+    ):
+        full = await get(client, f"/api/{path}?limit={size}")
+        assert (len(full[name]), full["next"]) == (size, None)
+        first = await get(client, f"/api/{path}?limit={size - 1}")
+        rest = await get(client, f"/api/{path}?limit={size - 1}&cursor={first['next']}")
+        assert (first[name] + rest[name], rest["next"]) == (full[name], None)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dispatcher.console import Columns, fields, print_list, print_rows
+from dispatcher.commands.console import Columns, fields, print_list, print_rows
 
 Capture = pytest.CaptureFixture[str]
 

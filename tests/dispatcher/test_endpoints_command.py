@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dispatcher.cli import cli
-from dispatcher.endpoints_command import typed
+from dispatcher.commands.endpoint_words import typed
 from dispatcher.service import storage
 from receiver.answers import BadQuery
 from receiver.configuration import ConfigurationError

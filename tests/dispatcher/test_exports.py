@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 import pytest
 from click.testing import CliRunner, Result
 
-from dispatcher import console, export
 from dispatcher.cli import cli
-from dispatcher.console import _harmless, _plain
-from dispatcher.lists import Listing, print_reports
+from dispatcher.commands import console, export
+from dispatcher.commands.console import _harmless, _plain
+from dispatcher.commands.lists import Listing, print_reports
 from dispatcher.service import Storage, storage
 from receiver.dlr.errors import Unreadable
 from receiver.filters import report_query

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from msgspec.structs import replace
@@ -133,7 +134,7 @@ async def test_the_backlog_is_released_at_the_rate() -> None:
         await bench.run_until_idle()
 
         released = bench.sender.pushes[before:]
-        gaps = [b.at - a.at for a, b in zip(released, released[1:], strict=False)]
+        gaps = [b.at - a.at for a, b in pairwise(released)]
         assert [push.number for push in released] == [2] * 5
         assert min(gaps) >= SECOND
         assert [push.name for push in released] == sorted(push.name for push in released)

@@ -100,6 +100,24 @@ def test_every_setting_of_an_endpoint(tmp_path: Path) -> None:
             'status_groups[0]: expected "ACCEPTED", "PENDING", "UNDELIVERABLE", "DELIVERED", '
             '"EXPIRED" or "REJECTED", got "LOST"',
         ),
+        ("rate_limit = 0.0001", "rate_limit: expected 0 or at least 0.001, got 0.0001"),
+        (
+            'breaker_probe = "10s"',
+            "breaker_probe: is only read with breaker_failures above 0",
+        ),
+        (
+            'reports = "none"\nsenders = ["InfoSMS"]',
+            'senders: chooses among reports, and reports = "none" takes none',
+        ),
+        ('senders = [""]', 'senders[0]: expected a text that is not empty, got ""'),
+        (
+            'to_prefixes = ["4179", "all"]',
+            'to_prefixes[1]: expected the beginning of a number such as 4179, got "all"',
+        ),
+        (
+            "callback_data_fields = { n = 7 }",
+            "callback_data_fields.n: expected a text, got 7",
+        ),
         ('headers = { "a b" = "" }', 'headers: expected names of HTTP headers, got "a b"'),
         (
             'headers = { Content-Type = "x" }',

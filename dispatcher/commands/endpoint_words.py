@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from dispatcher.console import Columns
+from dispatcher.commands.console import Columns
+from dispatcher.commands.lists import Listing
 from dispatcher.dispatch import State
 from dispatcher.endpoint_api import view
-from dispatcher.lists import Listing
 from dispatcher.registry import EndpointExists, Registered, Registry, UnknownEndpoint
 from dispatcher.service import Storage
 from receiver.answers import BadQuery

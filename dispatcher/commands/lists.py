@@ -14,9 +14,17 @@ from rich.console import Console
 from rich.markup import escape
 
 from dispatcher.api import attempt_view, dispatch_view, dispatches_with_attempts
-from dispatcher.console import Columns, ListFormat, View, encoded, fields, print_list, print_rows
+from dispatcher.commands.console import (
+    Columns,
+    ListFormat,
+    View,
+    encoded,
+    fields,
+    print_list,
+    print_rows,
+)
+from dispatcher.commands.export import Output, output
 from dispatcher.dispatch import State
-from dispatcher.export import Output, output
 from dispatcher.registry import Registry
 from dispatcher.service import Storage
 from dispatcher.unrouted import Unrouted

@@ -1,0 +1,153 @@
+"""`dlr endpoints`: the endpoints, and changes at run time."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dispatcher.commands import endpoint_words
+from dispatcher.commands.lists import Listing
+from dispatcher.commands.options import (
+    Command,
+    listing_options,
+    look,
+    settings_of,
+    with_settings,
+)
+from dispatcher.registry import Registry
+from dispatcher.service import (
+    Storage,
+    registry_of,
+)
+
+
+@click.group(invoke_without_command=True)
+@listing_options
+@click.pass_context
+def endpoints(
+    context: click.Context, config: Path | None, database: str | None, listing: Listing
+) -> None:
+    """The endpoints: list, add, change, pause, resume, remove, reset.
+
+    A running `dlr` notices within a fraction of a second. What is said here wins over the settings
+    file, until `reset`.
+
+    Example: dlr endpoints add acme --url https://acme.example/dlr --set reports=final
+    """
+    if context.invoked_subcommand is not None:
+        context.obj = (config, database)
+        return
+    _endpoints(config, database, lambda s, r: endpoint_words.print_endpoints(s, r, listing))
+
+
+def _endpoints(
+    config: Path | None, database: str | None, work: Callable[[Storage, Registry], Awaitable[None]]
+) -> None:
+    of_group = click.get_current_context().obj or (None, None)
+    config, database = config or of_group[0], database or of_group[1]
+    settings = settings_of(config, database)
+    look(config, database, lambda s: work(s, registry_of(s, settings)))
+
+
+def _endpoint_settings(command: Command) -> Command:
+    """The settings that are typed, handed over as one `given`."""
+
+    @wraps(command)
+    def wrapped(
+        settings: tuple[str, ...],
+        secrets: tuple[str, ...],
+        unset: tuple[str, ...] = (),
+        **rest: Any,
+    ) -> None:
+        command(given=endpoint_words.typed(settings, secrets, unset), **rest)
+
+    wrapped = click.option(
+        "--secret",
+        "secrets",
+        metavar="KEY",
+        multiple=True,
+        help="Asks for its value, which then stands in no history; or reads it from stdin.",
+    )(wrapped)
+    return click.option(
+        "--set",
+        "settings",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="A setting of [[endpoint]], its value in TOML: window=5, security.type=basic.",
+    )(wrapped)
+
+
+@endpoints.command()
+@click.argument("name")
+@click.option("--url", required=True, help="Where reports are posted.")
+@_endpoint_settings
+@with_settings
+def add(
+    config: Path | None, database: str | None, name: str, url: str, given: dict[str, Any]
+) -> None:
+    """Add an endpoint. It gets the reports that come from now on; the first one ever gets all.
+
+    Example: dlr endpoints add acme --url https://acme.example/dlr --set 'senders=["InfoSMS"]'
+    """
+    _endpoints(config, database, lambda _, r: endpoint_words.add(r, name, url, given))
+
+
+@endpoints.command()
+@click.argument("name")
+@_endpoint_settings
+@click.option("--unset", metavar="KEY", multiple=True, help="Back to its default.")
+@with_settings
+def change(config: Path | None, database: str | None, name: str, given: dict[str, Any]) -> None:
+    """Change some settings of an endpoint; the others stay.
+
+    Example: dlr endpoints change acme --set rate_limit=10 --secret security.password
+    """
+    _endpoints(config, database, lambda _, r: endpoint_words.change(r, name, given))
+
+
+@endpoints.command()
+@click.argument("name")
+@with_settings
+def pause(config: Path | None, database: str | None, name: str) -> None:
+    """Hold what is for an endpoint. It spends no retries, and survives restarts.
+
+    Example: dlr endpoints pause acme
+    """
+    _endpoints(config, database, lambda _, r: endpoint_words.hold(r, name, True))
+
+
+@endpoints.command()
+@click.argument("name")
+@with_settings
+def resume(config: Path | None, database: str | None, name: str) -> None:
+    """Let a paused endpoint go on.
+
+    Example: dlr endpoints resume acme
+    """
+    _endpoints(config, database, lambda _, r: endpoint_words.hold(r, name, False))
+
+
+@endpoints.command()
+@click.argument("name")
+@with_settings
+def remove(config: Path | None, database: str | None, name: str) -> None:
+    """Take an endpoint out, even one of the file: what waits for it is cancelled.
+
+    Example: dlr endpoints remove acme
+    """
+    _endpoints(config, database, lambda _, r: endpoint_words.remove(r, name))
+
+
+@endpoints.command()
+@click.argument("name")
+@with_settings
+def reset(config: Path | None, database: str | None, name: str) -> None:
+    """Give an endpoint back to the settings file: what was said at run time is forgotten.
+
+    Example: dlr endpoints reset acme
+    """
+    _endpoints(config, database, lambda _, r: endpoint_words.reset(r, name))

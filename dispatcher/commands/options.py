@@ -1,0 +1,153 @@
+"""What the commands share: options, their types, and how they run and fail."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import replace
+from datetime import timedelta
+from functools import wraps
+from pathlib import Path
+from typing import Any, NoReturn, get_args
+
+import click
+import uvloop
+
+from dispatcher.commands.console import ListFormat
+from dispatcher.commands.lists import Listing
+from dispatcher.service import (
+    Storage,
+    storage,
+)
+from dispatcher.settings import Settings, read_settings
+from receiver.durations import duration
+
+WRONG_USAGE = 2
+"""The exit code of wrong usage or configuration."""
+
+
+def fail(text: str) -> NoReturn:
+    for line in text.splitlines():
+        click.echo(f"dlr: {line}", err=True)
+    sys.exit(WRONG_USAGE)
+
+
+def run_to_end(coroutine: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(coroutine)
+
+
+Command = Callable[..., None]
+
+
+def config_option(command: Command) -> Command:
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path, dir_okay=False),
+        envvar="DLR_CONFIG",
+        help="Settings (TOML). Default: dlr.toml, then config/dlr.toml.",
+    )(command)
+
+
+def with_settings(command: Command) -> Command:
+    command = config_option(command)
+    return click.option(
+        "--database",
+        envvar="DLR_DATABASE",
+        help="The SQLite file. Default: store.database of the settings, dlr.db.",
+    )(command)
+
+
+def settings_of(config: Path | None, database: str | None) -> Settings:
+    settings = read_settings(config, os.environ)
+    if database is None:
+        return settings
+    return replace(settings, store=replace(settings.store, database=database))
+
+
+class Duration(click.ParamType[timedelta]):
+    name = "duration"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> timedelta:
+        try:
+            return duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Span(click.ParamType[tuple[timedelta, timedelta]]):
+    """Two durations from the start: `10s..70s`."""
+
+    name = "from..to"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[timedelta, timedelta]:
+        start, dots, end = value.partition("..")
+        try:
+            span = duration(start), duration(end)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if not dots or span[0] >= span[1]:
+            self.fail(f"expected a span such as 10s..70s, got {value!r}", param, ctx)
+        return span
+
+
+class Speed(click.FloatRange):
+    """How many times as fast. NaN, which lies in any range, is none."""
+
+    name = "factor"
+
+    def __init__(self) -> None:
+        super().__init__(min=0, max=1_000_000, min_open=True)
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        factor = float(super().convert(value, param, ctx))
+        if math.isnan(factor):
+            self.fail(f"expected a number above 0, got {value}", param, ctx)
+        return factor
+
+
+PORT = click.IntRange(0, 65_535)  # beyond, the event loop would take the number modulo 65536
+
+
+def listing_options(command: Command) -> Command:
+    """The options of lists, handed over as one `listing`."""
+
+    @wraps(command)
+    def wrapped(form: ListFormat, limit: int | None, output: Path | None, **options: Any) -> None:
+        command(listing=Listing(form, limit, output), **options)
+
+    for option in (
+        click.option(
+            "--format",
+            "form",
+            type=click.Choice(list(get_args(ListFormat))),
+            default="table",
+            show_default=True,
+        ),
+        click.option("--limit", type=click.IntRange(min=1), help="At most so many rows."),
+        click.option(
+            "--output",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="Write to this file, and show the progress.",
+        ),
+    ):
+        wrapped = option(wrapped)
+    return with_settings(wrapped)
+
+
+def look(
+    config: Path | None, database: str | None, work: Callable[[Storage], Awaitable[None]]
+) -> None:
+    """Run `work` on a database that must be there."""
+    path = settings_of(config, database).store.database
+    if not Path(path).exists():
+        fail(f"there is no database at {path}: start `dlr serve` first, or give --database")
+
+    async def run() -> None:
+        async with storage(path) as opened:
+            await work(opened)
+
+    run_to_end(run())

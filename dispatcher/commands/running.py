@@ -1,0 +1,218 @@
+"""Commands that run: serve, receive, dispatch, demo, endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import shlex
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+
+from dispatcher import logs
+from dispatcher.clock import Clock, CompressedClock, SystemClock
+from dispatcher.commands.options import (
+    PORT,
+    Command,
+    Duration,
+    Span,
+    Speed,
+    fail,
+    run_to_end,
+    settings_of,
+    with_settings,
+)
+from dispatcher.demo import run_demo
+from dispatcher.scripted_endpoint import Push, Script, ScriptedEndpoint
+from dispatcher.service import (
+    Parts,
+    naming_the_address,
+    service,
+)
+from dispatcher.settings import Settings
+from receiver.settings import may_listen
+
+
+def _serving(command: Command) -> Command:
+    for option in (
+        click.option("--bind", metavar="HOST", help="Address to listen on. Default: 127.0.0.1."),
+        click.option(
+            "--port", type=PORT, help="Port to listen on; 0 takes a free one. Default: 8080."
+        ),
+        click.option(
+            "--speed",
+            type=Speed(),
+            default=1.0,
+            help="Compressed clock: every wait of the schedule is divided by this.",
+        ),
+    ):
+        command = option(command)
+    return with_settings(command)
+
+
+@click.command()
+@_serving
+def serve(**options: Any) -> None:
+    """Receiver and dispatcher in one process.
+
+    Example: dlr serve --port 8080 --database dlr.db
+    """
+    _serve(Parts(), **options)
+
+
+@click.command()
+@_serving
+def receive(**options: Any) -> None:
+    """The receiver alone: takes callbacks into the database.
+
+    Example: dlr receive --database dlr.db
+    """
+    _serve(Parts(dispatches=False), **options)
+
+
+@click.command()
+@_serving
+def dispatch(**options: Any) -> None:
+    """The dispatcher alone: pushes what `dlr receive` took in on the same database.
+
+    Example: dlr dispatch --database dlr.db --port 8081
+    """
+    _serve(Parts(receives=False), **options)
+
+
+def _serve(
+    parts: Parts,
+    *,
+    config: Path | None,
+    database: str | None,
+    bind: str | None,
+    port: int | None,
+    speed: float,
+) -> None:
+    settings = settings_of(config, database)
+    server = replace(
+        settings.server,
+        bind=settings.server.bind if bind is None else bind,
+        port=settings.server.port if port is None else port,
+    )
+    if (refusal := may_listen(server, settings.api)) is not None:
+        fail(refusal)
+    logs.set_up(settings.log.format, settings.log.level)
+    clock = SystemClock() if speed == 1.0 else CompressedClock(speed)
+    look = "dlr reports"
+    for name, value in (("--config", config), ("--database", database)):
+        look += f" {name} {shlex.quote(str(value))}" if value is not None else ""
+    run_to_end(_until_stopped(replace(settings, server=server), parts, clock, look))
+
+
+async def _until_stopped(settings: Settings, parts: Parts, clock: Clock, look: str) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    written = settings.log
+    lines = logs.CallbackLines(written.format, written.level, mask_numbers=written.mask_numbers)
+    async with (
+        _flushed(lines),
+        service(
+            settings,
+            parts=parts,
+            clock=clock,
+            listeners=[logs.log_attempt],
+            callback_listeners=[lines],
+        ) as running,
+    ):
+        _spare_the_collector()
+        click.echo(f"listening on {running.url}")
+        names = list(await running.endpoints.all())
+        for line in _what_next(settings, parts, running.url, look, names):
+            click.echo(line)
+        sys.stdout.flush()
+        await stop.wait()
+        click.echo("stopping: running attempts end, then all is committed")
+        sys.stdout.flush()
+
+
+def _spare_the_collector() -> None:
+    """What lives as long as the process is not looked through again and again for garbage, and the
+    rest more rarely: a report makes many objects and no cycles. It took 12 % off the CPU time of a
+    callback (138 to 121 us, median of six interleaved rounds)."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+
+
+@asynccontextmanager
+async def _flushed(lines: logs.CallbackLines) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        lines.flush()
+
+
+def _what_next(
+    settings: Settings, parts: Parts, url: str, look: str, endpoints: Sequence[str]
+) -> list[str]:
+    lines = [f"  database   {settings.store.database}"]
+    if parts.receives:
+        lines.append(f"  callbacks  POST {url}/notify  (JSON or XML)")
+    if parts.dispatches:
+        none = "none yet: `dlr endpoints add NAME --url URL`, or name one in config/dlr.toml"
+        lines.append(f"  endpoints  {', '.join(endpoints) or none}")
+    return [*lines, f"  reports    {look}, or {url}/api/reports"]
+
+
+@click.command()
+@click.option("--seed", type=int, default=1, help="For the ids of the demo's messages.")
+def demo(seed: int) -> None:
+    """A whole story on one screen, in under a minute, with no set-up.
+
+    Callbacks come in, an endpoint fails and recovers, retries run on a compressed clock.
+
+    Example: dlr demo
+    """
+    run_to_end(run_demo(Console(), seed=seed))
+
+
+@click.command()
+@click.option("--bind", default="127.0.0.1", metavar="HOST")
+@click.option("--port", type=PORT, default=9000, show_default=True)
+@click.option("--status", type=click.IntRange(100, 599), default=200, help="What to answer.")
+@click.option(
+    "--fail-first", type=click.IntRange(min=0), default=0, help="Answer so many with 503."
+)
+@click.option("--delay", type=Duration(), default="0s", help="Wait before each answer: 2s.")
+@click.option("--down-between", type=Span(), help="Cut connections meanwhile: 10s..70s.")
+def endpoint(bind: str, port: int, **script: Any) -> None:
+    """A customer endpoint to try things against: prints what it gets.
+
+    Example: dlr endpoint --port 9000 --fail-first 3
+    """
+    run_to_end(_endpoint(bind, port, Script(**script)))
+
+
+async def _endpoint(bind: str, port: int, script: Script) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    scripted = ScriptedEndpoint(script, on_push=_print_push)
+    with naming_the_address(bind, port):
+        await scripted.start(bind, port)
+    click.echo(f"listening on {scripted.url}")
+    sys.stdout.flush()
+    await stop.wait()
+    await scripted.stop()
+
+
+def _print_push(push: Push) -> None:
+    answered = "cut the connection" if push.answered is None else f"answered {push.answered}"
+    who = f"dispatch {push.dispatch} attempt {push.attempt}" if push.dispatch else "no dlr headers"
+    click.echo(f"+{push.since_start.total_seconds():.1f}s push {push.number}: {who}: {answered}")
+    click.echo(f"  {push.content_type} {push.body.decode('utf-8', 'replace')}")
+    sys.stdout.flush()
