@@ -11,8 +11,10 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from aiohttp import web
+from prometheus_client import CollectorRegistry
 
 from dispatcher.api import DispatchApi
 from dispatcher.clock import Clock, MachineClock, SystemClock, wall_time
@@ -35,6 +37,7 @@ from dispatcher.replay.api import ReplayApi
 from dispatcher.replay.feeder import Feeder, Feeding
 from dispatcher.replay.replaying import Replaying
 from dispatcher.runner import Runner
+from dispatcher.schedule import RetrySchedule
 from dispatcher.security_settings import policy_of
 from dispatcher.settings import Settings
 from dispatcher.unrouted import Unrouted, UnroutedApi
@@ -45,7 +48,7 @@ from receiver.api_tokens import ApiTokens
 from receiver.app import Health, Receiver, new_app
 from receiver.auth import Gate
 from receiver.described import DESCRIBED as RECEIVER_DESCRIBED
-from receiver.event_stream import EventStream, ReportTrack
+from receiver.event_stream import EventStream, ReportTrack, Track
 from receiver.events import Listener as CallbackListener
 from receiver.forwarded import Proxies
 from receiver.intake import Limits
@@ -117,6 +120,33 @@ class Service:
     endpoints: Registry
 
 
+@dataclass(frozen=True, slots=True)
+class _Common:
+    """What receiving, dispatching and answering have in common."""
+
+    settings: Settings
+    opened: Storage
+    clock: Clock
+    app: web.Application
+    endpoints: Registry
+    health: Health
+    events: EventStream
+    metrics: CollectorRegistry
+
+    @property
+    def schedule(self) -> RetrySchedule:
+        return schedule_of(self.settings.schedule)
+
+    @property
+    def limits(self) -> Limits:
+        server, limits = self.settings.server, self.settings.limits
+        return Limits(body=server.body_limit, items=limits.items, field=limits.field)
+
+    @property
+    def replays(self) -> SqliteReplays:
+        return SqliteReplays(self.opened.database)
+
+
 @asynccontextmanager
 async def service(
     settings: Settings,
@@ -128,117 +158,159 @@ async def service(
 ) -> AsyncIterator[Service]:
     """Run until the block ends, then stop in order: no intake, running attempts end, all is
     committed, the file is closed."""
-    clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(storage(settings.store.database))
-        common_time = None
-        if isinstance(clock, MachineClock):
-            common_time = CommonTime(opened.database, clock, boot_id())
-            await common_time.join()
-        app = new_app(body_limit=settings.server.body_limit)
-        if settings.api.token:
-            app.middlewares.append(ApiTokens(settings.api.token).middleware())
-        health = Health(opened.store)
-        health.add_routes(app)
-        endpoints = registry_of(opened, settings)
-        EndpointApi(endpoints, opened.queue).add_routes(app)
-        UnroutedApi(Unrouted(opened.database, endpoints)).add_routes(app)
-        dispatch_api = DispatchApi(opened.store, opened.queue)
-        dispatch_api.add_routes(app)
-        replays = SqliteReplays(opened.database)
-        replaying = Replaying(
-            replays, Selector(opened.database, opened.store), endpoints, clock.now
-        )
-        ReplayApi(replaying, opened.store).add_routes(app)
-        events = EventStream(
-            [ReportTrack(opened.store), AttemptTrack(opened.database)],
-            readers=settings.server.event_readers,
-        )
-        events.add_routes(app)
-        registry = new_registry()
-        scrape = Scrape(registry)
-        scrape.before(Readiness(registry, health.reasons).measure)
-        scrape.before(QueueMetrics(registry, opened.database, clock.now).measure)
-        schedule = schedule_of(settings.schedule)
-        scrape.before(
-            LossMetrics(registry, opened.database, endpoints, schedule, clock.now).measure
-        )
-        scrape.add_routes(app)
-        OpenApi([RECEIVER_DESCRIBED, DISPATCHER_DESCRIBED], settings).add_routes(app)
+        common = _common(settings, opened, clock or SystemClock())
+        time = await _common_time(common)
         runner = None
         if parts.dispatches:
-            sender = await stack.enter_async_context(
-                HttpSender(_time_of_others(clock), policy_of(settings.outgoing))
-            )
-            worker = Worker(
-                outbox=opened.store,
-                queue=opened.queue,
-                sender=sender,
-                clock=clock,
-                endpoints=await endpoints.endpoints(),
-                schedule=schedule,
-                new_token=new_name,
-                listeners=[
-                    AttemptMetrics(registry).attempted,
-                    lambda _: events.wake(),
-                    *listeners,
-                ],
-            )
-            runner = Runner(worker, opened.queue, clock, endpoints, common_time)
-        on_stored = _both(events.wake, runner.wake if runner else None)
-        limits = Limits(
-            body=settings.server.body_limit,
-            items=settings.limits.items,
-            field=settings.limits.field,
-        )
-        StoreApi(
-            opened.store,
-            dispatch_api.dispatches_of,
-            now=clock.now,
-            on_stored=on_stored,
-            limits=limits,
-        ).add_routes(app)
-        receiver = None
-        if parts.receives:
-            metrics = ReceiverMetrics(registry)
-            receiver = Receiver(
-                opened.store,
-                sources=[source.name for source in settings.source],
-                # The senders' signatures are judged by it, and they go by the wall clock.
-                now=wall_time if isinstance(clock, SystemClock) else clock.now,
-                on_stored=on_stored,
-                commit=metrics.timed(opened.store.add),
-                listeners=[metrics.answered, *callback_listeners],
-                gates=gates_of(settings),
-                limits=limits,
-                bodies=BodyReader(
-                    limit=settings.server.body_limit,
-                    timeout=settings.limits.body_timeout,
-                    at_once=settings.limits.bodies,
-                ),
-            )
-            RefusedCallbacks(registry, receiver.refused)
-            receiver.add_routes(app)
-        url = await stack.enter_async_context(_listening(app, settings))
-        upkeep = Upkeep(
-            opened.database,
-            settings.retention,
+            sender = await stack.enter_async_context(_sender(common))
+            runner = await _runner(common, sender, time, listeners)
+        on_stored = _both(common.events.wake, runner.wake if runner else None)
+        receiver = _receiver(common, on_stored, callback_listeners) if parts.receives else None
+        _add_api(common, on_stored)
+        url = await stack.enter_async_context(_listening(common.app, settings))
+        async with _running(runner, receiver, common.health, settings):
+            for job in _beside(common, parts, runner):
+                job.start()
+                stack.push_async_callback(job.stop)
+            yield Service(url, opened, common.app, common.endpoints)
+
+
+def _common(settings: Settings, opened: Storage, clock: Clock) -> _Common:
+    app = new_app(body_limit=settings.server.body_limit)
+    if settings.api.token:
+        app.middlewares.append(ApiTokens(settings.api.token).middleware())
+    tracks: list[Track] = [ReportTrack(opened.store), AttemptTrack(opened.database)]
+    return _Common(
+        settings=settings,
+        opened=opened,
+        clock=clock,
+        app=app,
+        endpoints=registry_of(opened, settings),
+        health=Health(opened.store),
+        events=EventStream(tracks, readers=settings.server.event_readers),
+        metrics=new_registry(),
+    )
+
+
+async def _common_time(common: _Common) -> CommonTime | None:
+    """The time shared with other processes; a clock that is moved by hand shares nothing."""
+    if not isinstance(common.clock, MachineClock):
+        return None
+    time = CommonTime(common.opened.database, common.clock, boot_id())
+    await time.join()
+    return time
+
+
+def _sender(common: _Common) -> HttpSender:
+    return HttpSender(_time_of_others(common.clock), policy_of(common.settings.outgoing))
+
+
+async def _runner(
+    common: _Common, sender: HttpSender, time: CommonTime | None, listeners: Sequence[Listener]
+) -> Runner:
+    """The dispatcher: the worker and its loop."""
+    queue, clock = common.opened.queue, common.clock
+    attempted = AttemptMetrics(common.metrics).attempted
+    worker = Worker(
+        outbox=common.opened.store,
+        queue=queue,
+        sender=sender,
+        clock=clock,
+        endpoints=await common.endpoints.endpoints(),
+        schedule=common.schedule,
+        new_token=new_name,
+        listeners=[attempted, lambda _: common.events.wake(), *listeners],
+    )
+    return Runner(worker, queue, clock, common.endpoints, time)
+
+
+def _receiver(
+    common: _Common, on_stored: Callable[[], None], listeners: Sequence[CallbackListener]
+) -> Receiver:
+    """The receiver: takes callbacks under /notify."""
+    settings, clock, metrics = common.settings, common.clock, ReceiverMetrics(common.metrics)
+    receiver = Receiver(
+        common.opened.store,
+        sources=[source.name for source in settings.source],
+        # The senders' signatures are judged by it, and they go by the wall clock.
+        now=wall_time if isinstance(clock, SystemClock) else clock.now,
+        on_stored=on_stored,
+        commit=metrics.timed(common.opened.store.add),
+        listeners=[metrics.answered, *listeners],
+        gates=gates_of(settings),
+        limits=common.limits,
+        bodies=BodyReader(
+            limit=settings.server.body_limit,
+            timeout=settings.limits.body_timeout,
+            at_once=settings.limits.bodies,
+        ),
+    )
+    RefusedCallbacks(common.metrics, receiver.refused)
+    receiver.add_routes(common.app)
+    return receiver
+
+
+def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
+    """Everything that is not a callback: questions, orders, health, metrics, events."""
+    app, opened, now = common.app, common.opened, common.clock.now
+    common.health.add_routes(app)
+    common.events.add_routes(app)
+    EndpointApi(common.endpoints, opened.queue).add_routes(app)
+    UnroutedApi(Unrouted(opened.database, common.endpoints)).add_routes(app)
+    dispatches = DispatchApi(opened.store, opened.queue)
+    dispatches.add_routes(app)
+    StoreApi(
+        opened.store,
+        dispatches.dispatches_of,
+        now=now,
+        on_stored=on_stored,
+        limits=common.limits,
+    ).add_routes(app)
+    selector = Selector(opened.database, opened.store)
+    replaying = Replaying(common.replays, selector, common.endpoints, now)
+    ReplayApi(replaying, opened.store).add_routes(app)
+    _add_scrape(common)
+    OpenApi([RECEIVER_DESCRIBED, DISPATCHER_DESCRIBED], common.settings).add_routes(app)
+
+
+def _add_scrape(common: _Common) -> None:
+    """`/metrics`, and what is measured only when somebody asks."""
+    metrics, database, now = common.metrics, common.opened.database, common.clock.now
+    scrape = Scrape(metrics)
+    scrape.before(Readiness(metrics, common.health.reasons).measure)
+    scrape.before(QueueMetrics(metrics, database, now).measure)
+    scrape.before(LossMetrics(metrics, database, common.endpoints, common.schedule, now).measure)
+    scrape.add_routes(common.app)
+
+
+class _Job(Protocol):
+    """Runs beside the requests from its start to its stop."""
+
+    def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+def _beside(common: _Common, parts: Parts, runner: Runner | None) -> list[_Job]:
+    """Retention, the read model of the store, and the feeding of replays."""
+    database, clock = common.opened.database, common.clock
+    jobs: list[_Job] = [
+        Upkeep(
+            database,
+            common.settings.retention,
             clock,
             received=parts.receives,
             dispatched=parts.dispatches,
         )
-        async with _running(runner, receiver, health, settings):
-            upkeep.start()
-            stack.push_async_callback(upkeep.stop)
-            if parts.receives:
-                following = Following(Follower(opened.database))
-                following.start()
-                stack.push_async_callback(following.stop)
-            if runner is not None:
-                feeding = Feeding(Feeder(replays, endpoints, clock.now).look, runner.wake)
-                feeding.start()
-                stack.push_async_callback(feeding.stop)
-            yield Service(url, opened, app, endpoints)
+    ]
+    if parts.receives:
+        jobs.append(Following(Follower(database)))
+    if runner is not None:
+        feeder = Feeder(common.replays, common.endpoints, clock.now)
+        jobs.append(Feeding(feeder.look, runner.wake))
+    return jobs
 
 
 def _both(first: Callable[[], None], second: Callable[[], None] | None) -> Callable[[], None]:

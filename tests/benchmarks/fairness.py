@@ -2,9 +2,10 @@
 
 One `dlr serve` with a hundred endpoints: each of 99 gets the reports of its own source, the
 hundredth gets all. Callbacks come one by one at an even pace. In each round the hundredth answers,
-then it stalls (takes connections and says nothing), then it is gone (connections are refused); the
-schedule runs 60 times as fast, so that a backlog of its retries is always due. The first callback
-of each source, for which connections are made, is not counted.
+then it stalls (takes connections and says nothing), then it is gone (connections are refused), and at
+last it has a breaker too. The schedule runs 60 times as fast, so that a backlog of its retries is
+always due: where connections are refused at once, they are several times as many pushes as all the
+others together. The first callback of each source, for which connections are made, is not counted.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from tests.benchmarks.results import arguments, print_table, ratio
 HEALTHY = 99
 LATE_SECONDS = 30.0
 
-Hundredth = Literal["answers", "stalls", "gone"]
+Hundredth = Literal["answers", "stalls", "gone", "gone, with a breaker"]
 
 
 class Fairness(Struct, frozen=True):
@@ -99,9 +100,11 @@ def _configure(folder: Path, port: int, hundredth: Hundredth) -> None:
         lines += ["[[source]]", f'name = "s{number}"']
         lines += ["[[endpoint]]", f'name = "e{number}"', f'sources = ["s{number}"]']
         lines += [f'url = "http://127.0.0.1:{port}/s{number}"']
-    dead_port = 9 if hundredth == "gone" else port
+    dead_port = 9 if hundredth.startswith("gone") else port
     lines += ["[[endpoint]]", 'name = "dead"', f'url = "http://127.0.0.1:{dead_port}/dead"']
     lines += ['read_timeout = "3s"', "bucket_size = 1"]
+    if hundredth.endswith("breaker"):
+        lines += ["breaker_failures = 10"]
     (folder / "dlr.toml").write_text("\n".join(lines))
 
 
