@@ -144,8 +144,8 @@ class Worker:
         """Do everything that is due at this instant, once. Returns how many attempts were made."""
         await self._queue.release_expired(self._clock.now())
         leased = await self.claim()
-        while self.behind:
-            leased = await self.claim()
+        while self.behind:  # though nothing was formed, retries may have been claimed
+            leased += await self.claim()
         await asyncio.gather(*(self.attempt(dispatch) for dispatch in leased))
         return len(leased)
 

@@ -379,6 +379,11 @@ def _hints(kind: Any) -> dict[str, _Hint]:
     return {each.name: _hint(annotations[each.name]) for each in fields(kind)}
 
 
+def _hints_of(section: Any) -> dict[str, _Hint]:
+    kind: Any = type(section)
+    return _hints(kind)
+
+
 def _has_default(setting: Field[Any]) -> bool:
     return setting.default is not MISSING or setting.default_factory is not MISSING
 
@@ -652,8 +657,9 @@ def _written(value: Any, marks: tuple[Any, ...]) -> str:
 
 def _printed(value: Any, marks: tuple[Any, ...], place: str) -> Iterator[tuple[str, str]]:
     if is_dataclass(value):
-        shown = value.shown() if hasattr(value, "shown") else _hints(type(value))
-        for name, hint in ((each, _hints(type(value))[each]) for each in shown):
+        hints = _hints_of(value)
+        shown = value.shown() if hasattr(value, "shown") else hints
+        for name, hint in ((each, hints[each]) for each in shown):
             yield from _printed(getattr(value, name), hint.marks, _join(place, name))
     elif isinstance(value, tuple) and value and is_dataclass(value[0]):
         for index, entry in enumerate(value):

@@ -2,8 +2,8 @@
 
 One `dlr serve` with a hundred endpoints: each of 99 gets the reports of its own source, the
 hundredth gets all. Callbacks come one by one at an even pace. In each round the hundredth answers,
-then it stalls (takes connections and says nothing), then it is gone (connections are refused), and at
-last it has a breaker too. The schedule runs 60 times as fast, so that a backlog of its retries is
+then it stalls (takes connections and says nothing), then it is gone (connections are refused), and
+at last it has a breaker too. The schedule runs 60 times as fast, so that its backlog of retries is
 always due: where connections are refused at once, they are several times as many pushes as all the
 others together. The first callback of each source, for which connections are made, is not counted.
 """

@@ -104,6 +104,25 @@ async def test_an_end_without_success_frees_too(ending: str) -> None:
         assert await bench.states() == [ending, "acknowledged"]
 
 
+async def test_a_report_that_is_held_loses_no_retry() -> None:
+    """A look that claims a retry and only holds the new report still makes the retry.
+
+    Once it was forgotten: it kept its lease and its place in the window for ever.
+    """
+    async with a_bench(an_endpoint(ordered=True)) as bench:
+        bench.sender.answers(503)
+        await bench.receive(an_sms("a", PENDING))
+        await bench.work()
+        bench.clock.advance(MINUTE)
+        await bench.receive(an_sms("a", DELIVERED))
+
+        assert await bench.worker.tick() == 1
+        await bench.run_until_idle()
+
+        assert await bench.states() == ["acknowledged", "acknowledged"]
+        assert bench.timeline() == [MINUTE * 0, MINUTE, MINUTE]
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(

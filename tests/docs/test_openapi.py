@@ -339,6 +339,8 @@ async def of_the_receiver(ask: Asked) -> None:
     reports = await ask("get", "/api/reports", params={"received": "true", "limit": "2"})
     await ask("get", "/api/reports", params={"cursor": reports["next"]})
     await ask("get", "/api/reports", 400, params={"limit": "0"})
+    await ask("get", "/api/reports", 417, headers={"Expect": "something"})
+    await ask("get", "/api/events", 400, params={"types": "something"})
     await ask("get", "/api/reports/{id}", where="1", params={"received": "true"})
     await ask("get", "/api/reports/{id}", 404, where="99")
     await ask("get", "/api/messages")

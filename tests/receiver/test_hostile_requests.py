@@ -155,7 +155,7 @@ TRANSPORT: dict[str, tuple[Sent, Gets]] = {
         request(headers=[("Connection", "Upgrade"), ("Upgrade", "websocket")]),
         OK,
     ),
-    "Expect": (request(headers=[("Expect", "the unexpected")]), (417, "")),
+    "Expect": (request(headers=[("Expect", "the unexpected")]), (417, "bad_request")),
     "20 in one go": (request() * 20, OK),
     "an odd forwarded address": (request(headers=[("X-Forwarded-For", "\udcff, <script>")]), OK),
     "a header of odd bytes": (request(headers=[("X-Odd", "\udcff\udcfe")]), OK),
