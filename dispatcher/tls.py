@@ -71,9 +71,7 @@ def _unusable(tls: Tls) -> Iterator[tuple[str, str]]:
     if tls.certificate_file is None:
         return
     try:
-        context.load_cert_chain(
-            tls.certificate_file, tls.key_file, password=lambda: b""
-        )
+        context.load_cert_chain(tls.certificate_file, tls.key_file, password=lambda: b"")
     except (ssl.SSLError, ValueError) as error:
         yield "certificate_file", _of_the_pair(error)
 

@@ -211,13 +211,8 @@ async def test_secrets_are_asked_for_as_set(tmp_path: Path) -> None:
     assert "401" in paths["/api/reports"]["get"]["responses"]
     assert "403" not in paths["/api/reports"]["get"]["responses"]
     assert "403" in paths["/api/replays"]["post"]["responses"]
-    default, signed = (
-        {"default-basic": [], "default-query": []},
-        {
-            "signed-hmac": [],
-            "signed-certificate": [],
-        },
-    )
+    default: dict[str, list[str]] = {"default-basic": [], "default-query": []}
+    signed: dict[str, list[str]] = {"signed-hmac": [], "signed-certificate": []}
     assert paths["/notify"]["post"]["security"] == [default]
     assert paths["/notify/{source}"]["post"]["security"] == [default, signed]
     schemes = document["components"]["securitySchemes"]
