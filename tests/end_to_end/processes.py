@@ -149,6 +149,10 @@ class Running:
         self._process = process
         self._session = session
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     async def listening(self) -> None:
         try:
             self.url = (await self.out.find(r"^listening on (http://\S+)$"))[1]
