@@ -253,6 +253,8 @@ def _failure(error: Exception) -> tuple[Outcome, str]:
 
 
 def _words(error: BaseException) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"  # asyncio says "Connect call failed ('127.0.0.1', 9)"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return _in_one_line(text)[:200]
 
