@@ -21,9 +21,12 @@ ContentType = Literal["application/json", "application/xml"]
 class Rules(Struct, frozen=True):
     """Which reports go to an endpoint. Empty means: any; all that are given must agree.
 
-    `nothing`: none goes there by itself, it takes only what is replayed to it.
+    `nothing`: none goes there by itself, it takes only what is replayed to it. `own_urls`: those
+    that came with a URL of their own; a URL of a message goes before any subscription (reference,
+    4.3). `None`: with one or without.
     """
 
+    own_urls: bool | None = False
     sources: frozenset[str] = frozenset()
     final: bool | None = None
     status_groups: frozenset[int] = frozenset()
@@ -58,6 +61,8 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     the worker's, `outcome` None are the rules of the schedule. `security` None proves nothing.
     `checked` says that the URL came from outside: then the address of each connection is judged
     before it is made (addresses.py), that of the token endpoint too.
+    `own_urls` is the endpoint of all reports that came with a URL of their own: each goes there, in
+    the format that it is wanted in, and `url` and `content_type` say nothing (own_urls.py).
     """
 
     name: str
@@ -80,6 +85,12 @@ class Endpoint(Struct, frozen=True, kw_only=True):
     security: Security | None = None
     tls: Tls = Tls()
     checked: bool = False
+    own_urls: bool = False
+
+    @property
+    def may_be_xml(self) -> bool:
+        """Whether a push to it can be XML, which takes long to make."""
+        return self.own_urls or self.content_type == "application/xml"
 
     @property
     def exchange_time(self) -> timedelta:

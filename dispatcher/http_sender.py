@@ -61,8 +61,8 @@ class HttpSender:
 
     async def __aenter__(self) -> Self:
         # Each endpoint has a window of its own; a common limit would let one hold up the rest.
-        self._session = _new_session(aiohttp.TCPConnector(limit=0, resolver=self._resolver))
-        self._checked_session = _new_session(
+        self._session = new_session(aiohttp.TCPConnector(limit=0, resolver=self._resolver))
+        self._checked_session = new_session(
             aiohttp.TCPConnector(
                 limit=0, resolver=self._resolver, socket_factory=AddressCheck(self._policy)
             )
@@ -80,7 +80,7 @@ class HttpSender:
         try:
             status, body, retry_after = await self._push(dispatch, endpoint)
         except (NoToken, aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            failure, text = _failure(error)
+            failure, text = failure_of(error)
             return Answer(_milliseconds_since(started), failure=failure, error=text)
         return Answer(
             _milliseconds_since(started), status=status, body=body, retry_after=retry_after
@@ -133,7 +133,7 @@ class HttpSender:
             ):
                 return response.status, await _read_all(response)
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise NoToken(f"the token endpoint: {_failure(error)[1]}") from error
+            raise NoToken(f"the token endpoint: {failure_of(error)[1]}") from error
 
     def _session_for(self, endpoint: Endpoint) -> aiohttp.ClientSession:
         session = self._checked_session if endpoint.checked else self._session
@@ -152,7 +152,7 @@ class HttpSender:
         return self._contexts[tls]
 
 
-def _new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+def new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
@@ -192,8 +192,10 @@ def _headers(
     if dispatch.replay is not None:
         # The reports are those of before; the customer may drop what it has already.
         ours["dlr-replay"] = str(dispatch.replay)
+    if dispatch.authorization is not None:  # of a URL that the reports brought
+        ours["Authorization"] = dispatch.authorization
     if endpoint.security is None:
-        return {**endpoint.headers, **ours}
+        return overruled(endpoint.headers, ours)
     proven = proof(endpoint.security, dispatch.body, dispatch.name, now, token)
     return overruled(endpoint.headers, {**ours, **proven})
 
@@ -222,7 +224,7 @@ async def _read_all(response: aiohttp.ClientResponse) -> bytes:
     return bytes(read)
 
 
-def _failure(error: Exception) -> tuple[Outcome, str]:
+def failure_of(error: Exception) -> tuple[Outcome, str]:
     """The outcome that an exception stands for, and what to say of it. The order matters: aiohttp's
     classes overlap."""
     match error:

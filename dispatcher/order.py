@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection, Sequence
 
 from msgspec import Struct
 
-from dispatcher.bucket import Bucket
+from dispatcher.bucket import Bucket, Shape, shape_of
 from dispatcher.endpoint import Endpoint
 from dispatcher.routing import goes_to
-from receiver.dlr.model import Generation, Report
+from receiver.dlr.model import Report
 from receiver.store.base import StoredReport
 
 
@@ -31,13 +31,13 @@ class _Buckets:
     def __init__(self, endpoint: Endpoint, room: int) -> None:
         self._endpoint = endpoint
         self._room = room
-        self._open: dict[Generation | None, int] = {}
+        self._open: dict[Shape, int] = {}
         self._of_message: dict[int, int] = {}
-        self.all: list[tuple[Generation | None, list[StoredReport]]] = []
+        self.all: list[tuple[Shape, list[StoredReport]]] = []
 
     def place(self, report: StoredReport) -> bool | None:
         """True: placed. False: its message is in another bucket. None: no room."""
-        shape = self._endpoint.generation or report.generation
+        shape = shape_of(report, self._endpoint)
         index = self._open.get(shape)
         if index is None or len(self.all[index][1]) == self._endpoint.bucket_size:
             index = len(self.all)
@@ -85,4 +85,6 @@ def fill_in_order(
                 behind.add(report.message_key)
                 hold.append(report)
         read_to = report.id
-    return OrderedFilling([Bucket(members, shape) for shape, members in buckets.all], hold, read_to)
+    return OrderedFilling(
+        [Bucket(members, *shape) for shape, members in buckets.all], hold, read_to
+    )

@@ -27,14 +27,15 @@ from msgspec import Struct, structs
 from dispatcher.endpoint import Endpoint
 from dispatcher.from_outside import faults_from_outside, moves_away, urls_in
 from dispatcher.from_settings import endpoint_of
+from dispatcher.own_urls import OF_OWN_URLS, taking_own_urls
 from dispatcher.queue.readers import HIGHEST, make_known
-from dispatcher.settings import EndpointSettings, unknown_sources
+from dispatcher.settings import OWN_URLS, RESERVED, EndpointSettings, unknown_sources
 from receiver.configuration import ConfigurationError, as_table, read_table
 from receiver.store.database import Database
 
 log = logging.getLogger("dlr.dispatcher")
 
-Origin = Literal["file", "run-time"]
+Origin = Literal["file", "run-time", "built-in"]
 
 _SETTINGS = frozenset(each.name for each in fields(EndpointSettings))
 _BOUND_TO_HOST = frozenset({"headers", "security"})
@@ -89,7 +90,9 @@ class _Row(Struct, frozen=True):
 class Registry:
     """Reads and changes the set of endpoints. Each change is one transaction.
 
-    `sources` are those that an endpoint can name; `None`: any.
+    `sources` are those that an endpoint can name; `None`: any. With `own_urls` there is the
+    endpoint of reports that came with a URL of their own (own_urls.py); without, only if there has
+    been.
     """
 
     def __init__(
@@ -97,9 +100,13 @@ class Registry:
         database: Database,
         of_file: Sequence[EndpointSettings],
         sources: Collection[str] | None = None,
+        *,
+        own_urls: bool = False,
     ) -> None:
         self._database = database
         self._of_file = {endpoint.name: endpoint for endpoint in of_file}
+        if own_urls:
+            self._of_file[OWN_URLS] = OF_OWN_URLS
         self._sources = sources
         self._read: dict[str, tuple[str, EndpointSettings]] = {}  # by name, as long as it is said
         self._told: dict[str, tuple[str, ...]] = {}  # faults that stand in the log
@@ -124,6 +131,8 @@ class Registry:
             self._tell(each)
             if each.settings is not None:
                 endpoint = endpoint_of(each.settings, from_outside=each.from_outside)
+                if each.name == OWN_URLS:
+                    endpoint = taking_own_urls(endpoint)
                 endpoints.append(structs.replace(endpoint, paused=each.paused))
         return endpoints
 
@@ -159,13 +168,15 @@ class Registry:
         if changes.get("name", name) != name:
             text = "name: an endpoint keeps its name; add another, and remove this one"
             raise ConfigurationError([text])
+        if name == OWN_URLS and "url" in changes:
+            raise ConfigurationError(["url: each report brings its own"])
         changes = {key: value for key, value in changes.items() if key != "name"}
 
         def change(connection: sqlite3.Connection) -> None:
             rows = _rows(connection)
             before = self._one(rows, name)
             row = rows.get(name, _Row())
-            table = self._table(name, row)
+            table = _table(row, self._starting(name, rows))
             faults = self._faults(changes, table, from_outside)
             if from_outside and moves_away(table, changes):
                 table = {k: v for k, v in table.items() if k not in _BOUND_TO_HOST}
@@ -204,7 +215,7 @@ class Registry:
 
     async def reset(self, name: str) -> None:
         """Forget what was said at run time: the file alone counts. Raises UnknownEndpoint."""
-        if name not in self._of_file:
+        if self._starting(name, await self._database.read(_rows)) is None:
             raise UnknownEndpoint(name)
         change = f"removed = 0, settings = NULL, from_outside = 0, paused = 0, {_ANEW}"
         await self._database.write(lambda c: self._set(c, name, change))
@@ -213,25 +224,32 @@ class Registry:
 
     def _all(self, rows: Mapping[str, _Row]) -> dict[str, Registered]:
         names = dict.fromkeys([*self._of_file, *rows])
-        found = {name: self._registered(name, rows.get(name, _Row())) for name in names}
+        found = {name: self._registered(name, rows) for name in names}
         return {name: endpoint for name, endpoint in found.items() if endpoint is not None}
 
     def _one(self, rows: Mapping[str, _Row], name: str) -> Registered:
-        found = self._registered(name, rows.get(name, _Row()))
+        found = self._registered(name, rows)
         if found is None:
             raise UnknownEndpoint(name)
         return found
 
-    def _registered(self, name: str, row: _Row) -> Registered | None:
+    def _starting(self, name: str, rows: Mapping[str, _Row]) -> EndpointSettings | None:
+        """What an endpoint starts with: the file's settings, or those that are built in."""
+        if name == OWN_URLS and name in rows:
+            return OF_OWN_URLS
+        return self._of_file.get(name)
+
+    def _registered(self, name: str, rows: Mapping[str, _Row]) -> Registered | None:
+        row = rows.get(name, _Row())
         if row.removed:
             return None
-        of_file, said = self._of_file.get(name), row.said
+        of_file, said = self._starting(name, rows), row.said
         if "name" not in said and of_file is None:
             return None
         endpoint = Registered(
             name=name,
             settings=of_file,
-            origin="run-time" if "name" in said else "file",
+            origin=_origin(name, said),
             from_outside=row.from_outside,
             paused=row.paused,
             changed=() if "name" in said else tuple(said),
@@ -239,26 +257,22 @@ class Registry:
         if not said:
             return endpoint
         try:
-            return structs.replace(endpoint, settings=self._settings_of(name, row))
+            return structs.replace(endpoint, settings=self._settings_of(name, row, of_file))
         except ConfigurationError as error:
             return structs.replace(endpoint, settings=None, paused=True, faults=error.faults)
 
-    def _settings_of(self, name: str, row: _Row) -> EndpointSettings:
+    def _settings_of(
+        self, name: str, row: _Row, starting: EndpointSettings | None
+    ) -> EndpointSettings:
         """Read once for each text: reading costs a millisecond. Raises ConfigurationError."""
         text = row.text or ""
         known = self._read.get(name)
         if known is None or known[0] != text:
             known = self._read[name] = (
                 text,
-                read_table(EndpointSettings, self._table(name, row)),
+                read_table(EndpointSettings, _table(row, starting)),
             )
         return known[1]
-
-    def _table(self, name: str, row: _Row) -> dict[str, Any]:
-        """The settings in force as a table, be they good or not."""
-        said = row.said
-        of_file = {} if "name" in said else as_table(self._of_file[name])
-        return {key: value for key, value in {**of_file, **said}.items() if value is not None}
 
     def _tell(self, endpoint: Registered) -> None:
         if endpoint.faults and self._told.get(endpoint.name) != endpoint.faults:
@@ -285,6 +299,19 @@ class Registry:
         # The file's too: after this they would not be the first of the database any more.
         make_known(connection, [*self._of_file, name])
         _update(connection, name, change, values)
+
+
+def _table(row: _Row, starting: EndpointSettings | None) -> dict[str, Any]:
+    """The settings in force as a table, be they good or not."""
+    said = row.said
+    of_file = {} if "name" in said or starting is None else as_table(starting)
+    return {key: value for key, value in {**of_file, **said}.items() if value is not None}
+
+
+def _origin(name: str, said: Mapping[str, Any]) -> Origin:
+    if "name" in said:
+        return "run-time"
+    return "built-in" if name == OWN_URLS else "file"
 
 
 _ANEW = f"read_to = iif(removed, {HIGHEST}, read_to)"
@@ -318,8 +345,10 @@ def _rows(connection: sqlite3.Connection) -> dict[str, _Row]:
 
 
 def _cancel_waiting(connection: sqlite3.Connection, name: str) -> int:
-    """What waits for the endpoint, on its way or held, is not brought any more."""
-    connection.execute("DELETE FROM held_report WHERE endpoint = ?", (name,))
+    """What waits for the endpoint, on its way or held, is not brought any more. What is held for a
+    replay is dropped by it, and counted."""
+    connection.execute("DELETE FROM held_report WHERE endpoint = ? AND replay = 0", (name,))
+    connection.execute("UPDATE held_report SET freed = 1 WHERE endpoint = ?", (name,))
     connection.execute("DELETE FROM message_under_way WHERE endpoint = ?", (name,))
     return connection.execute(
         "UPDATE dispatch SET state = 'cancelled', due_at = NULL"
@@ -389,4 +418,6 @@ def _is_outside(
 def _faults_of_name(name: Any) -> list[str]:
     if isinstance(name, str) and name.removeprefix("replay-").isdecimal() and name[:7] == "replay-":
         return ["name: replay- and a number is the endpoint of a replay; choose another name"]
+    if name == OWN_URLS:
+        return [f"name: {RESERVED}"]
     return []

@@ -34,6 +34,7 @@ def goes_to(
     """Whether an endpoint with these rules gets this report. `read` is asked only for fields."""
     return (
         not rules.nothing
+        and rules.own_urls in (None, stored.notify_to is not None)
         and (not rules.sources or stored.source in rules.sources)
         and (rules.final is None or stored.final == rules.final)
         and (not rules.status_groups or stored.status_group in rules.status_groups)

@@ -70,6 +70,7 @@ class Runner:
         self._common_time = common_time
         self._wakeups = Wakeups()
         self._awake = asyncio.Event()
+        self._quiet = asyncio.Event()  # a turn has found nothing to do, and nothing is under way
         self._stopping = False
         self._running: dict[asyncio.Task[None], Leased] = {}
         self._loop_task: asyncio.Task[None] | None = None
@@ -88,6 +89,24 @@ class Runner:
     def wake(self) -> None:
         """There may be something to do."""
         self._awake.set()
+
+    async def settle(self) -> None:
+        """Return when nothing is under way, and nothing can be taken at this instant. Raises
+        StoreUnavailable when the process stops before."""
+        self._quiet.clear()
+        self.wake()
+        await self._quiet.wait()
+        if self._stopping:
+            raise StoreUnavailable("the process is stopping")
+
+    async def next_at(self) -> datetime | None:
+        """When there may be something to do next, if nothing new happens before."""
+        return await self._worker.next_at()
+
+    def clock_moved(self) -> None:
+        """The clock was moved forward: what was thought to be far off may be due."""
+        self._alarm_at = None
+        self.wake()
 
     @property
     def alive(self) -> bool:
@@ -133,6 +152,7 @@ class Runner:
     async def _loop(self) -> None:
         while not self._stopping:
             self._awake.clear()
+            failed = False
             try:
                 leased = await self._worker.claim()
                 if not leased:
@@ -141,16 +161,19 @@ class Runner:
             except StoreUnavailable as error:
                 log.error("the dispatcher waits for its store: %s", error)
                 self._wakeups.after(AFTER_STORE_FAILURE, self._alarm)
-                leased = []
+                leased, failed = [], True
             except Exception:
                 # A defect of ours. A loop that dies of it would retry nothing any more, unseen.
                 log.exception("the dispatcher's loop failed; it goes on")
                 self._wakeups.after(AFTER_STORE_FAILURE, self._alarm)
-                leased = []
+                leased, failed = [], True
             for dispatch in leased:
                 self._begin(dispatch)
             if not leased and not self._worker.behind:
+                if not failed and not self._running and not self._awake.is_set():
+                    self._quiet.set()
                 await self._awake.wait()
+        self._quiet.set()
 
     def _begin(self, dispatch: Leased) -> None:
         task = asyncio.create_task(self._worker.attempt(dispatch))

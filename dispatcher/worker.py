@@ -15,15 +15,16 @@ from typing import Protocol
 
 from msgspec import Struct, structs
 
-from dispatcher.bucket import Bucket, encode, fill
+from dispatcher.bucket import Bucket, fill
 from dispatcher.clock import Clock
 from dispatcher.dispatch import after_attempt
+from dispatcher.encoding import made_into_bytes
 from dispatcher.endpoint import Endpoint
 from dispatcher.events import AttemptMade, Listener
 from dispatcher.gate import Gate
 from dispatcher.order import fill_in_order
 from dispatcher.outcome import judge
-from dispatcher.queue.base import DispatchQueue, Formed, Forming, Lease, Leased, Pending, Record
+from dispatcher.queue.base import DispatchQueue, Forming, Lease, Leased, Pending, Record
 from dispatcher.routing import Reading
 from dispatcher.schedule import RetrySchedule
 from dispatcher.sender import Sender
@@ -93,6 +94,8 @@ class Worker:
         self._listeners = listeners
         self._rng = Random() if rng is None else rng
         self._records = GroupCommit(queue.record)
+        # Two claims at once would each take all the room that there is.
+        self._claiming = asyncio.Lock()
         self._turns = count(1)
         self._had_turn: dict[str, int] = {}  # endpoints that take XML: which turn was its last
         self.use(endpoints)
@@ -123,7 +126,7 @@ class Worker:
         or whoever resumes them, wakes for them.
         """
         now = self._clock.now()
-        open_now = [name for name in self._names if self._gates[name].room(now).all]
+        open_now = [name for name in self._names if self._gates[name].room(now).retries]
         instants = [self._gates[name].opens_at() for name in self._names]
         instants.append(await self._queue.next_due(open_now))
         return min((at for at in instants if at is not None), default=None)
@@ -154,6 +157,10 @@ class Worker:
 
         What is returned is leased and must be given to `attempt` or to `give_back`.
         """
+        async with self._claiming:
+            return await self._claim()
+
+    async def _claim(self) -> list[Leased]:
         self.behind = False
         now = self._clock.now()
         pending = await self._queue.pending(now)
@@ -165,18 +172,20 @@ class Worker:
         for dispatch in leased:
             places[dispatch.endpoint] = _one_less(places[dispatch.endpoint])
         readers = [name for name in pending.unread if name in places and places[name].all]
-        leased += await self._form(readers, pending.unread, places)
+        leased += await self._form(readers, pending, places)
         # Counted last: of a claim that fails half-way nothing comes back that would count down.
         for dispatch in leased:
             self._gates[dispatch.endpoint].begin(dispatch.attempts_made)
         return leased
 
     async def attempt(self, dispatch: Leased) -> None:
-        """Make one attempt and record it. Raises StoreUnavailable when it cannot be recorded: the
-        lease then runs out, and the attempt is repeated."""
+        """Make one attempt and record it; none if the lease has run out. Raises StoreUnavailable
+        when it cannot be recorded: the lease then runs out, and the attempt is repeated."""
         gate = self._gates[dispatch.endpoint]
         try:
             started_at = self._clock.now()
+            if started_at >= dispatch.lease.until:
+                return  # the process stood still: it is another's by now, or will be
             endpoint = gate.endpoint
             schedule = self._schedule if endpoint.schedule is None else endpoint.schedule
             rules = schedule.rules if endpoint.outcome is None else endpoint.outcome
@@ -226,10 +235,11 @@ class Worker:
         return await self._queue.claim_due(self._clock.now(), leases, wanted)
 
     async def _form(
-        self, readers: Sequence[str], unread: Mapping[str, int], places: Mapping[str, Room]
+        self, readers: Sequence[str], pending: Pending, places: Mapping[str, Room]
     ) -> list[Leased]:
         """Read new reports off the store. Endpoints that have read equally far read together."""
         filled: list[Filled] = []
+        unread = pending.unread
         for read_to, group in groupby(sorted(readers, key=unread.__getitem__), unread.__getitem__):
             names = list(group)
             rooms = {n: self._room_to_form(n, places[n]) for n in names}
@@ -237,7 +247,10 @@ class Worker:
             reports = await self._outbox.reports_after(read_to, min(most, READ_AHEAD))
             reading = Reading()
             for name in names:
-                filled.append(await self._filled(name, reports, rooms[name], read_to, reading))
+                # One that keeps the order no more may still have reports that were held for it.
+                in_order = self._gates[name].endpoint.ordered or name in pending.freed
+                make = self._filled_in_order if in_order else self._filled
+                filled.append(await make(name, reports, rooms[name], read_to, reading))
         formings = await self._made_into_bytes(filled)
         leased = await self._queue.form(formings, self._clock.now()) if formings else []
         self.behind = not leased and any(each.read_to > each.read_from for each in formings)
@@ -245,7 +258,7 @@ class Worker:
 
     def _room_to_form(self, name: str, place: Room) -> int:
         endpoint = self._gates[name].endpoint
-        if endpoint.content_type == "application/xml":
+        if endpoint.may_be_xml:
             return min(place.all, max(1, XML_AHEAD // endpoint.bucket_size))
         return place.all
 
@@ -256,12 +269,12 @@ class Worker:
         left = XML_AHEAD
         for each in sorted(filled, key=lambda each: self._last_turn(each.forming.endpoint)):
             endpoint = each.forming.endpoint
-            if endpoint.content_type == "application/xml" and each.buckets:
+            if endpoint.may_be_xml and each.buckets:
                 if left <= 0:
                     continue
                 left -= sum(len(bucket.reports) for bucket in each.buckets)
                 self._had_turn[endpoint.name] = next(self._turns)
-            buckets = await _encode(endpoint, each.buckets)
+            buckets = await made_into_bytes(endpoint, each.buckets)
             formings.append(structs.replace(each.forming, buckets=buckets))
         return formings
 
@@ -272,8 +285,6 @@ class Worker:
         self, name: str, reports: Sequence[StoredReport], room: int, read_to: int, read: Reading
     ) -> Filled:
         endpoint = self._gates[name].endpoint
-        if endpoint.ordered:
-            return await self._filled_in_order(endpoint, reports, room, read_to, read)
         filling = fill(endpoint, reports, room, read_to, read)
         forming = Forming(
             endpoint=endpoint,
@@ -285,14 +296,10 @@ class Worker:
         return Filled(forming, filling.buckets)
 
     async def _filled_in_order(
-        self,
-        endpoint: Endpoint,
-        reports: Sequence[StoredReport],
-        room: int,
-        read_to: int,
-        read: Reading,
+        self, name: str, reports: Sequence[StoredReport], room: int, read_to: int, read: Reading
     ) -> Filled:
         """As `_filled`, with a look at what is under way and what is held."""
+        endpoint = self._gates[name].endpoint
         freed_ids = await self._queue.freed(endpoint.name, room * endpoint.bucket_size)
         freed = await self._outbox.reports_by_id(freed_ids)
         keys = [report.message_key for report in (*freed, *reports)]
@@ -301,6 +308,7 @@ class Worker:
             endpoint, freed, reports, blocked=blocked, room=room, read_to=read_to, read=read
         )
         placed = {report.id for bucket in filling.buckets for report in bucket.reports}
+        gone = set(freed_ids) - {report.id for report in freed}  # erased while they were held
         forming = Forming(
             endpoint=endpoint,
             lease=self._lease(endpoint.name),
@@ -308,7 +316,7 @@ class Worker:
             read_to=filling.read_to,
             buckets=(),
             hold=[(report.id, report.message_key) for report in filling.hold],
-            freed=[report for report in freed_ids if report in placed],
+            freed=[report for report in freed_ids if report in placed | gone],
         )
         return Filled(forming, filling.buckets)
 
@@ -336,21 +344,3 @@ class Worker:
 
 def _one_less(places: Room) -> Room:
     return Room(retries=places.retries - 1, all=places.all - 1)
-
-
-async def _encode(endpoint: Endpoint, buckets: Sequence[Bucket]) -> list[Formed]:
-    if endpoint.content_type == "application/xml":
-        # 80 us a report: a few buckets would hold up the event loop for everybody.
-        return await asyncio.to_thread(_encode_all, endpoint, buckets)
-    return _encode_all(endpoint, buckets)
-
-
-def _encode_all(endpoint: Endpoint, buckets: Sequence[Bucket]) -> list[Formed]:
-    return [
-        Formed(
-            encode(endpoint, bucket),
-            [report.id for report in bucket.reports],
-            [report.message_key for report in bucket.reports] if endpoint.ordered else (),
-        )
-        for bucket in buckets
-    ]

@@ -23,7 +23,8 @@ Scope = Literal["read", "operate"]
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods for which the scope `read` is enough."""
 
-PROTECTED = "/api"
+PROTECTED = ("/api", "/sandbox")
+"""What asks for a token, with all below it. The sandbox's own routes read and do as much."""
 
 
 class ApiTokens:
@@ -47,7 +48,7 @@ class ApiTokens:
 
         @web.middleware
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-            if not _is_protected(request):
+            if not _asks(request):
                 return await handler(request)
             authorization = request.headers.get("Authorization")
             scope = self.scope_of(authorization)
@@ -77,12 +78,13 @@ def _digests_of(token: TokenSettings) -> Iterator[bytes]:
         yield hashlib.sha256(token.secret.reveal().encode()).digest()
 
 
-def _is_protected(request: web.Request) -> bool:
+def _asks(request: web.Request) -> bool:
     """By the route as well as by the path: what was found decides, however it was written."""
     resource = request.match_info.route.resource
     canonical = "" if resource is None else resource.canonical
-    return _is_api(request.path) or _is_api(canonical)
+    return is_protected(request.path) or is_protected(canonical)
 
 
-def _is_api(path: str) -> bool:
-    return path == PROTECTED or path.startswith(f"{PROTECTED}/")
+def is_protected(path: str) -> bool:
+    """Whether a path asks for a token where there are any."""
+    return any(path == root or path.startswith(f"{root}/") for root in PROTECTED)

@@ -21,6 +21,14 @@ from receiver.dlr.model import Format, Generation, Report
 from receiver.dlr.statuses import group_of, is_final
 
 
+class NotifyTo(Struct, frozen=True):
+    """The URL that a report came with, and the format that it is wanted in there. The URL may hold
+    user and password."""
+
+    url: str
+    format: Format
+
+
 class Entry(Struct, frozen=True, kw_only=True):
     """One report as the store takes it.
 
@@ -34,6 +42,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     final: bool
     item: bytes
     status_group: int | None
+    notify_to: NotifyTo | None = None  # None: whatever endpoints take it
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -136,7 +145,7 @@ def judge(
         if isinstance(item, Unreadable):
             quarantined.append(item)
             continue
-        entry = _entry(item)
+        entry = entry_of(item)
         # What has a status is a report, and no text of a short item is long.
         if item.status is None or (most is not None and len(entry.item) > most):
             found = _not_taken(item, entry, f"results[{index}]", most)
@@ -187,7 +196,8 @@ def _texts(value: Any, place: str) -> Iterator[tuple[str, str]]:
             yield from _texts(inner, f"{place}[{index}]")
 
 
-def _entry(report: Report) -> Entry:
+def entry_of(report: Report) -> Entry:
+    """A report as the store takes it."""
     told = identity(report)
     return Entry(
         message_key=message_key(report) if report.message_id else told,

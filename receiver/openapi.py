@@ -17,7 +17,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from receiver.answers import answer
-from receiver.api_tokens import READING
+from receiver.api_tokens import READING, is_protected
 from receiver.parameters import LIMIT_DEFAULT, LIMIT_MAX
 from receiver.settings import ReceiverSettings, SourceSettings
 
@@ -27,10 +27,14 @@ Operations = dict[str, Schema]
 
 
 class Described(Struct, frozen=True):
-    """Routes, and the schemas that they share. Paths are those of the router, without patterns."""
+    """Routes, and the schemas that they share. Paths are those of the router, without patterns.
+
+    `schemes` has the credentials that the routes name in a `security` of their own.
+    """
 
     paths: Mapping[str, Operations]
     schemas: Mapping[str, Schema]
+    schemes: Mapping[str, Schema] = {}
 
 
 # --- schemas -----------------------------------------------------------------------------------
@@ -217,7 +221,8 @@ def document(
     parts: Sequence[Described], there: Collection[tuple[str, str]], settings: ReceiverSettings
 ) -> Schema:
     """The description of the routes that are `there`."""
-    schemes = _callback_schemes(settings.source)
+    schemes = {name: each for part in parts for name, each in part.schemes.items()}
+    schemes |= _callback_schemes(settings.source)
     if settings.api.token:
         schemes["token"] = {"type": "http", "scheme": "bearer", "description": "an [[api.token]]"}
     paths: dict[str, Operations] = {}
@@ -246,12 +251,14 @@ def _operations(parts: Sequence[Described]) -> Iterator[tuple[str, str, Schema]]
 def _secured(path: str, method: str, described: Schema, settings: ReceiverSettings) -> Schema:
     """`described` with what it asks for. A callback that names its source needs what that source
     demands; an open one demands nothing."""
+    if "security" in described:
+        return described
     if path.startswith("/notify"):
         named = "{source}" in path
         sources = [each for each in settings.source if named or each.name == "default"]
         made = {**described, "security": [_demand(each) for each in sources]}
         return _with_sources(made, [each.name for each in sources]) if named else made
-    if not path.startswith("/api/") or not settings.api.token:
+    if not is_protected(path) or not settings.api.token:
         return {**described, "security": []}
     refusals = {"401": _shared("Unauthorized")}
     if method.upper() not in READING:

@@ -56,18 +56,20 @@ def truth(query: Parameters, name: str) -> bool | None:
 
 
 def instant(query: Parameters, name: str) -> datetime | None:
-    """An instant in RFC 3339 or in the provider's form; `None` when it is not given.
-
-    In a query string a + that is not written %2B is a blank, and is taken for what was meant.
-    """
+    """An instant in RFC 3339 or in the provider's form; `None` when it is not given."""
     text = query.get(name)
     if text is None:
         return None
     try:
-        return parse_instant(_BLANK_FOR_PLUS.sub(r"\1+\2", text))
+        return parse_instant(with_plus(text))
     except ValueError as error:
         expected = "expected an instant such as 2026-11-21T10:00:00Z"
         raise BadQuery(f"{name}: {expected}, got {text[:40]!r}") from error
+
+
+def with_plus(text: str) -> str:
+    """An instant with its + again: in a query string one that is not written %2B is a blank."""
+    return _BLANK_FOR_PLUS.sub(r"\1+\2", text)
 
 
 def ids_or_names(query: Parameters, name: str) -> tuple[int | str, ...]:

@@ -269,7 +269,7 @@ def may_listen(server: ServerSettings, api: ApiSettings = ApiSettings()) -> str 
     Without tokens the API asks for no credentials, so anywhere else than on the loopback whoever
     finds the port reads every report. It takes words to want that.
     """
-    if api.token or server.without_credentials == "allowed" or _is_loopback(server.bind):
+    if api.token or server.without_credentials == "allowed" or is_loopback(server.bind):
         return None
     return (
         f"server.bind: {server.bind} can be reached by other machines, and the API asks for no "
@@ -278,7 +278,7 @@ def may_listen(server: ServerSettings, api: ApiSettings = ApiSettings()) -> str 
     )
 
 
-def _is_loopback(bind: str) -> bool:
+def is_loopback(bind: str) -> bool:
     """No name is looked up: of the names only `localhost` is known to stay on this machine."""
     try:
         return ipaddress.ip_address(bind).is_loopback

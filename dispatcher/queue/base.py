@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -21,12 +21,28 @@ class Lease(Struct, frozen=True):
     until: datetime
 
 
+class Target(Struct, frozen=True):
+    """Where a dispatch goes: a URL without user and password, the content type, and the header
+    `Authorization` that they became."""
+
+    url: str
+    content_type: str
+    authorization: str | None = None
+
+
 class Formed(Struct, frozen=True):
-    """A bucket made into bytes, to become a dispatch that is leased from the start."""
+    """A bucket made into bytes, to become a dispatch that is leased from the start. `target` None:
+    it goes where its endpoint is."""
 
     body: bytes
     report_ids: Sequence[int]
     message_keys: Sequence[int] = ()  # only at an endpoint that keeps the order
+    target: Target | None = None
+
+    @property
+    def messages(self) -> Iterator[tuple[int, int]]:
+        """Each report with its message's key; nothing at an endpoint that keeps no order."""
+        return zip(self.report_ids, self.message_keys, strict=False)
 
 
 class Forming(Struct, frozen=True):
@@ -34,7 +50,7 @@ class Forming(Struct, frozen=True):
 
     Nothing is added if the endpoint has been read on from `read_from` by another worker meanwhile.
     At an endpoint that keeps the order, `hold` are reports (with their message's key) that wait for
-    an earlier one, and `freed` those that were held and are in the buckets now.
+    an earlier one, and `freed` those that were held and are in the buckets now, or are no more.
     """
 
     endpoint: Endpoint
@@ -60,6 +76,12 @@ class Leased(Struct, frozen=True):
     due_at: datetime
     lease: Lease
     replay: int | None = None  # the replay that it is a part of
+    authorization: str | None = None  # a header of this dispatch alone
+
+
+def target_of(endpoint: Endpoint, formed: Formed) -> Target:
+    """Where a bucket of this endpoint goes."""
+    return formed.target or Target(endpoint.url, endpoint.content_type)
 
 
 class Record(Struct, frozen=True):
@@ -77,10 +99,12 @@ class Record(Struct, frozen=True):
 
 class Pending(Struct, frozen=True):
     """What there is to do: endpoints with due dispatches, and those with reports to form
-    dispatches of (by the report they have read up to)."""
+    dispatches of (by the report they have read up to). `freed` are those of them that have reports
+    which were held for the order's sake and wait for nothing any more."""
 
     due: frozenset[str]
     unread: Mapping[str, int]
+    freed: frozenset[str] = frozenset()
 
 
 class DispatchView(Struct, frozen=True):
@@ -120,7 +144,8 @@ class DispatchQueue(Protocol):
         """Make these endpoints known.
 
         The first endpoints of a database read from its first report on; one that comes later reads
-        from the next report on. Open dispatches follow their endpoint to a new URL.
+        from the next report on. Open dispatches follow their endpoint to a new URL, but for those
+        of reports that came with their own.
         """
 
     async def pending(self, now: datetime) -> Pending:

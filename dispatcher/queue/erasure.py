@@ -152,9 +152,10 @@ def _form_anew(
     if body is None or not members:
         return
     fresh = connection.execute(
-        "INSERT INTO dispatch (endpoint, url, content_type, state, attempts, created_at, due_at,"
-        " replay, first_report, last_report, reports)"
-        " SELECT endpoint, url, content_type, 'waiting', attempts, created_at, due_at, replay,"
+        "INSERT INTO dispatch (endpoint, url, content_type, authorization, state, attempts,"
+        " created_at, due_at, replay, first_report, last_report, reports)"
+        " SELECT endpoint, url, content_type, authorization, 'waiting', attempts, created_at,"
+        " due_at, replay,"
         " ?, ?, ?"
         " FROM dispatch WHERE id = ?",
         (members[0], members[-1], len(members), dispatch),
@@ -162,6 +163,12 @@ def _form_anew(
     connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (fresh, body))
     connection.executemany(
         "INSERT INTO dispatch_report VALUES (?, ?)", [(report, fresh) for report in members]
+    )
+    # Their later reports go on waiting, for the new dispatch.
+    connection.execute(
+        "UPDATE message_under_way SET dispatch = ? WHERE dispatch = ? AND message_key IN"
+        f" (SELECT message_key FROM report WHERE id IN {_LISTED})",
+        (fresh, dispatch, _json(members)),
     )
 
 

@@ -1,31 +1,70 @@
-"""The tables behind `ordered = true`: messages under way, and reports held for them."""
+"""The tables behind `ordered = true`: messages under way, and reports held for them.
+
+Reports that come by themselves and those of replays are held side by side; `replay` says for whom
+(BY_ITSELF: for none). Of one message the earlier report goes first, whoever it is held for. What a
+dispatch holds up is freed by a trigger when it ends, whatever ends it.
+"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from dispatcher.queue.base import Forming
+BY_ITSELF = 0
+"""What a report that no replay brings is held for."""
+
+Place = tuple[str, int, int]
+"""A report on its way to an endpoint: the endpoint, the report, its message's key."""
+
+_UNDER_WAY = "SELECT 1 FROM message_under_way WHERE endpoint = ? AND message_key = ?"
+_HELD = "SELECT report, replay FROM held_report WHERE endpoint = ? AND message_key = ?"
+_FREED = """
+    SELECT endpoint, report FROM held_report AS mine
+    WHERE freed AND replay = ? AND NOT EXISTS (
+        SELECT 1 FROM held_report AS other
+        WHERE other.endpoint = mine.endpoint AND other.message_key = mine.message_key
+            AND other.replay <> mine.replay
+            AND (other.report, other.replay) < (mine.report, mine.replay)
+    )
+"""
 
 
-def may_form(connection: sqlite3.Connection, forming: Forming) -> bool:
-    """Whether nobody else took the held reports meanwhile, or got a message of these under way."""
-    keys = [key for bucket in forming.buckets for key in bucket.message_keys]
-    under_way = _among("message_under_way", "message_key", connection, forming, keys)
-    held = _among("held_report", "report", connection, forming, forming.freed)
-    return under_way == 0 and held == len(forming.freed)
+def may_form(
+    connection: sqlite3.Connection,
+    replay: int,
+    placed: Iterable[Place],
+    freed: Sequence[tuple[str, int]],
+) -> bool:
+    """Whether nobody else took the held reports `freed` meanwhile, or got one before those that
+    are `placed` in buckets."""
+    if not all(_is_held(connection, endpoint, report, replay) for endpoint, report in freed):
+        return False
+    besides = set(freed)
+    return not any(
+        _under_way(connection, endpoint, key)
+        or any(
+            (other, of) < (report, replay) and not (of == replay and (endpoint, other) in besides)
+            for other, of in connection.execute(_HELD, (endpoint, key))
+        )
+        for endpoint, report, key in placed
+    )
 
 
-def write(connection: sqlite3.Connection, forming: Forming) -> None:
+def write(
+    connection: sqlite3.Connection,
+    replay: int,
+    hold: Sequence[Place],
+    freed: Sequence[tuple[str, int]],
+) -> None:
     """Hold what has to wait, and take what waits no more."""
-    name = forming.endpoint.name
     connection.executemany(
-        "DELETE FROM held_report WHERE endpoint = ? AND report = ?",
-        [(name, report) for report in forming.freed],
+        "DELETE FROM held_report WHERE endpoint = ? AND report = ? AND replay = ?",
+        [(endpoint, report, replay) for endpoint, report in freed],
     )
     connection.executemany(
-        "INSERT INTO held_report (endpoint, report, message_key) VALUES (?, ?, ?)",
-        [(name, report, key) for report, key in forming.hold],
+        "INSERT INTO held_report (endpoint, report, message_key, replay, freed)"
+        f" VALUES (?, ?, ?, ?, NOT EXISTS ({_UNDER_WAY}))",
+        [(endpoint, report, key, replay, endpoint, key) for endpoint, report, key in hold],
     )
 
 
@@ -44,50 +83,50 @@ def set_under_way(
     )
 
 
-def ended(connection: sqlite3.Connection, dispatches: Sequence[int]) -> None:
-    """Free what was held for the messages of dispatches that have come to an end."""
-    for dispatch in dispatches:
-        freed = connection.execute(
-            "DELETE FROM message_under_way WHERE dispatch = ? RETURNING endpoint, message_key",
-            (dispatch,),
-        ).fetchall()
-        connection.executemany(
-            "UPDATE held_report SET freed = 1 WHERE endpoint = ? AND message_key = ?", freed
-        )
-
-
 def freed(connection: sqlite3.Connection, endpoint: str, limit: int) -> list[int]:
-    """Held reports that wait for nothing any more, in the order of arrival."""
+    """Reports held for no replay that wait for nothing any more, in the order of arrival."""
     rows = connection.execute(
-        "SELECT report FROM held_report WHERE endpoint = ? AND freed ORDER BY report LIMIT ?",
-        (endpoint, limit),
+        f"{_FREED} AND endpoint = ? ORDER BY report LIMIT ?", (BY_ITSELF, endpoint, limit)
     )
-    return [report for (report,) in rows]
+    return [report for _, report in rows]
+
+
+def freed_of_replay(
+    connection: sqlite3.Connection, replay: int, limit: int
+) -> list[tuple[str, int]]:
+    """Endpoints, and reports held for a replay that wait for nothing any more; of an endpoint in
+    the order of arrival. Those that the endpoint has still to read by itself go there first."""
+    rows = connection.execute(
+        f"{_FREED} AND NOT EXISTS (SELECT 1 FROM endpoint"
+        " WHERE name = mine.endpoint AND NOT removed AND read_to < mine.report)"
+        " ORDER BY endpoint, report LIMIT ?",
+        (replay, limit),
+    )
+    return rows.fetchall()
 
 
 def blocked(
-    connection: sqlite3.Connection, endpoint: str, keys: Sequence[int], besides: Sequence[int]
+    connection: sqlite3.Connection,
+    replay: int,
+    endpoint: str,
+    keys: Sequence[int],
+    besides: Sequence[int],
 ) -> frozenset[int]:
-    """Those of these messages that are under way, or have a held report which is not `besides`."""
-    taken = set(besides)
-    found = set()
-    for key in dict.fromkeys(keys):
-        one = (endpoint, key)
-        way = "SELECT 1 FROM message_under_way WHERE endpoint = ? AND message_key = ?"
-        held = "SELECT report FROM held_report WHERE endpoint = ? AND message_key = ?"
-        if connection.execute(way, one).fetchone() or any(
-            report not in taken for (report,) in connection.execute(held, one)
-        ):
-            found.add(key)
-    return frozenset(found)
+    """Those of these messages that are under way, or have a held report which is not `besides`
+    (of this replay)."""
+    taken = {(report, replay) for report in besides}
+    return frozenset(
+        key
+        for key in dict.fromkeys(keys)
+        if _under_way(connection, endpoint, key)
+        or any(held not in taken for held in connection.execute(_HELD, (endpoint, key)))
+    )
 
 
-def _among(
-    table: str, column: str, connection: sqlite3.Connection, forming: Forming, of: Sequence[int]
-) -> int:
-    marks = ", ".join("?" * len(of))
-    count: int = connection.execute(
-        f"SELECT count(*) FROM {table} WHERE endpoint = ? AND {column} IN ({marks})",
-        (forming.endpoint.name, *of),
-    ).fetchone()[0]
-    return count
+def _under_way(connection: sqlite3.Connection, endpoint: str, key: int) -> bool:
+    return connection.execute(_UNDER_WAY, (endpoint, key)).fetchone() is not None
+
+
+def _is_held(connection: sqlite3.Connection, endpoint: str, report: int, replay: int) -> bool:
+    held = "SELECT 1 FROM held_report WHERE endpoint = ? AND report = ? AND replay = ?"
+    return connection.execute(held, (endpoint, report, replay)).fetchone() is not None

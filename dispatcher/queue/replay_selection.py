@@ -23,7 +23,7 @@ import msgspec
 from msgspec import Struct
 
 from dispatcher.dispatch import State
-from dispatcher.queue.replays import Items
+from dispatcher.replay.items import Items
 from dispatcher.replay.replay import Found, Item
 from dispatcher.replay.request import Selection
 from receiver.dlr.statuses import GROUP_NUMBERS

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,8 +11,10 @@ import msgspec
 from msgspec import Struct
 
 from dispatcher.endpoint import Endpoint
-from dispatcher.queue.base import Formed
+from dispatcher.queue import ordering
+from dispatcher.queue.base import Formed, target_of
 from dispatcher.registry import put_endpoint
+from dispatcher.replay.items import PIECE, Items, read_piece
 from dispatcher.replay.pace import Fed, Original, Pace, Rate, rate
 from dispatcher.replay.replay import InvalidReplay, Item, Replay, State, UnknownReplay
 from dispatcher.replay.request import Request, Selection
@@ -29,8 +30,8 @@ _VIEW = """
 """
 _INSERT = """
     INSERT INTO replay (key, state, created_at, selection, endpoint, url, rate, speed,
-        stop_on_errors, total, ended_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        stop_on_errors, total, ended_at, endpoints)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _FEED = """
     UPDATE replay SET fed = ?, dropped = dropped + ?, anchor_at = ?, last_fed_at = ?,
@@ -38,46 +39,22 @@ _FEED = """
     WHERE id = ? AND fed = ? AND state = 'running'
 """
 _DISPATCH = """
-    INSERT INTO dispatch (endpoint, url, content_type, state, attempts, created_at, due_at,
-        first_report, last_report, reports, replay)
-    VALUES (?, ?, ?, 'waiting', 0, ?, ?, ?, ?, ?, ?)
+    INSERT INTO dispatch (endpoint, url, content_type, authorization, state, attempts, created_at,
+        due_at, first_report, last_report, reports, replay)
+    VALUES (?, ?, ?, ?, 'waiting', 0, ?, ?, ?, ?, ?, ?)
 """
 _OPEN = "SELECT 1 FROM dispatch WHERE replay = ? AND state IN ('waiting', 'leased') LIMIT 1"
 
-TIDIED = 5_000
-"""Items that are cleared away in a transaction."""
-
-
-class Items:
-    """Many items in little room: a replay of a million takes 20 MB here, and 150 MB as objects."""
-
-    def __init__(self) -> None:
-        self._reports = array("q")
-        self._endpoints = array("l")
-        self._received = array("q")
-        self._names: dict[str, int] = {}
-
-    def __len__(self) -> int:
-        return len(self._reports)
-
-    def add(self, report: int, endpoint: str, received_at: int) -> None:
-        self._reports.append(report)
-        self._endpoints.append(self._names.setdefault(endpoint, len(self._names)))
-        self._received.append(received_at)
-
-    def __iter__(self) -> Iterator[Item]:
-        """In the order of arrival. Offsets ascend, though a clock may have been set back."""
-        names = list(self._names)
-        latest = first = self._received[0] if self._received else 0
-        for report, endpoint, at in zip(
-            self._reports, self._endpoints, self._received, strict=True
-        ):
-            latest = max(latest, at)
-            yield Item(report, names[endpoint], latest - first)
+TIDIED = 50
+"""Pieces of items that are cleared away in a transaction."""
 
 
 class Feeding(Struct, frozen=True):
-    """Items that become dispatches, if `replay` is as far as it was when they were read."""
+    """Items that become dispatches, if `replay` is as far as it was when they were read.
+
+    At endpoints that keep the order, `hold` are those that wait for an earlier report of their
+    message, and `freed` (endpoint, report) those that did, and are in the buckets now or dropped.
+    """
 
     replay: int
     fed_from: int
@@ -85,6 +62,8 @@ class Feeding(Struct, frozen=True):
     dropped: int
     anchor_at: datetime
     buckets: Sequence[tuple[Endpoint, Formed]]
+    hold: Sequence[ordering.Place] = ()
+    freed: Sequence[tuple[str, int]] = ()
 
 
 class SqliteReplays:
@@ -137,6 +116,18 @@ class SqliteReplays:
     async def following(self, replay: Replay, limit: int) -> list[Item]:
         """At most `limit` items that are to be fed next."""
         return await self._database.read(lambda c: _items(c, replay.id, replay.fed, limit))
+
+    async def freed(self, replay: Replay, limit: int) -> list[Item]:
+        """At most `limit` items that were held and wait for nothing any more."""
+        rows = await self._database.read(lambda c: ordering.freed_of_replay(c, replay.id, limit))
+        return [Item(report, endpoint, 0) for endpoint, report in rows]
+
+    async def blocked(
+        self, replay: int, endpoint: str, reports: Sequence[StoredReport], freed: Sequence[int]
+    ) -> frozenset[int]:
+        """Those of these reports' messages (keys) that have to wait at an endpoint that keeps the
+        order: something is on its way, held (other than `freed`), or still to be read by itself."""
+        return await self._database.read(lambda c: _blocked(c, replay, endpoint, reports, freed))
 
     async def reports(self, items: Sequence[Item]) -> dict[int, StoredReport]:
         """The reports of these items that are still there, by id."""
@@ -195,18 +186,18 @@ def target_name(replay: int) -> str:
 
 def first_unfed(connection: sqlite3.Connection) -> int | None:
     """The first report that a running replay still has to read; for the store's retention."""
-    first: int | None = connection.execute(
-        "SELECT min(report) FROM replay JOIN replay_item ON replay = id AND position = fed"
-        " WHERE tidy = 0 AND state = 'running'"
-    ).fetchone()[0]
-    return first
+    running = connection.execute(
+        "SELECT id, fed FROM replay WHERE tidy = 0 AND state = 'running'"
+    ).fetchall()
+    unfed = [item.report for replay, fed in running for item in _items(connection, replay, fed, 1)]
+    return min(unfed, default=None)
 
 
 _LISTED = "(SELECT value FROM json_each(?))"
 
 
-def _json(ids: Sequence[int]) -> str:
-    return msgspec.json.encode(ids).decode()
+def _json(values: Sequence[int] | Sequence[str]) -> str:
+    return msgspec.json.encode(values).decode()
 
 
 def _insert(connection: sqlite3.Connection, request: Request, items: Items, now: datetime) -> int:
@@ -225,24 +216,17 @@ def _insert(connection: sqlite3.Connection, request: Request, items: Items, now:
             request.stop_on_errors,
             len(items),
             None if items else at,
+            _json(items.endpoints),
         ),
     ).lastrowid
     assert number is not None
     if request.to_url is not None:
         name = target_name(number)
-        connection.execute("UPDATE replay SET endpoint = ? WHERE id = ?", (name, number))
+        change = "UPDATE replay SET endpoint = ?, endpoints = ? WHERE id = ?"
+        connection.execute(change, (name, _json([name]), number))
     connection.executemany(
-        "INSERT INTO replay_item VALUES (?, ?, ?, ?, ?)",
-        (
-            (
-                number,
-                position,
-                item.report,
-                item.endpoint if request.to_url is None else name,
-                item.offset,
-            )
-            for position, item in enumerate(items)
-        ),
+        "INSERT INTO replay_piece VALUES (?, ?, ?)",
+        ((number, place * PIECE, piece) for place, piece in enumerate(items.pieces())),
     )
     return number
 
@@ -275,7 +259,8 @@ def _replay(connection: sqlite3.Connection, row: Sequence[Any]) -> Replay:
         total=total,
         fed=fed,
         dropped=dropped,
-        counts={state: reports for state, _, reports in by_state},
+        held=sum(reports for state, _, reports in by_state if state == "held"),
+        counts={state: reports for state, _, reports in by_state if state != "held"},
         tried=tried,
         attempts=attempts,
         acknowledged=sum(n for state, n, _ in by_state if state == "acknowledged"),
@@ -296,26 +281,62 @@ def _instant(at: int | None) -> datetime | None:
 
 
 def _items(connection: sqlite3.Connection, replay: int, position: int, limit: int) -> list[Item]:
-    rows = connection.execute(
-        "SELECT report, endpoint, due_offset FROM replay_item"
-        " WHERE replay = ? AND position >= ? ORDER BY position LIMIT ?",
-        (replay, position, limit),
+    row = connection.execute("SELECT endpoints FROM replay WHERE id = ?", (replay,)).fetchone()
+    endpoints = msgspec.json.decode(row[0], type=list[str])
+    pieces = connection.execute(
+        "SELECT position, items FROM replay_piece"
+        " WHERE replay = ? AND position > ? AND position < ? ORDER BY position",
+        (replay, position - PIECE, position + limit),
     )
-    return [Item(*row) for row in rows]
+    return [
+        item
+        for start, piece in pieces
+        for place, item in enumerate(read_piece(piece, endpoints), start)
+        if position <= place < position + limit
+    ]
+
+
+def _blocked(
+    connection: sqlite3.Connection,
+    replay: int,
+    endpoint: str,
+    reports: Sequence[StoredReport],
+    freed: Sequence[int],
+) -> frozenset[int]:
+    reading = "SELECT read_to FROM endpoint WHERE name = ? AND NOT removed"
+    row = connection.execute(reading, (endpoint,)).fetchone()
+    unread = {each.message_key for each in reports if row is not None and each.id > row[0]}
+    keys = [each.message_key for each in reports]
+    return ordering.blocked(connection, replay, endpoint, keys, freed) | unread
 
 
 def _feed(connection: sqlite3.Connection, feeding: Feeding, at: int) -> bool:
     # A recipient may have been erased since the bodies were made: they must not come back.
     members = {report for _, formed in feeding.buckets for report in formed.report_ids}
+    members.update(report for _, report, _ in feeding.hold)
     there = connection.execute(
         f"SELECT count(*) FROM report WHERE id IN {_LISTED}", (_json(sorted(members)),)
     ).fetchone()[0]
-    if there != len(members):
+    placed = [
+        (endpoint.name, report, key)
+        for endpoint, formed in feeding.buckets
+        for report, key in formed.messages
+    ]
+    if there != len(members) or not ordering.may_form(
+        connection, feeding.replay, placed, feeding.freed
+    ):
+        return False
+    # An endpoint may have been removed since: what would wait for it, nobody would ever send.
+    names = {endpoint.name for endpoint, _ in feeding.buckets}
+    names.update(name for name, _, _ in feeding.hold)
+    removed = f"SELECT 1 FROM endpoint WHERE removed AND name IN {_LISTED} LIMIT 1"
+    if connection.execute(removed, (_json(sorted(names)),)).fetchone():
         return False
     anchor = micros(feeding.anchor_at)
     change = (feeding.fed_to, feeding.dropped, anchor, at, at, feeding.replay, feeding.fed_from)
     if connection.execute(_FEED, change).rowcount != 1:
         return False
+    ordering.write(connection, feeding.replay, feeding.hold, feeding.freed)
     for endpoint, formed in feeding.buckets:
         _insert_dispatch(connection, feeding.replay, endpoint, formed, at)
     return True
@@ -326,13 +347,17 @@ def _insert_dispatch(
 ) -> None:
     members = formed.report_ids
     span = (members[0], members[-1], len(members))
+    to = target_of(endpoint, formed)
     number = connection.execute(
-        _DISPATCH, (endpoint.name, endpoint.url, endpoint.content_type, at, at, *span, replay)
+        _DISPATCH,
+        (endpoint.name, to.url, to.content_type, to.authorization, at, at, *span, replay),
     ).lastrowid
+    assert number is not None
     connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (number, formed.body))
     connection.executemany(
         "INSERT INTO dispatch_report VALUES (?, ?)", [(report, number) for report in members]
     )
+    ordering.set_under_way(connection, endpoint.name, formed.message_keys, number)
 
 
 def _end(connection: sqlite3.Connection, replay: int, state: State, at: int) -> int:
@@ -345,6 +370,7 @@ def _end(connection: sqlite3.Connection, replay: int, state: State, at: int) -> 
         if row is None:
             raise UnknownReplay(replay)
         raise InvalidReplay(replay, row[0], state)
+    connection.execute("DELETE FROM held_report WHERE replay = ?", (replay,))
     return connection.execute(
         "UPDATE dispatch SET state = 'cancelled', due_at = NULL"
         " WHERE replay = ? AND state = 'waiting'",
@@ -353,7 +379,8 @@ def _end(connection: sqlite3.Connection, replay: int, state: State, at: int) -> 
 
 
 def _finish(connection: sqlite3.Connection, replay: int, at: int) -> bool:
-    if connection.execute(_OPEN, (replay,)).fetchone():
+    held = "SELECT 1 FROM held_report WHERE replay = ? LIMIT 1"
+    if any(connection.execute(left, (replay,)).fetchone() for left in (_OPEN, held)):
         return False
     changed = connection.execute(
         "UPDATE replay SET state = 'done', ended_at = ?"
@@ -365,8 +392,8 @@ def _finish(connection: sqlite3.Connection, replay: int, at: int) -> bool:
 
 def _tidy(connection: sqlite3.Connection, replay: int) -> bool:
     removed = connection.execute(
-        "DELETE FROM replay_item WHERE replay = ? AND position IN"
-        " (SELECT position FROM replay_item WHERE replay = ? ORDER BY position LIMIT ?)",
+        "DELETE FROM replay_piece WHERE replay = ? AND position IN"
+        " (SELECT position FROM replay_piece WHERE replay = ? ORDER BY position LIMIT ?)",
         (replay, replay, TIDIED),
     ).rowcount
     return removed < TIDIED and connection.execute(_OPEN, (replay,)).fetchone() is None

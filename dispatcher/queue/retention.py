@@ -30,7 +30,7 @@ Ended = tuple[int, int, int, int]
 
 class NeededByEndpoints:
     """Implements receiver.store.retention.Needed: what endpoints and replays have not read, and
-    what waiting and leased dispatches carry."""
+    what waiting and leased dispatches carry or hold up."""
 
     def unread_after(self, connection: sqlite3.Connection) -> int | None:
         statement = "SELECT min(read_to) FROM endpoint WHERE removed = 0"
@@ -41,7 +41,9 @@ class NeededByEndpoints:
     def carried(self, connection: sqlite3.Connection, first: int, last: int) -> Collection[int]:
         rows = connection.execute(
             "SELECT DISTINCT report FROM dispatch_report JOIN dispatch ON dispatch.id = dispatch"
-            " WHERE report BETWEEN ? AND ? AND state IN ('waiting', 'leased')",
+            " WHERE report BETWEEN ?1 AND ?2 AND state IN ('waiting', 'leased')"
+            " UNION SELECT report FROM held_report"
+            " WHERE endpoint IN (SELECT name FROM endpoint) AND report BETWEEN ?1 AND ?2",
             (first, last),
         )
         return [row[0] for row in rows]

@@ -23,6 +23,7 @@ from dispatcher.queue.base import (
     Pending,
     Record,
     UnknownDispatch,
+    target_of,
 )
 from dispatcher.queue.readers import make_known
 from receiver.store.database import Database, instant, micros, migrations_of
@@ -37,12 +38,12 @@ _CLAIM = """
         WHERE state = 'waiting' AND endpoint = ? AND due_at <= ? ORDER BY due_at, id LIMIT ?
     )
     RETURNING id, url, content_type, reports, attempts, due_at,
-        (SELECT body FROM dispatch_body WHERE dispatch = dispatch.id), replay
+        (SELECT body FROM dispatch_body WHERE dispatch = dispatch.id), replay, authorization
 """
 _FORM = """
-    INSERT INTO dispatch (endpoint, url, content_type, state, attempts, created_at, due_at,
-        lease, lease_until, first_report, last_report, reports)
-    VALUES (?, ?, ?, 'leased', 0, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO dispatch (endpoint, url, content_type, authorization, state, attempts, created_at,
+        due_at, lease, lease_until, first_report, last_report, reports)
+    VALUES (?, ?, ?, ?, 'leased', 0, ?, ?, ?, ?, ?, ?, ?)
 """
 _RECORD = """
     UPDATE dispatch SET state = ?, attempts = ?, due_at = ?, lease = NULL, lease_until = NULL
@@ -97,7 +98,8 @@ class SqliteQueue:
                 claimed += [self._leased(row, endpoint, lease) for row in rows]
             return sorted(claimed, key=lambda dispatch: (dispatch.due_at, dispatch.id))
 
-        return await self._database.write(claim)
+        # A claim that a power cut undoes is one that ran out: the dispatch is due as it was.
+        return await self._database.write_unflushed(claim)
 
     async def form(self, formings: Sequence[Forming], now: datetime) -> list[Leased]:
         def form(connection: sqlite3.Connection) -> list[Leased]:
@@ -115,7 +117,7 @@ class SqliteQueue:
 
     async def release(self, dispatches: Sequence[Leased]) -> None:
         leases = [(dispatch.id, dispatch.lease.token) for dispatch in dispatches]
-        await self._database.write(
+        await self._database.write_unflushed(
             lambda connection: connection.executemany(
                 f"{_RELEASE} WHERE id = ? AND state = 'leased' AND lease = ?", leases
             )
@@ -143,7 +145,7 @@ class SqliteQueue:
         self, endpoint: str, message_keys: Sequence[int], besides: Sequence[int]
     ) -> frozenset[int]:
         return await self._database.read(
-            lambda c: ordering.blocked(c, endpoint, message_keys, besides)
+            lambda c: ordering.blocked(c, ordering.BY_ITSELF, endpoint, message_keys, besides)
         )
 
     async def cancel(self, name: str) -> None:
@@ -201,7 +203,7 @@ class SqliteQueue:
         return int(number)
 
     def _leased(self, row: Sequence[Any], endpoint: str, lease: Lease) -> Leased:
-        number, url, content_type, reports, attempts, due_at, body, replay = row
+        number, url, content_type, reports, attempts, due_at, body, replay, authorization = row
         return Leased(
             id=number,
             name=f"{self._name}-{number}",
@@ -214,16 +216,17 @@ class SqliteQueue:
             due_at=instant(due_at),
             lease=lease,
             replay=replay,
+            authorization=authorization,
         )
 
     def _formed(
         self, connection: sqlite3.Connection, forming: Forming, bucket: Formed, now: datetime
     ) -> Leased:
         number = _insert_dispatch(connection, forming, bucket, micros(now))
-        endpoint = forming.endpoint
-        size = len(bucket.report_ids)
-        row = (number, endpoint.url, endpoint.content_type, size, 0, micros(now), bucket.body, None)
-        return self._leased(row, endpoint.name, forming.lease)
+        to = target_of(forming.endpoint, bucket)
+        said = (len(bucket.report_ids), 0, micros(now), bucket.body, None, to.authorization)
+        row = (number, to.url, to.content_type, *said)
+        return self._leased(row, forming.endpoint.name, forming.lease)
 
     def _view(self, connection: sqlite3.Connection, row: Sequence[Any]) -> DispatchView:
         number, endpoint, url, state, attempts, created_at, due_at, reports, first, last = row
@@ -260,6 +263,8 @@ def _adopt(connection: sqlite3.Connection, endpoints: Iterable[Endpoint]) -> Non
     adopted = list(endpoints)
     make_known(connection, [endpoint.name for endpoint in adopted])
     for endpoint in adopted:
+        if endpoint.own_urls:
+            continue
         connection.execute(
             "UPDATE dispatch SET url = ? WHERE endpoint = ? AND url <> ?"
             " AND state IN ('waiting', 'leased')",
@@ -274,31 +279,36 @@ def _highest_report(connection: sqlite3.Connection) -> int:
 
 def _pending(connection: sqlite3.Connection, endpoints: Iterable[str], at: int) -> Pending:
     highest = _highest_report(connection)
-    any_freed = connection.execute("SELECT 1 FROM held_report WHERE freed LIMIT 1").fetchone()
-    read_to = dict(connection.execute("SELECT name, read_to FROM endpoint"))
+    any_freed = connection.execute(
+        "SELECT 1 FROM held_report WHERE freed AND replay = 0 LIMIT 1"
+    ).fetchone()
+    freed = [e for e in endpoints if ordering.freed(connection, e, 1)] if any_freed else ()
+    read_to = dict(connection.execute("SELECT name, read_to FROM endpoint WHERE NOT removed"))
+    readers = [e for e in endpoints if e in read_to]
     return Pending(
         due=frozenset(e for e, due in _first_due(connection, endpoints).items() if due <= at),
-        unread={
-            e: read_to[e]
-            for e in endpoints
-            if read_to[e] < highest or (any_freed and ordering.freed(connection, e, 1))
-        },
+        unread={e: read_to[e] for e in readers if read_to[e] < highest or e in freed},
+        freed=frozenset(freed),
     )
 
 
 def _take_over(connection: sqlite3.Connection, forming: Forming) -> bool:
-    if forming.endpoint.ordered and not ordering.may_form(connection, forming):
+    name = forming.endpoint.name
+    placed = [(name, report, key) for bucket in forming.buckets for report, key in bucket.messages]
+    freed = [(name, report) for report in forming.freed]
+    if not ordering.may_form(connection, ordering.BY_ITSELF, placed, freed):
         return False
     if not _read_on(connection, forming):
         return False
-    if forming.endpoint.ordered:
-        ordering.write(connection, forming)
+    hold = [(name, report, key) for report, key in forming.hold]
+    ordering.write(connection, ordering.BY_ITSELF, hold, freed)
     return True
 
 
 def _read_on(connection: sqlite3.Connection, forming: Forming) -> bool:
+    # A removed endpoint reads nothing, though a worker may not have noticed yet that it is.
     moved = connection.execute(
-        "UPDATE endpoint SET read_to = ? WHERE name = ? AND read_to = ?",
+        "UPDATE endpoint SET read_to = ? WHERE name = ? AND read_to = ? AND NOT removed",
         (forming.read_to, forming.endpoint.name, forming.read_from),
     )
     return moved.rowcount == 1
@@ -310,7 +320,9 @@ def _insert_dispatch(
     endpoint, lease, members = forming.endpoint, forming.lease, bucket.report_ids
     span = (members[0], members[-1], len(members))
     leased = (lease.token, micros(lease.until))
-    values = (endpoint.name, endpoint.url, endpoint.content_type, at, at, *leased, *span)
+    to = target_of(endpoint, bucket)
+    where = (endpoint.name, to.url, to.content_type, to.authorization)
+    values = (*where, at, at, *leased, *span)
     number = connection.execute(_FORM, values).lastrowid
     assert number is not None
     connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (number, bucket.body))
@@ -333,12 +345,6 @@ def _record(connection: sqlite3.Connection, records: Sequence[Record]) -> list[b
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         [_attempt(record) for record, was_held in zip(records, held, strict=True) if was_held],
     )
-    ended = [
-        record.dispatch
-        for record, was_held in zip(records, held, strict=True)
-        if was_held and record.state != "waiting"
-    ]
-    ordering.ended(connection, ended)
     return held
 
 
@@ -389,7 +395,6 @@ def _cancel(connection: sqlite3.Connection, name: str, number: int) -> None:
     connection.execute(
         "UPDATE dispatch SET state = 'cancelled', due_at = NULL WHERE id = ?", (number,)
     )
-    ordering.ended(connection, [number])
 
 
 def _where(

@@ -12,15 +12,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
 
-from msgspec import structs
+from msgspec import Struct, structs
 
-from dispatcher.bucket import encode, fill
-from dispatcher.endpoint import Endpoint, Rules
+from dispatcher.bucket import fill
+from dispatcher.encoding import made_into_bytes
+from dispatcher.endpoint import Endpoint
+from dispatcher.order import fill_in_order
+from dispatcher.own_urls import ANY
+from dispatcher.queue import ordering
 from dispatcher.queue.base import Formed
 from dispatcher.queue.replays import Feeding as Piece
 from dispatcher.queue.replays import SqliteReplays, target_name
@@ -40,6 +44,15 @@ that the worker never waits for the feeder, little enough that a cancel finds mo
 
 LOOK_SECONDS = 0.1
 """How long the feeder sleeps when nothing may go. Shorter than pace.CATCH_UP."""
+
+
+class _Share(Struct, frozen=True):
+    """What one endpoint gets of a piece (queue/replays.py says what `hold` and `freed` are)."""
+
+    endpoint: Endpoint
+    buckets: Sequence[Formed]
+    hold: Sequence[ordering.Place]
+    freed: Sequence[tuple[str, int]]
 
 
 class Endpoints(Protocol):
@@ -76,7 +89,7 @@ class Feeder:
             with suppress(InvalidReplay):  # cancelled meanwhile
                 await self._replays.end(replay.id, "stopped", self._now())
             return 0
-        if replay.fed == replay.total:
+        if replay.fed == replay.total and not replay.held:
             if not replay.waiting:
                 await self._replays.finish(replay.id, self._now())
             return 0
@@ -84,25 +97,77 @@ class Feeder:
 
     async def _feed(self, replay: Replay) -> int:
         now = self._now()
+        freed = await self._replays.freed(replay, BATCH) if replay.held else []
         items = await self._replays.following(replay, BATCH)
         going = step(replay.pace, replay.progress, [item.offset for item in items], now)
         items = items[: going.count]
-        if not items:
+        if not items and not freed:
             return 0
         endpoints = {each.name: each for each in await self._endpoints.endpoints()}
         if await self._all_full(replay, items, endpoints):
-            return 0
-        reports = await self._replays.reports(items)
-        there = [each for each in items if each.report in reports and each.endpoint in endpoints]
-        piece = Piece(
+            items = []
+            if not freed:
+                return 0
+        piece = await self._piece(replay, freed, items, going.anchor_at, endpoints)
+        return len(items) + len(freed) if await self._replays.feed(piece, now) else 0
+
+    async def _piece(
+        self,
+        replay: Replay,
+        freed: Sequence[Item],
+        items: Sequence[Item],
+        anchor_at: datetime,
+        endpoints: Mapping[str, Endpoint],
+    ) -> Piece:
+        """What was held goes as soon as it may, whatever the pace and the room."""
+        reports = await self._replays.reports([*freed, *items])
+        gone = {each for each in (*freed, *items) if not _can_go(each, reports, endpoints)}
+        were_held = _by_endpoint(freed, reports, gone)
+        are_new = _by_endpoint(items, reports, gone)
+        shares = [
+            await self._share(
+                replay.id, endpoints[name], were_held.get(name, []), are_new.get(name, [])
+            )
+            for name in {**were_held, **are_new}
+        ]
+        return Piece(
             replay=replay.id,
             fed_from=replay.fed,
             fed_to=replay.fed + len(items),
-            dropped=len(items) - len(there),
-            anchor_at=going.anchor_at,
-            buckets=await _formed(there, reports, endpoints),
+            dropped=len(gone),
+            anchor_at=anchor_at if items else replay.progress.anchor_at or anchor_at,
+            buckets=[(share.endpoint, formed) for share in shares for formed in share.buckets],
+            hold=[place for share in shares for place in share.hold],
+            freed=[
+                *((each.endpoint, each.report) for each in freed if each in gone),
+                *(taken for share in shares for taken in share.freed),
+            ],
         )
-        return len(items) if await self._replays.feed(piece, now) else 0
+
+    async def _share(
+        self,
+        replay: int,
+        endpoint: Endpoint,
+        freed: Sequence[StoredReport],
+        fresh: Sequence[StoredReport],
+    ) -> _Share:
+        """What was asked for goes, whatever the rules of the endpoint would let through."""
+        bare, name = structs.replace(endpoint, rules=ANY), endpoint.name
+        reports = [*freed, *fresh]
+        if not endpoint.ordered:
+            buckets = fill(bare, reports, len(reports), 0).buckets
+            taken = [(name, report.id) for report in freed]
+            return _Share(endpoint, await made_into_bytes(endpoint, buckets), [], taken)
+        free = [report.id for report in freed]
+        blocked = await self._replays.blocked(replay, name, reports, free)
+        filling = fill_in_order(bare, freed, fresh, blocked=blocked, room=len(reports), read_to=0)
+        placed = {report.id for bucket in filling.buckets for report in bucket.reports}
+        return _Share(
+            endpoint,
+            await made_into_bytes(endpoint, filling.buckets),
+            hold=[(name, report.id, report.message_key) for report in filling.hold],
+            freed=[(name, report) for report in free if report in placed],
+        )
 
     async def _all_full(
         self, replay: Replay, items: Sequence[Item], endpoints: Mapping[str, Endpoint]
@@ -129,28 +194,23 @@ class Feeder:
         await self._replays.tidied(replay.id)
 
 
-async def _formed(
-    items: Sequence[Item], reports: Mapping[int, StoredReport], endpoints: Mapping[str, Endpoint]
-) -> list[tuple[Endpoint, Formed]]:
+def _can_go(
+    item: Item, reports: Mapping[int, StoredReport], endpoints: Mapping[str, Endpoint]
+) -> bool:
+    report, endpoint = reports.get(item.report), endpoints.get(item.endpoint)
+    if report is None or endpoint is None:
+        return False
+    return report.notify_to is not None or not endpoint.own_urls
+
+
+def _by_endpoint(
+    items: Sequence[Item], reports: Mapping[int, StoredReport], gone: Collection[Item]
+) -> dict[str, list[StoredReport]]:
     by_endpoint: dict[str, list[StoredReport]] = {}
     for item in items:
-        by_endpoint.setdefault(item.endpoint, []).append(reports[item.report])
-    going = [(endpoints[name], members) for name, members in by_endpoint.items()]
-    if any(endpoint.content_type == "application/xml" for endpoint, _ in going):
-        # 80 us a report: a batch would hold up the event loop for everybody.
-        return await asyncio.to_thread(_encoded, going)
-    return _encoded(going)
-
-
-def _encoded(
-    going: Sequence[tuple[Endpoint, Sequence[StoredReport]]],
-) -> list[tuple[Endpoint, Formed]]:
-    """What was asked for goes, whatever the rules of the endpoint would let through."""
-    return [
-        (endpoint, Formed(encode(endpoint, bucket), [report.id for report in bucket.reports]))
-        for endpoint, members in going
-        for bucket in fill(structs.replace(endpoint, rules=Rules()), members, BATCH, 0).buckets
-    ]
+        if item not in gone:
+            by_endpoint.setdefault(item.endpoint, []).append(reports[item.report])
+    return by_endpoint
 
 
 class Feeding:

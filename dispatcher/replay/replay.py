@@ -31,8 +31,9 @@ class Item(Struct, frozen=True):
 class Replay(Struct, frozen=True, kw_only=True):
     """A replay as it lies in the database. Counts are of reports, an endpoint each.
 
-    `counts` are those that are in dispatches in each state; `dropped` were due and are no more, or
-    their endpoint is. `acknowledged` counts dispatches, as `tried` and `attempts` do.
+    `counts` are those that are in dispatches in each state; `held` were due and wait for an earlier
+    report of their message; `dropped` were due and are no more, or their endpoint is.
+    `acknowledged` counts dispatches, as `tried` and `attempts` do.
     """
 
     id: int
@@ -47,6 +48,7 @@ class Replay(Struct, frozen=True, kw_only=True):
     total: int
     fed: int
     dropped: int
+    held: int
     counts: Mapping[DispatchState, int]
     tried: int
     attempts: int
@@ -57,8 +59,8 @@ class Replay(Struct, frozen=True, kw_only=True):
 
     @property
     def waiting(self) -> int:
-        """In dispatches that are not at their end."""
-        return self.counts.get("waiting", 0) + self.counts.get("leased", 0)
+        """In dispatches that are not at their end, or held."""
+        return self.counts.get("waiting", 0) + self.counts.get("leased", 0) + self.held
 
     @property
     def settled(self) -> int:

@@ -9,8 +9,9 @@ from msgspec import Struct
 
 from dispatcher.addresses import url_fault
 from dispatcher.queue.replay_selection import Selector
-from dispatcher.queue.replays import Items, SqliteReplays
+from dispatcher.queue.replays import SqliteReplays
 from dispatcher.registry import Registry
+from dispatcher.replay.items import Items
 from dispatcher.replay.replay import Found, Replay
 from dispatcher.replay.request import Request
 from dispatcher.settings import EndpointSettings

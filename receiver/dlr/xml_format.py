@@ -201,7 +201,28 @@ def encode_body(reports: Sequence[Report], generation: Generation | None = None)
     if generation is None:
         generation = (reports[0].generation if reports else None) or "v2"
     items = [_elements(write_item(report, generation)) for report in reports]
-    document = {ROOTS[generation]: {"results": {"result": items} if items else ""}}
+    return _written({ROOTS[generation]: {"results": {"result": items} if items else ""}})
+
+
+def encode_document(root: str, fields: dict[str, Any]) -> bytes:
+    """A document of any JSON object: an element for each field, a list as a repeated one; what XML
+    cannot hold as in `encode_body`.
+    """
+    return _written({root: _elements(fields)})
+
+
+def decode_document(body: bytes) -> Any:
+    """What JSON would have for the root of any document: an object where it has children, else its
+    text. Texts are not read as numbers, and an element alone is no list. Raises `MalformedBody`.
+    """
+    ((root, content),) = _parse(body.lstrip(b" \t\r\n")).items()
+    try:
+        return content if isinstance(content, str) else _not_text(content, _local(root), 0)
+    except MalformedReport as error:
+        raise MalformedBody(error.place, f"expected {error.expected}, got {error.came}") from error
+
+
+def _written(document: dict[str, Any]) -> bytes:
     text: str = xmltodict.unparse(document)
     # A bare carriage return would be read as a line feed.
     return _NOT_XML.sub("\ufffd", text).replace("\r", "&#13;").encode()

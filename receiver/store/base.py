@@ -13,7 +13,7 @@ from msgspec import Struct
 from receiver.dlr.errors import Unreadable
 from receiver.dlr.json_format import decode_item
 from receiver.dlr.model import Format, Generation, Report
-from receiver.intake import Entry
+from receiver.intake import Entry, NotifyTo
 from receiver.store.excerpt import Outcome
 
 
@@ -55,6 +55,7 @@ class StoredReport(Struct, frozen=True):
     message_key: int
     identity: int
     item: bytes
+    notify_to: NotifyTo | None = None  # came with a URL of its own
 
     def read(self) -> Report:
         """The report itself. Raises nothing: it was read before it was stored."""

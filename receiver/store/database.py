@@ -34,9 +34,12 @@ _MICROSECOND = timedelta(microseconds=1)
 BUSY_TIMEOUT_SECONDS = 10.0
 """How long a writer waits for another process that is writing to the same file."""
 
+_FLUSHED = "PRAGMA synchronous = FULL"  # 200 means on disk
+_FLUSHED_AT_CHECKPOINTS = "PRAGMA synchronous = NORMAL"  # all that WAL alone would do
+
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
-    "PRAGMA synchronous = FULL",  # 200 means on disk: WAL alone would only sync at checkpoints
+    _FLUSHED,
     "PRAGMA cache_size = -32768",  # 32 MiB
     "PRAGMA wal_autocheckpoint = 4000",  # 16 MiB: fewer, larger checkpoints
     "PRAGMA temp_store = MEMORY",
@@ -114,9 +117,22 @@ class Database:
         """
         return await _run(self._writer, lambda connection: self._in_turn(connection, work))
 
+    async def write_unflushed(self, work: Work[T]) -> T:
+        """As `write`, for what may be lost with the power: every process sees it, and the end of
+        this one does not undo it, but the disk is not waited for. The next `write` flushes it too.
+        """
+        return await _run(self._writer, lambda connection: self._unflushed(connection, work))
+
     def _in_turn(self, connection: sqlite3.Connection, work: Work[T]) -> T:
         with self._turns.turn(BUSY_TIMEOUT_SECONDS):
             return _transaction(connection, work)
+
+    def _unflushed(self, connection: sqlite3.Connection, work: Work[T]) -> T:
+        connection.execute(_FLUSHED_AT_CHECKPOINTS)
+        try:
+            return self._in_turn(connection, work)
+        finally:
+            connection.execute(_FLUSHED)
 
     async def read(self, work: Work[T]) -> T:
         """Run `work`, which only reads, on one unchanging view of the database."""

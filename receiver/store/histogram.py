@@ -22,13 +22,19 @@ def bin_of(milliseconds: int) -> int:
     return (shift << 5) + (milliseconds >> shift)
 
 
+def least_of(bin: int) -> int:
+    """The shortest duration in the bin, in milliseconds."""
+    if bin < 64:
+        return bin
+    shift = (bin >> 5) - 1
+    return (bin - (shift << 5)) << shift
+
+
 def middle_of(bin: int) -> float:
     """The duration in the middle of a bin, in milliseconds."""
     if bin < 64:
         return float(bin)
-    shift = (bin >> 5) - 1
-    low = (bin - (shift << 5)) << shift
-    return low + ((1 << shift) - 1) / 2
+    return least_of(bin) + ((1 << (bin >> 5) - 1) - 1) / 2
 
 
 def percentiles(bins: Iterable[tuple[int, int]], percents: Sequence[int]) -> list[float]:

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from receiver.intake import NotifyTo
 from receiver.store.base import StoredReport
 from receiver.store.database import instant
 
 COLUMNS = (
     "id, received_at, source, format, generation, final, status_group, duplicates,"
-    " message_key, identity, item"
+    " message_key, identity, item, notify_url, notify_format"
 )
 
 
 def stored_report(row: Sequence[Any]) -> StoredReport:
-    number, received_at, source, form, generation, final, group, duplicates, key, told, item = row
+    number, received_at, source, form, generation, final, group, duplicates, *rest = row
+    key, told, item, url, wanted = rest
     return StoredReport(
         id=number,
         received_at=instant(received_at),
@@ -28,4 +30,5 @@ def stored_report(row: Sequence[Any]) -> StoredReport:
         message_key=key,
         identity=told,
         item=item.encode(),
+        notify_to=None if url is None else NotifyTo(url, wanted),
     )

@@ -43,7 +43,7 @@ _FIND = (
     " WHERE day IN (SELECT value FROM json_each(?))"
     " AND message_key IN (SELECT value FROM json_each(?))"
 )
-_INSERT = f"INSERT INTO report ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INSERT = f"INSERT INTO report ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class SqliteStore:
@@ -53,7 +53,7 @@ class SqliteStore:
         self._database = database
 
     async def add(self, callbacks: Sequence[Callback]) -> list[Counts]:
-        return await self._database.write(lambda connection: _add(connection, callbacks))
+        return await self._database.write(lambda connection: add(connection, callbacks))
 
     async def check_writable(self) -> None:
         # Setting the version to what it is writes a page: a full or read-only disk shows itself.
@@ -101,7 +101,7 @@ class SqliteStore:
         return await self._select("WHERE id > ? ORDER BY id LIMIT ?", (report_id, limit))
 
     async def newest_report(self) -> int:
-        return await self._database.read(_highest_id)
+        return await self._database.read(newest)
 
     async def reports_of(self, message_id: str) -> list[StoredReport]:
         key = key_of_message(message_id)
@@ -128,7 +128,7 @@ class _Addition:
 
     def __init__(self, connection: sqlite3.Connection, callbacks: Sequence[Callback]) -> None:
         self._cursor = connection.cursor()
-        self.next_id = 1 + _highest_id(connection)
+        self.next_id = 1 + newest(connection)
         self._earlier = _earlier(connection, callbacks)
         self._fresh: dict[tuple[int, int], int] = {}  # (message_key, identity) to index in reports
         self._repeats: dict[int, int] = {}  # id of a report stored before to how often again
@@ -163,7 +163,8 @@ class _Addition:
         )
 
 
-def _add(connection: sqlite3.Connection, callbacks: Sequence[Callback]) -> list[Counts]:
+def add(connection: sqlite3.Connection, callbacks: Sequence[Callback]) -> list[Counts]:
+    """As `SqliteStore.add`, as a part of a transaction."""
     addition = _Addition(connection, callbacks)
     counts = []
     for callback in callbacks:
@@ -202,7 +203,7 @@ def _resolve(connection: sqlite3.Connection, entry_id: int, callback: Callback) 
         "UPDATE report SET duplicates = duplicates + 1 WHERE id = ?",
         [(stored,) for stored in repeats if stored is not None],
     )
-    (counts,) = _add(connection, [structs.replace(callback, entries=fresh)])
+    (counts,) = add(connection, [structs.replace(callback, entries=fresh)])
     repeated = len(repeats) - len(fresh)
     return Counts(counts.stored, counts.duplicates + repeated, counts.quarantined)
 
@@ -217,9 +218,13 @@ def _stored_as(connection: sqlite3.Connection, entry: Entry) -> int | None:
     return None
 
 
-def _highest_id(connection: sqlite3.Connection) -> int:
+def newest(connection: sqlite3.Connection) -> int:
+    """As `SqliteStore.newest_report`, as a part of a transaction."""
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'report'").fetchone()
     return row[0] if row else 0
+
+
+_NOWHERE = (None, None)
 
 
 def _row(report_id: int, callback: Callback, entry: Entry, received_at: int) -> list[Any]:
@@ -235,6 +240,7 @@ def _row(report_id: int, callback: Callback, entry: Entry, received_at: int) -> 
         entry.message_key,
         entry.identity,
         entry.item.decode(),
+        *(_NOWHERE if entry.notify_to is None else (entry.notify_to.url, entry.notify_to.format)),
     ]
 
 

@@ -68,13 +68,15 @@ class ReplayBench:
         return [(item.report, item.endpoint) for item in items]
 
     async def exhaust(self, number: int, gap: timedelta = timedelta(0)) -> None:
-        """So many reports come in, each a `gap` after the one before, and none can be brought."""
+        """So many reports come in, each a `gap` after the one before, and none can be brought.
+        Then a second goes by, in which nothing is tried."""
         self.bench.sender.always(503)
         for _ in range(number):
             await self.bench.receive()
             await self.bench.work()
             self.bench.clock.advance(gap)
         await self.bench.run_until_idle()
+        self.bench.clock.advance(timedelta(seconds=1))
         self.bench.sender.pushes.clear()
         self.bench.sender.always(200)
 

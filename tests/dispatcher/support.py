@@ -19,15 +19,14 @@ from dispatcher.endpoint import Endpoint
 from dispatcher.events import AttemptMade, Listener
 from dispatcher.outcome import Answer, Outcome
 from dispatcher.queue.base import DispatchView, Lease, Leased
-from dispatcher.queue.sqlite import MIGRATIONS as QUEUE_MIGRATIONS
 from dispatcher.queue.sqlite import SqliteQueue
 from dispatcher.schedule import INFOBIP
 from dispatcher.sender import Sender
+from dispatcher.service import MIGRATIONS
 from dispatcher.worker import Worker
 from receiver.dlr.model import Format
 from receiver.store.base import StoredReport
 from receiver.store.database import Database
-from receiver.store.sqlite import MIGRATIONS as STORE_MIGRATIONS
 from receiver.store.sqlite import SqliteStore
 from tests.contracts.report_store import a_callback, an_sms
 
@@ -206,7 +205,7 @@ async def a_bench(
     these = endpoints or (an_endpoint(),)
     database = await Database.open(path)
     try:
-        await database.migrate([*STORE_MIGRATIONS, *QUEUE_MIGRATIONS])
+        await database.migrate(MIGRATIONS)
         queue = await SqliteQueue.open(database, lambda: "db")
         if known:
             await queue.adopt(these)

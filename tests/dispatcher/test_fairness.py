@@ -13,7 +13,7 @@ from datetime import timedelta
 
 import pytest
 
-from dispatcher import worker as worker_module
+from dispatcher import encoding
 from dispatcher.bucket import Bucket
 from dispatcher.endpoint import Endpoint
 from dispatcher.outcome import Answer, Outcome
@@ -148,8 +148,8 @@ async def test_a_backlog_of_retries_takes_its_window_and_no_more() -> None:
     """Of 200 retries that are due at once one look takes three quarters of the window, and every
     other endpoint gets its report in the same look."""
     async with a_bench(*a_hundred(window=20, bucket_size=1)) as bench:
-        bench.sender.always(503, endpoint=DEAD)
-        for _ in range(200):
+        bench.sender.answers(*[*[503] * 10, 200] * 20, endpoint=DEAD)
+        for _ in range(220):
             await bench.receive()
             await bench.work()
         bench.clock.advance(since_start("01:00"))
@@ -159,6 +159,20 @@ async def test_a_backlog_of_retries_takes_its_window_and_no_more() -> None:
 
         assert leased.pop(DEAD) == 15 + 1  # and its fresh report has a place that is kept for it
         assert leased == Counter(HEALTHY)
+
+
+async def test_one_that_refuses_at_once_is_given_a_window_a_second() -> None:
+    """Where connections are refused a thousand retries are always due, and each fails before the
+    next is looked for: in a minute no more than sixty windows are tried."""
+    async with a_bench(*a_hundred(window=5, bucket_size=1)) as bench:
+        bench.sender.always(Outcome.UNREACHABLE, endpoint=DEAD)
+        await bench.receive(*(an_sms(f"m{number}") for number in range(1_000)))
+        await bench.run_until_idle(2 * MINUTE)
+        spent = len(bench.timeline(DEAD))
+
+        await bench.run_until_idle(3 * MINUTE)
+
+        assert len(bench.timeline(DEAD)) - spent == 60 * 5
 
 
 async def test_a_look_costs_the_same_however_much_waits() -> None:
@@ -185,14 +199,14 @@ async def test_xml_is_made_a_piece_at_a_time(monkeypatch: pytest.MonkeyPatch) ->
     """Endpoints that take XML and have fallen far behind take turns; one that takes JSON is served
     at every look, and waits for no more than one piece of XML."""
     made: list[int] = []
-    encode_all = worker_module._encode_all
+    encode_all = encoding._encode_all
 
     def counted(endpoint: Endpoint, buckets: Sequence[Bucket]) -> list[Formed]:
         if endpoint.content_type == "application/xml":
             made.append(sum(len(bucket.reports) for bucket in buckets))
         return encode_all(endpoint, buckets)
 
-    monkeypatch.setattr("dispatcher.worker._encode_all", counted)
+    monkeypatch.setattr("dispatcher.encoding._encode_all", counted)
     xml = [an_endpoint(f"x{n}", content_type="application/xml") for n in range(3)]
     async with a_bench(*xml, an_endpoint("json")) as bench:
         await bench.receive(*(an_sms(f"m{number}") for number in range(2 * XML_AHEAD)))

@@ -375,7 +375,7 @@ async def test_stops_on_errors(bench: ReplayBench) -> None:
 
     stopped = await bench.now_at(replay)
     assert stopped.state == "stopped"
-    assert 20 <= stopped.fed < 60
+    assert 20 <= stopped.tried < 40
     assert stopped.waiting == 0
     assert stopped.counts["cancelled"] == stopped.fed
     pushes = len(bench.bench.sender.pushes)

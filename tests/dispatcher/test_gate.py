@@ -99,6 +99,99 @@ def test_new_settings_keep_what_is_under_way() -> None:
     assert gate.room(START).all == 1
 
 
+def failing(gate: Gate, number: int) -> Gate:
+    """So many attempts have failed in a row, each at once."""
+    for _ in range(number):
+        gate.begin(1)
+        gate.judge(False, START)
+        gate.end(1)
+    return gate
+
+
+@pytest.mark.parametrize("speed", [1.0, 60.0])
+def test_an_endpoint_that_fails_at_once_is_given_a_window_a_second(speed: float) -> None:
+    """After a whole window of failures in a row no more than a window goes in a second of the
+    world, evenly, however fast each of them fails."""
+    gate = failing(Gate(an_endpoint(window=4), START, speed), 4)
+    now, begun = START, 0
+    while now < START + 10 * SECOND * speed:
+        while gate.room(now).all:
+            gate.begin(0)
+            gate.judge(False, now)
+            gate.end(0)
+            begun += 1
+        opens_at = gate.opens_at()
+        assert opens_at is not None
+        assert opens_at > now
+        now = opens_at
+
+    assert begun == 40
+
+
+def test_an_acknowledgement_ends_the_patience() -> None:
+    """As soon as one attempt is acknowledged the whole window is there again."""
+    gate = failing(Gate(an_endpoint(window=4), START, 1.0), 100)
+    assert gate.room(START + MINUTE).all == 1
+
+    gate.judge(True, START + MINUTE)
+
+    assert gate.room(START + MINUTE) == Room(retries=3, all=4)
+    assert gate.opens_at() is None
+
+
+def test_failures_among_others_are_not_slowed() -> None:
+    """An endpoint that acknowledges now and then keeps its window."""
+    gate = Gate(an_endpoint(window=4), START, 1.0)
+    for _ in range(10):
+        failing(gate, 3)
+        gate.judge(True, START)
+
+    assert gate.room(START).all == 4
+
+
+async def test_a_rate_limit_does_not_starve_fresh_reports() -> None:
+    """While a backlog of retries goes out at the rate limit, every fourth push is a fresh report
+    as long as such wait.
+
+    Once retries took every place that the rate gave, and what was new waited for the last of them.
+    """
+    limited = an_endpoint(window=50, rate_limit=4.0, bucket_size=1)
+    async with a_bench(limited) as bench:
+        bench.sender.answers(*[503] * 40)
+        await bench.receive(*(an_sms(f"old-{n}") for n in range(40)))
+        await bench.run_until_idle(timedelta(seconds=11))
+        bench.worker.use([replace(limited, paused=True)])
+        bench.clock.advance(60 * MINUTE)
+        await bench.receive(*(an_sms(f"new-{n}") for n in range(40)))
+        bench.worker.use([limited])
+        bench.sender.pushes.clear()
+        start = bench.clock.now() - START
+
+        await bench.run_until_idle(start + timedelta(seconds=8))
+
+        numbers = [push.number for push in bench.sender.pushes]
+        assert len(numbers) == pytest.approx(32, abs=2)
+        assert numbers.count(1) >= 7
+        assert numbers.count(2) >= 15
+
+
+async def test_is_not_looked_for_before_it_may_go() -> None:
+    """When retries are due and must wait for the pace, the next look is when the pace gives one."""
+    async with a_bench(an_endpoint(window=4, bucket_size=1)) as bench:
+        bench.sender.always(503)
+        await bench.receive(*(an_sms(f"m{n}") for n in range(20)))
+        await bench.run_until_idle(timedelta(seconds=30))
+        bench.clock.advance(60 * MINUTE)
+        looks = 0
+        until = bench.clock.now() + 10 * SECOND
+        while (at := await bench.next_due()) is not None and at < until:
+            bench.clock.advance_to(at)
+            await bench.work()
+            looks += 1
+
+        assert looks <= 60
+
+
 async def test_a_pause_spends_no_retries() -> None:
     """While an endpoint is paused nothing is sent, and no attempt is used up; then all goes on."""
     async with a_bench() as bench:

@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from dispatcher.first_loss import LossMetrics
 from dispatcher.metrics import AttemptMetrics, QueueMetrics
+from dispatcher.reconcile.scheduled import ReconcileMetrics
 from dispatcher.service import Parts, service
 from dispatcher.settings import Settings
 from receiver.metrics import Readiness, ReceiverMetrics, RefusedCallbacks, new_registry
@@ -179,6 +180,7 @@ def all_metrics() -> set[str]:
     AttemptMetrics(registry)
     QueueMetrics(registry, None, lambda: START)  # type: ignore[arg-type]
     LossMetrics(registry, None, None, None, lambda: START)  # type: ignore[arg-type]
+    ReconcileMetrics(registry)
     return {name for name in families(registry) if name.startswith("dlr_")}
 
 

@@ -232,7 +232,8 @@ def test_an_item_that_is_none_stops_nobody() -> None:
         for migration in MIGRATIONS:
             connection.executescript(migration.sql)
         connection.execute(
-            "INSERT INTO report VALUES (1, 0, 'default', 'json', 'v2', 0, NULL, 0, 1, 1, 'no JSON')"
+            "INSERT INTO report VALUES (1, 0, 'default', 'json', 'v2', 0, NULL, 0, 1, 1, 'no JSON',"
+            " NULL, NULL)"
         )
         assert write_batch(connection, read_batch(connection, 10))
         (said,) = connection.execute("SELECT said FROM outcome").fetchone()
