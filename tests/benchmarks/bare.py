@@ -1,4 +1,4 @@
-"""The ceiling of the receiver: an aiohttp handler that reads the body and answers 200.
+"""The ceiling of receiver and sandbox: an aiohttp handler that reads the body and answers 200.
 
 The same event loop and settings as the real one (dispatcher/service.py), and nothing else.
 """
@@ -10,6 +10,8 @@ import signal
 
 import uvloop
 from aiohttp import web
+
+from tests.benchmarks.bodies import SEND_PATH
 
 
 async def _notify(request: web.Request) -> web.Response:
@@ -24,6 +26,7 @@ async def _serve() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     app = web.Application(client_max_size=10 * 1024**2)
     app.router.add_post("/notify", _notify)
+    app.router.add_post(SEND_PATH, _notify)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, backlog=1024).start()

@@ -1,13 +1,21 @@
-"""Callback bodies as the platform sends them, each report of another message."""
+"""Bodies of callbacks as the platform sends them, each report of another message; and of requests
+that send, each to other numbers."""
 
 from __future__ import annotations
 
 import random
 from typing import Literal
 
-Kind = Literal["json", "xml"]
+Kind = Literal["json", "xml", "send"]
 
-CONTENT_TYPES: dict[Kind, str] = {"json": "application/json", "xml": "application/xml"}
+SEND_PATH = "/sms/2/binary/advanced"
+
+HEADS: dict[Kind, tuple[str, str]] = {
+    "json": ("/notify", "Content-Type: application/json"),
+    "xml": ("/notify", "Content-Type: application/xml"),
+    "send": (SEND_PATH, "Content-Type: application/json\r\nAuthorization: App a-key"),
+}
+"""Path and headers of each."""
 
 _JSON_ITEM = (
     b'{"bulkId":"2034072219640523072","messageId":"%032x","to":"41793026727","from":"InfoSMS",'
@@ -32,10 +40,20 @@ _XML_ITEM = (
     b"</result>"
 )
 
+_SENT = (
+    b'"from":"InfoSMS","binary":{"hex":"54 65 73 74 20 6d 65 73 73 61 67 65 2e","dataCoding":0,'
+    b'"esmClass":0},"callbackData":"order 4711","intermediateReport":true,'
+    b'"notifyContentType":"application/json","validityPeriod":720'
+)
+
 
 def body(kind: Kind, reports: int, rng: random.Random) -> bytes:
-    """A body of so many reports with random messageIds. All of one kind and size are equally
-    long."""
+    """A body of so many reports with random messageIds, or to so many numbers. All of one kind and
+    size are equally long."""
+    if kind == "send":
+        numbers = [rng.randrange(10**9, 10**10) for _ in range(reports)]
+        destinations = b",".join([b'{"to":"4%d"}' % number for number in numbers])
+        return b'{"messages":[{"destinations":[' + destinations + b"]," + _SENT + b"}]}"
     ids = [rng.getrandbits(128) for _ in range(reports)]
     if kind == "json":
         return b'{"results":[' + b",".join([_JSON_ITEM % number for number in ids]) + b"]}"

@@ -17,7 +17,7 @@ from typing import cast
 import uvloop
 from msgspec import Struct
 
-from tests.benchmarks.bodies import CONTENT_TYPES, Kind, body
+from tests.benchmarks.bodies import HEADS, Kind, body
 from tests.benchmarks.processes import Running, run
 
 
@@ -38,7 +38,7 @@ class Load(Struct, frozen=True):
 def load(
     target: Running, kind: Kind, *, seconds: float, reports: int = 1, connections: int = 64
 ) -> Load:
-    """Put load on `POST /notify` of `target` from another process."""
+    """Put load on `POST /notify` of `target` from another process, or on the route that sends."""
     words = ["tests.benchmarks.load", str(target.port), "--kind", kind, "--seconds", str(seconds)]
     words += ["--reports", str(reports), "--connections", str(connections)]
     return Load(**run(words))
@@ -52,9 +52,8 @@ class _Round:
         self._rng = random.Random(time.time_ns())
         self._kind: Kind = kind
         self._reports = reports
-        head = (
-            f"POST /notify HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {CONTENT_TYPES[kind]}\r\n"
-        )
+        path, headers = HEADS[kind]
+        head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{headers}\r\n"
         length = len(body(kind, reports, random.Random(1)))
         self._head = f"{head}Content-Length: {length}\r\n\r\n".encode()
         self.until = time.perf_counter() + seconds
@@ -137,7 +136,7 @@ def quantile(ascending: list[float], share: float) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("port", type=int)
-    parser.add_argument("--kind", choices=list(CONTENT_TYPES), default="json")
+    parser.add_argument("--kind", choices=list(HEADS), default="json")
     parser.add_argument("--reports", type=int, default=1)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=3.0)

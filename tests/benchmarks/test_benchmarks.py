@@ -19,6 +19,8 @@ from tests.benchmarks import (
     ingest,
     memory,
     push,
+    sandbox,
+    simulate,
     two_processes,
 )
 from tests.benchmarks.bodies import Kind
@@ -111,8 +113,29 @@ def test_a_backlog_is_taken_up_where_it_is_due() -> None:
     assert found.resident > 0
 
 
+def test_each_accepted_message_is_stored() -> None:
+    """What the sandbox has answered 200 is in the file, message by message."""
+    found = sandbox.sending(rounds=1, seconds=0.3)
+
+    assert found.answered > 0
+    assert found.stored == found.answered
+    assert [each.refused for each in (*found.measured, *found.ceiling)] == [0, 0]
+
+
+def test_each_simulated_report_is_tried_to_the_end() -> None:
+    """21 attempts for each report of an endpoint that is down, one where it is up."""
+    found = simulate.simulate(rounds=1, reports=300)
+
+    assert found.attempts.keys() == found.rates.keys() == simulate.LOADS.keys()
+    for name in ("retries together", "retries one by one"):
+        assert found.attempts[name] == 21 * found.reports[name] > 0
+    assert found.attempts["acknowledged at once"] == found.reports["acknowledged at once"] == 75
+
+
 @pytest.mark.benchmark
-@pytest.mark.parametrize("benchmark", [ingest, growth, push, claim, memory, fairness, backlog])
+@pytest.mark.parametrize(
+    "benchmark", [ingest, growth, push, claim, memory, fairness, backlog, sandbox, simulate]
+)
 def test_prints_its_table(
     benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

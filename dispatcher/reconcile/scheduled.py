@@ -1,0 +1,153 @@
+"""Reconciles a source now and then while `dlr serve` or `dlr receive` runs."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from dispatcher.reconcile.provider import ProviderFailed, asking
+from dispatcher.reconcile.reconciler import Reconciler, Tally
+from dispatcher.reconcile.settings import ReconcileSettings
+from dispatcher.reconcile.spool import Spool
+from receiver.intake import Limits
+from receiver.store.base import ReportStore, StoreUnavailable
+
+log = logging.getLogger("dlr.reconcile")
+
+
+class ReconcileMetrics:
+    """What the runs at an interval found. Those of `dlr reconcile` are another process's."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._runs = Counter(
+            "dlr_reconcile_runs_total",
+            "Runs that compared the store with the provider, by how they ended: done or failed.",
+            ["source", "outcome"],
+            registry=registry,
+        )
+        self._missing = Gauge(
+            "dlr_reconcile_missing_reports",
+            "Reports that had not come, by the last run that was done.",
+            ["source"],
+            registry=registry,
+        )
+        self._differing = Gauge(
+            "dlr_reconcile_differing_reports",
+            "Messages that ended otherwise than was reported, by the last run that was done.",
+            ["source"],
+            registry=registry,
+        )
+        self._stored = Counter(
+            "dlr_reconcile_stored_reports_total",
+            "Reports that had not come and were stored by a run.",
+            ["source"],
+            registry=registry,
+        )
+        self._last = Gauge(
+            "dlr_reconcile_last_run_timestamp_seconds",
+            "When the last run that was done ended, since 1970.",
+            ["source"],
+            registry=registry,
+        )
+
+    def done(self, source: str, tally: Tally, at: datetime) -> None:
+        self._runs.labels(source, "done").inc()
+        self._missing.labels(source).set(tally.missing)
+        self._differing.labels(source).set(tally.differing)
+        self._last.labels(source).set(at.timestamp())
+
+    def failed(self, source: str) -> None:
+        self._runs.labels(source, "failed").inc()
+
+    def stored(self, source: str, count: int) -> None:
+        """Also of a run that then failed: what it stored stays."""
+        self._stored.labels(source).inc(count)
+
+
+class Reconciling:
+    """Runs at once, for a start is when something may have been missed, and then at the interval
+    of the settings, until it is stopped. `seconds` is that interval in the world's time; `now` is
+    the world's too, for the provider lives in it. `on_stored` is called when there is more to push.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        settings: ReconcileSettings,
+        store: ReportStore,
+        spool: Spool,
+        metrics: ReconcileMetrics,
+        *,
+        now: Callable[[], datetime],
+        seconds: float,
+        limits: Limits,
+        on_stored: Callable[[], None],
+    ) -> None:
+        self._source = source
+        self._settings = settings
+        self._store = store
+        self._spool = spool
+        self._metrics = metrics
+        self._now = now
+        self._seconds = seconds
+        self._limits = limits
+        self._on_stored = on_stored
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._repeat())
+
+    async def stop(self) -> None:
+        """The run that is going on is broken off; what it has pulled is kept (spool.py)."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _repeat(self) -> None:
+        while True:
+            await self.run()
+            await asyncio.sleep(self._seconds)
+
+    async def run(self) -> None:
+        """One run. What goes wrong is counted and logged; the next run comes all the same."""
+        try:
+            async with asking(self._settings) as provider:
+                await self._reconcile(
+                    Reconciler(
+                        self._source,
+                        self._settings,
+                        provider,
+                        self._store,
+                        self._spool,
+                        self._now,
+                        self._limits,
+                    )
+                )
+        except (ProviderFailed, StoreUnavailable, OSError) as error:
+            self._metrics.failed(self._source)
+            log.error("reconcile %s: %s", self._source, error)
+        except Exception:
+            # A task that has ended would not be seen.
+            self._metrics.failed(self._source)
+            log.exception("reconcile %s", self._source)
+
+    async def _reconcile(self, reconciler: Reconciler) -> None:
+        tally = reconciler.tally
+        try:
+            async for _ in reconciler.run(self._settings.since, apply=self._settings.apply):
+                pass
+        finally:
+            if tally.stored:
+                self._metrics.stored(self._source, tally.stored)
+                self._on_stored()
+        self._metrics.done(self._source, tally, self._now())
+        facts = {name: value for name, value in asdict(tally).items() if value}
+        level = logging.WARNING if tally.missing or tally.differing else logging.INFO
+        log.log(level, "reconcile", extra={"facts": {"source": self._source, **facts}})

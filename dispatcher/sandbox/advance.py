@@ -1,0 +1,105 @@
+"""Moves the sandbox's clock: all that is due on the way happens, in order and at its instant.
+
+The clock stands still at each instant until nothing is left to do there: no step of a message, no
+dispatch that could be pushed, no attempt under way. Only then it goes on to the next one. So a
+retry is made at the very instant that the schedule says, however slow the customer's server is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from msgspec import Struct
+
+from dispatcher.sandbox import store
+from dispatcher.sandbox.sandbox import Sandbox
+from receiver.store.sqlite import newest
+
+STUCK = timedelta(seconds=1)
+"""How far to go on from an instant at which something is due that cannot be done."""
+
+
+class Pushing(Protocol):
+    """The dispatcher's loop as this sees it."""
+
+    async def settle(self) -> None:
+        """Return when nothing is under way, and nothing can be taken at this instant."""
+
+    async def next_at(self) -> datetime | None: ...
+
+    def clock_moved(self) -> None: ...
+
+
+class Advanced(Struct, frozen=True):
+    """Where the clock is, and what has happened on the way."""
+
+    now: datetime
+    steps: int
+    reports: int
+    attempts: int
+
+
+class Advance:
+    """One move at a time; a second one waits for the first."""
+
+    def __init__(self, sandbox: Sandbox, pushing: Pushing) -> None:
+        self._sandbox = sandbox
+        self._clock = sandbox.clock
+        self._pushing = pushing
+        self._one = asyncio.Lock()
+
+    async def by(self, time: timedelta) -> Advanced:
+        """Move the clock and return when all is settled. Raises StoreUnavailable."""
+        async with self._one:
+            self._clock.hold()
+            try:
+                return await self._to(self._clock.now() + time)
+            finally:
+                self._clock.go_on()
+                self._moved()
+
+    async def settled(self) -> None:
+        """Return when all that is due now is done."""
+        await self.by(timedelta(0))
+
+    async def _to(self, end: datetime) -> Advanced:
+        before = await self._sandbox.database.read(_counted)
+        steps = await self._settle()
+        while (due_at := await self._next_at()) is not None and due_at <= end:
+            await self._move(due_at)
+            steps += await self._settle()
+        await self._move(end)
+        after = await self._sandbox.database.read(_counted)
+        reports, attempts = (late - early for early, late in zip(before, after, strict=True))
+        return Advanced(self._clock.now(), steps, reports, attempts)
+
+    async def _settle(self) -> int:
+        taken = await self._sandbox.step_all()
+        await self._pushing.settle()
+        return taken.steps
+
+    async def _next_at(self) -> datetime | None:
+        instants = [await self._sandbox.next_at(), await self._pushing.next_at()]
+        due_at = min((at for at in instants if at is not None), default=None)
+        if due_at is not None and due_at <= self._clock.now():
+            return self._clock.now() + STUCK
+        return due_at
+
+    async def _move(self, instant: datetime) -> None:
+        self._clock.move_to(instant)
+        ahead, now = self._clock.ahead, self._clock.now()
+        await self._sandbox.database.write(lambda c: store.is_ahead(c, ahead, now))
+        self._moved()
+
+    def _moved(self) -> None:
+        self._pushing.clock_moved()
+        self._sandbox.wake()
+
+
+def _counted(connection: sqlite3.Connection) -> tuple[int, int]:
+    """The last report and the last attempt that there have been."""
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'attempt'").fetchone()
+    return newest(connection), int(row[0]) if row else 0

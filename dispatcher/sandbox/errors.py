@@ -1,0 +1,132 @@
+"""The provider's two shapes of errors, by the generation of the path (reference, part 6.2).
+
+    v1, v2, /ct   {"requestError":{"serviceException":{"messageId","text"[,"validationErrors"]}}}
+    v3            {"errorCode","description","action","violations":[…],"resources":[…]}
+
+What the provider documents for 400, 401, 403, 404 (not v3), 429 and 500 is told in its words; the
+other statuses have its shape and words of ours. How validationErrors look in XML is ours too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from dispatcher.sandbox.model import Api
+from receiver.dlr.model import Format
+
+BODY: Final = "body"
+"""The place of a fault that is no field's."""
+
+
+class Fault(Struct, frozen=True):
+    """One thing that is wrong with a request: a path such as `messages[0].from`, and what it must
+    be."""
+
+    place: str
+    text: str
+
+
+class Refused(Exception):
+    """A request that is answered with an error of the provider's. `text` None: the usual words."""
+
+    def __init__(
+        self, status: int, text: str | None = None, *, faults: Iterable[Fault] = ()
+    ) -> None:
+        self.faults = tuple(faults)
+        self.status = status
+        self.text = text
+        super().__init__("; ".join(f"{each.place}: {each.text}" for each in self.faults) or text)
+
+
+def generation(path: str) -> Api:
+    """The generation that a path belongs to; the conversion API answers as v1 does."""
+    return {"3": "v3", "2": "v2"}.get(path.removeprefix("/sms/")[:1], "v1")  # type: ignore[return-value]
+
+
+def document(
+    api: Api, form: Format, status: int, text: str | None = None, faults: Sequence[Fault] = ()
+) -> tuple[str, dict[str, Any]]:
+    """The root of the XML and the fields of an error."""
+    if api == "v3":
+        return "ApiError", _v3(status, text, faults)
+    return "ApiException", _v1(status, text, faults, form)
+
+
+_V1: Final[Mapping[int, tuple[str, str]]] = {
+    400: ("BAD_REQUEST", "Bad request"),
+    401: ("UNAUTHORIZED", "Unauthorized"),
+    403: ("FORBIDDEN", "Forbidden"),
+    404: ("NOT_FOUND", "Not found"),
+    429: ("TOO_MANY_REQUESTS", "Too many requests"),
+    500: ("GENERAL_ERROR", "Something went wrong. Please contact support."),
+    405: ("METHOD_NOT_ALLOWED", "Method not allowed"),  # from here on ours
+    408: ("REQUEST_TIMEOUT", "Request timeout"),
+    413: ("PAYLOAD_TOO_LARGE", "Payload too large"),
+    415: ("UNSUPPORTED_MEDIA_TYPE", "Unsupported media type"),
+    503: ("SERVICE_UNAVAILABLE", "Service unavailable"),
+}
+
+
+def _v1(status: int, text: str | None, faults: Sequence[Fault], form: Format) -> dict[str, Any]:
+    code, usual = _V1.get(status) or _V1[500 if status >= 500 else 400]
+    exception: dict[str, Any] = {"messageId": code, "text": text or usual}
+    if faults:
+        by_place: dict[str, list[str]] = {}
+        for fault in faults:
+            by_place.setdefault(fault.place, []).append(fault.text)
+        exception["validationErrors"] = by_place if form == "json" else _listed(faults)
+    return {"requestError": {"serviceException": exception}}
+
+
+def _listed(faults: Sequence[Fault]) -> list[dict[str, str]]:
+    """A path such as `messages[0].from` cannot be the name of an element."""
+    return [{"property": fault.place, "message": fault.text} for fault in faults]
+
+
+_CHECK = "Check the syntax, violations and adjust the request."
+_AGAIN = "Repeat the request later."
+
+_V3: Final[Mapping[int, tuple[str, str]]] = {
+    400: ("Request cannot be processed.", _CHECK),
+    401: (
+        "The request lacks valid authentication credentials for the requested resource.",
+        "Check the resources and adjust authentication credentials.",
+    ),
+    403: (
+        "Insufficient permissions to access the requested resource.",
+        "Repeat the request with new or different credentials.",
+    ),
+    429: (
+        "Too many requests sent.",
+        "Check request rate limit specified in the API endpoint documentation resource.",
+    ),
+    500: ("Something went wrong.", "Contact the support."),
+    404: ("The requested resource was not found.", "Check the path."),  # from here on ours
+    405: ("The method is not allowed for the requested resource.", "Check the method."),
+    408: ("The request took too long.", _AGAIN),
+    413: ("The request is too large.", "Send fewer messages at once."),
+    415: ("The content type is not supported.", "Send application/json or application/xml."),
+    503: ("The service is not available.", _AGAIN),
+}
+
+_RESOURCES: Final[Mapping[int, tuple[str, str]]] = {
+    401: ("API Authentication", "https://www.infobip.com/docs/api"),
+    403: ("API Scopes", "https://www.infobip.com/docs/api"),
+    429: ("Throttling handling errors", "https://www.infobip.com/docs/api"),
+}
+"""The names are documented, the addresses are not."""
+
+
+def _v3(status: int, text: str | None, faults: Sequence[Fault]) -> dict[str, Any]:
+    usual, action = _V3.get(status) or _V3[500 if status >= 500 else 400]
+    resource = _RESOURCES.get(status)
+    return {
+        "errorCode": f"E{status}",
+        "description": text or usual,
+        "action": action,
+        "violations": [{"property": each.place, "violation": each.text} for each in faults],
+        "resources": [{"name": resource[0], "url": resource[1]}] if resource else [],
+    }

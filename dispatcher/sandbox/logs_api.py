@@ -1,0 +1,224 @@
+"""GET /sms/1/logs and /sms/3/logs: the messages of the last 48 hours, as often as anybody asks.
+
+Documented: the filters, the limits, 120 requests a minute, the cursor of v3 (reference, part 6.6).
+Ours: newest first; messages that still wait and those that were refused are in it; the time of
+`sentSince` and `sentUntil` is `sentAt`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import deque
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+from aiohttp import web
+from msgspec import Struct
+
+from dispatcher.sandbox.errors import Refused
+from dispatcher.sandbox.life import Account, Step, report_of
+from dispatcher.sandbox.model import Binary, Text
+from dispatcher.sandbox.negotiation import respond, wanted_by
+from dispatcher.sandbox.pull_api import KEPT, LIMIT, parameters
+from dispatcher.sandbox.store import Message, messages
+from dispatcher.sandbox.wire import rules
+from dispatcher.sandbox.wire.body import checked
+from dispatcher.sandbox.wire.rules import Boolean, Choice, Integer, Reading
+from dispatcher.sandbox.wire.shapes import Field, Listed, Shape, Values
+from receiver.dlr.item import write_item
+from receiver.dlr.statuses import GROUP_NUMBERS
+from receiver.store.database import Database, micros
+
+REQUESTS_A_MINUTE: Final = 120
+
+_MINUTE = timedelta(minutes=1)
+_TEXT = rules.Text()
+_INSTANT = rules.Instant(ahead=timedelta(days=365 * 100))
+_SEVERAL = Listed(rules.Text(2048), (), one=True)
+
+_COMMON: Final = (
+    Field("bulkId", _SEVERAL, "OAS"),
+    Field("messageId", _SEVERAL, "OAS"),
+    Field("generalStatus", Choice(GROUP_NUMBERS), "OAS"),
+    Field("sentSince", _INSTANT, "OAS"),
+    Field("sentUntil", _INSTANT, "OAS"),
+    LIMIT,
+    Field("mcc", _TEXT, "OAS"),
+    Field("mnc", _TEXT, "OAS"),
+    Field("entityId", _TEXT, "OAS"),
+    Field("applicationId", _TEXT, "OAS"),
+    Field("campaignReferenceId", _SEVERAL, "OAS"),
+)
+
+
+def _mnc_needs_mcc(values: Values, _: dict[str, Any]) -> Sequence[tuple[str, str]]:
+    if values["mnc"] is not None and values["mcc"] is None:
+        return [("mnc", "must come with mcc")]
+    return []
+
+
+LOGS_V1: Final = Shape(
+    Field("from", _TEXT, "OAS"), Field("to", _TEXT, "OAS"), *_COMMON, check=_mnc_needs_mcc
+)
+LOGS_V3: Final = Shape(
+    Field("sender", _TEXT, "OAS"),
+    Field("destination", _TEXT, "OAS"),
+    *_COMMON,
+    Field("useCursor", Boolean(), "OAS", default=False),
+    Field("cursor", Integer(0, 2**63 - 1), "OAS; that it is a number: ours"),
+    check=_mnc_needs_mcc,
+)
+
+_IN = "IN (SELECT value FROM json_each(?))"
+_CONDITIONS: Final = {
+    "from": "sms ->> 'sender' = ?",
+    "sender": "sms ->> 'sender' = ?",
+    "to": "sms ->> 'to' = ?",
+    "destination": "sms ->> 'to' = ?",
+    "bulkId": f"bulk_id {_IN}",
+    "messageId": f"message_id {_IN}",
+    "generalStatus": "status_group = ?",
+    "sentSince": "leaves_at >= ?",
+    "sentUntil": "leaves_at < ?",
+    "entityId": "sms ->> 'entity_id' = ?",
+    "applicationId": "sms ->> 'application_id' = ?",
+    "campaignReferenceId": f"sms ->> 'campaign_reference_id' {_IN}",
+    "cursor": "sandbox_message.id < ?",
+}
+
+
+class LogQuery(Struct, frozen=True):
+    """Conditions in SQL with their values; the most; whether a cursor is wanted."""
+
+    where: str
+    values: Sequence[Any]
+    limit: int
+    use_cursor: bool
+    mcc: str | None
+    mnc: str | None
+
+
+def query_of(values: Values, _: Reading) -> LogQuery:
+    given = {name: values.get(name) for name in _CONDITIONS}
+    given = {name: value for name, value in given.items() if value is not None}
+    return LogQuery(
+        where="".join(f" AND {_CONDITIONS[name]}" for name in given),
+        values=[_in_sql(value) for value in given.values()],
+        limit=values["limit"],
+        use_cursor=values.get("useCursor", False),
+        mcc=values["mcc"],
+        mnc=values["mnc"],
+    )
+
+
+def _in_sql(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return micros(value)
+    if isinstance(value, list):  # repeated, with commas, or both
+        words = [word.strip() for each in value for word in each.split(",")]
+        return msgspec.json.encode(words).decode()
+    return value
+
+
+class RateLimit:
+    """So many requests in any minute of the sandbox's clock."""
+
+    def __init__(self, most: int, now: Callable[[], datetime]) -> None:
+        self._most = most
+        self._now = now
+        self._made: deque[datetime] = deque()
+
+    def take(self) -> None:
+        """Raises Refused with 429."""
+        now = self._now()
+        while self._made and self._made[0] <= now - _MINUTE:
+            self._made.popleft()
+        if len(self._made) >= self._most:
+            raise Refused(429)
+        self._made.append(now)
+
+
+class LogsApi:
+    """The two routes. They share one allowance."""
+
+    def __init__(self, database: Database, account: Account, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._account = account
+        self._now = now
+        self._limit = RateLimit(REQUESTS_A_MINUTE, now)
+
+    def add_routes(self, app: web.Application) -> None:
+        app.router.add_get("/sms/1/logs", self._v1)
+        app.router.add_get("/sms/3/logs", self._v3)
+
+    async def _v1(self, request: web.Request) -> web.Response:
+        _, found = await self._found(request, LOGS_V1)
+        fields = {"results": [log_v1(each, self._account) for each in found]}
+        return respond(wanted_by(request), "smsLogsResponse", fields)
+
+    async def _v3(self, request: web.Request) -> web.Response:
+        query, found = await self._found(request, LOGS_V3)
+        fields: dict[str, Any] = {"results": [log_v3(each, self._account) for each in found]}
+        if query.use_cursor:
+            following = {"nextCursor": str(found[-1].id)} if len(found) == query.limit else {}
+            fields["cursor"] = {"limit": query.limit, **following}
+        return respond(wanted_by(request), "LogResponse", fields)
+
+    async def _found(
+        self, request: web.Request, shape: Shape
+    ) -> tuple[LogQuery, Sequence[Message]]:
+        self._limit.take()
+        now = self._now()
+        came = parameters(request.query, "bulkId", "messageId", "campaignReferenceId")
+        query = checked(shape, came, query_of, now, str)
+        if not _is_in(query, self._account.mcc_mnc):
+            return query, []
+        return query, await self._database.question(lambda c: _find(c, query, now))
+
+
+def _is_in(query: LogQuery, network: str) -> bool:
+    """Whether the network of all messages is the one that is asked for."""
+    return query.mcc in (None, network[:3]) and query.mnc in (None, network[3:])
+
+
+def _find(connection: sqlite3.Connection, query: LogQuery, now: datetime) -> list[Message]:
+    return messages(
+        connection,
+        f"WHERE accepted_at > ?{query.where} ORDER BY sandbox_message.id DESC LIMIT ?",
+        (micros(now - KEPT), *query.values, query.limit),
+    )
+
+
+def log_v1(message: Message, account: Account) -> dict[str, Any]:
+    """As a report of v2, with the text."""
+    fields = _as_report(message, account, "v2")
+    if isinstance(message.sms.content, Text):
+        fields["text"] = message.sms.content.text
+    return fields
+
+
+def log_v3(message: Message, account: Account) -> dict[str, Any]:
+    """As a report of v3, but the recipient is `destination`, and with the content."""
+    fields = _as_report(message, account, "v3")
+    fields["destination"] = fields.pop("to")
+    fields["content"] = _content(message.sms.content)
+    return fields
+
+
+def _as_report(message: Message, account: Account, generation: Any) -> dict[str, Any]:
+    at = message.done_at or message.accepted_at
+    stands = Step(at, message.state, message.status, message.error)
+    report = report_of(message.named, message.sms, message.life, stands, account)
+    return write_item(report, generation)
+
+
+def _content(content: Text | Binary) -> dict[str, Any]:
+    if isinstance(content, Text):
+        return {"text": content.text}
+    return {
+        "hex": content.data.hex(" "),
+        "dataCoding": content.data_coding,
+        "esmClass": content.esm_class,
+    }

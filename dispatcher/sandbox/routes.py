@@ -1,0 +1,34 @@
+"""All routes of the sandbox: the provider's, and those for test suites."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from dispatcher.sandbox.admin_api import AdminApi
+from dispatcher.sandbox.advance import Advance, Pushing
+from dispatcher.sandbox.bulks_api import BulksApi
+from dispatcher.sandbox.conversion_api import ConversionApi
+from dispatcher.sandbox.credentials import Credentials, provider_api
+from dispatcher.sandbox.logs_api import LogsApi
+from dispatcher.sandbox.pull_api import PullApi
+from dispatcher.sandbox.sandbox import Sandbox
+from dispatcher.sandbox.send_api import V1_STATUSES, SendApi
+from dispatcher.settings import Settings
+from receiver.reading import BodyReader
+
+
+def add_routes(
+    app: web.Application, sandbox: Sandbox, pushing: Pushing, settings: Settings
+) -> None:
+    """Mount them on `app`."""
+    database, now, limit = sandbox.database, sandbox.clock.now, settings.server.body_limit
+    limits = settings.limits
+    bodies = BodyReader(limit=limit, timeout=limits.body_timeout, at_once=limits.bodies)
+    app.middlewares.append(provider_api(Credentials(settings.sandbox.credential)))
+    v1_status = V1_STATUSES[settings.sandbox.v1_status]
+    SendApi(sandbox, now=now, bodies=bodies, body_limit=limit, v1_status=v1_status).add_routes(app)
+    PullApi(database, now).add_routes(app)
+    LogsApi(database, sandbox.account, now).add_routes(app)
+    BulksApi(database, now, bodies, limit, sandbox.wake).add_routes(app)
+    ConversionApi(database).add_routes(app)
+    AdminApi(sandbox, Advance(sandbox, pushing)).add_routes(app)

@@ -1,0 +1,213 @@
+"""The sandbox itself: takes messages, and has happen to them what is due.
+
+`accept` is what the routes call; `start` and `stop` frame a loop that sleeps until the next step of
+any message is due. There is no job and no timer for a single message.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from decimal import Decimal
+from random import Random
+from typing import Protocol
+
+from dispatcher.endpoint import Endpoint
+from dispatcher.sandbox import accepting, store
+from dispatcher.sandbox.clock import MovableClock
+from dispatcher.sandbox.forgetting import forget, purge
+from dispatcher.sandbox.life import Account
+from dispatcher.sandbox.model import Accepted, Send, Sms
+from dispatcher.sandbox.outcomes import Fate, fate_of
+from dispatcher.sandbox.settings import OutcomeRule, SandboxSettings
+from dispatcher.sandbox.stepping import Taken, step
+from receiver.configuration import as_table, read_table
+from receiver.store.base import StoreUnavailable
+from receiver.store.database import Database, instant, micros
+from receiver.writer import GroupCommit
+
+log = logging.getLogger("dlr.sandbox")
+
+LONGEST_SLEEP = 10.0
+"""Seconds. A clock that follows the wall clock may go a tenth faster than was thought."""
+
+AFTER_STORE_FAILURE = 1.0
+
+PURGE_EVERY = timedelta(minutes=10)
+PURGED_AT_ONCE = 500
+
+
+class Endpoints(Protocol):
+    """The endpoints in force."""
+
+    async def endpoints(self) -> list[Endpoint]: ...
+
+
+class Sandbox:
+    """Implements Accepts (model.py). `on_stored` is called when reports have been stored."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: SandboxSettings,
+        clock: MovableClock,
+        endpoints: Endpoints,
+        on_stored: Callable[[], None],
+        kept: timedelta = timedelta(0),
+    ) -> None:
+        """Messages are kept for as long as `kept`; zero is for ever."""
+        self.database = database
+        self.clock = clock
+        self.taken: Counter[str] = Counter()  # messages, by the generation of the route
+        self.told = 0  # reports
+        self._settings = settings
+        self._endpoints = endpoints
+        self._on_stored = on_stored
+        self._kept = kept
+        self._purge_at = clock.now()
+        self.account = Account(Decimal(str(settings.price)), settings.currency, settings.mcc_mnc)
+        self._sends = GroupCommit(self._accept_all)
+        self._ids = Ids(clock.now)
+        self._rules: Sequence[OutcomeRule] = settings.outcome
+        self._stepping = asyncio.Lock()
+        self._awake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._stopping = False
+
+    async def accept(self, send: Send) -> Accepted:
+        """Take a request; when this returns it is on disk. Raises StoreUnavailable."""
+        accepted = await self._sends.submit(send)
+        self.taken[send.api] += len(accepted.messages)
+        self._awake.set()
+        return accepted
+
+    def wake(self) -> None:
+        """Something may be due earlier than was thought."""
+        self._awake.set()
+
+    async def read_rules(self) -> None:
+        """Go by the rules that came at run time too. Raises StoreUnavailable."""
+        tables = await self.database.read(store.rules)
+        said = [read_table(OutcomeRule, table) for table in tables]
+        self._rules = [*said, *self._settings.outcome]
+
+    async def add_rule(self, rule: OutcomeRule) -> None:
+        """Go by this rule first. It is kept, until a reset."""
+        await self.database.write(lambda c: store.add_rule(c, as_table(rule)))
+        await self.read_rules()
+
+    async def reset(self) -> None:
+        """Forget all messages and bulks, the reports that wait to be pulled, the rules that came at
+        run time, and what waits to be pushed of it. The clock stays, and so do the reports."""
+        async with self._stepping:
+            await self.database.write(forget)
+        await self.read_rules()
+
+    async def step_all(self) -> Taken:
+        """Take all steps that are due at this instant. Raises StoreUnavailable."""
+        steps = reports = 0
+        async with self._stepping:
+            while taken := await self._step():
+                steps += taken.steps
+                reports += taken.reports
+        return Taken(steps, reports)
+
+    async def next_at(self) -> datetime | None:
+        """When the next step is due."""
+
+        def first(connection: sqlite3.Connection) -> int | None:
+            statement = "SELECT min(due_at) FROM sandbox_message WHERE due_at IS NOT NULL"
+            at: int | None = connection.execute(statement).fetchone()[0]
+            return at
+
+        at = await self.database.read(first)
+        return None if at is None else instant(at)
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run())
+
+    async def stop(self) -> None:
+        """The steps that are being taken are finished."""
+        self._stopping = True
+        self._awake.set()
+        if self._task is not None:
+            await self._task
+
+    def trouble(self) -> str | None:
+        """Why nobody should rely on it; `None` when all is well."""
+        if self._task is not None and self._task.done() and not self._stopping:
+            return "the sandbox's loop has ended"
+        return None
+
+    async def _run(self) -> None:
+        while not self._stopping:
+            self._awake.clear()
+            sleep = await self._look()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._awake.wait(), sleep)
+
+    async def _look(self) -> float:
+        """Do what is due. Returns how long to sleep, in the world's seconds."""
+        try:
+            await self.step_all()
+            await self._purge()
+            due_at = await self.next_at()
+        except StoreUnavailable as error:
+            log.error("the sandbox waits for its store: %s", error)
+            return AFTER_STORE_FAILURE
+        except Exception:
+            # A defect of ours. A loop that dies of it would let every message wait, unseen.
+            log.exception("the sandbox's loop failed; it goes on")
+            return AFTER_STORE_FAILURE
+        if due_at is None:
+            return LONGEST_SLEEP
+        seconds = (due_at - self.clock.now()).total_seconds() / self.clock.speed
+        return min(max(seconds, 0.0), LONGEST_SLEEP)
+
+    async def _purge(self) -> None:
+        now = self.clock.now()
+        if not self._kept or now < self._purge_at:
+            return
+        while await self.database.write(lambda c: purge(c, now - self._kept, PURGED_AT_ONCE)):
+            pass  # others write in between
+        self._purge_at = now + PURGE_EVERY
+
+    async def _step(self) -> Taken | None:
+        if (due_at := await self.next_at()) is None or due_at > self.clock.now():
+            return None
+        endpoints = await self._endpoints.endpoints()
+        taken = await self.database.write(
+            lambda c: step(c, self.clock.now(), self.account, endpoints)
+        )
+        if taken.reports:
+            self.told += taken.reports
+            self._on_stored()
+        return taken
+
+    async def _accept_all(self, sends: Sequence[Send]) -> Sequence[Accepted]:
+        now = self.clock.now()
+        return await self.database.write(
+            lambda c: accepting.accept(c, sends, now, self._fate_of, self._ids.new)
+        )
+
+    def _fate_of(self, sms: Sms, number: int) -> Fate:
+        """By the seed and the message's number: the same messages fare the same, also when the
+        process was started anew between two of them."""
+        return fate_of(sms, self._rules, Random(f"{self._settings.seed}:{number}"))
+
+
+class Ids:
+    """Ids as the provider makes them: 19 digits. They ascend, which keeps their index small."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._last = 0
+
+    def new(self) -> str:
+        self._last = max(self._last + 1, micros(self._now()) * 1000)
+        return str(self._last)

@@ -1,0 +1,71 @@
+"""Statuses as the sandbox writes them: the wire's texts, from the provider's tables.
+
+Those that only the table of codes has come without a text on the wire: theirs is made of the name.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from receiver.dlr.model import Status
+from receiver.dlr.statuses import GROUP_NAMES, SMS_STATUSES
+
+PENDING_ACCEPTED: Final = (1, 26)
+MESSAGE_ACCEPTED: Final = (0, 0)
+REJECTED_INVALID_UDH: Final = (5, 24)
+REJECTED_MESSAGE_TOO_LONG: Final = (5, 25)
+MISSING_TO: Final = (5, 51)
+REJECTED_DESTINATION: Final = (5, 52)
+
+_TEXTS: Final = {
+    (0, 0): "Message accepted",
+    (1, 1): "Time window violation",
+    (1, 3): "Message sent, waiting for delivery report",
+    (1, 7): "Message sent to next instance",
+    (1, 26): "Message sent to next instance",
+    (2, 4): "Message rejected by operator",
+    (2, 9): "Message sent not delivered",
+    (3, 2): "Message delivered to operator",
+    (3, 5): "Message delivered to handset",
+    (4, 15): "Message expired",
+    (4, 22): "Unknown Reason",
+    (5, 6): "Network is forbidden",
+    (5, 8): "Number prefix missing",
+    (5, 10): "Destination on DND list",
+    (5, 11): "Invalid Source address",
+    (5, 12): "Not enough credits",
+    (5, 13): "By Sender",
+    (5, 14): "By Destination",
+    (5, 16): "Network not reachable",
+    (5, 17): "Prepaid package expired",
+    (5, 18): "Destination not registered",
+    (5, 19): "Route not available",
+    (5, 20): "Rejected flooding",
+    (5, 21): "System error",
+    (5, 23): "Rejected duplicate message ID",
+    (5, 24): "Rejected invalid UDH",
+    (5, 25): "Rejected message too long",
+}
+
+_ACTIONS: Final = {
+    (5, 6): "Contact account manager",
+    (5, 13): "Remove sender from blacklist",
+    (5, 14): "Remove destination from blacklist",
+    (5, 17): "Top-Up your account to extend the validity period",
+    (5, 19): "Contact account manager",
+    (5, 20): "STOP SPAMMING",
+}
+
+
+def status_of(group_id: int, status_id: int) -> Status:
+    """The whole status of a (group, id), one of `SMS_STATUSES`."""
+    key = (group_id, status_id)
+    name = SMS_STATUSES[key]
+    return Status(
+        group_id=group_id,
+        group_name=GROUP_NAMES[group_id],
+        id=status_id,
+        name=name,
+        description=_TEXTS.get(key) or name.replace("_", " ").title(),
+        action=_ACTIONS.get(key),
+    )

@@ -1,0 +1,76 @@
+"""A request's body: from bytes to the values of a table, with all its faults."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from dispatcher.sandbox.errors import BODY, Fault, Refused
+from dispatcher.sandbox.wire.rules import Reading
+from dispatcher.sandbox.wire.shapes import Shape, Values, from_xml
+from receiver.body import as_utf8, charset_of, coding_of, inflate
+from receiver.dlr import xml_format
+from receiver.dlr.errors import MalformedBody
+from receiver.dlr.model import Format
+from receiver.intake import format_of
+
+T = TypeVar("T")
+
+TAGS_MOST: Final = 1_000_000
+"""A destination in XML has four tags in 48 bytes, so 10 MB of them have fewer. Smaller elements
+would fill the memory."""
+
+_REFUSALS = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)  # all seen
+
+_decode = msgspec.json.Decoder().decode
+
+
+def read_body(
+    body: bytes, content_type: str | None, content_encoding: str | None, limit: int, shape: Shape
+) -> Any:
+    """What JSON has, or would have, for the body; not yet checked.
+
+    Raises Refused for what cannot be read, 400 or 415, and NotTaken from `receiver.body`.
+    """
+    try:
+        if (coding := coding_of(content_encoding)) is not None:
+            body = inflate(body, coding, limit)
+        form = format_of(content_type, body)
+        if form is None:
+            expected = "must be application/json or application/xml"
+            raise Refused(415, faults=[Fault("Content-Type", expected)])
+        utf8 = as_utf8(body, form, charset_of(content_type))
+        return _document(utf8, form, shape)
+    except MalformedBody as error:
+        raise Refused(400, faults=[Fault(BODY, str(error))]) from error
+
+
+def _document(body: bytes, form: Format, shape: Shape) -> Any:
+    if form == "xml":
+        if body.count(b"<") > TAGS_MOST:
+            raise MalformedBody("", f"has more than {TAGS_MOST} tags")
+        return from_xml(xml_format.decode_document(body), shape)
+    try:
+        return _decode(body)
+    except RecursionError as error:
+        raise MalformedBody("", "is nested too deeply") from error
+    except _REFUSALS as error:
+        raise MalformedBody("", f"is no JSON: {error}") from error
+
+
+def checked(
+    shape: Shape,
+    document: Any,
+    make: Callable[[Values, Reading], T],
+    now: datetime,
+    new_key: Callable[[], str],
+) -> T:
+    """What `make` makes of the document. Raises Refused with all faults."""
+    reading = Reading(now, new_key)
+    values = shape.read(document, "", reading)
+    if reading.faults:
+        raise Refused(400, faults=reading.faults)
+    return make(values, reading)

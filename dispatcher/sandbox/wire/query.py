@@ -1,0 +1,146 @@
+"""GET /sms/1/text/query and /sms/3/text/query[.xml]: the parameters, and the `Send` of them (OAS).
+
+One message to many numbers; `to` may be repeated, or have commas, or both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from multidict import MultiMapping
+
+from dispatcher.sandbox.model import Api, Delivery, Send, Sms, Tracking
+from dispatcher.sandbox.wire.common import (
+    CALLBACK_DATA,
+    CONTENT_TYPE,
+    LANGUAGE_CODE,
+    MINUTES,
+    SEND_AT,
+    TO,
+    TRANSLITERATION,
+    validity,
+    without_absent,
+)
+from dispatcher.sandbox.wire.content import destination, text_content
+from dispatcher.sandbox.wire.rules import (
+    NOT_NULL,
+    Boolean,
+    Choice,
+    HttpUrl,
+    Integer,
+    Reading,
+    Sender,
+    Text,
+)
+from dispatcher.sandbox.wire.shapes import Field, Listed, Shape, Values
+
+
+def _regional_faults(_: Values, came: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """As in the objects of the other routes: some fields need another."""
+    for prefix, needed in (("indiaDlt", "PrincipalEntityId"), ("turkeyIys", "RecipientType")):
+        given = any(name.startswith(prefix) for name in came)
+        if given and came.get(prefix + needed) is None:
+            yield prefix + needed, NOT_NULL
+
+
+# fmt: off
+_COMMON: Final = (
+    Field("to",                        Listed(TO, ("to",)),            "OAS", required=True),
+    Field("from",                      Sender(),                       "OAS; the sizes: S1, S4"),
+    Field("flash",                     Boolean(),                      "OAS", default=False),
+    Field("transliteration",           TRANSLITERATION,                "OAS"),
+    Field("languageCode",              LANGUAGE_CODE,                  "OAS"),
+    Field("intermediateReport",        Boolean(),                      "OAS", default=False),
+    Field("notifyUrl",                 HttpUrl(),                      "OAS"),
+    Field("notifyContentType",         CONTENT_TYPE,                   "OAS", default="json"),
+    Field("callbackData",              CALLBACK_DATA,                  "OAS"),
+    Field("validityPeriod",            MINUTES,                        "OAS: at most 2880"),
+    Field("sendAt",                    SEND_AT,                        "OAS"),
+    Field("trackingType",              Text(),                         "OAS"),
+    Field("indiaDltPrincipalEntityId", Text(),                         "OAS"),
+    Field("indiaDltContentTemplateId", Text(),                         "OAS"),
+    Field("indiaDltTelemarketerId",    Text(),                         "OAS"),
+    Field("turkeyIysRecipientType",    Choice(("BIREYSEL", "TACIR")),  "OAS"),
+    Field("turkeyIysBrandCode",        Integer(),                      "OAS"),
+    Field("southKoreaResellerCode",    Integer(),                      "OAS"),
+    Field("southKoreaTitle",           Text(66),                       "OAS"),
+)
+
+V1: Final = Shape(
+    Field("bulkId",     Text(clip=100),         "OAS"),
+    Field("text",       Text(),                 "OAS; required: ours", required=True),
+    *_COMMON,
+    Field("track",      Choice(("SMS", "URL")), "OAS"),
+    Field("processKey", Text(),                 "OAS"),
+    check=_regional_faults,
+)
+
+V3: Final = Shape(
+    Field("bulkId",                    Text(100), "OAS"),
+    Field("text",                      Text(),    "OAS", required=True),
+    *_COMMON,
+    Field("trackingUrl",               HttpUrl(), "OAS"),
+    Field("includeSmsCountInResponse", Boolean(), "OAS", default=False),
+    check=_regional_faults,
+)
+# fmt: on
+
+
+def parameters(query: MultiMapping[str]) -> dict[str, Any]:
+    """A query string as the object that the tables read. Of what is repeated the last counts."""
+    came: dict[str, Any] = {name: query.getall(name)[-1] for name in query}
+    if "to" in came:
+        came["to"] = [each for text in query.getall("to") for each in text.split(",")]
+    return came
+
+
+def send_of(api: Api, values: Values, reading: Reading) -> Send:
+    """The request of what `V1` or `V3` read."""
+    content = text_content(values, None)
+    delivery = Delivery(
+        intermediate=values["intermediateReport"],
+        url=values["notifyUrl"],
+        format=values["notifyContentType"],
+        callback_data=values["callbackData"],
+    )
+    messages = []
+    for each in values["to"]:
+        to, refusal = destination(each)
+        messages.append(
+            Sms(
+                message_id=None,
+                to=to,
+                sender=values["from"],
+                content=content.content,
+                parts=content.parts,
+                delivery=delivery,
+                flash=values["flash"],
+                validity=validity(values["validityPeriod"]),
+                send_at=values["sendAt"],
+                regional=_regional(values),
+                refusal=refusal or content.refusal,
+            )
+        )
+    tracking = _tracking(values, reading)
+    return Send(api=api, bulk_id=values["bulkId"] or None, messages=messages, tracking=tracking)
+
+
+def _regional(values: Values) -> Values | None:
+    """The flat parameters as the objects of the other routes: `indiaDlt{principalEntityId}`."""
+    grouped = {
+        prefix: {
+            name[len(prefix)].lower() + name[len(prefix) + 1 :]: value
+            for name, value in values.items()
+            if name.startswith(prefix) and value is not None
+        }
+        for prefix in ("indiaDlt", "turkeyIys", "southKorea")
+    }
+    return without_absent({name: group or None for name, group in grouped.items()}) or None
+
+
+def _tracking(values: Values, reading: Reading) -> Tracking | None:
+    url = values.get("trackingUrl")
+    if values.get("track") is None:
+        return Tracking(type=values["trackingType"], url=url) if url else None
+    return Tracking(values["processKey"] or reading.new_key(), values["trackingType"], url)

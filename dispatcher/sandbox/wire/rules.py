@@ -1,0 +1,254 @@
+"""How single values are read: each rule checks one, and says in words and as JSON Schema what it
+takes.
+
+Numbers and booleans are taken from texts too, and texts from numbers, because XML has only texts
+and the provider's clients send either. `None` is never handed to a rule: it is an absent field.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol, TypeVar
+
+from yarl import URL
+
+from dispatcher.sandbox.dates import read_instant
+from dispatcher.sandbox.errors import BODY, Fault
+from receiver.configuration import without_credentials
+from receiver.dlr import fields
+from receiver.dlr.errors import MalformedReport
+from receiver.dlr.fields import describe
+from receiver.dlr.instants import EXAMPLE
+
+T = TypeVar("T")
+
+FAULTS_MOST: Final = 100
+"""More are not told: a request of 10 MB could have a million."""
+
+NOT_NULL: Final = "must not be null"
+
+INT32: Final = (-(2**31), 2**31 - 1)
+
+
+class Reading:
+    """One request being read: its faults, the time, and where new keys come from."""
+
+    def __init__(self, now: datetime, new_key: Callable[[], str]) -> None:
+        self.now = now
+        self.new_key = new_key
+        self.faults: list[Fault] = []
+
+    def fault(self, place: str, text: str) -> None:
+        """Tell what is wrong. The value at fault is read as None, and reading goes on."""
+        if len(self.faults) < FAULTS_MOST:
+            self.faults.append(Fault(place or BODY, text))
+
+
+class Rule(Protocol):
+    def read(self, value: Any, place: str, reading: Reading) -> Any:
+        """What `value` means; None after a fault."""
+
+    def words(self) -> str:
+        """What is taken, for the table of the README."""
+
+    def schema(self) -> dict[str, Any]:
+        """What is taken, as JSON Schema."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text of `least` to `most` characters; what is longer than `clip` is cut off there."""
+
+    most: int | None = None
+    least: int = 0
+    clip: int | None = None
+
+    def read(self, value: Any, place: str, reading: Reading) -> str | None:
+        text = _read(fields.text, value, place, reading)
+        if text is None:
+            return None
+        if self.clip is not None:
+            return text[: self.clip]
+        if self.most is not None and not self.least <= len(text) <= self.most:
+            reading.fault(place, f"size must be between {self.least} and {self.most}")
+            return None
+        return text
+
+    def words(self) -> str:
+        if self.clip is not None:
+            return f"text, clipped at {self.clip}"
+        return "text" if self.most is None else f"text of {self.least} to {self.most} characters"
+
+    def schema(self) -> dict[str, Any]:
+        bounds = {} if self.most is None else {"minLength": self.least, "maxLength": self.most}
+        return {"type": "string", **bounds}
+
+
+@dataclass(frozen=True, slots=True)
+class Integer:
+    least: int = INT32[0]
+    most: int = INT32[1]
+
+    def read(self, value: Any, place: str, reading: Reading) -> int | None:
+        number = _read(fields.integer, value, place, reading)
+        if number is None:
+            return None
+        if not self.least <= number <= self.most:
+            reading.fault(place, f"must be between {self.least} and {self.most}, got {number}")
+            return None
+        return number
+
+    def words(self) -> str:
+        return "integer" if (self.least, self.most) == INT32 else f"{self.least} to {self.most}"
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "integer", "minimum": self.least, "maximum": self.most}
+
+
+@dataclass(frozen=True, slots=True)
+class Boolean:
+    def read(self, value: Any, place: str, reading: Reading) -> bool | None:
+        return _read(fields.boolean, value, place, reading)
+
+    def words(self) -> str:
+        return "true or false"
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "boolean"}
+
+
+class Choice:
+    """One of some words, each with its meaning; without a mapping a word means itself."""
+
+    def __init__(self, meanings: Mapping[str, Any] | Iterable[str]) -> None:
+        self._meanings: Mapping[str, Any] = (
+            meanings if isinstance(meanings, Mapping) else {word: word for word in meanings}
+        )
+
+    def read(self, value: Any, place: str, reading: Reading) -> Any:
+        text = value.strip() if isinstance(value, str) else ""
+        if text not in self._meanings:
+            reading.fault(place, f"must be {self.words()}, got {describe(value)}")
+            return None
+        return self._meanings[text]
+
+    def words(self) -> str:
+        *most, last = self._meanings
+        return f"{', '.join(most)} or {last}" if most else last
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "enum": list(self._meanings)}
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """An instant at most `ahead` from now. One that is past is taken: it means at once."""
+
+    ahead: timedelta
+
+    def read(self, value: Any, place: str, reading: Reading) -> datetime | None:
+        try:
+            instant = read_instant(value)
+        except (ValueError, TypeError, AttributeError):
+            reading.fault(place, f"must be an instant such as {EXAMPLE}, got {describe(value)}")
+            return None
+        if instant - reading.now > self.ahead:
+            reading.fault(place, f"must be at most {self.ahead.days} days ahead")
+            return None
+        return instant
+
+    def words(self) -> str:
+        return f"instant, at most {self.ahead.days} days ahead"
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "format": "date-time", "examples": [EXAMPLE]}
+
+
+class HttpUrl:
+    """Whether the sandbox may really call it is asked when it does: only then a name is looked
+    up."""
+
+    def read(self, value: Any, place: str, reading: Reading) -> str | None:
+        text = _read(fields.text, value, place, reading)
+        if text is None or _is_http(text.strip()):
+            return text and text.strip()
+        came = describe(without_credentials(text))
+        reading.fault(place, f"must be an http or https URL with a host, got {came}")
+        return None
+
+    def words(self) -> str:
+        return "http or https URL"
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "format": "uri", "pattern": "^ *[hH][tT][tT][pP][sS]?://"}
+
+
+def _is_http(text: str) -> bool:
+    """Asked of yarl, because aiohttp is going to."""
+    try:
+        url = URL(text)
+        return url.scheme in ("http", "https") and bool(url.host) and not _GAP.search(text)
+    except ValueError:
+        return False
+
+
+_GAP = re.compile(r"[\s\x00-\x1f]")
+
+
+class Sender:
+    """An alphanumeric sender has 3 to 11 characters, a numeric one 3 to 14 (S1, S3) or 16 (S4)."""
+
+    def read(self, value: Any, place: str, reading: Reading) -> str | None:
+        text = _read(fields.text, value, place, reading)
+        if text is None:
+            return None
+        text = text.strip()
+        if 3 <= len(text) <= 11 or _NUMERIC.fullmatch(text):
+            return text
+        reading.fault(place, f"must be {self.words()}, got {describe(text)}")
+        return None
+
+    def words(self) -> str:
+        return "3 to 11 characters, or 3 to 16 digits"
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": r"^(.{3,11}|\+?[0-9]{3,16})$"}
+
+
+_NUMERIC = re.compile(r"\+?[0-9]{3,16}")
+
+
+class Hex:
+    """Octets as pairs of hexadecimal digits. The blanks may stand between pairs or between groups
+    of them, as in "0048 0065"; the "…" of the provider's own sample (S0, S2) counts as one.
+    """
+
+    def read(self, value: Any, place: str, reading: Reading) -> bytes | None:
+        text = _read(fields.text, value, place, reading)
+        if text is None:
+            return None
+        groups = text.replace("…", " ").split()
+        try:
+            return b"".join(bytes.fromhex(group) for group in groups)
+        except ValueError:
+            reading.fault(place, f"must be {self.words()}, got {describe(text)}")
+            return None
+
+    def words(self) -> str:
+        return "pairs of hexadecimal digits"
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": r"^[0-9a-fA-F\s…]*$"}
+
+
+def _read(
+    read: Callable[[Any, str, str], T | None], value: Any, place: str, reading: Reading
+) -> T | None:
+    try:
+        return read(value, place, "")
+    except MalformedReport as error:
+        reading.fault(place, f"must be {error.expected}, got {error.came}")
+        return None

@@ -1,0 +1,215 @@
+"""POST /sms/3/messages: the fields, and the `Send` of them (OAS, reference 6.5)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any, Final
+
+from dispatcher.sandbox.model import VALIDITY_MOST, Api, Delivery, Send, Sms, Tracking
+from dispatcher.sandbox.wire.common import (
+    CALLBACK_DATA,
+    CONTENT_TYPE,
+    LANGUAGE_CODE,
+    REGIONAL,
+    SEND_AT,
+    SPEED,
+    TO,
+    TRANSLITERATION,
+    URL_OPTIONS,
+    WINDOW,
+)
+from dispatcher.sandbox.wire.content import Content, binary_content, destination, text_content
+from dispatcher.sandbox.wire.rules import (
+    Boolean,
+    Choice,
+    Hex,
+    HttpUrl,
+    Integer,
+    Reading,
+    Sender,
+    Text,
+)
+from dispatcher.sandbox.wire.shapes import Field, Listed, Shape, Values
+
+
+def _validity(values: Values) -> timedelta:
+    """Above 48 hours it is 48 hours: the provider's samples ask for 720 HOURS."""
+    most = VALIDITY_MOST // values["timeUnit"]
+    return values["timeUnit"] * min(values["amount"], most)  # type: ignore[no-any-return]
+
+
+def _one_content(_: Values, came: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    given = [name for name in ("text", "hex") if came.get(name) is not None]
+    if len(given) != 1:
+        yield "", f"must have either text or hex, got {' and '.join(given) or 'neither'}"
+
+
+_VALIDITY_UNITS = {
+    "SECONDS": timedelta(seconds=1),
+    "MINUTES": timedelta(minutes=1),
+    "HOURS": timedelta(hours=1),
+}
+
+# fmt: off
+_DESTINATION = Shape(
+    Field("to",        TO,        "OAS; missing: status 51, no number: status 52"),
+    Field("messageId", Text(200), "OAS"),
+    Field("networkId", Integer(), "OAS"),
+)
+
+_LANGUAGE = Shape(
+    Field("languageCode", LANGUAGE_CODE, "OAS"),
+    Field("singleShift",  Boolean(),     "OAS"),
+    Field("lockingShift", Boolean(),     "OAS"),
+)
+
+_CONTENT = Shape(
+    Field("text",            Text(),          "OAS"),
+    Field("transliteration", TRANSLITERATION, "OAS"),
+    Field("language",        _LANGUAGE,       "OAS"),
+    Field("hex",             Hex(),           "OAS"),
+    Field("dataCoding",      Integer(0, 255), "OAS; an octet: SMPP", default=0),
+    Field("esmClass",        Integer(0, 255), "OAS; an octet: SMPP", default=0),
+    check=_one_content,
+)
+
+_PLATFORM = Shape(
+    Field("entityId",      Text(255), "OAS"),
+    Field("applicationId", Text(255), "OAS"),
+)
+
+_VALIDITY = Shape(
+    Field("amount",   Integer(1, 2**31 - 1),   "OAS; from 1: ours; at most 48 h", True),
+    Field("timeUnit", Choice(_VALIDITY_UNITS), "OAS", default=_VALIDITY_UNITS["MINUTES"]),
+    make=_validity,
+)
+
+_MESSAGE_OPTIONS = Shape(
+    Field("platform",            _PLATFORM, "OAS"),
+    Field("validityPeriod",      _VALIDITY, "OAS"),
+    Field("deliveryTimeWindow",  WINDOW,    "OAS"),
+    Field("campaignReferenceId", Text(255), "OAS"),
+    Field("regional",            REGIONAL,  "OAS"),
+    Field("flash",               Boolean(), "OAS", default=False),
+)
+
+_DELIVERY = Shape(
+    Field("url",                HttpUrl(), "OAS"),
+    Field("intermediateReport", Boolean(), "OAS", default=False),
+    Field("notify",             Boolean(), "OAS", default=True),
+)
+
+_WEBHOOKS = Shape(
+    Field("delivery",     _DELIVERY,     "OAS"),
+    Field("contentType",  CONTENT_TYPE,  "OAS", default="json"),
+    Field("callbackData", CALLBACK_DATA, "OAS"),
+)
+
+_DESTINATIONS = Listed(_DESTINATION, ("destination", "destinations"))
+
+_MESSAGE = Shape(
+    Field("sender",       Sender(),         "OAS; the sizes: S1, S4"),
+    Field("destinations", _DESTINATIONS,    "OAS", required=True),
+    Field("content",      _CONTENT,         "OAS", required=True),
+    Field("options",      _MESSAGE_OPTIONS, "OAS"),
+    Field("webhooks",     _WEBHOOKS,        "OAS"),
+)
+
+_SCHEDULE = Shape(
+    Field("bulkId",            Text(100), "OAS"),
+    Field("sendAt",            SEND_AT,   "OAS"),
+    Field("sendingSpeedLimit", SPEED,     "OAS"),
+)
+
+_CONVERSION = Shape(
+    Field("useConversionTracking",  Boolean(), "OAS", default=False),
+    Field("conversionTrackingName", Text(),    "OAS"),
+)
+
+_OPTIONS = Shape(
+    Field("schedule",                  _SCHEDULE,   "OAS, S4"),
+    Field("tracking",                  URL_OPTIONS, "OAS"),
+    Field("includeSmsCountInResponse", Boolean(),   "OAS", default=False),
+    Field("conversionTracking",        _CONVERSION, "OAS"),
+)
+
+REQUEST: Final = Shape(
+    Field("messages", Listed(_MESSAGE, ("message", "messages")), "OAS, S4", required=True),
+    Field("options",  _OPTIONS,                                  "OAS, S4"),
+)
+# fmt: on
+
+_NO_SCHEDULE: Values = {"bulkId": None, "sendAt": None, "sendingSpeedLimit": None}
+_NO_PLATFORM: Values = {"entityId": None, "applicationId": None}
+
+
+def send_of(api: Api, values: Values, reading: Reading) -> Send:
+    """The request of what `REQUEST` read."""
+    options = values["options"] or {}
+    schedule = options.get("schedule") or _NO_SCHEDULE
+    urls = options.get("tracking")
+    return Send(
+        api=api,
+        bulk_id=schedule["bulkId"] or None,
+        messages=[
+            sms for message in values["messages"] for sms in _messages(message, schedule, urls)
+        ],
+        speed=schedule["sendingSpeedLimit"],
+        tracking=_tracking(options, reading),
+    )
+
+
+def _messages(values: Values, schedule: Values, urls: Values | None) -> Iterator[Sms]:
+    """One for each destination."""
+    content = _content(values["content"], urls)
+    options = values["options"] or {}
+    platform = options.get("platform") or _NO_PLATFORM
+    delivery = _delivery(values["webhooks"])
+    for each in values["destinations"]:
+        to, refusal = destination(each["to"])
+        yield Sms(
+            message_id=each["messageId"] or None,
+            to=to,
+            sender=values["sender"],
+            content=content.content,
+            parts=content.parts,
+            delivery=delivery,
+            flash=options.get("flash", False),
+            validity=options.get("validityPeriod") or VALIDITY_MOST,
+            send_at=schedule["sendAt"],
+            window=options.get("deliveryTimeWindow"),
+            application_id=platform["applicationId"],
+            entity_id=platform["entityId"],
+            campaign_reference_id=options.get("campaignReferenceId"),
+            network_id=each["networkId"],
+            regional=options.get("regional"),
+            refusal=refusal or content.refusal,
+        )
+
+
+def _content(values: Values, urls: Values | None) -> Content:
+    if values["text"] is None:
+        return binary_content(values)
+    return text_content({**values, **(values["language"] or {})}, urls)
+
+
+def _delivery(webhooks: Values | None) -> Delivery:
+    if webhooks is None:
+        return Delivery()
+    delivery = webhooks["delivery"] or {}
+    return Delivery(
+        intermediate=delivery.get("intermediateReport", False),
+        notify=delivery.get("notify", True),
+        url=delivery.get("url"),
+        format=webhooks["contentType"],
+        callback_data=webhooks["callbackData"],
+    )
+
+
+def _tracking(options: Values, reading: Reading) -> Tracking | None:
+    conversion, urls = options.get("conversionTracking"), options.get("tracking")
+    clicks = urls["trackingUrl"] if urls and urls["trackClicks"] else None
+    if conversion and conversion["useConversionTracking"]:
+        return Tracking(reading.new_key(), conversion["conversionTrackingName"], clicks)
+    return Tracking(url=clicks) if clicks else None

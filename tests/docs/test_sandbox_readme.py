@@ -1,0 +1,17 @@
+"""dispatcher/sandbox/README.md names the magic recipients that there are."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from dispatcher.sandbox.outcomes import MAGIC
+
+README = Path(__file__).parents[2] / "dispatcher" / "sandbox" / "README.md"
+
+
+def test_magic_recipients() -> None:
+    """The table has each magic recipient, in the words of the code, and no other."""
+    rows = re.findall(r"^\| (447700900\d{3}) \| (.*) \|$", README.read_text(), re.MULTILINE)
+
+    assert rows == [(number, words) for number, (_, words) in MAGIC.items()]
