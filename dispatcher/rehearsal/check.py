@@ -1,0 +1,105 @@
+"""A check: what it sends, how what came is judged, and why it matters."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Literal
+
+from msgspec import Struct
+
+from dispatcher.rehearsal.bodies import Body, Maker
+from dispatcher.rehearsal.client import Client
+from dispatcher.rehearsal.exchange import Exchange
+from dispatcher.rehearsal.plan import Plan
+from dispatcher.rehearsal.rules import Rule
+from dispatcher.rehearsal.target import Way
+from dispatcher.rehearsal.truth import Expected, Held, Words
+from dispatcher.rehearsal.verdict import Judgement
+from dispatcher.rehearsal.wire import Wires
+
+Group = Literal["formats", "semantics", "answers", "security", "load", "retries"]
+Need = Literal["https", "credentials"]
+
+NEEDS: Mapping[Need, str] = {
+    "https": "the URL is not https",
+    "credentials": "the run has no credentials: give --header 'Name: value', or user:password@ in"
+    " the URL",
+}
+
+
+class Evidence(Struct, frozen=True, kw_only=True):
+    """What a check is judged by. `held` None: the app's own state was not seen, and `blind` says
+    why. `facts` are a check's own, known to its judge alone. `plan` has the limits."""
+
+    exchanges: tuple[Exchange, ...]
+    expected: tuple[Expected, ...] = ()
+    held: Mapping[str, Held] | None = None
+    words: Words | None = None
+    blind: str = ""
+    facts: Mapping[str, Any] = {}
+    plan: Plan = Plan()
+
+
+class Stage(Struct, frozen=True):
+    """What a check works with. `opening` is the plain push that began the run."""
+
+    make: Maker
+    client: Client
+    wires: Wires
+    way: Way
+    plan: Plan
+    opening: Exchange
+
+    async def push(self, *bodies: Body, expected: tuple[Expected, ...] = ()) -> Evidence:
+        """These bodies one after the other, up to the first that is left without an answer: a
+        webhook that hangs at one would cost the timeout at each."""
+        exchanges: list[Exchange] = []
+        for each in bodies:
+            exchanges.append(await self.client.push(each))
+            if exchanges[-1].timed_out:
+                break
+        return Evidence(exchanges=tuple(exchanges), expected=expected)
+
+
+class Check(Struct, frozen=True, kw_only=True):
+    """One question to a webhook. `judge` is pure.
+
+    `needs`: what the run must have. `gated` False: it is made even when the webhook takes not even
+    a plain report. `quick` False: it takes seconds, and `--quick` leaves it out.
+    """
+
+    name: str
+    group: Group
+    asks: str
+    perform: Callable[[Stage], Awaitable[Evidence]]
+    judge: Callable[[Evidence], Judgement]
+    why: str
+    rule: Rule
+    mend: str
+    needs: Need | None = None
+    gated: bool = True
+    quick: bool = True
+
+    def __str__(self) -> str:
+        return self.name
+
+
+Bodies = tuple[Sequence[Body], Sequence[Expected]]
+"""What is pushed, and what the app should hold afterwards."""
+
+
+def pushed(
+    group: Group,
+    name: str,
+    asks: str,
+    make: Callable[[Maker], Bodies],
+    judge: Callable[[Evidence], Judgement],
+    **texts: Any,
+) -> Check:
+    """A check that pushes the bodies of `make`, one after the other. `texts` are those of Check."""
+
+    async def perform(stage: Stage) -> Evidence:
+        bodies, expected = make(stage.make)
+        return await stage.push(*bodies, expected=tuple(expected))
+
+    return Check(name=name, group=group, asks=asks, perform=perform, judge=judge, **texts)

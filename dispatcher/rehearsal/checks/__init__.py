@@ -1,0 +1,52 @@
+"""All checks, in the order in which they run."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import get_args
+
+from dispatcher.rehearsal.check import Check, Group
+from dispatcher.rehearsal.checks import answers, formats, load, retries, security, semantics
+
+CHECKS: tuple[Check, ...] = (
+    *formats.CHECKS,
+    *semantics.CHECKS,
+    *answers.CHECKS,
+    *security.CHECKS,
+    *retries.CHECKS,
+    *load.CHECKS,
+)
+
+GROUPS: tuple[Group, ...] = get_args(Group)
+
+
+def select(
+    only: Sequence[str] = (), skip: Sequence[str] = (), *, quick: bool = False
+) -> tuple[Check, ...]:
+    """The checks of these names and groups. Raises `ValueError` for a name that there is not."""
+    wanted, unwanted = _named(only), _named(skip)
+    return tuple(
+        check
+        for check in CHECKS
+        if (not only or check.name in wanted)
+        and check.name not in unwanted
+        and (check.quick or not quick or check.name in only)
+    )
+
+
+def _named(words: Sequence[str]) -> set[str]:
+    found: set[str] = set()
+    for word in words:
+        names = {check.name for check in CHECKS if word in (check.name, check.group)}
+        if not names:
+            raise ValueError(_unknown(word))
+        found |= names
+    return found
+
+
+def _unknown(word: str) -> str:
+    known = [*GROUPS, *(check.name for check in CHECKS)]
+    near = difflib.get_close_matches(word, known, 1)
+    hint = f"did you mean {near[0]}?" if near else f"groups are {', '.join(GROUPS)}"
+    return f"there is no check and no group {word!r}: {hint} (--list has all)"

@@ -1,0 +1,323 @@
+"""Answers: how the webhook speaks HTTP, and what it says to what it cannot read."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+from dispatcher.rehearsal import rules
+from dispatcher.rehearsal.bodies import Body, body
+from dispatcher.rehearsal.check import Check, Evidence, Stage
+from dispatcher.rehearsal.exchange import Exchange
+from dispatcher.rehearsal.judges import (
+    ANSWER_LARGE,
+    ANSWER_SMALL,
+    in_time,
+    refused_politely,
+    taken,
+    told,
+)
+from dispatcher.rehearsal.truth import Expected
+from dispatcher.rehearsal.verdict import Judgement
+
+CONTINUE_PATIENCE = 1.0
+"""Seconds that clients wait for `100 Continue` before they send the body all the same (curl)."""
+
+
+async def _five(stage: Stage) -> Evidence:
+    return await stage.push(*(body([stage.make.report()]) for _ in range(5)))
+
+
+def garbage(*bodies: Body) -> Callable[[Stage], Awaitable[Evidence]]:
+    async def perform(stage: Stage) -> Evidence:
+        return await stage.push(*bodies)
+
+    return perform
+
+
+def _json(what: str, data: bytes) -> Body:
+    return Body(what=what, data=data)
+
+
+def _xml(what: str, data: bytes) -> Body:
+    return Body(what=what, data=data, content_type="application/xml")
+
+
+BROKEN_JSON = (
+    _json("JSON cut in the middle", b'{"results":[{"messageId":"2033'),
+    _json("JSON with a wrong bracket", b'{"results":[{"messageId":"2033"]}'),
+    _json("JSON with something behind it", b'{"results":[]}]'),
+)
+BROKEN_XML = (
+    _xml("XML cut in the middle", b"<reportResponse><results><result><messageId>2033"),
+    _xml("XML with a wrong closing tag", b"<reportResponse><results></result></reportResponse>"),
+    _xml("JSON that is called XML", b'{"results":[]}'),
+)
+NO_TEXT = (
+    _json("no body at all", b""),
+    _json("random bytes", bytes(range(256)) * 2),
+    _json("bytes that are not UTF-8", b'{"results":\xff\xfe}'),
+    _xml("random bytes", bytes(range(255, -1, -1))),
+)
+WRONG_SHAPE = (
+    _json("a list instead of an object", b'["results"]'),
+    _json("a text instead of an object", b'"results"'),
+    _json("results that is a text", b'{"results":"none"}'),
+    _json("no results", b'{"reports":[]}'),
+    _json("50,000 nested lists", b"[" * 50_000 + b"]" * 50_000),
+    _xml("XML without results", b"<html><body>hello</body></html>"),
+)
+
+
+def _judge_redirect(evidence: Evidence) -> Judgement:
+    (exchange,) = evidence.exchanges
+    if exchange.status is not None and 300 <= exchange.status < 400:
+        return Judgement("failed", f"answered {told(exchange)}")
+    if not exchange.answered:
+        return Judgement("not judged", f"there is no answer: {exchange.failure}")
+    return Judgement("passed", f"answered {exchange.status}")
+
+
+async def _opening(stage: Stage) -> Evidence:
+    return Evidence(exchanges=(stage.opening,))
+
+
+def _judge_size(evidence: Evidence) -> Judgement:
+    largest = max(evidence.exchanges, key=lambda each: each.size)
+    measures = {"answerBytes": float(largest.size)}
+    text = f"the answer has {largest.size:,} bytes"
+    if refusal := _failed(evidence):
+        return refusal
+    if largest.size > ANSWER_LARGE:
+        return Judgement("failed", f"{text}; a push reads {ANSWER_LARGE:,} at most", measures)
+    if largest.size > ANSWER_SMALL:
+        return Judgement("weak", f"{text}; {ANSWER_SMALL:,} are plenty", measures)
+    return Judgement("passed", text, measures)
+
+
+def _failed(evidence: Evidence) -> Judgement | None:
+    judgement = taken(evidence)
+    return judgement if judgement.verdict == "failed" else None
+
+
+async def _large_bucket(stage: Stage) -> Evidence:
+    """A bucket too: what repeats each report in its answer grows with it."""
+    bodies = (body([stage.make.report()]), body(stage.make.reports(100)))
+    return await stage.push(*bodies)
+
+
+async def _keep_alive(stage: Stage) -> Evidence:
+    first, second = body([stage.make.report()]), body([stage.make.report()])
+    async with stage.wires.open() as wire:
+        one = await wire.exchange(str(first), stage.wires.head(first) + first.data)
+        if not one.answered or _closes(one):
+            return Evidence(exchanges=(one,))
+        sent = f"{second}, on the same connection"
+        two = await wire.exchange(sent, stage.wires.head(second) + second.data)
+    return Evidence(exchanges=(one, two))
+
+
+def _closes(exchange: Exchange) -> bool:
+    words = exchange.headers.get("connection", "").lower()
+    return "close" in words or (exchange.http_version == "1.0" and "keep-alive" not in words)
+
+
+def _judge_keep_alive(evidence: Evidence) -> Judgement:
+    if refusal := _failed(evidence):
+        if len(evidence.exchanges) == 2 and not evidence.exchanges[1].answered:
+            text = "the webhook closes the connection after an answer, and does not say so"
+            return Judgement("failed", f"{text}: {evidence.exchanges[1].failure}")
+        return refusal
+    if len(evidence.exchanges) == 1:
+        text = "it says that it closes: each push costs a new connection"
+        return Judgement("weak", f"{text} (and with TLS a handshake)")
+    return Judgement("passed", "two pushes on one connection")
+
+
+async def _chunked(stage: Stage) -> Evidence:
+    report = stage.make.report()
+    one = body([report])
+    head = stage.wires.head(one, length=None, Transfer_Encoding="chunked")
+    pieces = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in _pieces(one.data, 7))
+    exchange = await stage.wires.exchange(f"{one}, in chunks", head + pieces + b"0\r\n\r\n")
+    return Evidence(exchanges=(exchange,), expected=(Expected(report.message_id or ""),))
+
+
+def _pieces(data: bytes, number: int) -> Iterator[bytes]:
+    step = -(-len(data) // number)
+    return (data[at : at + step] for at in range(0, len(data), step))
+
+
+async def _continue(stage: Stage) -> Evidence:
+    report = stage.make.report()
+    one = body([report])
+    sent = f"{one}, Expect: 100-continue"
+    async with stage.wires.open() as wire:
+        await wire.send(stage.wires.head(one, Expect="100-continue"))
+        first = await wire.first_status(min(CONTINUE_PATIENCE, stage.plan.stall.total_seconds()))
+        if first is None or first < 200:
+            exchange = await wire.exchange(sent, one.data)
+        else:
+            exchange = await wire.answer(sent)
+    return Evidence(
+        exchanges=(exchange,),
+        expected=(Expected(report.message_id or ""),),
+        facts={"continued": first == 100},
+    )
+
+
+def _judge_continue(evidence: Evidence) -> Judgement:
+    judgement = taken(evidence)
+    if judgement.verdict == "passed" and not evidence.facts["continued"]:
+        return Judgement("weak", "no `100 Continue` came: such a client waits a second each time")
+    return judgement
+
+
+async def _slow(stage: Stage) -> Evidence:
+    report = stage.make.report()
+    one = body([report])
+    pieces = [stage.wires.head(one), *_pieces(one.data, 5)]
+    pause = stage.plan.stall.total_seconds() / 5
+    exchange = await stage.wires.exchange(f"{one}, in five pieces", *pieces, pause=pause)
+    return Evidence(exchanges=(exchange,), expected=(Expected(report.message_id or ""),))
+
+
+async def _half(stage: Stage) -> Evidence:
+    """Half a body; the rest comes only when nothing was answered for a while."""
+    report = stage.make.report()
+    one = body([report])
+    half = len(one.data) // 2
+    async with stage.wires.open() as wire:
+        await wire.send(stage.wires.head(one) + one.data[:half])
+        early = await wire.first_status(stage.plan.stall.total_seconds())
+        if early is None:
+            exchange = await wire.exchange(f"{one}, its second half late", one.data[half:])
+        else:
+            exchange = await wire.answer(f"half of {one}")
+    return Evidence(
+        exchanges=(exchange,),
+        expected=(Expected(report.message_id or ""),),
+        facts={"early": early},
+    )
+
+
+def _judge_half(evidence: Evidence) -> Judgement:
+    early = evidence.facts["early"]
+    if early is not None and 200 <= early < 300:
+        return Judgement("failed", f"answered {early} when half of the body was there")
+    return taken(evidence)
+
+
+def _answer(name: str, asks: str, perform: Any, judge: Any, **texts: Any) -> Check:
+    return Check(name=name, group="answers", asks=asks, perform=perform, judge=judge, **texts)
+
+
+def _garbage(name: str, asks: str, bodies: tuple[Body, ...], why: str, mend: str) -> Check:
+    return _answer(
+        name, asks, garbage(*bodies), refused_politely, why=why, rule=rules.SUCCESS, mend=mend
+    )
+
+
+CHECKS = (
+    _answer(
+        "quick-answer",
+        "five pushes are answered well within the timeout",
+        _five,
+        in_time,
+        why="An answer that comes too late is none: the push is repeated although it was stored.",
+        rule=rules.TIMEOUTS,
+        mend="Store the report, answer, and do the slow work (mail, CRM) behind a queue.",
+    ),
+    _garbage(
+        "garbage-json",
+        "broken JSON is answered 4xx",
+        BROKEN_JSON,
+        "5xx rings your alarms for what others sent; 2xx says that you have what you cannot read.",
+        "Catch your reader's error, keep the body for a look, and answer 400.",
+    ),
+    _garbage(
+        "garbage-xml",
+        "broken XML is answered 4xx",
+        BROKEN_XML,
+        "An unhandled error of the parser looks like an outage of yours.",
+        "Catch the parser's error and answer 400.",
+    ),
+    _garbage(
+        "garbage-bytes",
+        "no body and random bytes are answered 4xx",
+        NO_TEXT,
+        "Scanners find every URL; decoding errors are raised in other places than JSON's.",
+        "Catch errors of decoding too, and answer 400.",
+    ),
+    _garbage(
+        "wrong-shape",
+        "JSON and XML that hold no reports are answered 4xx",
+        WRONG_SHAPE,
+        "A list where an object was expected, or deep nesting, ends where no reader looks.",
+        "Check that `results` is a list of objects before you walk it; bound the depth.",
+    ),
+    _answer(
+        "no-redirect",
+        "no redirect",
+        _opening,
+        _judge_redirect,
+        why="A redirect is not followed: each report is repeated for 41:30 hours and then lost.",
+        rule=rules.SUCCESS,
+        mend="Give the platform the final URL: https, the right host, with or without a slash.",
+        gated=False,
+    ),
+    _answer(
+        "small-answer",
+        "the answer's body is small",
+        _large_bucket,
+        _judge_size,
+        why="Nobody reads it, and it keeps the connection busy.",
+        rule=rules.SUCCESS,
+        mend="Answer with an empty body or a short JSON.",
+    ),
+    _answer(
+        "keep-alive",
+        "a second push on the same connection",
+        _keep_alive,
+        _judge_keep_alive,
+        why="A connection that is closed without a word fails the next push on it.",
+        rule=rules.HTTP,
+        mend="Speak HTTP/1.1 with keep-alive, or say `Connection: close`.",
+    ),
+    _answer(
+        "chunked",
+        "a body in chunks, without Content-Length",
+        _chunked,
+        taken,
+        why="Clients that stream and proxies send so. Who reads Content-Length bytes reads none.",
+        rule=rules.HTTP,
+        mend="Let your server or proxy undo the chunks (proxy_request_buffering on, WSGI server).",
+    ),
+    _answer(
+        "expect-continue",
+        "Expect: 100-continue",
+        _continue,
+        _judge_continue,
+        why="Some clients ask before they send a large body.",
+        rule=rules.HTTP,
+        mend="Use a server that answers `100 Continue`; do not refuse the header with 417.",
+    ),
+    _answer(
+        "slow-body",
+        "a body that comes in five pieces, slowly",
+        _slow,
+        taken,
+        why="A bucket on a bad line comes in pieces; who reads once reads a part of it.",
+        rule=rules.HTTP,
+        mend="Read until the body is complete.",
+    ),
+    _answer(
+        "answer-after-body",
+        "no 2xx before the body is there",
+        _half,
+        _judge_half,
+        why="What is acknowledged and not read is lost: the platform keeps nothing for later.",
+        rule=rules.KEPT_NOWHERE,
+        mend="Read and store first, answer then.",
+    ),
+)

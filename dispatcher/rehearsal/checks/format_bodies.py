@@ -1,0 +1,226 @@
+"""The bodies of the format checks, each with what the app should hold afterwards. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from msgspec.structs import replace
+
+from dispatcher.rehearsal.bodies import Body, Maker, at_offset, body
+from dispatcher.rehearsal.check import Bodies
+from dispatcher.rehearsal.truth import PENDING, UNDELIVERABLE, Expected
+from receiver.dlr.item import write_item
+from receiver.dlr.model import Report, Status
+
+
+def delivered(*reports: Report) -> list[Expected]:
+    return [Expected(report.message_id or "") for report in reports]
+
+
+def _known(*reports: Report) -> list[Expected]:
+    """The app knows the messages; in which state is its own affair."""
+    return [Expected(report.message_id or "", None) for report in reports]
+
+
+def bucket(number: int, **how: Any) -> Callable[[Maker], Bodies]:
+    def make(maker: Maker) -> Bodies:
+        reports = maker.reports(number)
+        return [body(reports, **how)], delivered(*reports)
+
+    return make
+
+
+def _as_json(items: Sequence[dict[str, Any]], what: str, **top: Any) -> Body:
+    data = json.dumps({**top, "results": items}, default=float, ensure_ascii=False).encode()
+    return Body(what=what, data=data)
+
+
+def minimal(maker: Maker) -> Bodies:
+    message_id = maker.message_id()
+    item = {"messageId": message_id, "status": {"groupName": "DELIVERED"}}
+    return [_as_json([item], "1 report of an id and a group name")], [Expected(message_id, None)]
+
+
+def all_fields(maker: Maker) -> Bodies:
+    full: dict[str, Any] = {
+        "entity_id": "entity",
+        "application_id": "default",
+        "campaign_reference_id": "summer",
+    }
+    reports = [maker.report(**full) for _ in range(3)]
+    told = reports[0].status
+    assert told is not None
+    acted = replace(reports[0], status=replace(told, action="Contact account manager"))
+    bodies = [
+        body([acted], what="every field"),
+        body([reports[1]], generation="v3", what="every field"),
+        body([reports[2]], "xml", "v3", what="every field"),
+    ]
+    return bodies, delivered(*reports)
+
+
+def unknown_fields(maker: Maker) -> Bodies:
+    report, other = maker.report(), maker.report()
+    item = {
+        **write_item(report, "v2"),
+        "channel": "SMS",
+        "newObject": {"a": [1, {"b": None}]},
+        "newFlag": True,
+    }
+    item["status"] = {**item["status"], "newInStatus": 1}
+    json_body = _as_json([item], "1 report with unknown fields", newAtTheTop=[1])
+    extra = {"newText": "x", "newObject": {"inner": "y"}}
+    xml_body = body([replace(other, unknown=extra)], "xml", "v3", what="unknown elements")
+    return [json_body, xml_body], delivered(report, other)
+
+
+def field_order(maker: Maker) -> Bodies:
+    report, other = maker.report(), maker.report()
+    item = dict(reversed(write_item(report, "v2").items()))
+    backwards = dict(reversed(write_item(other, "v3").items()))
+    elements = "".join(_element(name, value) for name, value in backwards.items())
+    xml = f"<DeliveryReports><results><result>{elements}</result></results></DeliveryReports>"
+    return [
+        _as_json([item], "1 report, fields backwards"),
+        Body(
+            what="1 report, elements backwards, no XML declaration",
+            data=xml.encode(),
+            content_type="application/xml",
+        ),
+    ], delivered(report, other)
+
+
+def _element(name: str, value: Any) -> str:
+    if isinstance(value, dict):
+        inner = "".join(_element(*pair) for pair in reversed(value.items()))
+        return f"<{name}>{inner}</{name}>"
+    text = str(value).lower() if isinstance(value, bool) else value
+    return f"<{name}>{text}</{name}>"
+
+
+def new_status(maker: Maker) -> Bodies:
+    new = Status(
+        group_id=2,
+        group_name="UNDELIVERABLE",
+        id=4711,
+        name="UNDELIVERABLE_FOR_A_NEW_REASON",
+        description="A status that was added later",
+    )
+    first, strange, last = maker.report(), maker.report(status=new), maker.report()
+    return [body([first, strange, last], what="the second with a new status of a known group")], [
+        *delivered(first, last),
+        *_known(strange),
+    ]
+
+
+def new_group(maker: Maker) -> Bodies:
+    new = Status(
+        group_id=77, group_name="PARKED", id=7701, name="PARKED_FOR_NOW", description="New"
+    )
+    first, strange, last = maker.report(), maker.report(status=new), maker.report()
+    reports = [first, strange, last]
+    return [body(reports, what="the second with a new status group")], delivered(first, last)
+
+
+NUMBERS_AS_TEXT = "numbers written as texts"
+
+
+def numeric(maker: Maker) -> Bodies:
+    # as the platform makes ids: 19 digits, more than a double holds
+    digits = [f"2{maker.seed % 10**9:09}0000000{n:02}" for n in (1, 2, 3)]
+    texts: dict[str, Any] = {"mcc_mnc": "04501", "callback_data": "00123", "sender": "447860"}
+    reports = [maker.report(message_id=each, **texts) for each in digits]
+    item = write_item(reports[2], "v2")
+    item["status"] = {**item["status"], "groupId": "3", "id": "5"}
+    item["smsCount"] = "1"
+    bodies = [
+        body([reports[0]], what="texts that look like numbers"),
+        body([reports[1]], "xml", "v3", what="texts that look like numbers"),
+        _as_json([item], f"1 report, {NUMBERS_AS_TEXT}"),
+    ]
+    expected = [Expected(each, callback_data="00123") for each in digits[:2]]
+    return bodies, [*expected, Expected(digits[2], None)]
+
+
+ODD_TEXTS = (
+    '{"order":4711,"tags":["a","b"]}',
+    " <b>bold</b> & \"quotes\" 'single' \\back\\ %s ${x} {{y}} ",
+    "'; DROP TABLE reports; --",
+    "Grüße, 你好, مرحبا, 🙂👩‍👩‍👧, a line\nand another\tand a tab",
+)
+
+
+def callback_data(maker: Maker) -> Bodies:
+    texts = [*ODD_TEXTS, "x" * 4000]
+    plain = [maker.report(callback_data=text) for text in texts]
+    xml = [maker.report(callback_data=text) for text in texts]
+    silent = maker.report(callback_data=None)
+    expected = [
+        Expected(report.message_id or "", callback_data=report.callback_data)
+        for report in (*plain, *xml)
+    ]
+    return [
+        body(plain, what="long and odd callbackData"),
+        body(xml, "xml", "v3", what="long and odd callbackData"),
+        body([silent], what="no callbackData"),
+    ], [*expected, *delivered(silent)]
+
+
+def dates(maker: Maker) -> Bodies:
+    zones = (60, -180, 330, 0)
+    reports = [maker.report(sent_at=at_offset(z), done_at=at_offset(z)) for z in zones]
+    bare = maker.report(PENDING, done_at=None)
+    exact: datetime = at_offset(60).replace(microsecond=123000)
+    xml = maker.report(sent_at=exact, done_at=exact)
+    return [
+        body(reports, what="dates at +0100, -0300, +0530 and +0000"),
+        body([bare], what="no doneAt"),
+        body([xml], "xml", "v3", what="dates at +0100 with milliseconds"),
+    ], [*delivered(*reports, xml), Expected(bare.message_id or "", PENDING)]
+
+
+def prices(maker: Maker) -> Bodies:
+    report = maker.report(UNDELIVERABLE)
+    other, free = maker.report(), maker.report()
+    item = write_item(report, "v2")
+    item["price"] = {"pricePerMessage": 0, "currency": "EUR"}
+    fine = {**write_item(other, "v2"), "price": {"pricePerMessage": 0.0012345}}
+    none = {**write_item(free, "v2"), "price": None}
+    none.pop("error")
+    items = [item, fine, none]
+    expected = [Expected(report.message_id or "", UNDELIVERABLE), *delivered(other, free)]
+    return [_as_json(items, "3 reports: price 0, price without currency, no price")], expected
+
+
+def charset(maker: Maker) -> Bodies:
+    reports = [maker.report(callback_data="Grüße 🙂") for _ in range(4)]
+    types = (
+        "application/json; charset=utf-8",
+        'application/json;charset="UTF-8"',
+        "application/xml; charset=utf-8",
+        "text/xml",
+    )
+    bodies = [
+        body([reports[0]], content_type=types[0]),
+        body([reports[1]], content_type=types[1]),
+        body([reports[2]], "xml", "v3", content_type=types[2]),
+        body([reports[3]], "xml", "v3", content_type=types[3]),
+    ]
+    return bodies, [Expected(each.message_id or "", callback_data="Grüße 🙂") for each in reports]
+
+
+def charset_other(maker: Maker) -> Bodies:
+    marked, latin = maker.report(), maker.report(callback_data="Grüße")
+    plain = body([marked])
+    xml = body([latin], "xml", "v3").data.decode().replace('"utf-8"', '"ISO-8859-1"')
+    return [
+        replace(plain, what="1 report behind a byte order mark", data=b"\xef\xbb\xbf" + plain.data),
+        Body(
+            what="1 report, XML that declares ISO-8859-1",
+            data=xml.encode("latin-1"),
+            content_type="application/xml",
+        ),
+    ], [*delivered(marked), Expected(latin.message_id or "", callback_data="Grüße")]

@@ -1,0 +1,265 @@
+"""Security: what anybody on the net may try at a URL that is open to all."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from dispatcher.rehearsal import rules
+from dispatcher.rehearsal.bodies import Body, body
+from dispatcher.rehearsal.check import Check, Evidence, Need, Stage
+from dispatcher.rehearsal.checks import tls
+from dispatcher.rehearsal.checks.answers import BROKEN_JSON, BROKEN_XML, NO_TEXT, WRONG_SHAPE
+from dispatcher.rehearsal.exchange import Exchange, readable
+from dispatcher.rehearsal.judges import told
+from dispatcher.rehearsal.rules import Rule
+from dispatcher.rehearsal.verdict import Judgement
+
+# --- credentials -------------------------------------------------------------------------------
+
+
+def _with(change: Callable[[str], str] | None, what: str) -> Callable[[Stage], Awaitable[Evidence]]:
+    """A push whose credentials are changed, or left out."""
+
+    async def perform(stage: Stage) -> Evidence:
+        given: Mapping[str, str] = {}
+        if change is not None:
+            given = {name: change(value) for name, value in stage.way.credentials.items()}
+        one = body([stage.make.report()], what=what)
+        return Evidence(exchanges=(await stage.client.push(one, given),))
+
+    return perform
+
+
+def _turned(value: str) -> str:
+    """Another secret of the same form: the scheme in front of it stays."""
+    scheme, blank, secret = value.rpartition(" ")
+    swapped = secret.swapcase()
+    return scheme + blank + (swapped if swapped != secret else secret[::-1] + "0")
+
+
+def _judge_credentials(evidence: Evidence) -> Judgement:
+    (exchange,) = evidence.exchanges
+    if exchange.status in (401, 403, 404):
+        return Judgement("passed", f"refused with {exchange.status}")
+    if exchange.ok:
+        return Judgement("failed", f"answered {exchange.status}: anybody can post reports")
+    if exchange.answered and 400 <= (exchange.status or 0) < 500:
+        return Judgement("passed", f"refused with {exchange.status}; 401 would say why")
+    return Judgement("failed", f"expected 401 or 403, got {told(exchange)}")
+
+
+# --- bodies ------------------------------------------------------------------------------------
+
+_PIECE = b" " * 65536
+
+
+async def _flood(stage: Stage) -> Evidence:
+    """A body of blanks without end, as far as the webhook takes it."""
+    most = stage.plan.flood
+    start = Body(what=f"a body that says it has {4 * most:,} bytes", data=b'{"results":[')
+    taken = 0
+    async with stage.wires.open() as wire:
+        await wire.send(stage.wires.head(start, length=4 * most) + start.data)
+        answer = asyncio.create_task(wire.answer(str(start)))
+        while taken < most and not answer.done() and await wire.send(_PIECE):
+            taken += len(_PIECE)
+        if not answer.done():
+            # It may have stopped reading to say no.
+            await asyncio.wait([answer], timeout=stage.plan.stall.total_seconds())
+        refused = answer.done()
+        answer.cancel()
+        exchange = await _gathered(answer, start)
+    return Evidence(exchanges=(exchange,), facts={"taken": taken, "refused": refused})
+
+
+async def _gathered(answer: asyncio.Task[Exchange], start: Body) -> Exchange:
+    with suppress(asyncio.CancelledError):
+        return await answer
+    return Exchange(sent=str(start), seconds=0, failure="nothing was said while the body came")
+
+
+def _judge_flood(evidence: Evidence) -> Judgement:
+    (exchange,) = evidence.exchanges
+    read = f"{evidence.facts['taken']:,} bytes"
+    if not evidence.facts["refused"]:
+        return Judgement("failed", f"took {read} without a word, and would have taken more")
+    if not exchange.answered:
+        return Judgement("passed", f"closed the connection after {read}; 413 would say why")
+    if exchange.ok:
+        return Judgement("failed", f"answered {exchange.status} to a body that was not complete")
+    if exchange.status is not None and exchange.status >= 500:
+        return Judgement("failed", f"expected 413, got {told(exchange)}")
+    return Judgement("passed", f"refused with {exchange.status} after {read}")
+
+
+def _entities() -> bytes:
+    """Ten million times `rehearsal` from under a kilobyte: enough to hurt, and not to kill."""
+    entities = "".join(f'<!ENTITY e{n} "{f"&e{n - 1};" * 10}">' for n in range(1, 8))
+    doctype = f'<!DOCTYPE reportResponse [<!ENTITY e0 "rehearsal ">{entities}]>'
+    item = "<result><messageId>rehearsal-bomb</messageId><callbackData>&e7;</callbackData></result>"
+    text = f"{doctype}<reportResponse><results>{item}</results></reportResponse>"
+    return f'<?xml version="1.0" encoding="UTF-8"?>{text}'.encode()
+
+
+BOMB = Body(
+    what="XML whose entities grow to 100 MB", data=_entities(), content_type="application/xml"
+)
+
+
+async def _bomb(stage: Stage) -> Evidence:
+    """The bomb, and a plain report that shows who survived it."""
+    bomb = await stage.client.push(BOMB)
+    after = await stage.client.push(body([stage.make.report()], what="after it"))
+    return Evidence(exchanges=(bomb, after))
+
+
+def _judge_bomb(evidence: Evidence) -> Judgement:
+    bomb, after = evidence.exchanges
+    if not after.ok:
+        return Judgement("failed", f"the next push is not taken any more: {told(after)}")
+    if not bomb.answered or (bomb.status or 0) >= 500:
+        return Judgement("failed", f"expected 400, got {told(bomb)}")
+    if bomb.seconds > evidence.plan.timeout.total_seconds() / 5:
+        return Judgement("failed", f"answered {bomb.status} after {bomb.seconds:.1f} s of work")
+    if bomb.ok:
+        return Judgement("weak", f"answered {bomb.status}: it is not refused, if not expanded")
+    return Judgement("passed", f"refused with {bomb.status}")
+
+
+TRACES = re.compile(
+    r"Traceback \(most recent call last\)|File \"[^\"]+\", line \d+"  # Python
+    r"|^\s*at [\w.$<>\[\] ]+ ?\(.*?:\d+(?::\d+)?\)|\bat (?:async )?[\w./:-]+\.[cm]?[jt]s:\d+:\d+"
+    r"|\bat [\w.$]+\([\w]+\.(?:java|kt|scala|groovy):\d+\)"
+    r"|\bat [\w.<>`]+\(.*\) in .+:line \d+"  # .NET
+    r"|goroutine \d+ \[running\]|\.go:\d+ \+0x"
+    r"|\.php(?:\(\d+\)| on line \d+)|\.rb:\d+:in\b"
+    r"|node_modules/|site-packages/|werkzeug\.debug",
+    re.MULTILINE,
+)
+"""Stack traces of the languages that webhooks are written in."""
+
+
+async def _provoke(stage: Stage) -> Evidence:
+    odd = Body(
+        what="a report whose status is a list",
+        data=b'{"results":[{"messageId":"rehearsal-odd","status":[1]}]}',
+    )
+    return await stage.push(
+        BROKEN_JSON[0], BROKEN_XML[0], *NO_TEXT[1:3], WRONG_SHAPE[0], WRONG_SHAPE[2], odd
+    )
+
+
+def _judge_traces(evidence: Evidence) -> Judgement:
+    for exchange in evidence.exchanges:
+        if found := TRACES.search(exchange.text):
+            return Judgement(
+                "failed", f"{exchange.sent}: the answer shows {readable(found[0].strip(), 80)!r}"
+            )
+    if not any(each.answered for each in evidence.exchanges):
+        return Judgement("not judged", f"no answer to look at: {evidence.exchanges[0].failure}")
+    return Judgement("passed", "no error says more than it must")
+
+
+def _security(
+    name: str,
+    asks: str,
+    perform: Callable[[Stage], Awaitable[Evidence]],
+    judge: Callable[[Evidence], Judgement],
+    *,
+    why: str,
+    rule: Rule,
+    mend: str,
+    needs: Need | None = None,
+    **more: Any,
+) -> Check:
+    return Check(
+        name=name,
+        group="security",
+        asks=asks,
+        perform=perform,
+        judge=judge,
+        why=why,
+        rule=rule,
+        mend=mend,
+        needs=needs,
+        **more,
+    )
+
+
+CHECKS = (
+    _security(
+        "tls-certificate",
+        "a certificate that can be trusted",
+        tls.certificate,
+        tls.judge_certificate,
+        why="No push arrives while the name, the authority or the time of it is wrong.",
+        rule=rules.TLS,
+        mend="Serve the whole chain for this host name, and renew it by itself.",
+        needs="https",
+        gated=False,
+    ),
+    _security(
+        "tls-version",
+        "TLS 1.2 or 1.3, and nothing older",
+        tls.versions,
+        tls.judge_versions,
+        why="The platform speaks 1.2 and 1.3 alone; what is older can be broken.",
+        rule=rules.TLS,
+        mend="ssl_protocols TLSv1.2 TLSv1.3.",
+        needs="https",
+        gated=False,
+    ),
+    _security(
+        "credentials-missing",
+        "a push without credentials is refused",
+        _with(None, "no credentials"),
+        _judge_credentials,
+        why="Several verifiers let everything pass when a header is not there at all.",
+        rule=rules.SECURITY,
+        mend="Answer 401 unless the credentials are there and right.",
+        needs="credentials",
+    ),
+    _security(
+        "credentials-wrong",
+        "a push with wrong credentials is refused",
+        _with(_turned, "wrong credentials"),
+        _judge_credentials,
+        why="Whoever asks only for the header, or compares without case, lets others post.",
+        rule=rules.SECURITY,
+        mend="Compare the whole value, in constant time (hmac.compare_digest, timingSafeEqual).",
+        needs="credentials",
+    ),
+    _security(
+        "body-limit",
+        "a body without end is refused",
+        _flood,
+        _judge_flood,
+        why="Anybody can fill your memory with one request.",
+        rule=rules.ANYONE,
+        mend="Refuse bodies beyond 10 MB with 413: client_max_size, MAX_CONTENT_LENGTH,"
+        " client_max_body_size.",
+        quick=False,
+    ),
+    _security(
+        "entity-bomb",
+        "XML with an entity bomb does no harm",
+        _bomb,
+        _judge_bomb,
+        why="A kilobyte that grows to gigabytes in the parser.",
+        rule=rules.ANYONE,
+        mend="Refuse a DOCTYPE: defusedxml, xmltodict as it is, disallow-doctype-decl in Java.",
+    ),
+    _security(
+        "no-stack-trace",
+        "no error shows a stack trace",
+        _provoke,
+        _judge_traces,
+        why="It tells paths, versions and code to whoever provokes it.",
+        rule=rules.ANYONE,
+        mend="Switch debugging off in production, and answer errors with a text of your own.",
+    ),
+)

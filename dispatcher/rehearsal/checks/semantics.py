@@ -1,0 +1,276 @@
+"""Semantics: what the app makes of reports that come twice, late, or without the others."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from dispatcher.rehearsal import rules
+from dispatcher.rehearsal.bodies import Body, Maker, body, later
+from dispatcher.rehearsal.check import Bodies, Check, Evidence, Stage, pushed
+from dispatcher.rehearsal.judges import held, refused_politely
+from dispatcher.rehearsal.truth import (
+    DELIVERED,
+    PENDING,
+    UNDELIVERABLE,
+    WITH_OPERATOR,
+    Expected,
+)
+from dispatcher.rehearsal.verdict import Judgement
+
+Judge = Callable[[Evidence], Judgement]
+Make = Callable[[Maker], Bodies]
+
+
+def _semantic(name: str, asks: str, make: Make, judge: Judge = held, **texts: Any) -> Check:
+    return pushed("semantics", name, asks, make, judge, **texts)
+
+
+def _plain(maker: Maker) -> Bodies:
+    report = maker.report()
+    return [body([report])], [Expected(report.message_id or "")]
+
+
+def _processed(evidence: Evidence) -> Judgement:
+    if evidence.words is not None and (faults := evidence.words.faults()):
+        return Judgement("failed", f"answered 2xx, but {faults[0]}")
+    return held(evidence)
+
+
+def _same_bucket(maker: Maker) -> Bodies:
+    report, other = maker.report(), maker.report()
+    reports = [report, report, other]
+    expected = [Expected(report.message_id or "", once=True), Expected(other.message_id or "")]
+    return [body(reports, what="the first two the same")], expected
+
+
+def _other_bucket(maker: Maker) -> Bodies:
+    report, new = maker.report(), maker.report()
+    bodies = [
+        body([report]),
+        body([report, new], what="the first one known already"),
+        body([report], "xml", "v3", what="known already"),
+    ]
+    return bodies, [Expected(report.message_id or "", once=True), Expected(new.message_id or "")]
+
+
+async def _at_once(stage: Stage) -> Evidence:
+    """Both requests but for their last byte, then the last byte of both."""
+    report = stage.make.report()
+    one = body([report])
+    whole = stage.wires.head(one) + one.data
+    async with stage.wires.open() as first, stage.wires.open() as second:
+        wires = {"first": first, "second": second}
+        for wire in wires.values():
+            await wire.send(whole[:-1])
+        exchanges = await asyncio.gather(
+            *(
+                wire.exchange(f"{one}, on the {name} of two connections at once", whole[-1:])
+                for name, wire in wires.items()
+            )
+        )
+    expected = (Expected(report.message_id or "", once=True),)
+    return Evidence(exchanges=tuple(exchanges), expected=expected)
+
+
+def _late_intermediate(maker: Maker) -> Bodies:
+    final = maker.report()
+    late = maker.report(PENDING, message_id=final.message_id, done_at=later(final, -3))
+    bodies = [body([final], what=DELIVERED), body([late], what=f"{PENDING}, late")]
+    return bodies, [Expected(final.message_id or "")]
+
+
+def _operator(maker: Maker) -> Bodies:
+    first = maker.report(WITH_OPERATOR)
+    final = maker.report(UNDELIVERABLE, message_id=first.message_id, done_at=later(first, 60))
+    bodies = [body([first], what=WITH_OPERATOR), body([final], what=UNDELIVERABLE)]
+    return bodies, [Expected(first.message_id or "", UNDELIVERABLE)]
+
+
+def _told_apart(one: str, other: str) -> Judge:
+    """As `held`, for apps that have different words for the two statuses."""
+
+    def judge(evidence: Evidence) -> Judgement:
+        judgement = held(evidence)
+        words = evidence.words
+        if judgement.verdict != "passed" or words is None:
+            return judgement
+        if mute := [status for status in (one, other) if not words.tells(status)]:
+            text = f"the app tells nothing after {mute[0]} alone"
+            return Judgement("answered only", f"{text}: which of them won cannot be seen")
+        if words.same(one, other):
+            text = f"the app tells {words.of(one)!r} of {one} and of {other}"
+            return Judgement("answered only", f"{text}: which of them won cannot be seen")
+        return judgement
+
+    return judge
+
+
+def _judge_operator(evidence: Evidence) -> Judgement:
+    judgement = _told_apart(WITH_OPERATOR, UNDELIVERABLE)(evidence)
+    words = evidence.words
+    if judgement.verdict == "passed" and words is not None and words.same(WITH_OPERATOR, DELIVERED):
+        return Judgement(
+            "weak",
+            f"{judgement.text}, but before it said {words.of(DELIVERED)!r} as of a message that is"
+            " on the handset",
+        )
+    return judgement
+
+
+def _without_intermediate(maker: Maker) -> Bodies:
+    report = maker.report(UNDELIVERABLE)
+    expected = Expected(report.message_id or "", UNDELIVERABLE)
+    return [body([report], what=f"{UNDELIVERABLE}, nothing before it")], [expected]
+
+
+def _unknown_message(maker: Maker) -> Bodies:
+    """A message that nobody sent: an id in another form, no bulk, no callbackData."""
+    stranger = maker.report(
+        message_id=f"{maker.seed:08x}-0000-4000-8000-{'9' * 12}",
+        bulk_id=None,
+        callback_data=None,
+        to="4915112345678",
+    )
+    return [body([stranger], what="of a message that nobody sent")], []
+
+
+def _answered(evidence: Evidence) -> Judgement:
+    """The answer alone matters; what the app makes of a stranger is its own affair."""
+    judgement = held(evidence)
+    if judgement.verdict == "failed":
+        return judgement
+    return Judgement("passed", f"answered {evidence.exchanges[0].status}")
+
+
+def _others(maker: Maker) -> Bodies:
+    inbound = {
+        "results": [
+            {
+                "messageId": maker.message_id(),
+                "from": "41793026727",
+                "to": "InfoSMS",
+                "text": "STOP please",
+                "cleanText": "please",
+                "keyword": "STOP",
+                "receivedAt": "2026-01-01T12:00:00.000+0000",
+                "smsCount": 1,
+            }
+        ],
+        "messageCount": 1,
+        "pendingMessageCount": 0,
+    }
+    click = {
+        "notificationType": "CLICKED",
+        "recipient": "41793026727",
+        "url": "https://example.com/",
+        "sendDateTime": 1767268800000,
+        "messageId": maker.message_id(),
+    }
+    return [
+        Body(what="an inbound message", data=json.dumps(inbound).encode()),
+        Body(what="a click", data=json.dumps(click).encode()),
+    ], []
+
+
+def _judge_others(evidence: Evidence) -> Judgement:
+    refused = replace(evidence, exchanges=tuple(e for e in evidence.exchanges if not e.ok))
+    if not refused.exchanges:
+        return Judgement("passed", "answered 2xx")
+    judgement = refused_politely(refused)
+    if judgement.verdict != "passed":
+        return replace(judgement, verdict="failed")
+    return Judgement("weak", f"{refused.exchanges[0].sent}: {judgement.text}, and will be repeated")
+
+
+_DUPLICATES = (
+    "Each push that is answered too late comes again, and an integrator who counts it twice bills"
+    " it twice."
+)
+
+CHECKS = (
+    _semantic(
+        "processed",
+        "a report is in the app, and not only answered",
+        _plain,
+        judge=_processed,
+        why="An answer says that somebody listened. Only the app's state says that it was stored.",
+        rule=rules.KEPT_NOWHERE,
+        mend="Answer after the report is stored; give --verify the place where the state is told.",
+    ),
+    _semantic(
+        "duplicate-same-bucket",
+        "the same report twice in one bucket is counted once",
+        _same_bucket,
+        why=_DUPLICATES,
+        rule=rules.REPEATED,
+        mend="Make (messageId, status id, error id, doneAt) a unique key, and ignore the second.",
+    ),
+    _semantic(
+        "duplicate-other-bucket",
+        "a report that came before is counted once, and its new neighbour is not lost",
+        _other_bucket,
+        why="Whoever refuses a bucket for the one report that he knows loses the others in it.",
+        rule=rules.REPEATED,
+        mend="Insert each with ON CONFLICT DO NOTHING and answer 200: a duplicate is no error.",
+    ),
+    Check(
+        name="duplicate-at-once",
+        group="semantics",
+        asks="the same report on two connections in the same moment is counted once",
+        perform=_at_once,
+        judge=held,
+        why="`SELECT`, then `INSERT` lets both through, or fails one of them with an error.",
+        rule=rules.REPEATED,
+        mend="Let the database's unique key decide, not a look before.",
+    ),
+    _semantic(
+        "late-intermediate",
+        "an intermediate report after the final one changes nothing",
+        _late_intermediate,
+        judge=_told_apart(DELIVERED, PENDING),
+        why="An app where the last report wins shows a delivered message as pending for ever.",
+        rule=rules.NO_ORDER,
+        mend="Never let an intermediate status replace a final one; keep it in the history.",
+    ),
+    _semantic(
+        "operator-then-undeliverable",
+        "DELIVERED_TO_OPERATOR is not the end: the later UNDELIVERABLE counts",
+        _operator,
+        judge=_judge_operator,
+        why="Its group is DELIVERED. Who goes by the group alone tells success of lost messages.",
+        rule=rules.INTERMEDIATE,
+        mend="Treat group 3 with id 2 as intermediate; only DELIVERED_TO_HANDSET is delivered.",
+    ),
+    _semantic(
+        "final-without-intermediate",
+        "a final report with nothing before it",
+        _without_intermediate,
+        why="A state machine that waits for PENDING first never gets there.",
+        rule=rules.ON_DEMAND,
+        mend="Allow every status as the first.",
+    ),
+    _semantic(
+        "unknown-message",
+        "a report of a message that the app never sent is answered 2xx",
+        _unknown_message,
+        judge=_answered,
+        why="404 has it repeated for 41:30 hours, and its neighbours in the bucket with it.",
+        rule=rules.REPEATED,
+        mend="Answer 2xx, and keep or log what you cannot place: the report can be faster than"
+        " your own record of the message.",
+    ),
+    _semantic(
+        "other-events",
+        "inbound messages and clicks at the same URL do no harm",
+        _others,
+        judge=_judge_others,
+        why="They have no status; code that expects one fails, and the platform repeats them.",
+        rule=rules.OTHER_EVENTS,
+        mend="Answer 2xx to what is no report (`receivedAt`, `notificationType`) and put it aside.",
+    ),
+)

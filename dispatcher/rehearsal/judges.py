@@ -1,0 +1,145 @@
+"""From what came to a verdict. Pure; the ones that several checks share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dispatcher.rehearsal.check import Evidence
+from dispatcher.rehearsal.exchange import Exchange, readable, seconds_of
+from dispatcher.rehearsal.truth import differences, untold
+from dispatcher.rehearsal.verdict import Judgement
+
+ANSWER_SMALL = 1024
+"""Bytes that a dispatcher keeps of an answer; more is work for nobody."""
+
+ANSWER_LARGE = 64 * 1024
+"""Beyond this our dispatcher gives up the connection (http_sender.ANSWER_READ)."""
+
+
+def taken(evidence: Evidence) -> Judgement:
+    """Every push answered 2xx; and where the app tells its state, it holds what was sent."""
+    return _refused(evidence) or _wrong(evidence) or Judgement("passed", _answers(evidence))
+
+
+def held(evidence: Evidence) -> Judgement:
+    """As `taken`, but an answer alone proves nothing."""
+    return _refused(evidence) or _wrong(evidence) or _unseen(evidence) or _right(evidence)
+
+
+def _refused(evidence: Evidence) -> Judgement | None:
+    refused = [each for each in evidence.exchanges if not each.ok]
+    if not refused:
+        return None
+    of = f"{len(refused)} of {len(evidence.exchanges)} pushes" if refused[1:] else "a push"
+    return Judgement("failed", f"{of} not taken: {told(refused[0])}")
+
+
+def _wrong(evidence: Evidence) -> Judgement | None:
+    if evidence.held is None or evidence.words is None:
+        return None
+    found = differences(evidence.expected, evidence.held, evidence.words)
+    if not found:
+        return None
+    return Judgement("failed", f"answered {_statuses(evidence)}, but " + "; ".join(found))
+
+
+def _unseen(evidence: Evidence) -> Judgement | None:
+    if evidence.held is None:
+        return Judgement("answered only", f"answered {_statuses(evidence)}; {evidence.blind}")
+    if paths := untold(evidence.expected, evidence.held):
+        options = " ".join(f"--verify-path {path}=…" for path in paths)
+        return Judgement("answered only", f"the state is right; the rest needs {options}")
+    return None
+
+
+def _right(evidence: Evidence) -> Judgement:
+    number = len(evidence.expected)
+    messages = "the message" if number == 1 else f"all {number} messages looked at"
+    right = "is" if number == 1 else "are"
+    return Judgement("passed", f"{messages} {right} right in the app")
+
+
+def _answers(evidence: Evidence) -> str:
+    slowest = max(each.seconds for each in evidence.exchanges)
+    text = f"answered {_statuses(evidence)} in {milliseconds(slowest)}"
+    return text if evidence.held is None else f"{text}, and the app holds it"
+
+
+def _statuses(evidence: Evidence) -> str:
+    return ", ".join(sorted({str(each.status or "nothing") for each in evidence.exchanges}))
+
+
+def told(exchange: Exchange) -> str:
+    """What came, short: a status with its first words, or why there is none."""
+    if exchange.status is None:
+        return exchange.failure
+    if where := exchange.headers.get("location"):
+        return f"{exchange.status} to {readable(where, 100)}"
+    words = readable(exchange.text.strip(), 80)
+    return f"{exchange.status} {words}".rstrip()
+
+
+def milliseconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms"
+
+
+def refused_politely(evidence: Evidence) -> Judgement:
+    """Each is answered 4xx: not with silence, not with 5xx, and not as if it had been taken."""
+    for exchange in evidence.exchanges:
+        if not exchange.answered:
+            return Judgement("failed", f"{exchange.sent}: {exchange.failure}")
+    worst = max(evidence.exchanges, key=lambda each: each.status or 0)
+    if worst.status is not None and worst.status >= 500:
+        return Judgement("failed", f"{worst.sent}: {told(worst)}")
+    swallowed = [each for each in evidence.exchanges if not _is_4xx(each)]
+    if swallowed:
+        one = swallowed[0]
+        return Judgement("weak", f"{one.sent}: answered {told(one)}, as if it had been taken")
+    return Judgement("passed", f"answered {_statuses(evidence)}")
+
+
+def _is_4xx(exchange: Exchange) -> bool:
+    return exchange.status is not None and 400 <= exchange.status < 500
+
+
+def in_time(evidence: Evidence) -> Judgement:
+    """All answered 2xx, the slowest in a fifth of the timeout."""
+    judgement = taken(evidence)
+    if judgement.verdict == "failed":
+        return judgement
+    slowest = max(each.seconds for each in evidence.exchanges)
+    limit = evidence.plan.timeout.total_seconds()
+    measures = {"slowestMs": round(slowest * 1000, 1)}
+    if slowest > limit / 5:
+        text = f"the slowest answer took {milliseconds(slowest)} of the {limit:g} s there are"
+        return Judgement("weak", text, measures)
+    return Judgement("passed", f"the slowest answer took {milliseconds(slowest)}", measures)
+
+
+def under_load(evidence: Evidence) -> Judgement:
+    """Every push answered 2xx, and the 99th percentile in half of the timeout."""
+    exchanges = evidence.exchanges
+    measures = latencies(exchanges)
+    numbers = (
+        f"p50 {measures['p50Ms']:.0f} ms, p99 {measures['p99Ms']:.0f} ms,"
+        f" slowest {measures['slowestMs']:.0f} ms"
+    )
+    if errors := [each for each in exchanges if not each.ok]:
+        text = f"{len(errors)} of {len(exchanges)} pushes not taken: {told(errors[0])}; {numbers}"
+        return Judgement("failed", text, measures)
+    if wrong := _wrong(evidence):
+        return Judgement("failed", f"{wrong.text}; {numbers}", measures)
+    if measures["p99Ms"] > evidence.plan.timeout.total_seconds() * 500:
+        limit = f"half of the {evidence.plan.timeout.total_seconds():g} s there are"
+        return Judgement("weak", f"{numbers}: p99 is more than {limit}", measures)
+    return Judgement("passed", f"{len(exchanges)} pushes: {numbers}", measures)
+
+
+def latencies(exchanges: Sequence[Exchange]) -> dict[str, float]:
+    return {
+        "requests": len(exchanges),
+        "errors": sum(not each.ok for each in exchanges),
+        "p50Ms": round(seconds_of(exchanges, 0.50) * 1000, 1),
+        "p99Ms": round(seconds_of(exchanges, 0.99) * 1000, 1),
+        "slowestMs": round(max(each.seconds for each in exchanges) * 1000, 1),
+    }

@@ -1,0 +1,220 @@
+"""A run: the opening push, the app's words, then check by check; each becomes a result.
+
+Whatever the webhook does, a check ends with a result: the exceptions that get here are networks
+that fail in the middle, and they are what came.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from typing import Self
+
+from msgspec.structs import replace
+
+from dispatcher.rehearsal.bodies import Maker, body
+from dispatcher.rehearsal.check import NEEDS, Check, Evidence, Stage
+from dispatcher.rehearsal.checks import CHECKS
+from dispatcher.rehearsal.client import Client
+from dispatcher.rehearsal.exchange import Exchange, failure_of, readable
+from dispatcher.rehearsal.judges import told
+from dispatcher.rehearsal.target import Target, Way, a_seed, way_to
+from dispatcher.rehearsal.truth import (
+    DELIVERED,
+    PENDING,
+    UNDELIVERABLE,
+    WITH_OPERATOR,
+    Held,
+    Words,
+)
+from dispatcher.rehearsal.verdict import Judgement, Result
+from dispatcher.rehearsal.verify import CannotVerify, Verifier
+from dispatcher.rehearsal.wire import Wires
+
+SHOWN_EXCHANGES = 6
+"""Exchanges of a check that a result shows; the rest is counted."""
+
+LOOKED_AT = 100
+"""Messages of a check whose state is asked for, evenly spread."""
+
+NO_VERIFY = "what the app made of it cannot be seen without --verify"
+NO_WORDS = "the app tells no state (see the check `processed`)"
+
+
+class Rehearsal:
+    """Rehearses one webhook. Use it as an asynchronous context manager: entering it makes the
+    opening push and, with `verify`, learns the app's words. Raises `CannotVerify` when the app's
+    state cannot be had at all, and `OSError` for a CA file that is no good.
+    """
+
+    def __init__(self, target: Target) -> None:
+        self.target = target
+        self.way: Way = way_to(target)
+        self.seed = a_seed() if target.seed is None else target.seed
+        self.plan = target.plan
+        self._client = Client(self.way, self.plan.timeout)
+        self._wires = Wires(self.way, self.plan.timeout)
+        self._verifier: Verifier | None = None
+        if target.verify is not None:
+            self._verifier = Verifier(target.verify, self.plan)
+        self._words: Words | None = None
+        self._lost_at: str | None = None
+        self._fences = Maker(self.seed, "fence")
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._client)
+            if self._verifier is not None:
+                await stack.enter_async_context(self._verifier)
+            self.opening = await self._plain_push(Maker(self.seed, "opening"))
+            if self._verifier is not None and self.opening.ok:
+                self._words = await self._learn(self._verifier)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    @property
+    def fault(self) -> str | None:
+        """What the opening push came to, when it was not taken."""
+        return None if self.opening.ok else told(self.opening)
+
+    async def run(self, checks: Sequence[Check] = CHECKS) -> AsyncIterator[Result]:
+        """The results of these checks, one after the other."""
+        for check in checks:
+            yield await self.perform(check)
+
+    async def perform(self, check: Check) -> Result:
+        """One check, whatever happens in it."""
+        started = time.perf_counter()
+        obstacle = await self._obstacle(check)
+        if obstacle is not None:
+            evidence, judgement = Evidence(exchanges=()), Judgement("not judged", obstacle)
+        else:
+            evidence, judgement = await self._judged(check)
+        if judgement.verdict == "failed":
+            judgement = await self._alive_after(check, evidence, judgement)
+        return _result(check, evidence, judgement, time.perf_counter() - started)
+
+    async def _obstacle(self, check: Check) -> str | None:
+        """Why the check cannot be made."""
+        if check.needs == "https" and self.way.tls is None:
+            return NEEDS["https"]
+        if check.needs == "credentials" and not self.way.credentials:
+            return NEEDS["credentials"]
+        if check.gated and self.fault is not None:
+            return f"the webhook takes not even a plain report: {self.fault}"
+        if self._lost_at is None:
+            return None
+        if (await self._plain_push(self._fences)).ok:
+            self._lost_at = None
+            return None
+        return f"the webhook takes no plain report any more, since the check {self._lost_at}"
+
+    async def _alive_after(
+        self, check: Check, evidence: Evidence, judgement: Judgement
+    ) -> Judgement:
+        """A check that was left without an answer may have ended the webhook."""
+        silent = any(not each.answered for each in evidence.exchanges)
+        if not silent or not self.opening.ok or (await self._plain_push(self._fences)).ok:
+            return judgement
+        self._lost_at = check.name
+        text = f"{judgement.text}; and since then it takes no plain report"
+        return replace(judgement, text=text)
+
+    async def _judged(self, check: Check) -> tuple[Evidence, Judgement]:
+        try:
+            evidence = await check.perform(self._stage(check))
+        except (OSError, TimeoutError) as error:
+            failure = failure_of(error, self.plan.timeout.total_seconds())
+            evidence = Evidence(exchanges=(Exchange(sent="", seconds=0, failure=failure),))
+            return evidence, Judgement("failed", f"the connection failed: {failure}")
+        try:
+            evidence = await self._seen(evidence)
+        except CannotVerify as error:
+            return evidence, Judgement("not judged", f"--verify: {error}")
+        return evidence, check.judge(replace(evidence, plan=self.plan))
+
+    def _stage(self, check: Check) -> Stage:
+        maker = Maker(self.seed, check.name)
+        return Stage(maker, self._client, self._wires, self.way, self.plan, self.opening)
+
+    async def _plain_push(self, maker: Maker) -> Exchange:
+        return await self._client.push(body([maker.report()]))
+
+    # --- the app's own state -------------------------------------------------------------------
+
+    async def _learn(self, verifier: Verifier) -> Words:
+        """What the app tells after one plain report of each status, and of none at all."""
+        maker = Maker(self.seed, "words")
+        unknown = await verifier.ask(maker.message_id())
+        told: dict[str, Held] = {}
+        for name in (PENDING, WITH_OPERATOR, UNDELIVERABLE, DELIVERED):
+            report = maker.report(name)
+            await self._client.push(body([report]))
+            told[name] = await verifier.known(report.message_id or "", unknown)
+        return Words(told, unknown)
+
+    async def _seen(self, evidence: Evidence) -> Evidence:
+        """The evidence with what the app holds, where that can be asked and makes a difference."""
+        if self._verifier is None:
+            return replace(evidence, blind=NO_VERIFY)
+        if self._words is None or self._words.faults():
+            return replace(evidence, blind=NO_WORDS, words=self._words)
+        if not evidence.expected or not all(each.ok for each in evidence.exchanges):
+            return replace(evidence, words=self._words)
+        await self._behind_a_fence(self._verifier, self._words)
+        expected = evidence.expected[:: -(-len(evidence.expected) // LOOKED_AT)]
+        held = await self._verifier.settled(expected, self._words)
+        return replace(evidence, expected=expected, held=held, words=self._words)
+
+    async def _behind_a_fence(self, verifier: Verifier, words: Words) -> None:
+        """An app may work behind a queue: when it knows a message that was pushed last, it has got
+        to all that came before."""
+        fence = self._fences.message_id()
+        await self._client.push(body([self._fences.report(message_id=fence)]))
+        await verifier.known(fence, words.unknown)
+
+
+def _result(check: Check, evidence: Evidence, judgement: Judgement, seconds: float) -> Result:
+    return Result(
+        check=check.name,
+        group=check.group,
+        asks=check.asks,
+        verdict=judgement.verdict,
+        text=readable(judgement.text, 1000),
+        sent=_some([each.request for each in evidence.exchanges if each.sent]),
+        came=_some([str(each) for each in evidence.exchanges]),
+        why=check.why,
+        rule=check.rule.text,
+        document=check.rule.document,
+        mend=check.mend,
+        seconds=round(seconds, 3),
+        measures=judgement.measures,
+    )
+
+
+def _some(lines: Sequence[str]) -> tuple[str, ...]:
+    if len(lines) <= SHOWN_EXCHANGES + 1:
+        return tuple(lines)
+    return (*lines[:SHOWN_EXCHANGES], f"… and {len(lines) - SHOWN_EXCHANGES} more")
+
+
+async def rehearse(target: Target, checks: Sequence[Check] = CHECKS) -> list[Result]:
+    """All results. Raises as `Rehearsal` does."""
+    async with Rehearsal(target) as rehearsal:
+        return [result async for result in rehearsal.run(checks)]
+
+
+def rehearse_one(check: Check, target: Target) -> Result:
+    """One check, for tests that are no coroutines."""
+
+    async def one() -> Result:
+        async with Rehearsal(target) as rehearsal:
+            return await rehearsal.perform(check)
+
+    return asyncio.run(one())

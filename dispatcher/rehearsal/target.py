@@ -1,0 +1,66 @@
+"""Which webhook is rehearsed, and how to get in."""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import ssl
+from collections.abc import Mapping
+
+from msgspec import Struct
+from yarl import URL
+
+from dispatcher.rehearsal.plan import Plan
+from dispatcher.rehearsal.verify import Verify
+from dispatcher.tls import Tls, context
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """A webhook and how it is rehearsed. User and password of the URL are sent as Basic.
+
+    `headers` are the credentials of the run. `verify` None: only answers are seen. `seed` None:
+    a new one for each run, so that message ids of one run are not those of another.
+    """
+
+    url: str
+    headers: Mapping[str, str] = {}
+    verify: Verify | None = None
+    ca_file: str | None = None
+    plan: Plan = Plan()
+    seed: int | None = None
+
+
+class Way(Struct, frozen=True):
+    """What a client needs of a target. `credentials` are headers, `secrets` what must never be
+    shown."""
+
+    url: URL
+    credentials: Mapping[str, str]
+    secrets: tuple[str, ...]
+    tls: ssl.SSLContext | None
+
+    @property
+    def shown(self) -> str:
+        """The URL without what may be secret."""
+        query = "?…" if self.url.query_string else ""
+        return f"{self.url.with_query(None).with_fragment(None)}{query}"
+
+
+def way_to(target: Target) -> Way:
+    """Raises `OSError` for a CA file that is no good."""
+    url = URL(target.url)
+    given = dict(target.headers)
+    hidden = [*given.values(), *(part for value in given.values() for part in value.split()[1:])]
+    if url.user is not None:
+        pair = f"{url.user}:{url.password or ''}"
+        given.setdefault("Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}")
+        hidden += [given["Authorization"], given["Authorization"][6:], url.password or ""]
+    hidden += [value for value in url.query.values() if len(value) >= 8]
+    hidden = sorted(set(hidden), key=len, reverse=True)
+    tls = context(Tls(ca_file=target.ca_file)) if url.scheme == "https" else None
+    return Way(url.with_user(None), given, tuple(hidden), tls)
+
+
+def a_seed() -> int:
+    """For a run that was not given one. Short, because it stands in every message id."""
+    return secrets.randbelow(1_000_000_000)

@@ -1,0 +1,243 @@
+"""Asking the app what it holds of a message: over HTTP, or by a command.
+
+The template names the message as `{messageId}`. Where in the answer something stands is said by
+JMESPath, whose `length(…)` counts; a plain text is the state itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shlex
+from asyncio.subprocess import PIPE
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+from urllib.parse import quote
+
+import aiohttp
+import jmespath
+from jmespath.exceptions import JMESPathError
+from msgspec import Struct
+from yarl import URL
+
+from dispatcher.rehearsal.exchange import failure_of, readable
+from dispatcher.rehearsal.plan import Plan
+from dispatcher.rehearsal.truth import UNKNOWN, Expected, Held, Words, differences
+
+PLACE = "{messageId}"
+COMMAND = "cmd:"
+STATE = "status.name || status.groupName || state || status"
+"""Where the state stands when nothing is said."""
+
+AT_ONCE = 8
+"""Questions at the same time."""
+
+
+class CannotVerify(Exception):
+    """The app's state cannot be had; the text says what was asked and what came."""
+
+
+class Verify(Struct, frozen=True):
+    """How to ask. `count` and `callback_data` None: the app does not tell them."""
+
+    template: str
+    state: str = STATE
+    count: str | None = None
+    callback_data: str | None = None
+
+
+_NAMED = re.compile(r"(state|count|callbackData)=(.*)", re.DOTALL)
+
+
+def verify_of(template: str, paths: Sequence[str] = ()) -> Verify:
+    """`paths` are `state=…`, `count=…`, `callbackData=…`, or one alone, which is the state's.
+
+    Raises `ValueError` that says what is wrong.
+    """
+    if PLACE not in template:
+        raise ValueError(f"expected {PLACE} in {template!r}: it stands for the message asked about")
+    if not template.startswith(COMMAND):
+        _check_url(template)
+    elif not _words(template):
+        raise ValueError(f"expected a command behind {COMMAND}, got nothing")
+    named = {"state": STATE}
+    for path in paths:
+        match = _NAMED.fullmatch(path)
+        name, text = (match[1], match[2]) if match else ("state", path)
+        named[name] = _path(name, text)
+    return Verify(template, named["state"], named.get("count"), named.get("callbackData"))
+
+
+def _check_url(template: str) -> None:
+    url = URL(template.replace(PLACE, "x"))
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError(f"expected an http or https URL, or {COMMAND} …, got {template!r}")
+
+
+def _path(name: str, text: str) -> str:
+    text = text.removeprefix("$.")  # as JSONPath begins
+    try:
+        jmespath.compile(text)
+    except JMESPathError as error:
+        fault = str(error).splitlines()[0]
+        raise ValueError(f"{name}: expected a JMESPath such as status.name: {fault}") from None
+    return text
+
+
+def _words(template: str) -> list[str]:
+    return shlex.split(template.removeprefix(COMMAND))
+
+
+def read(told: str, verify: Verify) -> Held:
+    """What an answer tells. Raises `CannotVerify`."""
+    if not told.strip():
+        return UNKNOWN
+    try:
+        value = json.loads(told)
+    except ValueError:
+        return Held(told.strip())
+    if not isinstance(value, dict | list):
+        return Held(told.strip())
+    return Held(
+        _scalar(value, verify.state, "state"),
+        _whole(value, verify.count),
+        _scalar(value, verify.callback_data, "callbackData"),
+    )
+
+
+def _found(value: Any, path: str, name: str) -> Any:
+    try:
+        return jmespath.search(path, value)
+    except JMESPathError as error:
+        fault = str(error).splitlines()[0]
+        raise CannotVerify(f"--verify-path {name}={path}: {readable(fault)}") from None
+
+
+def _scalar(value: Any, path: str | None, name: str) -> str | None:
+    found = None if path is None else _found(value, path, name)
+    if found is None or isinstance(found, str):
+        return found
+    if isinstance(found, dict | list):
+        shown = readable(json.dumps(found), 80)
+        raise CannotVerify(f"--verify-path {name}={path}: expected a text, got {shown}")
+    return json.dumps(found)
+
+
+def _whole(value: Any, path: str | None) -> int | None:
+    found = None if path is None else _found(value, path, "count")
+    if found is None or (isinstance(found, int) and not isinstance(found, bool)):
+        return found
+    shown = readable(json.dumps(found), 80)
+    raise CannotVerify(f"--verify-path count={path}: expected a whole number, got {shown}")
+
+
+class Verifier:
+    """Asks one app. Use it as an asynchronous context manager."""
+
+    def __init__(self, verify: Verify, plan: Plan) -> None:
+        self._verify = verify
+        self._plan = plan
+        self._seconds = plan.timeout.total_seconds()
+        self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=self._seconds), trust_env=False
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def ask(self, message_id: str) -> Held:
+        """What the app tells of a message. Raises `CannotVerify`."""
+        async with self._at_once:
+            template = self._verify.template
+            if template.startswith(COMMAND):
+                told = await self._run(_words(template), message_id)
+            else:
+                told = await self._get(template.replace(PLACE, quote(message_id, safe="")))
+        return read(told, self._verify)
+
+    async def all(self, message_ids: Sequence[str]) -> dict[str, Held]:
+        held = await asyncio.gather(*(self.ask(each) for each in message_ids))
+        return dict(zip(message_ids, held, strict=True))
+
+    async def known(self, message_id: str, unknown: Held) -> Held:
+        """What the app tells of a message as soon as it tells anything, else when patience ends."""
+        end = self._end_of_patience()
+        while (held := await self.ask(message_id)).state in (None, unknown.state):
+            if _now() > end:
+                break
+            await asyncio.sleep(self._plan.poll.total_seconds())
+        return held
+
+    async def settled(self, expected: Sequence[Expected], words: Words) -> Mapping[str, Held]:
+        """What the app holds when it holds what is expected at two looks in a row, else when
+        patience ends: an app that works behind a queue is right a moment later, and one that lets
+        a late report win is wrong a moment later."""
+        ids = [each.message_id for each in expected]
+        end = self._end_of_patience()
+        before = None
+        while True:
+            held = await self.all(ids)
+            right = not differences(expected, held, words)
+            if (right and held == before) or _now() > end:
+                return held
+            before = held
+            await asyncio.sleep(self._plan.poll.total_seconds())
+
+    def _end_of_patience(self) -> float:
+        return _now() + self._plan.patience.total_seconds()
+
+    async def _get(self, url: str) -> str:
+        assert self._session is not None, "Verifier is used as a context manager"
+        try:
+            async with self._session.get(URL(url, encoded=True)) as response:
+                text = await response.text(errors="replace")
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            failure = failure_of(error, self._seconds)
+            raise CannotVerify(f"GET {_shown(url)}: {failure}") from error
+        if response.status in (204, 404, 410):
+            return ""
+        if response.status != 200:
+            raise CannotVerify(
+                f"GET {_shown(url)}: expected 200, or 404 for a message that is not known, got"
+                f" {response.status}: {readable(text, 100)}"
+            )
+        return text
+
+    async def _run(self, words: Sequence[str], message_id: str) -> str:
+        """The words of the command are no shell's: nothing in a message id is run."""
+        command = [word.replace(PLACE, message_id) for word in words]
+        try:
+            process = await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=PIPE)
+        except OSError as error:
+            raise CannotVerify(f"{command[0]}: {error.strerror or error}") from error
+        try:
+            async with asyncio.timeout(self._seconds):
+                out, err = await process.communicate()
+        except TimeoutError:
+            raise CannotVerify(f"{command[0]}: has not ended in {self._seconds:g} s") from None
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode:
+            last = readable(err.decode(errors="replace").strip(), 100)
+            raise CannotVerify(
+                f"{command[0]}: expected exit code 0, and no output for a message that is not"
+                f" known, got {process.returncode}: {last}"
+            )
+        return out.decode(errors="replace")
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _shown(url: str) -> str:
+    return readable(str(URL(url, encoded=True).with_user(None).with_query(None)))

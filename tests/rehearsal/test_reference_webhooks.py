@@ -1,0 +1,249 @@
+"""Webhooks that are wrong fail the check that is there for them, and what follows from it.
+
+The right ones pass all. So there is no check that cannot fail, and none that fails by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from dispatcher.rehearsal import CHECKS, Verdict, select
+from tests.data.webhooks import wrong
+from tests.data.webhooks.right_aiohttp import Webhook
+from tests.rehearsal.served import SMALL, a_target, listening, results, verdicts
+
+XML_V3 = {
+    "xml-v3": "failed",
+    "bucket-100-xml": "failed",
+    "all-fields": "failed",
+    "unknown-fields": "failed",
+    "field-order": "failed",
+    "numeric-strings": "failed",
+    "callback-data": "failed",
+    "dates": "failed",
+    "charset": "failed",
+    "charset-other": "weak",
+    "duplicate-other-bucket": "failed",
+}
+"""The checks with a body in XML as v3 has it."""
+
+IN_A_BUCKET = {
+    "new-status": "failed",
+    "new-status-group": "failed",
+    "callback-data": "failed",
+    "dates": "failed",
+    "prices": "failed",
+    "duplicate-same-bucket": "failed",
+    "duplicate-other-bucket": "failed",
+    "cut-in-body": "failed",
+    "answer-lost": "failed",
+}
+"""The checks with several reports in a body, beside those that are about nothing else."""
+
+ONLY_ANSWERED = {
+    "duplicate-same-bucket": "answered only",
+    "duplicate-other-bucket": "answered only",
+    "duplicate-at-once": "answered only",
+    "late-intermediate": "answered only",
+    "operator-then-undeliverable": "answered only",
+    "final-without-intermediate": "answered only",
+    "cut-in-body": "answered only",
+    "answer-lost": "answered only",
+}
+
+QUICK: list[tuple[type[Webhook], Mapping[str, str]]] = [
+    (
+        wrong.NoXml,
+        {
+            **XML_V3,
+            "xml-v2": "failed",
+            "garbage-xml": "failed",
+            "garbage-bytes": "failed",
+            "wrong-shape": "failed",
+            "entity-bomb": "failed",
+            "charset-other": "failed",
+        },
+    ),
+    (wrong.V2NamesOnly, {"json-v3": "failed", "all-fields": "failed"}),
+    (wrong.V3RootOnly, {"xml-v2": "failed"}),
+    (wrong.V2RootOnly, XML_V3),
+    (
+        wrong.FirstOnly,
+        {
+            "bucket-100": "failed",
+            "bucket-100-xml": "failed",
+            "bucket-2000": "failed",
+            **IN_A_BUCKET,
+        },
+    ),
+    (wrong.OneElement, {"bucket-100-xml": "failed", "callback-data": "failed"}),
+    (wrong.FirstThousand, {"bucket-2000": "failed"}),
+    (wrong.MegabyteLimit, {"bucket-2000": "weak"}),
+    (wrong.NeedsMccMnc, {"minimal-body": "failed"}),
+    (wrong.NoCampaign, {"all-fields": "failed"}),
+    (wrong.Strict, {"unknown-fields": "failed"}),
+    (wrong.KnowsTheOrder, {"field-order": "failed"}),
+    (wrong.ClosedIds, {"new-status": "failed", "new-status-group": "failed"}),
+    (wrong.ClosedGroups, {"new-status-group": "failed"}),
+    (wrong.GuessesNumbers, {"numeric-strings": "failed"}),
+    (wrong.NoNumbersAsText, {"numeric-strings": "weak"}),
+    (wrong.ShortColumn, {"callback-data": "failed"}),
+    (wrong.CallbackDataIsJson, {"callback-data": "failed"}),
+    (wrong.NaiveDates, {"dates": "failed"}),
+    (wrong.NeedsAPrice, {"prices": "failed"}),
+    (wrong.BareTypes, {"charset": "failed"}),
+    (wrong.Utf8Only, {"charset-other": "failed"}),
+    (wrong.NoMark, {"charset-other": "weak"}),
+    (wrong.HangsOnGzip, {"gzip": "failed"}),
+    (wrong.ClaimsGzip, {"gzip": "failed"}),
+    (wrong.Forgets, {"processed": "failed", **ONLY_ANSWERED}),
+    (wrong.CountsWithinBucket, {"duplicate-same-bucket": "failed"}),
+    (
+        wrong.ConflictOnDuplicate,
+        {
+            "duplicate-other-bucket": "failed",
+            "duplicate-at-once": "failed",
+            "answer-lost": "failed",
+        },
+    ),
+    (wrong.LosesOnDuplicate, {"duplicate-other-bucket": "failed"}),
+    (wrong.LooksThenInserts, {"duplicate-at-once": "failed"}),
+    (wrong.LastWins, {"late-intermediate": "failed"}),
+    (wrong.GroupIsFinal, {"operator-then-undeliverable": "failed"}),
+    (wrong.TellsDeliveredEarly, {"operator-then-undeliverable": "weak"}),
+    (
+        wrong.WaitsForPending,
+        {
+            "final-without-intermediate": "failed",
+            "prices": "failed",
+            "new-status": "failed",
+            "operator-then-undeliverable": "answered only",
+        },
+    ),
+    (wrong.KnowsItsRecipients, {"unknown-message": "failed"}),
+    (wrong.NeedsAStatus, {"other-events": "failed"}),
+    (
+        wrong.JsonErrors,
+        {"garbage-json": "failed", "garbage-bytes": "failed", "wrong-shape": "failed"},
+    ),
+    (wrong.XmlErrors, {"garbage-xml": "failed", "garbage-bytes": "failed"}),
+    (wrong.BytesErrors, {"garbage-bytes": "failed"}),
+    (wrong.ShapeErrors, {"wrong-shape": "failed"}),
+    (
+        wrong.SwallowsAll,
+        {
+            "garbage-json": "weak",
+            "garbage-xml": "weak",
+            "garbage-bytes": "weak",
+            "wrong-shape": "weak",
+            "entity-bomb": "weak",
+        },
+    ),
+    (wrong.Talks, {"small-answer": "failed"}),
+    (wrong.TalksABit, {"small-answer": "weak"}),
+    (wrong.Closes, {"keep-alive": "weak"}),
+    (wrong.NeedsALength, {"chunked": "failed"}),
+    (wrong.RefusesExpect, {"expect-continue": "failed"}),
+    (wrong.NoContinue, {"expect-continue": "weak"}),
+    (wrong.ReadsThrice, {"slow-body": "failed"}),
+    (
+        wrong.AnswersFirst,
+        {
+            "answer-after-body": "failed",
+            "garbage-json": "weak",
+            "garbage-xml": "weak",
+            "garbage-bytes": "weak",
+            "wrong-shape": "weak",
+            "entity-bomb": "weak",
+        },
+    ),
+    (wrong.Expands, {"entity-bomb": "failed"}),
+    (wrong.LeaksTraceback, {"no-stack-trace": "failed"}),
+    (wrong.TakesHalves, {"cut-in-body": "failed"}),
+    (wrong.SameBodyIsAnError, {"answer-lost": "failed", "duplicate-at-once": "failed"}),
+    (wrong.SmallPool, {"burst": "failed", "fifty-at-once": "failed"}),
+]
+"""Webhook to what the quick checks say of it, where they do not say "passed"."""
+
+ALONE: list[tuple[type[Webhook], str, Verdict]] = [
+    (wrong.Slow, "quick-answer", "weak"),
+    (wrong.TooSlow, "quick-answer", "failed"),
+    (wrong.HangsUp, "keep-alive", "failed"),
+    (wrong.NoLimit, "body-limit", "failed"),
+    (wrong.DropsUnderLoad, "sustained", "failed"),
+]
+"""Those that only one check is asked about: the others would take minutes, or, with a connection
+that is closed behind their backs, fail at random. That is what is wrong with it."""
+
+ELSEWHERE = {
+    "json-v2",
+    "no-redirect",
+    "tls-certificate",
+    "tls-version",
+    "credentials-missing",
+    "credentials-wrong",
+}
+"""Checks that fail in tests of their own: below, and in test_security_checks.py."""
+
+
+@pytest.mark.parametrize(
+    ("webhook", "expected"), QUICK, ids=lambda value: getattr(value, "__name__", "")
+)
+async def test_a_wrong_webhook(webhook: type[Webhook], expected: Mapping[str, Verdict]) -> None:
+    """Each wrong webhook fails its check and what follows from it, and nothing else."""
+    async with listening(webhook()) as base:
+        found = await results(a_target(base), select(quick=True))
+
+    assert verdicts(found, "not judged") == expected
+
+
+@pytest.mark.parametrize(("webhook", "check", "verdict"), ALONE)
+async def test_one_check_alone(webhook: type[Webhook], check: str, verdict: Verdict) -> None:
+    """A wrong webhook whose other checks are not asked about."""
+    async with listening(webhook()) as base:
+        plan = replace(SMALL, timeout=timedelta(seconds=2))
+        target = a_target(base, plan=plan, verified=webhook is wrong.DropsUnderLoad)
+        (found,) = await results(target, select([check]))
+
+    assert found.verdict == verdict, found
+
+
+async def test_the_right_one_passes_all() -> None:
+    """The right webhook passes every check; what it has not is not judged."""
+    async with listening(Webhook()) as base:
+        found = await results(a_target(base))
+
+    assert verdicts(found) == dict.fromkeys(
+        ("tls-certificate", "tls-version", "credentials-missing", "credentials-wrong"),
+        "not judged",
+    )
+
+
+@pytest.mark.parametrize(
+    ("webhook", "expected"),
+    [
+        (wrong.XmlOnly, {"json-v2": "failed"}),
+        (wrong.Redirects, {"json-v2": "failed", "no-redirect": "failed"}),
+    ],
+)
+async def test_not_even_a_plain_report(
+    webhook: type[Webhook], expected: Mapping[str, Verdict]
+) -> None:
+    """A webhook that takes no plain report fails for that, and the rest is not judged."""
+    async with listening(webhook()) as base:
+        found = await results(a_target(base))
+
+    assert verdicts(found, "not judged") == expected
+    assert sum(each.verdict == "not judged" for each in found) >= len(CHECKS) - 3
+
+
+def test_every_check_can_fail() -> None:
+    """For each check there is a webhook that fails it."""
+    table = [*(expected for _, expected in QUICK), *({name: v} for _, name, v in ALONE)]
+    failed = {name for row in table for name, verdict in row.items() if verdict == "failed"}
+
+    assert {check.name for check in CHECKS} == failed | ELSEWHERE
