@@ -7,7 +7,17 @@ import sys
 
 import click
 
-from dispatcher.commands import bringing_back, endpoints, letting_go, looking, running, setting_up
+from dispatcher.commands import (
+    bringing_back,
+    endpoints,
+    letting_go,
+    looking,
+    reconciling,
+    rehearsing,
+    running,
+    setting_up,
+    simulating,
+)
 from dispatcher.commands.options import fail
 from receiver.answers import BadQuery
 from receiver.configuration import ConfigurationError
@@ -28,6 +38,7 @@ for _command in (
     running.serve,
     running.receive,
     running.dispatch,
+    running.sandbox,
     running.demo,
     running.endpoint,
     looking.reports,
@@ -36,11 +47,14 @@ for _command in (
     looking.totals,
     looking.dispatches,
     looking.schedule,
+    simulating.simulate,
     endpoints.endpoints,
     bringing_back.replay,
     bringing_back.replays,
+    reconciling.reconcile,
     letting_go.purge,
     letting_go.erase,
+    rehearsing.rehearse,
     setting_up.check,
     setting_up.migrate,
 ):

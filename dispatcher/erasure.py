@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from dispatcher.queue.erasure import count_dispatches, erase_from_dispatches, find_dispatches
+from dispatcher.sandbox.forgetting import count_messages, erase_messages
 from receiver.store.database import Database
 from receiver.store.erasure import Recipient, count_traces, erase_traces, find_traces
 
@@ -19,14 +20,17 @@ async def erase(database: Database, recipient: Recipient, *, dry_run: bool) -> d
     dispatches = await find_dispatches(database, recipient, traces.reports)
 
     def count(connection: sqlite3.Connection) -> dict[str, int]:
-        return count_traces(connection, traces) | count_dispatches(
-            connection, dispatches, traces.reports
+        return (
+            count_traces(connection, traces)
+            | count_dispatches(connection, dispatches, traces.reports)
+            | count_messages(connection, recipient)
         )
 
     def work(connection: sqlite3.Connection) -> dict[str, int]:
         connection.execute("PRAGMA secure_delete = ON")
         queue = erase_from_dispatches(connection, recipient, dispatches, traces.reports)
-        return erase_traces(connection, traces) | queue
+        messages = erase_messages(connection, recipient)
+        return erase_traces(connection, traces) | queue | messages
 
     if dry_run:
         return await database.question(count)

@@ -10,7 +10,7 @@ from yarl import URL
 from receiver.configuration import Form, Secret
 
 
-def _is_http_url(text: str) -> bool:
+def is_http_url(text: str) -> bool:
     """Asked of yarl, because aiohttp is going to."""
     try:
         url = URL(text)
@@ -21,7 +21,7 @@ def _is_http_url(text: str) -> bool:
     )
 
 
-HttpUrl = Annotated[str, Form("an http or https URL with a host", _is_http_url)]
+HttpUrl = Annotated[str, Form("an http or https URL with a host", is_http_url)]
 
 HeaderValue = Annotated[
     Secret,

@@ -9,7 +9,7 @@ import os
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -32,14 +32,24 @@ from dispatcher.queue.replay_selection import Selector
 from dispatcher.queue.replays import SqliteReplays
 from dispatcher.queue.sqlite import MIGRATIONS as QUEUE_MIGRATIONS
 from dispatcher.queue.sqlite import SqliteQueue
+from dispatcher.reconcile.scheduled import ReconcileMetrics, Reconciling
+from dispatcher.reconcile.spool import Spool
 from dispatcher.registry import Registry
 from dispatcher.replay.api import ReplayApi
 from dispatcher.replay.feeder import Feeder, Feeding
 from dispatcher.replay.replaying import Replaying
 from dispatcher.runner import Runner
+from dispatcher.sandbox import routes as sandbox_routes
+from dispatcher.sandbox.clock import MovableClock
+from dispatcher.sandbox.described import DESCRIBED as SANDBOX_DESCRIBED
+from dispatcher.sandbox.described_life import PLAYED
+from dispatcher.sandbox.metrics import SandboxMetrics
+from dispatcher.sandbox.sandbox import Sandbox
+from dispatcher.sandbox.store import MIGRATIONS as SANDBOX_MIGRATIONS
+from dispatcher.sandbox.store import go_on
 from dispatcher.schedule import RetrySchedule
 from dispatcher.security_settings import policy_of
-from dispatcher.settings import Settings
+from dispatcher.settings import Settings, sources_of
 from dispatcher.unrouted import Unrouted, UnroutedApi
 from dispatcher.upkeep import Upkeep
 from dispatcher.worker import Worker
@@ -61,7 +71,9 @@ from receiver.store.followup import Follower
 from receiver.store.sqlite import MIGRATIONS as STORE_MIGRATIONS
 from receiver.store.sqlite import SqliteStore
 
-MIGRATIONS = [*STORE_MIGRATIONS, *QUEUE_MIGRATIONS]
+MIGRATIONS = [*STORE_MIGRATIONS, *QUEUE_MIGRATIONS, *SANDBOX_MIGRATIONS]
+
+LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
 def new_name() -> str:
@@ -72,7 +84,8 @@ def new_name() -> str:
 def _time_of_others(clock: Clock) -> Callable[[], datetime]:
     """The clock of signatures and tokens. Those who judge them live in the world's time: on a
     clock sixty times as fast, a signature would be out of date after five seconds."""
-    return clock.now if clock.speed == 1 and not isinstance(clock, SystemClock) else wall_time
+    machines = isinstance(clock, SystemClock | MovableClock)
+    return clock.now if clock.speed == 1 and not machines else wall_time
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,18 +109,20 @@ async def storage(path: str) -> AsyncIterator[Storage]:
         await database.close()
 
 
-def registry_of(opened: Storage, settings: Settings) -> Registry:
-    """The endpoints of a database and a settings file."""
-    sources = [source.name for source in settings.source]
-    return Registry(opened.database, settings.endpoint, sources)
+def registry_of(opened: Storage, settings: Settings, *, own_urls: bool = False) -> Registry:
+    """The endpoints of a database and a settings file; with that of reports which come with a URL
+    of their own wherever there have been such."""
+    sources = sources_of(settings)
+    return Registry(opened.database, settings.endpoint, sources, own_urls=own_urls)
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a process does: take callbacks, push to endpoints, or both."""
+    """What a process does: take callbacks, push to endpoints, or both. A sandbox does both."""
 
     receives: bool = True
     dispatches: bool = True
+    sandbox: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +154,7 @@ class _Common:
 
     @property
     def limits(self) -> Limits:
-        server, limits = self.settings.server, self.settings.limits
-        return Limits(body=server.body_limit, items=limits.items, field=limits.field)
+        return limits_of(self.settings)
 
     @property
     def replays(self) -> SqliteReplays:
@@ -160,7 +174,7 @@ async def service(
     committed, the file is closed."""
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(storage(settings.store.database))
-        common = _common(settings, opened, clock or SystemClock())
+        common = _common(settings, opened, clock or SystemClock(), sandbox=parts.sandbox)
         time = await _common_time(common)
         runner = None
         if parts.dispatches:
@@ -169,15 +183,16 @@ async def service(
         on_stored = _both(common.events.wake, runner.wake if runner else None)
         receiver = _receiver(common, on_stored, callback_listeners) if parts.receives else None
         _add_api(common, on_stored)
+        sandbox = await _sandbox(common, on_stored, runner) if parts.sandbox else None
         url = await stack.enter_async_context(_listening(common.app, settings))
         async with _running(runner, receiver, common.health, settings):
-            for job in _beside(common, parts, runner):
+            for job in _beside(common, parts, runner, sandbox, on_stored):
                 job.start()
                 stack.push_async_callback(job.stop)
             yield Service(url, opened, common.app, common.endpoints)
 
 
-def _common(settings: Settings, opened: Storage, clock: Clock) -> _Common:
+def _common(settings: Settings, opened: Storage, clock: Clock, *, sandbox: bool) -> _Common:
     app = new_app(body_limit=settings.server.body_limit)
     if settings.api.token:
         app.middlewares.append(ApiTokens(settings.api.token).middleware())
@@ -185,9 +200,9 @@ def _common(settings: Settings, opened: Storage, clock: Clock) -> _Common:
     return _Common(
         settings=settings,
         opened=opened,
-        clock=clock,
+        clock=MovableClock(clock) if sandbox else clock,
         app=app,
-        endpoints=registry_of(opened, settings),
+        endpoints=registry_of(opened, settings, own_urls=sandbox),
         health=Health(opened.store),
         events=EventStream(tracks, readers=settings.server.event_readers),
         metrics=new_registry(),
@@ -195,16 +210,25 @@ def _common(settings: Settings, opened: Storage, clock: Clock) -> _Common:
 
 
 async def _common_time(common: _Common) -> CommonTime | None:
-    """The time shared with other processes; a clock that is moved by hand shares nothing."""
-    if not isinstance(common.clock, MachineClock):
-        return None
-    time = CommonTime(common.opened.database, common.clock, boot_id())
-    await time.join()
+    """The time shared with other processes; a clock that is moved by hand shares nothing. That of
+    a sandbox goes on from where it was moved to."""
+    clock = common.clock
+    base = clock.base if isinstance(clock, MovableClock) else clock
+    time = None
+    if isinstance(base, MachineClock):
+        time = CommonTime(common.opened.database, base, boot_id())
+        await time.join()
+    if isinstance(clock, MovableClock):
+        await common.opened.database.read(lambda connection: go_on(connection, clock))
     return time
 
 
 def _sender(common: _Common) -> HttpSender:
-    return HttpSender(_time_of_others(common.clock), policy_of(common.settings.outgoing))
+    outgoing = common.settings.outgoing
+    if isinstance(common.clock, MovableClock):  # of a sandbox: the app is on this machine
+        networks = (*outgoing.allowed_networks, *LOOPBACK)
+        outgoing = replace(outgoing, allowed_networks=networks)
+    return HttpSender(_time_of_others(common.clock), policy_of(outgoing))
 
 
 async def _runner(
@@ -272,7 +296,31 @@ def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
     replaying = Replaying(common.replays, selector, common.endpoints, now)
     ReplayApi(replaying, opened.store).add_routes(app)
     _add_scrape(common)
-    OpenApi([RECEIVER_DESCRIBED, DISPATCHER_DESCRIBED], common.settings).add_routes(app)
+    described = [RECEIVER_DESCRIBED, DISPATCHER_DESCRIBED]
+    if isinstance(common.clock, MovableClock):
+        described += [*SANDBOX_DESCRIBED, PLAYED]
+    OpenApi(described, common.settings).add_routes(app)
+
+
+async def _sandbox(
+    common: _Common, on_stored: Callable[[], None], runner: Runner | None
+) -> Sandbox:
+    """The provider's send API, and what becomes of the messages."""
+    assert isinstance(common.clock, MovableClock)
+    assert runner is not None, "a sandbox pushes"
+    sandbox = Sandbox(
+        common.opened.database,
+        common.settings.sandbox,
+        common.clock,
+        common.endpoints,
+        on_stored,
+        kept=common.settings.retention.reports,
+    )
+    await sandbox.read_rules()
+    sandbox_routes.add_routes(common.app, sandbox, runner, common.settings)
+    SandboxMetrics(common.metrics, sandbox)
+    common.health.add(sandbox.trouble)
+    return sandbox
 
 
 def _add_scrape(common: _Common) -> None:
@@ -293,8 +341,14 @@ class _Job(Protocol):
     async def stop(self) -> None: ...
 
 
-def _beside(common: _Common, parts: Parts, runner: Runner | None) -> list[_Job]:
-    """Retention, the read model of the store, and the feeding of replays."""
+def _beside(
+    common: _Common,
+    parts: Parts,
+    runner: Runner | None,
+    sandbox: Sandbox | None,
+    on_stored: Callable[[], None],
+) -> list[_Job]:
+    """Retention, the read model of the store, reconciling, and the feeding of replays."""
     database, clock = common.opened.database, common.clock
     jobs: list[_Job] = [
         Upkeep(
@@ -307,10 +361,32 @@ def _beside(common: _Common, parts: Parts, runner: Runner | None) -> list[_Job]:
     ]
     if parts.receives:
         jobs.append(Following(Follower(database)))
+        jobs.extend(_reconciling(common, on_stored))
     if runner is not None:
         feeder = Feeder(common.replays, common.endpoints, clock.now)
         jobs.append(Feeding(feeder.look, runner.wake))
+    if sandbox is not None:
+        jobs.append(sandbox)
     return jobs
+
+
+def _reconciling(common: _Common, on_stored: Callable[[], None]) -> Iterator[Reconciling]:
+    """For each source whose provider is to be asked at an interval."""
+    metrics = ReconcileMetrics(common.metrics)
+    for source in common.settings.source:
+        asked = source.reconcile
+        if asked is not None and asked.interval:
+            yield Reconciling(
+                source.name,
+                asked,
+                common.opened.store,
+                Spool(common.settings.store.database, source.name),
+                metrics,
+                now=_time_of_others(common.clock),
+                seconds=asked.interval.total_seconds() / common.clock.speed,
+                limits=common.limits,
+                on_stored=on_stored,
+            )
 
 
 def _both(first: Callable[[], None], second: Callable[[], None] | None) -> Callable[[], None]:
@@ -332,6 +408,12 @@ async def _listening(app: web.Application, settings: Settings) -> AsyncIterator[
         with naming_the_address(server.bind, server.port):
             port = await stack.enter_async_context(listening(app, server, settings.limits))
         yield f"http://{_host(server.bind)}:{port}"
+
+
+def limits_of(settings: Settings) -> Limits:
+    """What is taken of a body at most."""
+    server, limits = settings.server, settings.limits
+    return Limits(body=server.body_limit, items=limits.items, field=limits.field)
 
 
 def gates_of(settings: Settings) -> dict[str, Gate]:

@@ -12,11 +12,17 @@ from typing import Annotated, Literal
 from dispatcher.forms import HEADERS_OF_THE_BODY, HeaderValue, HttpUrl
 from dispatcher.outcome import statuses
 from dispatcher.presets import PRESETS
+from dispatcher.reconcile.settings import ReconcileSettings
+from dispatcher.sandbox.settings import SandboxSettings
 from dispatcher.security_settings import OutgoingSettings, SecuritySettings, TlsSettings
 from receiver.configuration import Between, Form, read
 from receiver.durations import duration_text
 from receiver.settings import Name, ReceiverSettings, repeated_names
 from receiver.settings import RetentionSettings as ReceiverRetention
+from receiver.settings import SourceSettings as ReceiverSource
+
+OWN_URLS = "notify-url"
+"""The endpoint of reports that came with a URL of their own (own_urls.py). No other is named so."""
 
 StatusGroup = Literal["ACCEPTED", "PENDING", "UNDELIVERABLE", "DELIVERED", "EXPIRED", "REJECTED"]
 
@@ -209,27 +215,51 @@ class RetentionSettings(ReceiverRetention):
 
 
 @dataclass(frozen=True, slots=True)
+class SourceSettings(ReceiverSource):
+    """A sender of callbacks, and where it can be asked what it sent. `None`: nowhere."""
+
+    reconcile: ReconcileSettings | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings(ReceiverSettings):
     """Everything that `dlr serve` needs. It is the receiver's settings too, so that `receive`,
     `dispatch` and `serve` read one and the same file.
     """
 
+    source: tuple[SourceSettings, ...] = (SourceSettings("default"),)
     endpoint: tuple[EndpointSettings, ...] = ()
     schedule: DispatchSettings = DispatchSettings()
     outgoing: OutgoingSettings = field(default_factory=OutgoingSettings)
+    sandbox: SandboxSettings = field(default_factory=SandboxSettings)
     retention: RetentionSettings = RetentionSettings()
 
     def faults(self) -> Iterable[tuple[str, str]]:
         # Not super(): a dataclass with slots is another class than the one super() remembers.
         yield from ReceiverSettings.faults(self)
         yield from repeated_names("endpoint", self.endpoint)
+        for number, endpoint in enumerate(self.endpoint):
+            if endpoint.name == OWN_URLS:
+                yield f"endpoint[{number}].name", RESERVED
         yield from self._unknown_sources()
 
     def _unknown_sources(self) -> Iterator[tuple[str, str]]:
-        known = [each.name for each in self.source]
+        known = sources_of(self)
         for number, endpoint in enumerate(self.endpoint):
             for place, text in unknown_sources(endpoint.sources, known):
                 yield f"endpoint[{number}].{place}", text
+
+
+SANDBOX = "sandbox"
+"""The source of the reports that the sandbox makes."""
+
+
+def sources_of(settings: Settings) -> list[str]:
+    """The sources that an endpoint can name."""
+    return [*(each.name for each in settings.source), SANDBOX]
+
+
+RESERVED = f"{OWN_URLS} is the endpoint of reports with a URL of their own; choose another name"
 
 
 def unknown_sources(named: Sequence[object], known: Collection[str]) -> Iterator[tuple[str, str]]:

@@ -30,6 +30,7 @@ from dispatcher.commands.options import (
     with_settings,
 )
 from dispatcher.demo import run_demo
+from dispatcher.sandbox.settings import may_mount
 from dispatcher.scripted_endpoint import Push, Script, ScriptedEndpoint
 from dispatcher.service import (
     Parts,
@@ -87,6 +88,18 @@ def dispatch(**options: Any) -> None:
     _serve(Parts(receives=False), **options)
 
 
+@click.command()
+@_serving
+def sandbox(**options: Any) -> None:
+    """`dlr serve` with the provider's send API: an app sends to it and gets real webhooks.
+
+    No SMS is sent, and no account is needed. See "Point your app here" in the README.
+
+    Example: dlr sandbox --speed 60
+    """
+    _serve(Parts(sandbox=True), **options)
+
+
 def _serve(
     parts: Parts,
     *,
@@ -103,6 +116,8 @@ def _serve(
         port=settings.server.port if port is None else port,
     )
     if (refusal := may_listen(server, settings.api)) is not None:
+        fail(refusal)
+    if parts.sandbox and (refusal := may_mount(server, settings.sandbox)) is not None:
         fail(refusal)
     logs.set_up(settings.log.format, settings.log.level)
     clock = SystemClock() if speed == 1.0 else CompressedClock(speed)
@@ -165,6 +180,10 @@ def _what_next(
     if parts.dispatches:
         none = "none yet: `dlr endpoints add NAME --url URL`, or name one in config/dlr.toml"
         lines.append(f"  endpoints  {', '.join(endpoints) or none}")
+    if parts.sandbox:
+        some = "any credentials" if not settings.sandbox.credential else "a [[sandbox.credential]]"
+        lines.append(f"  send API   {url}/sms/…  with {some}: the base URL of your app's client")
+        lines.append(f"  for tests  {url}/sandbox/messages, /advance?by=1h, /reset, /outcomes")
     return [*lines, f"  reports    {look}, or {url}/api/reports"]
 
 

@@ -9,7 +9,16 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from dispatcher.settings import EndpointSettings, OutcomeSettings, Settings, read_settings
+from dispatcher.reconcile.settings import ReconcileSettings
+from dispatcher.sandbox.credential_settings import CredentialSettings
+from dispatcher.sandbox.settings import OutcomeRule
+from dispatcher.settings import (
+    EndpointSettings,
+    OutcomeSettings,
+    Settings,
+    SourceSettings,
+    read_settings,
+)
 from receiver.configuration import Secret
 from receiver.settings import (
     BasicSettings,
@@ -17,7 +26,6 @@ from receiver.settings import (
     HeaderSettings,
     HmacSettings,
     QuerySettings,
-    SourceSettings,
     TokenSettings,
 )
 
@@ -89,6 +97,7 @@ def test_the_source_it_shows_has_the_defaults(tmp_path: Path) -> None:
         certificate=CertificateSettings(
             identity_header="X-SSL-Client-Fingerprint", identities=("…",)
         ),
+        reconcile=ReconcileSettings("https://xxxxx.api.infobip.com", api_key=some[0]),
     )
 
 
@@ -105,7 +114,23 @@ def test_it_names_every_setting_of_sources_and_tokens() -> None:
         ("certificate", CertificateSettings),
     ):
         assert list(source[key]) == names(kind)
+    # Of the credentials one is shown, the others stand in its comment.
+    others = {"username", "password", "ibsso_token", "bearer_token"}
+    assert list(source["reconcile"]) == [n for n in names(ReconcileSettings) if n not in others]
     assert list(tables["api"]["token"][0]) == names(TokenSettings)
+
+
+def test_it_names_every_setting_of_the_sandbox(tmp_path: Path) -> None:
+    """Every setting of its rules and credentials stands in the file; a rule has the defaults."""
+    tables = tomllib.loads(everything_on())["sandbox"]
+    assert list(tables["outcome"][0]) == names(OutcomeRule)
+    assert list(tables["credential"][0]) == names(CredentialSettings)
+
+    file = tmp_path / "dlr.toml"
+    shown = everything_on()
+    file.write_text(shown[shown.index("[sandbox]") : shown.index("[[sandbox.credential]]")])
+    (rule,) = read_settings(file, {}).sandbox.outcome
+    assert rule == OutcomeRule(error="NO_ERROR", price=0.01)
 
 
 def test_every_setting_has_its_reason() -> None:

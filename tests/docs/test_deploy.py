@@ -106,6 +106,17 @@ def test_hadolint_takes_the_containerfile() -> None:
     assert checked(hadolint, DEPLOY / "Containerfile") == ""
 
 
+@pytest.mark.parametrize(
+    ("file", "schema"),
+    [("action.yml", "vendor.github-actions"), ("rehearse.gitlab.yml", "vendor.gitlab-ci")],
+)
+def test_the_snippets_fit_their_schemas(file: str, schema: str) -> None:
+    """check-jsonschema finds no fault in the GitHub Action and the GitLab job."""
+    check = tool("check-jsonschema", "check-jsonschema from PyPI: pip install -e .[test]")
+
+    assert "ok" in checked(check, "--builtin-schema", schema, DEPLOY / file)
+
+
 def known(metric: str) -> bool:
     """Whether there is such a metric: ours, or one of the process or of Prometheus itself."""
     base = re.sub("_(bucket|sum|count)$", "", metric)

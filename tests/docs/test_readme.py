@@ -80,6 +80,8 @@ async def check(command: Command, folder: Path, url: str) -> None:
 
 async def test_the_commands_print_what_is_shown(tmp_path: Path) -> None:
     """A reader who types the README's commands in order sees what the README shows."""
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "scenarios").symlink_to(ROOT / "config" / "scenarios")
     shown = list(commands())
     with_endpoint = next(n for n, each in enumerate(shown) if each.typed == "dlr dispatches")
     async with running(tmp_path, "serve") as server:
@@ -108,12 +110,12 @@ def test_every_command_is_in_the_table() -> None:
 async def test_every_path_is_in_the_table(tmp_path: Path) -> None:
     """The README's table of paths names each route, and none that is not there."""
     table = README.split("## HTTP")[1].split("\n## ")[0]
-    named = set(re.findall(r"`((?:GET|POST|PATCH|DELETE) /[^`]*)`", table))
+    named = set(re.findall(r"`((?:GET|POST|PUT|PATCH|DELETE) /[^`]*)`", table))
     settings = Settings(
         server=ServerSettings(port=0), store=StoreSettings(database=str(tmp_path / "dlr.db"))
     )
 
-    async with service(settings, parts=Parts()) as running:
+    async with service(settings, parts=Parts(sandbox=True)) as running:
         assert named == routes(running.app)
 
 

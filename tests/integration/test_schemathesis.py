@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio.subprocess import PIPE, STDOUT
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -39,7 +40,9 @@ async def fill(server: Running) -> None:
     await server.post(b'{"endpoint": "acme", "rate": "1/h"}', path="/api/replays")
 
 
-async def schemathesis(folder: Path, url: str, *options: str) -> tuple[int, str]:
+async def schemathesis(
+    folder: Path, url: str, *options: str, checks: Sequence[str] = CHECKS
+) -> tuple[int, str]:
     """How it ended, and what it printed. It is run as a command: its findings come with the curl
     that shows them, and its warnings are not those of our tests."""
     process = await asyncio.create_subprocess_exec(
@@ -47,7 +50,7 @@ async def schemathesis(folder: Path, url: str, *options: str) -> tuple[int, str]
         "run",
         f"{url}/api/openapi.json",
         "--checks",
-        ",".join(CHECKS),
+        ",".join(checks),
         # A stream that never ends; tests/docs/test_openapi.py holds it against its description.
         "--exclude-path",
         "/api/events",
@@ -100,3 +103,47 @@ async def test_the_api_keeps_its_word_for_long(tmp_path: Path) -> None:
     """The same with many more requests, others each time; a failure prints its seed."""
     async with asyncio.timeout(LIMIT_LONG):
         await find_nothing(tmp_path, "--max-examples", "500")
+
+
+SANDBOX = """
+[[sandbox.credential]]
+name = "app"
+secret = "key"
+"""
+
+
+async def find_nothing_in_the_sandbox(folder: Path, *options: str) -> None:
+    """Of its routes alone, and with nothing pushed to the URLs that are made up: the endpoint of
+    these is paused. Credentials are demanded, so those that are wrong must be refused."""
+    configure(folder, SANDBOX)
+    async with running(folder, "sandbox") as server:
+        await server.post(b"", path="/api/endpoints/notify-url/pause")
+        code, printed = await schemathesis(
+            folder,
+            server.url,
+            "--include-path-regex",
+            "^/(sms|ct|sandbox)/",
+            "--header",
+            "Authorization: App key",
+            *options,
+            checks=(*CHECKS, "ignored_auth"),
+        )
+
+        assert code == 0, printed
+        assert (await server.get("/readyz"))[0] == 200
+        assert (await server.get("/api/endpoints/notify-url"))[1]["paused"]
+
+
+async def test_the_sandbox_keeps_its_word(tmp_path: Path) -> None:
+    """The same of the provider's routes and of /sandbox, in a real `dlr sandbox`."""
+    async with asyncio.timeout(LIMIT):
+        await find_nothing_in_the_sandbox(
+            tmp_path, "--max-examples", "3", "--generation-deterministic"
+        )
+
+
+@pytest.mark.long
+async def test_the_sandbox_keeps_its_word_for_long(tmp_path: Path) -> None:
+    """The same with many more requests, others each time; a failure prints its seed."""
+    async with asyncio.timeout(LIMIT_LONG):
+        await find_nothing_in_the_sandbox(tmp_path, "--max-examples", "200")

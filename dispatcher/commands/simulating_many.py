@@ -1,0 +1,156 @@
+"""`dlr simulate --compare`, `--sweep` and `--find`: many simulations for one answer."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dispatcher.commands.simulation_output import SimulationOutput, write_csv
+from dispatcher.commands.simulation_progress import BROKEN_OFF, part, watching
+from dispatcher.simulation import comparison, finding, sweep
+from dispatcher.simulation.comparison import Run, Variant
+from dispatcher.simulation.engines import Engine, simulate
+from dispatcher.simulation.finding import Found, Question
+from dispatcher.simulation.plots import terminal
+from dispatcher.simulation.plots.file import Told
+from dispatcher.simulation.scenario import Scenario
+from dispatcher.simulation.sweep import Sweep
+from dispatcher.simulation.timeline import Timeline, Watch
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+TRIES = 12
+"""About so many simulations are made to find a number."""
+
+
+def compare(scenario: Scenario, asked: str, engine: Engine, output: SimulationOutput) -> None:
+    """The scenario under several schedules or settings, side by side."""
+    variants = comparison.variants(scenario, asked)
+    with watching() as watch:
+        runs = list(_runs(variants, engine, watch))
+    rows = list(comparison.rows(runs))
+    if output.csv:
+        write_csv(output.csv, comparison.csv_rows(runs))
+    title = scenario.story or asked
+    output.plotted(lambda: _drawn_comparison(title, runs), Told(title, (), rows))
+    if output.as_json:
+        output.json(comparison.to_json(runs))
+    else:
+        console = Console()
+        _print_table(console, scenario, rows)
+        console.print(terminal.backlogs_plot(runs, console.width))
+    _end(runs, variants, "variants")
+
+
+def swept(scenario: Scenario, asked: str, engine: Engine, output: SimulationOutput) -> None:
+    """One setting of the scenario over a range of values."""
+    over = sweep.read_sweep(asked)
+    variants = over.variants(scenario)
+    with watching() as watch:
+        runs = list(_whole(_runs(variants, engine, watch)))
+    rows = list(sweep.rows(over.key, runs))
+    if output.csv:
+        write_csv(output.csv, sweep.csv_rows(over.key, runs))
+    title = scenario.story or asked
+    if runs:
+        output.plotted(lambda: _drawn_sweep(title, over, runs), Told(title, (), rows))
+    if output.as_json:
+        output.json(sweep.to_json(over.key, runs, partial=len(runs) < len(variants)))
+    else:
+        console = Console()
+        _print_table(console, scenario, rows)
+        console.print(terminal.sweep_plot(over.key, runs, console.width))
+    _end(runs, variants, "values")
+
+
+def find(
+    scenario: Scenario,
+    question: Question,
+    drain: timedelta | None,
+    engine: Engine,
+    output: SimulationOutput,
+) -> None:
+    """The answer to a question, as a sentence and a number."""
+    with watching() as watch:
+        tries = iter(range(1_000))
+
+        def tried(each: Scenario) -> Timeline:
+            return simulate(each, engine, part(watch, min(next(tries), TRIES - 1), TRIES))
+
+        if question == "min-capacity":
+            assert drain is not None
+            found = finding.min_capacity(scenario, drain, tried)
+        else:
+            found = finding.max_outage_without_loss(scenario, tried)
+    if output.as_json:
+        output.json(finding.to_json(found))
+    else:
+        _print_found(Console(), scenario, found)
+    if found.partial:
+        sys.exit(BROKEN_OFF)
+
+
+def _runs(variants: Sequence[Variant], engine: Engine, watch: Watch) -> Iterator[Run]:
+    """Until one is broken off, which is the last."""
+    for number, variant in enumerate(variants):
+        timeline = simulate(variant.scenario, engine, part(watch, number, len(variants)))
+        yield Run(variant.name, timeline)
+        if timeline.partial:
+            return
+
+
+def _whole(runs: Iterable[Run]) -> Iterator[Run]:
+    return (run for run in runs if not run.timeline.partial)
+
+
+def _end(runs: Sequence[Run], variants: Sequence[Variant], what: str) -> None:
+    whole = len(list(_whole(runs)))
+    if whole < len(variants):
+        text = f"PARTIAL: broken off after {whole} of {len(variants)} {what}"
+        print(text, file=sys.stderr)
+        sys.exit(BROKEN_OFF)
+
+
+def _print_table(console: Console, scenario: Scenario, rows: Sequence[Sequence[str]]) -> None:
+    if scenario.story:
+        console.print(Text(scenario.story, style="bold"), soft_wrap=True)
+    if not rows:
+        return
+    first, *others = rows[0]
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column(Text(first))
+    for name in others:
+        table.add_column(Text(name), justify="right", overflow="fold")
+    for what, *cells in rows[1:]:
+        table.add_row(Text(what, style="dim"), *map(Text, cells))
+    if not console.is_terminal:
+        console.width = 200  # lines in a file or a pipe are not folded at 80
+    console.print(table)
+
+
+def _print_found(console: Console, scenario: Scenario, found: Found) -> None:
+    if scenario.story:
+        console.print(Text(scenario.story, style="bold"), soft_wrap=True)
+    console.print(Text(found.sentence), soft_wrap=True)
+    if found.value is not None:
+        text = f"{found.value:.12g} {found.unit}, exact to {found.exact:.12g}"
+        console.print(Text(f"{text}; {found.tries} simulations"), soft_wrap=True)
+
+
+def _drawn_comparison(title: str, runs: Sequence[Run]) -> Figure:
+    from dispatcher.simulation.plots.of_comparison import draw
+
+    return draw(title, runs)
+
+
+def _drawn_sweep(title: str, over: Sweep, runs: Sequence[Run]) -> Figure:
+    from dispatcher.simulation.plots.of_sweep import draw
+
+    return draw(title, over, runs)

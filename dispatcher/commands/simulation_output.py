@@ -1,0 +1,58 @@
+"""Where the results of simulations go: stdout, CSV and plot files."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING
+
+import click
+
+from dispatcher.simulation.plots import file
+from dispatcher.simulation.plots.file import Told
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationOutput:
+    """What was asked for. `opened`: the plot is shown, in a browser when no file is named."""
+
+    as_json: bool = False
+    csv: Path | None = None
+    plot: Path | None = None
+    opened: bool = False
+
+    def check(self) -> None:
+        """Raises ConfigurationError when the plot could not be written."""
+        if self.plot is not None:
+            file.check(self.plot)
+        elif self.opened:
+            file.check(Path("plot.html"))
+
+    def json(self, told: bytes) -> None:
+        sys.stdout.buffer.write(told)
+        sys.stdout.buffer.flush()
+
+    def plotted(self, draw: Callable[[], Figure], told: Told) -> None:
+        """Write and open the plot, if that is asked for."""
+        path = self.plot
+        if path is None:
+            if not self.opened:
+                return
+            path = Path(mkdtemp(prefix="dlr-")) / "simulation.html"
+        file.write(path, draw, told)
+        print(f"wrote {path}", file=sys.stderr)
+        if self.opened:
+            click.launch(str(path))
+
+
+def write_csv(path: Path, rows: Iterable[list[object]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as opened:
+        csv.writer(opened).writerows(rows)
+    print(f"wrote {path}", file=sys.stderr)

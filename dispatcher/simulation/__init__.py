@@ -1,0 +1,1 @@
+"""What an outage would cost: a scenario in, a timeline out (README.md)."""

@@ -1,0 +1,60 @@
+"""What a timeline says, in sentences for people."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from dispatcher.simulation.timeline import LATE_SECONDS, Timeline
+from receiver.durations import duration_text
+
+
+def answer(timeline: Timeline) -> list[str]:
+    """How many reports were late or lost, how late, how high the wave, and when all was over."""
+    sentences = [_late_and_lost(timeline), _peak(timeline)]
+    if timeline.recovered_at is not None:
+        sentences.append(_drained(timeline, timeline.recovered_at))
+    if timeline.partial:
+        at = clock_text(timeline.ended_at)
+        sentences.insert(0, f"PARTIAL: broken off at {at} of the scenario; up to then:")
+    return sentences
+
+
+def _late_and_lost(timeline: Timeline) -> str:
+    totals, lateness = timeline.totals, timeline.lateness
+    late = f"{lateness.late:,} came late" if lateness.late else "none came late"
+    if lateness.late:
+        late += f" (the latest {span_text(lateness.longest)} after its arrival)"
+    lost = f"{totals.exhausted:,} were lost" if totals.exhausted else "none was lost"
+    still = f", {totals.waiting:,} wait still" if totals.waiting else ""
+    return f"Of {totals.reports:,} reports {late} and {lost}{still}."
+
+
+def _peak(timeline: Timeline) -> str:
+    most, at = timeline.peak()
+    wasted = f"{timeline.totals.wasted:,} of {timeline.totals.attempts:,}"
+    return f"{wasted} requests failed; at most {most:,} came in one second, at {clock_text(at)}."
+
+
+def _drained(timeline: Timeline, recovered_at: float) -> str:
+    if timeline.drained_at is None:
+        return f"What had come before the recovery at {clock_text(recovered_at)} is not over yet."
+    if timeline.drained_at <= recovered_at:
+        return f"No backlog was left at the recovery at {clock_text(recovered_at)}."
+    later = span_text(timeline.drained_at - recovered_at)
+    return f"The backlog was gone {later} after the recovery at {clock_text(recovered_at)}."
+
+
+def late_words() -> str:
+    return f"late (more than {span_text(LATE_SECONDS)})"
+
+
+def clock_text(seconds: float) -> str:
+    """Hours, minutes and seconds since the start; the hours go on after the first day."""
+    whole = int(seconds)
+    return f"{whole // 3600:02}:{whole // 60 % 60:02}:{whole % 60:02}"
+
+
+def span_text(seconds: float) -> str:
+    """In whole seconds, or in milliseconds below ten seconds."""
+    digits = 0 if seconds >= 10 else 3
+    return duration_text(timedelta(seconds=round(seconds, digits)))

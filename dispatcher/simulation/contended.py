@@ -1,0 +1,280 @@
+"""A stretch in which pushes get into each other's way: one by one, or many in steps.
+
+One by one it does what worker.py does: first what ends, then retries as far as they have room, then
+buckets of all that waits unread; and then again, as long as that begins anything. In steps the same
+is done for all that falls into a step, at once: the places of the window that a push takes are held
+for whole steps, and for as much less of a place as the push is shorter than these.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from heapq import heappop, heappush
+from itertools import count
+
+from msgspec import Struct
+
+from dispatcher.simulation.arrivals import MICROSECOND
+from dispatcher.simulation.cohorts import Cohort, arriving, cut, starting, taken, waiting
+from dispatcher.simulation.fate import Lot
+from dispatcher.simulation.state import State
+from dispatcher.worker import READ_AHEAD, XML_AHEAD
+
+STEPS = 16
+"""Into so many steps a stretch is cut."""
+
+_MANY = 1 << 60
+_TAILS = 64
+"""Of what flowed, so many are followed one by one to their end; more are taken together."""
+
+
+class UnderWay(Struct, frozen=True):
+    """What takes places of the window. `lot` None: it is counted already."""
+
+    places: float
+    retry: bool
+    lot: Lot | None
+
+
+class Contended:
+    """What is due and could not begin, and what is under way. Instants are microseconds."""
+
+    def __init__(self, state: State, one_by_one: int) -> None:
+        self._state = state
+        self._one_by_one = one_by_one
+        self._bucket = state.customer.bucket_size
+        self._numbers = count()
+        self._due: list[tuple[int, int, int, Cohort]] = []
+        self._under_way: list[tuple[int, int, UnderWay]] = []
+        self._until = 0
+
+    @property
+    def overdue(self) -> bool:
+        return bool(self._due)
+
+    def begun(self) -> list[Lot]:
+        """What is under way and not counted yet."""
+        return [each.lot for _, _, each in sorted(self._under_way, key=_order) if each.lot]
+
+    def counted(self) -> None:
+        """Somebody else has counted these, and sees to what follows."""
+        self._under_way = [
+            (at, number, UnderWay(each.places, each.retry, None))
+            for at, number, each in self._under_way
+        ]
+
+    def next_at(self, at: int) -> int | None:
+        """When it can go on: at once, or when something ends or opens. None if nothing waits."""
+        instants = [self._under_way[0][0]] if self._under_way else []
+        opens_at = self._opens_at(at)
+        if opens_at is not None:
+            instants.append(opens_at)
+        if self._due or self._state.unread(at + 1) > 0:
+            free = self._state.places.free(at, 0)
+            if min(free.all, free.pushes) >= 1:
+                instants.append(at)
+        return min(instants, default=None)
+
+    def few(self, start: int, end: int, due: Iterable[Cohort]) -> bool:
+        """Whether there is so little to do that it is done one by one."""
+        return self._volume(start, end, due) <= self._one_by_one
+
+    def go(self, start: int, end: int, due: Iterable[Cohort]) -> None:
+        self._until = end
+        self._follow_tails(start)
+        due = list(due)
+        step = 0 if self.few(start, end, due) else max(1, (end - start) // STEPS)
+        for cohort in due:
+            self._wait(cohort)
+        now = start
+        while now < end:
+            self.free(now)
+            this = min(step, end - now)
+            while self._look(now, this) and not step:
+                self.free(now)
+            now = now + this if step else self._next(now)
+
+    def free(self, now: int) -> None:
+        """Whatever is over by now gives back its places."""
+        while self._under_way and self._under_way[0][0] <= now:
+            at, _, each = heappop(self._under_way)
+            self._state.places.take(-each.places, each.retry)
+            if each.lot is not None:
+                self._over(each.lot, at)
+
+    def rest(self) -> Iterator[Cohort]:
+        """All that is neither acknowledged nor given up."""
+        yield from (cohort for *_, cohort in self._due)
+        yield from (lot.cohort for lot in self.begun())
+
+    def _over(self, lot: Lot, at: int) -> None:
+        state = self._state
+        if not state.in_time(lot):
+            state.left.append(lot.cohort)
+            return
+        state.tally.attempted(lot.cohort, lot.takes, lot.outcome)
+        state.places.judge(lot.outcome.acknowledges, lot.cohort.dispatches, at)
+        following = state.fates.follow(lot)
+        for cohort, wait in following:
+            now, later = cut(waiting(cohort, wait), state.stream, self._until)
+            if now is not None:
+                self._wait(now)
+            if later is not None:
+                state.calendar.add(later)
+        if not following:
+            state.tally.ended(lot.cohort, lot.takes, acknowledged=lot.outcome.acknowledges)
+
+    def _wait(self, cohort: Cohort) -> None:
+        due = cohort.due_first(self._state.stream)
+        heappush(self._due, (due, cohort.first, next(self._numbers), cohort))
+
+    def _look(self, now: int, step: int) -> bool:
+        """Begin what there is room for. False if there is no need to look again at this instant."""
+        state, read_to = self._state, self._state.read_to
+        free = state.places.free(now, step)
+        part = self._part_of_a_place(now, step)
+        chosen = list(self._retries(now, step, _pushes(free.retries, part, free.retry_pushes)))
+        retries = begun = sum(cohort.dispatches for cohort in chosen)
+        most = _pushes(free.all - begun * part, part, free.pushes - begun)
+        if most > 0:
+            chosen += self._in_step(now, step, most) if step else self._formed(now, most)
+        for cohort in chosen:
+            lots = list(state.fates.meet(cohort, now, step))
+            for lot in lots:
+                self._begin(lot, now, step)
+            in_time = [lot.cohort for lot in lots if state.in_time(lot)]
+            for part in [cohort] if len(in_time) == len(lots) else in_time:
+                state.tally.begun(part)
+        if chosen:
+            begun = sum(cohort.dispatches for cohort in chosen)
+            state.places.begin(begun, retries, step)
+        return bool(chosen) or state.read_to > read_to
+
+    def _retries(self, now: int, step: int, most: int) -> Iterator[Cohort]:
+        stream, horizon = self._state.stream, now + max(step, 1)
+        while most > 0 and self._due and self._due[0][0] < horizon:
+            cohort, later = cut(heappop(self._due)[3], stream, horizon)
+            if later is not None:
+                self._wait(later)
+            if cohort is None:
+                continue
+            begins, rest = taken(cohort, most if step else 1, self._bucket)
+            if rest is not None:
+                self._wait(rest)
+            most -= begins.dispatches
+            yield starting(begins, stream, now, step)
+
+    def _formed(self, now: int, most: int) -> Iterator[Cohort]:
+        """Buckets of what has arrived, each by itself, as bucket.fill makes them in one look."""
+        state, bucket = self._state, self._bucket
+        if state.customer.content_type == "application/xml":
+            most = min(most, max(1, XML_AHEAD // bucket))
+        first = state.read_to
+        state.read_to += min(most * bucket, READ_AHEAD, state.unread(now + 1))
+        wanted = state.stream.wanted
+        while (reports := min(bucket, wanted(state.read_to) - wanted(first))) > 0:
+            upto = wanted(first) + reports
+            last = bisect_left(range(state.read_to), upto, first + reports, key=wanted)
+            yield Cohort(0, first, last, 1, reports, due=now)
+            first = last
+
+    def _in_step(self, now: int, step: int, most: int) -> Iterator[Cohort]:
+        """What had arrived before the step goes in full buckets; what arrives in it goes as it
+        comes, in as many pushes as there is room for."""
+        state, stream, bucket = self._state, self._state.stream, self._bucket
+        old = state.unread(now)
+        if old > 0:
+            pushes = min(most, -(-old // bucket))
+            yield from self._pushed(min(old, pushes * bucket), pushes, now, step)
+            most -= pushes
+        fresh = arriving(stream, state.read_to, stream.before(now + step))
+        if most <= 0 or state.unread(now) > 0:
+            return
+        if fresh is None or fresh.dispatches <= most:
+            state.read_to = stream.before(now + step)
+            if fresh is not None:
+                yield fresh
+        else:
+            yield from self._pushed(min(fresh.last - fresh.first, most * bucket), most, now, step)
+
+    def _pushed(self, reports: int, pushes: int, now: int, step: int) -> Iterator[Cohort]:
+        """So many reports that come next, in so many pushes."""
+        state, first = self._state, self._state.read_to
+        state.read_to = last = first + reports
+        wanted = state.stream.wanted(last) - state.stream.wanted(first)
+        if wanted:
+            yield Cohort(0, first, last, min(pushes, wanted), wanted, due=now, within=step)
+
+    def _begin(self, lot: Lot, now: int, step: int) -> None:
+        steps = -(-lot.takes // step) if step else 1
+        part = lot.takes / (step * steps) if step and steps else 1.0
+        places = lot.cohort.dispatches * (part if lot.takes or not step else 0.0)
+        ends_at = now + steps * step if step else now + lot.takes
+        self._take(ends_at, UnderWay(places, lot.cohort.made > 0, lot))
+
+    def _take(self, until: int, each: UnderWay) -> None:
+        self._state.places.take(each.places, each.retry)
+        heappush(self._under_way, (until, next(self._numbers), each))
+
+    def _part_of_a_place(self, now: int, step: int) -> float:
+        """That a push takes on the average, for as many steps as it lasts."""
+        if not step:
+            return 1.0
+        takes = self._state.fates.endpoint.takes(now * MICROSECOND) / MICROSECOND
+        return takes / step / math.ceil(takes / step) if takes else 0.0
+
+    def _volume(self, start: int, end: int, due: Iterable[Cohort]) -> float:
+        state, stream = self._state, self._state.stream
+        waiting_first = -(-max(0, state.unread(start)) // self._bucket)
+        arriving_first = stream.alone(stream.before(end)) - stream.alone(stream.before(start))
+        retries = sum(c.dispatches for c in due) + sum(c.dispatches for *_, c in self._due)
+        takes = state.fates.endpoint.takes(start * MICROSECOND) / MICROSECOND
+        rounds = 1 + (end - start) / takes if takes else math.inf
+        rate = state.customer.rate_limit
+        most = math.inf if rate is None else 1 + rate * (end - start) / 1e6
+        demand = waiting_first + arriving_first + retries
+        return min(demand, most, state.customer.window * rounds)
+
+    def _next(self, now: int) -> int:
+        """When something happens after now, or the end of the stretch."""
+        state = self._state
+        free = state.places.free(now, 0)
+        instants = [self._until, self._opens_at(now)]
+        if self._under_way:
+            instants.append(self._under_way[0][0])
+        if min(free.all, free.pushes) >= 1:
+            instants.append(state.stream.at(state.stream.before(now + 1)))
+        if min(free.retries, free.retry_pushes) >= 1 and self._due:
+            instants.append(self._due[0][0])
+        return min(at for at in instants if at is not None and at > now)
+
+    def _opens_at(self, now: int) -> int | None:
+        at = self._state.places.opens_at()
+        return None if at is None or at <= now else at
+
+    def _follow_tails(self, start: int) -> None:
+        """What flowed into this stretch takes places until it ends."""
+        for lot in self._state.tails:
+            _, rest = cut(lot.cohort, self._state.stream, start - lot.takes + 1)
+            parts = 0 if rest is None else rest.dispatches
+            while rest is not None:
+                first, last = (each(self._state.stream) for each in (rest.due_first, rest.due_last))
+                upto = first + 1 if parts <= _TAILS else first + 1 + (last - first) // _TAILS
+                head, rest = cut(rest, self._state.stream, upto)
+                if head is not None:
+                    each = UnderWay(head.dispatches, head.made > 0, None)
+                    self._take(head.due_last(self._state.stream) + lot.takes, each)
+        self._state.tails = []
+
+
+def _order(entry: tuple[int, int, UnderWay]) -> tuple[int, int]:
+    return entry[:2]
+
+
+def _pushes(places: float, part: float, most: float) -> int:
+    """How many may begin when each takes such a part of a place."""
+    if places <= 0 or most <= 0:
+        return 0
+    return int(min(most, places / part + 1e-9 if part else _MANY))

@@ -1,0 +1,42 @@
+"""A database in memory that works where it is asked, for a simulation that has nothing else to do.
+
+The way to aiosqlite's thread and back takes longer than most transactions, and in which order
+threads come back is not ours to say. Nor is anything committed: what is in memory ends with the
+process, and a transaction for each attempt would cost a fifth of the whole. So nothing is rolled
+back either: after an error the simulation is over.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import TypeVar
+
+from receiver.store.database import Database, Work
+
+T = TypeVar("T")
+
+
+class DatabaseInPlace(Database):
+    """Implements Database without threads, transactions and disk."""
+
+    def __init__(self) -> None:
+        self._connection = sqlite3.connect(":memory:", isolation_level=None)
+        self._connection.execute("BEGIN")  # else each statement would be a transaction
+
+    async def write(self, work: Work[T]) -> T:
+        return work(self._connection)
+
+    async def write_unflushed(self, work: Work[T]) -> T:
+        return work(self._connection)
+
+    async def read(self, work: Work[T]) -> T:
+        return work(self._connection)
+
+    async def question(self, work: Work[T]) -> T:
+        return work(self._connection)
+
+    async def checkpoint(self) -> bool:
+        return True  # there is no log
+
+    async def close(self) -> None:
+        self._connection.close()

@@ -1,0 +1,64 @@
+"""The two engines behind one function, and which of them is the right one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import accumulate
+from typing import Literal
+
+from dispatcher.simulation.arrivals import Arrivals
+from dispatcher.simulation.exact import simulate as exact
+from dispatcher.simulation.scenario import Phase, Scenario
+from dispatcher.simulation.timeline import Timeline, Watch
+
+Engine = Literal["exact", "cohort", "auto"]
+
+EXACT_ATTEMPTS = 20_000
+"""As many are simulated one by one in a few seconds; beyond it only their numbers are."""
+
+_SAMPLES = 200
+
+
+def simulate(scenario: Scenario, engine: Engine, watch: Watch = lambda _: True) -> Timeline:
+    """The timeline of a scenario. `auto` is exact where that takes a few seconds, and for replayed
+    reports.
+
+    Raises ConfigurationError when the file of replayed reports cannot be read.
+    """
+    if engine == "exact" or (engine == "auto" and is_small(scenario)):
+        return exact(scenario, watch)
+    # Only now: numpy takes as long to import as a small scenario to simulate.
+    from dispatcher.simulation.cohort import simulate as cohort
+
+    return cohort(scenario, watch)
+
+
+def is_small(scenario: Scenario) -> bool:
+    """Whether a scenario has so few attempts that they are simulated one by one."""
+    if scenario.arrivals.kind == "replayed":
+        return True
+    return expected_attempts(scenario) <= EXACT_ATTEMPTS
+
+
+def expected_attempts(scenario: Scenario) -> float:
+    """About how many attempts it will take, if each report were pushed alone."""
+    arrivals = Arrivals(scenario)
+    tries = [_tries(scenario, arrivals.duration * i / _SAMPLES) for i in range(_SAMPLES)]
+    return arrivals.expected() * sum(tries) / _SAMPLES
+
+
+def _tries(scenario: Scenario, arrived: timedelta) -> int:
+    """How many attempts a report takes that arrives then."""
+    waits = scenario.retry_schedule.waits
+    for number, at in enumerate(accumulate(waits, initial=arrived), 1):
+        if not _is_down(scenario.phase, at):
+            return number
+    return 1 + len(waits)
+
+
+def _is_down(phases: Sequence[Phase], at: timedelta) -> bool:
+    holding = next((p for p in reversed(phases) if p.share == 1 and p.holds_at(at)), None)
+    if holding is None or holding.behaves in ("up", "limits", "slows"):
+        return False
+    return holding.status is None or holding.status >= 300

@@ -1,0 +1,149 @@
+"""How much an endpoint may be given, for crowds: window, rate limit, breaker and patience together.
+
+The rules are production's (window.py, pace.py, breaker.py). What gate.py counts one by one is
+counted here by numbers, and a push that is over within a step takes only a part of a place.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from dispatcher.breaker import Breaker
+from dispatcher.endpoint import Endpoint
+from dispatcher.gate import PATIENCE
+from dispatcher.pace import Pace, SharedPace
+from dispatcher.simulation.arrivals import MICROSECOND
+from dispatcher.simulation.scenario import START
+from dispatcher.window import InFlight, room
+
+_NOTHING = 1e-9  # what floats leave behind when as much was given back as taken
+
+
+class Free(Struct, frozen=True):
+    """Places for retries, and places in all. However soon they are given back, no more than
+    `pushes` may begin, and no more than `retry_pushes` of these be retries."""
+
+    retries: float
+    all: float
+    retry_pushes: float = math.inf
+    pushes: float = math.inf
+
+
+CLOSED = Free(0.0, 0.0)
+
+
+class Places:
+    """Of one endpoint. Instants are microseconds since the start."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        empty = room(endpoint.window, InFlight())
+        self._all, self._for_retries = empty.all, empty.retries
+        self._first = self._retries = 0.0
+        self._breaker = Breaker(endpoint.breaker_failures, endpoint.breaker_probe)
+        rate = endpoint.rate_limit
+        self._limit = None if rate is None else SharedPace.fresh(rate, START)
+        self._patience: SharedPace | None = None
+        self._failures = 0  # in a row
+
+    @property
+    def taken(self) -> float:
+        return self._first + self._retries
+
+    @property
+    def taken_by_retries(self) -> float:
+        return self._retries
+
+    @property
+    def limited(self) -> bool:
+        return self._limit is not None
+
+    @property
+    def breaks(self) -> bool:
+        """Whether failures can open a breaker."""
+        return self._breaker.threshold > 0
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last attempt failed."""
+        return self._failures > 0
+
+    def free(self, now: int, step: int) -> Free:
+        """At this instant, or for what begins within a step of so long."""
+        free = max(0.0, self._all - self.taken)
+        retries = max(0.0, min(free, self._for_retries - self._retries))
+        places = Free(retries, free)
+        if self._breaker.is_open:
+            probe = self._breaker.may_probe(instant(now)) and self.taken < _NOTHING
+            places = Free(1.0, 1.0, 1, 1) if probe else CLOSED
+        self._limit = self._limit and self._limit.at_instant(instant(now))
+        self._patience = self._patience and self._patience.at_instant(instant(now))
+        for pace in self._paces():
+            places = _within(pace, places, step)
+        return places
+
+    def opens_at(self) -> int | None:
+        """When there are places again though no push ends before; None when that is not known."""
+        late = [at for pace in self._paces() if (at := pace.next_at()) is not None]
+        if self._breaker.probe_at is not None:
+            if self.taken >= _NOTHING:
+                return None
+            late.append(self._breaker.probe_at)
+        return _since(max(late, default=None))
+
+    def begin(self, pushes: int, retries: int, step: int) -> None:
+        """So many, of which so many are retries, have begun at an instant or within a step."""
+        self._limit = self._limit and _paid(self._limit, pushes, retries, step)
+        self._patience = self._patience and _paid(self._patience, pushes, retries, step)
+
+    def take(self, places: float, retry: bool) -> None:
+        """So many places more (or, below 0, less) are taken."""
+        if retry:
+            self._retries = max(0.0, self._retries + places)
+        else:
+            self._first = max(0.0, self._first + places)
+
+    def judge(self, acknowledged: bool, pushes: int, now: int) -> None:
+        """So many told how the endpoint is."""
+        for _ in range(1 if acknowledged else min(pushes, max(1, self._breaker.threshold))):
+            self._breaker = self._breaker.after(acknowledged, instant(now))
+        before, self._failures = self._failures, 0 if acknowledged else self._failures + pushes
+        if acknowledged:
+            self._patience = None
+        elif before < self._all <= self._failures:
+            self._patience = SharedPace.fresh(self._all / PATIENCE.total_seconds(), instant(now))
+
+    def _paces(self) -> list[SharedPace]:
+        return [pace for pace in (self._limit, self._patience) if pace is not None]
+
+
+def instant(at: int) -> datetime:
+    return START + timedelta(microseconds=at)
+
+
+def _since(at: datetime | None) -> int | None:
+    return None if at is None else (at - START) // MICROSECOND
+
+
+def _within(pace: SharedPace, places: Free, step: int) -> Free:
+    pushes = min(places.pushes, _allowed(pace.all, step))
+    retry_pushes = min(places.retry_pushes, _allowed(pace.retries, step), pushes)
+    return Free(places.retries, places.all, retry_pushes, pushes)
+
+
+def _allowed(pace: Pace, step: int) -> int:
+    return max(0, int(pace.left + pace.per_second * step / 1e6))
+
+
+def _paid(pace: SharedPace, pushes: int, retries: int, step: int) -> SharedPace:
+    """What a step brings is paid in before, and paces keep nothing beyond their burst."""
+    later = pace.at_instant(pace.all.at + step * MICROSECOND)
+    spent = (pushes, pace.all, later.all), (retries, pace.retries, later.retries)
+    return SharedPace(*(_spent(count, old, new, step) for count, old, new in spent))
+
+
+def _spent(count: int, before: Pace, after: Pace, step: int) -> Pace:
+    left = before.left + before.per_second * step / 1e6 - count
+    return Pace(before.per_second, min(left, max(after.left, before.left)), after.at)

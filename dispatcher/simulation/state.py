@@ -1,0 +1,55 @@
+"""What the ways of going through a stretch of time have in common (cohort.py says which there are).
+"""
+
+from __future__ import annotations
+
+from dispatcher.simulation.arrivals import MICROSECOND
+from dispatcher.simulation.calendar import Calendar
+from dispatcher.simulation.cohorts import Cohort
+from dispatcher.simulation.fate import Fates, Lot
+from dispatcher.simulation.phases import steady
+from dispatcher.simulation.places import Places
+from dispatcher.simulation.scenario import Scenario, ends_at_latest
+from dispatcher.simulation.stream import stream_of
+from dispatcher.simulation.tally import Tally
+
+CELLS = 1_000
+"""At least so many stretches are there from the first arrival to the last retry, or as many as
+seconds. What is due in one of them lies together until its turn comes."""
+
+
+class State:
+    """Of one run. Instants are microseconds since the start."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.stream = stream_of(scenario)
+        duration = self.stream.end * MICROSECOND
+        whole = (scenario.until or duration + scenario.retry_schedule.span) // MICROSECOND
+        self.cell = max(1, whole // CELLS // 1_000_000) * 1_000_000
+        self.expected_end = max(1, whole)
+        self.end = ends_at_latest(scenario, duration) // MICROSECOND + 1
+        self.phases = steady(scenario.phase, self.cell * MICROSECOND)
+        self.customer = scenario.customer
+        self.fates = Fates(scenario, self.phases)
+        self.places = Places(self.customer)
+        self.calendar = Calendar(self.stream, self.cell)
+        self.tally = Tally(scenario, self.stream)
+        self.whole_callbacks = scenario.arrivals.per_callback <= (
+            self.customer.window * self.customer.bucket_size
+        )
+        """Whether the worker reads a callback in one look. Else, where not all reports are for the
+        endpoint, its buckets are not full."""
+        self.read_to = 0
+        """Reports with smaller numbers are in dispatches."""
+        self.tails: list[Lot] = []
+        """What began flowing, is counted, and may be under way still."""
+        self.left: list[Cohort] = []
+        """What was under way at the very end."""
+
+    def unread(self, at: int) -> int:
+        """How many reports have arrived before `at` and are in no dispatch."""
+        return self.stream.before(at) - self.read_to
+
+    def in_time(self, lot: Lot) -> bool:
+        """Whether it ends before the scenario does. What does not is not counted."""
+        return lot.cohort.due_last(self.stream) + lot.takes < self.end

@@ -1,0 +1,233 @@
+"""Counts what happens to cohorts into a timeline. Instants are microseconds since the start."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import accumulate, zip_longest
+
+from dispatcher.outcome import Outcome
+from dispatcher.simulation.cohorts import Cohort, cut, pieces
+from dispatcher.simulation.scenario import Scenario, bin_width, troubles
+from dispatcher.simulation.stream import Stream
+from dispatcher.simulation.timeline import (
+    LATE_SECONDS,
+    Band,
+    Bins,
+    Lateness,
+    Timeline,
+    Totals,
+    recovery,
+)
+from receiver.store.histogram import bin_of, least_of
+
+_SECOND = 1_000_000
+
+SECONDS_LOOKED_AT = 16
+"""Of a stretch, for its peak: all when it has no more, else so many, evenly."""
+
+_PIECES = 16
+"""Of a cohort that is spread over time, for its lateness."""
+
+Column = Counter[int]
+
+
+class Tally:
+    """`begun`, `attempted` and `ended` as they happen, `peaks` after each stretch, then `timeline`."""
+
+    def __init__(self, scenario: Scenario, stream: Stream) -> None:
+        self._scenario = scenario
+        self._stream = stream
+        duration = timedelta(microseconds=stream.end)
+        self._width = bin_width(scenario, duration) // timedelta(microseconds=1)
+        self._attempts: Column = Counter()
+        self._failed: dict[str, Column] = {}
+        self._ended: dict[bool, Column] = {True: Counter(), False: Counter()}
+        self._peak: dict[int, int] = {}
+        self._seconds: Counter[int] = Counter()
+        self._begun: list[Cohort] = []  # in this stretch, over more than a second
+        self._lateness = Lateness()
+        self._bands = [_band(*each) for each in troubles(scenario.phase)]
+        over = recovery(self._bands)
+        self._recovered_at = None if over is None else round(over * _SECOND)
+        self._drained_at = self._recovered_at
+        self.last_at = 0
+        """When something happened last."""
+
+    def attempted(self, cohort: Cohort, takes: int, outcome: Outcome) -> None:
+        """An attempt of each of its dispatches, begun when they were due."""
+        column = None
+        if not outcome.acknowledges:
+            column = self._failed.setdefault(outcome.value, Counter())
+        for index, part in pieces(cohort, self._stream, self._width, 0):
+            self._attempts[index] += part.dispatches
+            if column is not None:
+                column[index] += part.dispatches
+        self.last_at = max(self.last_at, cohort.due_last(self._stream) + takes)
+
+    def begun(self, cohort: Cohort) -> None:
+        """So many attempts begin when they are due."""
+        first, last = cohort.due_first(self._stream), cohort.due_last(self._stream)
+        if first // _SECOND == last // _SECOND:
+            self._seconds[first // _SECOND] += cohort.dispatches
+        else:
+            self._begun.append(cohort)
+
+    def ended(self, cohort: Cohort, takes: int, *, acknowledged: bool) -> None:
+        """Its attempt, which took so long, was the last."""
+        column = self._ended[acknowledged]
+        for index, part in pieces(cohort, self._stream, self._width, takes):
+            column[index] += part.reports
+        if acknowledged:
+            for seconds, reports in _lateness(cohort, self._stream, takes):
+                self._lateness.add(seconds, reports)
+        self._drain(cohort, takes)
+
+    def peaks(self, start: int, end: int) -> None:
+        """The stretch is over: how many attempts began in its busiest second."""
+        first, last = start // _SECOND, (end - 1) // _SECOND
+        looked_at = {first + n * (last - first) // (SECONDS_LOOKED_AT - 1)
+                     for n in range(SECONDS_LOOKED_AT)} if self._begun else set()
+        for second in looked_at | self._seconds.keys():
+            begun = self._seconds[second] + sum(self._in_second(c, second) for c in self._begun)
+            index = second * _SECOND // self._width
+            self._peak[index] = max(self._peak.get(index, 0), begun)
+        self._begun.clear()
+        # A second that goes on in the next stretch keeps its count.
+        self._seconds = Counter({s: n for s, n in self._seconds.items() if s >= end // _SECOND})
+
+    def timeline(self, left: int | None, *, ended_at: int, partial: bool) -> Timeline:
+        """`left` is the number of the first report that still waits; None when none does."""
+        stream = self._stream
+        bands = [band for band in self._bands if band.start * _SECOND <= ended_at]
+        bins = self._bins(ended_at)
+        reports, acknowledged, exhausted = map(
+            sum, (bins.arrivals, bins.acknowledged, bins.exhausted)
+        )
+        drained = self._drained_at
+        if drained is None or drained < (self._recovered_at or 0) or (
+            self._recovered_at or 0) > ended_at:
+            drained = None
+        if left is not None and left < stream.before((self._recovered_at or 0) + 1):
+            drained = None
+        return Timeline(
+            engine="cohort",
+            seed=self._scenario.seed,
+            schedule=self._scenario.retry_schedule.name,
+            partial=partial,
+            ended_at=ended_at / _SECOND,
+            totals=Totals(
+                reports=reports,
+                acknowledged=acknowledged,
+                exhausted=exhausted,
+                waiting=reports - acknowledged - exhausted,
+                attempts=sum(bins.attempts),
+                wasted=sum(map(sum, bins.failed.values())),
+            ),
+            lateness=self._lateness,
+            bins=bins,
+            bands=bands,
+            drained_at=None if drained is None else drained / _SECOND,
+        )
+
+    def _bins(self, ended_at: int) -> Bins:
+        count = 1 + ended_at // self._width
+        columns = (self._arrivals(ended_at), *(self._ended[each] for each in (True, False)))
+        arrivals, acknowledged, exhausted = (_column(each, count) for each in columns)
+        changes = (a - b - c for a, b, c in zip(arrivals, acknowledged, exhausted, strict=True))
+        return Bins(
+            width=self._width / _SECOND,
+            arrivals=arrivals,
+            attempts=_column(self._attempts, count),
+            failed={name: _column(self._failed[name], count) for name in sorted(self._failed)},
+            acknowledged=acknowledged,
+            exhausted=exhausted,
+            backlog=list(accumulate(changes)),
+            peak=_column(self._peak, count),
+        )
+
+    def _arrivals(self, ended_at: int) -> Column:
+        stream, column, index, before = self._stream, Counter[int](), 0, 0
+        end = min(ended_at + 1, stream.end)
+        while index * self._width < end:
+            arrived = stream.wanted(stream.before(min((index + 1) * self._width, end)))
+            column[index], before = arrived - before, arrived
+            index += 1
+        return column
+
+    def _in_second(self, cohort: Cohort, second: int) -> int:
+        if cohort.due_first(self._stream) >= (second + 1) * _SECOND:
+            return 0
+        before, _ = cut(cohort, self._stream, (second + 1) * _SECOND)
+        if before is None:
+            return 0
+        _, within = cut(before, self._stream, second * _SECOND)
+        return 0 if within is None else within.dispatches
+
+    def _drain(self, cohort: Cohort, takes: int) -> None:
+        if self._recovered_at is None or self._drained_at is None:
+            return
+        before = min(cohort.last, self._stream.before(self._recovered_at + 1))
+        if before > cohort.first:
+            over = cohort.due_of(self._stream, before - 1) + takes
+            self._drained_at = max(self._drained_at, over)
+
+
+def _lateness(cohort: Cohort, stream: Stream, takes: int) -> Iterator[tuple[float, int]]:
+    """Seconds from arrival to acknowledgement, and of how many reports."""
+    if cohort.shift is not None:
+        yield (cohort.shift + takes) / _SECOND, cohort.reports
+    elif cohort.within:
+        length = cohort.last - cohort.first
+        ends = [_late(cohort, stream, takes, n) for n in (cohort.first, cohort.last - 1)]
+        parts = min(_PIECES, length, 1 + int(abs(ends[0] - ends[1]) * _PIECES / max(*ends, 1)))
+        for part in range(parts):
+            low, high = length * part // parts, length * (part + 1) // parts
+            reports = cohort.reports * high // length - cohort.reports * low // length
+            middle = cohort.first + (low + high) // 2
+            if reports:
+                yield _late(cohort, stream, takes, middle) / _SECOND, reports
+    else:
+        yield from _lateness_at_once(cohort, stream, cohort.due + takes)
+
+
+def _late(cohort: Cohort, stream: Stream, takes: int, number: int) -> int:
+    return max(0, cohort.due_of(stream, number) - stream.at(number)) + takes
+
+
+def _lateness_at_once(
+    cohort: Cohort, stream: Stream, over: int
+) -> Iterator[tuple[float, int]]:
+    """By the bins of Lateness: it is walked from each bin to the next, not from report to report."""
+    all_of_it = stream.wanted(cohort.last) - stream.wanted(cohort.first) == cohort.reports
+    length = cohort.last - cohort.first
+    number = cohort.first
+    while number < cohort.last:
+        late = over - stream.at(number)
+        after = min(cohort.last, _next_bin(stream, over, late))
+        if all_of_it:
+            reports = stream.wanted(after) - stream.wanted(number)
+        else:
+            low, high = number - cohort.first, after - cohort.first
+            reports = cohort.reports * high // length - cohort.reports * low // length
+        if reports:
+            yield late / _SECOND, reports
+        number = after
+
+
+def _next_bin(stream: Stream, over: int, late: int) -> int:
+    """The first report that is less late, so much that it is in another bin or not late at all."""
+    limit = int(LATE_SECONDS * _SECOND)
+    bin = bin_of(round(late / _SECOND * 1000))
+    lowest = least_of(bin) * 1000 - 500
+    after = max(stream.before(over - lowest), stream.before(over - late + 1))
+    return min(after, stream.before(over - limit)) if late > limit else after
+
+
+def _band(start: timedelta, end: timedelta | None, what: str) -> Band:
+    return Band(start.total_seconds(), None if end is None else end.total_seconds(), what)
+
+
+def _column(counts: dict[int, int], length: int) -> list[int]:
+    return [counts.get(index, 0) for index in range(length)]

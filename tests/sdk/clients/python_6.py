@@ -1,0 +1,35 @@
+"""infobip-api-python-client 6.0.0, which speaks v3."""
+
+from __future__ import annotations
+
+from infobip_api_client.api.sms_api import SmsApi
+from infobip_api_client.models import (
+    SmsBulkRequest,
+    SmsDeliveryResult,
+    SmsPreviewRequest,
+    SmsRequest,
+    SmsUpdateStatusRequest,
+)
+
+from tests.sdk.clients.lines import Calls, serve
+
+CALLS: Calls = {
+    "send": lambda api, body: api.send_sms_messages(sms_request=SmsRequest.from_dict(body)),
+    "reports": SmsApi.get_outbound_sms_message_delivery_reports,
+    "logs": SmsApi.get_outbound_sms_message_logs,
+    "bulk": SmsApi.get_scheduled_sms_messages,
+    "move": lambda api, bulk_id, send_at: api.reschedule_sms_messages(
+        bulk_id=bulk_id, sms_bulk_request=SmsBulkRequest(send_at=send_at)
+    ),
+    "status": SmsApi.get_scheduled_sms_messages_status,
+    "set_status": lambda api, bulk_id, status: api.update_scheduled_sms_messages_status(
+        bulk_id=bulk_id, sms_update_status_request=SmsUpdateStatusRequest(status=status)
+    ),
+    "preview": lambda api, text, **options: api.preview_sms_message(
+        sms_preview_request=SmsPreviewRequest(text=text, **options)
+    ),
+    "webhook": lambda _, body: SmsDeliveryResult.from_json(body),
+}
+
+if __name__ == "__main__":
+    serve(CALLS)

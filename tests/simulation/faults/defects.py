@@ -1,0 +1,302 @@
+"""Defects planted in production code, each to be caught by the invariant that is there for it.
+
+Those of FOUND were no inventions: they were there until a seed showed them. They tell their story
+and are planted again, so that the seeds of today would show them again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from unittest.mock import patch
+
+from msgspec import structs
+
+from dispatcher import gate, worker
+from dispatcher.clock import SystemClock
+from dispatcher.dispatch import Next, after_attempt
+from dispatcher.gate import Gate
+from dispatcher.queue import ordering, replays
+from dispatcher.queue import sqlite as queue
+from dispatcher.queue.base import Forming, Lease, Leased
+from dispatcher.queue.sqlite import SqliteQueue
+from dispatcher.runner import Runner
+from dispatcher.schedule import RetrySchedule
+from dispatcher.window import Room
+from dispatcher.worker import Worker
+from receiver.store.base import Callback
+from receiver.writer import GroupCommit
+from tests.simulation.faults.plan import Act
+
+Patch = AbstractContextManager[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """How to plant it, and what the violation says of it (a regular expression). `acts` are what it
+    takes, for what hides in narrow gaps."""
+
+    plant: Callable[[], Patch]
+    caught_by: str
+    acts: tuple[Act, ...] = ()
+
+
+def _without(module: Any, name: str, condition: str, instead: str) -> Patch:
+    """An SQL statement with another condition."""
+    statement = getattr(module, name)
+    assert condition in statement
+    return patch.object(module, name, statement.replace(condition, instead))
+
+
+async def _does_nothing(*_: Any) -> None: ...
+
+
+def _rewritten(module: Any, name: str, text: str, instead: str) -> Patch:
+    """A function in which one piece of text stands for another."""
+    source = inspect.getsource(getattr(module, name))
+    assert text in source
+    known = dict(vars(module))
+    exec(source.replace(text, instead), known)
+    return patch.object(module, name, known[name])
+
+
+def _sends_before_due() -> Patch:
+    claim_due = SqliteQueue.claim_due
+
+    async def early(self: SqliteQueue, now: datetime, *rest: Any) -> list[Leased]:
+        return await claim_due(self, now + timedelta(seconds=1), *rest)
+
+    return patch.object(SqliteQueue, "claim_due", early)
+
+
+def _attempt_with(change: Callable[[Leased], Leased]) -> Patch:
+    attempt = Worker.attempt
+
+    async def changed(self: Worker, dispatch: Leased) -> None:
+        await attempt(self, change(dispatch))
+
+    return patch.object(Worker, "attempt", changed)
+
+
+def _encoded_anew(dispatch: Leased) -> Leased:
+    body = dispatch.body + b" " if dispatch.attempts_made else dispatch.body
+    return structs.replace(dispatch, body=body)
+
+
+def _reads_and_forms_apart() -> Patch:
+    """Two transactions instead of one."""
+    form = SqliteQueue.form
+
+    async def apart(self: SqliteQueue, formings: Sequence[Forming], now: datetime) -> list[Leased]:
+        await form(self, [structs.replace(each, buckets=()) for each in formings], now)
+        return await form(
+            self, [structs.replace(each, read_from=each.read_to) for each in formings], now
+        )
+
+    return patch.object(SqliteQueue, "form", apart)
+
+
+def _reads_on(condition: str) -> Patch:
+    """The endpoint's place is moved under this condition alone."""
+
+    def read_on(connection: sqlite3.Connection, forming: Forming) -> bool:
+        moved = connection.execute(
+            f"UPDATE endpoint SET read_to = ? WHERE name = ? AND {condition}",
+            (forming.read_to, forming.endpoint.name, forming.read_from),
+        )
+        return moved.rowcount == 1
+
+    return patch.object(queue, "_read_on", read_on)
+
+
+def _rescues(of: Callable[[datetime], datetime]) -> Patch:
+    release_expired = SqliteQueue.release_expired
+
+    async def rescue(self: SqliteQueue, now: datetime) -> int:
+        return await release_expired(self, of(now))
+
+    return patch.object(SqliteQueue, "release_expired", rescue)
+
+
+def _wait_of(retry: Callable[[int], int]) -> Patch:
+    def wait_after(self: RetrySchedule, attempts_made: int, _: Any = None) -> timedelta | None:
+        number = retry(attempts_made)
+        return self.waits[number] if number < len(self.waits) else None
+
+    return patch.object(RetrySchedule, "wait_after", wait_after)
+
+
+def _counts_from_the_end() -> Patch:
+    def late(*outcome: Any, **given: Any) -> Next:
+        return after_attempt(*outcome, **{**given, "started_at": given["ended_at"]})
+
+    return patch.object(worker, "after_attempt", late)
+
+
+def _room_of_a_paused_one() -> Patch:
+    room = Gate.room
+
+    def unpaused(self: Gate, now: datetime) -> Room:
+        told, self.endpoint = self.endpoint, structs.replace(self.endpoint, paused=False)
+        try:
+            return room(self, now)
+        finally:
+            self.endpoint = told
+
+    return patch.object(Gate, "room", unpaused)
+
+
+def _tells_of_all() -> Patch:
+    submit = GroupCommit.submit
+
+    async def always(self: GroupCommit[Any, Any], item: Any) -> Any:
+        return await submit(self, item) or True
+
+    return patch.object(GroupCommit, "submit", always)
+
+
+def _answers_before_the_commit() -> Patch:
+    submit = GroupCommit.submit
+
+    async def at_once(self: GroupCommit[Any, Any], item: Any) -> Any:
+        if not isinstance(item, Callback):
+            return await submit(self, item)
+        self._waiting.append((item, asyncio.get_running_loop().create_future()))
+        if self._draining is None:
+            self._draining = asyncio.create_task(self._drain())
+        return None
+
+    return patch.object(GroupCommit, "submit", at_once)
+
+
+def _goes_by_the_wall_clock() -> Patch:
+    def reading(self: SystemClock) -> tuple[timedelta, datetime]:
+        return self._elapsed(), self.wall()
+
+    return patch.object(SystemClock, "reading", reading)
+
+
+@contextmanager
+def _reads_for_the_removed() -> Iterator[None]:
+    pending = _rewritten(queue, "_pending", " WHERE NOT removed", "")
+    with pending, _reads_on("read_to = ?"):
+        yield
+
+
+def _later(dispatch: Leased) -> Leased:
+    until = dispatch.lease.until + timedelta(days=1)
+    return structs.replace(dispatch, lease=Lease(dispatch.lease.token, until))
+
+
+PLANTED = {
+    "the record forgets the fencing token": Defect(
+        lambda: _without(queue, "_RECORD", " AND lease = ?", " AND ? <> ''"), "is recorded under"
+    ),
+    "a claim takes what is due in a second": Defect(_sends_before_due, "before it is due"),
+    "a retry is encoded anew": Defect(lambda: _attempt_with(_encoded_anew), "other bytes"),
+    "reading and forming are two transactions": Defect(_reads_and_forms_apart, "is lost"),
+    "two dispatchers form the same": Defect(
+        lambda: _reads_on("? IS NOT NULL AND NOT removed"), "another dispatch already|goes back"
+    ),
+    "all leases are rescued": Defect(
+        lambda: _rescues(lambda now: now + timedelta(days=1)), "its lease has not run out"
+    ),
+    "nobody wakes for what is due": Defect(
+        lambda: patch.object(Runner, "_alarm", _does_nothing), "too late"
+    ),
+    "leases are not given back": Defect(
+        lambda: patch.object(Worker, "give_back", _does_nothing), "has stopped and keeps"
+    ),
+    "no lease is rescued": Defect(
+        lambda: _rescues(lambda now: now - timedelta(days=1)), "does not come to rest"
+    ),
+    "an attempt too many": Defect(
+        lambda: _wait_of(lambda made: max(0, made - 2)), "the schedule has|last attempt, and"
+    ),
+    "each wait is the next one's": Defect(lambda: _wait_of(lambda made: made), "due at"),
+    "waits count from the end": Defect(_counts_from_the_end, "due at"),
+    "the window is forgotten": Defect(
+        lambda: patch.object(gate, "room", lambda window, _: Room(window * 2, window * 2)),
+        ", window ",
+    ),
+    "a place in the window never comes free": Defect(
+        lambda: patch.object(Gate, "end", lambda *_: None), "does not come to rest|never come free"
+    ),
+    "a pause is not noticed": Defect(_room_of_a_paused_one, "which is paused"),
+    "the breaker never opens": Defect(
+        lambda: patch.object(Gate, "judge", lambda *_: None), "its breaker"
+    ),
+    "the rate limit is forgotten": Defect(
+        lambda: patch.object(Gate, "_paces", lambda _: []), "allowed"
+    ),
+    "no message is under way": Defect(
+        lambda: patch.object(ordering, "set_under_way", lambda *_: None), "goes before"
+    ),
+    "two feeders feed the same": Defect(
+        lambda: _without(replays, "_FEED", "AND fed = ?", "AND ? IS NOT NULL"), "in dispatches|fed"
+    ),
+    "what is not recorded is told": Defect(_tells_of_all, "told of and not recorded"),
+    "a callback is answered before it is stored": Defect(
+        _answers_before_the_commit, "answered 200, and not stored"
+    ),
+    "waits go by a wall clock that is set": Defect(_goes_by_the_wall_clock, "expected"),
+}
+
+FOUND = {
+    # Two ticks of one worker at once each asked how much room there was before the other had taken
+    # any. The runner makes one claim after the other; whoever else calls `tick` does not.
+    "two claims at once take the room twice": Defect(
+        lambda: patch.object(Worker, "claim", Worker._claim), "window|allowed|its breaker"
+    ),
+    # A worker that has not yet noticed that an endpoint is removed went on reading for it. What it
+    # held for the order's sake was sent when the endpoint came back, though it was not for it. And
+    # what it had formed was cancelled by a trigger that freed nothing: so all later reports of
+    # that message were held for ever.
+    "a removed endpoint is read for": Defect(
+        _reads_for_the_removed,
+        "does not go there|does not come to rest|goes before",
+        acts=("remove",),
+    ),
+    # The feeder looked which endpoints there are, one was removed, and it made dispatches for it.
+    # Nobody ever sent them, and the replay ran for ever.
+    "a replay is fed to a removed endpoint": Defect(
+        lambda: _rewritten(replays, "_feed", "endpoint WHERE removed", "endpoint WHERE 0"),
+        "does not come to rest: open dispatches",
+        acts=("replay", "remove", "remove"),
+    ),
+    # A process that stood still between claim and push sent under a lease that had run out: a push
+    # that another had made meanwhile, and at an endpoint that keeps the order perhaps an old report
+    # after a new one.
+    "a push goes out though its lease has run out": Defect(
+        lambda: _attempt_with(_later), "the lease ran out before"
+    ),
+}
+
+SHOWN_BY = {
+    "the record forgets the fencing token": 163,
+    "a claim takes what is due in a second": 8,
+    "a retry is encoded anew": 8,
+    "two dispatchers form the same": 25,
+    "nobody wakes for what is due": 86,
+    "leases are not given back": 106,
+    "an attempt too many": 21,
+    "each wait is the next one's": 5,
+    "waits count from the end": 8,
+    "a pause is not noticed": 30,
+    "the breaker never opens": 8,
+    "two feeders feed the same": 108,
+    "what is not recorded is told": 38,
+    "waits go by a wall clock that is set": 111,
+    "two claims at once take the room twice": 151,
+    "a removed endpoint is read for": 129,
+    "a replay is fed to a removed endpoint": 763,
+    "a push goes out though its lease has run out": 124,
+}
+"""A seed that shows it; those that are not here are shown by the first. When the seeds tell other
+stories one day, others will: then look for one again, it is only here to be quick."""

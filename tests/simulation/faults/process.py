@@ -1,0 +1,282 @@
+"""One dispatcher process: what `dlr serve` puts together, on virtual time and open to faults.
+
+Runner, worker, group commit, gates, registry, feeder, clock and common time are those of
+production. Replaced are what wakes the runner (APScheduler goes by the wall clock), the connection
+of the database and the sender.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextvars import ContextVar, copy_context
+from datetime import datetime, timedelta
+from itertools import count
+from random import Random
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from dispatcher.clock import SystemClock
+from dispatcher.common_time import CommonTime
+from dispatcher.endpoint import Endpoint
+from dispatcher.outcome import Answer
+from dispatcher.queue.base import Leased
+from dispatcher.queue.replay_selection import Selector
+from dispatcher.queue.replays import SqliteReplays
+from dispatcher.queue.sqlite import SqliteQueue
+from dispatcher.registry import Registry
+from dispatcher.replay.feeder import Feeder, Feeding
+from dispatcher.replay.replaying import Replaying
+from dispatcher.runner import Runner
+from dispatcher.worker import Worker
+from receiver.store.base import Callback, Counts, StoreUnavailable
+from receiver.store.sqlite import SqliteStore
+from receiver.writer import GroupCommit
+from tests.simulation.faults.database import SteppedDatabase
+from tests.simulation.faults.faults import Befalls
+from tests.simulation.faults.wakeups import Wakeups
+
+if TYPE_CHECKING:
+    from tests.simulation.faults.world import World
+
+T = TypeVar("T")
+
+OWNER: ContextVar[Process | None] = ContextVar("process", default=None)
+"""The process that a task belongs to: what it starts belongs to it too, and dies with it."""
+
+STOP_LIMIT = timedelta(seconds=1)
+"""How long an orderly stop lets attempts go on."""
+
+
+class ApartClock(SystemClock):
+    """The clock of production, as far apart from the others' as lease margins allow for."""
+
+    def __init__(
+        self, skew: float, wall: Callable[[], datetime], elapsed: Callable[[], timedelta]
+    ) -> None:
+        super().__init__(wall=wall, elapsed=elapsed)
+        self._skew = timedelta(seconds=skew)
+
+    def now(self) -> datetime:
+        return super().now() + self._skew
+
+
+class WatchedWorker(Worker):
+    """The worker of production, whose claims and attempts are looked at."""
+
+    def __init__(self, process: Process, **given: Any) -> None:
+        self._process = process
+        super().__init__(**given)
+
+    def use(self, endpoints: Iterable[Endpoint]) -> None:
+        super().use(endpoints)
+        self._process.world.claims.used(self._process, self)
+
+    async def claim(self) -> list[Leased]:
+        begun = self._process.world.claims.begin(self._process)
+        try:
+            leased = await super().claim()
+        finally:
+            self._process.world.claims.broken_off(begun)
+        self._process.world.claims.end(begun, leased)
+        return leased
+
+    async def attempt(self, dispatch: Leased) -> None:
+        try:
+            await super().attempt(dispatch)
+        finally:
+            self._process.world.claims.attempted(self._process, dispatch)
+
+
+class Process:
+    """Lives from `begin` until it is `gone`: dead, or stopped in order."""
+
+    def __init__(self, world: World, name: str, skew: float) -> None:
+        self.world = world
+        self.name = name
+        self.clock = ApartClock(skew, world.wall, world.elapsed)
+        self.skew = skew
+        self.dead = False
+        self.ready = False
+        self.gone = asyncio.Event()
+        self.troubled_until = -1.0
+        self.tasks: dict[asyncio.Task[Any], None] = {}
+        self._frozen_until = 0.0
+        self._troubles = 0
+        self._tokens = count(1)
+        self.wakeups = Wakeups(world.plan.look_every)
+        self.database = SteppedDatabase(world.connection, self)
+        self.store = SqliteStore(self.database)
+        self.replays = SqliteReplays(self.database)
+        self.registry = Registry(self.database, world.plan.endpoints)
+        self.replaying = Replaying(
+            self.replays, Selector(self.database, self.store), self.registry, self.clock.now
+        )
+        self._commit = GroupCommit(self.store.add)
+
+    def begin(self) -> None:
+        self.spawn(self._start())
+
+    async def receive(self, callback: Callback) -> Counts:
+        """As the receiver: when this returns, the callback is answered 200."""
+        counts = await self._commit.submit(callback)
+        self.wake()
+        return counts
+
+    def wake(self) -> None:
+        if self.ready:
+            self.runner.wake()
+
+    async def stop(self) -> None:
+        """In order, as after SIGTERM."""
+        befallen_until = self.troubled_until
+        self.trouble("is asked to stop")
+        troubles = self._troubles
+        await self.feeding.stop()
+        await self.runner.stop(STOP_LIMIT)
+        if self._troubles == troubles:
+            self.world.watch.stopped(self, befallen_until)
+        self.die("has stopped")
+
+    async def _start(self) -> None:
+        try:
+            await self._put_together()
+        except StoreUnavailable:
+            self.die("could not start")
+
+    async def _put_together(self) -> None:
+        """As dispatcher/service.py does."""
+        self.queue = await SqliteQueue.open(self.database, lambda: "db")
+        time = CommonTime(self.database, self.clock, self.world.boot)
+        await time.join()
+        endpoints = await self.registry.endpoints()
+        self.worker = WatchedWorker(
+            self,
+            outbox=self.store,
+            queue=self.queue,
+            sender=self,
+            clock=self.clock,
+            endpoints=endpoints,
+            schedule=self.world.plan.schedule,
+            new_token=lambda: f"{self.name}:{next(self._tokens)}",
+            listeners=[self.world.watch.told],
+            rng=Random(self.name),
+        )
+        self.runner = Runner(self.worker, self.queue, self.clock, self.registry, time)
+        self.runner._wakeups = self.wakeups  # type: ignore[assignment]
+        await self.runner.start()
+        feeder = Feeder(self.replays, self.registry, self.clock.now)
+        self.feeding = Feeding(feeder.look, self.runner.wake)
+        self.feeding.start()
+        self.ready = True
+
+    # --- life and death -------------------------------------------------------------------------
+
+    def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run as a part of this process."""
+        context = copy_context()
+        context.run(OWNER.set, self)
+        return asyncio.get_running_loop().create_task(work, context=context)
+
+    def own(self, task: asyncio.Task[Any]) -> None:
+        self.tasks[task] = None
+        task.add_done_callback(self._disown)
+
+    def _disown(self, task: asyncio.Task[Any]) -> None:
+        self.tasks.pop(task, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.world.raised(self, error)
+
+    def trouble(self, what: str, seconds: float = 0.0) -> None:
+        """Something befell: that explains a lease that runs out until then."""
+        self.world.trace.add(self.name, f"! {what}" + (f" for {seconds:.3f} s" if seconds else ""))
+        self._troubles += 1
+        self.troubled_until = max(self.troubled_until, self.world.passed + seconds)
+
+    def die(self, why: str) -> None:
+        """All that is in memory is gone: no line of this process runs any more."""
+        if self.dead:
+            return
+        self.trouble(why)
+        self.dead, self.ready = True, False
+        self.wakeups.stop()
+        for task in list(self.tasks):
+            task.cancel()
+        self.gone.set()
+
+    # --- steps ----------------------------------------------------------------------------------
+
+    async def step(self, name: str, act: Callable[[], Awaitable[T]], *, writes: bool) -> T:
+        """A call of the database."""
+        befalls = self.world.faults.next(of_store=True)
+        await self._before(name, befalls)
+        result = await act()
+        self.world.trace.add(self.name, name)
+        if writes:
+            self.world.watch.written(self, name)
+        await self._after(name, befalls)
+        return result
+
+    def flushed(self) -> None:
+        self.world.disk.flushed()
+
+    def unflushed(self) -> None:
+        self.world.disk.unflushed()
+
+    async def send(self, dispatch: Leased, endpoint: Endpoint) -> Answer:
+        """A push, as a Sender makes it."""
+        sent = self.world.pushes.begin(self, dispatch, endpoint)
+        befalls = self.world.faults.next(of_store=False)
+        await self._before("connect", befalls)
+        met = self.world.customers.meet(endpoint, self.world.passed)
+        self.world.pushes.met(sent, met)
+        await asyncio.sleep(met.seconds)
+        await self._after("answer", befalls)
+        self.world.pushes.heard(sent, met.answer)
+        return met.answer
+
+    async def _before(self, name: str, befalls: Befalls) -> None:
+        await self._wait(befalls.wait)
+        if befalls.first:
+            await self._befall(f"before {name}", befalls)
+
+    async def _after(self, name: str, befalls: Befalls) -> None:
+        if not befalls.first:
+            await self._befall(f"after {name}", befalls)
+
+    async def _befall(self, when: str, befalls: Befalls) -> None:
+        match befalls.fault:
+            case "crash":
+                self.die(f"dies {when}")
+                raise asyncio.CancelledError
+            case "fails before" | "fails after":
+                self.trouble(f"store fails {when}")
+                raise StoreUnavailable(f"{befalls.fault}: {when}")
+            case "slow":
+                self.trouble(f"slow {when}", befalls.seconds)
+                await self._wait(befalls.seconds)
+            case "freeze":
+                self.trouble(f"freezes {when}", befalls.seconds)
+                self._frozen_until = self.world.passed + befalls.seconds
+                await self._wait(0.0)
+
+    async def _wait(self, seconds: float) -> None:
+        if seconds:
+            await asyncio.sleep(seconds)
+        if (frozen := self._frozen_until - self.world.passed) > 0:
+            await asyncio.sleep(frozen)
+        if self.dead:
+            raise asyncio.CancelledError
+
+
+def owned_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """Have each task belong to the process in whose name it is started."""
+
+    def new_task(loop: asyncio.AbstractEventLoop, work: Any, **given: Any) -> asyncio.Task[Any]:
+        task = asyncio.Task(work, loop=loop, **given)
+        context = given.get("context")
+        owner = OWNER.get() if context is None else context.get(OWNER)
+        if owner is not None:
+            owner.own(task)
+        return task
+
+    loop.set_task_factory(new_task)

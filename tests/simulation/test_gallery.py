@@ -1,0 +1,41 @@
+"""The scenarios in config/scenarios: each has its answer written in it, and that is the answer."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dispatcher.simulation.answer import answer
+from dispatcher.simulation.engines import simulate
+from dispatcher.simulation.scenario import read_scenario
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "config" / "scenarios").glob("*.toml"))
+README = ROOT / "dispatcher" / "simulation" / "README.md"
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_the_answer_written_in_a_scenario_is_the_one_it_gives(file: Path) -> None:
+    """Word by word, below `# The answer:`."""
+    written = file.read_text().split("# The answer:\n")[1]
+
+    assert re.findall(r"^# (.*)$", written, re.MULTILINE) == answer(
+        simulate(read_scenario(file), "auto")
+    )
+
+
+def test_there_are_ten_stories_at_least() -> None:
+    """Each told in comments before the first setting."""
+    assert len(FILES) >= 10
+    for file in FILES:
+        comment = file.read_text().split("\nstory = ")[0]
+        assert len(comment.splitlines()) >= 4, file
+
+
+def test_the_table_has_each_scenario_with_its_story() -> None:
+    """dispatcher/simulation/README.md names all files of the gallery, and none that is not there."""
+    rows = re.findall(r"^\| `(\S+)\.toml` \| (.*?) \|", README.read_text(), re.MULTILINE)
+
+    assert dict(rows) == {file.stem: read_scenario(file).story for file in FILES}
