@@ -9,6 +9,7 @@ import click
 
 from dispatcher.commands import (
     bringing_back,
+    capturing,
     endpoints,
     letting_go,
     looking,
@@ -48,6 +49,7 @@ for _command in (
     looking.dispatches,
     looking.schedule,
     simulating.simulate,
+    capturing.capture,
     endpoints.endpoints,
     bringing_back.replay,
     bringing_back.replays,

@@ -6,7 +6,8 @@ import asyncio
 import ssl
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Self
 
 import aiohttp
@@ -105,7 +106,7 @@ class HttpSender:
                 _target(dispatch.url, endpoint),
                 data=dispatch.body,
                 headers=_headers(dispatch, endpoint, self._now(), token),
-                timeout=_timeout(endpoint),
+                timeout=_timeout(endpoint.connect_timeout, endpoint.read_timeout),
                 ssl=self._trust(endpoint.tls),
                 allow_redirects=False,
             ) as response,
@@ -126,7 +127,7 @@ class HttpSender:
                     _target(request.url, endpoint),
                     data=request.body,
                     headers=request.headers,
-                    timeout=_timeout(endpoint),
+                    timeout=_timeout(endpoint.connect_timeout, endpoint.read_timeout),
                     ssl=self._trust(endpoint.tls),
                     allow_redirects=False,
                 ) as response,
@@ -171,11 +172,10 @@ def _target(url: str, endpoint: Endpoint) -> str:
     return url
 
 
-def _timeout(endpoint: Endpoint) -> aiohttp.ClientTimeout:
+@lru_cache
+def _timeout(connect: timedelta, read: timedelta) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(
-        total=None,
-        sock_connect=endpoint.connect_timeout.total_seconds(),
-        sock_read=endpoint.read_timeout.total_seconds(),
+        total=None, sock_connect=connect.total_seconds(), sock_read=read.total_seconds()
     )
 
 

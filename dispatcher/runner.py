@@ -188,9 +188,10 @@ class Runner:
         self.wake()
 
     async def _set_alarm(self) -> None:
-        """Have the loop woken at the next due time. The clock may run faster than the world."""
+        """Have the loop woken at the next due time, or before: an alarm that comes first is left as
+        it is, for the next is looked for then. The clock may run faster than the world."""
         due = await self._worker.next_at()
-        if due is None or due == self._alarm_at:
+        if due is None or (self._alarm_at is not None and self._alarm_at <= due):
             return
         self._alarm_at = due
         sleep = (due - self._clock.now()) / self._clock.speed

@@ -128,7 +128,8 @@ class Worker:
         now = self._clock.now()
         open_now = [name for name in self._names if self._gates[name].room(now).retries]
         instants = [self._gates[name].opens_at() for name in self._names]
-        instants.append(await self._queue.next_due(open_now))
+        if open_now:
+            instants.append(await self._queue.next_due(open_now))
         return min((at for at in instants if at is not None), default=None)
 
     async def longest_untaken(self) -> Untaken | None:
@@ -163,13 +164,15 @@ class Worker:
     async def _claim(self) -> list[Leased]:
         self.behind = False
         now = self._clock.now()
-        pending = await self._queue.pending(now)
         places = {name: self._gates[name].room(now) for name in self._names}
-        leased = await self._claim_due(pending, places)
-        taken = {dispatch.endpoint for dispatch in leased}
         full = {name for name, place in places.items() if not place.retries}
-        self._taken_at.update(dict.fromkeys(taken | full, now))
+        self._taken_at.update(dict.fromkeys(full, now))
+        if not any(place.all for place in places.values()):
+            return []
+        pending = await self._queue.pending(now)
+        leased = await self._claim_due(pending, places)
         for dispatch in leased:
+            self._taken_at[dispatch.endpoint] = now
             places[dispatch.endpoint] = _one_less(places[dispatch.endpoint])
         readers = [name for name in pending.unread if name in places and places[name].all]
         leased += await self._form(readers, pending, places)
@@ -191,14 +194,15 @@ class Worker:
             rules = schedule.rules if endpoint.outcome is None else endpoint.outcome
             answer = await self._sender.send(dispatch, endpoint)
             outcome = judge(answer, rules)
-            gate.judge(outcome.acknowledges, self._clock.now())
+            ended_at = self._clock.now()
+            gate.judge(outcome.acknowledges, ended_at)
             number = dispatch.attempts_made + 1
             following = after_attempt(
                 outcome,
                 attempts_made=number,
                 started_at=started_at,
                 schedule=schedule,
-                ended_at=self._clock.now(),
+                ended_at=ended_at,
                 answer=answer,
                 rules=rules,
                 rng=self._rng,

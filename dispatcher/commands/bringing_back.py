@@ -9,7 +9,7 @@ from typing import Any, get_args
 import click
 
 from dispatcher.clock import SystemClock
-from dispatcher.commands import lists
+from dispatcher.commands import lists, replaying_capsule
 from dispatcher.commands.lists import Listing
 from dispatcher.commands.options import (
     Speed,
@@ -57,9 +57,19 @@ _INSTANT = "14:00 is today's, in this machine's zone; or 2026-11-21T14:00:00+01:
 @click.option("--key", help="A second call with the same key is the same replay.")
 @click.option("--dry-run", is_flag=True, help="Only print how many these are, and the first.")
 @click.option("--detach", is_flag=True, help="Do not wait for the end.")
+@click.option(
+    "--capsule",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The reports of this file of `dlr capture`, and to --to; needs no database and no server.",
+)
 @with_settings
 def replay(
-    config: Path | None, database: str | None, dry_run: bool, detach: bool, **asked: Any
+    config: Path | None,
+    database: str | None,
+    dry_run: bool,
+    detach: bool,
+    capsule: Path | None,
+    **asked: Any,
 ) -> None:
     """Dispatch stored reports again: what is asked for must all hold.
 
@@ -69,6 +79,10 @@ def replay(
     Example: dlr replay --state exhausted --since 14:00 --until 17:00
     """
     given = {name: value for name, value in asked.items() if value != ()}
+    if capsule is not None:
+        if dry_run or detach:
+            fail("--capsule: --dry-run and --detach belong to replays of a database")
+        sys.exit(replaying_capsule.replay(capsule, lists.parameters(**given)))
     request, _ = read_request(lists.parameters(**given), SystemClock().now())
 
     async def work(opened: Storage) -> None:

@@ -16,7 +16,9 @@ from rich.console import Console
 from rich.text import Text
 
 from dispatcher.clock import wall_time
-from dispatcher.commands.options import Duration, fail, run_to_end
+from dispatcher.commands.drill_options import DOWN, DrillOptions
+from dispatcher.commands.options import Duration, Speed, fail, run_to_end
+from dispatcher.commands.simulation_progress import BROKEN_OFF
 from dispatcher.forms import is_http_url
 from dispatcher.rehearsal.check import Check
 from dispatcher.rehearsal.checks import select
@@ -82,6 +84,19 @@ FAILED = 1
     show_default=True,
     help="How long an app may take until it tells a state.",
 )
+@click.option("--outage", type=Duration(), help="An outage drill instead of the checks, so long.")
+@click.option(
+    "--scenario",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A drill of a scenario of `dlr simulate` (TOML).",
+)
+@click.option("--rate", metavar="N/s", help="Reports in a drill: 20/s, 100/m. Default: 1/s.")
+@click.option("--speed", type=Speed(), help="Of a drill's clock. Default: 600.")
+@click.option(
+    "--down", type=click.Choice(DOWN), help="How a proxy of ours is down. Default: refuse."
+)
+@click.option("--pause-cmd", metavar="COMMAND", help="Stops your app instead of the proxy.")
+@click.option("--resume-cmd", metavar="COMMAND", help="Starts it again.")
 @click.option(
     "--ca-file",
     type=click.Path(exists=True, dir_okay=False),
@@ -101,6 +116,13 @@ def rehearse(
     quick: bool,
     form: str,
     output: Path | None,
+    outage: timedelta | None,
+    scenario: Path | None,
+    rate: str | None,
+    speed: float | None,
+    down: Any,
+    pause_cmd: str | None,
+    resume_cmd: str | None,
     **options: Any,
 ) -> None:
     """Push to a webhook what production will push, and say what would go wrong.
@@ -109,26 +131,39 @@ def rehearse(
     a test system: it leaves some 1,000 messages named rehearsal-SEED-… behind. Exit code 1 when a
     check has failed.
 
+    With --outage or --scenario: an outage drill. Reports arrive at --rate while a proxy between our
+    dispatcher and the webhook is down, on a clock that runs --speed times as fast; rates and
+    durations are that clock's. Exit code 1 when a report was lost, or the app holds another state.
+
     Example: dlr rehearse http://127.0.0.1:9000/dlr --quick
+
+    Example: dlr rehearse http://127.0.0.1:9000/dlr --outage 3h --rate 2/s --down half-open
     """
     checks = _selected(only, skip, quick)
     if listing:
         text.print_checks(Console(), checks)
         return
+    asked = DrillOptions(outage, scenario, rate, speed, down, pause_cmd, resume_cmd)
+    drilling = asked.wanted
+    if drilling and (only or skip or quick):
+        fail("--only, --skip and --quick choose checks, and a drill is none: keep one of both")
     target = _target(url, **options)
     if output is not None:
         _check_writable(output)
-    run_to_end(_rehearse(target, checks, form, output))
+    run_to_end(_rehearse(target, asked if drilling else checks, form, output))
 
 
 async def _rehearse(
-    target: Target, checks: Sequence[Check], form: str, output: Path | None
+    target: Target, what: Sequence[Check] | DrillOptions, form: str, output: Path | None
 ) -> None:
     # What is not the report itself goes to stderr, so that stdout can be piped.
     aside = form != "text" and output is None
     console = Console(stderr=aside, highlight=False, soft_wrap=True)
     try:
-        run = await _run(console, target, checks)
+        if isinstance(what, DrillOptions):
+            run = await _drill(console, target, what)
+        else:
+            run = await _run(console, target, what)
     except CannotVerify as error:
         fail(f"--verify: {error}")
     text.print_end(console, run)
@@ -136,6 +171,14 @@ async def _rehearse(
         _write(RENDER[form](run), output)
     if run.verdict == "failed":
         sys.exit(FAILED)
+    if run.drill is not None and run.drill.rehearsed.partial:
+        sys.exit(BROKEN_OFF)
+
+
+async def _drill(console: Console, target: Target, asked: DrillOptions) -> Rehearsed:
+    from dispatcher.commands.drilling import drill  # it has the whole service with it
+
+    return await drill(asked, target, console)
 
 
 async def _run(console: Console, target: Target, checks: Sequence[Check]) -> Rehearsed:

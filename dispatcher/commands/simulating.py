@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dispatcher.capsule.capsule import is_capsule, read_capsule
+from dispatcher.capsule.recalled import scenario_of
 from dispatcher.commands import simulating_many
 from dispatcher.commands.options import Duration, fail
 from dispatcher.commands.simulation_output import SimulationOutput, write_csv
@@ -69,7 +71,8 @@ def simulate(
     engine: Engine,
     **out: Any,
 ) -> None:
-    """What the outage of SCENARIO, a TOML file, would cost: reports late and lost, peak, backlog.
+    """What the outage of SCENARIO would cost: reports late and lost, peak, backlog. It is a TOML
+    file, or a capsule of `dlr capture`.
 
     The schedule, window and rate limits are those of `dlr serve`, on a clock that jumps. The same
     scenario and seed give the same bytes. Ctrl-C ends it early and shows what there is so far.
@@ -87,7 +90,7 @@ def simulate(
     output.check()
     if find is not None and (output.csv or output.plot or output.opened):
         fail("--find has one number as its answer: nothing to plot, and no rows for --csv")
-    read = read_scenario(scenario)
+    read = _read(scenario)
     if seed is not None:
         read = replace(read, seed=seed)
     if compare is not None:
@@ -98,6 +101,10 @@ def simulate(
         simulating_many.find(read, find, drain, engine, output)
     else:
         _simulate_one(read, engine, output)
+
+
+def _read(file: Path) -> Scenario:
+    return scenario_of(read_capsule(file)) if is_capsule(file) else read_scenario(file)
 
 
 def _simulate_one(scenario: Scenario, engine: Engine, output: SimulationOutput) -> None:

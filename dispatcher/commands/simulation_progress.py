@@ -1,4 +1,4 @@
-"""How far a simulation is, and its end by Ctrl-C."""
+"""How far a simulation is, or a capture, and its end by Ctrl-C."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LINE_EVERY_SECONDS = 10.0
 
 
 @contextmanager
-def watching() -> Iterator[Watch]:
+def watching(what: str = "simulating") -> Iterator[Watch]:
     """Shows the progress, and breaks off at the first Ctrl-C; a second one ends the command."""
     broken_off = False
 
@@ -33,7 +33,7 @@ def watching() -> Iterator[Watch]:
 
     before = signal.signal(signal.SIGINT, break_off)
     try:
-        with _progress() as show:
+        with _progress(what) as show:
             yield lambda share: show(share) and not broken_off
     finally:
         signal.signal(signal.SIGINT, before)
@@ -45,12 +45,12 @@ def part(watch: Watch, number: int, of: int) -> Watch:
 
 
 @contextmanager
-def _progress() -> Iterator[Watch]:
+def _progress(what: str) -> Iterator[Watch]:
     """A bar on a terminal, a line now and then elsewhere; nothing when it is over before."""
     if not sys.stderr.isatty():
-        yield _lines()
+        yield _lines(what)
         return
-    columns = (TextColumn("simulating"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    columns = (TextColumn(what), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
     with Progress(
         *columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True
     ) as p:
@@ -63,14 +63,14 @@ def _progress() -> Iterator[Watch]:
         yield show
 
 
-def _lines() -> Watch:
+def _lines(what: str) -> Watch:
     told = time.monotonic()
 
     def show(share: float) -> bool:
         nonlocal told
         if time.monotonic() - told >= LINE_EVERY_SECONDS:
             told = time.monotonic()
-            print(f"simulating: {share:.0%}", file=sys.stderr, flush=True)
+            print(f"{what}: {share:.0%}", file=sys.stderr, flush=True)
         return True
 
     return show

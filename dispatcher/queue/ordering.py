@@ -57,6 +57,8 @@ def write(
     freed: Sequence[tuple[str, int]],
 ) -> None:
     """Hold what has to wait, and take what waits no more."""
+    if not hold and not freed:
+        return
     connection.executemany(
         "DELETE FROM held_report WHERE endpoint = ? AND report = ? AND replay = ?",
         [(endpoint, report, replay) for endpoint, report in freed],
@@ -72,6 +74,8 @@ def set_under_way(
     connection: sqlite3.Connection, endpoint: str, keys: Sequence[int], dispatch: int
 ) -> None:
     """These messages have a report on its way to the endpoint."""
+    if not keys:
+        return
     connection.executemany(
         "INSERT INTO message_under_way VALUES (?, ?, ?)",
         [(endpoint, key, dispatch) for key in dict.fromkeys(keys)],

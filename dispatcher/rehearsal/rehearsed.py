@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from dispatcher.rehearsal.verdict import VERDICTS, Result, Verdict, tally
 
+if TYPE_CHECKING:
+    from dispatcher.rehearsal.drill.drilled import Drilled
+
 
 class Rehearsed(Struct, frozen=True, kw_only=True):
     """`url` is without credentials. `verified`: the app's own state was asked for. `fault`: what
-    the plain push that begins a run came to, when it was not taken; None when it was."""
+    the plain push that begins a run came to, when it was not taken; None when it was. `drill` is
+    there when it was an outage drill and not checks."""
 
     url: str
     seed: int
@@ -21,6 +26,7 @@ class Rehearsed(Struct, frozen=True, kw_only=True):
     verified: bool
     fault: str | None = None
     results: tuple[Result, ...]
+    drill: Drilled | None = None
 
     @property
     def counts(self) -> Mapping[Verdict, int]:

@@ -26,6 +26,7 @@ from dispatcher.rehearsal.truth import (
     PENDING,
     UNDELIVERABLE,
     WITH_OPERATOR,
+    Expected,
     Held,
     Words,
 )
@@ -159,7 +160,13 @@ class Rehearsal:
             told[name] = await verifier.known(report.message_id or "", unknown)
         return Words(told, unknown)
 
-    async def _seen(self, evidence: Evidence) -> Evidence:
+    async def look_at(self, expected: Sequence[Expected], most: int) -> Evidence:
+        """What the app holds of these messages, or of `most` of them, evenly spread. Raises
+        `CannotVerify`."""
+        evidence = Evidence(exchanges=(self.opening,), expected=tuple(expected), plan=self.plan)
+        return await self._seen(evidence, most)
+
+    async def _seen(self, evidence: Evidence, most: int = LOOKED_AT) -> Evidence:
         """The evidence with what the app holds, where that can be asked and makes a difference."""
         if self._verifier is None:
             return replace(evidence, blind=NO_VERIFY)
@@ -168,7 +175,7 @@ class Rehearsal:
         if not evidence.expected or not all(each.ok for each in evidence.exchanges):
             return replace(evidence, words=self._words)
         await self._behind_a_fence(self._verifier, self._words)
-        expected = evidence.expected[:: -(-len(evidence.expected) // LOOKED_AT)]
+        expected = evidence.expected[:: -(-len(evidence.expected) // most)]
         held = await self._verifier.settled(expected, self._words)
         return replace(evidence, expected=expected, held=held, words=self._words)
 

@@ -82,14 +82,14 @@ async def make(replaying: Replaying, request: Request, *, detach: bool) -> int:
     _print_made(made, detach)
     if detach:
         return 0
-    ended = await _watch(replaying.replays, made.replay)
+    ended = await watch(replaying.replays, made.replay)
     if ended is None:
         number = made.replay.id
         print(f"replay {number} goes on: `dlr replays {number}` shows it,", end=" ")
         print(f"`dlr replays --cancel {number}` ends it")
         return INTERRUPTED
     if ended.total:
-        print(_summary(ended))
+        print(summary(ended))
     return NO if ended.failed else 0
 
 
@@ -119,7 +119,7 @@ async def cancel(replaying: Replaying, replay: int) -> int:
     except InvalidReplay as error:
         print(error)
         return NO
-    print(_summary(cancelled))
+    print(summary(cancelled))
     return 0
 
 
@@ -151,7 +151,7 @@ def _reports(number: int) -> str:
     return f"{number} report" if number == 1 else f"{number} reports"
 
 
-def _summary(replay: Replay) -> str:
+def summary(replay: Replay) -> str:
     counts = replay.counts
     parts = {
         "acknowledged": counts.get("acknowledged", 0),
@@ -183,7 +183,7 @@ async def _views(replaying: Replaying, limit: int | None) -> AsyncIterator[dict[
         before = found[-1].id
 
 
-async def _watch(replays: SqliteReplays, replay: Replay) -> Replay | None:
+async def watch(replays: SqliteReplays, replay: Replay) -> Replay | None:
     """The replay at its end; `None` when somebody presses Ctrl-C, which ends only the watch."""
     interrupted = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -24,7 +24,7 @@ message is on its way, or not at all."""
 def _is_regex(text: str) -> bool:
     try:
         re.compile(text)
-    except re.error:
+    except (re.error, RecursionError, OverflowError):  # "((((…" and "a{99999999999}"
         return False
     return True
 

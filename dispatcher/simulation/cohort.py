@@ -86,9 +86,10 @@ class Simulation:
             return False
         if state.fates.remembers(start) or (state.places.breaks and state.places.failing):
             return False
-        if state.fates.surely_acknowledges(start):
-            return not state.places.failing
-        return not contended.few(start, end, due)
+        if not contended.few(start, end, due):
+            return True
+        untroubled = all(lot.outcome.acknowledges for lot in contended.begun())
+        return untroubled and not state.places.failing and state.fates.surely_acknowledges(start)
 
     def _busy_at(self, at: int) -> int | None:
         """When there is something to do next; None when all is over."""

@@ -232,8 +232,7 @@ class Contended:
         retries = sum(c.dispatches for c in due) + sum(c.dispatches for *_, c in self._due)
         takes = state.fates.endpoint.takes(start * MICROSECOND) / MICROSECOND
         rounds = 1 + (end - start) / takes if takes else math.inf
-        rate = state.customer.rate_limit
-        most = math.inf if rate is None else 1 + rate * (end - start) / 1e6
+        most = state.places.most_within(end - start)
         demand = waiting_first + arriving_first + retries
         return min(demand, most, state.customer.window * rounds)
 

@@ -31,10 +31,12 @@ _UP = Phase("up")
 
 
 class Reaction(Struct, frozen=True):
-    """What comes back of a push, after so long."""
+    """What comes back of a push, after so long. `heard`: the customer's app got it, whatever came
+    back."""
 
     answer: Answer
     takes: timedelta
+    heard: bool = False
 
 
 class EndpointModel:
@@ -55,14 +57,16 @@ class EndpointModel:
                 return self._timed_out(self._endpoint.connect_timeout, "no connection in time")
             case "stalls":
                 return self._timed_out(self._endpoint.read_timeout, "no answer in time")
+            case "half-open":
+                return self._timed_out(self._endpoint.read_timeout, "no answer in time", heard=True)
             case "slows":
-                return self._answered(phase, 200, self._turn(number, phase, at))
+                return self._answered(phase, 200, self._turn(number, phase, at), heard=True)
             case "limits" if not self._let_through(number, phase, at):
                 return self._answered(phase, phase.status or LIMITED)
             case "answers":
                 return self._answered(phase, phase.status or 200)
             case "up" | "limits":
-                return self._answered(phase, 200)
+                return self._answered(phase, 200, heard=True)
             case _:
                 return self._cut(phase, _CUT[phase.behaves])
 
@@ -72,14 +76,16 @@ class EndpointModel:
                 return number, phase
         return -1, _UP
 
-    def _answered(self, phase: Phase, status: int, waits: timedelta = NO_TIME) -> Reaction:
+    def _answered(
+        self, phase: Phase, status: int, waits: timedelta = NO_TIME, *, heard: bool = False
+    ) -> Reaction:
         takes = waits + self._latency(phase)
         if takes > self._endpoint.read_timeout:
-            return self._timed_out(self._endpoint.read_timeout, "no answer in time")
+            return self._timed_out(self._endpoint.read_timeout, "no answer in time", heard=heard)
         asked = None
         if phase.retry_after is not None and not 200 <= status < 300:
             asked = str(math.ceil(phase.retry_after.total_seconds()))
-        return Reaction(Answer(_ms(takes), status=status, retry_after=asked), takes)
+        return Reaction(Answer(_ms(takes), status=status, retry_after=asked), takes, heard)
 
     def _cut(self, phase: Phase, failure: Outcome) -> Reaction:
         takes = self._latency(phase)
@@ -87,8 +93,8 @@ class EndpointModel:
             return self._timed_out(self._endpoint.connect_timeout, "no connection in time")
         return Reaction(Answer(_ms(takes), failure=failure, error=phase.behaves), takes)
 
-    def _timed_out(self, takes: timedelta, error: str) -> Reaction:
-        return Reaction(Answer(_ms(takes), failure=Outcome.TIMED_OUT, error=error), takes)
+    def _timed_out(self, takes: timedelta, error: str, *, heard: bool = False) -> Reaction:
+        return Reaction(Answer(_ms(takes), failure=Outcome.TIMED_OUT, error=error), takes, heard)
 
     def _latency(self, phase: Phase) -> timedelta:
         if phase.latency_p99 is None:

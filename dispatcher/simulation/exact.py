@@ -120,7 +120,10 @@ class Simulation:
             if at is None:
                 break
             if at > self._ends_at:
-                self._ended_at = self._ends_at
+                # It may have been the end of a lease that is over meanwhile.
+                self.foresight.looked(await self._queue.next_due())
+                if await self._next_at() is not None:
+                    self._ended_at = self._ends_at
                 break
             if step % WATCHED_EVERY == 0 and not watch(self._share()):
                 self._partial, self._ended_at = True, self.clock.now()
@@ -205,7 +208,11 @@ class Simulation:
         """What the worker waits for. It has done what it could at this instant; when it names one
         that has passed, it waits for something else: the next due time, or the next of the looks
         that the runner has it take anyway."""
-        now, due_at = self.clock.now(), self.foresight.due_at
+        now = self.clock.now()
+        if self.foresight.due_at is not None and self.foresight.due_at <= now:
+            # It may have been the end of a lease that is over meanwhile.
+            self.foresight.looked(await self._queue.next_due())
+        due_at = self.foresight.due_at
         if self.foresight.idle(now):
             return due_at  # if there is no room then, it will be asked for what it waits
         at = await self.worker.next_at()

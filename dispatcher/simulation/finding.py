@@ -171,12 +171,13 @@ def min_capacity(scenario: Scenario, drain: timedelta, simulate: Simulate) -> Fo
 
 def with_capacity(scenario: Scenario, per_second: float) -> Scenario:
     """The scenario whose endpoint works off so many requests a second when it is up."""
-    limited = [n for n, p in enumerate(scenario.phase) if p.behaves in ("limits", "slows")]
-    if limited:
-        return _with_phase(scenario, limited[0], per_second=per_second)
     for number, phase in enumerate(scenario.phase):
-        always = phase.at == timedelta(0) and phase.lasts is None and phase.share == 1
-        if phase.behaves == "up" and always and phase.every is None:
+        always = phase.at == timedelta(0) and phase.lasts is None
+        if not always or phase.share < 1 or phase.every is not None:
+            continue
+        if phase.behaves in ("limits", "slows"):
+            return _with_phase(scenario, number, per_second=per_second)
+        if phase.behaves == "up":
             return _with_phase(scenario, number, behaves="slows", per_second=per_second)
     return replace(scenario, phase=(Phase("slows", per_second=per_second), *scenario.phase))
 

@@ -44,7 +44,8 @@ class Flow:
     def holds(self) -> bool:
         """Whether there is room in the window for each push when it is due, whatever came before."""
         state = self._state
-        if not all(lot.outcome.acknowledges for lot in self._lots) and not self._patiently():
+        lots = (*self._begun, *self._lots)
+        if not all(lot.outcome.acknowledges for lot in lots) and not self._patiently():
             return False
         empty = room(state.customer.window, InFlight())
         lots = [*state.tails, *self._lots]

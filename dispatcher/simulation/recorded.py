@@ -15,7 +15,15 @@ from itertools import accumulate
 from dispatcher.outcome import Outcome
 from dispatcher.routing import goes_to
 from dispatcher.simulation.scenario import START, Scenario, bin_width, troubles
-from dispatcher.simulation.timeline import Band, Bins, Lateness, Timeline, Totals, recovery
+from dispatcher.simulation.timeline import (
+    Band,
+    Bins,
+    Engine,
+    Lateness,
+    Timeline,
+    Totals,
+    recovery,
+)
 from receiver.store.database import micros
 from receiver.store.rows import COLUMNS, stored_report
 
@@ -24,7 +32,7 @@ _START = micros(START)
 
 # A dispatch ends with its last attempt; while it waits it has no end.
 _REPORTS = """
-    SELECT r.received_at - ?, count(*), d.state, a.started_at - ? + round(a.duration_ms * 1000)
+    SELECT r.received_at - ?, count(*), d.state, a.started_at - ? + round(a.duration_ms * ?)
     FROM dispatch d
     JOIN dispatch_report m
         ON m.report BETWEEN d.first_report AND d.last_report AND m.dispatch = d.id
@@ -47,18 +55,21 @@ def recorded(
     duration: timedelta,
     ended_at: datetime,
     partial: bool,
+    engine: Engine = "exact",
+    speed: float = 1.0,
 ) -> Timeline:
-    """The timeline of a scenario whose reports arrived for `duration`, as far as `ended_at`."""
+    """The timeline of a scenario whose reports arrived for `duration`, as far as `ended_at`. An
+    attempt took `speed` times as long as the world's stop watch says."""
     end = micros(ended_at) - _START
     bands = [_band(*each) for each in troubles(scenario.phase)]
     reading = _Reading(bin_width(scenario, duration), end, bands)
-    for at, count, state, over in connection.execute(_REPORTS, (_START, _START)):
+    for at, count, state, over in connection.execute(_REPORTS, (_START, _START, 1000 * speed)):
         reading.report(at, count, state, int(over or 0))
     for at in _unread(connection, scenario):
         reading.report(at, 1, "waiting", 0)
     reading.attempts(connection.execute(_ATTEMPTS, (_START,)))
     return Timeline(
-        engine="exact",
+        engine=engine,
         seed=scenario.seed,
         schedule=scenario.retry_schedule.name,
         partial=partial,
@@ -98,7 +109,7 @@ class _Reading:
         self.lateness = Lateness()
         over = recovery(bands)
         reached = over is not None and over * _SECOND <= end
-        self._recovered_at = int(over * _SECOND) if over is not None and reached else None
+        self._recovered_at = round(over * _SECOND) if over is not None and reached else None
         self._drained_at: int | None = self._recovered_at
 
     def report(self, at: int, count: int, state: str, over: int) -> None:

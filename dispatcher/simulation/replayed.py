@@ -1,4 +1,5 @@
-"""Reports that really arrived, to arrive again: out of a database, a CSV or an NDJSON file.
+"""Reports that really arrived, to arrive again: out of a database, a capsule, a CSV or an NDJSON
+file.
 
 CSV and NDJSON are as `dlr reports --format csv|ndjson` writes them; of CSV only the column
 receivedAt is needed. The first report arrives at the start of the scenario.
@@ -16,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from dispatcher.capsule.capsule import Capsule, SharedReport, is_capsule, read_capsule
 from dispatcher.simulation.scenario import START
 from receiver.configuration import ConfigurationError
 from receiver.dlr.instants import parse_instant
@@ -51,12 +53,14 @@ def _found(file: Path) -> Iterator[Callback]:
         start = opened.read(len(_SQLITE))
     if start == _SQLITE:
         return _of_database(file)
+    if is_capsule(file):
+        return of_capsule(read_capsule(file))
     if file.suffix.lower() == ".csv":
         return _of_csv(file)
     if file.suffix.lower() in (".ndjson", ".jsonl"):
         return _of_lines(file)
     raise ConfigurationError(
-        [f"{file}: expected a database of dlr, or a file that ends with .csv or .ndjson"]
+        [f"{file}: expected a database or a capsule of dlr, or a file ending with .csv or .ndjson"]
     )
 
 
@@ -92,6 +96,16 @@ def _of_lines(file: Path) -> Iterator[Callback]:
     with file.open("rb") as lines:
         numbered = ((number, line) for number, line in enumerate(lines, 1) if line.strip())
         yield from _read_all(file, numbered, _line)
+
+
+def of_capsule(capsule: Capsule) -> Iterator[Callback]:
+    """Its reports as callbacks, one by one and at the instants at which they were received."""
+    return _read_all(capsule.path, enumerate(capsule.reports(), 2), _shared)
+
+
+def _shared(report: SharedReport) -> Callback:
+    at = report.received_at.isoformat()
+    return _callback({"receivedAt": at, "format": report.format}, report.report)
 
 
 def _of_csv(file: Path) -> Iterator[Callback]:

@@ -97,6 +97,7 @@ Behaviour = Literal[
     "refuses",  # nothing listens: the connection is refused
     "drops",  # packets are dropped: no connection within connect_timeout
     "stalls",  # takes the connection and never answers: read_timeout
+    "half-open",  # takes the push, and the answer is lost on its way back: read_timeout
     "breaks-off",  # the connection ends before the answer
     "bad-certificate",  # the TLS handshake fails, as with one that has expired
     "limits",  # takes `per_second` requests and answers `status` to those beyond
@@ -140,7 +141,7 @@ class Phase:
             yield "each_time", "expected less than every: it would never pause"
         if self.latency_p99 is not None and not timedelta(0) < self.latency <= self.latency_p99:
             yield "latency_p99", "expected at least latency, the median, which must be above 0s"
-        if self.latency and self.behaves in ("drops", "stalls"):
+        if self.latency and self.behaves in ("drops", "stalls", "half-open"):
             yield "latency", f'is not read with behaves = "{self.behaves}": the timeouts tell'
         yield from self._needed("status", "answers")
         yield from self._needed("per_second", "limits", "slows")

@@ -24,7 +24,9 @@ class State:
     def __init__(self, scenario: Scenario) -> None:
         self.stream = stream_of(scenario)
         duration = self.stream.end * MICROSECOND
-        whole = (scenario.until or duration + scenario.retry_schedule.span) // MICROSECOND
+        whole = (duration + scenario.retry_schedule.span) // MICROSECOND
+        if scenario.until is not None:
+            whole = min(whole, scenario.until // MICROSECOND)
         self.cell = max(1, whole // CELLS // 1_000_000) * 1_000_000
         self.expected_end = max(1, whole)
         self.end = ends_at_latest(scenario, duration) // MICROSECOND + 1

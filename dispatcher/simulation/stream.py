@@ -10,12 +10,15 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import timedelta
-from itertools import accumulate, pairwise
+from itertools import accumulate, groupby, pairwise
 from random import Random
 
+from msgspec import Struct
+
+from dispatcher.bucket import Shape, shape_of
 from dispatcher.endpoint import Endpoint
 from dispatcher.routing import goes_to
 from dispatcher.simulation.arrivals import MICROSECOND, Arrivals, even
@@ -24,8 +27,8 @@ from dispatcher.simulation.curve import curve_of
 from dispatcher.simulation.scenario import START, MixSettings, Scenario
 from receiver.store.base import Callback, StoredReport
 
-LISTED = 20_000
-"""Callbacks by chance are listed up to so many, and are then those of the exact engine. More are
+LISTED = 50_000
+"""Reports by chance are listed up to so many, and are then those of the exact engine. More are
 counted: so many in each of COUNTED stretches, evenly spaced within."""
 
 COUNTED = 5_000
@@ -163,13 +166,13 @@ class Counted(Formula):
 class Listed(Stream):
     """Each instant at which something arrives, as the exact engine has it."""
 
-    def __init__(self, groups: Iterable[tuple[int, int, int, int]], end: int) -> None:
-        """`groups`: instant, reports, those for the endpoint, pushes that they are alone."""
+    def __init__(self, groups: Iterable[Group], end: int) -> None:
         known = list(groups)
-        self._at = [each[0] for each in known]
-        self._reports = list(accumulate((each[1] for each in known), initial=0))
-        self._wanted = list(accumulate((each[2] for each in known), initial=0))
-        self._alone = list(accumulate((each[3] for each in known), initial=0))
+        self._at = [each.at for each in known]
+        self._reports = list(accumulate((len(each.wanted) for each in known), initial=0))
+        self._alone = list(accumulate((each.pushes for each in known), initial=0))
+        wanted = [each for group in known for each in group.wanted]
+        self._wanted = None if all(wanted) else list(accumulate(wanted, initial=0))
         self.end, self.count = end, self._reports[-1]
 
     def at(self, number: int) -> int:
@@ -180,26 +183,28 @@ class Listed(Stream):
         return self._reports[bisect_left(self._at, at)]
 
     def wanted(self, number: int) -> int:
-        return self._within(self._wanted, number)
+        return number if self._wanted is None else self._wanted[number]
 
     def alone(self, number: int) -> int:
-        return self._within(self._alone, number)
+        return self._alone[bisect_right(self._reports, number) - 1]
 
     def densest(self, first: int, last: int, span: int) -> int:
-        most, back = 0, bisect_left(self._reports, first)
-        start = back
+        start = back = bisect_left(self._reports, first)
+        most = 0
         for group in range(start, bisect_left(self._reports, last)):
             while self._at[back] <= self._at[group] - span:
                 back += 1
             most = max(most, self._alone[group + 1] - self._alone[back])
         return most
 
-    def _within(self, sums: list[int], number: int) -> int:
-        group = bisect_right(self._reports, number) - 1
-        if group == len(self._at):
-            return sums[-1]
-        of, into = self._reports[group + 1] - self._reports[group], number - self._reports[group]
-        return sums[group] + (sums[group + 1] - sums[group]) * into // of
+
+class Group(Struct, frozen=True):
+    """What arrives at one instant: for each report whether it is for the endpoint, and how many
+    pushes they are alone."""
+
+    at: int
+    wanted: list[bool]
+    pushes: int
 
 
 def stream_of(scenario: Scenario) -> Stream:
@@ -210,31 +215,24 @@ def stream_of(scenario: Scenario) -> Stream:
         return Listed(_groups(arrivals.callbacks(), scenario.customer), duration // MICROSECOND)
     if not settings.by_chance:
         return Even(scenario, duration)
-    if arrivals.expected() > LISTED * settings.per_callback:
+    if arrivals.expected() > LISTED:
         return Counted(scenario, duration)
     return Listed(_groups(arrivals.callbacks(), scenario.customer), duration // MICROSECOND)
 
 
-def _groups(
-    callbacks: Iterable[Callback], endpoint: Endpoint
-) -> Iterable[tuple[int, int, int, int]]:
+def _groups(callbacks: Iterable[Callback], endpoint: Endpoint) -> Iterator[Group]:
     """What arrives at one instant goes into the same buckets, so far as it has one shape."""
-    group: dict[int, tuple[int, Counter[object]]] = {}
     seen: set[tuple[int, int]] = set()  # the store keeps repeats once
-    for callback in callbacks:
-        at = (callback.received_at - START) // MICROSECOND
-        count, shapes = group.get(at, (0, Counter()))
-        for report in _stored(callback):
-            if (report.message_key, report.identity) in seen:
-                continue
-            seen.add((report.message_key, report.identity))
-            count += 1
-            if goes_to(report, endpoint.rules):
-                shapes[endpoint.generation or report.generation] += 1
-        group[at] = count, shapes
-    for at, (count, shapes) in group.items():
-        pushes = sum(-(-n // endpoint.bucket_size) for n in shapes.values())
-        yield at, count, shapes.total(), pushes
+    for at, together in groupby(callbacks, key=lambda each: each.received_at):
+        wanted: list[bool] = []
+        shapes: Counter[Shape] = Counter()
+        for report in (report for callback in together for report in _stored(callback)):
+            if (report.message_key, report.identity) not in seen:
+                seen.add((report.message_key, report.identity))
+                wanted.append(goes_to(report, endpoint.rules))
+                shapes[shape_of(report, endpoint)] += wanted[-1]
+        pushes = sum(-(-count // endpoint.bucket_size) for count in shapes.values())
+        yield Group((at - START) // MICROSECOND, wanted, pushes)
 
 
 def _wanted_kinds(scenario: Scenario) -> tuple[bool, bool]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
-from itertools import accumulate, zip_longest
+from itertools import accumulate
 
 from dispatcher.outcome import Outcome
 from dispatcher.simulation.cohorts import Cohort, cut, pieces
@@ -29,6 +30,9 @@ SECONDS_LOOKED_AT = 16
 
 _PIECES = 16
 """Of a cohort that is spread over time, for its lateness."""
+
+_FEW = 300
+"""So many dispatches are counted in each second, so many seconds long."""
 
 Column = Counter[int]
 
@@ -69,8 +73,9 @@ class Tally:
     def begun(self, cohort: Cohort) -> None:
         """So many attempts begin when they are due."""
         first, last = cohort.due_first(self._stream), cohort.due_last(self._stream)
-        if first // _SECOND == last // _SECOND:
-            self._seconds[first // _SECOND] += cohort.dispatches
+        if cohort.dispatches <= _FEW and last - first <= _FEW * _SECOND:
+            for second, part in pieces(cohort, self._stream, _SECOND, 0):
+                self._seconds[second] += part.dispatches
         else:
             self._begun.append(cohort)
 
@@ -204,6 +209,8 @@ def _lateness_at_once(
     length = cohort.last - cohort.first
     number = cohort.first
     while number < cohort.last:
+        if all_of_it and stream.wanted(number + 1) == stream.wanted(number):
+            number = _next_wanted(stream, number)
         late = over - stream.at(number)
         after = min(cohort.last, _next_bin(stream, over, late))
         if all_of_it:
@@ -214,6 +221,12 @@ def _lateness_at_once(
         if reports:
             yield late / _SECOND, reports
         number = after
+
+
+def _next_wanted(stream: Stream, number: int) -> int:
+    """The first report from this number on that is for the endpoint; there is one."""
+    known = stream.wanted(number)
+    return bisect_right(range(stream.count), known, lo=number, key=stream.wanted) - 1
 
 
 def _next_bin(stream: Stream, over: int, late: int) -> int:

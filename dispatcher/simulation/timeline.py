@@ -19,6 +19,9 @@ retry of the default schedule, later than any endpoint that works."""
 
 PERCENTS = (50, 95, 99)
 
+Engine = Literal["exact", "cohort", "rehearsed"]
+"""What made a timeline. `rehearsed`: a drill with real pushes (rehearsal/drill)."""
+
 Watch = Callable[[float], bool]
 """Told now and then how much of a simulation is done, 0 to 1. False breaks it off."""
 
@@ -110,7 +113,7 @@ class Timeline(Struct, frozen=True, kw_only=True):
     given up. None without a trouble that ends, or when some of them wait still.
     """
 
-    engine: Literal["exact", "cohort"]
+    engine: Engine
     seed: int
     schedule: str  # its name
     partial: bool

@@ -58,13 +58,13 @@ def phases(draw: st.DrawFn, by_chance: bool) -> Phase:
     behaves = draw(
         st.sampled_from(
             ["up", "answers", "refuses", "drops", "stalls", "breaks-off", "bad-certificate"]
-            + ["limits", "slows"]
+            + ["limits", "slows", "half-open"]
         )
     )
     said: dict[str, Any] = {"at": draw(spans(0, 120))}
     if draw(st.integers(0, 9)):
         said["lasts"] = draw(spans(1, 200))
-    if behaves not in ("drops", "stalls"):
+    if behaves not in ("drops", "stalls", "half-open"):
         said["latency"] = draw(st.just(timedelta()) | _millis)
     if by_chance and draw(st.booleans()):
         said["share"] = draw(st.sampled_from([0.01, 0.3, 0.5, 0.9]))

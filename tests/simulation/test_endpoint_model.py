@@ -43,6 +43,7 @@ def test_without_phases_it_is_up() -> None:
         ("refuses", Outcome.UNREACHABLE, 0),
         ("drops", Outcome.TIMED_OUT, 3),
         ("stalls", Outcome.TIMED_OUT, 20),
+        ("half-open", Outcome.TIMED_OUT, 20),
         ("breaks-off", Outcome.BROKEN_OFF, 0),
         ("bad-certificate", Outcome.TLS_FAILED, 0),
     ],
@@ -56,6 +57,7 @@ def test_a_connection_that_fails(behaves: str, failure: Outcome, takes: int) -> 
     assert reaction.answer.error
     assert reaction.takes == takes * SECOND
     assert reaction.answer.duration_ms == takes * 1000
+    assert reaction.heard is (behaves == "half-open")
 
 
 @pytest.mark.parametrize("status", [204, 302, 404, 410, 429, 500, 503])

@@ -66,8 +66,8 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         'duration: expected a duration from 1s to 366d, got "soon"',
         'arrivals.burst_per_second: is needed with kind = "bursts"',
         "arrivals.burst_lasts: expected no more than burst_every: bursts do not overlap",
-        'phase[0].behaves: expected "up", "answers", "refuses", "drops", "stalls", "breaks-off",'
-        ' "bad-certificate", "limits" or "slows", got "refuse"',
+        'phase[0].behaves: expected "up", "answers", "refuses", "drops", "stalls", "half-open",'
+        ' "breaks-off", "bad-certificate", "limits" or "slows", got "refuse"',
         'phase[1].status: is needed with behaves = "answers"',
         'phase[1].per_second: is only read with behaves = "limits" or "slows"',
         "phase[2].each_time: belongs with every: give both or none",

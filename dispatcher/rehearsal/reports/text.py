@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from io import StringIO
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -12,6 +13,9 @@ from rich.text import Text
 from dispatcher.rehearsal.check import Check
 from dispatcher.rehearsal.rehearsed import Rehearsed
 from dispatcher.rehearsal.verdict import Result, Verdict
+
+if TYPE_CHECKING:
+    from dispatcher.rehearsal.drill.drilled import Drilled
 
 STYLES: dict[Verdict, str] = {
     "passed": "green",
@@ -53,9 +57,23 @@ def print_end(console: Console, run: Rehearsed) -> None:
         console.print()
         for part in about(result):
             console.print(part, soft_wrap=True)
+    if run.drill is not None:
+        console.print()
+        console.print(_side_by_side(run.drill))
+        for note in run.drill.notes:
+            console.print(Text(f"note     {note}", "dim"), soft_wrap=True)
     console.print()
     console.print(Text.assemble(("verdict  ", "bold"), (run.verdict, STYLES[run.verdict])))
     console.print(Text(run.summary), soft_wrap=True)
+
+
+def _side_by_side(drilled: Drilled) -> Table:
+    table = Table("", "simulated", "rehearsed", box=None, header_style="bold", pad_edge=False)
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in drilled.rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
 
 
 def about(result: Result) -> Iterator[Text]:

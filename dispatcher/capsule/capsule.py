@@ -1,0 +1,175 @@
+"""The file format: gzip over NDJSON, a line each for the heading, reports, dispatches and the end.
+
+    {"capsule":1,"from":…,"to":…,"endpoint":{…},"schedule":{…}}
+    {"receivedAt":…,"format":"json","report":{…}}                            in the order of receipt
+    {"createdAt":…,"reports":3,"state":"acknowledged","attempts":[{…}, …]}   in the order of forming
+    {"end":true,"reports":12345,"dispatches":678}
+
+`endpoint` and `schedule` have the settings of config/dlr.toml that differ from the default and tell
+nothing of anybody; both are empty where the store knew no endpoint. Instants are RFC 3339. A reader
+takes version 1 with any unknown field; a file without its end is refused, for it was cut.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import msgspec
+from msgspec import Struct, field
+
+from receiver.configuration import ConfigurationError
+
+VERSION = 1
+GZIP = b"\x1f\x8b"
+
+_COMPRESSION = 6
+_LINE_LONGEST = 4 * 1024 * 1024
+
+
+class Heading(Struct, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
+    """`endpoint` and `schedule` as tables of config/dlr.toml."""
+
+    capsule: int = VERSION
+    since: datetime
+    until: datetime
+    endpoint: dict[str, Any] = field(default_factory=dict)
+    schedule: dict[str, Any] = field(default_factory=dict)
+
+
+class SharedReport(Struct, frozen=True, rename="camel"):
+    received_at: datetime
+    format: str
+    report: dict[str, Any]
+
+
+class SharedAttempt(Struct, frozen=True, rename="camel"):
+    started_at: datetime
+    duration_ms: float
+    outcome: str
+    status: int | None = None
+
+
+class SharedDispatch(Struct, frozen=True, rename="camel"):
+    created_at: datetime
+    reports: int
+    state: str
+    attempts: list[SharedAttempt]
+
+
+class End(Struct, frozen=True):
+    end: bool
+    reports: int
+    dispatches: int
+
+
+Line = SharedReport | SharedDispatch
+
+
+class Writer:
+    """Lines into an open file. `close` writes the end; a file without it cannot be read."""
+
+    def __init__(self, file: BinaryIO, heading: Heading) -> None:
+        # No name and no time: the same lines are the same bytes.
+        self._gzip = gzip.GzipFile("", "wb", _COMPRESSION, file, mtime=0)
+        self._encode = msgspec.json.Encoder().encode
+        self.reports = self.dispatches = 0
+        self._write(heading)
+
+    def report(self, report: SharedReport) -> None:
+        self._write(report)
+        self.reports += 1
+
+    def dispatch(self, dispatch: SharedDispatch) -> None:
+        self._write(dispatch)
+        self.dispatches += 1
+
+    def close(self) -> None:
+        self._write(End(True, self.reports, self.dispatches))
+        self._gzip.close()
+
+    def _write(self, line: Struct) -> None:
+        self._gzip.write(self._encode(line) + b"\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Capsule:
+    """A file that has been looked at: its heading can be read."""
+
+    path: Path
+    heading: Heading
+
+    def lines(self) -> Iterator[Line]:
+        """All of it, one by one. Raises ConfigurationError where it cannot be read."""
+        counts = {SharedReport: 0, SharedDispatch: 0}
+        for number, line in _lines(self.path):
+            if number == 1:
+                continue
+            read = _line(self.path, number, line)
+            if isinstance(read, End):
+                if (read.reports, read.dispatches) != tuple(counts.values()):
+                    raise _fault(self.path, "lines are missing: it was changed or cut")
+                return
+            counts[type(read)] += 1
+            yield read
+        raise _fault(self.path, "it has no end: it was cut")
+
+    def reports(self) -> Iterator[SharedReport]:
+        return (line for line in self.lines() if isinstance(line, SharedReport))
+
+
+def is_capsule(path: Path) -> bool:
+    """Whether the file could be one, by its first bytes."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(GZIP)) == GZIP
+    except OSError:
+        return False
+
+
+def read_capsule(path: Path) -> Capsule:
+    """Raises ConfigurationError when it is none, or of a version that this program does not
+    know."""
+    first = next((line for _, line in _lines(path)), b"")
+    try:
+        version = msgspec.json.decode(first, type=dict[str, Any]).get("capsule")
+        if version != VERSION:
+            raise _fault(path, f"expected a capsule of version {VERSION}, got version {version}")
+        return Capsule(path, msgspec.json.decode(first, type=Heading))
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _fault(path, f"expected a capsule of `dlr capture`: {error}") from None
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    try:
+        with gzip.open(path) as file:
+            number = 0
+            while line := file.readline(_LINE_LONGEST):
+                number += 1
+                if not line.endswith(b"\n"):
+                    raise _fault(path, f"line {number}: it is cut, or longer than any of ours")
+                yield number, line
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise _fault(path, f"expected a capsule of `dlr capture`: {error}") from None
+
+
+def _line(path: Path, number: int, line: bytes) -> Line | End:
+    kind: Any = SharedReport
+    if b'"attempts":' in line and not line.startswith(b'{"receivedAt"'):
+        kind = SharedDispatch
+    elif line.startswith(b'{"end"'):
+        kind = End
+    try:
+        read: Line | End = msgspec.json.decode(line, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise _fault(path, f"line {number}: {error}") from None
+    return read
+
+
+def _fault(path: Path, text: str) -> ConfigurationError:
+    return ConfigurationError([f"{path}: {text}"])

@@ -1,0 +1,1 @@
+"""The outage drill: real pushes through an outage, on a compressed clock."""

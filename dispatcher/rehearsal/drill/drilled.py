@@ -1,0 +1,206 @@
+"""What a drill is judged by, and its verdicts: as checks, so that every report can tell them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from msgspec import Struct
+
+from dispatcher.rehearsal.check import Evidence
+from dispatcher.rehearsal.drill.plan import TICK, Drill
+from dispatcher.rehearsal.drill.run import Outcome
+from dispatcher.rehearsal.judges import held
+from dispatcher.rehearsal.rules import REPEATED
+from dispatcher.rehearsal.verdict import Judgement, Result
+from dispatcher.simulation.answer import clock_text, span_text
+from dispatcher.simulation.timeline import Timeline
+
+NAMED = 20
+"""Messages that are named; the others are counted."""
+
+LOOKED_AT = 1_000
+"""Messages whose state is asked for, evenly spread."""
+
+Row = tuple[str, str, str]
+
+
+class Drilled(Struct, frozen=True, kw_only=True):
+    """A drill as the reports show it: its rows, simulated beside rehearsed, and what to know of
+    them. `exhausted`: the message ids of reports that were given up."""
+
+    story: str
+    speed: float
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...]
+    exhausted: tuple[str, ...]
+    seen_again: int | None
+    simulated: Timeline | None
+    rehearsed: Timeline
+
+
+def drilled(drill: Drill, simulated: Timeline | None, outcome: Outcome) -> Drilled:
+    lost = (each.message_id for each in outcome.ended if each.state == "exhausted")
+    return Drilled(
+        story=drill.scenario.story,
+        speed=drill.speed,
+        rows=tuple(_rows(simulated, outcome)),
+        notes=(*drill.notes, *_late_notes(drill, outcome)),
+        exhausted=tuple(dict.fromkeys(lost)),
+        seen_again=outcome.seen_again,
+        simulated=simulated,
+        rehearsed=outcome.timeline,
+    )
+
+
+def _late_notes(drill: Drill, outcome: Outcome) -> Iterator[str]:
+    usual = 4 * TICK.total_seconds() * drill.speed
+    if outcome.behind > usual:
+        yield (
+            f"this machine fell behind: reports came up to {span_text(outcome.behind)} later than"
+            " they should have, so that lateness is partly its own: a lower --speed or rate"
+        )
+
+
+def _rows(simulated: Timeline | None, outcome: Outcome) -> Iterator[Row]:
+    sim = {} if simulated is None else dict(_figures(simulated))
+    for what, text in _figures(outcome.timeline):
+        yield what, sim.get(what, "–"), text
+    if outcome.seen_again is not None:
+        yield "pushes the webhook got again", "–", f"{outcome.seen_again:,}"
+
+
+def _figures(timeline: Timeline) -> Iterator[tuple[str, str]]:
+    totals, lateness = timeline.totals, timeline.lateness
+    yield "reports", f"{totals.reports:,}"
+    yield "acknowledged", f"{totals.acknowledged:,}"
+    yield "exhausted (lost)", f"{totals.exhausted:,}"
+    yield "still waiting", f"{totals.waiting:,}"
+    found = lateness.percentiles()
+    for percent in (50, 95, 99):
+        yield f"lateness p{percent}", span_text(found[percent]) if percent in found else "–"
+    yield "lateness max", span_text(lateness.longest) if lateness.bins else "–"
+    yield "requests", f"{totals.attempts:,}"
+    yield "requests that failed", f"{totals.wasted:,}"
+    yield "largest backlog", f"{max(timeline.bins.backlog, default=0):,}"
+    gone = timeline.drained_at
+    yield "backlog gone at", "–" if gone is None else clock_text(gone)
+
+
+def results(
+    drill: Drill, outcome: Outcome, evidence: Evidence | str, seconds: float
+) -> tuple[Result, Result]:
+    """The two verdicts. `evidence` as a text says why the app's state was not seen."""
+    came = tuple(_came(outcome))
+    sent = (f"{outcome.timeline.totals.reports:,} reports, {_during(outcome.timeline)}",)
+    if isinstance(evidence, str):
+        state = Judgement("not judged" if outcome.timeline.partial else "answered only", evidence)
+    else:
+        state = _state(evidence)
+    return (
+        _result("drill-nothing-lost", _lost(drill, outcome), sent, came, seconds),
+        _result("drill-state", state, sent, came, 0.0),
+    )
+
+
+def _lost(drill: Drill, outcome: Outcome) -> Judgement:
+    totals = outcome.timeline.totals
+    measures = {
+        "reports": totals.reports,
+        "acknowledged": totals.acknowledged,
+        "exhausted": totals.exhausted,
+        "waiting": totals.waiting,
+        "requests": totals.attempts,
+        "latestSeconds": round(outcome.timeline.lateness.longest, 3),
+    }
+    if outcome.seen_again is not None:
+        measures["seenAgain"] = outcome.seen_again
+    if outcome.timeline.partial:
+        at = clock_text(outcome.timeline.ended_at)
+        return Judgement("not judged", f"broken off at {at}: {_counts(outcome)}", measures)
+    if totals.exhausted or totals.waiting:
+        text = f"{_counts(outcome)}{_names(outcome.ended)}"
+        return Judgement("failed", text, measures)
+    span = drill.scenario.retry_schedule.span
+    latest = span_text(outcome.timeline.lateness.longest)
+    text = f"all {totals.reports:,} reports acknowledged, the latest {latest} after it had come"
+    return Judgement(
+        "passed", f"{text}; the schedule lasts {span_text(span.total_seconds())}", measures
+    )
+
+
+def _counts(outcome: Outcome) -> str:
+    totals = outcome.timeline.totals
+    return (
+        f"of {totals.reports:,} reports {totals.acknowledged:,} acknowledged,"
+        f" {totals.exhausted:,} exhausted, {totals.waiting:,} waiting"
+    )
+
+
+def _names(ended: Sequence[object]) -> str:
+    lost = [each.message_id for each in ended if each.state == "exhausted"]  # type: ignore[attr-defined]
+    if not lost:
+        return ""
+    names = ", ".join(lost[:NAMED])
+    return f": {names}{', …' if lost[NAMED:] else ''}"
+
+
+def _state(evidence: Evidence) -> Judgement:
+    if not evidence.expected:
+        return Judgement("not judged", "nothing was acknowledged that the app should hold")
+    return held(evidence)
+
+
+def _during(timeline: Timeline) -> str:
+    if not timeline.bands:
+        return "no trouble"
+    return "; ".join(
+        f"{clock_text(band.start)} to"
+        f" {'the end' if band.end is None else clock_text(band.end)}: {band.what}"
+        for band in timeline.bands
+    )
+
+
+def _came(outcome: Outcome) -> Iterator[str]:
+    timeline = outcome.timeline
+    failed = {name: sum(column) for name, column in timeline.bins.failed.items()}
+    counts = {"acknowledged": timeline.totals.attempts - timeline.totals.wasted, **failed}
+    yield "pushes: " + ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    if outcome.seen_again is not None:
+        yield f"the webhook got {outcome.seen_again:,} pushes again"
+
+
+_TEXTS = {
+    "drill-nothing-lost": (
+        "an outage costs time and no report",
+        "What is exhausted does not come again by itself; nobody tells the customer.",
+        "Be back before the schedule ends, answer 2xx to what came before, and ask for a replay of"
+        " what is exhausted (`dlr replay`).",
+    ),
+    "drill-state": (
+        "after the outage the app holds what was acknowledged, once",
+        "Behind an outage reports come again and in disorder, all at once.",
+        "Take each report in one transaction with its key (messageId, status, doneAt), answer after"
+        " the commit, and never let an intermediate status replace a final one.",
+    ),
+}
+
+
+def _result(
+    name: str, judgement: Judgement, sent: tuple[str, ...], came: tuple[str, ...], seconds: float
+) -> Result:
+    asks, why, mend = _TEXTS[name]
+    return Result(
+        check=name,
+        group="drill",
+        asks=asks,
+        verdict=judgement.verdict,
+        text=judgement.text,
+        sent=sent,
+        came=came,
+        why=why,
+        rule=REPEATED.text,
+        document=REPEATED.document,
+        mend=mend,
+        seconds=round(seconds, 3),
+        measures=judgement.measures,
+    )

@@ -1,0 +1,231 @@
+"""Ways in which the webhook is down, each told the time of the scenario again and again.
+
+`Proxy` stands between dispatcher and webhook and meets each push as the simulator's endpoint would,
+with its own model; what that lets through goes on to the webhook. `Commands` stops the real app.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio.subprocess import DEVNULL, PIPE
+from collections import Counter
+from datetime import timedelta
+from random import Random
+from typing import NoReturn, Protocol
+
+import aiohttp
+from aiohttp import web
+
+from dispatcher.http_sender import new_session
+from dispatcher.outcome import Outcome
+from dispatcher.rehearsal.drill.plan import CannotDrill, Drill
+from dispatcher.rehearsal.exchange import readable
+from dispatcher.rehearsal.target import Way
+from dispatcher.security import overruled
+from dispatcher.simulation.endpoint_model import EndpointModel, Reaction
+from dispatcher.simulation.scenario import Phase
+
+ANSWER_READ = 64 * 1024
+COMMAND_SECONDS = 60.0
+"""How long a command that pauses or resumes the app may take."""
+
+_OF_THE_CONNECTION = {"host", "connection", "content-length", "transfer-encoding", "keep-alive"}
+_TOLD = ("Content-Type", "Retry-After")
+
+
+class Outage(Protocol):
+    """What is between dispatcher and webhook. Used as an asynchronous context manager."""
+
+    url: str
+    """Where the dispatcher pushes to."""
+
+    @property
+    def seen_again(self) -> int | None:
+        """Pushes that came to the webhook once more; None: nobody could see."""
+
+    async def turn(self, at: timedelta) -> None:
+        """Be what the scenario says at this time of it. Raises CannotDrill."""
+
+    async def __aenter__(self) -> Outage: ...
+
+    async def __aexit__(self, *_: object) -> None: ...
+
+
+class Clocked(Protocol):
+    """The time of the scenario."""
+
+    def passed(self) -> timedelta: ...
+
+
+class Proxy:
+    """Implements Outage on a port of its own."""
+
+    def __init__(self, way: Way, drill: Drill, clock: Clocked) -> None:
+        scenario = drill.scenario
+        self._way = way
+        self._drill = drill
+        self._clock = clock
+        self._model = EndpointModel(
+            scenario.phase, scenario.customer, Random(f"{scenario.seed} endpoint")
+        )
+        # Behind pushes that hang, no more get to the app at once than in production.
+        self._at_once = asyncio.Semaphore(scenario.endpoint.window)
+        self._seen: Counter[str] = Counter()
+        self._site: web.TCPSite | None = None
+        self._port = 0
+        self.url = ""
+
+    async def __aenter__(self) -> Proxy:
+        app = web.Application(client_max_size=100 * 1024 * 1024)
+        app.router.add_post("/{path:.*}", self._push)
+        self._runner = web.AppRunner(
+            app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True
+        )
+        await self._runner.setup()
+        connector = aiohttp.TCPConnector(limit=0, ssl=self._way.tls or True)
+        self._session = new_session(connector)
+        await self._listen()
+        self._port = self._runner.addresses[0][1]
+        self.url = f"http://127.0.0.1:{self._port}/"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._runner.cleanup()
+        await self._session.close()
+
+    @property
+    def seen_again(self) -> int:
+        return sum(self._seen.values()) - len(self._seen)
+
+    async def turn(self, at: timedelta) -> None:
+        if _refuses(self._drill.scenario.phase, at):
+            await self._close()
+        elif self._site is None:
+            await self._listen()
+
+    async def _listen(self) -> None:
+        self._site = web.TCPSite(self._runner, "127.0.0.1", self._port)
+        await self._site.start()
+
+    async def _close(self) -> None:
+        """As when the process behind a port has died: what is open is cut too."""
+        if self._site is None:
+            return
+        await self._site.stop()
+        self._site = None
+        assert self._runner.server is not None
+        for connection in self._runner.server.connections:
+            connection.force_close()
+
+    async def _push(self, request: web.Request) -> web.Response:
+        reaction = self._model.meet(self._clock.passed())
+        data = await request.read()
+        response = await self._forwarded(request, data) if reaction.heard else None
+        if response is None and reaction.heard:
+            return _cut(request)
+        if reaction.answer.failure is Outcome.TIMED_OUT:
+            await _nothing()
+        if reaction.answer.failure is not None:
+            return _cut(request)
+        await asyncio.sleep(reaction.takes.total_seconds() / self._drill.speed)
+        return response or _answer(reaction)
+
+    async def _forwarded(self, request: web.Request, data: bytes) -> web.Response | None:
+        """What the webhook answers; None when it cuts the connection or does not take it."""
+        try:
+            async with self._at_once, asyncio.timeout(self._drill.timeout.total_seconds()):
+                return await self._post(request, data)
+        except TimeoutError:
+            return await _nothing()
+        except (aiohttp.ClientError, OSError, ValueError):
+            return None
+
+    async def _post(self, request: web.Request, data: bytes) -> web.Response:
+        self._seen[request.headers.get("webhook-id", "")] += 1
+        given = {k: v for k, v in request.headers.items() if k.lower() not in _OF_THE_CONNECTION}
+        headers = overruled(self._way.credentials, given)
+        async with self._session.post(
+            self._way.url, data=data, headers=headers, allow_redirects=False
+        ) as response:
+            body = await response.content.read(ANSWER_READ)
+        told = {name: response.headers[name] for name in _TOLD if name in response.headers}
+        return web.Response(status=response.status, body=body, headers=told)
+
+
+async def _nothing() -> NoReturn:
+    """Until the dispatcher has had enough and goes: then this is cancelled."""
+    await asyncio.Event().wait()
+    raise AssertionError("nobody sets it")
+
+
+def _answer(reaction: Reaction) -> web.Response:
+    asked = reaction.answer.retry_after
+    headers = {} if asked is None else {"Retry-After": asked}
+    return web.Response(status=reaction.answer.status or 500, headers=headers)
+
+
+def _cut(request: web.Request) -> web.Response:
+    if request.transport is not None:
+        request.transport.abort()
+    return web.Response(status=500)  # nobody reads it
+
+
+def _refuses(phases: tuple[Phase, ...], at: timedelta) -> bool:
+    """Whether every connection is refused. What refuses some by chance cuts them instead."""
+    holding = (phase for phase in reversed(phases) if phase.share == 1 and phase.holds_at(at))
+    return next((phase.behaves == "refuses" for phase in holding), False)
+
+
+class Commands:
+    """Implements Outage with commands of the user's, which a shell runs. The app is resumed
+    whatever happens after it was paused."""
+
+    def __init__(self, way: Way, drill: Drill) -> None:
+        (phase,) = drill.scenario.phase
+        assert drill.pause is not None
+        assert drill.resume is not None
+        assert phase.lasts is not None
+        self._pause, self._resume = drill.pause, drill.resume
+        self._from, self._to = phase.at, phase.at + phase.lasts
+        self._paused = self._over = False
+        self.url = str(way.url)
+
+    async def __aenter__(self) -> Commands:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._paused:
+            await self._end()
+
+    @property
+    def seen_again(self) -> None:
+        return None
+
+    async def turn(self, at: timedelta) -> None:
+        if not self._paused and not self._over and at >= self._from:
+            self._paused = True  # even if the command fails: it may have done half of it
+            await _run("--pause-cmd", self._pause)
+        if self._paused and at >= self._to:
+            await self._end()
+
+    async def _end(self) -> None:
+        self._paused, self._over = False, True
+        await _run("--resume-cmd", self._resume)
+
+
+async def _run(option: str, command: str) -> None:
+    process = await asyncio.create_subprocess_shell(
+        command, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE
+    )
+    try:
+        async with asyncio.timeout(COMMAND_SECONDS):
+            # Only its end: what it starts and leaves running may keep its outputs open.
+            code = await process.wait()
+    except TimeoutError:
+        process.kill()
+        raise CannotDrill(f"{option}: has not ended in {COMMAND_SECONDS:g} s") from None
+    if code:
+        assert process.stderr is not None
+        said = await process.stderr.read(2000)
+        text = readable(said.decode(errors="replace").strip(), 200)
+        raise CannotDrill(f"{option}: expected exit code 0, got {code}: {text}")

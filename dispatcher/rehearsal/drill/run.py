@@ -1,0 +1,253 @@
+"""The drill itself: a service of ours in a temporary database, fed at the pace of the scenario.
+
+Receiver, store, worker and HTTP sender are those of `dlr serve`. Its clock stands still until all
+is up, and then runs; what happened is read from the tables afterwards, as of a simulation.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import aiohttp
+from msgspec import Struct
+
+from dispatcher.clock import CompressedClock, elapsed
+from dispatcher.events import AttemptMade
+from dispatcher.rehearsal.drill.plan import TICK, CannotDrill, Drill
+from dispatcher.rehearsal.drill.proxy import Commands, Outage, Proxy
+from dispatcher.rehearsal.drill.reports import Ended, Reports
+from dispatcher.rehearsal.target import Target, Way
+from dispatcher.security_settings import TlsSettings
+from dispatcher.service import Service, service
+from dispatcher.settings import EndpointSettings, RetentionSettings, Settings
+from dispatcher.simulation.answer import clock_text
+from dispatcher.simulation.arrivals import MICROSECOND, Arrivals
+from dispatcher.simulation.recorded import recorded
+from dispatcher.simulation.scenario import START, ends_at_latest, troubles
+from dispatcher.simulation.timeline import Timeline, Watch
+from receiver.configuration import Secret
+from receiver.settings import ServerSettings, StoreSettings
+
+TOGETHER = 2_000
+"""The most reports in one callback: what the receiver takes."""
+
+LOOK_SECONDS = 0.02
+"""Of the world, between two looks at the time and at what waits."""
+
+FOR_EVER = RetentionSettings(reports=timedelta(0), attempts=timedelta(0))
+
+_OPEN = """
+    SELECT (SELECT coalesce(sum(count), 0) FROM dispatch_count
+            WHERE state IN ('waiting', 'leased'))
+        + (SELECT count(*) FROM held_report)
+        + ((SELECT coalesce(max(id), 0) FROM report) > (SELECT max(read_to) FROM endpoint))
+"""
+_ENDED = """
+    SELECT json_extract(r.item, '$.messageId'), r.final, d.state
+    FROM dispatch d
+    JOIN dispatch_report m
+        ON m.report BETWEEN d.first_report AND d.last_report AND m.dispatch = d.id
+    JOIN report r ON r.id = m.report
+    ORDER BY r.id
+"""
+
+
+class Outcome(Struct, frozen=True):
+    """What a drill came to. `ended`: each report that got into a dispatch, in order. `behind`: the
+    longest that one came later than the scenario says, in seconds of it."""
+
+    timeline: Timeline
+    ended: Sequence[Ended]
+    seen_again: int | None
+    behind: float
+
+
+class _StopWatch:
+    """The machine's time since `start`; before that, none."""
+
+    def __init__(self) -> None:
+        self._from: timedelta | None = None
+
+    def start(self) -> None:
+        self._from = elapsed()
+
+    def __call__(self) -> timedelta:
+        return timedelta(0) if self._from is None else elapsed() - self._from
+
+
+class DrillRun:
+    """One drill: `run` it once. `tell` gets a line when the webhook goes down and comes back."""
+
+    def __init__(
+        self, drill: Drill, target: Target, way: Way, seed: int, tell: Callable[[str], None]
+    ) -> None:
+        self._drill = drill
+        self._target = target
+        self._way = way
+        self._tell = tell
+        self._reports = Reports(seed, drill.scenario.mix)
+        self._arrivals = Arrivals(drill.scenario)
+        self._watch = _StopWatch()
+        self._clock = CompressedClock(drill.speed, wall=lambda: START, elapsed=self._watch)
+        self._edges = _edges(drill)
+        self._fed = self._over = 0  # reports
+        self._behind = timedelta(0)
+        self._last_at = START
+
+    def passed(self) -> timedelta:
+        return self._clock.now() - START
+
+    async def run(self, watch: Watch = lambda _: True) -> Outcome:
+        """Until nothing waits any more, or the watch breaks it off. Raises CannotDrill."""
+        outage = self._outage()
+        with TemporaryDirectory(prefix="dlr-drill-") as folder:
+            file = Path(folder) / "drill.db"
+            async with outage:
+                settings = self._settings(file, outage.url)
+                async with service(
+                    settings, clock=self._clock, listeners=[self._attempted]
+                ) as running:
+                    ended = await self._played(running, outage, watch)
+            with closing(sqlite3.connect(file)) as connection:
+                return self._read(connection, outage, partial=not ended)
+
+    def _outage(self) -> Outage:
+        if self._drill.pause is not None:
+            return Commands(self._way, self._drill)
+        return Proxy(self._way, self._drill, self)
+
+    def _settings(self, file: Path, url: str) -> Settings:
+        scenario, timeout = self._drill.scenario, self._drill.timeout
+        endpoint: EndpointSettings = replace(
+            scenario.endpoint,
+            url=url,
+            read_timeout=timeout,
+            connect_timeout=timeout,
+            window=self._drill.window,
+        )
+        if self._drill.pause is not None:  # the proxy does it by itself
+            headers = {name: Secret(value) for name, value in self._way.credentials.items()}
+            tls = TlsSettings(ca_file=self._target.ca_file)
+            endpoint = replace(endpoint, headers={**endpoint.headers, **headers}, tls=tls)
+        return Settings(
+            server=ServerSettings(port=0, stop_timeout=timedelta(seconds=1)),
+            store=StoreSettings(database=str(file)),
+            endpoint=(endpoint,),
+            schedule=scenario.schedule,
+            retention=FOR_EVER,
+        )
+
+    async def _played(self, running: Service, outage: Outage, watch: Watch) -> bool:
+        """Whether it came to its end."""
+        self._watch.start()
+        feeding = asyncio.create_task(self._feed(running.url))
+        try:
+            while not await self._is_over(running, feeding):
+                await self._turn(outage)
+                if not watch(self._share()):
+                    return False
+                await asyncio.sleep(LOOK_SECONDS)
+        finally:
+            feeding.cancel()
+            await asyncio.gather(feeding, return_exceptions=True)
+        return True
+
+    async def _is_over(self, running: Service, feeding: asyncio.Task[None]) -> bool:
+        if not feeding.done():
+            return False
+        feeding.result()  # or what it raised
+        if self.passed() > ends_at_latest(self._drill.scenario, self._arrivals.duration):
+            return True
+        return await running.storage.database.read(lambda c: not c.execute(_OPEN).fetchone()[0])
+
+    async def _turn(self, outage: Outage) -> None:
+        at = self.passed()
+        await outage.turn(at)
+        while self._edges and self._edges[0][0] <= at:
+            when, what = self._edges.pop(0)
+            self._tell(f"{clock_text(when.total_seconds())}  {what}")
+
+    async def _feed(self, url: str) -> None:
+        """Bring the reports as they arrive. What arrives within a tick comes together."""
+        coming = self._arrivals.instants()
+        following = next(coming, None)
+        number = 0
+        async with aiohttp.ClientSession() as session:
+            while following is not None:
+                await self._until(following[0] * MICROSECOND)
+                first_at, count = following[0] * MICROSECOND, 0
+                now = self.passed() // MICROSECOND
+                while following and following[0] <= now and count + following[1] <= TOGETHER:
+                    count += following[1]
+                    following = next(coming, None)
+                await self._post(session, url, number, count)
+                self._behind = max(self._behind, self.passed() - first_at)
+                number += 1
+                if following and following[0] * MICROSECOND <= self.passed() and count < TOGETHER:
+                    await asyncio.sleep(TICK.total_seconds())
+
+    async def _until(self, at: timedelta) -> None:
+        early = at - self.passed()
+        while early > timedelta(0):  # a sleep may end a moment too soon
+            await asyncio.sleep(early.total_seconds() / self._drill.speed)
+            early = at - self.passed()
+
+    async def _post(
+        self, session: aiohttp.ClientSession, url: str, number: int, count: int
+    ) -> None:
+        made = self._reports.callback(number, self._fed, count)
+        headers = {"Content-Type": made.content_type or ""}
+        async with session.post(f"{url}/notify", data=made.data, headers=headers) as response:
+            if response.status != 200:
+                text = (await response.text())[:200]
+                raise CannotDrill(f"our own receiver answered {response.status}: {text}")
+        self._fed += count
+
+    def _attempted(self, event: AttemptMade) -> None:
+        self._last_at = self._clock.now()
+        if event.due_at is None:
+            self._over += event.reports
+
+    def _share(self) -> float:
+        return min(1.0, (self._fed + self._over) / max(1, 2 * self._arrivals.expected()))
+
+    def _read(self, connection: sqlite3.Connection, outage: Outage, *, partial: bool) -> Outcome:
+        timeline = recorded(
+            connection,
+            self._drill.scenario,
+            duration=self._arrivals.duration,
+            # The stop watch of an attempt and the clock are not the same.
+            ended_at=max(self._last_at, self._clock.now() if partial else START)
+            + timedelta(seconds=self._drill.speed / 100),
+            partial=partial,
+            engine="rehearsed",
+            speed=self._drill.speed,
+        )
+        ended = [Ended(id, bool(final), state) for id, final, state in connection.execute(_ENDED)]
+        return Outcome(
+            timeline=timeline,
+            ended=ended,
+            seen_again=outage.seen_again,
+            behind=self._behind.total_seconds(),
+        )
+
+
+def _edges(drill: Drill) -> list[tuple[timedelta, str]]:
+    """When something changes, and what."""
+    return sorted(_changes(drill))
+
+
+def _changes(drill: Drill) -> Iterator[tuple[timedelta, str]]:
+    bands = troubles(drill.scenario.phase)
+    for (start, end, words), following in zip(bands, [*bands[1:], None], strict=True):
+        what = "it is paused" if drill.pause else f"the webhook is down: {words}"
+        yield start, what
+        if end is not None and (following is None or following[0] > end):
+            yield end, "the webhook is back"

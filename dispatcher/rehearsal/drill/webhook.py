@@ -1,0 +1,70 @@
+"""A drill of one webhook from its opening push to the verdicts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from dispatcher.clock import wall_time
+from dispatcher.rehearsal.check import Evidence
+from dispatcher.rehearsal.drill.drilled import LOOKED_AT, drilled, results
+from dispatcher.rehearsal.drill.plan import Drill
+from dispatcher.rehearsal.drill.reports import truth
+from dispatcher.rehearsal.drill.run import DrillRun, Outcome
+from dispatcher.rehearsal.rehearsed import Rehearsed
+from dispatcher.rehearsal.run import Rehearsal
+from dispatcher.rehearsal.target import Target
+from dispatcher.rehearsal.verdict import Result
+from dispatcher.rehearsal.verify import CannotVerify
+from dispatcher.simulation.engines import EXACT_ATTEMPTS, expected_attempts, simulate
+from dispatcher.simulation.scenario import Scenario
+from dispatcher.simulation.timeline import Timeline, Watch
+
+
+async def drill_webhook(
+    drill: Drill,
+    target: Target,
+    *,
+    watch: Watch = lambda _: True,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Rehearsed:
+    """Raises `CannotDrill`, and as `Rehearsal` does."""
+    started, at = time.perf_counter(), wall_time()
+    verdicts: tuple[Result, ...] = ()
+    shown = None
+    async with Rehearsal(target) as rehearsal:
+        if rehearsal.fault is None:
+            simulated = await asyncio.to_thread(simulated_of, drill.scenario)
+            run = DrillRun(drill, target, rehearsal.way, rehearsal.seed, tell)
+            outcome = await run.run(watch)
+            evidence = await _evidence(rehearsal, outcome)
+            verdicts = results(drill, outcome, evidence, time.perf_counter() - started)
+            shown = drilled(drill, simulated, outcome)
+    return Rehearsed(
+        url=rehearsal.way.shown,
+        seed=rehearsal.seed,
+        started_at=at,
+        seconds=time.perf_counter() - started,
+        verified=target.verify is not None,
+        fault=rehearsal.fault,
+        results=verdicts,
+        drill=shown,
+    )
+
+
+def simulated_of(scenario: Scenario) -> Timeline:
+    """What the simulator says of the same scenario: attempt by attempt where that takes seconds."""
+    together = min(scenario.arrivals.per_callback, scenario.endpoint.bucket_size)
+    exact = expected_attempts(scenario) / together <= EXACT_ATTEMPTS
+    return simulate(scenario, "exact" if exact else "cohort")
+
+
+async def _evidence(rehearsal: Rehearsal, outcome: Outcome) -> Evidence | str:
+    """What the app holds, or why that was not seen."""
+    if outcome.timeline.partial:
+        return "broken off: the app was not asked"
+    try:
+        return await rehearsal.look_at(truth(outcome.ended), LOOKED_AT)
+    except CannotVerify as error:
+        return f"--verify: {error}"
