@@ -11,6 +11,7 @@ from dispatcher.dispatch import InvalidTransition, State
 from dispatcher.queue.base import AttemptView, DispatchQueue, DispatchView, UnknownDispatch
 from receiver.answers import BadQuery, answer, fault, timestamp
 from receiver.api import limit, only
+from receiver.configuration import without_credentials
 from receiver.store.base import ReportStore
 
 
@@ -75,7 +76,7 @@ async def dispatch_view(store: ReportStore, dispatch: DispatchView) -> dict[str,
     return {
         "id": dispatch.id,
         "endpoint": dispatch.endpoint,
-        "url": dispatch.url,
+        "url": without_credentials(dispatch.url),
         "state": dispatch.state,
         "attempts": dispatch.attempts,
         "createdAt": timestamp(dispatch.created_at),

@@ -59,7 +59,7 @@ _ATTEMPT: dict[str, Schema] = {
 _DISPATCH: dict[str, Schema] = {
     "id": _DISPATCH_ID,
     "endpoint": TEXT,
-    "url": TEXT,
+    "url": {**TEXT, "description": "without user, password and query"},
     "state": _STATE,
     "attempts": COUNT,
     "createdAt": INSTANT,

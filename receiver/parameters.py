@@ -37,7 +37,8 @@ def only(query: Parameters, *known: str) -> None:
     """Refuse a misspelt filter: one that is ignored would show too much."""
     for name in query:
         if name not in known:
-            raise BadQuery(f"{name}: there is no such parameter; expected {one_of(known)}")
+            expected = f"; expected {one_of(known)}" if known else ", and there is no other"
+            raise BadQuery(f"{name}: there is no such parameter{expected}")
 
 
 def number(text: str, name: str) -> int:

@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
-from dispatcher.capsule.capsule import Capsule, SharedAttempt, SharedDispatch, SharedReport
+from dispatcher.capsule.capsule import (
+    Capsule,
+    SharedAttempt,
+    SharedDispatch,
+    SharedReport,
+    is_capsule,
+    read_capsule,
+)
 from dispatcher.outcome import Outcome
-from dispatcher.simulation.scenario import Scenario
+from dispatcher.simulation.scenario import Scenario, read_scenario
 from dispatcher.simulation.timeline import Lateness
 from receiver.configuration import read_table
 from receiver.durations import duration_text
@@ -38,6 +46,11 @@ class _Met(Struct, frozen=True, order=True):
 
 
 _UP = ""
+
+
+def read_either(file: Path) -> Scenario:
+    """The scenario of a TOML file, or of a capsule. Raises ConfigurationError."""
+    return scenario_of(read_capsule(file)) if is_capsule(file) else read_scenario(file)
 
 
 def scenario_of(capsule: Capsule) -> Scenario:

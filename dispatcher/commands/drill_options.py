@@ -61,8 +61,8 @@ class DrillOptions(Struct, frozen=True):
         )
 
     def _scenario(self, speed: float) -> Scenario:
+        from dispatcher.capsule.recalled import read_either
         from dispatcher.rehearsal.drill.plan import outage_scenario
-        from dispatcher.simulation.scenario import read_scenario
 
         if self.scenario is None:
             assert self.outage is not None
@@ -72,7 +72,7 @@ class DrillOptions(Struct, frozen=True):
         for name in ("outage", "rate", "down", "pause_cmd"):
             if getattr(self, name) is not None:
                 fail(f"--{name.replace('_', '-')}: the scenario says it already: keep one of both")
-        return read_scenario(self.scenario)
+        return read_either(self.scenario)
 
     def _per_second(self) -> float:
         from dispatcher.replay.pace import rate as rate_of
@@ -82,6 +82,4 @@ class DrillOptions(Struct, frozen=True):
         except ValueError as error:
             fail(f"--rate: {error}")
         seconds = {"s": 1, "m": 60, "h": 3600}[rate.unit]
-        if not rate.count:
-            fail("--rate: expected at least one report")
         return rate.count / seconds

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
 
 import click
-from rich.console import Console
 
 from dispatcher.commands import lists
 from dispatcher.commands.lists import Listing
 from dispatcher.commands.options import (
     Command,
-    config_option,
     fail,
     listing_options,
     look,
     settings_of,
 )
-from dispatcher.commands.schedule_table import print_presets, print_schedule
 from dispatcher.dispatch import State
-from dispatcher.from_settings import schedule_of
-from dispatcher.presets import PRESETS
 from dispatcher.service import (
     Storage,
     registry_of,
 )
-from dispatcher.settings import read_settings
 from receiver import parameters
 from receiver.filters import BUCKETS, message_query, report_query, totals_query
 from receiver.intake import Limits
@@ -190,27 +183,3 @@ def dispatches(
         look(config, database, lambda s: lists.print_dispatches(s, listing, endpoint, state))
     else:
         look(config, database, lambda s: lists.print_dispatch(s, dispatch_id))
-
-
-@click.command()
-@click.argument("preset", type=click.Choice([*PRESETS, "custom"]), required=False)
-@click.option("--list", "listing", is_flag=True, help="The presets, a line each.")
-@config_option
-def schedule(config: Path | None, preset: str | None, listing: bool) -> None:
-    """The retry table: retry, interval, cumulative (hours:minutes or hours:minutes:seconds).
-
-    PRESET is a name of --list, or `custom` for the one that the settings describe; without it, the
-    one that the settings choose.
-
-    Example: dlr schedule svix
-    """
-    console = Console()
-    if listing:
-        print_presets(console, PRESETS.values())
-    elif preset in PRESETS:
-        print_schedule(console, PRESETS[preset])
-    else:
-        chosen = read_settings(config, os.environ).schedule
-        if preset is not None and chosen.preset != preset:
-            fail(f'there is none: schedule.preset is "{chosen.preset}", not "custom"')
-        print_schedule(console, schedule_of(chosen))

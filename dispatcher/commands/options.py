@@ -11,19 +11,18 @@ from dataclasses import replace
 from datetime import timedelta
 from functools import wraps
 from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 import click
 import uvloop
 
-from dispatcher.commands.console import ListFormat
-from dispatcher.commands.lists import Listing
-from dispatcher.service import (
-    Storage,
-    storage,
-)
 from dispatcher.settings import Settings, read_settings
 from receiver.durations import duration
+
+# What is for lists and databases is imported where it is used: `dlr schedule` needs none of it.
+if TYPE_CHECKING:
+    from dispatcher.commands.console import ListFormat
+    from dispatcher.service import Storage
 
 WRONG_USAGE = 2
 """The exit code of wrong usage or configuration."""
@@ -114,6 +113,8 @@ PORT = click.IntRange(0, 65_535)  # beyond, the event loop would take the number
 
 def listing_options(command: Command) -> Command:
     """The options of lists, handed over as one `listing`."""
+    from dispatcher.commands.console import ListFormat
+    from dispatcher.commands.lists import Listing
 
     @wraps(command)
     def wrapped(form: ListFormat, limit: int | None, output: Path | None, **options: Any) -> None:
@@ -145,6 +146,8 @@ def look(
     path = settings_of(config, database).store.database
     if not Path(path).exists():
         fail(f"there is no database at {path}: start `dlr serve` first, or give --database")
+
+    from dispatcher.service import storage
 
     async def run() -> None:
         async with storage(path) as opened:

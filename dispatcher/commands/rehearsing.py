@@ -88,7 +88,7 @@ FAILED = 1
 @click.option(
     "--scenario",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="A drill of a scenario of `dlr simulate` (TOML).",
+    help="A drill of a scenario of `dlr simulate` (TOML), or of a capsule.",
 )
 @click.option("--rate", metavar="N/s", help="Reports in a drill: 20/s, 100/m. Default: 1/s.")
 @click.option("--speed", type=Speed(), help="Of a drill's clock. Default: 600.")

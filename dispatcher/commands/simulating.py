@@ -14,8 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dispatcher.capsule.capsule import is_capsule, read_capsule
-from dispatcher.capsule.recalled import scenario_of
+from dispatcher.capsule.recalled import read_either
 from dispatcher.commands import simulating_many
 from dispatcher.commands.options import Duration, fail
 from dispatcher.commands.simulation_output import SimulationOutput, write_csv
@@ -26,7 +25,7 @@ from dispatcher.simulation.engines import simulate as simulate_with
 from dispatcher.simulation.finding import Question
 from dispatcher.simulation.plots.file import Told
 from dispatcher.simulation.plots.terminal import timeline_plot
-from dispatcher.simulation.scenario import Scenario, read_scenario
+from dispatcher.simulation.scenario import Scenario
 from dispatcher.simulation.timeline import Timeline, csv_rows, to_json
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ def simulate(
     output.check()
     if find is not None and (output.csv or output.plot or output.opened):
         fail("--find has one number as its answer: nothing to plot, and no rows for --csv")
-    read = _read(scenario)
+    read = read_either(scenario)
     if seed is not None:
         read = replace(read, seed=seed)
     if compare is not None:
@@ -101,10 +100,6 @@ def simulate(
         simulating_many.find(read, find, drain, engine, output)
     else:
         _simulate_one(read, engine, output)
-
-
-def _read(file: Path) -> Scenario:
-    return scenario_of(read_capsule(file)) if is_capsule(file) else read_scenario(file)
 
 
 def _simulate_one(scenario: Scenario, engine: Engine, output: SimulationOutput) -> None:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Final, Literal
 
 from msgspec import Struct
 
 from receiver.dlr.message import state_of
 from receiver.dlr.model import Error, Report, Status
-from receiver.dlr.statuses import group_of, is_final
+from receiver.dlr.statuses import REJECTED, group_of, is_final
 
 Verdict = Literal["agrees", "open", "under_way", "missing", "differing"]
 """`agrees`: a report that says the same has come. `open`: the log has no last word yet; whoever
-did not ask for intermediate reports never gets one, so that none came is no loss. `under_way`: it
-ended so recently that its report may still be. `missing`: no last word has come. `differing`:
+did not ask for intermediate reports never gets one, so that none came is no loss. So is the entry
+of a second message that was refused for its messageId: it says nothing of the first. `under_way`:
+it ended so recently that its report may still be. `missing`: no last word has come. `differing`:
 another last word has come."""
 
 
@@ -23,11 +24,19 @@ def judged(said: Report, came: Sequence[Report], *, now: datetime, under_way: ti
     """The verdict on what a log has `said`, beside the reports that came of that message."""
     if any(says_the_same(said, report) for report in came):
         return "agrees"
-    if not is_final(said.status):
+    if not is_final(said.status) or _is_of_another(said.status):
         return "open"
     if said.done_at is not None and now - said.done_at < under_way:
         return "under_way"
     return "differing" if has_ended(came) else "missing"
+
+
+_DUPLICATE: Final = (REJECTED, 23)
+
+
+def _is_of_another(status: Status | None) -> bool:
+    """Whether it is of a message that was refused because another one has its messageId."""
+    return status is not None and (group_of(status), status.id) == _DUPLICATE
 
 
 def has_ended(came: Sequence[Report]) -> bool:

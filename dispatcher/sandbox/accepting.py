@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import Struct
 
+from dispatcher.sandbox.bulks import reopen
 from dispatcher.sandbox.leaving import gap_of, leaving
 from dispatcher.sandbox.life import Life, Step, steps_of
 from dispatcher.sandbox.model import Accepted, AcceptedSms, Refusal, Send, Sms
@@ -73,6 +74,7 @@ def _accept(
     new_id: Callable[[], str],
 ) -> Accepted:
     bulk_id = send.bulk_id or new_id()
+    reopen(connection, bulk_id, now)
     gap = gap_of(send.speed)
     bulk = _bulk(connection, bulk_id, gap)
     refusals = _refusals(connection, send.messages)

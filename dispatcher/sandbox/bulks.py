@@ -117,9 +117,20 @@ def set_status(connection: sqlite3.Connection, bulk_id: str, status: Status, now
             (found.id,),
         )
     elif found.state == "paused":
-        _set_state(connection, found, "open")
-        _plan(connection, structs.replace(found, state="open"), None, at)
+        _go_on(connection, found, at)
     return bulk(connection, bulk_id)
+
+
+def reopen(connection: sqlite3.Connection, bulk_id: str, now: datetime) -> None:
+    """Let a paused bulk go on, for messages are added to it."""
+    paused = "SELECT 1 FROM sandbox_bulk WHERE bulk_id = ? AND state = 'paused'"
+    if connection.execute(paused, (bulk_id,)).fetchone():
+        _go_on(connection, bulk(connection, bulk_id), now)
+
+
+def _go_on(connection: sqlite3.Connection, found: Bulk, now: datetime) -> None:
+    _set_state(connection, found, "open")
+    _plan(connection, structs.replace(found, state="open"), None, now)
 
 
 def _set_state(connection: sqlite3.Connection, found: Bulk, state: str) -> None:

@@ -61,10 +61,14 @@ _CURSOR = an_object(
     optional=["nextCursor"],
     description="with useCursor; without nextCursor it was the last page",
 )
-_LOG_V1: Schema = {"type": "object", "description": "a report of v2, with the text"}
+_LOG_V1: Schema = {
+    "type": "object",
+    "description": "a report of v2, with the text and without callbackData",
+}
 _LOG_V3: Schema = {
     "type": "object",
-    "description": "a report of v3 with the content; the recipient is `destination`",
+    "description": "a report of v3 with the content and without callbackData; the recipient is"
+    " `destination`",
 }
 
 

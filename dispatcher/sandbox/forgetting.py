@@ -32,7 +32,7 @@ def purge(connection: sqlite3.Connection, before: datetime, most: int) -> int:
     """Remove messages that ended before an instant, the oldest first; returns how many."""
     removed = connection.execute(
         "DELETE FROM sandbox_message WHERE id IN (SELECT id FROM sandbox_message"
-        " WHERE due_at IS NULL AND state <> 'waiting' AND accepted_at < ? ORDER BY id LIMIT ?)",
+        " WHERE due_at IS NULL AND state <> 'waiting' AND done_at < ? ORDER BY id LIMIT ?)",
         (micros(before), most),
     ).rowcount
     connection.execute(

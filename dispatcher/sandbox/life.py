@@ -24,13 +24,12 @@ from msgspec import Struct, structs
 from dispatcher.sandbox.model import Api, Delivery, Sms
 from dispatcher.sandbox.outcomes import Fate, Key, price_of, usual_error
 from dispatcher.sandbox.sms_errors import NO_ERROR, errors
-from dispatcher.sandbox.statuses import PENDING_ACCEPTED, status_of
+from dispatcher.sandbox.statuses import PENDING_ACCEPTED, UNDELIVERABLE_NOT_SENT, status_of
 from receiver.dlr.model import Price, Report
 from receiver.dlr.statuses import EXPIRED, REJECTED
 
 PENDING_ENROUTE: Final = (1, 7)
 EXPIRED_EXPIRED: Final = (4, 15)
-UNDELIVERABLE_NOT_SENT: Final = (2, 31)
 CANCELED: Final = "EC_MESSAGE_CANCELED"
 
 LATE: Final = timedelta(seconds=5)
@@ -146,7 +145,9 @@ def report_of(named: Named, sms: Sms, life: Life, step: Step, account: Account) 
         message_count=sms.parts,
         mcc_mnc=account.mcc_mnc,
         callback_data=sms.delivery.callback_data,
-        price=Price(per_message=price_of(life.fate, account.price), currency=account.currency),
+        price=Price(
+            per_message=price_of(life.fate, step.status, account.price), currency=account.currency
+        ),
         status=status_of(*step.status),
         error=errors()[step.error],
         entity_id=sms.entity_id,

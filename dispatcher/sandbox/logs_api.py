@@ -2,7 +2,7 @@
 
 Documented: the filters, the limits, 120 requests a minute, the cursor of v3 (reference, part 6.6).
 Ours: newest first; messages that still wait and those that were refused are in it; the time of
-`sentSince` and `sentUntil` is `sentAt`.
+`sentSince`, `sentUntil` and the 48 hours is `sentAt`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 from aiohttp import web
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from dispatcher.sandbox.errors import Refused
 from dispatcher.sandbox.life import Account, Step, report_of
@@ -186,7 +186,7 @@ def _is_in(query: LogQuery, network: str) -> bool:
 def _find(connection: sqlite3.Connection, query: LogQuery, now: datetime) -> list[Message]:
     return messages(
         connection,
-        f"WHERE accepted_at > ?{query.where} ORDER BY sandbox_message.id DESC LIMIT ?",
+        f"WHERE leaves_at > ?{query.where} ORDER BY sandbox_message.id DESC LIMIT ?",
         (micros(now - KEPT), *query.values, query.limit),
     )
 
@@ -211,7 +211,8 @@ def _as_report(message: Message, account: Account, generation: Any) -> dict[str,
     at = message.done_at or message.accepted_at
     stands = Step(at, message.state, message.status, message.error)
     report = report_of(message.named, message.sms, message.life, stands, account)
-    return write_item(report, generation)
+    # A log has no callbackData (OAS): an app that looks for it there must not find it here.
+    return write_item(structs.replace(report, callback_data=None), generation)
 
 
 def _content(content: Text | Binary) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from msgspec import Struct
 from dispatcher.sandbox.model import VALIDITY_MOST, Sms, Text
 from dispatcher.sandbox.settings import OutcomeRule, Told
 from dispatcher.sandbox.sms_errors import NO_ERROR
+from dispatcher.sandbox.statuses import UNDELIVERABLE_NOT_SENT
 from receiver.dlr.statuses import EXPIRED, REJECTED, SMS_STATUSES, UNDELIVERABLE
 
 Key = tuple[int, int]
@@ -102,11 +103,12 @@ def usual_error(group: int) -> str:
     return _USUAL_ERRORS.get(group, NO_ERROR)
 
 
-def price_of(fate: Fate, usual: Decimal) -> Decimal:
-    """The price of a message. A rejected one costs nothing (reference, part 1.2)."""
+def price_of(fate: Fate, status: Key, usual: Decimal) -> Decimal:
+    """The price of a message that has this status. A rejected one costs nothing (reference, part
+    1.2), and one that was never sent neither (ours)."""
     if fate.price is not None:
         return fate.price
-    return Decimal(0) if fate.status[0] == REJECTED else usual
+    return Decimal(0) if status[0] == REJECTED or status == UNDELIVERABLE_NOT_SENT else usual
 
 
 def _is_to(pattern: str, number: str) -> bool:

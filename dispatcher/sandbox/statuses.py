@@ -12,6 +12,7 @@ from receiver.dlr.statuses import GROUP_NAMES, SMS_STATUSES
 
 PENDING_ACCEPTED: Final = (1, 26)
 MESSAGE_ACCEPTED: Final = (0, 0)
+UNDELIVERABLE_NOT_SENT: Final = (2, 31)
 REJECTED_INVALID_UDH: Final = (5, 24)
 REJECTED_MESSAGE_TOO_LONG: Final = (5, 25)
 MISSING_TO: Final = (5, 51)

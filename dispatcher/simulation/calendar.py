@@ -25,18 +25,15 @@ class Calendar:
             self._cells[index].append(part)
 
     def take(self, before: int) -> list[Cohort]:
-        """All that is due before that instant, which is not beyond the end of the first cell."""
-        index = self._order[0] if self._order else None
-        if index is None or index * self.cell >= before:
-            return []
-        heappop(self._order)
-        due = []
-        for cohort in self._cells.pop(index):
-            now, later = cut(cohort, self._stream, before)
-            if now is not None:
-                due.append(now)
-            if later is not None:
-                self.add(later)
+        """All that is due before that instant."""
+        due, later = [], []
+        while self._order and self._order[0] * self.cell < before:
+            for cohort in self._cells.pop(heappop(self._order)):
+                now, rest = cut(cohort, self._stream, before)
+                due += [now] if now is not None else []
+                later += [rest] if rest is not None else []
+        for cohort in later:
+            self.add(cohort)
         return due
 
     def next_at(self) -> int | None:

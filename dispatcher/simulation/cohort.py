@@ -65,7 +65,7 @@ class Simulation:
 
     def _stretch(self, start: int, end: int) -> None:
         state, contended = self._state, self._contended
-        contended.free(start)
+        contended.begin(start)
         due = state.calendar.take(end)
         if len(due) > CROWDED:
             due = list(together(due, state.stream, ALIKE))

@@ -49,6 +49,7 @@ class Contended:
         self._due: list[tuple[int, int, int, Cohort]] = []
         self._under_way: list[tuple[int, int, UnderWay]] = []
         self._until = 0
+        self._saved = 0.0  # places, for a step each, that were left though more was to do
 
     @property
     def overdue(self) -> bool:
@@ -81,11 +82,17 @@ class Contended:
         """Whether there is so little to do that it is done one by one."""
         return self._volume(start, end, due) <= self._one_by_one
 
+    def begin(self, start: int) -> None:
+        """A stretch begins, of whichever kind."""
+        self._until = start
+        self.free(start)
+
     def go(self, start: int, end: int, due: Iterable[Cohort]) -> None:
+        """Through the whole stretch, with all that falls due in it."""
         self._until = end
         self._follow_tails(start)
         due = list(due)
-        step = 0 if self.few(start, end, due) else max(1, (end - start) // STEPS)
+        step = 0 if self.few(start, end, due) else self._step(end - start)
         for cohort in due:
             self._wait(cohort)
         now = start
@@ -95,6 +102,10 @@ class Contended:
             while self._look(now, this) and not step:
                 self.free(now)
             now = now + this if step else self._next(now)
+
+    def _step(self, length: int) -> int:
+        """Of a stretch of that length: short ones are cut into fewer steps."""
+        return max(1, length // STEPS, min(length, self._state.cell // (2 * STEPS)))
 
     def free(self, now: int) -> None:
         """Whatever is over by now gives back its places."""
@@ -134,22 +145,26 @@ class Contended:
         """Begin what there is room for. False if there is no need to look again at this instant."""
         state, read_to = self._state, self._state.read_to
         free = state.places.free(now, step)
-        part = self._part_of_a_place(now, step)
-        chosen = list(self._retries(now, step, _pushes(free.retries, part, free.retry_pushes)))
-        retries = begun = sum(cohort.dispatches for cohort in chosen)
-        most = _pushes(free.all - begun * part, part, free.pushes - begun)
+        part, saved = self._part_of_a_place(now, step)
+        most_retries = min(_pushes(free.retries, part) + saved, free.retry_pushes)
+        chosen = list(self._retries(now, step, most_retries))
+        retries = sum(cohort.dispatches for cohort in chosen)
+        most = min(_pushes(free.all - retries * part, part) + saved, free.pushes - retries)
         if most > 0:
             chosen += self._in_step(now, step, most) if step else self._formed(now, most)
+        begun = sum(cohort.dispatches for cohort in chosen)
+        paid = max(0, begun - saved) / begun if begun else 0.0
         for cohort in chosen:
             lots = list(state.fates.meet(cohort, now, step))
             for lot in lots:
-                self._begin(lot, now, step)
+                self._begin(lot, now, step, paid)
             in_time = [lot.cohort for lot in lots if state.in_time(lot)]
-            for part in [cohort] if len(in_time) == len(lots) else in_time:
-                state.tally.begun(part)
-        if chosen:
-            begun = sum(cohort.dispatches for cohort in chosen)
+            for each in [cohort] if len(in_time) == len(lots) else in_time:
+                state.tally.begun(each)
+        if begun:
             state.places.begin(begun, retries, step)
+        full = begun - retries >= most or retries >= most_retries
+        self._saved = self._saved + state.places.left if full and free.all else 0.0
         return bool(chosen) or state.read_to > read_to
 
     def _retries(self, now: int, step: int, most: int) -> Iterator[Cohort]:
@@ -207,10 +222,10 @@ class Contended:
         if wanted:
             yield Cohort(0, first, last, min(pushes, wanted), wanted, due=now, within=step)
 
-    def _begin(self, lot: Lot, now: int, step: int) -> None:
+    def _begin(self, lot: Lot, now: int, step: int, paid: float) -> None:
         steps = -(-lot.takes // step) if step else 1
         part = lot.takes / (step * steps) if step and steps else 1.0
-        places = lot.cohort.dispatches * (part if lot.takes or not step else 0.0)
+        places = lot.cohort.dispatches * (part * paid if lot.takes or not step else 0.0)
         ends_at = now + steps * step if step else now + lot.takes
         self._take(ends_at, UnderWay(places, lot.cohort.made > 0, lot))
 
@@ -218,12 +233,17 @@ class Contended:
         self._state.places.take(each.places, each.retry)
         heappush(self._under_way, (until, next(self._numbers), each))
 
-    def _part_of_a_place(self, now: int, step: int) -> float:
-        """That a push takes on the average, for as many steps as it lasts."""
+    def _part_of_a_place(self, now: int, step: int) -> tuple[float, int]:
+        """That a push takes on the average, for as many steps as it lasts; and how many more may
+        begin for what was left of places that were wanted."""
         if not step:
-            return 1.0
+            return 1.0, 0
         takes = self._state.fates.endpoint.takes(now * MICROSECOND) / MICROSECOND
-        return takes / step / math.ceil(takes / step) if takes else 0.0
+        if not takes:
+            return 0.0, 0
+        more = int(self._saved * step / takes)
+        self._saved -= more * takes / step
+        return takes / step / math.ceil(takes / step), more
 
     def _volume(self, start: int, end: int, due: Iterable[Cohort]) -> float:
         state, stream = self._state, self._state.stream
@@ -272,8 +292,9 @@ def _order(entry: tuple[int, int, UnderWay]) -> tuple[int, int]:
     return entry[:2]
 
 
-def _pushes(places: float, part: float, most: float) -> int:
-    """How many may begin when each takes such a part of a place."""
-    if places <= 0 or most <= 0:
-        return 0
-    return int(min(most, places / part + 1e-9 if part else _MANY))
+def _pushes(places: float, part: float) -> int:
+    """How many may begin when each takes such a part of a place. What takes no time needs a place
+    all the same, and a small rest of one is none."""
+    if part:
+        return max(0, int(places / part + 1e-9))
+    return _MANY if places >= 0.5 else 0

@@ -9,7 +9,7 @@ from datetime import timedelta
 from dispatcher.simulation.arrivals import MICROSECOND
 from dispatcher.simulation.scenario import Phase
 
-FAST = 8
+FAST = 16
 """What comes and goes more often than so many times in a cell is taken to be there always, for that
 share of the pushes."""
 

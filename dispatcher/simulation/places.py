@@ -53,6 +53,10 @@ class Places:
         return self._first + self._retries
 
     @property
+    def left(self) -> float:
+        return max(0.0, self._all - self.taken)
+
+    @property
     def taken_by_retries(self) -> float:
         return self._retries
 

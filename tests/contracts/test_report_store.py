@@ -78,6 +78,25 @@ async def test_syncs_each_commit(tmp_path: Path) -> None:
     await database.close()
 
 
+async def test_syncs_again_after_what_need_not_be(tmp_path: Path) -> None:
+    """Only the transaction that may be lost with the power is not waited for, though it fails."""
+    database = await Database.open(tmp_path / "dlr.db")
+
+    def synchronous(connection: sqlite3.Connection) -> int:
+        found: int = connection.execute("PRAGMA synchronous").fetchone()[0]
+        return found
+
+    def failing(_: sqlite3.Connection) -> None:
+        raise ValueError("this one fails")
+
+    assert await database.write_unflushed(synchronous) == 1
+    assert await database.write(synchronous) == 2
+    with pytest.raises(ValueError, match="this one fails"):
+        await database.write_unflushed(failing)
+    assert await database.write(synchronous) == 2
+    await database.close()
+
+
 async def test_migrates_once(tmp_path: Path) -> None:
     """Migrations are applied once; a second start finds nothing to do."""
     database = await Database.open(tmp_path / "dlr.db")

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -23,7 +23,7 @@ from dispatcher.scripted_endpoint import Script, ScriptedEndpoint
 from dispatcher.worker import Worker
 from receiver.store.base import StoreUnavailable
 from tests.contracts.report_store import an_sms
-from tests.dispatcher.support import YEAR, Bench, a_bench, an_endpoint
+from tests.dispatcher.support import START, YEAR, Bench, a_bench, an_endpoint
 
 HOUR = timedelta(hours=1)
 SOON = timedelta(milliseconds=5)
@@ -104,6 +104,45 @@ async def test_looks_for_what_others_commit(bench: Bench, monkeypatch: pytest.Mo
     async with running(bench):
         await bench.receive()
         await heard.wait()
+
+
+async def test_an_alarm_that_comes_first_is_left(bench: Bench) -> None:
+    """The alarm is set anew only for what is due before it: to set it for each of a thousand
+    pushes a second, whose leases all end a little later, cost more than their transactions."""
+    runner = Runner(bench.worker, bench.queue, bench.clock)
+    alarms: list[timedelta] = []
+    runner._wakeups.after = lambda delay, _: alarms.append(delay)  # type: ignore[method-assign, assignment]
+    for due in (5, 9, 5, 2):
+
+        async def next_at(due: int = due) -> datetime:
+            return START + timedelta(minutes=due)
+
+        bench.worker.next_at = next_at  # type: ignore[method-assign]
+        await runner._set_alarm()
+    assert alarms == [timedelta(minutes=5), timedelta(minutes=2)]
+
+    await runner._alarm()
+    await runner._set_alarm()
+
+    assert len(alarms) == 3
+
+
+async def test_a_full_window_is_not_looked_behind(bench: Bench) -> None:
+    """While no endpoint has room, a claim asks the store nothing."""
+    full = an_endpoint(window=1, bucket_size=1)
+    bench.worker.use([full])
+    await bench.receive(an_sms("a"), an_sms("b"))
+    (leased,) = await bench.worker.claim()
+    statements: list[str] = []
+    await bench.database.read(lambda c: c.set_trace_callback(statements.append))
+    statements.clear()
+
+    assert await bench.worker.claim() == []
+    assert await bench.worker.next_at() is None
+    assert [each for each in statements if "SELECT" in each] == []
+
+    await bench.worker.attempt(leased)
+    assert len(await bench.worker.claim()) == 1
 
 
 async def test_rescues_leases_that_ran_out(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,7 +56,8 @@ def agrees(printed: str, shown: str) -> bool:
 
 
 async def typed(line: str, folder: Path) -> str:
-    """What the shell prints for a line typed in `folder`."""
+    """What the shell prints for a line typed in `folder`, without the lines of progress, which come
+    only where the machine is slow."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     shell = await asyncio.create_subprocess_exec(
         "bash",
@@ -69,7 +70,7 @@ async def typed(line: str, folder: Path) -> str:
     )
     async with asyncio.timeout(LIMIT):
         printed, _ = await shell.communicate()
-    return printed.decode()
+    return re.sub(r"^\w+: +\d+%\n", "", printed.decode(), flags=re.MULTILINE)
 
 
 async def check(command: Command, folder: Path, url: str) -> None:

@@ -31,6 +31,8 @@ STATUSES: dict[str, tuple[int, str, int]] = {
     "PENDING_ENROUTE": (1, "PENDING", 7),
     "EXPIRED_EXPIRED": (4, "EXPIRED", 15),
     "UNDELIVERABLE_NOT_DELIVERED": (2, "UNDELIVERABLE", 9),
+    "REJECTED_NETWORK": (5, "REJECTED", 6),
+    "REJECTED_DUPLICATE_MESSAGE_ID": (5, "REJECTED", 23),
 }
 
 Item = dict[str, Any]

@@ -98,6 +98,9 @@ def test_null_results_and_cursors_are_none() -> None:
         (logged("PENDING_ENROUTE"), [], "open"),
         (logged("DELIVERED_TO_OPERATOR"), [], "open"),
         (logged("PENDING_ENROUTE"), [reported()], "open"),
+        (logged("REJECTED_DUPLICATE_MESSAGE_ID"), [], "open"),  # the first with the id may be lost
+        (logged("REJECTED_DUPLICATE_MESSAGE_ID"), [reported()], "open"),
+        (logged("REJECTED_NETWORK"), [], "missing"),
         (logged(), [], "missing"),
         (logged(), [reported("PENDING_ENROUTE")], "missing"),
         (logged(), [reported("DELIVERED_TO_OPERATOR")], "missing"),

@@ -29,7 +29,7 @@ PATHS = ("count=reports", "callbackData=callbackData")
 
 SMALL = Plan(
     timeout=timedelta(seconds=5),
-    patience=timedelta(seconds=0.3),
+    patience=timedelta(seconds=0.15),
     poll=timedelta(milliseconds=2),
     stall=timedelta(seconds=0.2),
     burst=60,

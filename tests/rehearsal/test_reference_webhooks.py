@@ -190,11 +190,36 @@ ELSEWHERE = {
 """Checks that fail in tests of their own: below, and in test_security_checks.py."""
 
 
-@pytest.mark.parametrize(
+HEAVY = {
+    "answer-after-body",
+    "bucket-100-xml",
+    "bucket-2000",
+    "burst",
+    "fifty-at-once",
+    "slow-body",
+}
+"""Quick checks that take most of the time: of a webhook that should pass them they are asked in the
+long form of the test alone."""
+
+each_wrong_webhook = pytest.mark.parametrize(
     ("webhook", "expected"), QUICK, ids=lambda value: getattr(value, "__name__", "")
 )
+
+
+@each_wrong_webhook
 async def test_a_wrong_webhook(webhook: type[Webhook], expected: Mapping[str, Verdict]) -> None:
     """Each wrong webhook fails its check and what follows from it, and nothing else."""
+    checks = [c for c in select(quick=True) if c.name in expected or c.name not in HEAVY]
+    async with listening(webhook()) as base:
+        found = await results(a_target(base), checks)
+
+    assert verdicts(found, "not judged") == expected
+
+
+@pytest.mark.long
+@each_wrong_webhook
+async def test_of_all_quick_checks(webhook: type[Webhook], expected: Mapping[str, Verdict]) -> None:
+    """As above, with the checks that take most of the time."""
     async with listening(webhook()) as base:
         found = await results(a_target(base), select(quick=True))
 

@@ -200,3 +200,17 @@ async def test_a_finished_bulk_is_not_moved(tmp_path: Path) -> None:
 
         status, _ = await sandbox.ask("PUT", "/sms/1/bulks?bulkId=B", json={"sendAt": AT_SIX})
         assert status == 400
+
+
+async def test_more_messages_let_a_paused_bulk_go_on(tmp_path: Path) -> None:
+    """A bulk to which messages are added is open again, with all that waited in it. It said PENDING
+    then, but what had been paused never left."""
+    async with playing(tmp_path) as sandbox:
+        await scheduled(sandbox)
+        await set_status(sandbox, "PAUSED")
+        await sandbox.advance("3h")
+        await scheduled(sandbox, "41790000002")
+        await sandbox.advance("1h")
+
+        assert await status_of(sandbox) == "FINISHED"
+        assert await send_instants(sandbox) == ["15:00", "15:00"]

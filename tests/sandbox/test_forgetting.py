@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 from dispatcher.erasure import erase
+from dispatcher.sandbox.forgetting import purge
 from receiver.store.erasure import Recipient
 from tests.end_to_end.processes import eventually
-from tests.sandbox.playing import playing
+from tests.sandbox.playing import START, playing
 
 
 async def test_old_messages_go(tmp_path: Path) -> None:
@@ -22,6 +24,21 @@ async def test_old_messages_go(tmp_path: Path) -> None:
             return [each["to"] for each in await sandbox.messages()] == ["41790000002"]
 
         assert await eventually(gone, "the old message has gone")
+
+
+async def test_a_scheduled_message_is_kept_from_its_end_on(tmp_path: Path) -> None:
+    """What was sent long ago for today is not old when it ends: it went from the lists within
+    minutes, for its age was counted from its acceptance."""
+    async with playing(tmp_path) as sandbox:
+        await sandbox.send("41790000001")
+        await sandbox.send("41790000002", sendAt="2026-03-22T12:00:00.000+0000")
+        await sandbox.advance("20d1h")
+        ten_days_ago = START + timedelta(days=10)
+
+        database = sandbox.running.storage.database
+        removed = await database.write(lambda c: purge(c, ten_days_ago, 500))
+        assert removed == 1
+        assert [each["to"] for each in await sandbox.messages()] == ["41790000002"]
 
 
 async def test_erasure(tmp_path: Path) -> None:

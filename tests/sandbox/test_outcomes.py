@@ -13,10 +13,12 @@ from dispatcher.sandbox.model import Binary, Delivery, Sms, Text
 from dispatcher.sandbox.outcomes import MAGIC, Fate, fate_of, fits, price_of
 from dispatcher.sandbox.settings import OutcomeRule
 from dispatcher.sandbox.sms_errors import errors
+from dispatcher.sandbox.statuses import PENDING_ACCEPTED, UNDELIVERABLE_NOT_SENT
 from receiver.dlr.statuses import SMS_STATUSES
 from tests.sandbox import playing
 
 SECOND = timedelta(seconds=1)
+DELIVERED = (3, 5)
 
 
 def an_sms(to: str = "41793026727", text: str = "hello", callback_data: str | None = None) -> Sms:
@@ -129,12 +131,23 @@ def test_the_usual_error(status: str, error: str) -> None:
 
 
 def test_prices() -> None:
-    """A rejected message costs nothing, another one what the settings or its rule say."""
+    """A rejected or cancelled message costs nothing, others what the settings or a rule say."""
     usual = Decimal("0.01")
 
-    assert price_of(fate(), usual) == usual
-    assert price_of(fate(rule(status="REJECTED_DND")), usual) == 0
-    assert price_of(fate(rule(status="REJECTED_DND", price=0.5)), usual) == Decimal("0.5")
+    rejected = fate(rule(status="REJECTED_DND"))
+
+    assert price_of(fate(), DELIVERED, usual) == usual
+    assert price_of(rejected, rejected.status, usual) == 0
+    assert price_of(fate(), UNDELIVERABLE_NOT_SENT, usual) == 0
+    assert price_of(fate(rule(price=0.5)), DELIVERED, usual) == Decimal("0.5")
+
+
+def test_a_price_foretells_nothing() -> None:
+    """A message that is going to be rejected has the usual price until it is: its intermediate
+    report had none, and so told what nobody could know yet."""
+    rejected = fate(rule(status="REJECTED_DND"))
+
+    assert price_of(rejected, PENDING_ACCEPTED, Decimal("0.01")) == Decimal("0.01")
 
 
 def test_magic_recipients_are_those_of_the_tests() -> None:

@@ -254,6 +254,27 @@ async def test_logs_go_back_two_days(tmp_path: Path) -> None:
         assert await sandbox.get("/sms/1/logs") == {"results": []}
 
 
+async def test_a_scheduled_message_is_in_the_logs_when_it_is_sent(tmp_path: Path) -> None:
+    """The 48 hours of the logs count from sentAt. They counted from the acceptance, and a message
+    that was scheduled three days ahead was gone from the logs before it was sent."""
+    async with playing(tmp_path) as sandbox:
+        await sandbox.send(sendAt="2026-03-05T12:00:00.000+0000")
+        await sandbox.advance("73h")
+
+        (entry,) = (await sandbox.get("/sms/3/logs"))["results"]
+        assert entry["status"]["name"] == "DELIVERED_TO_HANDSET"
+
+
+@pytest.mark.parametrize("version", [1, 3])
+async def test_logs_have_no_callback_data(tmp_path: Path, version: int) -> None:
+    """The provider's logs have no callbackData, so an app must not learn to look for it there."""
+    async with playing(tmp_path) as sandbox:
+        await sandbox.send(callbackData="order 7")
+
+        (entry,) = (await sandbox.get(f"/sms/{version}/logs"))["results"]
+        assert "callbackData" not in entry
+
+
 async def test_120_requests_a_minute(tmp_path: Path) -> None:
     """The 121st request for logs within a minute is refused, whichever route; a minute later it is
     not."""

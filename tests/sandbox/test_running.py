@@ -343,6 +343,15 @@ async def test_reset(tmp_path: Path) -> None:
         assert (await sandbox.ask("GET", "/sms/1/bulks?bulkId=B"))[0] == 404
 
 
+async def test_a_reset_has_no_parameters(tmp_path: Path) -> None:
+    """A parameter that is not there is told so. It said "expected" and no more."""
+    async with playing(tmp_path) as sandbox:
+        _, fields = await sandbox.ask("POST", "/sandbox/reset?messages=true")
+
+        said = "messages: there is no such parameter, and there is no other"
+        assert fields["error"]["message"] == said
+
+
 @pytest.mark.parametrize("by", ["", "1", "-1h", "tomorrow", "400d"])
 async def test_how_far(tmp_path: Path, by: str) -> None:
     """The clock is moved by a duration, a year at most and never back."""
@@ -364,6 +373,9 @@ async def test_what_was_sent(tmp_path: Path) -> None:
         assert (first["to"], first["text"], first["sent"]) == ("41790000001", "Ελλάδα", "EΛΛAΔA")
         assert first["state"] == "enroute"
         assert second["notifyUrl"] == "http://app.example/hook?…"
+        await sandbox.advance("1m")
+        assert [each["url"] for each in await sandbox.dispatches()] == [second["notifyUrl"]]
+        (_, second) = await sandbox.messages()
         (one,) = await sandbox.messages(to="41790000002")
         assert one == second
         page = await sandbox.get("/sandbox/messages", limit="1")

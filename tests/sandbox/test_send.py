@@ -525,3 +525,36 @@ async def test_a_v2_body_under_v3(provider: Sending) -> None:
     assert answer["violations"] == [
         {"property": "messages[0].content", "violation": "must not be null"}
     ]
+
+
+async def test_blank_fields_are_absent(provider: Sending) -> None:
+    """Serialisers write an empty element for what is not set, and templates of a query an empty
+    parameter. A blank number counted as absent, a blank instant, URL or word was refused."""
+    blank = "".join(
+        f"<{name}/>"
+        for name in ("notifyUrl", "sendAt", "validityPeriod", "transliteration", "flash")
+    )
+    message = "<destinations><destination><to>41793026727</to></destination></destinations>"
+    await provider.post_xml(
+        "/sms/2/text/advanced",
+        f"<request><messages><message>{message}<text>hi</text>{blank}</message></messages></request>",
+    )
+    query = "to=41793026727&text=hi&from=&notifyUrl=&sendAt=%20&notifyContentType=&languageCode="
+    status, _ = await provider.get(f"/sms/3/text/query?{query}")
+
+    assert status == 200
+    in_xml, in_query = (send.messages[0] for send in provider.sandbox.sent)
+    for sms in (in_xml, in_query):
+        assert (sms.delivery, sms.send_at, sms.sender) == (Delivery(), None, None)
+
+
+async def test_a_blank_in_a_list_is_a_fault(provider: Sending) -> None:
+    """An item of a list is there, so it must say something."""
+    window = {"days": ["MONDAY", ""]}
+    status, fields = await provider.post(
+        "/sms/2/text/advanced", {"messages": [a_text(deliveryTimeWindow=window)]}
+    )
+
+    assert status == 400
+    faults = fields["requestError"]["serviceException"]["validationErrors"]
+    assert list(faults) == ["messages[0].deliveryTimeWindow.days[1]"]

@@ -6,9 +6,14 @@ These suites have no plugin but ours, and warnings are errors in them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
+from inspect import signature
 from pathlib import Path
 
 import pytest
+
+from dispatcher.sandbox.pytest_plugin import DlrSandbox
+from dispatcher.sandbox.settings import OutcomeRule
 
 pytest_plugins = ["pytester"]
 
@@ -208,6 +213,13 @@ def test_a_webhook_that_hangs(run: Run) -> None:
             hook.close()
     """
     run(suite).assert_outcomes(passed=2)
+
+
+def test_an_outcome_has_every_field_of_a_rule() -> None:
+    """What the settings can say of an outcome a test can say too; `distribution` was forgotten."""
+    parameters = list(signature(DlrSandbox.outcome).parameters)
+
+    assert sorted(parameters[1:]) == sorted(each.name for each in fields(OutcomeRule))
 
 
 def test_errors_teach(run: Run) -> None:

@@ -33,7 +33,7 @@ _millis = st.integers(0, 12_000).map(lambda each: timedelta(milliseconds=each))
 
 
 @st.composite
-def arrivals(draw: st.DrawFn, by_chance: bool) -> ArrivalSettings:
+def arrivals(draw: st.DrawFn, by_chance: bool, times: int) -> ArrivalSettings:
     kind = draw(st.sampled_from(["constant", "constant", "bursts", "daily"]))
     more: dict[str, Any] = {}
     if kind == "bursts":
@@ -42,11 +42,11 @@ def arrivals(draw: st.DrawFn, by_chance: bool) -> ArrivalSettings:
         more = {
             "burst_every": every,
             "burst_lasts": lasts,
-            "burst_per_second": draw(rates(0.5, 6)),
+            "burst_per_second": times * draw(rates(0.5, 6)),
         }
     return ArrivalSettings(
         kind=kind,
-        per_second=draw(rates(0.1, 3)),
+        per_second=times * draw(rates(0.1, 3)),
         per_callback=draw(st.sampled_from([1, 1, 1, 2, 5, 12])),
         by_chance=by_chance and draw(st.booleans()),
         **more,
@@ -117,8 +117,9 @@ def schedules(draw: st.DrawFn, by_chance: bool) -> DispatchSettings:
 
 
 @st.composite
-def scenarios(draw: st.DrawFn, *, by_chance: bool) -> Scenario:
-    """With at most some hundred reports. Without chance: nothing in it is drawn."""
+def scenarios(draw: st.DrawFn, *, by_chance: bool, times: int = 1) -> Scenario:
+    """With at most some hundred reports, or so many times as many. Without chance: nothing in it is
+    drawn."""
     cut = draw(st.integers(0, 9)) == 0
     endpoint = draw(endpoints())
     # Who never comes back is probed behind a breaker for a month: an hour of it will do.
@@ -127,7 +128,7 @@ def scenarios(draw: st.DrawFn, *, by_chance: bool) -> Scenario:
         seed=draw(st.integers(0, 1_000)),
         duration=draw(spans(5, 150)),
         until=draw(spans(10, 300)) if cut else timedelta(hours=hours),
-        arrivals=draw(arrivals(by_chance)),
+        arrivals=draw(arrivals(by_chance, times)),
         mix=MixSettings(
             intermediate=draw(st.sampled_from([0.0, 0.0, 0.3, 1.0])),
             v3=draw(st.sampled_from([0.0, 0.5])),
@@ -136,3 +137,16 @@ def scenarios(draw: st.DrawFn, *, by_chance: bool) -> Scenario:
         endpoint=endpoint,
         schedule=draw(schedules(by_chance)),
     )
+
+
+def has_no_faults(scenario: Scenario) -> bool:
+    """Whether its file would be taken."""
+    parts = (scenario, scenario.arrivals, scenario.endpoint, scenario.schedule, *scenario.phase)
+    return not any(list(part.faults()) for part in parts)
+
+
+def is_calm(scenario: Scenario) -> bool:
+    """Whether little things stay little. A breaker that opens one push earlier, or an endpoint that
+    comes and goes within seconds, can make another story of the rest."""
+    flaps = any(phase.every is not None for phase in scenario.phase)
+    return not scenario.endpoint.breaker_failures and not flaps

@@ -135,7 +135,7 @@ def test_an_empty_file_is_a_quiet_day(tmp_path: Path) -> None:
         (
             "r.txt",
             "",
-            ["expected a database of dlr, or a file that ends with .csv or .ndjson"],
+            ["expected a database or a capsule of dlr, or a file ending with .csv or .ndjson"],
         ),
         (
             "r.db",

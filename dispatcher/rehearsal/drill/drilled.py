@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
 from dispatcher.rehearsal.check import Evidence
 from dispatcher.rehearsal.drill.plan import TICK, Drill
+from dispatcher.rehearsal.drill.reports import Ended
 from dispatcher.rehearsal.drill.run import Outcome
+from dispatcher.rehearsal.exchange import readable
 from dispatcher.rehearsal.judges import held
 from dispatcher.rehearsal.rules import REPEATED
+from dispatcher.rehearsal.truth import differences
 from dispatcher.rehearsal.verdict import Judgement, Result
 from dispatcher.simulation.answer import clock_text, span_text
 from dispatcher.simulation.timeline import Timeline
@@ -18,8 +21,14 @@ from dispatcher.simulation.timeline import Timeline
 NAMED = 20
 """Messages that are named; the others are counted."""
 
+SHOWN = 3
+"""Differences that are told; the others are counted."""
+
 LOOKED_AT = 1_000
 """Messages whose state is asked for, evenly spread."""
+
+FEWER = 0.8
+"""Of the simulated requests: with fewer a reader should know why."""
 
 Row = tuple[str, str, str]
 
@@ -33,40 +42,53 @@ class Drilled(Struct, frozen=True, kw_only=True):
     rows: tuple[Row, ...]
     notes: tuple[str, ...]
     exhausted: tuple[str, ...]
-    seen_again: int | None
+    seen_again: int
     simulated: Timeline | None
     rehearsed: Timeline
 
 
 def drilled(drill: Drill, simulated: Timeline | None, outcome: Outcome) -> Drilled:
-    lost = (each.message_id for each in outcome.ended if each.state == "exhausted")
     return Drilled(
         story=drill.scenario.story,
         speed=drill.speed,
         rows=tuple(_rows(simulated, outcome)),
-        notes=(*drill.notes, *_late_notes(drill, outcome)),
-        exhausted=tuple(dict.fromkeys(lost)),
+        notes=(*drill.notes, *_late_notes(drill, simulated, outcome)),
+        exhausted=exhausted(outcome.ended),
         seen_again=outcome.seen_again,
         simulated=simulated,
         rehearsed=outcome.timeline,
     )
 
 
-def _late_notes(drill: Drill, outcome: Outcome) -> Iterator[str]:
+def exhausted(ended: Iterable[Ended]) -> tuple[str, ...]:
+    """The messages with a report that was given up."""
+    return tuple(dict.fromkeys(e.message_id for e in ended if e.state == "exhausted"))
+
+
+def _late_notes(drill: Drill, simulated: Timeline | None, outcome: Outcome) -> Iterator[str]:
     usual = 4 * TICK.total_seconds() * drill.speed
     if outcome.behind > usual:
         yield (
             f"this machine fell behind: reports came up to {span_text(outcome.behind)} later than"
             " they should have, so that lateness is partly its own: a lower --speed or rate"
         )
+    made = outcome.timeline.totals.attempts
+    if simulated is not None and not outcome.timeline.partial:
+        share = made / max(1, simulated.totals.attempts)
+        if share < FEWER:
+            yield (
+                f"{made:,} requests instead of {simulated.totals.attempts:,}: what arrives within"
+                f" {span_text(TICK.total_seconds() * drill.speed)} comes together here, and a"
+                f" second of the world, {span_text(drill.speed)}, may be too short for all retries;"
+                " a lower --speed comes closer"
+            )
 
 
 def _rows(simulated: Timeline | None, outcome: Outcome) -> Iterator[Row]:
     sim = {} if simulated is None else dict(_figures(simulated))
     for what, text in _figures(outcome.timeline):
         yield what, sim.get(what, "–"), text
-    if outcome.seen_again is not None:
-        yield "pushes the webhook got again", "–", f"{outcome.seen_again:,}"
+    yield "pushes the webhook got again", "–", f"{outcome.seen_again:,}"
 
 
 def _figures(timeline: Timeline) -> Iterator[tuple[str, str]]:
@@ -110,10 +132,9 @@ def _lost(drill: Drill, outcome: Outcome) -> Judgement:
         "exhausted": totals.exhausted,
         "waiting": totals.waiting,
         "requests": totals.attempts,
+        "seenAgain": outcome.seen_again,
         "latestSeconds": round(outcome.timeline.lateness.longest, 3),
     }
-    if outcome.seen_again is not None:
-        measures["seenAgain"] = outcome.seen_again
     if outcome.timeline.partial:
         at = clock_text(outcome.timeline.ended_at)
         return Judgement("not judged", f"broken off at {at}: {_counts(outcome)}", measures)
@@ -136,8 +157,8 @@ def _counts(outcome: Outcome) -> str:
     )
 
 
-def _names(ended: Sequence[object]) -> str:
-    lost = [each.message_id for each in ended if each.state == "exhausted"]  # type: ignore[attr-defined]
+def _names(ended: Iterable[Ended]) -> str:
+    lost = exhausted(ended)
     if not lost:
         return ""
     names = ", ".join(lost[:NAMED])
@@ -147,7 +168,14 @@ def _names(ended: Sequence[object]) -> str:
 def _state(evidence: Evidence) -> Judgement:
     if not evidence.expected:
         return Judgement("not judged", "nothing was acknowledged that the app should hold")
-    return held(evidence)
+    if evidence.held is None or evidence.words is None:
+        return Judgement("answered only", evidence.blind)
+    wrong = differences(evidence.expected, evidence.held, evidence.words)
+    if not wrong:
+        return held(evidence)
+    more = f"; and {len(wrong) - SHOWN:,} more" if wrong[SHOWN:] else ""
+    asked = f"{len(evidence.expected):,} messages looked at"
+    return Judgement("failed", f"{asked}: {'; '.join(wrong[:SHOWN])}{more}")
 
 
 def _during(timeline: Timeline) -> str:
@@ -165,8 +193,7 @@ def _came(outcome: Outcome) -> Iterator[str]:
     failed = {name: sum(column) for name, column in timeline.bins.failed.items()}
     counts = {"acknowledged": timeline.totals.attempts - timeline.totals.wasted, **failed}
     yield "pushes: " + ", ".join(f"{name} {count:,}" for name, count in counts.items())
-    if outcome.seen_again is not None:
-        yield f"the webhook got {outcome.seen_again:,} pushes again"
+    yield f"the webhook got {outcome.seen_again:,} pushes again"
 
 
 _TEXTS = {
@@ -194,7 +221,7 @@ def _result(
         group="drill",
         asks=asks,
         verdict=judgement.verdict,
-        text=judgement.text,
+        text=readable(judgement.text, 2_000),
         sent=sent,
         came=came,
         why=why,

@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from dispatcher.simulation.answer import span_text
 from dispatcher.simulation.arrivals import Arrivals
@@ -49,8 +49,8 @@ LONGEST = timedelta(hours=2)
 ANSWER_LEAST = timedelta(seconds=1)
 """Of the world: an app has so long for an answer, however fast the clock runs."""
 
-WINDOW_MOST = 200
-"""Requests at once, where pushes hang: each takes two sockets of this process."""
+WINDOW_MOST = 300
+"""Requests at once between dispatcher and proxy: each takes two sockets of this process."""
 
 INTERMEDIATE = 1 / 3
 """The share of intermediate reports in a drill without a scenario file."""
@@ -105,19 +105,43 @@ def drill_of(
     _check(scenario, speed)
     read_timeout = scenario.customer.read_timeout
     world = min(timeout, max(read_timeout / speed, min(ANSWER_LEAST, read_timeout)))
-    stretched = world * speed / read_timeout
     window = scenario.endpoint.window
-    if _hangs(scenario):  # as many attempts as hang in the scenario, where each hangs for longer
-        window = max(window, min(WINDOW_MOST, math.ceil(window * stretched)))
     return Drill(
         scenario=scenario,
         speed=speed,
         timeout=world,
-        window=window,
-        notes=tuple(_notes(scenario, speed, world, window)),
+        window=max(window, min(WINDOW_MOST, _wanted(scenario, speed, world))),
+        notes=tuple(_notes(scenario, speed, world)),
         pause=pause,
         resume=resume,
     )
+
+
+def eased(drill: Drill, answered_in: float) -> Drill:
+    """The drill for a webhook that answered a plain report in so many seconds: of what waits for
+    its turn in the proxy, nothing should wait for so long that it has timed out."""
+    window, bucket = drill.scenario.endpoint.window, drill.scenario.endpoint.bucket_size
+    turns = drill.timeout.total_seconds() / (2 * max(answered_in, 0.001))
+    most = max(window, min(drill.window, int(window * turns)))
+    notes = drill.notes
+    wanted = per_second(drill.scenario, drill.speed)
+    if (taken := window * bucket / max(answered_in, 0.001)) < wanted:
+        fitting = _rounded_down(drill.speed * taken / wanted)
+        notes += (
+            f"the webhook took {answered_in:.3f} s for a plain report, so that it takes"
+            f" {taken:,.0f} reports a second of the world at most, and a backlog grows: --speed"
+            f" {fitting} or a lower rate",
+        )
+    return structs.replace(drill, window=most, notes=notes)
+
+
+def _wanted(scenario: Scenario, speed: float, world: timedelta) -> int:
+    """So many pushes at once as are under way in the scenario, where they hang for less long. Where
+    nothing hangs it is not about those under way: an endpoint that fails is given a window in each
+    second of the world (gate.PATIENCE), which should be one of the scenario."""
+    customer = scenario.customer
+    stretched = world * speed / customer.read_timeout
+    return math.ceil(customer.window * (stretched if _hangs(scenario) else speed))
 
 
 def per_second(scenario: Scenario, speed: float) -> float:
@@ -137,7 +161,7 @@ def _check(scenario: Scenario, speed: float) -> None:
         )
     in_the_world = per_second(scenario, speed)
     if in_the_world > PER_SECOND_MOST:
-        fitting = math.floor(speed * PER_SECOND_MOST / in_the_world) or 1
+        fitting = _rounded_down(speed * PER_SECOND_MOST / in_the_world)
         raise CannotDrill(
             f"at speed {speed:g} that are {in_the_world:,.0f} reports a second of the world, and"
             f" {PER_SECOND_MOST:,} are the most: --speed {fitting} or a lower rate"
@@ -150,6 +174,12 @@ def _check(scenario: Scenario, speed: float) -> None:
         )
 
 
+def _rounded_down(speed: float) -> int:
+    """To two digits, so that what is a little more for rounding is possible too."""
+    digits: int = 10 ** max(0, math.floor(math.log10(max(speed, 1))) - 1)
+    return max(1, math.floor(speed / digits) * digits)
+
+
 def _hangs(scenario: Scenario) -> bool:
     """Whether there are pushes that end with a timeout."""
     read_timeout = scenario.customer.read_timeout
@@ -160,7 +190,7 @@ def _hangs(scenario: Scenario) -> bool:
     )
 
 
-def _notes(scenario: Scenario, speed: float, world: timedelta, window: int) -> Iterator[str]:
+def _notes(scenario: Scenario, speed: float, world: timedelta) -> Iterator[str]:
     customer = scenario.customer
     yield (
         f"{per_second(scenario, speed):,.0f} reports a second of the world, in pushes of up to"
@@ -171,12 +201,12 @@ def _notes(scenario: Scenario, speed: float, world: timedelta, window: int) -> I
             f"an answer must come within {duration_text(world)}, which is"
             f" {span_text((world * speed).total_seconds())} here"
         )
-    wanted = math.ceil(customer.window * (world * speed / customer.read_timeout))
-    if _hangs(scenario) and wanted > window:
-        fitting = math.floor(WINDOW_MOST / customer.window * (customer.read_timeout / world))
+    wanted, most = _wanted(scenario, speed, world), max(customer.window, WINDOW_MOST)
+    if _hangs(scenario) and wanted > most:
+        fitting = _rounded_down(most / customer.window * (customer.read_timeout / world))
         yield (
             f"as pushes hang for longer here, {wanted:,} at once would be as the scenario has it,"
-            f" and {window} are: at --speed {max(1, fitting)} it is the same"
+            f" and {most} are the most: at --speed {fitting} it is the same"
         )
     if any(phase.behaves == "drops" for phase in scenario.phase):
         yield "packets that are dropped are a connection here on which no answer comes"

@@ -1,13 +1,12 @@
-"""Ways in which the webhook is down, each told the time of the scenario again and again.
+"""What stands between dispatcher and webhook, and is down when the scenario says so.
 
-`Proxy` stands between dispatcher and webhook and meets each push as the simulator's endpoint would,
-with its own model; what that lets through goes on to the webhook. `Commands` stops the real app.
+It meets each push as the simulator's endpoint would, with its own model; what that lets through
+goes on to the webhook, with the credentials of the run, and at most a window at once.
 """
 
 from __future__ import annotations
 
 import asyncio
-from asyncio.subprocess import DEVNULL, PIPE
 from collections import Counter
 from datetime import timedelta
 from random import Random
@@ -18,37 +17,15 @@ from aiohttp import web
 
 from dispatcher.http_sender import new_session
 from dispatcher.outcome import Outcome
-from dispatcher.rehearsal.drill.plan import CannotDrill, Drill
-from dispatcher.rehearsal.exchange import readable
+from dispatcher.rehearsal.drill.plan import Drill
 from dispatcher.rehearsal.target import Way
 from dispatcher.security import overruled
 from dispatcher.simulation.endpoint_model import EndpointModel, Reaction
 from dispatcher.simulation.scenario import Phase
 
 ANSWER_READ = 64 * 1024
-COMMAND_SECONDS = 60.0
-"""How long a command that pauses or resumes the app may take."""
-
 _OF_THE_CONNECTION = {"host", "connection", "content-length", "transfer-encoding", "keep-alive"}
 _TOLD = ("Content-Type", "Retry-After")
-
-
-class Outage(Protocol):
-    """What is between dispatcher and webhook. Used as an asynchronous context manager."""
-
-    url: str
-    """Where the dispatcher pushes to."""
-
-    @property
-    def seen_again(self) -> int | None:
-        """Pushes that came to the webhook once more; None: nobody could see."""
-
-    async def turn(self, at: timedelta) -> None:
-        """Be what the scenario says at this time of it. Raises CannotDrill."""
-
-    async def __aenter__(self) -> Outage: ...
-
-    async def __aexit__(self, *_: object) -> None: ...
 
 
 class Clocked(Protocol):
@@ -58,16 +35,18 @@ class Clocked(Protocol):
 
 
 class Proxy:
-    """Implements Outage on a port of its own."""
+    """Listens on a port of its own, as an asynchronous context manager. It is told the time of the
+    scenario again and again, by `turn`."""
 
     def __init__(self, way: Way, drill: Drill, clock: Clocked) -> None:
         scenario = drill.scenario
         self._way = way
         self._drill = drill
         self._clock = clock
-        self._model = EndpointModel(
-            scenario.phase, scenario.customer, Random(f"{scenario.seed} endpoint")
-        )
+        # When the app itself is stopped, the proxy lets all through and counts.
+        self._phases = () if drill.pause else scenario.phase
+        rng = Random(f"{scenario.seed} endpoint")
+        self._model = EndpointModel(self._phases, scenario.customer, rng)
         # Behind pushes that hang, no more get to the app at once than in production.
         self._at_once = asyncio.Semaphore(scenario.endpoint.window)
         self._seen: Counter[str] = Counter()
@@ -95,10 +74,12 @@ class Proxy:
 
     @property
     def seen_again(self) -> int:
-        return sum(self._seen.values()) - len(self._seen)
+        """Pushes that came to the webhook once more."""
+        return sum(max(0, times - 1) for times in self._seen.values())
 
     async def turn(self, at: timedelta) -> None:
-        if _refuses(self._drill.scenario.phase, at):
+        """Be reachable or not, as the scenario says at this time of it."""
+        if _refuses(self._phases, at):
             await self._close()
         elif self._site is None:
             await self._listen()
@@ -141,13 +122,18 @@ class Proxy:
             return None
 
     async def _post(self, request: web.Request, data: bytes) -> web.Response:
-        self._seen[request.headers.get("webhook-id", "")] += 1
         given = {k: v for k, v in request.headers.items() if k.lower() not in _OF_THE_CONNECTION}
         headers = overruled(self._way.credentials, given)
-        async with self._session.post(
-            self._way.url, data=data, headers=headers, allow_redirects=False
-        ) as response:
-            body = await response.content.read(ANSWER_READ)
+        push = request.headers.get("webhook-id", "")
+        self._seen[push] += 1
+        try:
+            async with self._session.post(
+                self._way.url, data=data, headers=headers, allow_redirects=False
+            ) as response:
+                body = await response.content.read(ANSWER_READ)
+        except aiohttp.ClientConnectorError:  # it never got there
+            self._seen[push] -= 1
+            raise
         told = {name: response.headers[name] for name in _TOLD if name in response.headers}
         return web.Response(status=response.status, body=body, headers=told)
 
@@ -174,58 +160,3 @@ def _refuses(phases: tuple[Phase, ...], at: timedelta) -> bool:
     """Whether every connection is refused. What refuses some by chance cuts them instead."""
     holding = (phase for phase in reversed(phases) if phase.share == 1 and phase.holds_at(at))
     return next((phase.behaves == "refuses" for phase in holding), False)
-
-
-class Commands:
-    """Implements Outage with commands of the user's, which a shell runs. The app is resumed
-    whatever happens after it was paused."""
-
-    def __init__(self, way: Way, drill: Drill) -> None:
-        (phase,) = drill.scenario.phase
-        assert drill.pause is not None
-        assert drill.resume is not None
-        assert phase.lasts is not None
-        self._pause, self._resume = drill.pause, drill.resume
-        self._from, self._to = phase.at, phase.at + phase.lasts
-        self._paused = self._over = False
-        self.url = str(way.url)
-
-    async def __aenter__(self) -> Commands:
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._paused:
-            await self._end()
-
-    @property
-    def seen_again(self) -> None:
-        return None
-
-    async def turn(self, at: timedelta) -> None:
-        if not self._paused and not self._over and at >= self._from:
-            self._paused = True  # even if the command fails: it may have done half of it
-            await _run("--pause-cmd", self._pause)
-        if self._paused and at >= self._to:
-            await self._end()
-
-    async def _end(self) -> None:
-        self._paused, self._over = False, True
-        await _run("--resume-cmd", self._resume)
-
-
-async def _run(option: str, command: str) -> None:
-    process = await asyncio.create_subprocess_shell(
-        command, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE
-    )
-    try:
-        async with asyncio.timeout(COMMAND_SECONDS):
-            # Only its end: what it starts and leaves running may keep its outputs open.
-            code = await process.wait()
-    except TimeoutError:
-        process.kill()
-        raise CannotDrill(f"{option}: has not ended in {COMMAND_SECONDS:g} s") from None
-    if code:
-        assert process.stderr is not None
-        said = await process.stderr.read(2000)
-        text = readable(said.decode(errors="replace").strip(), 200)
-        raise CannotDrill(f"{option}: expected exit code 0, got {code}: {text}")

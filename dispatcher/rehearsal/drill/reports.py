@@ -1,7 +1,7 @@
 """The reports of a drill, as callbacks; and what the app should hold of them. Pure.
 
-Report number N is of message N, but for an intermediate one whose follower is final: both are of
-the follower's message, so that an outage brings them into disorder.
+Report number N is of message N, but for an intermediate one when report N + APART is final: then
+both are of that one's message. They go in different buckets, which an outage brings into disorder.
 """
 
 from __future__ import annotations
@@ -18,6 +18,10 @@ from dispatcher.simulation.arrivals import falls_in
 from dispatcher.simulation.scenario import MixSettings
 from receiver.dlr import json_format
 from receiver.dlr.model import Generation, Report
+
+APART = 151
+"""Reports from an intermediate one to the final one of its message: more than a bucket, and no
+multiple of 2 or 3, so that with usual shares it is a final one."""
 
 _ID = "(id)"
 
@@ -53,8 +57,8 @@ class Reports:
         return Body(what=f"{count} reports", data=data)
 
     def message_id(self, number: int) -> str:
-        pair = not self._final(number) and self._final(number + 1)
-        return f"{self._prefix}-{number + 1 if pair else number}"
+        pair = not self._final(number) and self._final(number + APART)
+        return f"{self._prefix}-{number + APART if pair else number}"
 
     def _final(self, number: int) -> bool:
         return not falls_in(self._mix.intermediate, number)

@@ -14,25 +14,25 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Protocol
 
 import aiohttp
 from msgspec import Struct
 
 from dispatcher.clock import CompressedClock, elapsed
 from dispatcher.events import AttemptMade
+from dispatcher.rehearsal.drill.pausing import Pausing
 from dispatcher.rehearsal.drill.plan import TICK, CannotDrill, Drill
-from dispatcher.rehearsal.drill.proxy import Commands, Outage, Proxy
+from dispatcher.rehearsal.drill.proxy import Proxy
 from dispatcher.rehearsal.drill.reports import Ended, Reports
-from dispatcher.rehearsal.target import Target, Way
-from dispatcher.security_settings import TlsSettings
+from dispatcher.rehearsal.target import Way
 from dispatcher.service import Service, service
-from dispatcher.settings import EndpointSettings, RetentionSettings, Settings
+from dispatcher.settings import RetentionSettings, Settings
 from dispatcher.simulation.answer import clock_text
 from dispatcher.simulation.arrivals import MICROSECOND, Arrivals
 from dispatcher.simulation.recorded import recorded
 from dispatcher.simulation.scenario import START, ends_at_latest, troubles
 from dispatcher.simulation.timeline import Timeline, Watch
-from receiver.configuration import Secret
 from receiver.settings import ServerSettings, StoreSettings
 
 TOGETHER = 2_000
@@ -65,8 +65,14 @@ class Outcome(Struct, frozen=True):
 
     timeline: Timeline
     ended: Sequence[Ended]
-    seen_again: int | None
+    seen_again: int
     behind: float
+
+
+class Turning(Protocol):
+    """What changes with the time of the scenario."""
+
+    async def turn(self, at: timedelta) -> None: ...
 
 
 class _StopWatch:
@@ -85,11 +91,8 @@ class _StopWatch:
 class DrillRun:
     """One drill: `run` it once. `tell` gets a line when the webhook goes down and comes back."""
 
-    def __init__(
-        self, drill: Drill, target: Target, way: Way, seed: int, tell: Callable[[str], None]
-    ) -> None:
+    def __init__(self, drill: Drill, way: Way, seed: int, tell: Callable[[str], None]) -> None:
         self._drill = drill
-        self._target = target
         self._way = way
         self._tell = tell
         self._reports = Reports(seed, drill.scenario.mix)
@@ -106,36 +109,32 @@ class DrillRun:
 
     async def run(self, watch: Watch = lambda _: True) -> Outcome:
         """Until nothing waits any more, or the watch breaks it off. Raises CannotDrill."""
-        outage = self._outage()
         with TemporaryDirectory(prefix="dlr-drill-") as folder:
             file = Path(folder) / "drill.db"
-            async with outage:
-                settings = self._settings(file, outage.url)
+            async with (
+                Pausing(self._drill) as pausing,
+                Proxy(self._way, self._drill, self) as proxy,
+            ):
+                settings = self._settings(file, proxy.url)
                 async with service(
                     settings, clock=self._clock, listeners=[self._attempted]
                 ) as running:
-                    ended = await self._played(running, outage, watch)
+                    ended = await self._played(running, (proxy, pausing), watch)
             with closing(sqlite3.connect(file)) as connection:
-                return self._read(connection, outage, partial=not ended)
-
-    def _outage(self) -> Outage:
-        if self._drill.pause is not None:
-            return Commands(self._way, self._drill)
-        return Proxy(self._way, self._drill, self)
+                return self._read(connection, proxy.seen_again, partial=not ended)
 
     def _settings(self, file: Path, url: str) -> Settings:
-        scenario, timeout = self._drill.scenario, self._drill.timeout
-        endpoint: EndpointSettings = replace(
+        """What the customer does in the world's time is done faster, as the scenario's is."""
+        scenario, speed = self._drill.scenario, self._drill.speed
+        endpoint = replace(
             scenario.endpoint,
             url=url,
-            read_timeout=timeout,
-            connect_timeout=timeout,
+            read_timeout=self._drill.timeout,
+            connect_timeout=self._drill.timeout,
             window=self._drill.window,
+            rate_limit=scenario.endpoint.rate_limit * speed,
+            breaker_probe=scenario.endpoint.breaker_probe / speed,
         )
-        if self._drill.pause is not None:  # the proxy does it by itself
-            headers = {name: Secret(value) for name, value in self._way.credentials.items()}
-            tls = TlsSettings(ca_file=self._target.ca_file)
-            endpoint = replace(endpoint, headers={**endpoint.headers, **headers}, tls=tls)
         return Settings(
             server=ServerSettings(port=0, stop_timeout=timedelta(seconds=1)),
             store=StoreSettings(database=str(file)),
@@ -144,13 +143,13 @@ class DrillRun:
             retention=FOR_EVER,
         )
 
-    async def _played(self, running: Service, outage: Outage, watch: Watch) -> bool:
+    async def _played(self, running: Service, turning: Sequence[Turning], watch: Watch) -> bool:
         """Whether it came to its end."""
         self._watch.start()
         feeding = asyncio.create_task(self._feed(running.url))
         try:
             while not await self._is_over(running, feeding):
-                await self._turn(outage)
+                await self._turn(turning)
                 if not watch(self._share()):
                     return False
                 await asyncio.sleep(LOOK_SECONDS)
@@ -167,9 +166,10 @@ class DrillRun:
             return True
         return await running.storage.database.read(lambda c: not c.execute(_OPEN).fetchone()[0])
 
-    async def _turn(self, outage: Outage) -> None:
+    async def _turn(self, turning: Sequence[Turning]) -> None:
         at = self.passed()
-        await outage.turn(at)
+        for each in turning:
+            await each.turn(at)
         while self._edges and self._edges[0][0] <= at:
             when, what = self._edges.pop(0)
             self._tell(f"{clock_text(when.total_seconds())}  {what}")
@@ -218,7 +218,7 @@ class DrillRun:
     def _share(self) -> float:
         return min(1.0, (self._fed + self._over) / max(1, 2 * self._arrivals.expected()))
 
-    def _read(self, connection: sqlite3.Connection, outage: Outage, *, partial: bool) -> Outcome:
+    def _read(self, connection: sqlite3.Connection, seen_again: int, *, partial: bool) -> Outcome:
         timeline = recorded(
             connection,
             self._drill.scenario,
@@ -234,7 +234,7 @@ class DrillRun:
         return Outcome(
             timeline=timeline,
             ended=ended,
-            seen_again=outage.seen_again,
+            seen_again=seen_again,
             behind=self._behind.total_seconds(),
         )
 

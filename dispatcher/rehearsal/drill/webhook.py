@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dispatcher.clock import wall_time
 from dispatcher.rehearsal.check import Evidence
 from dispatcher.rehearsal.drill.drilled import LOOKED_AT, drilled, results
-from dispatcher.rehearsal.drill.plan import Drill
+from dispatcher.rehearsal.drill.plan import Drill, eased
 from dispatcher.rehearsal.drill.reports import truth
 from dispatcher.rehearsal.drill.run import DrillRun, Outcome
 from dispatcher.rehearsal.rehearsed import Rehearsed
@@ -36,7 +36,8 @@ async def drill_webhook(
     async with Rehearsal(target) as rehearsal:
         if rehearsal.fault is None:
             simulated = await asyncio.to_thread(simulated_of, drill.scenario)
-            run = DrillRun(drill, target, rehearsal.way, rehearsal.seed, tell)
+            drill = eased(drill, rehearsal.opening.seconds)
+            run = DrillRun(drill, rehearsal.way, rehearsal.seed, tell)
             outcome = await run.run(watch)
             evidence = await _evidence(rehearsal, outcome)
             verdicts = results(drill, outcome, evidence, time.perf_counter() - started)

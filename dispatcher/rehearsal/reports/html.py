@@ -7,6 +7,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
+from dispatcher import palette
 from dispatcher.rehearsal.rehearsed import Rehearsed
 
 
@@ -24,4 +25,4 @@ def _template() -> Template:
 
 def render(run: Rehearsed) -> str:
     groups = list(dict.fromkeys(result.group for result in run.results))
-    return _template().render(run=run, groups=groups)
+    return _template().render(run=run, groups=groups, palette=palette)

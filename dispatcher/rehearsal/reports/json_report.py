@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from dispatcher.rehearsal.rehearsed import Rehearsed
 
+if TYPE_CHECKING:
+    from dispatcher.rehearsal.drill.drilled import Drilled
+
 
 def view(run: Rehearsed) -> dict[str, Any]:
+    drill = {} if run.drill is None else {"drill": _drill(run.drill)}
     return {
         "url": run.url,
         "seed": run.seed,
@@ -20,6 +24,21 @@ def view(run: Rehearsed) -> dict[str, Any]:
         "verdict": run.verdict,
         "counts": run.counts,
         "checks": run.results,
+        **drill,
+    }
+
+
+def _drill(drilled: Drilled) -> dict[str, Any]:
+    from dispatcher.simulation.timeline import view as timeline_view
+
+    return {
+        "story": drilled.story,
+        "speed": drilled.speed,
+        "notes": drilled.notes,
+        "exhausted": drilled.exhausted,
+        "seenAgain": drilled.seen_again,
+        "simulated": drilled.simulated and timeline_view(drilled.simulated),
+        "rehearsed": timeline_view(drilled.rehearsed),
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from dispatcher.sandbox.wire.rules import NOT_NULL, Reading, Rule
+from dispatcher.sandbox.wire.rules import NOT_NULL, Hex, Reading, Rule, Text
 from receiver.dlr.fields import describe
 
 Values = dict[str, Any]
@@ -71,8 +71,9 @@ class Shape:
 
 
 def _read(field: Field, came: Any, place: str, reading: Reading) -> Any:
-    """The value of a field. A blank number or truth, as in an empty element, is an absent one."""
-    if came is not None:
+    """The value of a field. A blank one, such as an empty element or parameter, is absent, unless
+    it is a text."""
+    if came is not None and (not _is_blank(came) or isinstance(field.rule, _BLANK_SAYS)):
         before = len(reading.faults)
         value = field.rule.read(came, place, reading)
         if value is not None or len(reading.faults) > before:
@@ -80,6 +81,10 @@ def _read(field: Field, came: Any, place: str, reading: Reading) -> Any:
     if field.required:
         reading.fault(place, NOT_NULL)
     return field.default
+
+
+def _is_blank(came: Any) -> bool:
+    return isinstance(came, str) and not came.strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +122,10 @@ class Listed:
         item = self.item.schema()
         items = {"type": "array", "items": item, "minItems": 1}
         return {"anyOf": [items, item]} if self.one else items
+
+
+_BLANK_SAYS = (Text, Hex, Listed, Shape)
+"""The rules to which a blank value says something, be it that it is none."""
 
 
 def from_xml(element: Any, rule: Rule) -> Any:

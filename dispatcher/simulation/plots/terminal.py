@@ -144,7 +144,9 @@ def backlogs_plot(runs: Sequence[Run], width: int) -> RenderableType:
     for run, look in zip(runs, palette.ONE_BY_ONE, strict=False):
         own = max(1, round(columns * _end(run.timeline) / end))
         backlog = gathered(run.timeline.bins.backlog, own, max)
-        lines += _row(plain(run.name), backlog, most, look)
+        name = plain(run.name)  # of a long one the end, which has the value
+        name = name if len(name) < NAMES else f"…{name[2 - NAMES :]}"
+        lines += _row(name, backlog, most, look)
     return Group(*lines, _clock(end, columns))
 
 

@@ -1,0 +1,181 @@
+"""The cohort engine: closed forms, a day of 10⁹ reports, and the rules by which it counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from itertools import accumulate
+
+import pytest
+
+from dispatcher.schedule import INFOBIP
+from dispatcher.simulation.cohort import simulate
+from dispatcher.simulation.scenario import (
+    ArrivalSettings,
+    Behaviour,
+    Phase,
+    Scenario,
+    SimulatedEndpoint,
+)
+from dispatcher.simulation.timeline import Timeline, to_json
+
+HOUR = timedelta(hours=1)
+DAY = 24 * HOUR
+
+
+def a_day(per_second: float, *phases: Phase, **said: object) -> Scenario:
+    """Reports come evenly for a day."""
+    scenario = Scenario(duration=DAY, arrivals=ArrivalSettings(per_second=per_second), phase=phases)
+    return replace(scenario, **said)
+
+
+def an_outage(at: timedelta, lasts: timedelta, behaves: Behaviour = "stalls") -> Phase:
+    return Phase(behaves, at=at, lasts=lasts)
+
+
+def all_are_somewhere(timeline: Timeline) -> bool:
+    totals, bins = timeline.totals, timeline.bins
+    ended = totals.acknowledged + totals.exhausted + totals.waiting
+    return (
+        totals.reports == sum(bins.arrivals) == ended
+        and totals.attempts == sum(bins.attempts)
+        and totals.wasted == sum(map(sum, bins.failed.values()))
+        and totals.acknowledged == sum(timeline.lateness.bins.values())
+        and bins.backlog[-1] == totals.waiting
+    )
+
+
+def test_an_endpoint_that_is_up_gets_each_report_at_once():
+    """Of a billion reports to an endpoint that answers at once, each is a push of its own and none
+    is late."""
+    timeline = simulate(a_day(10**9 / 86_400))
+
+    assert timeline.totals.reports == timeline.totals.attempts == 10**9
+    assert timeline.totals.acknowledged == 10**9
+    assert timeline.lateness.bins == {0: 10**9}
+
+
+@pytest.mark.parametrize("per_second", [1.0, 1_000.0])
+def test_only_what_has_all_its_attempts_in_the_outage_is_lost(per_second):
+    """Of an outage of 42 hours exactly those reports are lost that arrive in its first half hour:
+    the last of their 21 attempts is 41:30 h later. However many reports there are."""
+    scenario = a_day(
+        per_second,
+        an_outage(HOUR, 42 * HOUR),
+        endpoint=SimulatedEndpoint(
+            window=10_000, read_timeout=timedelta(milliseconds=100), bucket_size=1
+        ),
+    )
+
+    timeline = simulate(scenario)
+
+    lost = timedelta(minutes=30).total_seconds() * per_second
+    assert timeline.totals.exhausted == pytest.approx(lost, rel=0.01)
+    assert all_are_somewhere(timeline)
+
+
+def test_attempts_are_made_when_the_schedule_says():
+    """The attempts of one report fall into the bins of the 21 instants of the schedule."""
+    scenario = Scenario(
+        duration=timedelta(seconds=1),
+        bin=timedelta(minutes=1),
+        phase=(Phase("refuses"),),
+    )
+
+    timeline = simulate(scenario)
+
+    instants = [wait // timedelta(minutes=1) for wait in accumulate(INFOBIP.waits)]
+    made = [index for index, attempts in enumerate(timeline.bins.attempts) if attempts]
+    assert made == [0, *instants]
+    assert timeline.totals.exhausted == 1
+
+
+def test_the_cost_does_not_grow_with_the_reports():
+    """A thousand times as many reports take as many looks: a day has so many stretches."""
+    looks = []
+    for per_second in (10.0, 10_000.0):
+        seen: list[float] = []
+        scenario = a_day(per_second, Phase("up", latency=timedelta(milliseconds=50)))
+        simulate(scenario, lambda done, seen=seen: seen.append(done) or True)
+        looks.append(len(seen))
+
+    assert looks[1] <= 2 * looks[0]
+
+
+def test_a_full_window_makes_buckets_grow():
+    """An endpoint with 20 places and answers after 50 ms takes 400 pushes a second; of 4,000
+    reports a second each push then brings ten."""
+    scenario = a_day(4_000.0, Phase("up", latency=timedelta(milliseconds=50)))
+
+    timeline = simulate(scenario)
+
+    assert timeline.totals.attempts / 86_400 == pytest.approx(400, rel=0.02)
+    assert timeline.totals.acknowledged == timeline.totals.reports
+    assert timeline.lateness.longest < 10
+
+
+def test_a_rate_limit_is_kept():
+    """At 50 requests a second no second has more than these and what was saved up."""
+    scenario = a_day(1_000.0, endpoint=SimulatedEndpoint(rate_limit=50))
+
+    timeline = simulate(scenario)
+
+    assert max(timeline.bins.peak) <= 56
+    assert timeline.totals.attempts == pytest.approx(50 * 86_400, rel=0.02)
+
+
+def test_an_open_breaker_lets_through_probes_alone():
+    """Behind a breaker an outage of six hours costs a probe each half minute, not an attempt of
+    each report that is due."""
+    endpoint = SimulatedEndpoint(breaker_failures=10)
+    scenario = a_day(500.0, an_outage(HOUR, 6 * HOUR, "refuses"), endpoint=endpoint)
+
+    timeline = simulate(scenario)
+
+    assert 6 * 120 * 0.9 < timeline.totals.wasted < 6 * 120 + 1_500
+    assert timeline.totals.exhausted == 0
+
+
+def test_shares_are_met():
+    """Where three of ten pushes fail by chance, three of ten attempts are wasted."""
+    phase = Phase("answers", share=0.3, status=500)
+
+    timeline = simulate(a_day(100.0, phase))
+
+    totals = timeline.totals
+    assert totals.wasted / totals.attempts == pytest.approx(0.3, abs=0.01)
+    assert totals.acknowledged == totals.reports
+    assert all_are_somewhere(timeline)
+
+
+def test_what_waits_at_the_end_is_counted():
+    """A scenario that ends in the outage leaves what arrived in it waiting."""
+    scenario = a_day(50.0, an_outage(HOUR, 10 * HOUR, "refuses"), until=2 * HOUR)
+
+    timeline = simulate(scenario)
+
+    assert timeline.totals.waiting == 50 * 3_600
+    assert timeline.totals.reports == 2 * 50 * 3_600 + 1  # the last comes at the very end
+    assert timeline.ended_at == 7_200
+    assert all_are_somewhere(timeline)
+
+
+def test_a_seed_gives_the_same_bytes():
+    """Two simulations of one scenario agree in each byte; another seed draws otherwise."""
+    phases = (
+        Phase("up", latency=timedelta(milliseconds=40), latency_p99=timedelta(seconds=1)),
+        Phase("answers", share=0.1, status=503),
+    )
+    scenario = a_day(100.0, *phases, arrivals=ArrivalSettings(per_second=100, by_chance=True))
+
+    assert to_json(simulate(scenario)) == to_json(simulate(scenario))
+    assert to_json(simulate(scenario)) != to_json(simulate(replace(scenario, seed=2)))
+
+
+def test_broken_off_it_says_so():
+    """A watch that says no ends it, and the timeline tells of the time up to then."""
+    timeline = simulate(a_day(1_000.0), lambda done: done < 0.1)
+
+    assert timeline.partial
+    assert 0 < timeline.ended_at < 86_400
+    assert all_are_somewhere(timeline)
