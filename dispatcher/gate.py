@@ -7,8 +7,8 @@ Patience is for an endpoint that fails at once, as one that refuses connections 
 tried as fast as it fails, hundreds of times a second, at the expense of all others. So when a whole
 window of attempts has failed in a row, it is taken for one whose attempts last PATIENCE: it is
 given a window in that time, until one is acknowledged. The schedule goes on: what is due is tried
-later, and no retry is lost. A compressed clock has no patience: its second is too short to wait for,
-and the world's would be hours of the schedule that it is there to show.
+later, and no retry is lost. A compressed clock has no patience: its second is too short to wait
+for, and the world's would be hours of the schedule that it is there to show.
 """
 
 from __future__ import annotations

@@ -71,8 +71,9 @@ def taken(cohort: Cohort, dispatches: int, bucket: int) -> tuple[Cohort, Cohort 
     packed = cohort.dispatches == -(-cohort.reports // bucket)
     reports = dispatches * bucket if packed else cohort.reports * dispatches // cohort.dispatches
     length = cohort.last - cohort.first
-    if length == 1:
-        raise AssertionError("a report is in one dispatch")
+    if length == 1:  # what chance has left of many cohorts may lie that close
+        first, rest = shared(cohort, (dispatches, cohort.dispatches - dispatches))
+        return first, rest
     into = reports if packed else length * dispatches // cohort.dispatches
     return _split(cohort, cohort.first + min(max(into, 1), length - 1), dispatches, reports)
 

@@ -25,6 +25,9 @@ from dispatcher.worker import READ_AHEAD, XML_AHEAD
 STEPS = 16
 """Into so many steps a stretch is cut."""
 
+_SHORTER = 64
+"""So much shorter is the first step after a change; each is then twice as long as the one before."""
+
 _MANY = 1 << 60
 _TAILS = 64
 """Of what flowed, so many are followed one by one to their end; more are taken together."""
@@ -95,13 +98,18 @@ class Contended:
         step = 0 if self.few(start, end, due) else self._step(end - start)
         for cohort in due:
             self._wait(cohort)
-        now = start
+        now, longest = start, step
+        if self._state.changes_at(start):  # whether it is up again is seen with the first pushes
+            step //= _SHORTER
         while now < end:
             self.free(now)
-            this = min(step, end - now)
-            while self._look(now, this) and not step:
+            # A probe is alone.
+            this = 0 if self._state.places.breaker_open else min(max(step, 1), end - now)
+            this = this if longest else 0
+            while self._look(now, this) and not this:
                 self.free(now)
-            now = now + this if step else self._next(now)
+            now = now + this if this else self._next(now)
+            step = min(2 * step, longest)
 
     def _step(self, length: int) -> int:
         """Of a stretch of that length: short ones are cut into fewer steps."""

@@ -70,6 +70,10 @@ class Places:
         return self._breaker.threshold > 0
 
     @property
+    def breaker_open(self) -> bool:
+        return self._breaker.is_open
+
+    @property
     def failing(self) -> bool:
         """Whether the last attempt failed."""
         return self._failures > 0

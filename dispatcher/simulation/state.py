@@ -7,7 +7,7 @@ from dispatcher.simulation.arrivals import MICROSECOND
 from dispatcher.simulation.calendar import Calendar
 from dispatcher.simulation.cohorts import Cohort
 from dispatcher.simulation.fate import Fates, Lot
-from dispatcher.simulation.phases import steady
+from dispatcher.simulation.phases import next_change, steady
 from dispatcher.simulation.places import Places
 from dispatcher.simulation.scenario import Scenario, ends_at_latest
 from dispatcher.simulation.stream import stream_of
@@ -51,6 +51,10 @@ class State:
     def unread(self, at: int) -> int:
         """How many reports have arrived before `at` and are in no dispatch."""
         return self.stream.before(at) - self.read_to
+
+    def changes_at(self, at: int) -> bool:
+        """Whether the endpoint behaves otherwise from then on, or may."""
+        return next_change(self.phases, at - 1) == at
 
     def in_time(self, lot: Lot) -> bool:
         """Whether it ends before the scenario does. What does not is not counted."""

@@ -49,15 +49,18 @@ async def test_what_is_printed(tmp_path: Path) -> None:
     assert (done.code, done.err) == (1, "")
 
 
-async def test_the_transcript_of_the_readme(tmp_path: Path) -> None:
-    """The README's transcript of a failure is what is printed."""
-    (shown,) = re.findall(r"```text\n\$ dlr rehearse (.*?)\n(.*?)```", README, re.DOTALL)
+SHOWN = re.findall(r"```text\n\$ dlr rehearse (.*?)\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize(("line", "shown"), SHOWN, ids=["checks", "drill"])
+async def test_the_transcripts_of_the_readme(tmp_path: Path, line: str, shown: str) -> None:
+    """The README's transcripts of failures are what is printed."""
     async with listening(wrong.LastWins()) as base:
-        words = shlex.split(shown[0].replace("http://127.0.0.1:9000", base))
+        words = shlex.split(line.replace("http://127.0.0.1:9000", base))
         done = await dlr(tmp_path, "rehearse", *words)
 
     assert done.code == 1
-    assert agrees(done.out.replace(base, "http://127.0.0.1:9000"), shown[1]), done.out
+    assert agrees(done.out.replace(base, "http://127.0.0.1:9000"), shown), done.out
 
 
 async def test_the_right_one(tmp_path: Path) -> None:

@@ -126,3 +126,26 @@ def a_v3(**fields: Any) -> dict[str, Any]:
         "content": {"text": "This is a sample message"},
         **fields,
     }
+
+
+async def v2(provider: Sending, message: dict[str, Any], **more: Any) -> Send:
+    """The request that /sms/2/text/advanced makes of one message."""
+    status, answer = await provider.post("/sms/2/text/advanced", {"messages": [message], **more})
+    assert status == 200, answer
+    return provider.sandbox.sent[-1]
+
+
+async def v3(provider: Sending, message: dict[str, Any], **options: Any) -> Send:
+    """The request that /sms/3/messages makes of one message."""
+    body = {"messages": [message], "options": options}
+    status, answer = await provider.post("/sms/3/messages", body)
+    assert status == 200, answer
+    return provider.sandbox.sent[-1]
+
+
+async def octets(provider: Sending, path: str, **binary: Any) -> Sms:
+    """The message that a route makes of one binary content."""
+    message = {"destinations": [{"to": "41793026727"}], "binary": binary}
+    status, answer = await provider.post(path, {"messages": [message]})
+    assert status == 200, answer
+    return provider.sandbox.sent[-1].messages[0]

@@ -154,8 +154,8 @@ def test_what_waits_at_the_end_is_counted():
 
     timeline = simulate(scenario)
 
-    assert timeline.totals.waiting == 50 * 3_600
-    assert timeline.totals.reports == 2 * 50 * 3_600 + 1  # the last comes at the very end
+    assert timeline.totals.acknowledged == 50 * 3_600
+    assert timeline.totals.waiting == 50 * 3_600 + 1  # the last comes at the very end
     assert timeline.ended_at == 7_200
     assert all_are_somewhere(timeline)
 
