@@ -39,35 +39,34 @@ class Fate(Struct, frozen=True):
     price: Decimal | None = None  # None: the usual one
 
 
-def _magic(**settings: object) -> OutcomeRule:
-    return OutcomeRule(**settings)  # type: ignore[arg-type]
-
-
 MAGIC: Final[Mapping[str, tuple[OutcomeRule, str]]] = {
-    "447700900001": (_magic(), "delivered after 2 s, as all others"),
+    "447700900001": (OutcomeRule(), "delivered after 2 s, as all others"),
     "447700900002": (
-        _magic(status="DELIVERED_TO_OPERATOR"),
+        OutcomeRule(status="DELIVERED_TO_OPERATOR"),
         "`DELIVERED_TO_OPERATOR`, followed by nothing",
     ),
     "447700900003": (
-        _magic(status="UNDELIVERABLE_NOT_DELIVERED", error="EC_UNKNOWN_SUBSCRIBER"),
+        OutcomeRule(status="UNDELIVERABLE_NOT_DELIVERED", error="EC_UNKNOWN_SUBSCRIBER"),
         "undeliverable: `EC_UNKNOWN_SUBSCRIBER`, permanent",
     ),
     "447700900004": (
-        _magic(after=2 * VALIDITY_MOST),
+        OutcomeRule(after=2 * VALIDITY_MOST),
         "never reached: `EXPIRED_EXPIRED` when its validity runs out",
     ),
     "447700900005": (
-        _magic(status="REJECTED_DESTINATION_BLOCKLISTED"),
+        OutcomeRule(status="REJECTED_DESTINATION_BLOCKLISTED"),
         "accepted, then rejected, at no price",
     ),
     "447700900006": (
-        _magic(told="late-enroute"),
+        OutcomeRule(told="late-enroute"),
         "the final report overtakes the intermediate `PENDING_ENROUTE`",
     ),
-    "447700900007": (_magic(told="twice"), "delivered, and the final report comes twice"),
-    "447700900008": (_magic(after=timedelta(hours=1)), "slow: delivered after an hour"),
-    "447700900009": (_magic(told="never"), "on its way for ever: no outcome, no report of one"),
+    "447700900007": (OutcomeRule(told="twice"), "delivered, and the final report comes twice"),
+    "447700900008": (OutcomeRule(after=timedelta(hours=1)), "slow: delivered after an hour"),
+    "447700900009": (
+        OutcomeRule(told="never"),
+        "on its way for ever: no outcome, no report of one",
+    ),
 }
 """Recipients that fare so, and the words for it. The numbers are ours; the provider documents none.
 They are of a range that is kept free for films and books, and never reach anybody."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Literal
@@ -29,8 +29,8 @@ def _is_regex(text: str) -> bool:
     return True
 
 
-def _known(words: Callable[[], object]) -> Callable[[str], bool]:
-    return lambda text: text in words()  # type: ignore[operator]
+def _known(words: Callable[[], Container[str]]) -> Callable[[str], bool]:
+    return lambda text: text in words()
 
 
 Regex = Annotated[str, Form("a regular expression", _is_regex)]

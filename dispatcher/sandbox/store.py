@@ -1,7 +1,7 @@
 """The sandbox's tables: messages, bulks, and reports that wait to be pulled.
 
-Each function that takes a connection is a part of a transaction. What is written here at all is
-written by accepting.py, stepping.py, bulks.py and pulling.py.
+Each function that takes a connection is a part of a transaction. Messages are written by
+accepting.py, stepping.py, bulks.py and forgetting.py; pull_api.py takes what waits to be pulled.
 """
 
 from __future__ import annotations

@@ -92,6 +92,28 @@ def shared(cohort: Cohort, counts: Iterable[int]) -> Iterator[Cohort]:
         reports = upto
 
 
+def apart(cohort: Cohort, stream: Stream) -> Iterator[Cohort]:
+    """Its dispatches, each for itself and due when the middle of its reports is; a whole one as it
+    is, for its callbacks tell."""
+    if cohort.whole or cohort.dispatches == 1:
+        yield cohort
+        return
+    length, of = cohort.last - cohort.first, cohort.dispatches
+    for number in range(of):
+        first, last = (cohort.first + length * n // of for n in (number, number + 1))
+        first = min(first, cohort.last - 1)
+        yield structs.replace(
+            cohort,
+            first=first,
+            last=max(last, first + 1),
+            dispatches=1,
+            reports=cohort.reports * (number + 1) // of - cohort.reports * number // of,
+            due=cohort.due_of(stream, (first + max(last, first + 1)) // 2),
+            within=0,
+            shift=None,
+        )
+
+
 def starting(cohort: Cohort, stream: Stream, at: int, within: int) -> Cohort:
     """It, begun evenly from `at` on, because it could not be begun when it was due."""
     if cohort.due_first(stream) >= at and cohort.due_last(stream) < at + max(within, 1):

@@ -13,11 +13,12 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 from itertools import count
+from typing import Any
 
 from msgspec import Struct
 
 from dispatcher.simulation.arrivals import MICROSECOND
-from dispatcher.simulation.cohorts import Cohort, arriving, cut, starting, taken, waiting
+from dispatcher.simulation.cohorts import Cohort, apart, arriving, cut, starting, taken, waiting
 from dispatcher.simulation.fate import Lot
 from dispatcher.simulation.state import State
 from dispatcher.worker import READ_AHEAD, XML_AHEAD
@@ -96,6 +97,8 @@ class Contended:
         self._follow_tails(start)
         due = list(due)
         step = 0 if self.few(start, end, due) else self._step(end - start)
+        if not step:
+            due = [each for cohort in (*due, *self._overdue()) for each in apart(cohort, self._state.stream)]
         for cohort in due:
             self._wait(cohort)
         now, longest = start, step
@@ -110,6 +113,12 @@ class Contended:
                 self.free(now)
             now = now + this if this else self._next(now)
             step = min(2 * step, longest)
+
+    def _overdue(self) -> list[Cohort]:
+        """What could not begin before; it no longer waits."""
+        overdue = [cohort for *_, cohort in sorted(self._due, key=_order)]
+        self._due = []
+        return overdue
 
     def _step(self, length: int) -> int:
         """Of a stretch of that length: short ones are cut into fewer steps."""
@@ -296,8 +305,10 @@ class Contended:
         self._state.tails = []
 
 
-def _order(entry: tuple[int, int, UnderWay]) -> tuple[int, int]:
-    return entry[:2]
+def _order(entry: tuple[Any, ...]) -> tuple[int, ...]:
+    """Without what is not to be compared."""
+    order: tuple[int, ...] = entry[:-1]
+    return order
 
 
 def _pushes(places: float, part: float) -> int:

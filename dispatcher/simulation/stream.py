@@ -21,7 +21,7 @@ from msgspec import Struct
 from dispatcher.bucket import Shape, shape_of
 from dispatcher.endpoint import Endpoint
 from dispatcher.routing import goes_to
-from dispatcher.simulation.arrivals import MICROSECOND, Arrivals, even
+from dispatcher.simulation.arrivals import MICROSECOND, Arrivals
 from dispatcher.simulation.chance import poisson
 from dispatcher.simulation.curve import curve_of
 from dispatcher.simulation.scenario import START, MixSettings, Scenario
@@ -99,11 +99,10 @@ class Even(Formula):
 
     def __init__(self, scenario: Scenario, duration: timedelta) -> None:
         super().__init__(scenario, duration)
-        self._settings = scenario.arrivals
         self.count = self._size * self._callbacks_before(self.end)
 
     def at(self, number: int) -> int:
-        return round(self._curve.at(number // self._size * self._size) * 1e6)
+        return self._comes_at(number // self._size)
 
     def before(self, at: int) -> int:
         return self.count if at >= self.end else self._size * self._callbacks_before(at)
@@ -116,11 +115,15 @@ class Even(Formula):
         if at <= 0:
             return 0
         number = int(self._curve.total(at / 1e6) / self._size)
-        while number and even(self._settings, number - 1) >= at:  # what floats have rounded
+        while number and self._comes_at(number - 1) >= at:  # what floats have rounded
             number -= 1
-        while even(self._settings, number) < at:
+        while self._comes_at(number) < at:
             number += 1
         return number
+
+    def _comes_at(self, callback: int) -> int:
+        """As arrivals.even has it."""
+        return round(self._curve.at(callback * self._size) * 1e6)
 
 
 class Counted(Formula):

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from datetime import timedelta
 from itertools import accumulate
 
+from msgspec import Struct
+
 from dispatcher.outcome import Outcome
 from dispatcher.simulation.cohorts import Cohort, cut, pieces
 from dispatcher.simulation.scenario import Scenario, bin_width, troubles
@@ -37,6 +39,14 @@ _FEW = 300
 Column = Counter[int]
 
 
+class _Begun(Struct, frozen=True):
+    """Attempts that began between these instants."""
+
+    cohort: Cohort
+    first: int
+    last: int
+
+
 class Tally:
     """`begun`, `attempted` and `ended` as they happen, `peaks` after each stretch, then `timeline`."""
 
@@ -50,7 +60,7 @@ class Tally:
         self._ended: dict[bool, Column] = {True: Counter(), False: Counter()}
         self._peak: dict[int, int] = {}
         self._seconds: Counter[int] = Counter()
-        self._begun: list[Cohort] = []  # in this stretch, over more than a second
+        self._begun: list[_Begun] = []  # in this stretch, over more than a second
         self._lateness = Lateness()
         self._bands = [_band(*each) for each in troubles(scenario.phase)]
         over = recovery(self._bands)
@@ -77,7 +87,7 @@ class Tally:
             for second, part in pieces(cohort, self._stream, _SECOND, 0):
                 self._seconds[second] += part.dispatches
         else:
-            self._begun.append(cohort)
+            self._begun.append(_Begun(cohort, first, last))
 
     def ended(self, cohort: Cohort, takes: int, *, acknowledged: bool) -> None:
         """Its attempt, which took so long, was the last."""
@@ -95,7 +105,7 @@ class Tally:
         looked_at = {first + n * (last - first) // (SECONDS_LOOKED_AT - 1)
                      for n in range(SECONDS_LOOKED_AT)} if self._begun else set()
         for second in looked_at | self._seconds.keys():
-            begun = self._seconds[second] + sum(self._in_second(c, second) for c in self._begun)
+            begun = self._seconds[second] + round(sum(self._in_second(each, second) for each in self._begun))
             index = second * _SECOND // self._width
             self._peak[index] = max(self._peak.get(index, 0), begun)
         self._begun.clear()
@@ -161,13 +171,15 @@ class Tally:
             index += 1
         return column
 
-    def _in_second(self, cohort: Cohort, second: int) -> int:
-        if cohort.due_first(self._stream) >= (second + 1) * _SECOND:
+    def _in_second(self, begun: _Begun, second: int) -> float:
+        start, end = second * _SECOND, (second + 1) * _SECOND
+        if begun.first >= end or begun.last < start:
             return 0
-        before, _ = cut(cohort, self._stream, (second + 1) * _SECOND)
-        if before is None:
-            return 0
-        _, within = cut(before, self._stream, second * _SECOND)
+        if not begun.cohort.whole:
+            shared = min(end, begun.last + 1) - max(start, begun.first)
+            return begun.cohort.dispatches * shared / (begun.last + 1 - begun.first)
+        before, _ = cut(begun.cohort, self._stream, end)
+        within = None if before is None else cut(before, self._stream, start)[1]
         return 0 if within is None else within.dispatches
 
     def _drain(self, cohort: Cohort, takes: int) -> None:

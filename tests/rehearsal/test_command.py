@@ -57,7 +57,7 @@ async def test_the_transcripts_of_the_readme(tmp_path: Path, line: str, shown: s
     """The README's transcripts of failures are what is printed."""
     async with listening(wrong.LastWins()) as base:
         words = shlex.split(line.replace("http://127.0.0.1:9000", base))
-        done = await dlr(tmp_path, "rehearse", *words)
+        done = await dlr(tmp_path, "rehearse", *words, "--patience", "200ms")
 
     assert done.code == 1
     assert agrees(done.out.replace(base, "http://127.0.0.1:9000"), shown), done.out

@@ -86,7 +86,7 @@ async def test_the_gitlab_job(tmp_path: Path) -> None:
     (tmp_path / "pip").write_text("#!/bin/sh\n")
     (tmp_path / "pip").chmod(0o755)
     script = "\n".join(job["script"])
-    async with listening(wrong.LastWins()) as base:
+    async with listening(wrong.Strict()) as base:
         given = {"DLR_URL": base + "/dlr", "DLR_STATE": base + "/messages/{messageId}"}
         ended, printed = await run(
             script, tmp_path, **{**job["variables"], **given, "DLR_HEADER": "X-Key: two words"}
@@ -95,4 +95,4 @@ async def test_the_gitlab_job(tmp_path: Path) -> None:
     assert ended == 1, printed
     assert job["artifacts"]["reports"]["junit"] == "rehearsal.xml"
     # With credentials in the run, a webhook that asks for none fails for that too.
-    assert failures(tmp_path) == ["late-intermediate", "credentials-missing", "credentials-wrong"]
+    assert failures(tmp_path) == ["unknown-fields", "credentials-missing", "credentials-wrong"]

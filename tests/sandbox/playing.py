@@ -99,3 +99,22 @@ async def playing(
         aiohttp.ClientSession(running.url, headers=KEY, timeout=timeout) as client,
     ):
         yield Played(running, client)
+
+
+async def send_three(sandbox: Played) -> None:
+    await sandbox.send("41790000001", "41790000002", bulk={"bulkId": "B"})
+    body = {
+        "messages": [
+            {
+                "sender": "Other",
+                "destinations": [{"to": "41790000003", "messageId": "m3"}],
+                "content": {"text": "hello"},
+                "options": {
+                    "platform": {"applicationId": "app", "entityId": "entity"},
+                    "campaignReferenceId": "spring",
+                },
+            }
+        ]
+    }
+    assert (await sandbox.ask("POST", "/sms/3/messages", json=body))[0] == 200
+    await sandbox.advance("1m")

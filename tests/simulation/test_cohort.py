@@ -55,7 +55,7 @@ def test_an_endpoint_that_is_up_gets_each_report_at_once():
     assert timeline.lateness.bins == {0: 10**9}
 
 
-@pytest.mark.parametrize("per_second", [1.0, 1_000.0])
+@pytest.mark.parametrize("per_second", [1.0, 100.0])
 def test_only_what_has_all_its_attempts_in_the_outage_is_lost(per_second):
     """Of an outage of 42 hours exactly those reports are lost that arrive in its first half hour:
     the last of their 21 attempts is 41:30 h later. However many reports there are."""
