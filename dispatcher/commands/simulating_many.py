@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -14,6 +15,7 @@ from rich.text import Text
 from dispatcher.commands.simulation_output import SimulationOutput, write_csv
 from dispatcher.commands.simulation_progress import BROKEN_OFF, part, watching
 from dispatcher.simulation import comparison, finding, sweep
+from dispatcher.simulation.answer import ESTIMATED
 from dispatcher.simulation.comparison import Run, Variant
 from dispatcher.simulation.engines import Engine, simulate
 from dispatcher.simulation.finding import Found, Question
@@ -39,12 +41,12 @@ def compare(scenario: Scenario, asked: str, engine: Engine, output: SimulationOu
     if output.csv:
         write_csv(output.csv, comparison.csv_rows(runs))
     title = scenario.story or asked
-    output.plotted(lambda: _drawn_comparison(title, runs), Told(title, (), rows))
+    output.plotted(lambda: _drawn_comparison(title, runs), Told(title, _notes(runs), rows))
     if output.as_json:
         output.json(comparison.to_json(runs))
     else:
         console = Console()
-        _print_table(console, scenario, rows)
+        _print_table(console, scenario, rows, _notes(runs))
         console.print(terminal.backlogs_plot(runs, console.width))
     _end(runs, variants, "variants")
 
@@ -60,12 +62,12 @@ def swept(scenario: Scenario, asked: str, engine: Engine, output: SimulationOutp
         write_csv(output.csv, sweep.csv_rows(over.key, runs))
     title = scenario.story or asked
     if runs:
-        output.plotted(lambda: _drawn_sweep(title, over, runs), Told(title, (), rows))
+        output.plotted(lambda: _drawn_sweep(title, over, runs), Told(title, _notes(runs), rows))
     if output.as_json:
         output.json(sweep.to_json(over.key, runs, partial=len(runs) < len(variants)))
     else:
         console = Console()
-        _print_table(console, scenario, rows)
+        _print_table(console, scenario, rows, _notes(runs))
         console.print(terminal.sweep_plot(over.key, runs, console.width))
     _end(runs, variants, "values")
 
@@ -80,15 +82,20 @@ def find(
     """The answer to a question, as a sentence and a number."""
     with watching() as watch:
         tries = iter(range(1_000))
+        estimated = False
 
         def tried(each: Scenario) -> Timeline:
-            return simulate(each, engine, part(watch, min(next(tries), TRIES - 1), TRIES))
+            nonlocal estimated
+            found = simulate(each, engine, part(watch, min(next(tries), TRIES - 1), TRIES))
+            estimated |= found.estimated
+            return found
 
         if question == "min-capacity":
             assert drain is not None
             found = finding.min_capacity(scenario, drain, tried)
         else:
             found = finding.max_outage_without_loss(scenario, tried)
+    found = replace(found, estimated=estimated)
     if output.as_json:
         output.json(finding.to_json(found))
     else:
@@ -118,7 +125,13 @@ def _end(runs: Sequence[Run], variants: Sequence[Variant], what: str) -> None:
         sys.exit(BROKEN_OFF)
 
 
-def _print_table(console: Console, scenario: Scenario, rows: Sequence[Sequence[str]]) -> None:
+def _notes(runs: Iterable[Run]) -> list[str]:
+    return [ESTIMATED] if any(run.timeline.estimated for run in runs) else []
+
+
+def _print_table(
+    console: Console, scenario: Scenario, rows: Sequence[Sequence[str]], notes: Sequence[str]
+) -> None:
     if scenario.story:
         console.print(Text(scenario.story, style="bold"), soft_wrap=True)
     if not rows:
@@ -133,12 +146,16 @@ def _print_table(console: Console, scenario: Scenario, rows: Sequence[Sequence[s
     if not console.is_terminal:
         console.width = 200  # lines in a file or a pipe are not folded at 80
     console.print(table)
+    for note in notes:
+        console.print(Text(note), soft_wrap=True)
 
 
 def _print_found(console: Console, scenario: Scenario, found: Found) -> None:
     if scenario.story:
         console.print(Text(scenario.story, style="bold"), soft_wrap=True)
     console.print(Text(found.sentence), soft_wrap=True)
+    if found.estimated:
+        console.print(Text(ESTIMATED), soft_wrap=True)
     if found.value is not None:
         text = f"{found.value:.12g} {found.unit}, exact to {found.exact:.12g}"
         console.print(Text(f"{text}; {found.tries} simulations"), soft_wrap=True)

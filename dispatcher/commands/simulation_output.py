@@ -14,6 +14,7 @@ import click
 
 from dispatcher.simulation.plots import file
 from dispatcher.simulation.plots.file import Told
+from receiver.configuration import ConfigurationError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +30,9 @@ class SimulationOutput:
     opened: bool = False
 
     def check(self) -> None:
-        """Raises ConfigurationError when the plot could not be written."""
+        """That files can be written: before the work, not after it. Raises ConfigurationError."""
+        if self.csv is not None and not self.csv.parent.is_dir():
+            raise ConfigurationError([f"--csv: there is no directory {self.csv.parent}"])
         if self.plot is not None:
             file.check(self.plot)
         elif self.opened:

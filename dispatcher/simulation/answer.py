@@ -7,12 +7,19 @@ from datetime import timedelta
 from dispatcher.simulation.timeline import LATE_SECONDS, Timeline
 from receiver.durations import duration_text
 
+ESTIMATED = (
+    "ESTIMATED: pushes hinder each other here and were counted, not followed one by one."
+    " The numbers can be far off; --engine exact follows each."
+)
+
 
 def answer(timeline: Timeline) -> list[str]:
     """How many reports were late or lost, how late, how high the wave, and when all was over."""
     sentences = [_late_and_lost(timeline), _peak(timeline)]
     if timeline.recovered_at is not None:
         sentences.append(_drained(timeline, timeline.recovered_at))
+    if timeline.estimated:
+        sentences.append(ESTIMATED)
     if timeline.partial:
         at = clock_text(timeline.ended_at)
         sentences.insert(0, f"PARTIAL: broken off at {at} of the scenario; up to then:")

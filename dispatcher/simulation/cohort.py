@@ -14,6 +14,8 @@ What an answer means, and when the next attempt is due, is asked of production's
 
 from __future__ import annotations
 
+import math
+
 from dispatcher.simulation.cohorts import Cohort, together
 from dispatcher.simulation.contended import Contended
 from dispatcher.simulation.flowing import Flow
@@ -25,17 +27,20 @@ from dispatcher.simulation.timeline import Timeline, Watch
 ONE_BY_ONE = 300
 """Up to so many dispatches of a stretch are taken one by one."""
 
-CROWDED = 200
+SMALL = 2_000
+"""So are all of a scenario that has no more reports."""
+
+CROWDED = 64
 """If more cohorts than these are due in a stretch, neighbours are taken together: ALIKE are left
 for each number of attempts made."""
 
-ALIKE = 6
+ALIKE = 4
 
 
 def simulate(
     scenario: Scenario, watch: Watch = lambda _: True, one_by_one: int = ONE_BY_ONE
 ) -> Timeline:
-    """The timeline of a scenario. With `one_by_one` 0 nothing is taken one by one.
+    """The timeline of a scenario. With `one_by_one` 0 nothing is followed by itself.
 
     Raises ConfigurationError when the file of replayed reports cannot be read.
     """
@@ -47,7 +52,8 @@ class Simulation:
 
     def __init__(self, scenario: Scenario, one_by_one: int = ONE_BY_ONE) -> None:
         self._state = State(scenario)
-        self._contended = Contended(self._state, one_by_one)
+        small = one_by_one and self._state.stream.count <= SMALL
+        self._contended = Contended(self._state, math.inf if small else one_by_one)
 
     def run(self, watch: Watch = lambda _: True) -> Timeline:
         """Until nothing waits any more, or the watch breaks it off."""

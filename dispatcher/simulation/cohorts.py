@@ -95,7 +95,8 @@ def shared(cohort: Cohort, counts: Iterable[int]) -> Iterator[Cohort]:
 def apart(cohort: Cohort, stream: Stream) -> Iterator[Cohort]:
     """Its dispatches, each for itself and due when the middle of its reports is; a whole one as it
     is, for its callbacks tell."""
-    if cohort.whole or cohort.dispatches == 1:
+    at_once = cohort.shift is None and not cohort.within
+    if cohort.whole or (at_once and cohort.dispatches == 1):
         yield cohort
         return
     length, of = cohort.last - cohort.first, cohort.dispatches
@@ -140,9 +141,7 @@ def together(cohorts: Iterable[Cohort], stream: Stream, most: int) -> Iterator[C
             yield some[0] if len(some) == 1 else _one_of(some, stream)
 
 
-def pieces(
-    cohort: Cohort, stream: Stream, width: int, later: int
-) -> Iterator[tuple[int, Cohort]]:
+def pieces(cohort: Cohort, stream: Stream, width: int, later: int) -> Iterator[tuple[int, Cohort]]:
     """What happens `later` than it is due, by the bin of that width into which it falls."""
     rest: Cohort | None = cohort
     index = (cohort.due_first(stream) + later) // width
@@ -169,9 +168,7 @@ def _one_of(group: list[Cohort], stream: Stream) -> Cohort:
     )
 
 
-def _halves(
-    cohort: Cohort, stream: Stream, number: int
-) -> tuple[Cohort | None, Cohort | None]:
+def _halves(cohort: Cohort, stream: Stream, number: int) -> tuple[Cohort | None, Cohort | None]:
     """What of it lies below a report number, and what lies above."""
     if number <= cohort.first or number >= cohort.last:
         return (None, cohort) if number <= cohort.first else (cohort, None)
@@ -185,9 +182,7 @@ def _halves(
     return low if low.dispatches else None, high if high.dispatches else None
 
 
-def _split(
-    cohort: Cohort, number: int, dispatches: int, reports: int
-) -> tuple[Cohort, Cohort]:
+def _split(cohort: Cohort, number: int, dispatches: int, reports: int) -> tuple[Cohort, Cohort]:
     within = cohort.within * (number - cohort.first) // (cohort.last - cohort.first)
     low = structs.replace(
         cohort, last=number, dispatches=dispatches, reports=reports, within=within, whole=False

@@ -58,8 +58,10 @@ def _under(scenario: Scenario, name: str) -> Scenario:
     if name in PRESETS:
         return with_schedule(scenario, name)
     close = get_close_matches(name, PRESETS, 1)
-    guess = f"; did you mean {close[0]}?" if close else ", of `dlr schedule --list`"
-    raise ConfigurationError([f'--compare: expected a preset or KEY=VALUES, got "{name}"{guess}'])
+    guess = f"; did you mean {close[0]}?" if close else ""
+    raise ConfigurationError(
+        [f'--compare: expected presets of `dlr schedule --list` or KEY=A,B, got "{name}"{guess}']
+    )
 
 
 def figures(timeline: Timeline) -> dict[str, Any]:
@@ -79,6 +81,7 @@ def figures(timeline: Timeline) -> dict[str, Any]:
         "peakPerSecondAfterRecovery": whole["peakPerSecondAfterRecovery"],
         "backlogGoneAfter": None if backlog is None else round(backlog, 6),
         "partial": timeline.partial,
+        "estimated": timeline.estimated,
     }
 
 

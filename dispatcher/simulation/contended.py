@@ -9,7 +9,6 @@ for whole steps, and for as much less of a place as the push is shorter than the
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 from itertools import count
@@ -18,16 +17,16 @@ from typing import Any
 from msgspec import Struct
 
 from dispatcher.simulation.arrivals import MICROSECOND
-from dispatcher.simulation.cohorts import Cohort, apart, arriving, cut, starting, taken, waiting
+from dispatcher.simulation.cohorts import Cohort, apart, cut, starting, taken, waiting
 from dispatcher.simulation.fate import Lot
+from dispatcher.simulation.forming import formed, in_step
 from dispatcher.simulation.state import State
-from dispatcher.worker import READ_AHEAD, XML_AHEAD
 
 STEPS = 16
 """Into so many steps a stretch is cut."""
 
 _SHORTER = 64
-"""So much shorter is the first step after a change; each is then twice as long as the one before."""
+"""So much shorter is the first step after a change; each one is then twice as long as the last."""
 
 _MANY = 1 << 60
 _TAILS = 64
@@ -45,7 +44,7 @@ class UnderWay(Struct, frozen=True):
 class Contended:
     """What is due and could not begin, and what is under way. Instants are microseconds."""
 
-    def __init__(self, state: State, one_by_one: int) -> None:
+    def __init__(self, state: State, one_by_one: float) -> None:
         self._state = state
         self._one_by_one = one_by_one
         self._bucket = state.customer.bucket_size
@@ -98,7 +97,11 @@ class Contended:
         due = list(due)
         step = 0 if self.few(start, end, due) else self._step(end - start)
         if not step:
-            due = [each for cohort in (*due, *self._overdue()) for each in apart(cohort, self._state.stream)]
+            due = [
+                each
+                for cohort in (*due, *self._overdue())
+                for each in apart(cohort, self._state.stream)
+            ]
         for cohort in due:
             self._wait(cohort)
         now, longest = start, step
@@ -163,12 +166,12 @@ class Contended:
         state, read_to = self._state, self._state.read_to
         free = state.places.free(now, step)
         part, saved = self._part_of_a_place(now, step)
-        most_retries = min(_pushes(free.retries, part) + saved, free.retry_pushes)
+        most_retries = _at_most(_pushes(free.retries, part) + saved, free.retry_pushes)
         chosen = list(self._retries(now, step, most_retries))
         retries = sum(cohort.dispatches for cohort in chosen)
-        most = min(_pushes(free.all - retries * part, part) + saved, free.pushes - retries)
+        most = _at_most(_pushes(free.all - retries * part, part) + saved, free.pushes - retries)
         if most > 0:
-            chosen += self._in_step(now, step, most) if step else self._formed(now, most)
+            chosen += in_step(state, now, step, most) if step else formed(state, now, most)
         begun = sum(cohort.dispatches for cohort in chosen)
         paid = max(0, begun - saved) / begun if begun else 0.0
         for cohort in chosen:
@@ -197,47 +200,6 @@ class Contended:
                 self._wait(rest)
             most -= begins.dispatches
             yield starting(begins, stream, now, step)
-
-    def _formed(self, now: int, most: int) -> Iterator[Cohort]:
-        """Buckets of what has arrived, each by itself, as bucket.fill makes them in one look."""
-        state, bucket = self._state, self._bucket
-        if state.customer.content_type == "application/xml":
-            most = min(most, max(1, XML_AHEAD // bucket))
-        first = state.read_to
-        state.read_to += min(most * bucket, READ_AHEAD, state.unread(now + 1))
-        wanted = state.stream.wanted
-        while (reports := min(bucket, wanted(state.read_to) - wanted(first))) > 0:
-            upto = wanted(first) + reports
-            last = bisect_left(range(state.read_to), upto, first + reports, key=wanted)
-            yield Cohort(0, first, last, 1, reports, due=now)
-            first = last
-
-    def _in_step(self, now: int, step: int, most: int) -> Iterator[Cohort]:
-        """What had arrived before the step goes in full buckets; what arrives in it goes as it
-        comes, in as many pushes as there is room for."""
-        state, stream, bucket = self._state, self._state.stream, self._bucket
-        old = state.unread(now)
-        if old > 0:
-            pushes = min(most, -(-old // bucket))
-            yield from self._pushed(min(old, pushes * bucket), pushes, now, step)
-            most -= pushes
-        fresh = arriving(stream, state.read_to, stream.before(now + step))
-        if most <= 0 or state.unread(now) > 0:
-            return
-        if fresh is None or fresh.dispatches <= most:
-            state.read_to = stream.before(now + step)
-            if fresh is not None:
-                yield fresh
-        else:
-            yield from self._pushed(min(fresh.last - fresh.first, most * bucket), most, now, step)
-
-    def _pushed(self, reports: int, pushes: int, now: int, step: int) -> Iterator[Cohort]:
-        """So many reports that come next, in so many pushes."""
-        state, first = self._state, self._state.read_to
-        state.read_to = last = first + reports
-        wanted = state.stream.wanted(last) - state.stream.wanted(first)
-        if wanted:
-            yield Cohort(0, first, last, min(pushes, wanted), wanted, due=now, within=step)
 
     def _begin(self, lot: Lot, now: int, step: int, paid: float) -> None:
         steps = -(-lot.takes // step) if step else 1
@@ -280,8 +242,9 @@ class Contended:
         instants = [self._until, self._opens_at(now)]
         if self._under_way:
             instants.append(self._under_way[0][0])
-        if min(free.all, free.pushes) >= 1:
-            instants.append(state.stream.at(state.stream.before(now + 1)))
+        arrived = state.stream.before(now + 1)
+        if min(free.all, free.pushes) >= 1 and arrived < state.stream.count:
+            instants.append(state.stream.at(arrived))
         if min(free.retries, free.retry_pushes) >= 1 and self._due:
             instants.append(self._due[0][0])
         return min(at for at in instants if at is not None and at > now)
@@ -317,3 +280,7 @@ def _pushes(places: float, part: float) -> int:
     if part:
         return max(0, int(places / part + 1e-9))
     return _MANY if places >= 0.5 else 0
+
+
+def _at_most(pushes: int, limit: float) -> int:
+    return pushes if limit >= pushes else int(limit)

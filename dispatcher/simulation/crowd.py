@@ -1,7 +1,7 @@
-"""How a scenario's endpoint meets many pushes at once: so many of them like this, so many like that.
+"""How a scenario's endpoint meets many pushes at once: so many like this, so many like that.
 
-What comes back of a push, and when, is said by endpoint_model.py. Here a share of a crowd is a count
-drawn for all, and a latency distribution is a few latencies, equally likely.
+What comes back of a push, and when, is said by endpoint_model.py. Here a share of a crowd is a
+count drawn for all, and a latency distribution is a few latencies, equally likely.
 """
 
 from __future__ import annotations
@@ -84,9 +84,7 @@ class CrowdModel(EndpointModel):
                 if phase.share == 1:
                     return
 
-    def _met(
-        self, number: int, phase: Phase, at: timedelta, pushes: int, within: timedelta
-    ) -> Met:
+    def _met(self, number: int, phase: Phase, at: timedelta, pushes: int, within: timedelta) -> Met:
         match phase.behaves:
             case "slows":
                 yield from self._in_turn(number, phase, at, pushes, within)

@@ -7,6 +7,8 @@ from datetime import timedelta
 from itertools import accumulate
 from typing import Literal
 
+from msgspec.structs import replace
+
 from dispatcher.simulation.arrivals import Arrivals
 from dispatcher.simulation.exact import simulate as exact
 from dispatcher.simulation.scenario import Phase, Scenario
@@ -31,7 +33,14 @@ def simulate(scenario: Scenario, engine: Engine, watch: Watch = lambda _: True) 
     # Only now: numpy takes as long to import as a small scenario to simulate.
     from dispatcher.simulation.cohort import simulate as cohort
 
-    return cohort(scenario, watch)
+    return replace(cohort(scenario, watch), estimated=is_touchy(scenario))
+
+
+def is_touchy(scenario: Scenario) -> bool:
+    """Whether one push decides what becomes of the next, so that counts can be far from what the
+    exact engine finds: the endpoint has a capacity or comes and goes, or a breaker may open."""
+    hindered = any(p.behaves in ("limits", "slows") or p.every for p in scenario.phase)
+    return hindered or scenario.endpoint.breaker_failures > 0
 
 
 def is_small(scenario: Scenario) -> bool:

@@ -38,7 +38,7 @@ CAPACITY_EXACT = 0.02
 
 class Found(Struct, frozen=True):
     """The answer. `value` None: there is none, and the sentence says why. `exact` is by how much
-    the border may lie beyond it, in the unit."""
+    the border may lie beyond it, in the unit; `estimated` as in a timeline, of any try."""
 
     question: Question
     sentence: str
@@ -47,6 +47,7 @@ class Found(Struct, frozen=True):
     exact: float
     tries: int
     partial: bool = False
+    estimated: bool = False
 
 
 def to_json(found: Found) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 from itertools import count
@@ -42,10 +43,10 @@ class Flow:
         self._lots = list(self._attempts())
 
     def holds(self) -> bool:
-        """Whether there is room in the window for each push when it is due, whatever came before."""
+        """Whether there is room for each push when it is due, whatever came before."""
         state = self._state
-        lots = (*self._begun, *self._lots)
-        if not all(lot.outcome.acknowledges for lot in lots) and not self._patiently():
+        known = (*self._begun, *self._lots)
+        if not all(lot.outcome.acknowledges for lot in known) and not self._patiently():
             return False
         empty = room(state.customer.window, InFlight())
         lots = [*state.tails, *self._lots]
@@ -128,4 +129,4 @@ class Flow:
         for (_, _, takes), (first, last) in whole.items():
             most += stream.densest(first, last, takes) if takes else 0
         passing = 1  # what takes no time needs a place all the same
-        return most + mean + 5 * mean**0.5 + (passing if not most else 0)
+        return most + mean + 5 * math.sqrt(mean) + (0 if most else passing)

@@ -95,7 +95,9 @@ class Places:
     def most_within(self, span: int) -> float:
         """No more than that can begin within so long, as far as rate limit and patience say."""
         paces = (pace.all for pace in self._paces())
-        return min((1 + pace.left + pace.per_second * span / 1e6 for pace in paces), default=math.inf)
+        return min(
+            (1 + pace.left + pace.per_second * span / 1e6 for pace in paces), default=math.inf
+        )
 
     def opens_at(self) -> int | None:
         """When there are places again though no push ends before; None when that is not known."""

@@ -1,5 +1,4 @@
-"""What the ways of going through a stretch of time have in common (cohort.py says which there are).
-"""
+"""What the ways of going through a stretch have in common (cohort.py says which there are)."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class _Begun(Struct, frozen=True):
 
 
 class Tally:
-    """`begun`, `attempted` and `ended` as they happen, `peaks` after each stretch, then `timeline`."""
+    """`begun`, `attempted`, `ended` as they happen, `peaks` after a stretch; then `timeline`."""
 
     def __init__(self, scenario: Scenario, stream: Stream) -> None:
         self._scenario = scenario
@@ -102,10 +102,17 @@ class Tally:
     def peaks(self, start: int, end: int) -> None:
         """The stretch is over: how many attempts began in its busiest second."""
         first, last = start // _SECOND, (end - 1) // _SECOND
-        looked_at = {first + n * (last - first) // (SECONDS_LOOKED_AT - 1)
-                     for n in range(SECONDS_LOOKED_AT)} if self._begun else set()
-        for second in looked_at | self._seconds.keys():
-            begun = self._seconds[second] + round(sum(self._in_second(each, second) for each in self._begun))
+        looked_at = set(self._seconds)
+        if self._begun:
+            looked_at = {second for second, _ in self._seconds.most_common(SECONDS_LOOKED_AT)}
+            looked_at |= {
+                first + n * (last - first) // (SECONDS_LOOKED_AT - 1)
+                for n in range(SECONDS_LOOKED_AT)
+            }
+        for second in looked_at:
+            begun = self._seconds[second] + round(
+                sum(self._in_second(each, second) for each in self._begun)
+            )
             index = second * _SECOND // self._width
             self._peak[index] = max(self._peak.get(index, 0), begun)
         self._begun.clear()
@@ -121,8 +128,11 @@ class Tally:
             sum, (bins.arrivals, bins.acknowledged, bins.exhausted)
         )
         drained = self._drained_at
-        if drained is None or drained < (self._recovered_at or 0) or (
-            self._recovered_at or 0) > ended_at:
+        if (
+            drained is None
+            or drained < (self._recovered_at or 0)
+            or (self._recovered_at or 0) > ended_at
+        ):
             drained = None
         if left is not None and left < stream.before((self._recovered_at or 0) + 1):
             drained = None
@@ -213,10 +223,8 @@ def _late(cohort: Cohort, stream: Stream, takes: int, number: int) -> int:
     return max(0, cohort.due_of(stream, number) - stream.at(number)) + takes
 
 
-def _lateness_at_once(
-    cohort: Cohort, stream: Stream, over: int
-) -> Iterator[tuple[float, int]]:
-    """By the bins of Lateness: it is walked from each bin to the next, not from report to report."""
+def _lateness_at_once(cohort: Cohort, stream: Stream, over: int) -> Iterator[tuple[float, int]]:
+    """By the bins of Lateness: it is walked from bin to bin, not from report to report."""
     all_of_it = stream.wanted(cohort.last) - stream.wanted(cohort.first) == cohort.reports
     length = cohort.last - cohort.first
     number = cohort.first

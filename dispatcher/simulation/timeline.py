@@ -110,7 +110,8 @@ class Timeline(Struct, frozen=True, kw_only=True):
     """`partial`: it was broken off, and tells of the time up to `ended_at` alone.
 
     `drained_at`: when the last of the reports that had arrived by the recovery was acknowledged or
-    given up. None without a trouble that ends, or when some of them wait still.
+    given up. None without a trouble that ends, or when some of them wait still. `estimated`: pushes
+    that got into each other's way were counted, not followed (engines.py says when).
     """
 
     engine: Engine
@@ -123,6 +124,7 @@ class Timeline(Struct, frozen=True, kw_only=True):
     bins: Bins
     bands: list[Band]
     drained_at: float | None = None
+    estimated: bool = False
 
     @property
     def recovered_at(self) -> float | None:
@@ -155,6 +157,7 @@ def view(timeline: Timeline) -> dict[str, Any]:
         "seed": timeline.seed,
         "schedule": timeline.schedule,
         "partial": timeline.partial,
+        "estimated": timeline.estimated,
         "endedAt": timeline.ended_at,
         "totals": {
             **totals,

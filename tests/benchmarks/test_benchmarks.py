@@ -14,6 +14,7 @@ import pytest
 from tests.benchmarks import (
     backlog,
     claim,
+    cohort,
     fairness,
     growth,
     ingest,
@@ -132,9 +133,19 @@ def test_each_simulated_report_is_tried_to_the_end() -> None:
     assert found.attempts["acknowledged at once"] == found.reports["acknowledged at once"] == 75
 
 
+def test_each_report_of_a_day_in_cohorts_is_somewhere() -> None:
+    """Acknowledged, lost or waiting, in each load at each size."""
+    found = cohort.days(rounds=1, sizes=(10_000,), hours=1)
+
+    assert [day.load for day in found] == list(cohort.LOADS)
+    for day in found:
+        assert day.ended == day.counted > 0
+        assert day.megabytes[0] > 0
+
+
 @pytest.mark.benchmark
 @pytest.mark.parametrize(
-    "benchmark", [ingest, growth, push, claim, memory, fairness, backlog, sandbox, simulate]
+    "benchmark", [ingest, growth, push, claim, memory, fairness, backlog, sandbox, simulate, cohort]
 )
 def test_prints_its_table(
     benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

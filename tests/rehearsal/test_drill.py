@@ -259,7 +259,7 @@ def test_the_suggested_speed_does() -> None:
 def test_a_slow_webhook_is_given_less() -> None:
     """What waits for its turn would time out, and a backlog would grow: the notes say so."""
     drill = drill_of(
-        outage_scenario(timedelta(hours=3), 20, "refuse", 600), 600, timedelta(seconds=10)
+        outage_scenario(timedelta(hours=3), 20, "stall", 600), 600, timedelta(seconds=10)
     )
 
     slow = eased(drill, 0.5)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 from hypothesis import strategies as st
 
 from dispatcher.settings import DispatchSettings, OutcomeSettings
 from dispatcher.simulation.scenario import (
+    ArrivalKind,
     ArrivalSettings,
+    Behaviour,
     MixSettings,
     Phase,
     Scenario,
@@ -34,7 +36,8 @@ _millis = st.integers(0, 12_000).map(lambda each: timedelta(milliseconds=each))
 
 @st.composite
 def arrivals(draw: st.DrawFn, by_chance: bool, times: int) -> ArrivalSettings:
-    kind = draw(st.sampled_from(["constant", "constant", "bursts", "daily"]))
+    kinds: list[ArrivalKind] = ["constant", "constant", "bursts", "daily"]
+    kind = draw(st.sampled_from(kinds))
     more: dict[str, Any] = {}
     if kind == "bursts":
         every = draw(spans(2, 60))
@@ -55,12 +58,7 @@ def arrivals(draw: st.DrawFn, by_chance: bool, times: int) -> ArrivalSettings:
 
 @st.composite
 def phases(draw: st.DrawFn, by_chance: bool) -> Phase:
-    behaves = draw(
-        st.sampled_from(
-            ["up", "answers", "refuses", "drops", "stalls", "breaks-off", "bad-certificate"]
-            + ["limits", "slows", "half-open"]
-        )
-    )
+    behaves = draw(st.sampled_from(get_args(Behaviour)))
     said: dict[str, Any] = {"at": draw(spans(0, 120))}
     if draw(st.integers(0, 9)):
         said["lasts"] = draw(spans(1, 200))
@@ -141,7 +139,13 @@ def scenarios(draw: st.DrawFn, *, by_chance: bool, times: int = 1) -> Scenario:
 
 def has_no_faults(scenario: Scenario) -> bool:
     """Whether its file would be taken."""
-    parts = (scenario, scenario.arrivals, scenario.endpoint, scenario.schedule, *scenario.phase)
+    parts: tuple[Any, ...] = (
+        scenario,
+        scenario.arrivals,
+        scenario.endpoint,
+        scenario.schedule,
+        *scenario.phase,
+    )
     return not any(list(part.faults()) for part in parts)
 
 

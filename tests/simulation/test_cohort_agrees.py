@@ -74,7 +74,7 @@ def tried(examples: int, *, others_each_time: bool = False) -> settings:
 
 @tried(60)
 @given(scenarios(by_chance=False))
-def test_agree_exactly_without_chance(scenario):
+def test_agree_exactly_without_chance(scenario: Scenario) -> None:
     """A small scenario without chance has the same timeline in both engines: totals, each bin, each
     percentile, the highest peak."""
     agree_in_all(scenario)
@@ -82,7 +82,7 @@ def test_agree_exactly_without_chance(scenario):
 
 @tried(60)
 @given(scenarios(by_chance=True))
-def test_agree_exactly_with_chance(scenario):
+def test_agree_exactly_with_chance(scenario: Scenario) -> None:
     """A small scenario with chance has the same timeline too: the same is drawn for the same
     push."""
     agree_in_all(scenario)
@@ -90,12 +90,12 @@ def test_agree_exactly_with_chance(scenario):
 
 @pytest.mark.long
 @pytest.mark.parametrize("by_chance", [False, True])
-def test_agree_exactly_on_thousands(by_chance):
+def test_agree_exactly_on_thousands(by_chance: bool) -> None:
     """The same on thousands of scenarios."""
 
     @tried(LONG, others_each_time=True)
     @given(scenarios(by_chance=by_chance))
-    def agree(scenario):
+    def agree(scenario: Scenario) -> None:
         agree_in_all(scenario)
 
     agree()
@@ -103,7 +103,7 @@ def test_agree_exactly_on_thousands(by_chance):
 
 @tried(10)
 @given(scenarios(by_chance=True, times=60))
-def test_agree_nearly_where_there_are_many(scenario):
+def test_agree_nearly_where_there_are_many(scenario: Scenario) -> None:
     """With sixty times the reports, so that they are counted and not followed, the engines agree
     within the tolerance."""
     agree_nearly(scenario)
@@ -111,12 +111,12 @@ def test_agree_nearly_where_there_are_many(scenario):
 
 @pytest.mark.long
 @pytest.mark.parametrize("by_chance", [False, True])
-def test_agree_nearly_on_hundreds(by_chance):
+def test_agree_nearly_on_hundreds(by_chance: bool) -> None:
     """The same on hundreds of scenarios."""
 
     @tried(300, others_each_time=True)
     @given(scenarios(by_chance=by_chance, times=60))
-    def agree(scenario):
+    def agree(scenario: Scenario) -> None:
         agree_nearly(scenario)
 
     agree()

@@ -136,12 +136,11 @@ def eased(drill: Drill, answered_in: float) -> Drill:
 
 
 def _wanted(scenario: Scenario, speed: float, world: timedelta) -> int:
-    """So many pushes at once as are under way in the scenario, where they hang for less long. Where
-    nothing hangs it is not about those under way: an endpoint that fails is given a window in each
-    second of the world (gate.PATIENCE), which should be one of the scenario."""
+    """So many pushes at once as are under way in the scenario, where those that hang do so for
+    less long."""
     customer = scenario.customer
     stretched = world * speed / customer.read_timeout
-    return math.ceil(customer.window * (stretched if _hangs(scenario) else speed))
+    return math.ceil(customer.window * (stretched if _hangs(scenario) else 1))
 
 
 def per_second(scenario: Scenario, speed: float) -> float:
@@ -202,7 +201,7 @@ def _notes(scenario: Scenario, speed: float, world: timedelta) -> Iterator[str]:
             f" {span_text((world * speed).total_seconds())} here"
         )
     wanted, most = _wanted(scenario, speed, world), max(customer.window, WINDOW_MOST)
-    if _hangs(scenario) and wanted > most:
+    if wanted > most:
         fitting = _rounded_down(most / customer.window * (customer.read_timeout / world))
         yield (
             f"as pushes hang for longer here, {wanted:,} at once would be as the scenario has it,"

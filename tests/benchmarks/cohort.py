@@ -1,0 +1,96 @@
+"""How long the cohort engine takes for a day of reports, and with how much memory: a million and a
+billion of them, with an outage of three hours, in a process of its own each."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from dispatcher.simulation.cohort import simulate
+from dispatcher.simulation.scenario import Scenario
+from receiver.configuration import read_table
+from tests.benchmarks.results import arguments, print_table, spread
+
+DAY_SECONDS = 86_400
+
+LOADS: Mapping[str, Mapping[str, Any]] = {
+    "an outage": {
+        "phase": [
+            {"behaves": "up", "latency": "40ms", "latency_p99": "200ms"},
+            {"behaves": "refuses", "at": "9h", "lasts": "3h"},
+        ],
+    },
+    "stalls, behind a breaker": {
+        "phase": [
+            {"behaves": "up", "latency": "40ms"},
+            {"behaves": "stalls", "at": "9h", "lasts": "3h"},
+        ],
+        "endpoint": {"breaker_failures": 10},
+    },
+    "one in ten fails": {
+        "phase": [
+            {"behaves": "up", "latency": "5ms"},
+            {"behaves": "answers", "status": 503, "share": 0.1, "latency": "5ms"},
+        ],
+        "schedule": {"preset": "svix"},
+    },
+}
+"""What a day of a daily curve meets, by name."""
+
+
+class Day(Struct):
+    """One load at one size; seconds and MB, a figure for each round."""
+
+    load: str
+    reports: int
+    seconds: list[float]
+    megabytes: list[float]  # the peak of the process
+    counted: int = 0  # reports in the timeline
+    ended: int = 0  # of these acknowledged, lost or waiting
+
+
+def days(*, rounds: int, sizes: Sequence[int], hours: int = 24) -> list[Day]:
+    """Each load at each size; a day of `hours`."""
+    found = [Day(load, reports, [], []) for load in LOADS for reports in sizes]
+    context = multiprocessing.get_context("spawn")
+    for day in (day for _ in range(rounds) for day in found):
+        with context.Pool(1) as process:
+            seconds, megabytes, day.counted, day.ended = process.apply(
+                _measured, (day.load, day.reports, hours)
+            )
+        day.seconds.append(seconds)
+        day.megabytes.append(megabytes)
+    return found
+
+
+def _measured(load: str, reports: int, hours: int) -> tuple[float, float, int, int]:
+    per_second = reports / (DAY_SECONDS * hours / 24)
+    arrivals = {"kind": "daily", "per_second": per_second, "by_chance": True}
+    scenario = read_table(Scenario, {"duration": f"{hours}h", "arrivals": arrivals, **LOADS[load]})
+    start = time.perf_counter()
+    totals = simulate(scenario).totals
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return seconds, peak, totals.reports, totals.acknowledged + totals.exhausted + totals.waiting
+
+
+def main() -> None:
+    given = arguments(__doc__, rounds=3).parse_args()
+    found = days(rounds=given.rounds, sizes=(10**6, 10**9))
+    print_table(
+        "A day of reports in the cohort engine",
+        ("load", "reports", "s", "peak MB"),
+        [
+            (day.load, f"{day.reports:,}", spread(day.seconds), spread(day.megabytes, ".0f"))
+            for day in found
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()
