@@ -136,7 +136,7 @@ class Runner:
         self.wake()
         if self._loop_task is not None:
             await self._loop_task
-        self._wakeups.stop()
+        await self._wakeups.stop()
         if self._running:
             await asyncio.wait(self._running, timeout=limit.total_seconds())
         broken_off = dict(self._running)

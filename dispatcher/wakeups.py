@@ -50,24 +50,33 @@ class Wakeups:
         )
         self._started_at = wall() - elapsed()
         self._watching: asyncio.TimerHandle | None = None
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
 
     def start(self) -> None:
         self._scheduler.start()
         self._watch_later()
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
+        """What runs is finished: APScheduler would break it off, and print where."""
         if self._watching is not None:
             self._watching.cancel()
         if self._scheduler.running:
+            self._scheduler.pause()
+            await asyncio.sleep(0)  # what it has just begun counts as running only after a turn
+            await self._idle.wait()
             self._scheduler.shutdown(wait=False)
 
     def every(self, interval: timedelta, job: Job) -> None:
-        self._scheduler.add_job(job, _Every(interval))
+        self._scheduler.add_job(self._counted(job), _Every(interval))
 
     def after(self, sleep: timedelta, job: Job) -> None:
         """Run `job` once; a time that it was given before is forgotten."""
         at = self._wall() + sleep
-        self._scheduler.add_job(job, "date", run_date=at, id=job.__name__, replace_existing=True)
+        self._scheduler.add_job(
+            self._counted(job), "date", run_date=at, id=job.__name__, replace_existing=True
+        )
 
     def watch(self) -> None:
         """If the wall clock was set since the last time, run every job now."""
@@ -76,6 +85,19 @@ class Wakeups:
             for job in self._scheduler.get_jobs():
                 job.modify(next_run_time=self._wall())
         self._started_at = started_at
+
+    def _counted(self, job: Job) -> Job:
+        async def run() -> None:
+            self._running += 1
+            self._idle.clear()
+            try:
+                await job()
+            finally:
+                self._running -= 1
+                if not self._running:
+                    self._idle.set()
+
+        return run
 
     def _watch_later(self) -> None:
         def look() -> None:

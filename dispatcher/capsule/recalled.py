@@ -27,7 +27,13 @@ from receiver.durations import duration_text
 STRETCHES = 100
 """More changes than these are told by the minute, with the share of the attempts that failed."""
 
+SOONER = timedelta(seconds=1)
+"""A simulated push begins at the instant its report came, a real one once it was stored and a place
+in the window was free. So that both meet the same, a change is by so much sooner, though not before
+the last attempt that met something else."""
+
 _MINUTE = timedelta(minutes=1)
+_LEAST = timedelta(microseconds=1)
 
 _BEHAVES = {
     Outcome.UNREACHABLE.value: "refuses",
@@ -108,10 +114,18 @@ def _phases(met: Sequence[_Met]) -> Iterator[dict[str, Any]]:
     if len(runs) > STRETCHES:
         yield from _by_minutes(met)
         return
-    for number, (what, run) in enumerate(runs):
+    starts = list(_starts([run for _, run in runs]))
+    for number, (what, _) in enumerate(runs):
         if what != _UP:
-            end = runs[number + 1][1][0].at if number + 1 < len(runs) else None
-            yield from _phase(what, run[0].at, end, 1.0)
+            end = starts[number + 1] if number + 1 < len(runs) else None
+            yield from _phase(what, starts[number], end, 1.0)
+
+
+def _starts(runs: Iterable[Sequence[_Met]]) -> Iterator[timedelta]:
+    known_until = timedelta(0)
+    for run in runs:
+        yield max(known_until, run[0].at - SOONER)
+        known_until = run[-1].at + _LEAST
 
 
 def _by_minutes(met: Sequence[_Met]) -> Iterator[dict[str, Any]]:

@@ -19,6 +19,9 @@ Engine = Literal["exact", "cohort", "auto"]
 EXACT_ATTEMPTS = 20_000
 """As many are simulated one by one in a few seconds; beyond it only their numbers are."""
 
+TOUCHY_ATTEMPTS = 60_000
+"""So many where counts are no more than an estimate: half a minute is well spent there."""
+
 _SAMPLES = 200
 
 
@@ -47,7 +50,8 @@ def is_small(scenario: Scenario) -> bool:
     """Whether a scenario has so few attempts that they are simulated one by one."""
     if scenario.arrivals.kind == "replayed":
         return True
-    return expected_attempts(scenario) <= EXACT_ATTEMPTS
+    most = TOUCHY_ATTEMPTS if is_touchy(scenario) else EXACT_ATTEMPTS
+    return expected_attempts(scenario) <= most
 
 
 def expected_attempts(scenario: Scenario) -> float:

@@ -13,7 +13,7 @@ from dispatcher.worker import READ_AHEAD, XML_AHEAD
 def formed(state: State, now: int, most: int) -> Iterator[Cohort]:
     """Buckets of what has arrived, each by itself, as bucket.fill makes them in one look."""
     bucket = state.customer.bucket_size
-    if state.customer.content_type == "application/xml":
+    if state.customer.may_be_xml:
         most = min(most, max(1, XML_AHEAD // bucket))
     first = state.read_to
     state.read_to += min(most * bucket, READ_AHEAD, state.unread(now + 1))

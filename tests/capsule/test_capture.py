@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from msgspec import json
 
 from dispatcher.capsule import capture
 from dispatcher.capsule.capsule import Capsule, SharedDispatch, SharedReport, read_capsule
@@ -226,6 +227,25 @@ def test_a_window_without_length_is_refused(database: Path) -> None:
 
     assert done.exit_code == 2
     assert "--to: expected an instant after --from" in done.output
+
+
+def test_the_first_report_of_an_outage_meets_it(tmp_path: Path) -> None:
+    """Three reports were refused, each some milliseconds after it had come. Played, they were
+    pushed at the instant they came, before anything was refused: two were acknowledged at once."""
+    lines = [{"capsule": 1, "from": AT, "to": AT + timedelta(hours=1)}]
+    for number in range(3):
+        at = AT + timedelta(milliseconds=18 * number)
+        report = {"messageId": str(number), "to": "41793026727"}
+        lines.append({"receivedAt": at, "format": "json", "report": report})
+    for number in range(3):
+        at = AT + timedelta(milliseconds=18 * number + 22)
+        tried = {"startedAt": at, "durationMs": 1.5, "outcome": "unreachable", "status": None}
+        lines.append({"createdAt": at, "reports": 1, "state": "waiting", "attempts": [tried]})
+    file = tmp_path / "outage.capsule"
+    ended = {"end": True, "reports": 3, "dispatches": 3}
+    file.write_bytes(gzip.compress(b"".join(json.encode(each) + b"\n" for each in (*lines, ended))))
+
+    assert simulate(scenario_of(read_capsule(file))).totals.exhausted == 3
 
 
 def test_memory_is_flat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -169,7 +169,8 @@ def test_endpoint_names_and_sources_agree(tmp_path: Path) -> None:
         "endpoint[0].window: expected an integer from 1 to 10000, got 0",
         "endpoint[1].url: expected an http or https URL with a host, got nothing",
         'endpoint[1].name: expected a name of its own, got "acme" again',
-        'endpoint[0].sources[1]: expected the name of a [[source]] ("default", "sandbox"), got "eu"',
+        "endpoint[0].sources[1]: "
+        'expected the name of a [[source]] ("default", "sandbox"), got "eu"',
     ]
 
 

@@ -48,7 +48,7 @@ async def wakeups(clock: Set) -> AsyncIterator[Wakeups]:
     made = Wakeups(wall=lambda: wall_time() + clock.by, elapsed=elapsed)
     made.start()
     yield made
-    made.stop()
+    await made.stop()
 
 
 async def test_runs_again_and_again(wakeups: Wakeups) -> None:
@@ -116,3 +116,26 @@ async def test_makes_up_for_nothing(wakeups: Wakeups) -> None:
     monday = wall_time() + timedelta(days=3)
 
     assert len(job._get_run_times(monday)) == 1
+
+
+async def test_a_job_is_finished_before_the_end(
+    wakeups: Wakeups, caplog: pytest.LogCaptureFixture
+) -> None:
+    """`dlr demo` sometimes ended with a traceback: the end broke off a look that was going on, and
+    APScheduler told of it."""
+    begun, may_end, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def job() -> None:
+        begun.set()
+        await may_end.wait()
+        ended.set()
+
+    wakeups.after(timedelta(milliseconds=1), job)
+    await asyncio.wait_for(begun.wait(), LIMIT)
+    stopping = asyncio.create_task(wakeups.stop())
+    await asyncio.sleep(0)
+    may_end.set()
+    await asyncio.wait_for(stopping, LIMIT)
+
+    assert ended.is_set()
+    assert caplog.text == ""

@@ -51,7 +51,9 @@ async def test_node(
     dlr_sandbox: DlrSandbox, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """What the README has for Node sends, and its reports are pushed."""
-    modules = node_modules_with("@infobip-api/sdk@0.3.2", request.config.cache.mkdir("sdk-node"))
+    modules = node_modules_with(
+        "@infobip-api/sdk@0.3.2", request.config.cache.mkdir("sdk-node-readme")
+    )
     (tmp_path / "node_modules").symlink_to(modules)
     dlr_sandbox.outcome(after="0s")
     async with customer() as app:

@@ -35,7 +35,7 @@ _millis = st.integers(0, 12_000).map(lambda each: timedelta(milliseconds=each))
 
 
 @st.composite
-def arrivals(draw: st.DrawFn, by_chance: bool, times: int) -> ArrivalSettings:
+def arrivals(draw: st.DrawFn, by_chance: bool) -> ArrivalSettings:
     kinds: list[ArrivalKind] = ["constant", "constant", "bursts", "daily"]
     kind = draw(st.sampled_from(kinds))
     more: dict[str, Any] = {}
@@ -45,11 +45,11 @@ def arrivals(draw: st.DrawFn, by_chance: bool, times: int) -> ArrivalSettings:
         more = {
             "burst_every": every,
             "burst_lasts": lasts,
-            "burst_per_second": times * draw(rates(0.5, 6)),
+            "burst_per_second": draw(rates(0.5, 6)),
         }
     return ArrivalSettings(
         kind=kind,
-        per_second=times * draw(rates(0.1, 3)),
+        per_second=draw(rates(0.1, 3)),
         per_callback=draw(st.sampled_from([1, 1, 1, 2, 5, 12])),
         by_chance=by_chance and draw(st.booleans()),
         **more,
@@ -115,9 +115,8 @@ def schedules(draw: st.DrawFn, by_chance: bool) -> DispatchSettings:
 
 
 @st.composite
-def scenarios(draw: st.DrawFn, *, by_chance: bool, times: int = 1) -> Scenario:
-    """With at most some hundred reports, or so many times as many. Without chance: nothing in it is
-    drawn."""
+def scenarios(draw: st.DrawFn, *, by_chance: bool) -> Scenario:
+    """With at most some hundred reports. Without chance: nothing in it is drawn."""
     cut = draw(st.integers(0, 9)) == 0
     endpoint = draw(endpoints())
     # Who never comes back is probed behind a breaker for a month: an hour of it will do.
@@ -126,7 +125,7 @@ def scenarios(draw: st.DrawFn, *, by_chance: bool, times: int = 1) -> Scenario:
         seed=draw(st.integers(0, 1_000)),
         duration=draw(spans(5, 150)),
         until=draw(spans(10, 300)) if cut else timedelta(hours=hours),
-        arrivals=draw(arrivals(by_chance, times)),
+        arrivals=draw(arrivals(by_chance)),
         mix=MixSettings(
             intermediate=draw(st.sampled_from([0.0, 0.0, 0.3, 1.0])),
             v3=draw(st.sampled_from([0.0, 0.5])),
@@ -149,8 +148,39 @@ def has_no_faults(scenario: Scenario) -> bool:
     return not any(list(part.faults()) for part in parts)
 
 
-def is_calm(scenario: Scenario) -> bool:
-    """Whether little things stay little. A breaker that opens one push earlier, or an endpoint that
-    comes and goes within seconds, can make another story of the rest."""
-    flaps = any(phase.every is not None for phase in scenario.phase)
-    return not scenario.endpoint.breaker_failures and not flaps
+@st.composite
+def stories(draw: st.DrawFn) -> Scenario:
+    """What simulations are for: some thousand reports, an endpoint that is usual but for one
+    trouble of minutes, and a schedule that outlasts it or not."""
+    slow = draw(st.sampled_from([0.02, 0.2, 1.0, 3.0]))
+    usual = Phase(
+        "up",
+        latency=timedelta(seconds=slow),
+        latency_p99=draw(st.sampled_from([None, timedelta(seconds=3 * slow)])),
+    )
+    behaves = draw(st.sampled_from(get_args(Behaviour)))
+    said: dict[str, Any] = {"at": draw(spans(60, 600)), "lasts": draw(spans(60, 1_200))}
+    if behaves in ("answers", "limits"):
+        said["status"] = draw(st.sampled_from([429, 500, 503]))
+    if behaves in ("limits", "slows"):
+        said["per_second"] = draw(rates(0.5, 5))
+    said["share"] = draw(st.sampled_from([1.0, 1.0, 0.5, 0.1]))
+    waits = tuple(draw(st.lists(spans(20, 900), min_size=2, max_size=6)))
+    jitter = draw(st.sampled_from([0.0, 0.0, 0.2]))
+    return Scenario(
+        seed=draw(st.integers(0, 1_000)),
+        duration=timedelta(minutes=draw(st.integers(10, 30))),
+        arrivals=ArrivalSettings(
+            per_second=draw(rates(0.5, 4)),
+            by_chance=draw(st.booleans()),
+            per_callback=draw(st.sampled_from([1, 1, 4])),
+        ),
+        phase=(usual, Phase(behaves, **said)),
+        endpoint=SimulatedEndpoint(
+            window=draw(st.sampled_from([10, 20, 50])),
+            bucket_size=draw(st.sampled_from([1, 10, 100])),
+            rate_limit=draw(st.sampled_from([0.0, 0.0, 20.0])),
+            read_timeout=timedelta(seconds=10),
+        ),
+        schedule=DispatchSettings(preset="custom", waits=waits, retries=len(waits), jitter=jitter),
+    )

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import cache
+from pathlib import Path
 from typing import Any
 
+from dispatcher.simulation import engines
 from dispatcher.simulation.exact import simulate
-from dispatcher.simulation.scenario import Scenario
+from dispatcher.simulation.scenario import Scenario, read_scenario
 from dispatcher.simulation.timeline import Timeline
 from receiver.configuration import read_table
 
 MINUTE = 60.0
 HOUR = 3600.0
+
+GALLERY = Path(__file__).parents[2] / "config" / "scenarios"
 
 DOWN_FOR_EVER = {"behaves": "refuses"}
 ONE_REPORT = {"duration": "1s", "arrivals": {"per_second": 1.0}}
@@ -27,6 +32,12 @@ def a_scenario(**tables: Any) -> Scenario:
 
 def simulated(**tables: Any) -> Timeline:
     return simulate(a_scenario(**tables))
+
+
+@cache
+def of_the_gallery(name: str) -> Timeline:
+    """Played once, for all that is asked of it."""
+    return engines.simulate(read_scenario(GALLERY / f"{name}.toml"), "auto")
 
 
 def nonzero(column: list[int]) -> list[int]:

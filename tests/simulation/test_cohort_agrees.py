@@ -1,7 +1,7 @@
 """Two engines, one truth: exact and cohort on scenarios at random.
 
-Small ones agree in every figure, with the same chance drawn. In large ones, where many pushes of a
-moment are taken together, they agree within what is said below.
+Small ones agree in every figure, with the same chance drawn. Where the pushes of a moment are taken
+together, they agree within what is said below.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, assume, given, note, settings
 from dispatcher.simulation import cohort, exact
 from dispatcher.simulation.scenario import Scenario
 from dispatcher.simulation.timeline import Timeline, view
-from tests.simulation.random_scenarios import has_no_faults, is_calm, scenarios
+from tests.simulation.random_scenarios import has_no_faults, scenarios, stories
 
 LONG = 3_000
 """Scenarios of the long form."""
@@ -24,13 +24,19 @@ MOST_ATTEMPTS = 20_000
 """More would take the exact engine too long."""
 
 REPORTS = 0.01
-"""Of all reports: by so many the acknowledged, the lost and the waiting may differ."""
+"""Of all reports: by so many, and FEW more, the acknowledged, lost and waiting may differ."""
 
-ATTEMPTS = 0.1
+FEW = 20
+"""What a push or two make by chance."""
+
+ATTEMPTS = 0.05
 """By so much of them the attempts may differ."""
 
 LATENESS = 0.1
-"""By so much, and half a second, a percentile of lateness may differ."""
+"""By so much, and a second, a percentile of lateness may differ, …"""
+
+RANK = 0.03
+"""… or it is found where so much more or less of the reports had come."""
 
 
 def figures(timeline: Timeline) -> dict[str, Any]:
@@ -52,14 +58,22 @@ def differences(expected: Timeline, found: Timeline) -> Iterator[str]:
     """What is further apart than it may be."""
     one, other = expected.totals, found.totals
     for name in ("acknowledged", "exhausted", "waiting"):
-        if abs(getattr(one, name) - getattr(other, name)) > REPORTS * one.reports:
+        if abs(getattr(one, name) - getattr(other, name)) > REPORTS * one.reports + FEW:
             yield name
-    if abs(one.attempts - other.attempts) > ATTEMPTS * one.attempts + 5:
+    if abs(one.attempts - other.attempts) > ATTEMPTS * one.attempts + FEW:
         yield "attempts"
-    late = found.lateness.percentiles()
     for percent, seconds in expected.lateness.percentiles().items():
-        if abs(late[percent] - seconds) > LATENESS * seconds + 0.5:
-            yield f"p{percent}"
+        margin = LATENESS * seconds + 1
+        sooner, later = (within(found, seconds + by) for by in (-margin, margin))
+        if not sooner - RANK <= percent / 100 <= later + RANK:
+            yield f"p{percent}: {sooner:.3f} to {later:.3f} were acknowledged by then"
+
+
+def within(timeline: Timeline, seconds: float) -> float:
+    """The share of the acknowledged reports that were so within so long."""
+    lateness = timeline.lateness
+    soon = sum(n for bin, n in lateness.bins.items() if lateness.longest_in[bin] <= seconds)
+    return soon / max(1, sum(lateness.bins.values()))
 
 
 def tried(examples: int, *, others_each_time: bool = False) -> settings:
@@ -101,21 +115,19 @@ def test_agree_exactly_on_thousands(by_chance: bool) -> None:
     agree()
 
 
-@tried(10)
-@given(scenarios(by_chance=True, times=60))
-def test_agree_nearly_where_there_are_many(scenario: Scenario) -> None:
-    """With sixty times the reports, so that they are counted and not followed, the engines agree
-    within the tolerance."""
+@tried(6)
+@given(stories())
+def test_agree_nearly_when_counted(scenario: Scenario) -> None:
+    """Nothing is followed one by one, all is counted: the engines agree within the tolerance."""
     agree_nearly(scenario)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("by_chance", [False, True])
-def test_agree_nearly_on_hundreds(by_chance: bool) -> None:
+def test_agree_nearly_on_hundreds() -> None:
     """The same on hundreds of scenarios."""
 
-    @tried(300, others_each_time=True)
-    @given(scenarios(by_chance=by_chance, times=60))
+    @tried(200, others_each_time=True)
+    @given(stories())
     def agree(scenario: Scenario) -> None:
         agree_nearly(scenario)
 
@@ -123,8 +135,8 @@ def test_agree_nearly_on_hundreds(by_chance: bool) -> None:
 
 
 def agree_nearly(scenario: Scenario) -> None:
-    assume(has_no_faults(scenario) and is_calm(scenario))
-    found = cohort.simulate(scenario)
-    assume(found.totals.attempts <= MOST_ATTEMPTS)
+    assume(has_no_faults(scenario))
     note(f"scenario: {scenario!r}")
+    found = cohort.simulate(scenario, one_by_one=0)
+    assume(found.totals.attempts <= MOST_ATTEMPTS)
     assert list(differences(exact.simulate(scenario), found)) == []

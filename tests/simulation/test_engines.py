@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from dispatcher.cli import cli
 from dispatcher.simulation.answer import ESTIMATED, answer
-from dispatcher.simulation.engines import simulate
+from dispatcher.simulation.engines import is_small, simulate
 from tests.simulation.support import a_scenario
 
 SLOWS = {"behaves": "slows", "at": "10s", "lasts": "20s", "per_second": 4}
@@ -32,6 +32,15 @@ def test_counts_of_what_hinders_each_other_are_called_estimated(said: dict[str, 
 
     assert answer(simulate(played, "cohort"))[-1] == ESTIMATED
     assert ESTIMATED not in answer(simulate(played, "exact"))
+
+
+def test_where_counts_are_estimates_more_is_followed_one_by_one() -> None:
+    """21,600 reports are counted to an endpoint that is up, and followed to one that works off four
+    a second."""
+    counted, followed = a_scenario(duration="6h"), a_scenario(duration="6h", phase=[SLOWS])
+
+    assert (is_small(counted), is_small(followed)) == (False, True)
+    assert not is_small(a_scenario(duration="60h", phase=[SLOWS]))
 
 
 def test_counts_of_an_outage_are_not() -> None:

@@ -8,18 +8,17 @@ from pathlib import Path
 import pytest
 
 from dispatcher.simulation.answer import answer
-from dispatcher.simulation.engines import simulate
 from dispatcher.simulation.scenario import read_scenario
+from tests.simulation.support import GALLERY, of_the_gallery
 
-ROOT = Path(__file__).parents[2]
-FILES = sorted((ROOT / "config" / "scenarios").glob("*.toml"))
-README = ROOT / "dispatcher" / "simulation" / "README.md"
+FILES = sorted(GALLERY.glob("*.toml"))
+README = Path(__file__).parents[2] / "dispatcher" / "simulation" / "README.md"
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_the_answer_written_in_a_scenario_is_the_one_it_gives(file: Path) -> None:
     """Word by word, below `# The answer:`."""
-    assert answer_in(file) == answer(simulate(read_scenario(file), "auto"))
+    assert answer_in(file) == answer(of_the_gallery(file.stem))
 
 
 def test_there_are_ten_stories_at_least() -> None:

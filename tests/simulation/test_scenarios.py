@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import pytest
 
 from dispatcher.simulation.exact import simulate
 from dispatcher.simulation.scenario import read_scenario
-from dispatcher.simulation.timeline import Timeline
-from tests.simulation.support import HOUR, MINUTE
-
-FOLDER = Path(__file__).parents[2] / "config" / "scenarios"
+from tests.simulation.support import GALLERY, HOUR, MINUTE, of_the_gallery
 
 
-@cache
-def timeline(name: str) -> Timeline:
-    return simulate(read_scenario(FOLDER / f"{name}.toml"))
-
-
-@pytest.mark.parametrize("file", sorted(FOLDER.glob("*.toml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted(GALLERY.glob("*.toml")), ids=lambda file: file.stem)
 def test_each_can_be_read_and_has_a_story(file: Path) -> None:
     """A sentence for the table, and comments for who reads the file."""
     assert read_scenario(file).story
@@ -30,7 +21,7 @@ def test_each_can_be_read_and_has_a_story(file: Path) -> None:
 
 def test_three_hour_outage() -> None:
     """Nothing lost; who came as it began comes 213 minutes late, its tenth attempt."""
-    found = timeline("three-hour-outage")
+    found = of_the_gallery("three-hour-outage")
 
     assert (found.totals.exhausted, found.totals.waiting) == (0, 0)
     assert found.lateness.late == 270
@@ -41,7 +32,7 @@ def test_three_hour_outage() -> None:
 
 def test_deploy_of_two_minutes() -> None:
     """Three minutes late at the most, two requests for one."""
-    found = timeline("deploy-of-two-minutes")
+    found = of_the_gallery("deploy-of-two-minutes")
 
     assert found.totals.exhausted == 0
     assert found.lateness.late == 240
@@ -50,7 +41,7 @@ def test_deploy_of_two_minutes() -> None:
 
 def test_42_hours_down() -> None:
     """Lost is who came in the first half hour, one each 200 s; the last is saved at its 21st."""
-    found = timeline("42-hours-down")
+    found = of_the_gallery("42-hours-down")
 
     assert found.totals.exhausted == 9
     assert found.lateness.longest == pytest.approx(41.5 * HOUR, abs=10)
@@ -60,7 +51,7 @@ def test_42_hours_down() -> None:
 
 def test_flapping_load_balancer() -> None:
     """Nothing lost, one request in seven for nothing."""
-    found = timeline("flapping-load-balancer")
+    found = of_the_gallery("flapping-load-balancer")
 
     assert found.totals.exhausted == 0
     assert found.totals.wasted / found.totals.attempts == pytest.approx(1 / 7, abs=0.02)
@@ -68,8 +59,8 @@ def test_flapping_load_balancer() -> None:
 
 def test_rate_limited_customer() -> None:
     """Most requests are refused and most reports late; with a rate limit none."""
-    without = timeline("rate-limited-customer")
-    scenario = read_scenario(FOLDER / "rate-limited-customer.toml")
+    without = of_the_gallery("rate-limited-customer")
+    scenario = read_scenario(GALLERY / "rate-limited-customer.toml")
     limited = simulate(replace(scenario, endpoint=replace(scenario.endpoint, rate_limit=1.0)))
 
     assert without.totals.wasted > 0.7 * without.totals.attempts

@@ -198,7 +198,7 @@ class Process:
             return
         self.trouble(why)
         self.dead, self.ready = True, False
-        self.wakeups.stop()
+        self.wakeups.end()
         for task in list(self.tasks):
             task.cancel()
         self.gone.set()

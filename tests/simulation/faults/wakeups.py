@@ -36,7 +36,10 @@ class Wakeups:
     def start(self) -> None:
         self._repeating = [asyncio.create_task(self._repeat(*job)) for job in self._jobs]
 
-    def stop(self) -> None:
+    async def stop(self) -> None:
+        self.end()
+
+    def end(self) -> None:
         for task in self._repeating:
             task.cancel()
         for timer in self._once.values():
