@@ -34,7 +34,7 @@ CROWDED = 64
 """If more cohorts than these are due in a stretch, neighbours are taken together: ALIKE are left
 for each number of attempts made."""
 
-ALIKE = 4
+ALIKE = 3
 
 
 def simulate(
@@ -73,7 +73,7 @@ class Simulation:
         state, contended = self._state, self._contended
         contended.begin(start)
         due = state.calendar.take(end)
-        if len(due) > CROWDED:
+        if len(due) > CROWDED and not contended.few(start, end, due):
             due = list(together(due, state.stream, ALIKE))
         if self._may_flow(start, end, due):
             flow = Flow(state, start, end, due, contended.begun())

@@ -33,7 +33,6 @@ def simulate(scenario: Scenario, engine: Engine, watch: Watch = lambda _: True) 
     """
     if engine == "exact" or (engine == "auto" and is_small(scenario)):
         return exact(scenario, watch)
-    # Only now: numpy takes as long to import as a small scenario to simulate.
     from dispatcher.simulation.cohort import simulate as cohort
 
     return replace(cohort(scenario, watch), estimated=is_touchy(scenario))

@@ -16,8 +16,8 @@ from dispatcher.simulation.crowd import CrowdModel
 from dispatcher.simulation.endpoint_model import Reaction
 from dispatcher.simulation.scenario import START, Phase, Scenario
 
-JITTERS = 4
-"""So many waits stand for all those that chance can make of one."""
+JITTERS = 2
+"""So many waits, other ones for each lot, stand for all those that chance can make of one."""
 
 
 class Lot(Struct, frozen=True):
@@ -42,6 +42,7 @@ class Fates:
         self._schedule = scenario.retry_schedule
         self._rules = customer.outcome or self._schedule.rules
         self._jitter = Random(f"{scenario.seed} jitter")
+        self._level = _Level(0)
         self._waits: dict[tuple[int, Reaction], int | None] = {}
 
     def surely_acknowledges(self, at: int) -> bool:
@@ -77,7 +78,7 @@ class Fates:
             return [] if wait is None else [(lot.cohort, wait)]
         levels = list(strata(self._jitter, lot.cohort.dispatches, JITTERS))
         parts = shared(lot.cohort, (dispatches for dispatches, _ in levels))
-        waits = (self._wait(lot, _Level(level)) for _, level in levels)
+        waits = (self._wait(lot, self._level.at(level)) for _, level in levels)
         return [(p, wait) for p, wait in zip(parts, waits, strict=True) if wait is not None]
 
     def _wait(self, lot: Lot, rng: Random | None) -> int | None:
@@ -97,9 +98,9 @@ class Fates:
 class _Level(Random):
     """Chance that is told how far up in a range it is to be."""
 
-    def __init__(self, level: float) -> None:
-        super().__init__(0)
-        self._level = level
+    def at(self, level: float) -> _Level:
+        self._at = level
+        return self
 
     def uniform(self, a: float, b: float) -> float:
-        return a + (b - a) * self._level
+        return a + (b - a) * self._at

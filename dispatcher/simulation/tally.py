@@ -36,6 +36,9 @@ _PIECES = 16
 _FEW = 300
 """So many dispatches are counted in each second, so many seconds long."""
 
+_SMALL = 2_000
+"""So are all of a scenario with no more reports."""
+
 Column = Counter[int]
 
 
@@ -83,7 +86,8 @@ class Tally:
     def begun(self, cohort: Cohort) -> None:
         """So many attempts begin when they are due."""
         first, last = cohort.due_first(self._stream), cohort.due_last(self._stream)
-        if cohort.dispatches <= _FEW and last - first <= _FEW * _SECOND:
+        few = cohort.dispatches <= _FEW and last - first <= _FEW * _SECOND
+        if few or self._stream.count <= _SMALL:
             for second, part in pieces(cohort, self._stream, _SECOND, 0):
                 self._seconds[second] += part.dispatches
         else:

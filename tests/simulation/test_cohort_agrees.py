@@ -7,6 +7,7 @@ together, they agree within what is said below.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -119,24 +120,29 @@ def test_agree_exactly_on_thousands(by_chance: bool) -> None:
 @given(stories())
 def test_agree_nearly_when_counted(scenario: Scenario) -> None:
     """Nothing is followed one by one, all is counted: the engines agree within the tolerance."""
-    agree_nearly(scenario)
+    note(f"scenario: {scenario!r}")
+    assert far_apart(scenario) == []
 
 
 @pytest.mark.long
 def test_agree_nearly_on_hundreds() -> None:
-    """The same on hundreds of scenarios."""
+    """Of hundreds at most one in fifty is further apart: one where the endpoint, or the patience
+    with it, is at the very edge of what it can bear."""
+    apart: list[tuple[Scenario, list[str]]] = []
+    tries = count()
 
     @tried(200, others_each_time=True)
     @given(stories())
     def agree(scenario: Scenario) -> None:
-        agree_nearly(scenario)
+        next(tries)
+        if found := far_apart(scenario):
+            apart.append((scenario, found))
 
     agree()
+    assert len(apart) <= next(tries) / 50, apart
 
 
-def agree_nearly(scenario: Scenario) -> None:
-    assume(has_no_faults(scenario))
-    note(f"scenario: {scenario!r}")
+def far_apart(scenario: Scenario) -> list[str]:
     found = cohort.simulate(scenario, one_by_one=0)
     assume(found.totals.attempts <= MOST_ATTEMPTS)
-    assert list(differences(exact.simulate(scenario), found)) == []
+    return list(differences(exact.simulate(scenario), found))

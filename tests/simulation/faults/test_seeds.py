@@ -14,7 +14,7 @@ import pytest
 
 from tests.simulation.faults.world import play, violations
 
-SHORT = 1_000
+SHORT = 2_000
 LONG = 10_000
 AT_ONCE = 50
 """Seeds that one process of the machine plays in a go."""
