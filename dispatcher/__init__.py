@@ -1,0 +1,1 @@
+"""Brings reports to customers, at least once."""

@@ -11,33 +11,33 @@ import click
 
 from dispatcher.commands.options import fail
 from receiver.answers import BadQuery
-from receiver.configuration import ConfigurationError
+from receiver.settings.configuration import ConfigurationError
 from receiver.store.base import StoreUnavailable
 
 MODULES = {
-    "serve": "running",
-    "receive": "running",
-    "dispatch": "running",
-    "sandbox": "running",
-    "demo": "running",
-    "endpoint": "running",
-    "reports": "looking",
-    "messages": "looking",
-    "quarantine": "looking",
-    "totals": "looking",
-    "dispatches": "looking",
-    "schedule": "scheduling",
-    "simulate": "simulating",
-    "capture": "capturing",
+    "serve": "serve",
+    "receive": "serve",
+    "dispatch": "serve",
+    "sandbox": "serve",
+    "demo": "demo",
+    "endpoint": "endpoint",
+    "reports": "lists",
+    "messages": "lists",
+    "quarantine": "lists",
+    "totals": "lists",
+    "dispatches": "lists",
+    "schedule": "schedule",
+    "simulate": "simulate",
+    "capture": "capture",
     "endpoints": "endpoints",
-    "replay": "bringing_back",
-    "replays": "bringing_back",
-    "reconcile": "reconciling",
-    "purge": "letting_go",
-    "erase": "letting_go",
-    "rehearse": "rehearsing",
-    "check": "setting_up",
-    "migrate": "setting_up",
+    "replay": "replay",
+    "replays": "replay",
+    "reconcile": "reconcile",
+    "purge": "purge",
+    "erase": "erase",
+    "rehearse": "rehearse",
+    "check": "check",
+    "migrate": "migrate",
 }
 """Each command, and the module in commands/ that has a function of its name."""
 

@@ -12,11 +12,11 @@ import logging
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from dispatcher.clock import Clock
-from dispatcher.common_time import CommonTime
-from dispatcher.endpoint import Endpoint
+from dispatcher.clocks.clock import Clock
+from dispatcher.clocks.common_time import CommonTime
+from dispatcher.clocks.wakeups import Wakeups
+from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.base import DispatchQueue, Leased
-from dispatcher.wakeups import Wakeups
 from dispatcher.worker import Worker
 from receiver.store.base import StoreUnavailable
 

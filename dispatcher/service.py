@@ -16,28 +16,29 @@ from typing import Protocol
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from dispatcher.api import DispatchApi
-from dispatcher.clock import Clock, MachineClock, SystemClock, wall_time
-from dispatcher.common_time import CommonTime, boot_id
-from dispatcher.described import DESCRIBED as DISPATCHER_DESCRIBED
-from dispatcher.endpoint_api import EndpointApi
-from dispatcher.events import Listener
-from dispatcher.first_loss import LossMetrics
-from dispatcher.following import Following
-from dispatcher.from_settings import schedule_of
-from dispatcher.http_sender import HttpSender
-from dispatcher.metrics import AttemptMetrics, QueueMetrics
-from dispatcher.queue.history import AttemptTrack
-from dispatcher.queue.replay_selection import Selector
-from dispatcher.queue.replays import SqliteReplays
-from dispatcher.queue.sqlite import MIGRATIONS as QUEUE_MIGRATIONS
-from dispatcher.queue.sqlite import SqliteQueue
+from dispatcher.api.described import DESCRIBED as DISPATCHER_DESCRIBED
+from dispatcher.api.dispatches import DispatchApi
+from dispatcher.api.endpoints import EndpointApi
+from dispatcher.api.replays import ReplayApi
+from dispatcher.api.unrouted import Unrouted, UnroutedApi
+from dispatcher.clocks.clock import Clock, MachineClock, SystemClock, wall_time
+from dispatcher.clocks.common_time import CommonTime, boot_id
+from dispatcher.endpoints.from_settings import schedule_of
+from dispatcher.endpoints.registry import Registry
+from dispatcher.observe.events import Listener
+from dispatcher.observe.first_loss import LossMetrics
+from dispatcher.observe.metrics import AttemptMetrics, QueueMetrics
+from dispatcher.pushing.http_sender import HttpSender
+from dispatcher.queue.sqlite.history import AttemptTrack
+from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
+from dispatcher.queue.sqlite.queue import SqliteQueue
+from dispatcher.queue.sqlite.replay_selection import Selector
+from dispatcher.queue.sqlite.replays import SqliteReplays
 from dispatcher.reconcile.scheduled import ReconcileMetrics, Reconciling
 from dispatcher.reconcile.spool import Spool
-from dispatcher.registry import Registry
-from dispatcher.replay.api import ReplayApi
 from dispatcher.replay.feeder import Feeder, Feeding
 from dispatcher.replay.replaying import Replaying
+from dispatcher.retrying.schedule import RetrySchedule
 from dispatcher.runner import Runner
 from dispatcher.sandbox import routes as sandbox_routes
 from dispatcher.sandbox.clock import MovableClock
@@ -47,29 +48,28 @@ from dispatcher.sandbox.metrics import SandboxMetrics
 from dispatcher.sandbox.sandbox import Sandbox
 from dispatcher.sandbox.store import MIGRATIONS as SANDBOX_MIGRATIONS
 from dispatcher.sandbox.store import go_on
-from dispatcher.schedule import RetrySchedule
-from dispatcher.security_settings import policy_of
-from dispatcher.settings import Settings, sources_of
-from dispatcher.unrouted import Unrouted, UnroutedApi
-from dispatcher.upkeep import Upkeep
+from dispatcher.settings.security import policy_of
+from dispatcher.settings.settings import Settings, sources_of
+from dispatcher.upkeep.following import Following
+from dispatcher.upkeep.retention import Upkeep
 from dispatcher.worker import Worker
-from receiver.api import StoreApi
-from receiver.api_tokens import ApiTokens
-from receiver.app import Health, Receiver, new_app
-from receiver.auth import Gate
-from receiver.described import DESCRIBED as RECEIVER_DESCRIBED
-from receiver.event_stream import EventStream, ReportTrack, Track
-from receiver.events import Listener as CallbackListener
-from receiver.forwarded import Proxies
-from receiver.intake import Limits
+from receiver.api.described import DESCRIBED as RECEIVER_DESCRIBED
+from receiver.api.event_stream import EventStream, ReportTrack, Track
+from receiver.api.openapi import OpenApi
+from receiver.api.reports import StoreApi
+from receiver.api.tokens import ApiTokens
+from receiver.callbacks.app import Health, Receiver, new_app
+from receiver.callbacks.arriving import BodyReader
+from receiver.callbacks.auth import Gate
+from receiver.callbacks.events import Listener as CallbackListener
+from receiver.callbacks.forwarded import Proxies
+from receiver.callbacks.intake import Limits
 from receiver.metrics import Readiness, ReceiverMetrics, RefusedCallbacks, Scrape, new_registry
-from receiver.openapi import OpenApi
-from receiver.reading import BodyReader
 from receiver.server import listening
-from receiver.store.database import Database
-from receiver.store.followup import Follower
-from receiver.store.sqlite import MIGRATIONS as STORE_MIGRATIONS
-from receiver.store.sqlite import SqliteStore
+from receiver.store.sqlite.database import Database
+from receiver.store.sqlite.followup import Follower
+from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
+from receiver.store.sqlite.store import SqliteStore
 
 MIGRATIONS = [*STORE_MIGRATIONS, *QUEUE_MIGRATIONS, *SANDBOX_MIGRATIONS]
 

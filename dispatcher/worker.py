@@ -15,22 +15,22 @@ from typing import Protocol
 
 from msgspec import Struct, structs
 
-from dispatcher.bucket import Bucket, fill
-from dispatcher.clock import Clock
-from dispatcher.dispatch import after_attempt
-from dispatcher.encoding import made_into_bytes
-from dispatcher.endpoint import Endpoint
-from dispatcher.events import AttemptMade, Listener
-from dispatcher.gate import Gate
-from dispatcher.order import fill_in_order
-from dispatcher.outcome import judge
+from dispatcher.clocks.clock import Clock
+from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.flow.gate import Gate
+from dispatcher.flow.window import Room
+from dispatcher.forming.bucket import Bucket, fill
+from dispatcher.forming.encoding import made_into_bytes
+from dispatcher.forming.order import fill_in_order
+from dispatcher.forming.routing import Reading
+from dispatcher.observe.events import AttemptMade, Listener
+from dispatcher.pushing.sender import Sender
 from dispatcher.queue.base import DispatchQueue, Forming, Lease, Leased, Pending, Record
-from dispatcher.routing import Reading
-from dispatcher.schedule import RetrySchedule
-from dispatcher.sender import Sender
-from dispatcher.window import Room
+from dispatcher.retrying.dispatch import after_attempt
+from dispatcher.retrying.outcome import judge
+from dispatcher.retrying.schedule import RetrySchedule
 from receiver.store.base import StoredReport
-from receiver.writer import GroupCommit
+from receiver.store.writer import GroupCommit
 
 LEASE_MARGIN = timedelta(seconds=10)
 """How much longer a lease lasts than an attempt can: the time to record it, in the world's time."""

@@ -1,0 +1,1 @@
+"""Takes reports in. Imports nothing from `dispatcher`."""

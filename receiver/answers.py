@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from aiohttp import web
 
-from receiver.body import NotTaken
+from receiver.callbacks.body import NotTaken
 from receiver.store.base import StoreUnavailable
 
 log = logging.getLogger("dlr.http")

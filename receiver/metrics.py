@@ -30,10 +30,10 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.metrics_core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from receiver.auth import Refusal
+from receiver.callbacks.auth import Refusal
+from receiver.callbacks.events import CallbackAnswered
+from receiver.callbacks.other_events import CLICK, INBOUND, ONE_API
 from receiver.dlr.errors import Unreadable
-from receiver.events import CallbackAnswered
-from receiver.other_events import CLICK, INBOUND, ONE_API
 from receiver.store.base import Callback, Counts
 
 _OUTCOMES = {

@@ -16,7 +16,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import LineTooLong
 
 from receiver.answers import fault
-from receiver.settings import LimitSettings, ServerSettings
+from receiver.settings.settings import LimitSettings, ServerSettings
 
 log = logging.getLogger("dlr.http")
 

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO
 import msgspec
 from msgspec import Struct, field
 
-from receiver.configuration import ConfigurationError
+from receiver.settings.configuration import ConfigurationError
 
 VERSION = 1
 GZIP = b"\x1f\x8b"

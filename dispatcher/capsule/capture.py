@@ -14,9 +14,9 @@ from typing import Any
 from dispatcher.capsule.capsule import SharedAttempt, SharedDispatch, SharedReport, Writer
 from dispatcher.capsule.pseudonyms import Pseudonyms
 from dispatcher.capsule.shared_item import shared
-from dispatcher.settings import DispatchSettings, EndpointSettings
-from receiver.configuration import as_table
-from receiver.store.database import Database, instant, micros
+from dispatcher.settings.settings import DispatchSettings, EndpointSettings
+from receiver.settings.configuration import as_table
+from receiver.store.sqlite.database import Database, instant, micros
 
 PIECE = 5_000
 """Ids that one reading goes through: some 20 ms."""

@@ -61,8 +61,8 @@ class DrillOptions(Struct, frozen=True):
         )
 
     def _scenario(self, speed: float) -> Scenario:
-        from dispatcher.capsule.recalled import read_either
         from dispatcher.rehearsal.drill.plan import outage_scenario
+        from dispatcher.simulation.recalled import read_either
 
         if self.scenario is None:
             assert self.outage is not None

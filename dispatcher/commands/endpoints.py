@@ -9,20 +9,11 @@ from typing import Any
 
 import click
 
-from dispatcher.commands import endpoint_words
-from dispatcher.commands.lists import Listing
-from dispatcher.commands.options import (
-    Command,
-    listing_options,
-    look,
-    settings_of,
-    with_settings,
-)
-from dispatcher.registry import Registry
-from dispatcher.service import (
-    Storage,
-    registry_of,
-)
+from dispatcher.commands import endpoints_output
+from dispatcher.commands.list_output import Listing
+from dispatcher.commands.options import Command, listing_options, look, settings_of, with_settings
+from dispatcher.endpoints.registry import Registry
+from dispatcher.service import Storage, registry_of
 
 
 @click.group(invoke_without_command=True)
@@ -41,7 +32,7 @@ def endpoints(
     if context.invoked_subcommand is not None:
         context.obj = (config, database)
         return
-    _endpoints(config, database, lambda s, r: endpoint_words.print_endpoints(s, r, listing))
+    _endpoints(config, database, lambda s, r: endpoints_output.print_endpoints(s, r, listing))
 
 
 def _endpoints(
@@ -63,7 +54,7 @@ def _endpoint_settings(command: Command) -> Command:
         unset: tuple[str, ...] = (),
         **rest: Any,
     ) -> None:
-        command(given=endpoint_words.typed(settings, secrets, unset), **rest)
+        command(given=endpoints_output.typed(settings, secrets, unset), **rest)
 
     wrapped = click.option(
         "--secret",
@@ -93,7 +84,7 @@ def add(
 
     Example: dlr endpoints add acme --url https://acme.example/dlr --set 'senders=["InfoSMS"]'
     """
-    _endpoints(config, database, lambda _, r: endpoint_words.add(r, name, url, given))
+    _endpoints(config, database, lambda _, r: endpoints_output.add(r, name, url, given))
 
 
 @endpoints.command()
@@ -106,7 +97,7 @@ def change(config: Path | None, database: str | None, name: str, given: dict[str
 
     Example: dlr endpoints change acme --set rate_limit=10 --secret security.password
     """
-    _endpoints(config, database, lambda _, r: endpoint_words.change(r, name, given))
+    _endpoints(config, database, lambda _, r: endpoints_output.change(r, name, given))
 
 
 @endpoints.command()
@@ -117,7 +108,7 @@ def pause(config: Path | None, database: str | None, name: str) -> None:
 
     Example: dlr endpoints pause acme
     """
-    _endpoints(config, database, lambda _, r: endpoint_words.hold(r, name, True))
+    _endpoints(config, database, lambda _, r: endpoints_output.hold(r, name, True))
 
 
 @endpoints.command()
@@ -128,7 +119,7 @@ def resume(config: Path | None, database: str | None, name: str) -> None:
 
     Example: dlr endpoints resume acme
     """
-    _endpoints(config, database, lambda _, r: endpoint_words.hold(r, name, False))
+    _endpoints(config, database, lambda _, r: endpoints_output.hold(r, name, False))
 
 
 @endpoints.command()
@@ -139,7 +130,7 @@ def remove(config: Path | None, database: str | None, name: str) -> None:
 
     Example: dlr endpoints remove acme
     """
-    _endpoints(config, database, lambda _, r: endpoint_words.remove(r, name))
+    _endpoints(config, database, lambda _, r: endpoints_output.remove(r, name))
 
 
 @endpoints.command()
@@ -150,4 +141,4 @@ def reset(config: Path | None, database: str | None, name: str) -> None:
 
     Example: dlr endpoints reset acme
     """
-    _endpoints(config, database, lambda _, r: endpoint_words.reset(r, name))
+    _endpoints(config, database, lambda _, r: endpoints_output.reset(r, name))

@@ -6,7 +6,7 @@ import asyncio
 import math
 import os
 import sys
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from functools import wraps
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, get_args
 import click
 import uvloop
 
-from dispatcher.settings import Settings, read_settings
-from receiver.durations import duration
+from dispatcher.settings.settings import Settings, read_settings
+from receiver.settings.durations import duration
 
 # What is for lists and databases is imported where it is used: `dlr schedule` needs none of it.
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ PORT = click.IntRange(0, 65_535)  # beyond, the event loop would take the number
 def listing_options(command: Command) -> Command:
     """The options of lists, handed over as one `listing`."""
     from dispatcher.commands.console import ListFormat
-    from dispatcher.commands.lists import Listing
+    from dispatcher.commands.list_output import Listing
 
     @wraps(command)
     def wrapped(form: ListFormat, limit: int | None, output: Path | None, **options: Any) -> None:
@@ -154,3 +154,9 @@ def look(
             await work(opened)
 
     run_to_end(run())
+
+
+def print_rows(verb: str, rows: Mapping[str, int]) -> None:
+    """A line for each table: what was or would be done to how many of its rows."""
+    for table, count in rows.items():
+        click.echo(f"{verb} {count:>9} of {table}")

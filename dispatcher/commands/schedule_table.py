@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dispatcher.outcome import OutcomeRules
-from dispatcher.retry_after import RetryAfter
-from dispatcher.schedule import RetrySchedule
-from receiver.durations import duration_text
+from dispatcher.retrying.outcome import OutcomeRules
+from dispatcher.retrying.retry_after import RetryAfter
+from dispatcher.retrying.schedule import RetrySchedule
+from receiver.settings.durations import duration_text
 
 MINUTE = timedelta(minutes=1)
 SECOND = timedelta(seconds=1)

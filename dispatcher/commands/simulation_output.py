@@ -14,7 +14,7 @@ import click
 
 from dispatcher.simulation.plots import file
 from dispatcher.simulation.plots.file import Told
-from receiver.configuration import ConfigurationError
+from receiver.settings.configuration import ConfigurationError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

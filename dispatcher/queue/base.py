@@ -8,9 +8,9 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from dispatcher.dispatch import State
-from dispatcher.endpoint import Endpoint
-from dispatcher.outcome import Answer, Outcome
+from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.retrying.dispatch import State
+from dispatcher.retrying.outcome import Answer, Outcome
 
 
 class Lease(Struct, frozen=True):

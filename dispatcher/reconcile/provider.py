@@ -13,14 +13,14 @@ from typing import Any, TypeVar
 
 import aiohttp
 
-from dispatcher.clock import wall_time
-from dispatcher.http_sender import failure_of, new_session
+from dispatcher.clocks.clock import wall_time
+from dispatcher.pushing.http_sender import failure_of, new_session
 from dispatcher.reconcile.log_page import LogPage, NoPage, read_page
 from dispatcher.reconcile.paging import PAGE
-from dispatcher.reconcile.settings import ReconcileSettings
-from dispatcher.retry_after import asked_for
-from dispatcher.security_settings import tls_of
-from dispatcher.tls import context
+from dispatcher.retrying.retry_after import asked_for
+from dispatcher.security.tls import context
+from dispatcher.settings.reconcile import ReconcileSettings
+from dispatcher.settings.security import tls_of
 
 T = TypeVar("T")
 

@@ -20,11 +20,11 @@ from dispatcher.reconcile.comparison import Finding, finding, judged
 from dispatcher.reconcile.log_page import LogPage
 from dispatcher.reconcile.paging import EndlessLogs, all_pages
 from dispatcher.reconcile.provider import Provider, ProviderFailed
-from dispatcher.reconcile.settings import ReconcileSettings
 from dispatcher.reconcile.spool import Spool
+from dispatcher.settings.reconcile import ReconcileSettings
+from receiver.callbacks.intake import NO_LIMITS, Entry, Limits, Verdict, judge
 from receiver.dlr.json_format import decode_item, encode_body, encode_item
 from receiver.dlr.model import Report
-from receiver.intake import NO_LIMITS, Entry, Limits, Verdict, judge
 from receiver.store.base import Callback, Counts, ReportStore
 
 

@@ -13,9 +13,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from dispatcher.reconcile.provider import ProviderFailed, asking
 from dispatcher.reconcile.reconciler import Reconciler, Tally
-from dispatcher.reconcile.settings import ReconcileSettings
 from dispatcher.reconcile.spool import Spool
-from receiver.intake import Limits
+from dispatcher.settings.reconcile import ReconcileSettings
+from receiver.callbacks.intake import Limits
 from receiver.store.base import ReportStore, StoreUnavailable
 
 log = logging.getLogger("dlr.reconcile")

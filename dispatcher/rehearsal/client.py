@@ -14,7 +14,7 @@ import aiohttp
 from dispatcher.rehearsal.bodies import Body
 from dispatcher.rehearsal.exchange import ANSWER_READ, POSTED, Exchange, failure_of, without
 from dispatcher.rehearsal.target import Way
-from dispatcher.security import overruled
+from dispatcher.security.signing import overruled
 
 LARGE = 1024 * 1024
 

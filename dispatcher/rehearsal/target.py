@@ -12,7 +12,7 @@ from yarl import URL
 
 from dispatcher.rehearsal.plan import Plan
 from dispatcher.rehearsal.verify import Verify
-from dispatcher.tls import Tls, context
+from dispatcher.security.tls import Tls, context
 
 
 class Target(Struct, frozen=True, kw_only=True):

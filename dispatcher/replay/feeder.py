@@ -19,16 +19,16 @@ from typing import Protocol
 
 from msgspec import Struct, structs
 
-from dispatcher.bucket import fill
-from dispatcher.encoding import made_into_bytes
-from dispatcher.endpoint import Endpoint
-from dispatcher.order import fill_in_order
-from dispatcher.own_urls import ANY
-from dispatcher.queue import ordering
+from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.endpoints.own_urls import ANY
+from dispatcher.endpoints.registry import UnknownEndpoint
+from dispatcher.forming.bucket import fill
+from dispatcher.forming.encoding import made_into_bytes
+from dispatcher.forming.order import fill_in_order
 from dispatcher.queue.base import Formed
-from dispatcher.queue.replays import Feeding as Piece
-from dispatcher.queue.replays import SqliteReplays, target_name
-from dispatcher.registry import UnknownEndpoint
+from dispatcher.queue.sqlite import ordering
+from dispatcher.queue.sqlite.replays import Feeding as Piece
+from dispatcher.queue.sqlite.replays import SqliteReplays, target_name
 from dispatcher.replay.pace import step
 from dispatcher.replay.replay import InvalidReplay, Item, Replay, must_stop
 from receiver.store.base import StoredReport, StoreUnavailable

@@ -9,9 +9,9 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from dispatcher.dispatch import State as DispatchState
 from dispatcher.replay.pace import Fed, Original, Pace, Rate
 from dispatcher.replay.request import Selection
+from dispatcher.retrying.dispatch import State as DispatchState
 from receiver.answers import timestamp
 
 State = Literal["running", "done", "stopped", "cancelled"]

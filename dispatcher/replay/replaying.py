@@ -7,16 +7,16 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from dispatcher.addresses import url_fault
-from dispatcher.queue.replay_selection import Selector
-from dispatcher.queue.replays import SqliteReplays
-from dispatcher.registry import Registry
+from dispatcher.endpoints.registry import Registry
+from dispatcher.queue.sqlite.replay_selection import Selector
+from dispatcher.queue.sqlite.replays import SqliteReplays
 from dispatcher.replay.items import Items
 from dispatcher.replay.replay import Found, Replay
 from dispatcher.replay.request import Request
-from dispatcher.settings import EndpointSettings
+from dispatcher.security.addresses import url_fault
+from dispatcher.settings.settings import EndpointSettings
 from receiver.answers import BadQuery
-from receiver.configuration import ConfigurationError, read_table
+from receiver.settings.configuration import ConfigurationError, read_table
 
 
 class Made(Struct, frozen=True):

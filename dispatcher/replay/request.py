@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import Meta, Struct
 
-from dispatcher.dispatch import State
 from dispatcher.replay.pace import Original, Pace, rate
+from dispatcher.retrying.dispatch import State
 from receiver.answers import BadQuery
 from receiver.dlr.statuses import GROUP_NUMBERS
 

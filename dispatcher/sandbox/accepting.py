@@ -17,10 +17,10 @@ from dispatcher.sandbox.leaving import gap_of, leaving
 from dispatcher.sandbox.life import Life, Step, steps_of
 from dispatcher.sandbox.model import Accepted, AcceptedSms, Refusal, Send, Sms
 from dispatcher.sandbox.outcomes import Fate
-from dispatcher.sandbox.sms_errors import NO_ERROR
 from dispatcher.sandbox.statuses import PENDING_ACCEPTED
 from dispatcher.sandbox.store import MICROSECOND, in_milliseconds, see
-from receiver.store.database import micros
+from receiver.dlr.sms_errors import NO_ERROR
+from receiver.store.sqlite.database import micros
 
 DUPLICATE: Final = Refusal(5, 23)
 """REJECTED_DUPLICATE_MESSAGE_ID: a message that was not refused has this id already."""

@@ -16,14 +16,14 @@ from aiohttp import web
 from dispatcher.sandbox.advance import Advance
 from dispatcher.sandbox.model import Binary
 from dispatcher.sandbox.sandbox import Sandbox
-from dispatcher.sandbox.settings import OutcomeRule
-from dispatcher.sandbox.sms_errors import errors
 from dispatcher.sandbox.statuses import status_of
 from dispatcher.sandbox.store import Message, messages
+from dispatcher.settings.sandbox import OutcomeRule
 from receiver.answers import BadQuery, answer, fault, timestamp
-from receiver.configuration import ConfigurationError, read_table, without_credentials
-from receiver.durations import duration
-from receiver.parameters import cursor, limit, only
+from receiver.api.parameters import cursor, limit, only
+from receiver.dlr.sms_errors import errors
+from receiver.settings.configuration import ConfigurationError, read_table, without_credentials
+from receiver.settings.durations import duration
 
 FARTHEST: Final = timedelta(days=366)
 """The longest that the clock is moved at once: a schedule is over by then."""

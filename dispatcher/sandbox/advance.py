@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from dispatcher.sandbox import store
 from dispatcher.sandbox.sandbox import Sandbox
-from receiver.store.sqlite import newest
+from receiver.store.sqlite.store import newest
 
 STUCK = timedelta(seconds=1)
 """How far to go on from an instant at which something is due that cannot be done."""

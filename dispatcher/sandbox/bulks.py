@@ -25,7 +25,7 @@ from dispatcher.sandbox.errors import Fault, Refused
 from dispatcher.sandbox.leaving import leaving
 from dispatcher.sandbox.life import steps_of
 from dispatcher.sandbox.store import MICROSECOND, Message, in_milliseconds, messages, see
-from receiver.store.database import instant, micros
+from receiver.store.sqlite.database import instant, micros
 
 Status = Literal["PENDING", "PAUSED", "PROCESSING", "CANCELED", "FINISHED", "FAILED"]
 

@@ -18,9 +18,9 @@ from dispatcher.sandbox.wire.body import checked, read_body
 from dispatcher.sandbox.wire.common import SEND_AT
 from dispatcher.sandbox.wire.rules import Choice
 from dispatcher.sandbox.wire.shapes import Field, Shape
+from receiver.callbacks.arriving import BodyReader
 from receiver.dlr.instants import format_instant
-from receiver.reading import BodyReader
-from receiver.store.database import Database
+from receiver.store.sqlite.database import Database
 
 MOVED: Final = Shape(Field("sendAt", SEND_AT, "OAS", required=True))
 SET: Final = Shape(Field("status", Choice(get_args(Status)), "OAS", required=True))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from dispatcher.clock import Clock
+from dispatcher.clocks.clock import Clock
 
 
 class MovableClock:

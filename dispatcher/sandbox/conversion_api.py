@@ -9,7 +9,7 @@ from aiohttp import web
 
 from dispatcher.sandbox.errors import Refused
 from dispatcher.sandbox.negotiation import respond, wanted_by
-from receiver.store.database import Database
+from receiver.store.sqlite.database import Database
 
 
 class ConversionApi:

@@ -16,12 +16,12 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from dispatcher.sandbox.credential_settings import CredentialSettings
 from dispatcher.sandbox.errors import Fault, Refused, document, generation
 from dispatcher.sandbox.negotiation import respond, wanted_by
+from dispatcher.settings.sandbox_credential import CredentialSettings
 from receiver.answers import RETRY_AFTER_SECONDS, Handler
-from receiver.auth import as_sent
-from receiver.body import NotTaken
+from receiver.callbacks.auth import as_sent
+from receiver.callbacks.body import NotTaken
 from receiver.store.base import StoreUnavailable
 
 log = logging.getLogger("dlr.sandbox")

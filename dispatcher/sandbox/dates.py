@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from receiver.api.parameters import with_plus
 from receiver.dlr.instants import parse_instant
-from receiver.parameters import with_plus
 
 
 def read_instant(text: str) -> datetime:

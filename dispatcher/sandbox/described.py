@@ -11,7 +11,7 @@ from typing import Any, Final
 from dispatcher.sandbox.send_api import POSTED, PREVIEW, QUERIED, Endpoint
 from dispatcher.sandbox.wire import preview
 from dispatcher.sandbox.wire.shapes import Shape
-from receiver.openapi import (
+from receiver.api.openapi import (
     COUNT,
     TEXT,
     Described,

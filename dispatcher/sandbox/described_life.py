@@ -12,10 +12,9 @@ from dispatcher.sandbox.described import body_of, provider_operation
 from dispatcher.sandbox.life import State
 from dispatcher.sandbox.logs_api import LOGS_V1, LOGS_V3
 from dispatcher.sandbox.pull_api import REPORTS
-from dispatcher.sandbox.settings import Distribution, Told
 from dispatcher.sandbox.wire.shapes import Shape
-from receiver.dlr.statuses import SMS_STATUSES
-from receiver.openapi import (
+from dispatcher.settings.sandbox import Distribution, Told
+from receiver.api.openapi import (
     COUNT,
     CURSOR,
     INSTANT,
@@ -38,6 +37,7 @@ from receiver.openapi import (
     operation,
     ref,
 )
+from receiver.dlr.statuses import SMS_STATUSES
 
 # --- the provider's ----------------------------------------------------------------------------
 

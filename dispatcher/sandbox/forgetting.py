@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime
 
-from dispatcher.settings import SANDBOX
-from receiver.store.database import micros
-from receiver.store.erasure import Recipient
+from dispatcher.settings.settings import SANDBOX
+from receiver.store.sqlite.database import micros
+from receiver.store.sqlite.erasure import Recipient
 
 _CANCEL = """
     UPDATE dispatch SET state = 'cancelled', due_at = NULL

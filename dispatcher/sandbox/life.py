@@ -23,9 +23,9 @@ from msgspec import Struct, structs
 
 from dispatcher.sandbox.model import Api, Delivery, Sms
 from dispatcher.sandbox.outcomes import Fate, Key, price_of, usual_error
-from dispatcher.sandbox.sms_errors import NO_ERROR, errors
 from dispatcher.sandbox.statuses import PENDING_ACCEPTED, UNDELIVERABLE_NOT_SENT, status_of
 from receiver.dlr.model import Price, Report
+from receiver.dlr.sms_errors import NO_ERROR, errors
 from receiver.dlr.statuses import EXPIRED, REJECTED
 
 PENDING_ENROUTE: Final = (1, 7)

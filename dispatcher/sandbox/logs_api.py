@@ -29,7 +29,7 @@ from dispatcher.sandbox.wire.rules import Boolean, Choice, Integer, Reading
 from dispatcher.sandbox.wire.shapes import Field, Listed, Shape, Values
 from receiver.dlr.item import write_item
 from receiver.dlr.statuses import GROUP_NUMBERS
-from receiver.store.database import Database, micros
+from receiver.store.sqlite.database import Database, micros
 
 REQUESTS_A_MINUTE: Final = 120
 

@@ -17,9 +17,9 @@ from typing import Final
 from msgspec import Struct
 
 from dispatcher.sandbox.model import VALIDITY_MOST, Sms, Text
-from dispatcher.sandbox.settings import OutcomeRule, Told
-from dispatcher.sandbox.sms_errors import NO_ERROR
 from dispatcher.sandbox.statuses import UNDELIVERABLE_NOT_SENT
+from dispatcher.settings.sandbox import OutcomeRule, Told
+from receiver.dlr.sms_errors import NO_ERROR
 from receiver.dlr.statuses import EXPIRED, REJECTED, SMS_STATUSES, UNDELIVERABLE
 
 Key = tuple[int, int]

@@ -25,8 +25,8 @@ from dispatcher.sandbox.wire.shapes import Field, Shape, Values
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.model import Format, Generation
 from receiver.store.base import StoredReport
-from receiver.store.database import Database, micros
-from receiver.store.rows import COLUMNS, stored_report
+from receiver.store.sqlite.database import Database, micros
+from receiver.store.sqlite.rows import COLUMNS, stored_report
 
 KEPT: Final = timedelta(hours=48)
 """How long a report waits, and how far back the logs go (OAS)."""

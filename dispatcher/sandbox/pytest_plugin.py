@@ -59,7 +59,7 @@ class DlrSandbox:
         """Move the clock by `1h`, `1d12h` or a timedelta. When this returns all that was due on the
         way has happened, and what was pushed has been answered. Gives `now`, and how many `steps`,
         `reports` and `attempts` there were. Raises ValueError."""
-        from receiver.durations import duration_text
+        from receiver.settings.durations import duration_text
 
         text = by if isinstance(by, str) else duration_text(by)
         done: dict[str, Any] = self._ask("POST", "/sandbox/advance", {"by": text})
@@ -84,7 +84,7 @@ class DlrSandbox:
         `sender`, with a `text` or `callback_data` in which a regular expression is found. The
         latest rule that fits counts. See [[sandbox.outcome]] in config/dlr.toml for the fields.
         Raises ValueError."""
-        from receiver.durations import duration_text
+        from receiver.settings.durations import duration_text
 
         rule = {
             "status": status,

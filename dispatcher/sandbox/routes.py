@@ -13,8 +13,8 @@ from dispatcher.sandbox.logs_api import LogsApi
 from dispatcher.sandbox.pull_api import PullApi
 from dispatcher.sandbox.sandbox import Sandbox
 from dispatcher.sandbox.send_api import V1_STATUSES, SendApi
-from dispatcher.settings import Settings
-from receiver.reading import BodyReader
+from dispatcher.settings.settings import Settings
+from receiver.callbacks.arriving import BodyReader
 
 
 def add_routes(

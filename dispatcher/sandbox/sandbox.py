@@ -17,19 +17,19 @@ from decimal import Decimal
 from random import Random
 from typing import Protocol
 
-from dispatcher.endpoint import Endpoint
+from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.sandbox import accepting, store
 from dispatcher.sandbox.clock import MovableClock
 from dispatcher.sandbox.forgetting import forget, purge
 from dispatcher.sandbox.life import Account
 from dispatcher.sandbox.model import Accepted, Send, Sms
 from dispatcher.sandbox.outcomes import Fate, fate_of
-from dispatcher.sandbox.settings import OutcomeRule, SandboxSettings
 from dispatcher.sandbox.stepping import Taken, step
-from receiver.configuration import as_table, read_table
+from dispatcher.settings.sandbox import OutcomeRule, SandboxSettings
+from receiver.settings.configuration import as_table, read_table
 from receiver.store.base import StoreUnavailable
-from receiver.store.database import Database, instant, micros
-from receiver.writer import GroupCommit
+from receiver.store.sqlite.database import Database, instant, micros
+from receiver.store.writer import GroupCommit
 
 log = logging.getLogger("dlr.sandbox")
 

@@ -19,7 +19,7 @@ from dispatcher.sandbox.wire.answers import ROOTS, answer_of
 from dispatcher.sandbox.wire.body import checked, read_body
 from dispatcher.sandbox.wire.rules import Reading
 from dispatcher.sandbox.wire.shapes import Shape, Values
-from receiver.reading import BodyReader
+from receiver.callbacks.arriving import BodyReader
 
 T = TypeVar("T")
 

@@ -10,16 +10,16 @@ from datetime import datetime
 
 from msgspec import Struct, structs
 
-from dispatcher.endpoint import Endpoint
-from dispatcher.routing import goes_to
+from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.forming.routing import goes_to
 from dispatcher.sandbox.life import Account, Step, report_of, steps_of
 from dispatcher.sandbox.model import Delivery
 from dispatcher.sandbox.store import Message, messages, see
-from dispatcher.settings import SANDBOX
-from receiver.intake import Entry, NotifyTo, entry_of
+from dispatcher.settings.settings import SANDBOX
+from receiver.callbacks.intake import Entry, NotifyTo, entry_of
 from receiver.store.base import Callback, StoredReport
-from receiver.store.database import micros
-from receiver.store.sqlite import add, newest
+from receiver.store.sqlite.database import micros
+from receiver.store.sqlite.store import add, newest
 
 AT_ONCE = 500
 """Steps in one transaction: 20 ms or so, in which callbacks wait."""

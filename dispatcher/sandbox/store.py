@@ -18,9 +18,9 @@ from dispatcher.sandbox.clock import MovableClock
 from dispatcher.sandbox.life import Life, Named, State
 from dispatcher.sandbox.model import Api, Sms
 from dispatcher.sandbox.outcomes import Fate, Key
-from receiver.store.database import instant, micros, migrations_of
+from receiver.store.sqlite.database import instant, micros, migrations_of
 
-MIGRATIONS = migrations_of("dispatcher.sandbox")
+MIGRATIONS = migrations_of("dispatcher.sandbox", part="dispatcher.sandbox")
 
 MICROSECOND = timedelta(microseconds=1)
 

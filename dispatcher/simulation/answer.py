@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from dispatcher.simulation.timeline import LATE_SECONDS, Timeline
-from receiver.durations import duration_text
+from receiver.settings.durations import duration_text
 
 ESTIMATED = (
     "ESTIMATED: pushes hinder each other here and were counted, not followed one by one."

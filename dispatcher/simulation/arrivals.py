@@ -15,11 +15,11 @@ from random import Random
 from dispatcher.simulation.curve import curve_of
 from dispatcher.simulation.replayed import replayed
 from dispatcher.simulation.scenario import START, ArrivalSettings, Scenario
+from receiver.callbacks.intake import Entry
 from receiver.dlr.identity import key_of_message
 from receiver.dlr.instants import format_instant
 from receiver.dlr.model import Format, Generation
 from receiver.dlr.statuses import DELIVERED, PENDING
-from receiver.intake import Entry
 from receiver.store.base import Callback
 
 MICROSECOND = timedelta(microseconds=1)

@@ -8,12 +8,12 @@ from typing import Any
 
 from msgspec import Struct, json
 
-from dispatcher.presets import PRESETS
+from dispatcher.retrying.presets import PRESETS
 from dispatcher.simulation.answer import span_text
 from dispatcher.simulation.keys import with_schedule, with_setting
 from dispatcher.simulation.scenario import Scenario
 from dispatcher.simulation.timeline import PERCENTS, Timeline, view
-from receiver.configuration import ConfigurationError
+from receiver.settings.configuration import ConfigurationError
 
 OWN = "custom"
 """The schedule that the scenario describes itself, among presets."""

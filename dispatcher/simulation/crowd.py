@@ -12,7 +12,7 @@ from datetime import timedelta
 from random import Random
 from statistics import NormalDist
 
-from dispatcher.endpoint import Endpoint
+from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.simulation.chance import binomial, strata
 from dispatcher.simulation.endpoint_model import NO_TIME, EndpointModel, Reaction
 from dispatcher.simulation.scenario import LIMITED, Behaviour, Phase

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from typing import TypeVar
 
-from receiver.store.database import Database, Work
+from receiver.store.sqlite.database import Database, Work
 
 T = TypeVar("T")
 

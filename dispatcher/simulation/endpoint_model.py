@@ -14,8 +14,8 @@ from statistics import NormalDist
 
 from msgspec import Struct
 
-from dispatcher.endpoint import Endpoint
-from dispatcher.outcome import Answer, Outcome
+from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.retrying.outcome import Answer, Outcome
 from dispatcher.simulation.scenario import LIMITED, Phase
 
 NO_TIME = timedelta(0)

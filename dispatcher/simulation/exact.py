@@ -17,13 +17,13 @@ from random import Random
 
 import uvloop
 
-from dispatcher.clock import VirtualClock
-from dispatcher.endpoint import Endpoint
-from dispatcher.events import AttemptMade
-from dispatcher.outcome import Answer
+from dispatcher.clocks.clock import VirtualClock
+from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.observe.events import AttemptMade
 from dispatcher.queue.base import Leased
-from dispatcher.queue.sqlite import MIGRATIONS as QUEUE_MIGRATIONS
-from dispatcher.queue.sqlite import SqliteQueue
+from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
+from dispatcher.queue.sqlite.queue import SqliteQueue
+from dispatcher.retrying.outcome import Answer
 from dispatcher.runner import LOOK_EVERY, UPKEEP_EVERY
 from dispatcher.simulation.arrivals import Arrivals
 from dispatcher.simulation.database_in_place import DatabaseInPlace
@@ -35,8 +35,8 @@ from dispatcher.simulation.timeline import Timeline, Watch
 from dispatcher.simulation.virtual_time import Sleepers
 from dispatcher.worker import Worker
 from receiver.store.base import Callback
-from receiver.store.sqlite import MIGRATIONS as STORE_MIGRATIONS
-from receiver.store.sqlite import SqliteStore
+from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
+from receiver.store.sqlite.store import SqliteStore
 
 WATCHED_EVERY = 256
 """Instants between two calls of the watch: some ten milliseconds."""

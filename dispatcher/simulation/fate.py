@@ -7,8 +7,8 @@ from random import Random
 
 from msgspec import Struct
 
-from dispatcher.dispatch import after_attempt
-from dispatcher.outcome import Outcome, judge
+from dispatcher.retrying.dispatch import after_attempt
+from dispatcher.retrying.outcome import Outcome, judge
 from dispatcher.simulation.arrivals import MICROSECOND
 from dispatcher.simulation.chance import strata
 from dispatcher.simulation.cohorts import Cohort, shared

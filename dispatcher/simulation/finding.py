@@ -18,7 +18,7 @@ from dispatcher.simulation.answer import span_text
 from dispatcher.simulation.keys import first_outage, with_outage
 from dispatcher.simulation.scenario import Phase, Scenario
 from dispatcher.simulation.timeline import Timeline
-from receiver.durations import duration_text
+from receiver.settings.durations import duration_text
 
 Question = Literal["max-outage-without-loss", "min-capacity"]
 

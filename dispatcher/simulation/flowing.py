@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 from itertools import count
 
-from dispatcher.gate import PATIENCE
+from dispatcher.flow.gate import PATIENCE
+from dispatcher.flow.window import InFlight, room
 from dispatcher.simulation.cohorts import Cohort, arriving, cut, waiting
 from dispatcher.simulation.fate import Lot
 from dispatcher.simulation.state import State
-from dispatcher.window import InFlight, room
 
 _PATIENTLY = 0.7
 """Below that part of a pace, what comes evenly is hardly ever held up by it."""

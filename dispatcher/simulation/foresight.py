@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from dispatcher.endpoint import Endpoint, Rules
+from dispatcher.endpoints.endpoint import Endpoint, Rules
 from dispatcher.queue.base import Leased
 
 

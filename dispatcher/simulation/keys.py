@@ -15,10 +15,10 @@ from datetime import timedelta
 from difflib import get_close_matches
 from typing import Any
 
-from dispatcher.settings import DispatchSettings
+from dispatcher.settings.settings import DispatchSettings
 from dispatcher.simulation.scenario import Phase, Scenario
-from receiver.configuration import ConfigurationError, as_table, read_table
-from receiver.durations import duration, duration_text
+from receiver.settings.configuration import ConfigurationError, as_table, read_table
+from receiver.settings.durations import duration, duration_text
 
 OUTAGE = "outage"
 LONGEST = timedelta(days=366)

@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from dispatcher.breaker import Breaker
-from dispatcher.endpoint import Endpoint
-from dispatcher.gate import PATIENCE
-from dispatcher.pace import Pace, SharedPace
+from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.flow.breaker import Breaker
+from dispatcher.flow.gate import PATIENCE
+from dispatcher.flow.pace import Pace, SharedPace
+from dispatcher.flow.window import InFlight, room
 from dispatcher.simulation.arrivals import MICROSECOND
 from dispatcher.simulation.scenario import START
-from dispatcher.window import InFlight, room
 
 _NOTHING = 1e-9  # what floats leave behind when as much was given back as taken
 

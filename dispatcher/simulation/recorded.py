@@ -12,20 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import accumulate
 
-from dispatcher.outcome import Outcome
-from dispatcher.routing import goes_to
+from dispatcher.forming.routing import goes_to
+from dispatcher.retrying.outcome import Outcome
 from dispatcher.simulation.scenario import START, Scenario, bin_width, troubles
-from dispatcher.simulation.timeline import (
-    Band,
-    Bins,
-    Engine,
-    Lateness,
-    Timeline,
-    Totals,
-    recovery,
-)
-from receiver.store.database import micros
-from receiver.store.rows import COLUMNS, stored_report
+from dispatcher.simulation.timeline import Band, Bins, Engine, Lateness, Timeline, Totals, recovery
+from receiver.store.sqlite.database import micros
+from receiver.store.sqlite.rows import COLUMNS, stored_report
 
 _SECOND = 1_000_000
 _START = micros(START)

@@ -19,13 +19,13 @@ import msgspec
 
 from dispatcher.capsule.capsule import Capsule, SharedReport, is_capsule, read_capsule
 from dispatcher.simulation.scenario import START
-from receiver.configuration import ConfigurationError
+from receiver.callbacks.intake import Entry, judge
 from receiver.dlr.instants import parse_instant
 from receiver.dlr.json_format import encode_body
 from receiver.dlr.model import Generation
-from receiver.intake import Entry, judge
+from receiver.settings.configuration import ConfigurationError
 from receiver.store.base import Callback
-from receiver.store.database import instant
+from receiver.store.sqlite.database import instant
 
 _FAULTS_TOLD = 20
 """A file of another kind has a fault in each line."""

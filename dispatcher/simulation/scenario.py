@@ -14,13 +14,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal
 
-from dispatcher.endpoint import Endpoint
-from dispatcher.forms import HttpUrl
-from dispatcher.from_settings import endpoint_of, schedule_of
-from dispatcher.schedule import RetrySchedule
-from dispatcher.settings import DispatchSettings, EndpointSettings
-from receiver.configuration import Between, ConfigurationError, Form, read
-from receiver.settings import Name
+from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.endpoints.from_settings import endpoint_of, schedule_of
+from dispatcher.retrying.schedule import RetrySchedule
+from dispatcher.settings.forms import HttpUrl
+from dispatcher.settings.settings import DispatchSettings, EndpointSettings
+from receiver.settings.configuration import Between, ConfigurationError, Form, read
+from receiver.settings.settings import Name
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 """The instant at which each scenario starts. No result depends on the date."""

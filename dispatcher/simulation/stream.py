@@ -18,9 +18,9 @@ from random import Random
 
 from msgspec import Struct
 
-from dispatcher.bucket import Shape, shape_of
-from dispatcher.endpoint import Endpoint
-from dispatcher.routing import goes_to
+from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.forming.bucket import Shape, shape_of
+from dispatcher.forming.routing import goes_to
 from dispatcher.simulation.arrivals import MICROSECOND, Arrivals
 from dispatcher.simulation.chance import poisson
 from dispatcher.simulation.curve import curve_of

@@ -13,8 +13,8 @@ from dispatcher.simulation.comparison import Run, Variant, figures
 from dispatcher.simulation.comparison import rows as comparison_rows
 from dispatcher.simulation.keys import with_setting
 from dispatcher.simulation.scenario import Scenario
-from receiver.configuration import ConfigurationError
-from receiver.durations import duration, duration_text
+from receiver.settings.configuration import ConfigurationError
+from receiver.settings.durations import duration, duration_text
 
 POINTS = 13
 """Of a range, its ends among them."""

@@ -10,7 +10,7 @@ from itertools import accumulate
 
 from msgspec import Struct
 
-from dispatcher.outcome import Outcome
+from dispatcher.retrying.outcome import Outcome
 from dispatcher.simulation.cohorts import Cohort, cut, pieces
 from dispatcher.simulation.scenario import Scenario, bin_width, troubles
 from dispatcher.simulation.stream import Stream

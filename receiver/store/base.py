@@ -10,10 +10,10 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from receiver.callbacks.intake import Entry, NotifyTo
 from receiver.dlr.errors import Unreadable
 from receiver.dlr.json_format import decode_item
 from receiver.dlr.model import Format, Generation, Report
-from receiver.intake import Entry, NotifyTo
 from receiver.store.excerpt import Outcome
 
 

@@ -16,10 +16,10 @@ from tempfile import TemporaryDirectory
 
 from msgspec import Struct
 
-from dispatcher.endpoint import Endpoint
-from dispatcher.first_loss import oldest_waiting
+from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.observe.first_loss import oldest_waiting
 from dispatcher.queue.base import Lease
-from dispatcher.queue.depths import depths
+from dispatcher.queue.sqlite.depths import depths
 from dispatcher.service import Storage, storage
 from tests.benchmarks.memory import resident
 from tests.benchmarks.processes import Running, dlr, server

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from msgspec import Struct
 
-from dispatcher.endpoint import Endpoint
+from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.base import Lease
 from dispatcher.service import storage
 from tests.benchmarks.bodies import body

@@ -16,9 +16,9 @@ from tempfile import TemporaryDirectory
 
 from msgspec import Struct
 
-from receiver.intake import Entry, judge
-from receiver.store.database import _PRAGMAS, micros
-from receiver.store.sqlite import MIGRATIONS
+from receiver.callbacks.intake import Entry, judge
+from receiver.store.sqlite.database import _PRAGMAS, micros
+from receiver.store.sqlite.store import MIGRATIONS
 from tests.benchmarks.bodies import Kind, body
 from tests.benchmarks.load import Load, load
 from tests.benchmarks.processes import dlr, server

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from msgspec import Struct
 
-from dispatcher.endpoint import Endpoint
+from dispatcher.endpoints.endpoint import Endpoint
 from tests.benchmarks.ingest import reports_in
 from tests.benchmarks.load import load
 from tests.benchmarks.processes import Running, dlr

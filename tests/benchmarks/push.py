@@ -21,7 +21,7 @@ import uvloop
 from msgspec import Struct
 
 from dispatcher.service import storage
-from receiver.intake import judge
+from receiver.callbacks.intake import judge
 from receiver.store.base import Callback
 from tests.benchmarks.bodies import body
 from tests.benchmarks.processes import Running, dlr, run, server

@@ -10,10 +10,10 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from dispatcher.endpoint import Endpoint
+from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.service import storage
-from receiver.intake import judge
-from receiver.store.database import micros
+from receiver.callbacks.intake import judge
+from receiver.store.sqlite.database import micros
 from tests.benchmarks.bodies import body
 
 PER_STATEMENT = 100_000

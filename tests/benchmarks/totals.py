@@ -21,12 +21,12 @@ from typing import Any
 
 from msgspec import Struct
 
-from receiver.filters import totals_query
+from receiver.api.filters import totals_query
+from receiver.api.totals import totals_view
 from receiver.store.base import ReportQuery
-from receiver.store.database import Database, micros
-from receiver.store.followup import Follower
-from receiver.store.sqlite import MIGRATIONS, SqliteStore
-from receiver.totals_view import totals_view
+from receiver.store.sqlite.database import Database, micros
+from receiver.store.sqlite.followup import Follower
+from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
 from tests.benchmarks.results import arguments, print_table
 
 DAYS = 30

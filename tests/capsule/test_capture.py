@@ -15,19 +15,19 @@ from msgspec import json
 
 from dispatcher.capsule import capture
 from dispatcher.capsule.capsule import Capsule, SharedDispatch, SharedReport, read_capsule
-from dispatcher.capsule.recalled import scenario_of
 from dispatcher.cli import cli
-from dispatcher.clock import VirtualClock
-from dispatcher.from_settings import endpoint_of
-from dispatcher.outcome import Answer, Outcome
-from dispatcher.registry import Registry
-from dispatcher.schedule import INFOBIP
+from dispatcher.clocks.clock import VirtualClock
+from dispatcher.endpoints.from_settings import endpoint_of
+from dispatcher.endpoints.registry import Registry
+from dispatcher.retrying.outcome import Answer, Outcome
+from dispatcher.retrying.schedule import INFOBIP
 from dispatcher.service import storage
-from dispatcher.settings import EndpointSettings
+from dispatcher.settings.settings import EndpointSettings
 from dispatcher.simulation.exact import simulate
+from dispatcher.simulation.recalled import scenario_of
 from dispatcher.simulation.replayed import replayed
 from dispatcher.worker import Worker
-from receiver.configuration import ConfigurationError, read_table
+from receiver.settings.configuration import ConfigurationError, read_table
 from tests.contracts.report_store import a_callback, an_sms
 
 AT = datetime(2026, 3, 2, 14, 0, tzinfo=UTC)

@@ -14,9 +14,7 @@ from typing import Protocol
 import pytest
 from msgspec.structs import replace
 
-from dispatcher.dispatch import InvalidTransition, State
-from dispatcher.endpoint import Endpoint
-from dispatcher.outcome import Answer, Outcome
+from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.base import (
     AttemptView,
     DispatchQueue,
@@ -29,6 +27,8 @@ from dispatcher.queue.base import (
     Record,
     UnknownDispatch,
 )
+from dispatcher.retrying.dispatch import InvalidTransition, State
+from dispatcher.retrying.outcome import Answer, Outcome
 from receiver.store.base import ReportStore
 from tests.contracts.report_store import a_callback, an_sms
 

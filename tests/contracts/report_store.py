@@ -17,10 +17,10 @@ import pytest
 from msgspec import to_builtins
 from msgspec.structs import replace
 
+from receiver.callbacks.intake import judge
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.item import read_item
 from receiver.dlr.model import Format
-from receiver.intake import judge
 from receiver.store.base import (
     Callback,
     Counts,

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from dispatcher.queue.sqlite import MIGRATIONS as QUEUE_MIGRATIONS
-from dispatcher.queue.sqlite import SqliteQueue
-from receiver.store.database import Database
-from receiver.store.sqlite import MIGRATIONS as STORE_MIGRATIONS
-from receiver.store.sqlite import SqliteStore
+from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
+from dispatcher.queue.sqlite.queue import SqliteQueue
+from receiver.store.sqlite.database import Database
+from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
+from receiver.store.sqlite.store import SqliteStore
 from tests.contracts.dispatch_queue import ACME, BETA, Desk, DispatchQueueContract
 
 

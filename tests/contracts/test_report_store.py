@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from receiver.store.base import StoreUnavailable
-from receiver.store.database import Database, Migration
-from receiver.store.sqlite import MIGRATIONS, SqliteStore
+from receiver.store.sqlite.database import Database, Migration
+from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
 from tests.contracts.report_store import (
     ReportStoreContract,
     a_callback,
@@ -146,7 +146,7 @@ async def test_cannot_be_opened(tmp_path: Path) -> None:
 
 async def test_locked_by_another_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """While another program keeps the file locked the store is unavailable, and works after."""
-    monkeypatch.setattr("receiver.store.database.BUSY_TIMEOUT_SECONDS", 0.01)
+    monkeypatch.setattr("receiver.store.sqlite.database.BUSY_TIMEOUT_SECONDS", 0.01)
     database = await Database.open(tmp_path / "dlr.db")
     await database.migrate(MIGRATIONS)
     store = SqliteStore(database)

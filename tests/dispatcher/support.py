@@ -14,20 +14,20 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from dispatcher.clock import Clock, VirtualClock
-from dispatcher.endpoint import Endpoint
-from dispatcher.events import AttemptMade, Listener
-from dispatcher.outcome import Answer, Outcome
+from dispatcher.clocks.clock import Clock, VirtualClock
+from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.observe.events import AttemptMade, Listener
+from dispatcher.pushing.sender import Sender
 from dispatcher.queue.base import DispatchView, Lease, Leased
-from dispatcher.queue.sqlite import SqliteQueue
-from dispatcher.schedule import INFOBIP
-from dispatcher.sender import Sender
+from dispatcher.queue.sqlite.queue import SqliteQueue
+from dispatcher.retrying.outcome import Answer, Outcome
+from dispatcher.retrying.schedule import INFOBIP
 from dispatcher.service import MIGRATIONS
 from dispatcher.worker import Worker
 from receiver.dlr.model import Format
 from receiver.store.base import StoredReport
-from receiver.store.database import Database
-from receiver.store.sqlite import SqliteStore
+from receiver.store.sqlite.database import Database
+from receiver.store.sqlite.store import SqliteStore
 from tests.contracts.report_store import a_callback, an_sms
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)

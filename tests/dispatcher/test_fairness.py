@@ -13,11 +13,11 @@ from datetime import timedelta
 
 import pytest
 
-from dispatcher import encoding
-from dispatcher.bucket import Bucket
-from dispatcher.endpoint import Endpoint
-from dispatcher.outcome import Answer, Outcome
+from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.forming import encoding
+from dispatcher.forming.bucket import Bucket
 from dispatcher.queue.base import Formed, Leased
+from dispatcher.retrying.outcome import Answer, Outcome
 from dispatcher.worker import XML_AHEAD
 from receiver.store.base import StoredReport
 from tests.contracts.report_store import an_sms
@@ -206,7 +206,7 @@ async def test_xml_is_made_a_piece_at_a_time(monkeypatch: pytest.MonkeyPatch) ->
             made.append(sum(len(bucket.reports) for bucket in buckets))
         return encode_all(endpoint, buckets)
 
-    monkeypatch.setattr("dispatcher.encoding._encode_all", counted)
+    monkeypatch.setattr("dispatcher.forming.encoding._encode_all", counted)
     xml = [an_endpoint(f"x{n}", content_type="application/xml") for n in range(3)]
     async with a_bench(*xml, an_endpoint("json")) as bench:
         await bench.receive(*(an_sms(f"m{number}") for number in range(2 * XML_AHEAD)))

@@ -11,14 +11,14 @@ from typing import Any
 import aiohttp
 import pytest
 
-from dispatcher.clock import CompressedClock
-from dispatcher.endpoint import Endpoint
+from dispatcher.clocks.clock import CompressedClock
+from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.base import Leased, Pending
 from dispatcher.runner import STUCK_AFTER, Runner
 from dispatcher.service import Parts, service
 from tests.contracts.report_store import an_sms
+from tests.dispatcher.observe.test_metrics import settings
 from tests.dispatcher.support import MINUTE, START, Bench, a_bench, an_endpoint
-from tests.dispatcher.test_metrics import settings
 
 HOUR = timedelta(hours=1)
 SECOND = timedelta(seconds=1)

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from dispatcher.clock import Clock, CompressedClock
-from dispatcher.endpoint import Rules
-from dispatcher.events import AttemptMade
-from dispatcher.http_sender import HttpSender
-from dispatcher.outcome import Outcome
+from dispatcher.clocks.clock import Clock, CompressedClock
+from dispatcher.commands.scripted_endpoint import Script, ScriptedEndpoint
+from dispatcher.endpoints.endpoint import Rules
+from dispatcher.observe.events import AttemptMade
+from dispatcher.pushing.http_sender import HttpSender
 from dispatcher.queue.base import Pending
+from dispatcher.retrying.outcome import Outcome
 from dispatcher.runner import Runner
-from dispatcher.scripted_endpoint import Script, ScriptedEndpoint
 from dispatcher.worker import Worker
 from receiver.store.base import StoreUnavailable
 from tests.contracts.report_store import an_sms

@@ -9,8 +9,8 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
-from dispatcher.endpoint import Rules
-from dispatcher.outcome import Answer, Outcome
+from dispatcher.endpoints.endpoint import Rules
+from dispatcher.retrying.outcome import Answer, Outcome
 from dispatcher.worker import LEASE_MARGIN
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.item import read_item

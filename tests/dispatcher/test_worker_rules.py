@@ -10,12 +10,12 @@ from random import Random
 
 from msgspec.structs import replace
 
-from dispatcher.endpoint import Endpoint
-from dispatcher.outcome import Answer, OutcomeRules, statuses
-from dispatcher.presets import PRESETS
+from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.base import Leased
-from dispatcher.retry_after import RetryAfter
-from dispatcher.schedule import INFOBIP, RetrySchedule
+from dispatcher.retrying.outcome import Answer, OutcomeRules, statuses
+from dispatcher.retrying.presets import PRESETS
+from dispatcher.retrying.retry_after import RetryAfter
+from dispatcher.retrying.schedule import INFOBIP, RetrySchedule
 from dispatcher.worker import Worker
 from tests.dispatcher.support import (
     MINUTE,

@@ -9,18 +9,18 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from dispatcher.reconcile.settings import ReconcileSettings
-from dispatcher.sandbox.credential_settings import CredentialSettings
-from dispatcher.sandbox.settings import OutcomeRule
-from dispatcher.settings import (
+from dispatcher.settings.reconcile import ReconcileSettings
+from dispatcher.settings.sandbox import OutcomeRule
+from dispatcher.settings.sandbox_credential import CredentialSettings
+from dispatcher.settings.settings import (
     EndpointSettings,
     OutcomeSettings,
     Settings,
     SourceSettings,
     read_settings,
 )
-from receiver.configuration import Secret
-from receiver.settings import (
+from receiver.settings.configuration import Secret
+from receiver.settings.settings import (
     BasicSettings,
     CertificateSettings,
     HeaderSettings,
@@ -56,7 +56,7 @@ def test_it_names_every_setting() -> None:
         if key == "endpoint":
             assert list(tables[key][0]) == names(EndpointSettings)
             assert list(tables[key][0]["outcome"]) == names(OutcomeSettings)
-            # The settings of one type are shown in its comment: tests/dispatcher/test_security.py.
+            # The settings of one type are shown in its comment: test_signing.py.
             assert list(tables[key][0]["security"]) == ["type"]
             assert list(tables[key][0]["tls"]) == ["minimum_version"]
         elif isinstance(default, tuple):

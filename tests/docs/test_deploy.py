@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from receiver.configuration import size_text
-from receiver.settings import ServerSettings
-from tests.dispatcher.test_metrics import all_metrics
+from receiver.settings.configuration import size_text
+from receiver.settings.settings import ServerSettings
+from tests.dispatcher.observe.test_metrics import all_metrics
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "config" / "deploy"

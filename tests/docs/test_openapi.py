@@ -14,10 +14,10 @@ import pytest
 from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from dispatcher.described import DESCRIBED as DISPATCHER
+from dispatcher.api.described import DESCRIBED as DISPATCHER
 from dispatcher.service import Parts, Service, service
-from dispatcher.settings import read_settings
-from receiver.described import DESCRIBED as RECEIVER
+from dispatcher.settings.settings import read_settings
+from receiver.api.described import DESCRIBED as RECEIVER
 from tests.docs.test_readme import routes
 from tests.end_to_end.processes import LIMIT, an_endpoint, customer, eventually
 from tests.receiver.payloads import a_json_body, a_v3_item, an_item

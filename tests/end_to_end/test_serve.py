@@ -19,14 +19,7 @@ from click.testing import CliRunner
 from dispatcher.cli import cli
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.model import Generation
-from tests.end_to_end.processes import (
-    an_endpoint,
-    configure,
-    customer,
-    dlr,
-    eventually,
-    running,
-)
+from tests.end_to_end.processes import an_endpoint, configure, customer, dlr, eventually, running
 from tests.receiver.payloads import BODIES, V2_JSON, a_json_body, an_item
 
 MESSAGE = b"2033247207850523791"

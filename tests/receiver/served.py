@@ -13,7 +13,7 @@ from typing import Any
 from yarl import URL
 
 from dispatcher.service import Parts, Service, service
-from dispatcher.settings import read_settings
+from dispatcher.settings.settings import read_settings
 
 LIMIT = 30.0
 """Seconds after which an answer will not come any more. Never a time to wait for."""

@@ -18,9 +18,9 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from dispatcher.reconcile.provider import Provider
-from dispatcher.reconcile.settings import ReconcileSettings
-from receiver.configuration import Secret
+from dispatcher.settings.reconcile import ReconcileSettings
 from receiver.dlr.instants import format_instant, parse_instant
+from receiver.settings.configuration import Secret
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SENT = NOW - timedelta(hours=2)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dispatcher.clock import wall_time
+from dispatcher.clocks.clock import wall_time
 from dispatcher.service import storage
 from tests.contracts.report_store import everything
 from tests.end_to_end.processes import dlr

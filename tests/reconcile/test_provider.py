@@ -13,17 +13,10 @@ import pytest
 import trustme
 
 from dispatcher.reconcile.provider import SPACING_SECONDS, TRIES, ProviderFailed, asking
-from dispatcher.reconcile.settings import ReconcileSettings
-from dispatcher.security_settings import TlsSettings
-from receiver.configuration import Secret
-from tests.reconcile.scripted_provider import (
-    NOW,
-    ScriptedProvider,
-    Sms,
-    Watch,
-    a_provider,
-    calling,
-)
+from dispatcher.settings.reconcile import ReconcileSettings
+from dispatcher.settings.security import TlsSettings
+from receiver.settings.configuration import Secret
+from tests.reconcile.scripted_provider import NOW, ScriptedProvider, Sms, Watch, a_provider, calling
 
 SPAN = {
     "sentSince": "2026-03-01T12:00:00.000+0000",

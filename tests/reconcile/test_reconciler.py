@@ -14,8 +14,8 @@ from dispatcher.reconcile.provider import ProviderFailed
 from dispatcher.reconcile.reconciler import Reconciler, Tally
 from dispatcher.reconcile.spool import Spool
 from dispatcher.service import Storage
+from receiver.callbacks.intake import NO_LIMITS, Limits, judge
 from receiver.dlr.json_format import encode_body
-from receiver.intake import NO_LIMITS, Limits, judge
 from receiver.store.base import Callback, ReportStore, StoredReport, StoreUnavailable
 from tests.contracts.report_store import everything
 from tests.reconcile.scripted_provider import NOW, ScriptedProvider, Sms, Watch, calling

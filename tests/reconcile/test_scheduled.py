@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry
 
-from dispatcher.clock import wall_time
+from dispatcher.clocks.clock import wall_time
 from dispatcher.reconcile import scheduled
 from dispatcher.reconcile.scheduled import ReconcileMetrics, Reconciling
 from dispatcher.reconcile.spool import Spool
 from dispatcher.service import Storage, service
-from dispatcher.settings import EndpointSettings, Settings, SourceSettings
-from receiver.intake import NO_LIMITS
-from receiver.settings import ServerSettings, StoreSettings
+from dispatcher.settings.settings import EndpointSettings, Settings, SourceSettings
+from receiver.callbacks.intake import NO_LIMITS
+from receiver.settings.settings import ServerSettings, StoreSettings
 from tests.contracts.report_store import everything
-from tests.dispatcher.test_metrics import scraped
+from tests.dispatcher.observe.test_metrics import scraped
 from tests.end_to_end.processes import customer
 from tests.reconcile.scripted_provider import NOW, ScriptedProvider, Sms
 

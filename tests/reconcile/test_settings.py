@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from dispatcher.reconcile.settings import ReconcileSettings
-from dispatcher.security_settings import TlsSettings
-from dispatcher.settings import Settings, read_settings
-from receiver.configuration import ConfigurationError, Secret, effective
+from dispatcher.settings.reconcile import ReconcileSettings
+from dispatcher.settings.security import TlsSettings
+from dispatcher.settings.settings import Settings, read_settings
+from receiver.settings.configuration import ConfigurationError, Secret, effective
 
 SOURCE = '[[source]]\nname = "acme"\n[source.reconcile]\nbase_url = "https://acme.example"\n'
 

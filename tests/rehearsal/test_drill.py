@@ -23,7 +23,7 @@ from dispatcher.rehearsal.drill.plan import (
 )
 from dispatcher.rehearsal.drill.webhook import drill_webhook
 from dispatcher.rehearsal.rehearsed import Rehearsed
-from dispatcher.settings import DispatchSettings
+from dispatcher.settings.settings import DispatchSettings
 from tests.data.webhooks import wrong
 from tests.data.webhooks.right_aiohttp import Item, Webhook
 from tests.rehearsal.served import SMALL, a_target, listening

@@ -10,9 +10,9 @@ from typing import Any
 
 import aiohttp
 
-from dispatcher.clock import VirtualClock
+from dispatcher.clocks.clock import VirtualClock
 from dispatcher.service import Parts, Service, service
-from dispatcher.settings import read_settings
+from dispatcher.settings.settings import read_settings
 from tests.end_to_end.processes import LIMIT
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)

@@ -11,13 +11,13 @@ import xmltodict
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from dispatcher.sandbox.credential_settings import CredentialSettings
 from dispatcher.sandbox.credentials import Credentials, provider_api
 from dispatcher.sandbox.model import Accepted, AcceptedSms, Send, Sms
 from dispatcher.sandbox.send_api import SendApi
 from dispatcher.sandbox.statuses import PENDING_ACCEPTED
-from receiver.app import new_app
-from receiver.reading import BodyReader
+from dispatcher.settings.sandbox_credential import CredentialSettings
+from receiver.callbacks.app import new_app
+from receiver.callbacks.arriving import BodyReader
 
 NOW = datetime(2026, 11, 21, 10, tzinfo=UTC)
 KEY = "9243E3F4BEDC719D83C2A38A483E6CB3"  # as S3 shows it

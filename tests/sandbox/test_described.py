@@ -11,9 +11,9 @@ from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from dispatcher.sandbox.described import SENDING
-from receiver.described import DESCRIBED as RECEIVER
-from receiver.openapi import document, routes
-from receiver.settings import ReceiverSettings
+from receiver.api.described import DESCRIBED as RECEIVER
+from receiver.api.openapi import document, routes
+from receiver.settings.settings import ReceiverSettings
 from tests.sandbox.sending import Sending, sending
 from tests.sandbox.test_validation_rules import GOOD, planted
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from dispatcher.erasure import erase
 from dispatcher.sandbox.forgetting import purge
-from receiver.store.erasure import Recipient
+from dispatcher.upkeep.erasure import erase
+from receiver.store.sqlite.erasure import Recipient
 from tests.end_to_end.processes import eventually
 from tests.sandbox.playing import START, playing
 

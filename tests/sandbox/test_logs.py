@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dispatcher.clock import VirtualClock
+from dispatcher.clocks.clock import VirtualClock
 from tests.sandbox.playing import START, playing, send_three
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from dispatcher.sandbox.model import Binary, Delivery, Sms, Text
 from dispatcher.sandbox.outcomes import MAGIC, Fate, fate_of, fits, price_of
-from dispatcher.sandbox.settings import OutcomeRule
-from dispatcher.sandbox.sms_errors import errors
 from dispatcher.sandbox.statuses import PENDING_ACCEPTED, UNDELIVERABLE_NOT_SENT
+from dispatcher.settings.sandbox import OutcomeRule
+from receiver.dlr.sms_errors import errors
 from receiver.dlr.statuses import SMS_STATUSES
 from tests.sandbox import playing
 

@@ -13,8 +13,8 @@ import aiohttp
 import pytest
 
 from dispatcher.service import Parts, service
-from dispatcher.settings import EndpointSettings, Settings
-from receiver.settings import ServerSettings, StoreSettings
+from dispatcher.settings.settings import EndpointSettings, Settings
+from receiver.settings.settings import ServerSettings, StoreSettings
 from tests.end_to_end.processes import Customer, customer, dlr, eventually
 
 Api = Literal["v1", "v3"]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dispatcher.sandbox.pytest_plugin import DlrSandbox
-from dispatcher.sandbox.settings import OutcomeRule
+from dispatcher.settings.sandbox import OutcomeRule
 
 pytest_plugins = ["pytester"]
 

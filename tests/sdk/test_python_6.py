@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dispatcher.sandbox.pytest_plugin import DlrSandbox
-from dispatcher.sandbox.sms_errors import errors
+from receiver.dlr.sms_errors import errors
 from receiver.dlr.statuses import SMS_STATUSES
 from tests.end_to_end.processes import customer
 from tests.sandbox.playing import DELIVERED, SLOW, UNDELIVERABLE

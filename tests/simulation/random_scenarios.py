@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from hypothesis import strategies as st
 
-from dispatcher.settings import DispatchSettings, OutcomeSettings
+from dispatcher.settings.settings import DispatchSettings, OutcomeSettings
 from dispatcher.simulation.scenario import (
     ArrivalKind,
     ArrivalSettings,

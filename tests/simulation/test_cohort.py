@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dispatcher.schedule import INFOBIP
+from dispatcher.retrying.schedule import INFOBIP
 from dispatcher.simulation.cohort import simulate
 from dispatcher.simulation.scenario import (
     ArrivalSettings,

@@ -9,7 +9,7 @@ import pytest
 from dispatcher.simulation.comparison import Run, csv_rows, figures, rows, to_json, variants
 from dispatcher.simulation.exact import simulate
 from dispatcher.simulation.scenario import Scenario
-from receiver.configuration import ConfigurationError
+from receiver.settings.configuration import ConfigurationError
 from tests.simulation.support import a_scenario, outage
 
 

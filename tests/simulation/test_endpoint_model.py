@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dispatcher.outcome import Outcome
+from dispatcher.retrying.outcome import Outcome
 from dispatcher.simulation.endpoint_model import EndpointModel, Reaction
 from tests.simulation.support import a_scenario
 

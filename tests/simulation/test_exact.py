@@ -14,13 +14,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dispatcher.endpoint import Endpoint
-from dispatcher.schedule import INFOBIP
+from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.retrying.schedule import INFOBIP
 from dispatcher.simulation.database_in_place import DatabaseInPlace
 from dispatcher.simulation.exact import simulate
 from dispatcher.simulation.foresight import Foresight
 from dispatcher.simulation.timeline import Lateness, Timeline, to_json
-from receiver.store.database import Database
+from receiver.store.sqlite.database import Database
 from tests.simulation.support import (
     DOWN_FOR_EVER,
     HOUR,

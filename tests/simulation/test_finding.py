@@ -11,7 +11,7 @@ from dispatcher.simulation.exact import simulate
 from dispatcher.simulation.finding import max_outage_without_loss, min_capacity
 from dispatcher.simulation.scenario import Scenario
 from dispatcher.simulation.timeline import Timeline
-from receiver.configuration import ConfigurationError
+from receiver.settings.configuration import ConfigurationError
 from tests.simulation.support import HOUR, MINUTE, a_scenario, outage
 
 

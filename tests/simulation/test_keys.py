@@ -8,7 +8,7 @@ import pytest
 
 from dispatcher.simulation.keys import with_outage, with_schedule, with_setting
 from dispatcher.simulation.scenario import Scenario
-from receiver.configuration import ConfigurationError
+from receiver.settings.configuration import ConfigurationError
 from tests.simulation.support import a_scenario, outage
 
 

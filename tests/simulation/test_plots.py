@@ -13,15 +13,22 @@ from click.testing import CliRunner
 from matplotlib.image import imread
 from rich.console import Console
 
-from dispatcher import palette
 from dispatcher.cli import cli
 from dispatcher.simulation.comparison import Run
 from dispatcher.simulation.exact import simulate
-from dispatcher.simulation.plots import figure, file, of_comparison, of_sweep, of_timeline, terminal
+from dispatcher.simulation.plots import (
+    figure,
+    file,
+    of_comparison,
+    of_sweep,
+    of_timeline,
+    palette,
+    terminal,
+)
 from dispatcher.simulation.plots.file import Told
 from dispatcher.simulation.sweep import read_sweep
 from dispatcher.simulation.timeline import Timeline
-from receiver.configuration import ConfigurationError
+from receiver.settings.configuration import ConfigurationError
 from tests.simulation.support import a_scenario, outage
 
 HOSTILE = "<script>alert(1)</script> $x^2$ & \x07 \"quoted\" 'too'"

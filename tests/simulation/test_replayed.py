@@ -15,7 +15,7 @@ from dispatcher.simulation.arrivals import Arrivals
 from dispatcher.simulation.exact import simulate
 from dispatcher.simulation.replayed import replayed
 from dispatcher.simulation.scenario import START, Scenario, read_scenario
-from receiver.configuration import ConfigurationError
+from receiver.settings.configuration import ConfigurationError
 from tests.contracts.report_store import a_callback, an_sms
 
 AT = datetime(2026, 3, 2, 12, tzinfo=UTC)

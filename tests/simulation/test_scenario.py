@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dispatcher.presets import PRESETS
+from dispatcher.retrying.presets import PRESETS
 from dispatcher.simulation.scenario import Phase, Scenario, bin_width, read_scenario, troubles
-from receiver.configuration import ConfigurationError
+from receiver.settings.configuration import ConfigurationError
 from tests.simulation.support import a_scenario, outage
 
 HOUR = timedelta(hours=1)

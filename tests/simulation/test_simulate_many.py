@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from dispatcher.cli import cli
-from dispatcher.commands import simulating_many
+from dispatcher.commands import simulate_many
 from dispatcher.simulation.engines import simulate
 from dispatcher.simulation.scenario import Scenario
 from dispatcher.simulation.timeline import Timeline
@@ -91,7 +91,7 @@ def test_ctrl_c_leaves_the_points_that_are_done(
         begun.append(given)
         return simulate(given, "exact", lambda _: len(begun) < 2)
 
-    monkeypatch.setattr(simulating_many, "simulate", broken_off)
+    monkeypatch.setattr(simulate_many, "simulate", broken_off)
     monkeypatch.setattr("dispatcher.simulation.exact.WATCHED_EVERY", 1)
     done = typed(scenario, "--sweep", "outage=1m,5m,9m", "--json")
 

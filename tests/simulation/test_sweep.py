@@ -9,7 +9,7 @@ import pytest
 from dispatcher.simulation.comparison import Run
 from dispatcher.simulation.exact import simulate
 from dispatcher.simulation.sweep import POINTS, csv_rows, read_sweep, rows, to_json
-from receiver.configuration import ConfigurationError
+from receiver.settings.configuration import ConfigurationError
 from tests.simulation.support import a_scenario, outage
 
 

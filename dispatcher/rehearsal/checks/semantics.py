@@ -13,13 +13,7 @@ from dispatcher.rehearsal import rules
 from dispatcher.rehearsal.bodies import Body, Maker, body, later
 from dispatcher.rehearsal.check import Bodies, Check, Evidence, Stage, pushed
 from dispatcher.rehearsal.judges import held, refused_politely
-from dispatcher.rehearsal.truth import (
-    DELIVERED,
-    PENDING,
-    UNDELIVERABLE,
-    WITH_OPERATOR,
-    Expected,
-)
+from dispatcher.rehearsal.truth import DELIVERED, PENDING, UNDELIVERABLE, WITH_OPERATOR, Expected
 from dispatcher.rehearsal.verdict import Judgement
 
 Judge = Callable[[Evidence], Judgement]

@@ -18,7 +18,7 @@ from msgspec import Struct, structs
 from dispatcher.simulation.answer import span_text
 from dispatcher.simulation.arrivals import Arrivals
 from dispatcher.simulation.scenario import ArrivalSettings, MixSettings, Phase, Scenario
-from receiver.durations import duration_text
+from receiver.settings.durations import duration_text
 
 Down = Literal["refuse", "stall", "reset", "5xx", "slow", "half-open"]
 

@@ -15,11 +15,11 @@ from typing import NoReturn, Protocol
 import aiohttp
 from aiohttp import web
 
-from dispatcher.http_sender import new_session
-from dispatcher.outcome import Outcome
+from dispatcher.pushing.http_sender import new_session
 from dispatcher.rehearsal.drill.plan import Drill
 from dispatcher.rehearsal.target import Way
-from dispatcher.security import overruled
+from dispatcher.retrying.outcome import Outcome
+from dispatcher.security.signing import overruled
 from dispatcher.simulation.endpoint_model import EndpointModel, Reaction
 from dispatcher.simulation.scenario import Phase
 

@@ -19,21 +19,21 @@ from typing import Protocol
 import aiohttp
 from msgspec import Struct
 
-from dispatcher.clock import CompressedClock, elapsed
-from dispatcher.events import AttemptMade
+from dispatcher.clocks.clock import CompressedClock, elapsed
+from dispatcher.observe.events import AttemptMade
 from dispatcher.rehearsal.drill.pausing import Pausing
 from dispatcher.rehearsal.drill.plan import TICK, CannotDrill, Drill
 from dispatcher.rehearsal.drill.proxy import Proxy
 from dispatcher.rehearsal.drill.reports import Ended, Reports
 from dispatcher.rehearsal.target import Way
 from dispatcher.service import Service, service
-from dispatcher.settings import RetentionSettings, Settings
+from dispatcher.settings.settings import RetentionSettings, Settings
 from dispatcher.simulation.answer import clock_text
 from dispatcher.simulation.arrivals import MICROSECOND, Arrivals
 from dispatcher.simulation.recorded import recorded
 from dispatcher.simulation.scenario import START, ends_at_latest, troubles
 from dispatcher.simulation.timeline import Timeline, Watch
-from receiver.settings import ServerSettings, StoreSettings
+from receiver.settings.settings import ServerSettings, StoreSettings
 
 TOGETHER = 2_000
 """The most reports in one callback: what the receiver takes."""

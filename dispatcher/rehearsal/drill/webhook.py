@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 
-from dispatcher.clock import wall_time
+from dispatcher.clocks.clock import wall_time
 from dispatcher.rehearsal.check import Evidence
 from dispatcher.rehearsal.drill.drilled import LOOKED_AT, drilled, results
 from dispatcher.rehearsal.drill.plan import Drill, eased

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from dispatcher import palette
 from dispatcher.rehearsal.rehearsed import Rehearsed
+from dispatcher.simulation.plots import palette
 
 
 @lru_cache(maxsize=1)

@@ -11,11 +11,11 @@ import msgspec
 from dispatcher.sandbox.errors import BODY, Fault, Refused
 from dispatcher.sandbox.wire.rules import Reading
 from dispatcher.sandbox.wire.shapes import Shape, Values, from_xml
-from receiver.body import as_utf8, charset_of, coding_of, inflate
+from receiver.callbacks.body import as_utf8, charset_of, coding_of, inflate
+from receiver.callbacks.intake import format_of
 from receiver.dlr import xml_format
 from receiver.dlr.errors import MalformedBody
 from receiver.dlr.model import Format
-from receiver.intake import format_of
 
 T = TypeVar("T")
 

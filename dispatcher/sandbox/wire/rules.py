@@ -17,11 +17,11 @@ from yarl import URL
 
 from dispatcher.sandbox.dates import read_instant
 from dispatcher.sandbox.errors import BODY, Fault
-from receiver.configuration import without_credentials
 from receiver.dlr import fields
 from receiver.dlr.errors import MalformedReport
 from receiver.dlr.fields import describe
 from receiver.dlr.instants import EXAMPLE
+from receiver.settings.configuration import without_credentials
 
 T = TypeVar("T")
 

@@ -11,9 +11,9 @@ from importlib.util import find_spec
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from dispatcher import palette
-from dispatcher.palette import Look
 from dispatcher.simulation.answer import span_text
+from dispatcher.simulation.plots import palette
+from dispatcher.simulation.plots.palette import Look
 from dispatcher.simulation.timeline import Band, Timeline
 
 if TYPE_CHECKING:

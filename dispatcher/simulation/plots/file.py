@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from dispatcher import palette
+from dispatcher.simulation.plots import palette
 from dispatcher.simulation.plots.figure import can_draw, plain, saved, style
-from receiver.configuration import ConfigurationError
+from receiver.settings.configuration import ConfigurationError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

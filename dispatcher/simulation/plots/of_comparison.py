@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dispatcher import palette
 from dispatcher.simulation.answer import span_text
 from dispatcher.simulation.comparison import Run
+from dispatcher.simulation.plots import palette
 from dispatcher.simulation.plots.figure import (
     count_axis,
     cumulative,

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dispatcher import palette
-from dispatcher.palette import Look
 from dispatcher.simulation.answer import span_text
 from dispatcher.simulation.comparison import Run, figures
+from dispatcher.simulation.plots import palette
 from dispatcher.simulation.plots.figure import (
     SPANS,
     figure,
@@ -18,6 +17,7 @@ from dispatcher.simulation.plots.figure import (
     plain,
     share_axis,
 )
+from dispatcher.simulation.plots.palette import Look
 from dispatcher.simulation.sweep import Sweep
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dispatcher import palette
 from dispatcher.simulation.answer import answer, span_text
+from dispatcher.simulation.plots import palette
 from dispatcher.simulation.plots.figure import (
     SHORTEST,
     area,

@@ -12,11 +12,11 @@ from itertools import zip_longest
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from dispatcher import palette
-from dispatcher.palette import Look
 from dispatcher.simulation.answer import clock_text, span_text
 from dispatcher.simulation.comparison import Run
+from dispatcher.simulation.plots import palette
 from dispatcher.simulation.plots.figure import plain, short
+from dispatcher.simulation.plots.palette import Look
 from dispatcher.simulation.timeline import Timeline
 
 HEIGHT = 2

@@ -21,12 +21,7 @@ from typing import Any
 import xmltodict
 from aiohttp import web
 
-from tests.data.webhooks.right_aiohttp import (
-    Item,
-    NotReadable,
-    Webhook,
-    is_final,
-)
+from tests.data.webhooks.right_aiohttp import Item, NotReadable, Webhook, is_final
 
 SMALL = 10_000
 """Bytes. Some are wrong with small bodies only, so that large ones do not confuse the picture."""

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from dispatcher import clock
-from dispatcher.endpoint import Endpoint
-from dispatcher.pace import BURST
+from dispatcher.clocks import clock
+from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.flow.pace import BURST
 from dispatcher.queue.base import Leased
 from dispatcher.worker import Worker
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from dispatcher.endpoint import Endpoint
-from dispatcher.outcome import Answer, Outcome
+from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.retrying.outcome import Answer, Outcome
 
 MOODS = ("up", "up", "down", "refuses", "stalls", "flaky")
 

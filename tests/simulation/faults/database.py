@@ -15,9 +15,9 @@ from typing import Any, Protocol, TypeVar, cast
 
 import aiosqlite
 
-from dispatcher.queue.sqlite import MIGRATIONS as QUEUE_MIGRATIONS
-from receiver.store.database import Database, Work
-from receiver.store.sqlite import MIGRATIONS as STORE_MIGRATIONS
+from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
+from receiver.store.sqlite.database import Database, Work
+from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
 
 T = TypeVar("T")
 

@@ -18,20 +18,21 @@ from unittest.mock import patch
 
 from msgspec import structs
 
-from dispatcher import gate, worker
-from dispatcher.clock import SystemClock
-from dispatcher.dispatch import Next, after_attempt
-from dispatcher.gate import Gate
-from dispatcher.queue import ordering, replays
-from dispatcher.queue import sqlite as queue
+from dispatcher import worker
+from dispatcher.clocks.clock import SystemClock
+from dispatcher.flow import gate
+from dispatcher.flow.gate import Gate
+from dispatcher.flow.window import Room
 from dispatcher.queue.base import Forming, Lease, Leased
-from dispatcher.queue.sqlite import SqliteQueue
+from dispatcher.queue.sqlite import ordering, replays
+from dispatcher.queue.sqlite import queue as queue
+from dispatcher.queue.sqlite.queue import SqliteQueue
+from dispatcher.retrying.dispatch import Next, after_attempt
+from dispatcher.retrying.schedule import RetrySchedule
 from dispatcher.runner import Runner
-from dispatcher.schedule import RetrySchedule
-from dispatcher.window import Room
 from dispatcher.worker import Worker
 from receiver.store.base import Callback
-from receiver.writer import GroupCommit
+from receiver.store.writer import GroupCommit
 from tests.simulation.faults.plan import Act
 
 Patch = AbstractContextManager[Any]

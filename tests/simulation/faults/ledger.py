@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
-from dispatcher.endpoint import Endpoint
-from dispatcher.from_settings import endpoint_of
-from dispatcher.outcome import Answer
+from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.endpoints.from_settings import endpoint_of
+from dispatcher.retrying.outcome import Answer
 from receiver.store.base import StoredReport
-from receiver.store.database import micros
-from receiver.store.rows import COLUMNS, stored_report
+from receiver.store.sqlite.database import micros
+from receiver.store.sqlite.rows import COLUMNS, stored_report
 from tests.simulation.faults.customers import Met
 from tests.simulation.faults.plan import Plan
 

@@ -9,11 +9,11 @@ from datetime import timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from dispatcher.dispatch import InvalidTransition
+from dispatcher.endpoints.registry import UnknownEndpoint
 from dispatcher.queue.base import UnknownDispatch
-from dispatcher.registry import UnknownEndpoint
 from dispatcher.replay.replay import InvalidReplay
 from dispatcher.replay.request import read_request
+from dispatcher.retrying.dispatch import InvalidTransition
 from receiver.answers import BadQuery
 from receiver.store.base import StoreUnavailable
 from tests.simulation.faults.plan import Act

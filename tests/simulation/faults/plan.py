@@ -11,8 +11,8 @@ from datetime import timedelta
 from random import Random
 from typing import Literal, get_args
 
-from dispatcher.schedule import RetrySchedule
-from dispatcher.settings import EndpointSettings
+from dispatcher.retrying.schedule import RetrySchedule
+from dispatcher.settings.settings import EndpointSettings
 
 Fault = Literal["crash", "slow", "fails before", "fails after", "freeze"]
 """What may befall a step of a process: it dies; it takes seconds; the database says that it is

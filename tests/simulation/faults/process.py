@@ -15,22 +15,22 @@ from itertools import count
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dispatcher.clock import SystemClock
-from dispatcher.common_time import CommonTime
-from dispatcher.endpoint import Endpoint
-from dispatcher.outcome import Answer
+from dispatcher.clocks.clock import SystemClock
+from dispatcher.clocks.common_time import CommonTime
+from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.endpoints.registry import Registry
 from dispatcher.queue.base import Leased
-from dispatcher.queue.replay_selection import Selector
-from dispatcher.queue.replays import SqliteReplays
-from dispatcher.queue.sqlite import SqliteQueue
-from dispatcher.registry import Registry
+from dispatcher.queue.sqlite.queue import SqliteQueue
+from dispatcher.queue.sqlite.replay_selection import Selector
+from dispatcher.queue.sqlite.replays import SqliteReplays
 from dispatcher.replay.feeder import Feeder, Feeding
 from dispatcher.replay.replaying import Replaying
+from dispatcher.retrying.outcome import Answer
 from dispatcher.runner import Runner
 from dispatcher.worker import Worker
 from receiver.store.base import Callback, Counts, StoreUnavailable
-from receiver.store.sqlite import SqliteStore
-from receiver.writer import GroupCommit
+from receiver.store.sqlite.store import SqliteStore
+from receiver.store.writer import GroupCommit
 from tests.simulation.faults.database import SteppedDatabase
 from tests.simulation.faults.faults import Befalls
 from tests.simulation.faults.wakeups import Wakeups

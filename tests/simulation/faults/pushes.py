@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from dispatcher.common_time import TOLD_TO
-from dispatcher.endpoint import Endpoint
-from dispatcher.outcome import Answer
+from dispatcher.clocks.common_time import TOLD_TO
+from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.base import Leased
-from receiver.store.database import micros
+from dispatcher.retrying.outcome import Answer
+from receiver.store.sqlite.database import micros
 from tests.simulation.faults.claims import SLEW
 from tests.simulation.faults.customers import Met
 from tests.simulation.faults.ledger import OPEN, Lent, Sent

@@ -1,4 +1,4 @@
-"""What wakes the runner here: as dispatcher/wakeups.py, but on the loop's time.
+"""What wakes the runner here: as dispatcher/clocks/wakeups.py, but on the loop's time.
 
 APScheduler goes by the wall clock of the machine that runs the tests.
 """

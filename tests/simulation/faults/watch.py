@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dispatcher.dispatch import TRANSITIONS
-from dispatcher.events import AttemptMade
-from dispatcher.routing import goes_to
+from dispatcher.forming.routing import goes_to
+from dispatcher.observe.events import AttemptMade
+from dispatcher.retrying.dispatch import TRANSITIONS
 from receiver.store.base import StoredReport
-from receiver.store.database import instant, micros
+from receiver.store.sqlite.database import instant, micros
 from tests.simulation.faults.ledger import OPEN, AttemptRow, Lent, Row, Sent
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""HTTP for programs: dispatches, endpoints, replays, unrouted reports."""

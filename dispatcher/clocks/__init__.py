@@ -1,0 +1,1 @@
+"""Where the time comes from, and what wakes the dispatcher."""

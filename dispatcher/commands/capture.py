@@ -1,0 +1,111 @@
+"""`dlr capture`: what happened, as one file to share."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from dispatcher.capsule.capsule import Heading, Writer
+from dispatcher.capsule.capture import BrokenOff, shared_schedule, shared_settings
+from dispatcher.capsule.capture import capture as write_capsule
+from dispatcher.capsule.pseudonyms import Pseudonyms
+from dispatcher.clocks.clock import SystemClock
+from dispatcher.commands.options import fail, look, settings_of, with_settings
+from dispatcher.commands.simulation_progress import watching
+from dispatcher.endpoints.registry import Registered
+from dispatcher.replay.request import instant_of
+from dispatcher.service import Storage, registry_of
+from dispatcher.settings.settings import Settings
+
+
+@click.command()
+@click.option(
+    "--from",
+    "since",
+    required=True,
+    help="Received then or later. 14:00 is today's, here; or 2026-11-21T14:00:00+01:00.",
+)
+@click.option("--to", "until", required=True, help="Received before then.")
+@click.option("--endpoint", help="What went to this one. Needed where there are several.")
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="The file: outage.capsule.",
+)
+@with_settings
+def capture(
+    config: Path | None,
+    database: str | None,
+    since: str,
+    until: str,
+    endpoint: str | None,
+    output: Path,
+) -> None:
+    """Write what was received in a window, and what became of it, into one file to share.
+
+    Numbers, ids, senders and callbackData have other names in it, the same for the same; there are
+    no texts, secrets, hosts or names of anybody. `dlr simulate FILE` plays it.
+
+    Example: dlr capture --from 14:00 --to 17:00 -o outage.capsule
+    """
+    now = SystemClock().now()
+    window = instant_of(since, "--from", now), instant_of(until, "--to", now)
+    if window[0] >= window[1]:
+        fail(f"--to: expected an instant after --from, {window[0]}, got {window[1]}")
+    if not output.parent.is_dir():
+        fail(f"--output: there is no directory {output.parent}")
+    settings = settings_of(config, database)
+
+    async def work(opened: Storage) -> None:
+        known = await registry_of(opened, settings).all()
+        await _capture(opened, settings, window, _chosen(known, endpoint), output)
+
+    look(config, database, work)
+
+
+def _chosen(known: dict[str, Registered], name: str | None) -> Registered | None:
+    if name is not None and name not in known:
+        fail(f'there is no endpoint "{name}"; there are: {", ".join(known) or "none"}')
+    if name is None and len(known) > 1:
+        fail(f"--endpoint: which one? {', '.join(known)}")
+    return known[name] if name is not None else next(iter(known.values()), None)
+
+
+async def _capture(
+    opened: Storage,
+    settings: Settings,
+    window: tuple[datetime, datetime],
+    endpoint: Registered | None,
+    output: Path,
+) -> None:
+    known = endpoint is not None and endpoint.settings is not None
+    heading = Heading(
+        since=window[0],
+        until=window[1],
+        endpoint=shared_settings(endpoint.settings) if endpoint and endpoint.settings else {},
+        schedule=shared_schedule(settings.schedule) if known else {},
+    )
+    unfinished = output.with_name(f".{output.name}.unfinished")
+    try:
+        with unfinished.open("wb") as file, watching("capturing") as watch:
+            writer = Writer(file, heading)
+            await write_capsule(
+                opened.database,
+                writer,
+                since=window[0],
+                until=window[1],
+                endpoint=None if endpoint is None else endpoint.name,
+                pseudonyms=Pseudonyms(),
+                watch=watch,
+            )
+            writer.close()
+        unfinished.replace(output)
+    except BrokenOff:
+        raise click.Abort from None
+    finally:
+        unfinished.unlink(missing_ok=True)
+    print(f"wrote {writer.reports:,} reports and {writer.dispatches:,} dispatches to {output}")

@@ -1,0 +1,52 @@
+"""`dlr endpoint`: a scripted customer endpoint to try things against."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from typing import Any
+
+import click
+
+from dispatcher.commands.options import PORT, Duration, Span, run_to_end
+from dispatcher.commands.scripted_endpoint import Push, Script, ScriptedEndpoint
+from dispatcher.service import naming_the_address
+
+
+@click.command()
+@click.option("--bind", default="127.0.0.1", metavar="HOST")
+@click.option("--port", type=PORT, default=9000, show_default=True)
+@click.option("--status", type=click.IntRange(100, 599), default=200, help="What to answer.")
+@click.option(
+    "--fail-first", type=click.IntRange(min=0), default=0, help="Answer so many with 503."
+)
+@click.option("--delay", type=Duration(), default="0s", help="Wait before each answer: 2s.")
+@click.option("--down-between", type=Span(), help="Cut connections meanwhile: 10s..70s.")
+def endpoint(bind: str, port: int, **script: Any) -> None:
+    """A customer endpoint to try things against: prints what it gets.
+
+    Example: dlr endpoint --port 9000 --fail-first 3
+    """
+    run_to_end(_endpoint(bind, port, Script(**script)))
+
+
+async def _endpoint(bind: str, port: int, script: Script) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    scripted = ScriptedEndpoint(script, on_push=_print_push)
+    with naming_the_address(bind, port):
+        await scripted.start(bind, port)
+    click.echo(f"listening on {scripted.url}")
+    sys.stdout.flush()
+    await stop.wait()
+    await scripted.stop()
+
+
+def _print_push(push: Push) -> None:
+    answered = "cut the connection" if push.answered is None else f"answered {push.answered}"
+    who = f"dispatch {push.dispatch} attempt {push.attempt}" if push.dispatch else "no dlr headers"
+    click.echo(f"+{push.since_start.total_seconds():.1f}s push {push.number}: {who}: {answered}")
+    click.echo(f"  {push.content_type} {push.body.decode('utf-8', 'replace')}")
+    sys.stdout.flush()

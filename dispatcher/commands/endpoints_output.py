@@ -1,0 +1,162 @@
+"""`dlr endpoints`: what it prints, and the settings that are typed."""
+
+from __future__ import annotations
+
+import sys
+import tomllib
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from typing import Any
+
+import click
+
+from dispatcher.api.endpoints import view
+from dispatcher.commands.console import Columns
+from dispatcher.commands.list_output import Listing
+from dispatcher.endpoints.registry import EndpointExists, Registered, Registry, UnknownEndpoint
+from dispatcher.retrying.dispatch import State
+from dispatcher.service import Storage
+from receiver.answers import BadQuery
+from receiver.settings.configuration import without_credentials
+
+_STATES: tuple[State, ...] = ("waiting", "leased", "acknowledged", "exhausted")
+
+ENDPOINT_COLUMNS: Columns = {
+    "name": lambda shown: shown["name"],
+    "url": lambda shown: shown.get("url"),
+    "contentType": lambda shown: shown.get("contentType"),
+    "origin": lambda shown: shown["origin"],
+    "changed": lambda shown: ", ".join(shown["changed"]),
+    "paused": lambda shown: "paused" if shown["paused"] else None,
+    **{
+        state: lambda shown, state=state: shown["dispatches"][state]  # type: ignore[misc]
+        for state in _STATES
+    },
+    "faults": lambda shown: "; ".join(shown["faults"]),
+}
+
+
+async def print_endpoints(opened: Storage, registry: Registry, listing: Listing) -> None:
+    """The endpoints in force, the file's first."""
+    counts = await opened.queue.counts()
+    found = (await registry.all()).values()
+
+    async def rows() -> AsyncIterator[Registered]:
+        for each in found:
+            yield each
+
+    await listing.print(
+        rows(), lambda each: view(each, counts.get(each.name, {})), ENDPOINT_COLUMNS, lambda _: 0.0
+    )
+
+
+async def add(registry: Registry, name: str, url: str, settings: dict[str, Any]) -> None:
+    for key in ("name", "url"):
+        if key in settings:
+            raise BadQuery(f"{key}: it has an argument of its own")
+    try:
+        await registry.add({"name": name, "url": url, **settings}, from_outside=False)
+    except EndpointExists as error:
+        raise BadQuery(str(error)) from error
+    print(f"{name}: added, {without_credentials(url)}")
+
+
+async def change(registry: Registry, name: str, settings: dict[str, Any]) -> None:
+    if not settings:
+        raise BadQuery("nothing to change: give --set KEY=VALUE, --secret KEY or --unset KEY")
+    await _asked(registry, registry.change(name, settings, from_outside=False))
+    print(f"{name}: changed {', '.join(settings)}")
+
+
+async def hold(registry: Registry, name: str, paused: bool) -> None:
+    await _asked(registry, registry.pause(name, paused))
+    said = "paused; what is for it waits, and spends no retries" if paused else "goes on"
+    print(f"{name}: {said}")
+
+
+async def remove(registry: Registry, name: str) -> None:
+    cancelled = await _asked(registry, registry.remove(name))
+    dispatches = "1 waiting dispatch" if cancelled == 1 else f"{cancelled} waiting dispatches"
+    print(f"{name}: removed; {dispatches} cancelled")
+
+
+async def reset(registry: Registry, name: str) -> None:
+    try:
+        await registry.reset(name)
+    except UnknownEndpoint as error:
+        raise BadQuery(f"{error} in the settings file, to which it could be given back") from error
+    print(f"{name}: as the settings file says")
+
+
+async def _asked(registry: Registry, change: Coroutine[Any, Any, Any]) -> Any:
+    """Raises BadQuery, with the endpoints that there are, for one that there is not."""
+    try:
+        return await change
+    except UnknownEndpoint as error:
+        there = ", ".join(await registry.all()) or "none yet"
+        raise BadQuery(f"{error}; there are: {there}") from error
+
+
+# --- settings that are typed -------------------------------------------------------------------
+
+
+def typed(
+    given: Iterable[str],
+    secrets: Iterable[str] = (),
+    unset: Iterable[str] = (),
+    ask: Callable[[str], str] | None = None,
+) -> dict[str, Any]:
+    """The table that these arguments make. `given` are `key=value`, with dots in the key for tables
+    and the value in TOML; what is no TOML is a text. Raises BadQuery."""
+    table: dict[str, Any] = {}
+    for each in given:
+        key, mark, text = each.partition("=")
+        if not mark:
+            raise BadQuery(f'--set: expected key=value, got "{key.partition(".")[0]}" alone')
+        _put(table, key, _value(text))
+    for key in secrets:
+        _put(table, key, (ask or _ask)(key))
+    for key in unset:
+        _put(table, key, None)
+    return table
+
+
+def _put(table: dict[str, Any], key: str, value: Any) -> None:
+    *outer, last = _path(key)
+    inner: Any = table
+    for name in outer:
+        inner = inner.setdefault(name, {})
+        if not isinstance(inner, dict):
+            break
+    if not isinstance(inner, dict) or last in inner:
+        raise BadQuery(f"{key}: it is given twice")
+    inner[last] = value
+
+
+def _path(key: str) -> list[str]:
+    """`security.type` as its two names. A name with dots stands in quotes, as in TOML."""
+    try:
+        table: Any = tomllib.loads(f"{key.strip()} = 0") if "\n" not in key else None
+    except tomllib.TOMLDecodeError:
+        table = None
+    if not table:
+        raise BadQuery(f'expected a key such as window or security.type, got "{key[:40]}"')
+    path = []
+    while isinstance(table, dict):
+        ((name, table),) = table.items()
+        path.append(name)
+    return path
+
+
+def _value(text: str) -> Any:
+    try:
+        table = tomllib.loads(f"value = {text}")
+    except ValueError:
+        return text
+    return table["value"] if list(table) == ["value"] else text
+
+
+def _ask(key: str) -> str:
+    """A secret from the terminal, unseen, or a line of what is piped in."""
+    if sys.stdin.isatty():
+        return str(click.prompt(key, hide_input=True))
+    return sys.stdin.readline().rstrip("\n")

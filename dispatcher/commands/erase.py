@@ -1,0 +1,49 @@
+"""`dlr erase`: erase one recipient's data."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from dispatcher.commands.options import fail, look, print_rows, with_settings
+from dispatcher.queue.sqlite.erasure import StillLeased
+from dispatcher.service import Storage
+from dispatcher.upkeep import erasure
+from receiver.store.sqlite.erasure import Recipient
+
+
+@click.command()
+@click.option("--to", help="The recipient's number.")
+@click.option("--message-id", help="Of one message of the recipient.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be touched.")
+@with_settings
+def erase(
+    config: Path | None,
+    database: str | None,
+    to: str | None,
+    message_id: str | None,
+    dry_run: bool,
+) -> None:
+    """Erase one recipient's data: reports, quarantine, bodies and answers that hold it.
+
+    Waiting dispatches that carry it are cancelled, and formed anew of what they carried of others.
+    Exit code 1: one of them is being sent just now, and nothing was erased.
+
+    Example: dlr erase --to 41793026727 --dry-run
+    """
+    if (to is None) == (message_id is None) or not (to or message_id):
+        fail("expected either --to NUMBER or --message-id ID")
+
+    async def work(opened: Storage) -> None:
+        try:
+            touched = await erasure.erase(
+                opened.database, Recipient(to=to, message_id=message_id), dry_run=dry_run
+            )
+        except StillLeased as error:
+            click.echo(f"dlr: {error}", err=True)
+            sys.exit(1)
+        print_rows("would touch" if dry_run else "touched", touched)
+
+    look(config, database, work)

@@ -1,0 +1,53 @@
+"""`dlr purge`: remove what is old."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from dispatcher.clocks.clock import SystemClock
+from dispatcher.commands.options import Duration, fail, look, print_rows, settings_of, with_settings
+from dispatcher.service import Storage
+from dispatcher.upkeep import retention
+from receiver.store.sqlite.followup import Follower
+
+
+@click.command()
+@click.option("--older-than", type=Duration(), help="Of any kind; default: as [retention] says.")
+@click.option("--dry-run", is_flag=True, help="Only print what would go.")
+@with_settings
+def purge(
+    config: Path | None, database: str | None, older_than: timedelta | None, dry_run: bool
+) -> None:
+    """Remove what is old: reports, quarantine, ended dispatches with their attempts.
+
+    In small batches, so that a running `dlr serve` goes on. What waits for an endpoint stays.
+
+    Example: dlr purge --older-than 90d --dry-run
+    """
+    kept = settings_of(config, database).retention
+    if older_than is not None:
+        if not older_than:
+            fail("--older-than: expected a duration above 0s")
+        kept = replace(
+            kept,
+            reports=older_than,
+            reports_max=0,
+            quarantine=older_than,
+            quarantine_max=0,
+            attempts=older_than,
+            attempts_max=0,
+        )
+
+    async def work(opened: Storage) -> None:
+        now = SystemClock().now()
+        if dry_run:
+            print_rows("would remove", await retention.count(opened.database, kept, now))
+        else:
+            await Follower(opened.database).catch_up()  # what is added up may go
+            print_rows("removed", await retention.purge(opened.database, kept, now))
+
+    look(config, database, work)

@@ -1,0 +1,85 @@
+"""The command that asks the provider: reconcile."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from dispatcher.commands import reconcile_output
+from dispatcher.commands.list_output import Listing
+from dispatcher.commands.options import Duration, fail, listing_options, look, settings_of
+from dispatcher.service import Storage, limits_of
+from dispatcher.settings.reconcile import LOGS_KEPT, ReconcileSettings
+from dispatcher.settings.settings import Settings
+
+
+@click.command()
+@click.option("--source", required=True, help="The [[source]] whose provider is asked.")
+@click.option(
+    "--since",
+    type=Duration(),
+    default="24h",
+    show_default=True,
+    help="How far back messages were sent; at most 48h.",
+)
+@click.option(
+    "--apply/--dry-run",
+    default=False,
+    show_default=True,
+    help="Store what had not come, so that it is routed and pushed like the rest.",
+)
+@listing_options
+def reconcile(
+    config: Path | None,
+    database: str | None,
+    listing: Listing,
+    source: str,
+    since: timedelta,
+    apply: bool,
+) -> None:
+    """Ask the provider what became of its messages, and list the reports that never came.
+
+    A dry run reads the provider's logs and nothing else: they can be read again. With --apply what
+    waits at the pull endpoint, which hands out each report once, is stored first, and what then
+    still is missing is made of the logs. Where the provider is, [source.reconcile] says.
+
+    Exit code 1: something is missing and was not stored, or the provider could not be asked.
+
+    Example: dlr reconcile --source default --since 24h --apply
+    """
+    settings = settings_of(config, database)
+    asked = _asked(settings, source)
+    if not since:
+        fail("--since: expected a duration above 0s")
+    if since > LOGS_KEPT:
+        fail("--since: expected at most 48h, which is how long the provider keeps its logs")
+
+    async def work(opened: Storage) -> None:
+        code = await reconcile_output.reconcile(
+            opened,
+            source,
+            asked,
+            database=settings.store.database,
+            since=since,
+            apply=apply,
+            limits=limits_of(settings),
+            listing=listing,
+        )
+        if code:
+            sys.exit(code)
+
+    look(config, database, work)
+
+
+def _asked(settings: Settings, name: str) -> ReconcileSettings:
+    sources = {source.name: source.reconcile for source in settings.source}
+    if name not in sources:
+        known = ", ".join(f'"{known}"' for known in sources)
+        fail(f'--source: expected the name of a [[source]] ({known}), got "{name}"')
+    asked = sources[name]
+    if asked is None:
+        fail(f'--source: [[source]] "{name}" has no [source.reconcile] that says where to ask')
+    return asked

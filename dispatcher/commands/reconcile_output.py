@@ -1,0 +1,118 @@
+"""What `dlr reconcile` prints."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from dispatcher.clocks.clock import wall_time
+from dispatcher.commands.console import Columns, fields
+from dispatcher.commands.list_output import Listing
+from dispatcher.reconcile.comparison import Finding
+from dispatcher.reconcile.provider import ProviderFailed, asking
+from dispatcher.reconcile.reconciler import Reconciler, Tally
+from dispatcher.reconcile.spool import Spool
+from dispatcher.service import Storage
+from dispatcher.settings.reconcile import ReconcileSettings
+from receiver.callbacks.intake import Limits
+from receiver.dlr.instants import format_instant
+from receiver.dlr.model import Report
+
+NO = 1
+
+COLUMNS: Columns = fields(
+    "finding", "by", "messageId", "to", "status", "error", "doneAt", "inStore"
+)
+
+
+async def reconcile(
+    opened: Storage,
+    source: str,
+    settings: ReconcileSettings,
+    *,
+    database: str,
+    since: timedelta,
+    apply: bool,
+    limits: Limits,
+    listing: Listing,
+) -> int:
+    """Print what had not come, and on stderr what was compared. Returns the exit code: 1 when
+    something is missing and was not stored, or when the provider could not be asked to the end."""
+    async with asking(settings) as provider:
+        reconciler = Reconciler(
+            source, settings, provider, opened.store, Spool(database, source), wall_time, limits
+        )
+        # All is compared and stored, however few rows are wanted.
+        rows = _first(reconciler.run(since, apply=apply), listing.limit)
+        try:
+            await replace(listing, limit=None).print(rows, _view, COLUMNS, lambda _: 0.0)
+        except ProviderFailed as error:
+            _say(_summary(reconciler.tally, settings, apply=apply))
+            _say(f"dlr: broken off: {error}")
+            return NO
+    _say(_summary(reconciler.tally, settings, apply=apply))
+    tally = reconciler.tally
+    return NO if (tally.missing or tally.differing) and not apply else 0
+
+
+async def _first(findings: AsyncIterator[Finding], limit: int | None) -> AsyncIterator[Finding]:
+    shown = 0
+    async for found in findings:
+        if limit is None or shown < limit:
+            shown += 1
+            yield found
+
+
+def _view(found: Finding) -> dict[str, Any]:
+    said = found.said
+    return {
+        "finding": found.verdict,
+        "by": found.by,
+        "messageId": said.message_id,
+        "to": said.to,
+        "status": _status(said),
+        "error": said.error and (said.error.name or said.error.id),
+        "doneAt": said.done_at and format_instant(said.done_at),
+        "inStore": found.state and _status(found.state),
+    }
+
+
+def _status(report: Report) -> str | int | None:
+    status = report.status
+    return None if status is None else status.name or status.group_name or status.id
+
+
+def _summary(tally: Tally, settings: ReconcileSettings, *, apply: bool) -> str:
+    lines = [
+        f"{tally.entries} in the logs: {tally.agreeing} agree, {tally.open} have not ended, "
+        f"{tally.under_way} ended too recently to miss their reports"
+    ]
+    if tally.unreadable:
+        lines.append(f"{tally.unreadable} entries of the logs cannot be read")
+    if tally.cut_off:
+        lines.append("the logs have more at one instant than they give out: not all was compared")
+    if apply and settings.pull:
+        lines.append(f"{tally.pulled} pulled")
+    lines.append(f"{tally.missing} missing, {tally.differing} ended differently")
+    lines.append(_done(tally) if apply else _LOOKED)
+    if not apply and (tally.missing or tally.differing):
+        lines.append("--apply stores what had not come, and has it routed and pushed")
+    return "\n".join(lines)
+
+
+def _done(tally: Tally) -> str:
+    text = f"{tally.stored} stored, {tally.duplicates} duplicates"
+    return f"{text}, {tally.quarantined} in quarantine" if tally.quarantined else text
+
+
+_LOOKED = (
+    "only the logs were asked, nothing was stored: what waits at the pull endpoint is handed out "
+    "once, and a look must not take it"
+)
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)

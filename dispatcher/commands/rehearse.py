@@ -1,0 +1,281 @@
+"""`dlr rehearse`: does this webhook survive?"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from dispatcher.clocks.clock import wall_time
+from dispatcher.commands.drill_options import DOWN, DrillOptions
+from dispatcher.commands.options import Duration, Speed, fail, run_to_end
+from dispatcher.commands.simulation_progress import BROKEN_OFF
+from dispatcher.rehearsal.check import Check
+from dispatcher.rehearsal.checks import select
+from dispatcher.rehearsal.plan import TIMEOUT, Plan
+from dispatcher.rehearsal.rehearsed import Rehearsed
+from dispatcher.rehearsal.reports import html, json_report, junit, text
+from dispatcher.rehearsal.run import Rehearsal
+from dispatcher.rehearsal.target import Target
+from dispatcher.rehearsal.verdict import Result
+from dispatcher.rehearsal.verify import CannotVerify, Verify, verify_of
+from dispatcher.settings.forms import is_http_url
+from receiver.settings.durations import duration_text
+
+RENDER: Mapping[str, Callable[[Rehearsed], str]] = {
+    "text": text.render,
+    "json": json_report.render,
+    "junit": junit.render,
+    "html": html.render,
+}
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+FAILED = 1
+"""The exit code when a check has failed."""
+
+
+@click.command()
+@click.argument("url", required=False)
+@click.option("--only", multiple=True, metavar="NAMES", help="Checks or groups, with commas.")
+@click.option("--skip", multiple=True, metavar="NAMES", help="Checks or groups to leave out.")
+@click.option("--list", "listing", is_flag=True, help="The checks there are, and nothing else.")
+@click.option("--quick", is_flag=True, help="Leave out the checks that take seconds.")
+@click.option("--seed", type=click.IntRange(min=0), help="For the message ids; else a new one.")
+@click.option(
+    "--header",
+    "headers",
+    multiple=True,
+    metavar="'NAME: VALUE'",
+    help="Credentials of each push; they are never shown.",
+)
+@click.option(
+    "--verify",
+    metavar="TEMPLATE",
+    help="Where the app tells a message's state: http://app/messages/{messageId}, or"
+    " 'cmd: ./state.sh {messageId}'.",
+)
+@click.option(
+    "--verify-path",
+    "paths",
+    multiple=True,
+    metavar="WHAT=PATH",
+    help="Where in its JSON (JMESPath): state=status.name, count='length(reports)', callbackData=…",
+)
+@click.option(
+    "--timeout",
+    type=Duration(),
+    default=duration_text(TIMEOUT),
+    show_default=True,
+    help="For each answer.",
+)
+@click.option(
+    "--patience",
+    type=Duration(),
+    default=duration_text(Plan().patience),
+    show_default=True,
+    help="How long an app may take until it tells a state.",
+)
+@click.option("--outage", type=Duration(), help="An outage drill instead of the checks, so long.")
+@click.option(
+    "--scenario",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="A drill of a scenario of `dlr simulate` (TOML), or of a capsule.",
+)
+@click.option("--rate", metavar="N/s", help="Reports in a drill: 20/s, 100/m. Default: 1/s.")
+@click.option("--speed", type=Speed(), help="Of a drill's clock. Default: 600.")
+@click.option(
+    "--down", type=click.Choice(DOWN), help="How a proxy of ours is down. Default: refuse."
+)
+@click.option("--pause-cmd", metavar="COMMAND", help="Stops your app instead of the proxy.")
+@click.option("--resume-cmd", metavar="COMMAND", help="Starts it again.")
+@click.option(
+    "--ca-file",
+    type=click.Path(exists=True, dir_okay=False),
+    help="An authority (PEM) to trust instead of the system's.",
+)
+@click.option(
+    "--format", "form", type=click.Choice(list(RENDER)), default="text", show_default=True
+)
+@click.option(
+    "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file."
+)
+def rehearse(
+    url: str | None,
+    only: Sequence[str],
+    skip: Sequence[str],
+    listing: bool,
+    quick: bool,
+    form: str,
+    output: Path | None,
+    outage: timedelta | None,
+    scenario: Path | None,
+    rate: str | None,
+    speed: float | None,
+    down: Any,
+    pause_cmd: str | None,
+    resume_cmd: str | None,
+    **options: Any,
+) -> None:
+    """Push to a webhook what production will push, and say what would go wrong.
+
+    Some fifty checks: formats, semantics, answers, security, load, retry behaviour. Use it against
+    a test system: it leaves some 1,000 messages named rehearsal-SEED-… behind. Exit code 1 when a
+    check has failed.
+
+    With --outage or --scenario: an outage drill. Reports arrive at --rate while a proxy between our
+    dispatcher and the webhook is down, on a clock that runs --speed times as fast; rates and
+    durations are that clock's. Exit code 1 when a report was lost, or the app holds another state.
+
+    Example: dlr rehearse http://127.0.0.1:9000/dlr --quick
+
+    Example: dlr rehearse http://127.0.0.1:9000/dlr --outage 3h --rate 2/s --down half-open
+    """
+    checks = _selected(only, skip, quick)
+    if listing:
+        text.print_checks(Console(), checks)
+        return
+    asked = DrillOptions(outage, scenario, rate, speed, down, pause_cmd, resume_cmd)
+    drilling = asked.wanted
+    if drilling and (only or skip or quick):
+        fail("--only, --skip and --quick choose checks, and a drill is none: keep one of both")
+    target = _target(url, **options)
+    if output is not None:
+        _check_writable(output)
+    run_to_end(_rehearse(target, asked if drilling else checks, form, output))
+
+
+async def _rehearse(
+    target: Target, what: Sequence[Check] | DrillOptions, form: str, output: Path | None
+) -> None:
+    # What is not the report itself goes to stderr, so that stdout can be piped.
+    aside = form != "text" and output is None
+    console = Console(stderr=aside, highlight=False, soft_wrap=True)
+    try:
+        if isinstance(what, DrillOptions):
+            run = await _drill(console, target, what)
+        else:
+            run = await _run(console, target, what)
+    except CannotVerify as error:
+        fail(f"--verify: {error}")
+    text.print_end(console, run)
+    if output is not None or form != "text":
+        _write(RENDER[form](run), output)
+    if run.verdict == "failed":
+        sys.exit(FAILED)
+    if run.drill is not None and run.drill.rehearsed.partial:
+        sys.exit(BROKEN_OFF)
+
+
+async def _drill(console: Console, target: Target, asked: DrillOptions) -> Rehearsed:
+    from dispatcher.commands.drill import drill
+
+    return await drill(asked, target, console)
+
+
+async def _run(console: Console, target: Target, checks: Sequence[Check]) -> Rehearsed:
+    started, at = time.perf_counter(), wall_time()
+    results: list[Result] = []
+    async with Rehearsal(target) as rehearsal:
+        url = rehearsal.way.shown
+        console.print(text.heading(url, rehearsal.seed, len(checks)))
+        for check in checks:
+            with _in_progress(console, f"{len(results) + 1} of {len(checks)}: {check.name}"):
+                result = await rehearsal.perform(check)
+            results.append(result)
+            console.print(text.line(result))
+    return Rehearsed(
+        url=url,
+        seed=rehearsal.seed,
+        started_at=at,
+        seconds=time.perf_counter() - started,
+        verified=target.verify is not None,
+        fault=rehearsal.fault,
+        results=tuple(results),
+    )
+
+
+def _in_progress(console: Console, what: str) -> AbstractContextManager[object]:
+    """What is being done, on a terminal."""
+    return console.status(Text(what)) if console.is_terminal else nullcontext()
+
+
+def _write(report: str, output: Path | None) -> None:
+    if output is None:
+        click.echo(report, nl=False)
+        return
+    output.write_text(report, "utf-8")
+    click.echo(f"written to {output}", err=True)
+
+
+def _check_writable(output: Path) -> None:
+    """Before a minute of work and not after it."""
+    if not output.parent.is_dir():
+        fail(f"--output: there is no directory {output.parent}")
+
+
+def _selected(only: Sequence[str], skip: Sequence[str], quick: bool) -> tuple[Check, ...]:
+    try:
+        checks = select(_words(only), _words(skip), quick=quick)
+    except ValueError as error:
+        fail(str(error))
+    return checks or fail("--only and --skip leave no check")
+
+
+def _words(options: Sequence[str]) -> list[str]:
+    return [word.strip() for option in options for word in option.split(",") if word.strip()]
+
+
+def _target(
+    url: str | None,
+    *,
+    headers: Sequence[str],
+    verify: str | None,
+    paths: Sequence[str],
+    seed: int | None,
+    timeout: timedelta,
+    patience: timedelta,
+    ca_file: str | None,
+) -> Target:
+    if url is None:
+        fail("expected the URL of a webhook: dlr rehearse http://127.0.0.1:9000/dlr")
+    if not is_http_url(url):
+        fail(f"expected an http or https URL with a host, got {url!r}")
+    if not timeout:
+        fail("--timeout: expected a positive duration, got 0s")
+    return Target(
+        url=url,
+        headers=dict(_header(each) for each in headers),
+        verify=_verify(verify, paths),
+        ca_file=ca_file,
+        seed=seed,
+        plan=Plan(timeout=timeout, patience=patience),
+    )
+
+
+def _verify(template: str | None, paths: Sequence[str]) -> Verify | None:
+    if template is None:
+        return fail("--verify-path needs --verify") if paths else None
+    try:
+        return verify_of(template, paths)
+    except ValueError as error:
+        fail(f"--verify: {error}")
+
+
+def _header(option: str) -> tuple[str, str]:
+    """Its value is a secret, and stands in no error."""
+    name, colon, value = (part.strip() for part in option.partition(":"))
+    if not colon or not value or not _TOKEN.fullmatch(name):
+        fault = "no value" if colon and name else "no name and colon"
+        fail(f"--header: expected 'Name: value', got {fault}")
+    if not value.isprintable():
+        fail(f"--header: expected a value of {name} without control characters")
+    return name, value

@@ -1,0 +1,285 @@
+"""`dlr replay` and `dlr replays`: what they print, and the watch over a replay while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from dispatcher.api.replays import item_views
+from dispatcher.clocks.clock import SystemClock
+from dispatcher.commands.console import Columns, fields, print_rows
+from dispatcher.commands.list_output import Listing
+from dispatcher.endpoints.registry import Registry
+from dispatcher.queue.sqlite.replay_selection import Selector
+from dispatcher.queue.sqlite.replays import SqliteReplays
+from dispatcher.replay.replay import Found, InvalidReplay, Replay, UnknownReplay, view
+from dispatcher.replay.replaying import Made, Replaying
+from dispatcher.replay.request import Request
+from dispatcher.service import Storage
+from dispatcher.settings.settings import Settings
+from receiver.answers import BadQuery
+
+POLL_SECONDS = 0.5
+"""How often the database is asked how far the replay is. Its progress is another process's."""
+
+NOBODY_SECONDS = 5.0
+"""A dispatcher begins with a replay within a tenth of a second."""
+
+LINE_SECONDS = 5.0
+"""Where there is no terminal: how often a line is printed at most."""
+
+NO = 1
+INTERRUPTED = 130
+
+FIRST_COLUMNS: Columns = fields("report", "receivedAt", "messageId", "status", "source", "endpoint")
+REPLAY_COLUMNS: Columns = fields(
+    "id",
+    "state",
+    "createdAt",
+    "total",
+    "fed",
+    "acknowledged",
+    "waiting",
+    "exhausted",
+    "cancelled",
+    "dropped",
+    "failedAttempts",
+    "eta",
+    "key",
+)
+
+
+def replaying_of(opened: Storage, settings: Settings) -> Replaying:
+    return Replaying(
+        SqliteReplays(opened.database),
+        Selector(opened.database, opened.store),
+        Registry(opened.database, settings.endpoint),
+        SystemClock().now,
+    )
+
+
+async def print_dry_run(opened: Storage, replaying: Replaying, request: Request) -> None:
+    """Count and first rows of what would go."""
+    found = await replaying.find(request, from_outside=False)
+    print(f"would replay {_reports(found.total)}")
+    _print_left_out(found)
+    rows = [
+        row | {"endpoint": request.to_url or row["endpoint"]}
+        for row in await item_views(opened.store, found.first)
+    ]
+    print_rows(f"the first {len(rows)}", rows, FIRST_COLUMNS)
+
+
+async def make(replaying: Replaying, request: Request, *, detach: bool) -> int:
+    """Make the replay and watch it to its end. Returns the exit code."""
+    made = await replaying.make(request, from_outside=False)
+    _print_made(made, detach)
+    if detach:
+        return 0
+    ended = await watch(replaying.replays, made.replay)
+    if ended is None:
+        number = made.replay.id
+        print(f"replay {number} goes on: `dlr replays {number}` shows it,", end=" ")
+        print(f"`dlr replays --cancel {number}` ends it")
+        return INTERRUPTED
+    if ended.total:
+        print(summary(ended))
+    return NO if ended.failed else 0
+
+
+async def print_replays(replaying: Replaying, listing: Listing) -> None:
+    """All replays, newest first."""
+    views = _views(replaying, listing.limit)
+    await listing.print(views, lambda shown: shown, REPLAY_COLUMNS, lambda _: 0.0)
+
+
+async def print_replay(replaying: Replaying, replay: int) -> None:
+    """One replay, a line for each thing that is known of it."""
+    try:
+        found = await replaying.replays.one(replay)
+    except UnknownReplay as unknown:
+        raise BadQuery(str(unknown)) from unknown
+    for name, value in view(found, replaying.now()).items():
+        if value is not None:
+            print(f"{name:<15}{_in_one_line(value)}")
+
+
+async def cancel(replaying: Replaying, replay: int) -> int:
+    """End a replay. Returns the exit code."""
+    try:
+        cancelled = await replaying.cancel(replay)
+    except UnknownReplay as unknown:
+        raise BadQuery(str(unknown)) from unknown
+    except InvalidReplay as error:
+        print(error)
+        return NO
+    print(summary(cancelled))
+    return 0
+
+
+def _print_made(made: Made, detach: bool) -> None:
+    replay = made.replay
+    if not made.new:
+        print(f"replay {replay.id}: made before with this key, at {replay.created_at:%F %T} UTC")
+    elif not replay.total:
+        print(f"replay {replay.id}: nothing matches")
+    else:
+        target = replay.url or replay.endpoint
+        to = f" to {target}" if target else ""
+        print(f"replay {replay.id}: {_reports(replay.total)}{to}")
+    if made.found is not None:
+        _print_left_out(made.found)
+    if detach and replay.state == "running":
+        print(f"`dlr replays {replay.id}` shows it, `dlr replays --cancel {replay.id}` ends it")
+
+
+def _print_left_out(found: Found) -> None:
+    if found.undispatched:
+        count = _reports(found.undispatched)
+        print(f"{count} more match but were never dispatched; name a target for them")
+    for name, number in found.gone.items():
+        print(f'{_reports(number)} more went to "{name}", which is no more; name a target for them')
+
+
+def _reports(number: int) -> str:
+    return f"{number} report" if number == 1 else f"{number} reports"
+
+
+def summary(replay: Replay) -> str:
+    counts = replay.counts
+    parts = {
+        "acknowledged": counts.get("acknowledged", 0),
+        "waiting": replay.waiting,
+        "exhausted": counts.get("exhausted", 0),
+        "cancelled": counts.get("cancelled", 0),
+        "no longer there": replay.dropped,
+        "not sent": replay.total - replay.fed,
+        "failed attempts": replay.failed_attempts,
+    }
+    shown = ", ".join(f"{number} {word}" for word, number in parts.items() if number)
+    return f"replay {replay.id}: {replay.state}: {shown or 'nothing sent'}"
+
+
+def _in_one_line(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_in_one_line(each)}" for name, each in value.items())
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+async def _views(replaying: Replaying, limit: int | None) -> AsyncIterator[dict[str, Any]]:
+    before, count = None, 0
+    while found := await replaying.replays.all(before):
+        for replay in found:
+            if count == limit:
+                return
+            yield view(replay, replaying.now())
+            count += 1
+        before = found[-1].id
+
+
+async def watch(replays: SqliteReplays, replay: Replay) -> Replay | None:
+    """The replay at its end; `None` when somebody presses Ctrl-C, which ends only the watch."""
+    interrupted = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, interrupted.set)
+    console = Console()
+    display = _Bar(console) if console.is_terminal else _Lines()
+    watched_since = time.monotonic()
+    with display:
+        while replay.state == "running":
+            display.show(replay)
+            if replay.started_at is None and time.monotonic() - watched_since > NOBODY_SECONDS:
+                display.say(
+                    "no dispatcher seems to be at work on this database:"
+                    " start `dlr serve`, and the replay begins"
+                )
+            if await _happens(interrupted, POLL_SECONDS):
+                return None
+            replay = await replays.one(replay.id)
+        display.show(replay)
+    return replay
+
+
+async def _happens(event: asyncio.Event, within: float) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), within)
+    except TimeoutError:
+        return False
+    return True
+
+
+class _Lines:
+    """For a pipe or a file: a line when something has changed, and not too many of them."""
+
+    def __init__(self) -> None:
+        self._shown = ""
+        self._said: set[str] = set()
+        self._next = 0.0
+
+    def __enter__(self) -> _Lines:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def show(self, replay: Replay) -> None:
+        line = f"{replay.settled} of {replay.total}: {_progress(replay)}"
+        if replay.fed and line != self._shown and time.monotonic() >= self._next:
+            print(line, flush=True)
+            self._shown, self._next = line, time.monotonic() + LINE_SECONDS
+
+    def say(self, text: str) -> None:
+        if text not in self._said:
+            print(text, flush=True)
+            self._said.add(text)
+
+
+class _Bar:
+    """For a terminal: a bar with the time that remains."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[told]}"),
+            console=console,
+        )
+        self._task = self._progress.add_task("replay", total=None, told="")
+        self._said: set[str] = set()
+
+    def __enter__(self) -> _Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def show(self, replay: Replay) -> None:
+        self._progress.update(
+            self._task,
+            description=f"replay {replay.id}",
+            total=replay.total,
+            completed=min(replay.settled, replay.total),
+            told=_progress(replay),
+        )
+
+    def say(self, text: str) -> None:
+        if text not in self._said:
+            self._progress.console.print(text)
+            self._said.add(text)
+
+
+def _progress(replay: Replay) -> str:
+    counts = replay.counts
+    return (
+        f"{counts.get('acknowledged', 0)} acknowledged, {replay.waiting} waiting,"
+        f" {counts.get('exhausted', 0)} exhausted, {replay.failed_attempts} failed attempts"
+    )

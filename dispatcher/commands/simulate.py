@@ -1,0 +1,170 @@
+"""`dlr simulate`: what an outage would cost."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from dispatcher.commands import simulate_many
+from dispatcher.commands.options import Duration, fail
+from dispatcher.commands.simulation_output import SimulationOutput, write_csv
+from dispatcher.commands.simulation_progress import BROKEN_OFF, watching
+from dispatcher.simulation.answer import answer, clock_text, late_words, span_text
+from dispatcher.simulation.engines import Engine
+from dispatcher.simulation.engines import simulate as simulate_with
+from dispatcher.simulation.finding import Question
+from dispatcher.simulation.plots.file import Told
+from dispatcher.simulation.plots.terminal import timeline_plot
+from dispatcher.simulation.recalled import read_either
+from dispatcher.simulation.scenario import Scenario
+from dispatcher.simulation.timeline import Timeline, csv_rows, to_json
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@click.command()
+@click.argument("scenario", type=click.Path(path_type=Path, dir_okay=False))
+@click.option(
+    "--compare", metavar="WHAT", help="Side by side: presets, infobip,svix, or values, KEY=A,B."
+)
+@click.option("--sweep", metavar="KEY=A..B", help="As a curve: outage=10m..48h, or KEY=A,B,C.")
+@click.option("--find", type=click.Choice(list(get_args(Question))), help="One number.")
+@click.option("--drain", type=Duration(), help="With min-capacity: when the backlog is to be gone.")
+@click.option("--json", "as_json", is_flag=True, help="Everything as JSON, and no table.")
+@click.option(
+    "--csv",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also write the timeline to this file, a row for each bin; of several what is compared.",
+)
+@click.option(
+    "--plot",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Also draw it: a file that ends with .svg, .png or .html.",
+)
+@click.option("--open", "opened", is_flag=True, help="Show the plot, in a browser without --plot.")
+@click.option("--seed", type=int, help="Of all chance, instead of the scenario's.")
+@click.option(
+    "--engine",
+    type=click.Choice(list(get_args(Engine))),
+    default="auto",
+    show_default=True,
+    help="exact: every attempt. cohort: counts, for many reports. auto: by the size.",
+)
+def simulate(
+    scenario: Path,
+    compare: str | None,
+    sweep: str | None,
+    find: Question | None,
+    drain: timedelta | None,
+    seed: int | None,
+    engine: Engine,
+    **out: Any,
+) -> None:
+    """What the outage of SCENARIO would cost: reports late and lost, peak, backlog. It is a TOML
+    file, or a capsule of `dlr capture`.
+
+    The schedule, window and rate limits are those of `dlr serve`, on a clock that jumps. The same
+    scenario and seed give the same bytes. Ctrl-C ends it early and shows what there is so far.
+
+    --compare, --sweep and --find change one thing and leave the rest. KEY is one of the scenario,
+    such as endpoint.window, or `outage`: how long the endpoint is down for the first time.
+
+    Example: dlr simulate config/scenarios/three-hour-outage.toml --compare infobip,svix
+    """
+    if (compare, sweep, find).count(None) < 2:
+        fail("expected one of --compare, --sweep and --find")
+    if (find == "min-capacity") != (drain is not None):
+        fail("--find min-capacity and --drain belong together: --drain 1h")
+    output = SimulationOutput(**out)
+    output.check()
+    if find is not None and (output.csv or output.plot or output.opened):
+        fail("--find has one number as its answer: nothing to plot, and no rows for --csv")
+    read = read_either(scenario)
+    if seed is not None:
+        read = replace(read, seed=seed)
+    if compare is not None:
+        simulate_many.compare(read, compare, engine, output)
+    elif sweep is not None:
+        simulate_many.swept(read, sweep, engine, output)
+    elif find is not None:
+        simulate_many.find(read, find, drain, engine, output)
+    else:
+        _simulate_one(read, engine, output)
+
+
+def _simulate_one(scenario: Scenario, engine: Engine, output: SimulationOutput) -> None:
+    with watching() as watch:
+        timeline = simulate_with(scenario, engine, watch)
+    if output.csv:
+        write_csv(output.csv, csv_rows(timeline))
+    title = scenario.story or "A simulation"
+    told = Told(title, answer(timeline), list(rows(timeline)))
+    output.plotted(lambda: _drawn(title, timeline), told)
+    if output.as_json:
+        output.json(to_json(timeline))
+    else:
+        console = Console()
+        print_timeline(console, scenario, timeline)
+        console.print(timeline_plot(timeline, console.width))
+    if timeline.partial:
+        sys.exit(BROKEN_OFF)
+
+
+def _drawn(title: str, timeline: Timeline) -> Figure:
+    from dispatcher.simulation.plots.of_timeline import draw
+
+    return draw(title, timeline)
+
+
+def print_timeline(console: Console, scenario: Scenario, timeline: Timeline) -> None:
+    """The answer as sentences, then the figures."""
+    if scenario.story:
+        console.print(Text(scenario.story, style="bold"), soft_wrap=True)
+    for sentence in answer(timeline):
+        console.print(Text(sentence), soft_wrap=True)
+    table = Table("", "", box=None, show_header=False, pad_edge=False)
+    for what, value in rows(timeline):
+        table.add_row(Text(what, style="dim"), Text(value))
+    console.print(table)
+
+
+def rows(timeline: Timeline) -> Iterator[tuple[str, str]]:
+    """What the table shows, a line each."""
+    totals, lateness = timeline.totals, timeline.lateness
+    yield "reports", f"{totals.reports:,}"
+    yield "acknowledged", f"{totals.acknowledged:,}"
+    yield late_words(), _of(lateness.late, totals.reports)
+    yield "lost", _of(totals.exhausted, totals.reports)
+    yield "still waiting", f"{totals.waiting:,}"
+    found = [f"p{each} {span_text(at)}" for each, at in lateness.percentiles().items()]
+    if found:
+        yield "lateness", ", ".join([*found, f"max {span_text(lateness.longest)}"])
+    yield "requests", f"{totals.attempts:,} ({timeline.attempts_per_report:.2f} a report)"
+    failed = {outcome: sum(column) for outcome, column in timeline.bins.failed.items()}
+    words = ", ".join(f"{outcome} {count:,}" for outcome, count in failed.items())
+    yield "wasted", f"{_of(totals.wasted, totals.attempts)}{': ' if words else ''}{words}"
+    most, at = timeline.peak()
+    yield "peak", f"{most:,} in one second, at {clock_text(at)}"
+    yield "largest backlog", f"{max(timeline.bins.backlog, default=0):,}"
+    for band in timeline.bands:
+        end = "the end" if band.end is None else clock_text(band.end)
+        yield "trouble", f"{clock_text(band.start)} to {end}: {band.what}"
+    if timeline.drained_at is not None:
+        yield "backlog gone at", clock_text(timeline.drained_at)
+    yield "broken off at" if timeline.partial else "over at", clock_text(timeline.ended_at)
+    told = f"{timeline.engine} engine, schedule {timeline.schedule}, seed {timeline.seed}"
+    yield "simulated by", told
+
+
+def _of(count: int, whole: int) -> str:
+    return f"{count:,} ({count / whole:.1%})" if whole else f"{count:,}"

@@ -1,0 +1,1 @@
+"""Customers' endpoints, from the settings file and from run time."""

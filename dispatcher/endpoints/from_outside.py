@@ -1,0 +1,71 @@
+"""What may be said of an endpoint over the API, where the word is not the operator's. Pure.
+
+Whoever may change endpoints must not read by that what never comes out: neither this machine's
+files, nor the secrets of an endpoint, which would be pushed to whatever host it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from yarl import URL
+
+from dispatcher.security.addresses import url_fault
+
+FILES = ("ca_file", "certificate_file", "key_file")
+
+
+def faults_from_outside(changes: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[str]:
+    """What cannot be said of an endpoint from outside; `before` are its settings, or nothing."""
+    for place, url in urls_in(changes).items():
+        if (wrong := url_fault(url)) is not None:
+            yield f"{place}: {wrong}"
+    for name in FILES:
+        if _within(changes, "tls", name) is not None:
+            yield (
+                f"tls.{name}: names a file of this machine, which only its operator may: in the"
+                + (" settings file, or with `dlr endpoints`")
+            )
+    if moves_away(before, changes):
+        for name in ("headers", "security"):
+            if name in before and name not in changes:
+                yield f"{name}: given for another host; give them for this one, or null"
+    elif _is_elsewhere(
+        _within(before, "security", "token_url"), _within(changes, "security", "token_url")
+    ) and not _within(changes, "security", "client_secret"):
+        yield "security.client_secret: given for another token_url; give that of this one"
+
+
+def moves_away(before: Mapping[str, Any], changes: Mapping[str, Any]) -> bool:
+    """Whether an endpoint is to be pushed to at another host, port or scheme."""
+    return _is_elsewhere(before.get("url"), changes.get("url"))
+
+
+def urls_in(table: Mapping[str, Any]) -> dict[str, str]:
+    """The URLs that these settings name, by their place."""
+    places = {
+        "url": table.get("url"),
+        "security.token_url": _within(table, "security", "token_url"),
+    }
+    return {place: url for place, url in places.items() if isinstance(url, str)}
+
+
+def _is_elsewhere(before: Any, url: Any) -> bool:
+    if not isinstance(before, str) or not isinstance(url, str):
+        return False
+    return _origin(before) != _origin(url)
+
+
+def _origin(url: str) -> object:
+    try:
+        return URL(url).origin()
+    except ValueError:
+        return url
+
+
+def _within(table: Mapping[str, Any], *names: str) -> Any:
+    value: Any = table
+    for name in names:
+        value = value.get(name) if isinstance(value, Mapping) else None
+    return value

@@ -1,0 +1,52 @@
+"""Reports that came with a URL of their own: the sandbox's `notifyUrl`.
+
+They go to one endpoint, which has no URL but theirs. So they share its window, its schedule and its
+gauges, and nobody has to name an endpoint for each URL that some app thinks of. A URL of a message
+goes before any subscription (reference, 4.3): no other endpoint takes them by itself.
+
+The endpoint is there wherever such reports can be: in `dlr sandbox`, and for whoever works on a
+database that a sandbox has worked on.
+"""
+
+from __future__ import annotations
+
+from msgspec import structs
+
+from dispatcher.endpoints.endpoint import Endpoint, Rules, credentials_to_header
+from dispatcher.queue.base import Target
+from dispatcher.settings.settings import OWN_URLS, EndpointSettings
+from receiver.callbacks.intake import NotifyTo
+from receiver.settings.configuration import without_credentials
+
+OF_OWN_URLS = EndpointSettings(
+    name=OWN_URLS,
+    url="http://notify-url.invalid/",  # never called: .invalid is no name of the DNS (RFC 2606)
+    window=200,  # of many URLs at once: one that is dead must not hold up the others
+)
+
+
+def taking_own_urls(endpoint: Endpoint) -> Endpoint:
+    """The endpoint that these settings, as they may have been changed, describe. Its URLs come from
+    outside whoever has changed it."""
+    rules = structs.replace(endpoint.rules, own_urls=True)
+    return structs.replace(endpoint, own_urls=True, checked=True, rules=rules)
+
+
+def target_of(notify_to: NotifyTo | None) -> Target | None:
+    """Where a bucket of such reports goes. `None`: to the URL of its endpoint."""
+    if notify_to is None:
+        return None
+    url, headers = _apart(notify_to.url)
+    return Target(url, f"application/{notify_to.format}", headers.get("Authorization"))
+
+
+def _apart(url: str) -> tuple[str, dict[str, str]]:
+    """A URL that cannot be taken apart is not called either, but it may be shown."""
+    try:
+        return credentials_to_header(url)
+    except ValueError:
+        return without_credentials(url), {}
+
+
+ANY = Rules(own_urls=None)
+"""What a replay asks for goes, with a URL of its own or without."""

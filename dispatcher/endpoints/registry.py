@@ -1,0 +1,423 @@
+"""The endpoints that there are: those of the settings file, and what was said at run time.
+
+The file is the starting set and stays the truth for what nobody has changed at run time. A setting
+that was changed through the API or the command line is kept in the database and wins over the
+file's, until `reset` gives the endpoint back to it. Every process that works on the database
+notices.
+
+    file has it   said at run time   in force
+    ---------------------------------------------------------------
+    yes           nothing            as the file says
+    yes           some settings      the file's, those replaced
+    yes or no     added, as a whole  as it was added
+    yes or no     removed            nothing, until it is added or reset
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields
+from typing import Any, Literal
+
+import msgspec
+from msgspec import Struct, structs
+
+from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.endpoints.from_outside import faults_from_outside, moves_away, urls_in
+from dispatcher.endpoints.from_settings import endpoint_of
+from dispatcher.endpoints.own_urls import OF_OWN_URLS, taking_own_urls
+from dispatcher.queue.sqlite.readers import HIGHEST, make_known
+from dispatcher.settings.settings import OWN_URLS, RESERVED, EndpointSettings, unknown_sources
+from receiver.settings.configuration import ConfigurationError, as_table, read_table
+from receiver.store.sqlite.database import Database
+
+log = logging.getLogger("dlr.dispatcher")
+
+Origin = Literal["file", "run-time", "built-in"]
+
+_SETTINGS = frozenset(each.name for each in fields(EndpointSettings))
+_BOUND_TO_HOST = frozenset({"headers", "security"})
+"""They hold what was agreed with one host, and do not go along to another unasked."""
+
+
+class Registered(Struct, frozen=True):
+    """An endpoint in force. `from_outside`: its URL came over the API and is checked as such.
+
+    `settings` is `None` when what is stored can no longer be read; `faults` says why, and nothing
+    is pushed there. `changed` are the settings of a file's endpoint that were set at run time.
+    """
+
+    name: str
+    settings: EndpointSettings | None
+    origin: Origin
+    from_outside: bool = False
+    paused: bool = False
+    changed: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+
+
+class UnknownEndpoint(Exception):
+    """There is no endpoint of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f'there is no endpoint "{name}"')
+
+
+class EndpointExists(Exception):
+    """An endpoint of this name is there already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f'there is an endpoint "{name}" already; change it, or choose a name')
+
+
+class _Row(Struct, frozen=True):
+    """What the database says of an endpoint. `text` is JSON: settings by their names in the file;
+    with a `name` among them they are the whole endpoint, without they replace some of the file's,
+    and null is the default."""
+
+    text: str | None = None
+    from_outside: bool = False
+    paused: bool = False
+    removed: bool = False
+
+    @property
+    def said(self) -> dict[str, Any]:
+        return msgspec.json.decode(self.text, type=dict[str, Any]) if self.text else {}
+
+
+class Registry:
+    """Reads and changes the set of endpoints. Each change is one transaction.
+
+    `sources` are those that an endpoint can name; `None`: any. With `own_urls` there is the
+    endpoint of reports that came with a URL of their own (own_urls.py); without, only if there has
+    been.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        of_file: Sequence[EndpointSettings],
+        sources: Collection[str] | None = None,
+        *,
+        own_urls: bool = False,
+    ) -> None:
+        self._database = database
+        self._of_file = {endpoint.name: endpoint for endpoint in of_file}
+        if own_urls:
+            self._of_file[OWN_URLS] = OF_OWN_URLS
+        self._sources = sources
+        self._read: dict[str, tuple[str, EndpointSettings]] = {}  # by name, as long as it is said
+        self._told: dict[str, tuple[str, ...]] = {}  # faults that stand in the log
+
+    async def version(self) -> int:
+        """A number that goes up with each change at run time, by whatever process."""
+        return await self._database.read(_version)
+
+    async def all(self) -> dict[str, Registered]:
+        """The endpoints in force, by name: the file's first."""
+        return self._all(await self._database.read(_rows))
+
+    async def one(self, name: str) -> Registered:
+        """Raises UnknownEndpoint."""
+        return self._one(await self._database.read(_rows), name)
+
+    async def endpoints(self) -> list[Endpoint]:
+        """The endpoints in force, as the worker takes them. One whose settings cannot be read is
+        not among them: what it has waits, and spends no retries."""
+        endpoints = []
+        for each in (await self.all()).values():
+            self._tell(each)
+            if each.settings is not None:
+                endpoint = endpoint_of(each.settings, from_outside=each.from_outside)
+                if each.name == OWN_URLS:
+                    endpoint = taking_own_urls(endpoint)
+                endpoints.append(structs.replace(endpoint, paused=each.paused))
+        return endpoints
+
+    async def add(self, table: Mapping[str, Any], *, from_outside: bool) -> Registered:
+        """Add an endpoint. `table` has the keys of [[endpoint]] in the settings file; null is the
+        default.
+
+        Raises ConfigurationError with all faults, EndpointExists.
+        """
+        whole = _merged({}, table)
+        faults = [*self._faults(table, {}, from_outside), *_faults_of_name(whole.get("name"))]
+        settings = _settings(whole, faults)
+
+        def add(connection: sqlite3.Connection) -> None:
+            if settings.name in self._all(_rows(connection)):
+                raise EndpointExists(settings.name)
+            # One that was removed is new again: what came meanwhile was not for it.
+            change = "settings = ?, from_outside = ?, paused = 0, removed = 0"
+            self._set(connection, settings.name, f"{change}, {_ANEW}", (_json(whole), from_outside))
+
+        await self._database.write(add)
+        return Registered(settings.name, settings, "run-time", from_outside)
+
+    async def change(
+        self, name: str, changes: Mapping[str, Any], *, from_outside: bool
+    ) -> Registered:
+        """Change some settings of an endpoint by a merge patch (RFC 7396): null sets a key to its
+        default, tables are merged. A security of another type replaces the former.
+
+        Raises ConfigurationError with all faults, UnknownEndpoint.
+        """
+
+        if changes.get("name", name) != name:
+            text = "name: an endpoint keeps its name; add another, and remove this one"
+            raise ConfigurationError([text])
+        if name == OWN_URLS and "url" in changes:
+            raise ConfigurationError(["url: each report brings its own"])
+        changes = {key: value for key, value in changes.items() if key != "name"}
+
+        def change(connection: sqlite3.Connection) -> None:
+            rows = _rows(connection)
+            before = self._one(rows, name)
+            row = rows.get(name, _Row())
+            table = _table(row, self._starting(name, rows))
+            faults = self._faults(changes, table, from_outside)
+            if from_outside and moves_away(table, changes):
+                table = {k: v for k, v in table.items() if k not in _BOUND_TO_HOST}
+            after = _merged(table, changes)
+            said = {**row.said, **{key: after.get(key) for key in changes}}
+            said = {k: v for k, v in said.items() if v is not None or k in _SETTINGS}
+            _settings({**after, **_unknown(changes, row.said), "name": name}, faults)
+            outside = _is_outside(before, after, changes, from_outside)
+            self._set(connection, name, "settings = ?, from_outside = ?", (_json(said), outside))
+
+        await self._database.write(change)
+        return await self.one(name)
+
+    async def pause(self, name: str, paused: bool) -> None:
+        """Hold an endpoint's dispatches, or let them go on. Raises UnknownEndpoint."""
+
+        def pause(connection: sqlite3.Connection) -> None:
+            self._one(_rows(connection), name)
+            self._set(connection, name, "paused = ?", (paused,))
+
+        await self._database.write(pause)
+
+    async def remove(self, name: str) -> int:
+        """Take an endpoint out. What waits for it is cancelled: how many is returned.
+
+        Raises UnknownEndpoint.
+        """
+
+        def remove(connection: sqlite3.Connection) -> int:
+            self._one(_rows(connection), name)
+            change = "removed = 1, settings = NULL, from_outside = 0, paused = 0"
+            self._set(connection, name, change)
+            return _cancel_waiting(connection, name)
+
+        return await self._database.write(remove)
+
+    async def reset(self, name: str) -> None:
+        """Forget what was said at run time: the file alone counts. Raises UnknownEndpoint."""
+        if self._starting(name, await self._database.read(_rows)) is None:
+            raise UnknownEndpoint(name)
+        change = f"removed = 0, settings = NULL, from_outside = 0, paused = 0, {_ANEW}"
+        await self._database.write(lambda c: self._set(c, name, change))
+
+    # --- what is in force ----------------------------------------------------------------------
+
+    def _all(self, rows: Mapping[str, _Row]) -> dict[str, Registered]:
+        names = dict.fromkeys([*self._of_file, *rows])
+        found = {name: self._registered(name, rows) for name in names}
+        return {name: endpoint for name, endpoint in found.items() if endpoint is not None}
+
+    def _one(self, rows: Mapping[str, _Row], name: str) -> Registered:
+        found = self._registered(name, rows)
+        if found is None:
+            raise UnknownEndpoint(name)
+        return found
+
+    def _starting(self, name: str, rows: Mapping[str, _Row]) -> EndpointSettings | None:
+        """What an endpoint starts with: the file's settings, or those that are built in."""
+        if name == OWN_URLS and name in rows:
+            return OF_OWN_URLS
+        return self._of_file.get(name)
+
+    def _registered(self, name: str, rows: Mapping[str, _Row]) -> Registered | None:
+        row = rows.get(name, _Row())
+        if row.removed:
+            return None
+        of_file, said = self._starting(name, rows), row.said
+        if "name" not in said and of_file is None:
+            return None
+        endpoint = Registered(
+            name=name,
+            settings=of_file,
+            origin=_origin(name, said),
+            from_outside=row.from_outside,
+            paused=row.paused,
+            changed=() if "name" in said else tuple(said),
+        )
+        if not said:
+            return endpoint
+        try:
+            return structs.replace(endpoint, settings=self._settings_of(name, row, of_file))
+        except ConfigurationError as error:
+            return structs.replace(endpoint, settings=None, paused=True, faults=error.faults)
+
+    def _settings_of(
+        self, name: str, row: _Row, starting: EndpointSettings | None
+    ) -> EndpointSettings:
+        """Read once for each text: reading costs a millisecond. Raises ConfigurationError."""
+        text = row.text or ""
+        known = self._read.get(name)
+        if known is None or known[0] != text:
+            known = self._read[name] = (
+                text,
+                read_table(EndpointSettings, _table(row, starting)),
+            )
+        return known[1]
+
+    def _tell(self, endpoint: Registered) -> None:
+        if endpoint.faults and self._told.get(endpoint.name) != endpoint.faults:
+            faults = "; ".join(endpoint.faults)
+            log.error("endpoint %s is held, its settings cannot be used: %s", endpoint.name, faults)
+        self._told[endpoint.name] = endpoint.faults
+
+    # --- what is said --------------------------------------------------------------------------
+
+    def _faults(
+        self, changes: Mapping[str, Any], before: Mapping[str, Any], from_outside: bool
+    ) -> list[str]:
+        """What is wrong beside what the settings themselves tell. Only what is said now is looked
+        at: a source that goes later must not stop an endpoint."""
+        faults = list(faults_from_outside(changes, before)) if from_outside else []
+        named = changes.get("sources")
+        if self._sources is not None and isinstance(named, list):
+            faults += [f"{at}: {text}" for at, text in unknown_sources(named, self._sources)]
+        return faults
+
+    def _set(
+        self, connection: sqlite3.Connection, name: str, change: str, values: Sequence[Any] = ()
+    ) -> None:
+        # The file's too: after this they would not be the first of the database any more.
+        make_known(connection, [*self._of_file, name])
+        _update(connection, name, change, values)
+
+
+def _table(row: _Row, starting: EndpointSettings | None) -> dict[str, Any]:
+    """The settings in force as a table, be they good or not."""
+    said = row.said
+    of_file = {} if "name" in said or starting is None else as_table(starting)
+    return {key: value for key, value in {**of_file, **said}.items() if value is not None}
+
+
+def _origin(name: str, said: Mapping[str, Any]) -> Origin:
+    if "name" in said:
+        return "run-time"
+    return "built-in" if name == OWN_URLS else "file"
+
+
+_ANEW = f"read_to = iif(removed, {HIGHEST}, read_to)"
+
+
+def put_endpoint(
+    connection: sqlite3.Connection, name: str, table: Mapping[str, Any], from_outside: bool
+) -> None:
+    """Keep an endpoint of a replay's own, as a part of a transaction. `table` has been read."""
+    connection.execute(
+        f"INSERT INTO endpoint (name, read_to) VALUES (?, {HIGHEST}) ON CONFLICT DO NOTHING",
+        (name,),
+    )
+    change = "settings = ?, from_outside = ?, removed = 0"
+    _update(connection, name, change, (_json(table), from_outside))
+
+
+def _update(connection: sqlite3.Connection, name: str, change: str, values: Sequence[Any]) -> None:
+    connection.execute(f"UPDATE endpoint SET {change} WHERE name = ?", (*values, name))
+    connection.execute("UPDATE endpoint_version SET number = number + 1")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    number: int = connection.execute("SELECT number FROM endpoint_version").fetchone()[0]
+    return number
+
+
+def _rows(connection: sqlite3.Connection) -> dict[str, _Row]:
+    rows = connection.execute("SELECT name, settings, from_outside, paused, removed FROM endpoint")
+    return {name: _Row(text, *map(bool, flags)) for name, text, *flags in rows}
+
+
+def _cancel_waiting(connection: sqlite3.Connection, name: str) -> int:
+    """What waits for the endpoint, on its way or held, is not brought any more. What is held for a
+    replay is dropped by it, and counted."""
+    connection.execute("DELETE FROM held_report WHERE endpoint = ? AND replay = 0", (name,))
+    connection.execute("UPDATE held_report SET freed = 1 WHERE endpoint = ?", (name,))
+    connection.execute("DELETE FROM message_under_way WHERE endpoint = ?", (name,))
+    return connection.execute(
+        "UPDATE dispatch SET state = 'cancelled', due_at = NULL"
+        " WHERE endpoint = ? AND state = 'waiting'",
+        (name,),
+    ).rowcount
+
+
+def _json(table: Mapping[str, Any]) -> str:
+    return msgspec.json.encode(table).decode()
+
+
+def _settings(table: Mapping[str, Any], faults: Sequence[str]) -> EndpointSettings:
+    """Raises ConfigurationError with these faults and its own; a place is told once."""
+    told = {_place(fault) for fault in faults}
+    try:
+        settings = read_table(EndpointSettings, table)
+    except ConfigurationError as error:
+        more = [fault for fault in error.faults if _place(fault) not in told]
+        raise ConfigurationError([*faults, *more]) from error
+    if faults:
+        raise ConfigurationError(faults)
+    return settings
+
+
+def _place(fault: str) -> str:
+    return fault.partition(": ")[0]
+
+
+def _merged(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    after = dict(table)
+    for key, value in changes.items():
+        if value is None:
+            after.pop(key, None)
+        elif isinstance(value, Mapping):
+            after[key] = _merged(_to_merge_into(key, after.get(key), value), value)
+        else:
+            after[key] = value
+    return after
+
+
+def _to_merge_into(key: str, before: Any, changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    if not isinstance(before, Mapping):
+        return {}
+    another = "type" in changes and changes["type"] != before.get("type")
+    return {} if key == "security" and another else before
+
+
+def _unknown(changes: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, None]:
+    """What is set to its default and is no setting, nor was taken for one before."""
+    nulls = (key for key, value in changes.items() if value is None)
+    return {key: None for key in nulls if key not in said and key not in _SETTINGS}
+
+
+def _is_outside(
+    before: Registered,
+    after: Mapping[str, Any],
+    changes: Mapping[str, Any],
+    from_outside: bool,
+) -> bool:
+    """Whether a URL of the endpoint is not the operator's own word."""
+    if from_outside:
+        return before.from_outside or bool(urls_in(changes))
+    return before.from_outside and set(urls_in(after)) != set(urls_in(changes))
+
+
+def _faults_of_name(name: Any) -> list[str]:
+    if isinstance(name, str) and name.removeprefix("replay-").isdecimal() and name[:7] == "replay-":
+        return ["name: replay- and a number is the endpoint of a replay; choose another name"]
+    if name == OWN_URLS:
+        return [f"name: {RESERVED}"]
+    return []

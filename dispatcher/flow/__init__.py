@@ -1,0 +1,1 @@
+"""How much an endpoint is given at a time."""

@@ -1,0 +1,96 @@
+"""How much an endpoint may be given now: window, pause, rate limit, breaker and patience together.
+
+One gate an endpoint and process. It forgets nothing that matters when the process ends: a breaker
+that is closed anew opens again after as many failures.
+
+Patience is for an endpoint that fails at once, as one that refuses connections does. It would be
+tried as fast as it fails, hundreds of times a second, at the expense of all others. So when a whole
+window of attempts has failed in a row, it is taken for one whose attempts last PATIENCE: it is
+given a window in that time, until one is acknowledged. The schedule goes on: what is due is tried
+later, and no retry is lost. A compressed clock has no patience: its second is too short to wait
+for, and the world's would be hours of the schedule that it is there to show.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.flow.breaker import Breaker
+from dispatcher.flow.pace import SharedPace
+from dispatcher.flow.window import InFlight, Room, room
+
+CLOSED = Room(retries=0, all=0)
+
+PATIENCE = timedelta(seconds=1)
+
+
+class Gate:
+    """Counts the pushes of one endpoint and says how many more may go."""
+
+    def __init__(self, endpoint: Endpoint, now: datetime, speed: float) -> None:
+        self._speed = speed
+        self._in_flight = InFlight()
+        self.use(endpoint, now)
+
+    def use(self, endpoint: Endpoint, now: datetime) -> None:
+        """Go by these settings from now on; what is under way stays counted."""
+        self.endpoint = endpoint
+        self._breaker = Breaker(endpoint.breaker_failures, endpoint.breaker_probe * self._speed)
+        limit = endpoint.rate_limit
+        # The customer lives in the world's time, however fast our clock runs.
+        self._limit = None if limit is None else SharedPace.fresh(limit / self._speed, now)
+        self._patience: SharedPace | None = None
+        self._failures = 0  # in a row
+
+    def room(self, now: datetime) -> Room:
+        """Places for more pushes at this instant."""
+        if self.endpoint.paused:
+            return CLOSED
+        places = room(self.endpoint.window, self._in_flight)
+        if self._breaker.is_open:
+            probe = self._breaker.may_probe(now) and self._in_flight.all == 0
+            places = Room(retries=1, all=1) if probe else CLOSED
+        self._limit = self._limit and self._limit.at_instant(now)
+        self._patience = self._patience and self._patience.at_instant(now)
+        for pace in self._paces():
+            places = pace.within(places)
+        return places
+
+    def _paces(self) -> list[SharedPace]:
+        return [pace for pace in (self._limit, self._patience) if pace is not None]
+
+    @property
+    def breaker_open(self) -> bool:
+        return self._breaker.is_open
+
+    def opens_at(self) -> datetime | None:
+        """When there is room again though no attempt ends before; None when that is not known."""
+        if self.endpoint.paused:
+            return None
+        late = [at for pace in self._paces() if (at := pace.next_at()) is not None]
+        if self._breaker.probe_at is not None:
+            if self._in_flight.all:
+                return None
+            late.append(self._breaker.probe_at)
+        return max(late, default=None)
+
+    def begin(self, attempts_made: int) -> None:
+        """One more is under way."""
+        self._in_flight.count(attempts_made, +1)
+        self._limit = self._limit and self._limit.taken(attempts_made)
+        self._patience = self._patience and self._patience.taken(attempts_made)
+
+    def end(self, attempts_made: int) -> None:
+        """One less is under way."""
+        self._in_flight.count(attempts_made, -1)
+
+    def judge(self, acknowledged: bool, now: datetime) -> None:
+        """An attempt told how the endpoint is."""
+        self._breaker = self._breaker.after(acknowledged, now)
+        self._failures = 0 if acknowledged else self._failures + 1
+        if acknowledged:
+            self._patience = None
+        elif self._failures == self.endpoint.window and self._speed == 1:
+            a_second = self.endpoint.window / PATIENCE.total_seconds()
+            self._patience = SharedPace.fresh(a_second, now)

@@ -1,0 +1,83 @@
+"""How many pushes a second an endpoint is given, evenly. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from msgspec import Struct
+
+from dispatcher.flow.window import Room
+
+BURST = timedelta(milliseconds=100)
+"""What has not been used is kept for so long and no longer: after a pause there is no wave."""
+
+
+class Pace(Struct, frozen=True):
+    """A token bucket: `left` pushes may go at `at`, and `per_second` more each second."""
+
+    per_second: float
+    left: float
+    at: datetime
+
+    @classmethod
+    def fresh(cls, per_second: float, now: datetime) -> Pace:
+        """One push may go at once."""
+        return cls(per_second, 1.0, now)
+
+    @property
+    def _most(self) -> float:
+        return max(1.0, self.per_second * BURST.total_seconds())
+
+    def at_instant(self, now: datetime) -> Pace:
+        """As it stands at `now`. A clock that goes back gives nothing."""
+        passed = max(0.0, (now - self.at).total_seconds())
+        # Rounded, so that it makes no difference how often somebody has looked meanwhile.
+        left = round(self.left + passed * self.per_second, 9)
+        return Pace(self.per_second, min(self._most, left), now)
+
+    def taken(self, count: int) -> Pace:
+        """After `count` more have gone."""
+        return Pace(self.per_second, self.left - count, self.at)
+
+    @property
+    def free(self) -> int:
+        """How many may go now."""
+        return max(0, int(self.left))
+
+    def next_at(self) -> datetime:
+        """When the next may go: the first microsecond at which one is free."""
+        missing = max(0.0, 1.0 - self.left)
+        at = self.at + timedelta(microseconds=int(missing / self.per_second * 1e6))
+        # A microsecond too early would find nothing free and look again and again.
+        while not self.at_instant(at).free:
+            at += timedelta(microseconds=1)
+        return at
+
+
+class SharedPace(Struct, frozen=True):
+    """A pace of which retries take three quarters at most, as they do of the window: so a backlog
+    of retries never delays fresh reports."""
+
+    all: Pace
+    retries: Pace
+
+    @classmethod
+    def fresh(cls, per_second: float, now: datetime) -> SharedPace:
+        return cls(Pace.fresh(per_second, now), Pace.fresh(per_second * 3 / 4, now))
+
+    def at_instant(self, now: datetime) -> SharedPace:
+        return SharedPace(self.all.at_instant(now), self.retries.at_instant(now))
+
+    def taken(self, attempts_made: int) -> SharedPace:
+        """After one more has gone, of a dispatch with so many attempts behind it."""
+        return SharedPace(self.all.taken(1), self.retries.taken(1 if attempts_made else 0))
+
+    def within(self, places: Room) -> Room:
+        """What of these places may be taken now."""
+        free = min(places.all, self.all.free)
+        return Room(retries=min(places.retries, self.retries.free, free), all=free)
+
+    def next_at(self) -> datetime | None:
+        """When more may go than now; None when neither fresh reports nor retries wait for it."""
+        late = [pace.next_at() for pace in (self.all, self.retries) if not pace.free]
+        return min(late, default=None)

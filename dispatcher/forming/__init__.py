@@ -1,0 +1,1 @@
+"""Which reports go into which push, and its bytes."""

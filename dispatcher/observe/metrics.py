@@ -1,0 +1,119 @@
+"""What the dispatcher counts, and what is looked up at each scrape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from dispatcher.observe.events import AttemptMade
+from dispatcher.queue.sqlite.depths import depths
+from receiver.store.base import StoreUnavailable
+from receiver.store.sqlite.database import Database
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 90.0)
+_SECOND = timedelta(seconds=1)
+
+
+class AttemptMetrics:
+    """Counts attempts. `attempted` is a Listener of the worker."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._attempts = Counter(
+            "dlr_attempts_total",
+            "Attempts made, by what the answer meant.",
+            ["endpoint", "outcome"],
+            registry=registry,
+        )
+        self._seconds = Histogram(
+            "dlr_attempt_seconds",
+            "How long attempts took, up to the end of the answer.",
+            ["endpoint"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self._ended = Counter(
+            "dlr_dispatches_ended_total",
+            "Dispatches that an attempt has ended: acknowledged or exhausted.",
+            ["endpoint", "state"],
+            registry=registry,
+        )
+        self._pushed = Counter(
+            "dlr_reports_acknowledged_total",
+            "Reports in acknowledged dispatches.",
+            ["endpoint"],
+            registry=registry,
+        )
+
+    def attempted(self, event: AttemptMade) -> None:
+        self._attempts.labels(event.endpoint, event.outcome.value).inc()
+        self._seconds.labels(event.endpoint).observe(event.answer.duration_ms / 1000)
+        if event.state != "waiting":
+            self._ended.labels(event.endpoint, event.state).inc()
+        if event.state == "acknowledged":
+            self._pushed.labels(event.endpoint).inc(event.reports)
+
+
+class QueueMetrics:
+    """Depths and ages, looked up by `measure` before each scrape."""
+
+    def __init__(
+        self, registry: CollectorRegistry, database: Database, now: Callable[[], datetime]
+    ) -> None:
+        self._database = database
+        self._now = now
+        self._dispatches = Gauge(
+            "dlr_dispatches",
+            "Dispatches in the database, by state.",
+            ["endpoint", "state"],
+            registry=registry,
+        )
+        self._oldest_waiting = Gauge(
+            "dlr_oldest_waiting_dispatch_age_seconds",
+            "Since the oldest dispatch that waits for its next attempt was formed; 0 if none does.",
+            ["endpoint"],
+            registry=registry,
+        )
+        self._unread = Gauge(
+            "dlr_unread_reports",
+            "Stored reports that the endpoint has not read yet, also those that are not for it.",
+            ["endpoint"],
+            registry=registry,
+        )
+        self._oldest_unread = Gauge(
+            "dlr_oldest_unread_report_age_seconds",
+            "Since the oldest report that the endpoint has not read was received; 0 if none is.",
+            ["endpoint"],
+            registry=registry,
+        )
+        self._readable = Gauge(
+            "dlr_store_readable",
+            "1 if the depths could be read for this scrape, else 0; they are those of the last.",
+            registry=registry,
+        )
+
+    async def measure(self) -> None:
+        try:
+            found = await self._database.read(depths)
+        except StoreUnavailable:
+            self._readable.set(0)
+            return
+        self._readable.set(1)
+        for gauge in (self._dispatches, self._unread):
+            gauge.clear()  # an endpoint that is gone is not shown for ever
+        for (endpoint, state), count in found.dispatches.items():
+            self._dispatches.labels(endpoint, state).set(count)
+        for endpoint, unread in found.unread.items():
+            self._unread.labels(endpoint).set(unread)
+        self._set_ages(self._oldest_waiting, found.unread, found.oldest_waiting)
+        self._set_ages(self._oldest_unread, found.unread, found.oldest_unread)
+
+    def _set_ages(
+        self, gauge: Gauge, endpoints: Mapping[str, int], since: Mapping[str, datetime]
+    ) -> None:
+        now = self._now()
+        gauge.clear()
+        for endpoint in endpoints:
+            age = max((now - since.get(endpoint, now)) / _SECOND, 0.0)
+            gauge.labels(endpoint).set(age)

@@ -1,0 +1,1 @@
+"""The queue in SQLite: every SQL statement of the dispatcher."""

@@ -1,0 +1,181 @@
+"""One recipient's data in the queue: bodies, members and answers of the dispatches that carry it.
+
+A retried push is the same bytes, so a body is never rewritten. An ended dispatch loses its body,
+which nobody will send again. A waiting one is cancelled, and what it carried of others becomes a
+new dispatch: with a new id, because its bytes are new; due at the same time and with as many
+attempts made, because the duty is the old one. A leased one is being sent just now: nothing is
+touched at all, and the erasure is to be asked for again.
+
+Answers of customers to these dispatches go as well: they may repeat what was pushed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from xml.sax.saxutils import escape
+
+import msgspec
+
+from receiver.dlr import json_format, xml_format
+from receiver.dlr.errors import MalformedBody
+from receiver.dlr.model import Report
+from receiver.store.sqlite.database import Database
+from receiver.store.sqlite.erasure import Recipient, Search, each_span
+
+
+class StillLeased(Exception):
+    """Dispatches that carry the recipient's data are being sent: nothing was erased."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"{number} dispatches with it are being sent: try again in a minute")
+
+
+async def find_dispatches(
+    database: Database, recipient: Recipient, report_ids: Sequence[int]
+) -> list[int]:
+    """The dispatches that carry these reports, or whose bytes hold the recipient though the
+    reports are gone."""
+    found = set(await database.question(lambda c: _members(c, report_ids)))
+    async for number in each_span(database, "dispatch_body", _bodies(recipient), "dispatch"):
+        found.add(number)
+    return sorted(found)
+
+
+def count_dispatches(
+    connection: sqlite3.Connection, dispatches: Sequence[int], report_ids: Sequence[int]
+) -> dict[str, int]:
+    """The rows that `erase_from_dispatches` would touch."""
+    chosen, ids = _json(dispatches), _json(report_ids)
+    return {
+        "dispatch": _count(
+            connection, f"dispatch WHERE id IN {_LISTED} AND state = 'waiting'", chosen
+        ),
+        "dispatch_body": _count(connection, f"dispatch_body WHERE dispatch IN {_LISTED}", chosen),
+        "dispatch_report": _count(connection, f"dispatch_report WHERE report IN {_LISTED}", ids),
+        "attempt": _count(
+            connection, f"attempt WHERE dispatch IN {_LISTED} AND answer <> x''", chosen
+        ),
+    }
+
+
+def erase_from_dispatches(
+    connection: sqlite3.Connection,
+    recipient: Recipient,
+    dispatches: Sequence[int],
+    report_ids: Sequence[int],
+) -> dict[str, int]:
+    """Erase within a transaction. Returns the rows of each table. Raises StillLeased."""
+    chosen, ids = _json(dispatches), _json(report_ids)
+    if leased := _count(connection, f"dispatch WHERE id IN {_LISTED} AND state = 'leased'", chosen):
+        raise StillLeased(leased)
+    touched = count_dispatches(connection, dispatches, report_ids)
+    rows = connection.execute(
+        "SELECT id, content_type, body FROM dispatch JOIN dispatch_body ON dispatch = id"
+        f" WHERE id IN {_LISTED} AND state = 'waiting'",
+        (chosen,),
+    ).fetchall()
+    for number, content_type, body in rows:
+        _form_anew(connection, number, _without(body, content_type, recipient), set(report_ids))
+    for statement in (
+        "UPDATE dispatch SET state = 'cancelled', due_at = NULL"
+        f" WHERE id IN {_LISTED} AND state = 'waiting'",
+        f"DELETE FROM dispatch_body WHERE dispatch IN {_LISTED}",
+        f"UPDATE attempt SET answer = x'' WHERE dispatch IN {_LISTED} AND answer <> x''",
+    ):
+        connection.execute(statement, (chosen,))
+    connection.execute(f"DELETE FROM dispatch_report WHERE report IN {_LISTED}", (ids,))
+    return touched
+
+
+_LISTED = "(SELECT value FROM json_each(?))"
+
+
+def _members(connection: sqlite3.Connection, report_ids: Sequence[int]) -> list[int]:
+    rows = connection.execute(
+        f"SELECT DISTINCT dispatch FROM dispatch_report WHERE report IN {_LISTED}",
+        (_json(report_ids),),
+    )
+    return [row[0] for row in rows]
+
+
+def _bodies(recipient: Recipient) -> Search:
+    needles = (recipient.written.encode(), escape(recipient.text).encode())
+
+    def search(connection: sqlite3.Connection, after: int, last: int) -> list[int]:
+        rows = connection.execute(
+            "SELECT dispatch, content_type, body FROM dispatch_body"
+            " JOIN dispatch ON dispatch.id = dispatch"
+            " WHERE dispatch > ? AND dispatch <= ? AND (instr(body, ?) OR instr(body, ?))",
+            (after, last, *needles),
+        )
+        return [number for number, kind, body in rows if _holds(body, kind, recipient)]
+
+    return search
+
+
+def _holds(body: bytes, content_type: str, recipient: Recipient) -> bool:
+    return any(recipient.has(report) for _, report in _items(body, content_type))
+
+
+def _items(body: bytes, content_type: str) -> list[tuple[bytes, Report]]:
+    """What a body of ours carries: each item's bytes (in JSON) and the report in it."""
+    try:
+        if content_type == "application/xml":
+            read = xml_format.decode_body(body)
+            return [(b"", report) for report in read if isinstance(report, Report)]
+        results = msgspec.json.decode(body, type=dict[str, list[msgspec.Raw]])["results"]
+        return [(bytes(item), json_format.decode_item(bytes(item))) for item in results]
+    except (MalformedBody, msgspec.MsgspecError, KeyError):
+        return []
+
+
+def _without(body: bytes, content_type: str, recipient: Recipient) -> bytes | None:
+    """The body without the recipient's reports; None when nothing is left."""
+    others = [each for each in _items(body, content_type) if not recipient.has(each[1])]
+    if not others:
+        return None
+    if content_type == "application/xml":
+        return xml_format.encode_body([report for _, report in others], others[0][1].generation)
+    return json_format.encode_body(item for item, _ in others)
+
+
+def _form_anew(
+    connection: sqlite3.Connection, dispatch: int, body: bytes | None, erased: set[int]
+) -> None:
+    rows = connection.execute(
+        "SELECT report FROM dispatch_report JOIN dispatch ON dispatch.id = dispatch"
+        " WHERE report BETWEEN first_report AND last_report AND dispatch = ? ORDER BY report",
+        (dispatch,),
+    )
+    members = [row[0] for row in rows if row[0] not in erased]
+    if body is None or not members:
+        return
+    fresh = connection.execute(
+        "INSERT INTO dispatch (endpoint, url, content_type, authorization, state, attempts,"
+        " created_at, due_at, replay, first_report, last_report, reports)"
+        " SELECT endpoint, url, content_type, authorization, 'waiting', attempts, created_at,"
+        " due_at, replay,"
+        " ?, ?, ?"
+        " FROM dispatch WHERE id = ?",
+        (members[0], members[-1], len(members), dispatch),
+    ).lastrowid
+    connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (fresh, body))
+    connection.executemany(
+        "INSERT INTO dispatch_report VALUES (?, ?)", [(report, fresh) for report in members]
+    )
+    # Their later reports go on waiting, for the new dispatch.
+    connection.execute(
+        "UPDATE message_under_way SET dispatch = ? WHERE dispatch = ? AND message_key IN"
+        f" (SELECT message_key FROM report WHERE id IN {_LISTED})",
+        (fresh, dispatch, _json(members)),
+    )
+
+
+def _count(connection: sqlite3.Connection, rest: str, ids: str) -> int:
+    count: int = connection.execute(f"SELECT count(*) FROM {rest}", (ids,)).fetchone()[0]
+    return count
+
+
+def _json(ids: Sequence[int]) -> str:
+    return msgspec.json.encode(ids).decode()

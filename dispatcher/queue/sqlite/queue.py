@@ -1,0 +1,415 @@
+"""The queue of dispatches in the SQLite file that also holds the reports."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.queue.base import (
+    AttemptView,
+    DispatchView,
+    Formed,
+    Forming,
+    Lease,
+    Leased,
+    Pending,
+    Record,
+    UnknownDispatch,
+    target_of,
+)
+from dispatcher.queue.sqlite import ordering
+from dispatcher.queue.sqlite.readers import make_known
+from dispatcher.retrying.dispatch import TRANSITIONS, InvalidTransition, State
+from receiver.store.sqlite.database import Database, instant, micros, migrations_of
+
+MIGRATIONS = migrations_of("dispatcher.queue.sqlite", part="dispatcher.queue")
+
+_NUMBER = re.compile("[0-9]{1,18}")
+
+_CLAIM = """
+    UPDATE dispatch SET state = 'leased', lease = ?, lease_until = ? WHERE id IN (
+        SELECT id FROM dispatch
+        WHERE state = 'waiting' AND endpoint = ? AND due_at <= ? ORDER BY due_at, id LIMIT ?
+    )
+    RETURNING id, url, content_type, reports, attempts, due_at,
+        (SELECT body FROM dispatch_body WHERE dispatch = dispatch.id), replay, authorization
+"""
+_FORM = """
+    INSERT INTO dispatch (endpoint, url, content_type, authorization, state, attempts, created_at,
+        due_at, lease, lease_until, first_report, last_report, reports)
+    VALUES (?, ?, ?, ?, 'leased', 0, ?, ?, ?, ?, ?, ?, ?)
+"""
+_RECORD = """
+    UPDATE dispatch SET state = ?, attempts = ?, due_at = ?, lease = NULL, lease_until = NULL
+    WHERE id = ? AND state = 'leased' AND lease = ?
+"""
+_RELEASE = "UPDATE dispatch SET state = 'waiting', lease = NULL, lease_until = NULL"
+_VIEW = """
+    SELECT id, endpoint, url, state, attempts, created_at, due_at, reports,
+        first_report, last_report
+    FROM dispatch
+"""
+
+
+class SqliteQueue:
+    """Implements DispatchQueue (base.py) on a Database. Make it with `open`."""
+
+    def __init__(self, database: Database, name: str) -> None:
+        self._database = database
+        self._name = name
+        self._endpoints: tuple[str, ...] = ()
+
+    @classmethod
+    async def open(cls, database: Database, new_name: Callable[[], str]) -> SqliteQueue:
+        """Open the queue of a migrated database.
+
+        `new_name` names a database that has none yet. The name is in front of each dispatch's id,
+        so that a customer who remembers ids is not misled by those of another, newer database.
+        """
+        name = await database.read(_queue_name)
+        if name is None:
+            fresh = new_name()
+            name = await database.write(lambda connection: _name_queue(connection, fresh))
+        return cls(database, name)
+
+    async def adopt(self, endpoints: Sequence[Endpoint]) -> None:
+        self._endpoints = tuple(endpoint.name for endpoint in endpoints)
+        await self._database.write(lambda connection: _adopt(connection, endpoints))
+
+    async def pending(self, now: datetime) -> Pending:
+        at = micros(now)
+        return await self._database.read(lambda c: _pending(c, self._endpoints, at))
+
+    async def claim_due(
+        self, now: datetime, leases: Mapping[str, Lease], room: Mapping[str, int]
+    ) -> list[Leased]:
+        def claim(connection: sqlite3.Connection) -> list[Leased]:
+            claimed = []
+            for endpoint, places in room.items():
+                lease = leases[endpoint]
+                values = (lease.token, micros(lease.until), endpoint, micros(now), places)
+                rows = connection.execute(_CLAIM, values).fetchall()
+                claimed += [self._leased(row, endpoint, lease) for row in rows]
+            return sorted(claimed, key=lambda dispatch: (dispatch.due_at, dispatch.id))
+
+        # A claim that a power cut undoes is one that ran out: the dispatch is due as it was.
+        return await self._database.write_unflushed(claim)
+
+    async def form(self, formings: Sequence[Forming], now: datetime) -> list[Leased]:
+        def form(connection: sqlite3.Connection) -> list[Leased]:
+            return [
+                self._formed(connection, forming, bucket, now)
+                for forming in formings
+                if _take_over(connection, forming)
+                for bucket in forming.buckets
+            ]
+
+        return await self._database.write(form)
+
+    async def record(self, records: Sequence[Record]) -> list[bool]:
+        return await self._database.write(lambda connection: _record(connection, records))
+
+    async def release(self, dispatches: Sequence[Leased]) -> None:
+        leases = [(dispatch.id, dispatch.lease.token) for dispatch in dispatches]
+        await self._database.write_unflushed(
+            lambda connection: connection.executemany(
+                f"{_RELEASE} WHERE id = ? AND state = 'leased' AND lease = ?", leases
+            )
+        )
+
+    async def release_expired(self, now: datetime) -> int:
+        at = micros(now)
+        if not await self._database.read(lambda c: _has_expired(c, at)):
+            return 0
+        expired = f"{_RELEASE} WHERE state = 'leased' AND lease_until <= ?"
+        return await self._database.write(lambda c: c.execute(expired, (at,)).rowcount)
+
+    async def next_due(self, endpoints: Sequence[str] | None = None) -> datetime | None:
+        names = self._endpoints if endpoints is None else endpoints
+        return await self._database.read(lambda c: _next_due(c, names))
+
+    async def first_due(self, endpoints: Sequence[str]) -> Mapping[str, datetime]:
+        found = await self._database.read(lambda c: _first_due(c, endpoints))
+        return {endpoint: instant(at) for endpoint, at in found.items()}
+
+    async def freed(self, endpoint: str, limit: int) -> list[int]:
+        return await self._database.read(lambda c: ordering.freed(c, endpoint, limit))
+
+    async def blocked(
+        self, endpoint: str, message_keys: Sequence[int], besides: Sequence[int]
+    ) -> frozenset[int]:
+        return await self._database.read(
+            lambda c: ordering.blocked(c, ordering.BY_ITSELF, endpoint, message_keys, besides)
+        )
+
+    async def cancel(self, name: str) -> None:
+        number = self._number(name)
+        await self._database.write(lambda connection: _cancel(connection, name, number))
+
+    async def dispatches(
+        self,
+        *,
+        before: str | None = None,
+        limit: int = 100,
+        endpoint: str | None = None,
+        state: State | None = None,
+        report_ids: Sequence[int] | None = None,
+    ) -> list[DispatchView]:
+        cursor = None if before is None else self._number(before)
+        where, values = _where(cursor, endpoint, state)
+        if report_ids is not None:
+            marks = ", ".join("?" * len(report_ids))
+            where += f" AND id IN (SELECT dispatch FROM dispatch_report WHERE report IN ({marks}))"
+            values += report_ids
+        statement = f"{_VIEW} WHERE {where} ORDER BY id DESC LIMIT ?"
+        return await self._database.read(
+            lambda connection: [
+                self._view(connection, row)
+                for row in connection.execute(statement, (*values, limit)).fetchall()
+            ]
+        )
+
+    async def dispatch(self, name: str) -> tuple[DispatchView, list[AttemptView]] | None:
+        try:
+            number = self._number(name)
+        except UnknownDispatch:
+            return None
+
+        def read(connection: sqlite3.Connection) -> tuple[DispatchView, list[AttemptView]] | None:
+            row = connection.execute(f"{_VIEW} WHERE id = ?", (number,)).fetchone()
+            return (self._view(connection, row), _attempts(connection, number)) if row else None
+
+        return await self._database.read(read)
+
+    async def counts(self) -> Mapping[str, Mapping[State, int]]:
+        statement = "SELECT endpoint, state, count FROM dispatch_count WHERE count > 0"
+        counts: dict[str, dict[State, int]] = {}
+        for endpoint, state, count in await self._database.read(
+            lambda connection: connection.execute(statement).fetchall()
+        ):
+            counts.setdefault(endpoint, {})[state] = count
+        return counts
+
+    def _number(self, name: str) -> int:
+        queue, _, number = name.rpartition("-")
+        if queue != self._name or not _NUMBER.fullmatch(number):
+            raise UnknownDispatch(name)
+        return int(number)
+
+    def _leased(self, row: Sequence[Any], endpoint: str, lease: Lease) -> Leased:
+        number, url, content_type, reports, attempts, due_at, body, replay, authorization = row
+        return Leased(
+            id=number,
+            name=f"{self._name}-{number}",
+            endpoint=endpoint,
+            url=url,
+            content_type=content_type,
+            body=body,
+            reports=reports,
+            attempts_made=attempts,
+            due_at=instant(due_at),
+            lease=lease,
+            replay=replay,
+            authorization=authorization,
+        )
+
+    def _formed(
+        self, connection: sqlite3.Connection, forming: Forming, bucket: Formed, now: datetime
+    ) -> Leased:
+        number = _insert_dispatch(connection, forming, bucket, micros(now))
+        to = target_of(forming.endpoint, bucket)
+        said = (len(bucket.report_ids), 0, micros(now), bucket.body, None, to.authorization)
+        row = (number, to.url, to.content_type, *said)
+        return self._leased(row, forming.endpoint.name, forming.lease)
+
+    def _view(self, connection: sqlite3.Connection, row: Sequence[Any]) -> DispatchView:
+        number, endpoint, url, state, attempts, created_at, due_at, reports, first, last = row
+        members = connection.execute(
+            "SELECT report FROM dispatch_report WHERE report BETWEEN ? AND ? AND dispatch = ?",
+            (first, last, number),
+        )
+        return DispatchView(
+            id=f"{self._name}-{number}",
+            endpoint=endpoint,
+            url=url,
+            state=state,
+            attempts=attempts,
+            created_at=instant(created_at),
+            due_at=None if due_at is None else instant(due_at),
+            reports=reports,
+            report_ids=[report for (report,) in members],
+        )
+
+
+def _queue_name(connection: sqlite3.Connection) -> str | None:
+    row = connection.execute("SELECT name FROM queue_name").fetchone()
+    return row[0] if row else None
+
+
+def _name_queue(connection: sqlite3.Connection, fresh: str) -> str:
+    if (name := _queue_name(connection)) is not None:
+        return name
+    connection.execute("INSERT INTO queue_name VALUES (?)", (fresh,))
+    return fresh
+
+
+def _adopt(connection: sqlite3.Connection, endpoints: Iterable[Endpoint]) -> None:
+    adopted = list(endpoints)
+    make_known(connection, [endpoint.name for endpoint in adopted])
+    for endpoint in adopted:
+        if endpoint.own_urls:
+            continue
+        connection.execute(
+            "UPDATE dispatch SET url = ? WHERE endpoint = ? AND url <> ?"
+            " AND state IN ('waiting', 'leased')",
+            (endpoint.url, endpoint.name, endpoint.url),
+        )
+
+
+def _highest_report(connection: sqlite3.Connection) -> int:
+    highest: int = connection.execute("SELECT coalesce(max(id), 0) FROM report").fetchone()[0]
+    return highest
+
+
+def _pending(connection: sqlite3.Connection, endpoints: Iterable[str], at: int) -> Pending:
+    highest = _highest_report(connection)
+    any_freed = connection.execute(
+        "SELECT 1 FROM held_report WHERE freed AND replay = 0 LIMIT 1"
+    ).fetchone()
+    freed = [e for e in endpoints if ordering.freed(connection, e, 1)] if any_freed else ()
+    read_to = dict(connection.execute("SELECT name, read_to FROM endpoint WHERE NOT removed"))
+    readers = [e for e in endpoints if e in read_to]
+    return Pending(
+        due=frozenset(e for e, due in _first_due(connection, endpoints).items() if due <= at),
+        unread={e: read_to[e] for e in readers if read_to[e] < highest or e in freed},
+        freed=frozenset(freed),
+    )
+
+
+def _take_over(connection: sqlite3.Connection, forming: Forming) -> bool:
+    name = forming.endpoint.name
+    placed = [(name, report, key) for bucket in forming.buckets for report, key in bucket.messages]
+    freed = [(name, report) for report in forming.freed]
+    if not ordering.may_form(connection, ordering.BY_ITSELF, placed, freed):
+        return False
+    if not _read_on(connection, forming):
+        return False
+    hold = [(name, report, key) for report, key in forming.hold]
+    ordering.write(connection, ordering.BY_ITSELF, hold, freed)
+    return True
+
+
+def _read_on(connection: sqlite3.Connection, forming: Forming) -> bool:
+    # A removed endpoint reads nothing, though a worker may not have noticed yet that it is.
+    moved = connection.execute(
+        "UPDATE endpoint SET read_to = ? WHERE name = ? AND read_to = ? AND NOT removed",
+        (forming.read_to, forming.endpoint.name, forming.read_from),
+    )
+    return moved.rowcount == 1
+
+
+def _insert_dispatch(
+    connection: sqlite3.Connection, forming: Forming, bucket: Formed, at: int
+) -> int:
+    endpoint, lease, members = forming.endpoint, forming.lease, bucket.report_ids
+    span = (members[0], members[-1], len(members))
+    leased = (lease.token, micros(lease.until))
+    to = target_of(endpoint, bucket)
+    where = (endpoint.name, to.url, to.content_type, to.authorization)
+    values = (*where, at, at, *leased, *span)
+    number = connection.execute(_FORM, values).lastrowid
+    assert number is not None
+    connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (number, bucket.body))
+    connection.executemany(
+        "INSERT INTO dispatch_report VALUES (?, ?)", [(report, number) for report in members]
+    )
+    ordering.set_under_way(connection, endpoint.name, bucket.message_keys, number)
+    return number
+
+
+def _record(connection: sqlite3.Connection, records: Sequence[Record]) -> list[bool]:
+    held = []
+    for record in records:
+        due_at = None if record.due_at is None else micros(record.due_at)
+        change = (record.state, record.number, due_at, record.dispatch, record.token)
+        held.append(connection.execute(_RECORD, change).rowcount == 1)
+    connection.executemany(
+        "INSERT INTO attempt"
+        " (dispatch, number, started_at, duration_ms, status, outcome, error, answer)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [_attempt(record) for record, was_held in zip(records, held, strict=True) if was_held],
+    )
+    return held
+
+
+def _attempt(record: Record) -> tuple[Any, ...]:
+    answer = record.answer
+    return (
+        record.dispatch,
+        record.number,
+        micros(record.started_at),
+        answer.duration_ms,
+        answer.status,
+        record.outcome.value,
+        answer.error,
+        answer.body,
+    )
+
+
+def _has_expired(connection: sqlite3.Connection, at: int) -> bool:
+    statement = "SELECT 1 FROM dispatch WHERE state = 'leased' AND lease_until <= ? LIMIT 1"
+    return connection.execute(statement, (at,)).fetchone() is not None
+
+
+def _next_due(connection: sqlite3.Connection, endpoints: Iterable[str]) -> datetime | None:
+    expiry = "SELECT min(lease_until) FROM dispatch WHERE state = 'leased'"
+    found = list(_first_due(connection, endpoints).values())
+    if (until := connection.execute(expiry).fetchone()[0]) is not None:
+        found.append(until)
+    return instant(min(found)) if found else None
+
+
+def _first_due(connection: sqlite3.Connection, endpoints: Iterable[str]) -> dict[str, int]:
+    """In one statement: with a hundred endpoints that is a third of a hundred statements."""
+    due = (
+        "SELECT value, (SELECT min(due_at) FROM dispatch WHERE state = 'waiting'"
+        " AND endpoint = value) FROM json_each(?)"
+    )
+    names = msgspec.json.encode(list(endpoints)).decode()
+    found = connection.execute(due, (names,))
+    return {name: at for name, at in found if at is not None}
+
+
+def _cancel(connection: sqlite3.Connection, name: str, number: int) -> None:
+    row = connection.execute("SELECT state FROM dispatch WHERE id = ?", (number,)).fetchone()
+    if row is None:
+        raise UnknownDispatch(name)
+    if "cancelled" not in TRANSITIONS[row[0]]:
+        raise InvalidTransition(name, row[0], "cancelled")
+    connection.execute(
+        "UPDATE dispatch SET state = 'cancelled', due_at = NULL WHERE id = ?", (number,)
+    )
+
+
+def _where(
+    before: int | None, endpoint: str | None, state: State | None
+) -> tuple[str, list[int | str]]:
+    given: dict[str, int | str | None] = {"id < ?": before, "endpoint = ?": endpoint}
+    given["state = ?"] = state
+    conditions = {text: value for text, value in given.items() if value is not None}
+    return " AND ".join(["1", *conditions]), list(conditions.values())
+
+
+def _attempts(connection: sqlite3.Connection, number: int) -> list[AttemptView]:
+    rows = connection.execute(
+        "SELECT number, started_at, duration_ms, status, outcome, error, answer"
+        " FROM attempt WHERE dispatch = ? ORDER BY number",
+        (number,),
+    )
+    return [AttemptView(number, instant(at), *rest) for number, at, *rest in rows]

@@ -1,0 +1,230 @@
+"""Which reports a selection means, and where each is to go: decided once, when a replay is made.
+
+    what is asked for         where to look
+    -----------------------------------------------------------------------------------
+    ids, messageIds           these reports
+    state, endpoint           the reports of such dispatches
+    else                      the store's search, which knows hours, statuses and bulkIds
+
+Whatever the way, each candidate is compared with the whole selection. It goes on in pieces of
+bounded time on the connection for questions, so that neither callbacks nor pushes wait for it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
+
+import msgspec
+from msgspec import Struct
+
+from dispatcher.replay.items import Items
+from dispatcher.replay.replay import Found, Item
+from dispatcher.replay.request import Selection
+from dispatcher.retrying.dispatch import State
+from receiver.dlr.statuses import GROUP_NUMBERS
+from receiver.store.base import ReportQuery, ReportStore
+from receiver.store.sqlite import search
+from receiver.store.sqlite.database import Database
+
+PIECE = 500
+"""Reports or dispatches that are looked at in one go."""
+
+FIRST = 10
+"""Items that a dry run shows."""
+
+_PLACES = """
+    SELECT report.id, report.received_at, dispatch.endpoint, dispatch.state,
+        dispatch.replay IS NOT NULL, replay.url IS NOT NULL
+    FROM report
+    LEFT JOIN dispatch_report ON dispatch_report.report = report.id
+    LEFT JOIN dispatch ON dispatch.id = dispatch_report.dispatch
+    LEFT JOIN replay ON replay.id = dispatch.replay
+    WHERE report.id IN (SELECT value FROM json_each(?))
+    ORDER BY report.id, dispatch.id
+"""
+_MEMBERS = """
+    SELECT DISTINCT report FROM dispatch JOIN dispatch_report
+        ON report BETWEEN first_report AND last_report AND dispatch = id
+    WHERE id IN (SELECT value FROM json_each(?))
+"""
+
+_Row = tuple[int, int, str | None, State | None, bool, bool]
+
+
+class _Placed(Struct, frozen=True):
+    """A report, and the state of its newest dispatch to each endpoint; empty: there was none."""
+
+    report: int
+    received_at: int
+    places: dict[str, State]
+
+
+class Selector:
+    """Finds what a selection means."""
+
+    def __init__(self, database: Database, store: ReportStore) -> None:
+        self._database = database
+        self._store = store
+
+    async def endpoints_ever(self) -> set[str]:
+        """The endpoints that dispatches went to, those that are no more included."""
+        statement = "SELECT DISTINCT endpoint FROM dispatch_count"
+        rows = await self._database.read(lambda c: c.execute(statement).fetchall())
+        return {name for (name,) in rows}
+
+    async def resolve(
+        self, selection: Selection, target: str | None, known: Collection[str]
+    ) -> tuple[Items, Found]:
+        """The items, in the order of arrival. `target` None: the endpoints they went to, as far as
+        these are `known`."""
+        items, first = Items(), list[Item]()
+        undispatched, gone = 0, Counter[str]()
+        async for placed in self._placed(await self._reports(selection), selection.endpoint):
+            undispatched += not placed.places
+            for endpoint in targets(placed.places, selection, target):
+                if endpoint != target and endpoint not in known:
+                    gone[endpoint] += 1
+                    continue
+                items.add(placed.report, endpoint, placed.received_at)
+                if len(first) < FIRST:
+                    first.append(Item(placed.report, endpoint, 0))
+        without_place = undispatched if target is None and not selection.of_dispatches else 0
+        return items, Found(len(items), without_place, dict(gone), first)
+
+    async def _placed(self, reports: Sequence[int], named: str | None) -> AsyncIterator[_Placed]:
+        for start in range(0, len(reports), PIECE):
+            piece = _json(reports[start : start + PIECE])
+            rows = await self._database.question(_rows(piece))
+            for placed in _by_report(rows, named):
+                yield placed
+
+    async def _reports(self, selection: Selection) -> Sequence[int]:
+        """The ids of the reports that fit, as far as reports tell; ascending."""
+        query = _query(selection)
+        candidates = await self._candidates(selection)
+        if candidates is None:
+            return [each async for each in self._searched(query)][::-1]
+        if query == ReportQuery(limit=PIECE):
+            return candidates  # nothing is asked that only a look at the reports could tell
+        found: list[int] = []
+        for start in range(0, len(candidates), PIECE):
+            piece = candidates[start : start + PIECE]
+            found += await self._database.question(_fitting(piece, query))
+        return found
+
+    async def _candidates(self, selection: Selection) -> Sequence[int] | None:
+        """The only reports that can fit, ascending; `None`: any can."""
+        named: list[set[int]] = []
+        if selection.ids:
+            named.append(set(selection.ids))
+        if selection.message_ids:
+            named.append({each async for each in self._of_messages(selection.message_ids)})
+        if not named and selection.of_dispatches:
+            named.append({each async for each in self._dispatched(selection)})
+        return sorted(set.intersection(*named)) if named else None
+
+    async def _of_messages(self, message_ids: Iterable[str]) -> AsyncIterator[int]:
+        for message_id in message_ids:
+            for report in await self._store.reports_of(message_id):
+                yield report.id
+
+    async def _dispatched(self, selection: Selection) -> AsyncIterator[int]:
+        """The reports that have a dispatch of this endpoint and state, newest or not."""
+        after = 0
+        while dispatches := await self._database.question(_dispatches(selection, after)):
+            for report in await self._database.question(_members(dispatches)):
+                yield report
+            after = dispatches[-1]
+
+    async def _searched(self, query: ReportQuery) -> AsyncIterator[int]:
+        """Newest first."""
+        while True:
+            found = await self._store.find(query)
+            for report in found.reports:
+                yield report.id
+            if found.next is None:
+                return
+            query = replace(query, before=found.next)
+
+
+def targets(places: dict[str, State], selection: Selection, target: str | None) -> list[str]:
+    """Where a report goes that fits otherwise. A target gets it once, wherever it went before."""
+    fitting = [
+        endpoint
+        for endpoint, state in places.items()
+        if selection.endpoint in (None, endpoint) and selection.state in (None, state)
+    ]
+    if target is None:
+        return fitting
+    return [target] if fitting or not selection.of_dispatches else []
+
+
+def _by_report(rows: Iterable[_Row], named: str | None) -> Iterator[_Placed]:
+    """What a replay was cancelled or stopped before leaves a report as it was. A URL that was given
+    for one replay is no place that a report belongs to, unless its endpoint is `named`."""
+    for (report, received_at), group in groupby(rows, itemgetter(0, 1)):
+        places = {
+            endpoint: state
+            for _, _, endpoint, state, of_a_replay, to_a_url in group
+            if endpoint is not None
+            and state is not None
+            and not (of_a_replay and state == "cancelled")
+            and not (to_a_url and endpoint != named)
+        }
+        yield _Placed(report, received_at, places)
+
+
+def _query(selection: Selection) -> ReportQuery:
+    return ReportQuery(
+        limit=PIECE,
+        source=selection.source,
+        status_groups=tuple(GROUP_NUMBERS[name] for name in selection.status_groups),
+        statuses=selection.statuses,
+        bulk_id=selection.bulk_id,
+        received_since=selection.since,
+        received_until=selection.until,
+    )
+
+
+def _fitting(
+    candidates: Sequence[int], query: ReportQuery
+) -> Callable[[sqlite3.Connection], list[int]]:
+    def fitting(connection: sqlite3.Connection) -> list[int]:
+        newest_first: list[int] = []
+        asked = query
+        while True:
+            found = search.find(connection, asked, candidates)
+            newest_first += [report.id for report in found.reports]
+            if found.next is None:
+                return newest_first[::-1]
+            asked = replace(asked, before=found.next)
+
+    return fitting
+
+
+def _dispatches(selection: Selection, after: int) -> Callable[[sqlite3.Connection], list[int]]:
+    """The next dispatches behind `after` with this endpoint and state."""
+    asked = {"state = ?": selection.state, "endpoint = ?": selection.endpoint}
+    given = {text: value for text, value in asked.items() if value is not None}
+    where = " AND ".join(["id > ?", *given])
+    statement = f"SELECT id FROM dispatch WHERE {where} ORDER BY id LIMIT {PIECE}"
+    values = (after, *given.values())
+    return lambda c: [number for (number,) in c.execute(statement, values)]
+
+
+def _members(dispatches: Sequence[int]) -> Callable[[sqlite3.Connection], list[int]]:
+    values = (_json(dispatches),)
+    return lambda c: [report for (report,) in c.execute(_MEMBERS, values)]
+
+
+def _rows(reports: str) -> Callable[[sqlite3.Connection], list[_Row]]:
+    return lambda c: c.execute(_PLACES, (reports,)).fetchall()
+
+
+def _json(ids: Sequence[int]) -> str:
+    return msgspec.json.encode(ids).decode()

@@ -1,0 +1,399 @@
+"""Replays in the SQLite file that also holds the dispatches they become."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.endpoints.registry import put_endpoint
+from dispatcher.queue.base import Formed, target_of
+from dispatcher.queue.sqlite import ordering
+from dispatcher.replay.items import PIECE, Items, read_piece
+from dispatcher.replay.pace import Fed, Original, Pace, Rate, rate
+from dispatcher.replay.replay import InvalidReplay, Item, Replay, State, UnknownReplay
+from dispatcher.replay.request import Request, Selection
+from receiver.settings.configuration import without_credentials
+from receiver.store.base import StoredReport
+from receiver.store.sqlite.database import Database, instant, micros
+from receiver.store.sqlite.rows import COLUMNS, stored_report
+
+_VIEW = """
+    SELECT id, key, state, created_at, selection, endpoint, url, rate, speed, stop_on_errors,
+        total, fed, dropped, tried, attempts, started_at, last_fed_at, anchor_at, ended_at
+    FROM replay
+"""
+_INSERT = """
+    INSERT INTO replay (key, state, created_at, selection, endpoint, url, rate, speed,
+        stop_on_errors, total, ended_at, endpoints)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+_FEED = """
+    UPDATE replay SET fed = ?, dropped = dropped + ?, anchor_at = ?, last_fed_at = ?,
+        started_at = coalesce(started_at, ?)
+    WHERE id = ? AND fed = ? AND state = 'running'
+"""
+_DISPATCH = """
+    INSERT INTO dispatch (endpoint, url, content_type, authorization, state, attempts, created_at,
+        due_at, first_report, last_report, reports, replay)
+    VALUES (?, ?, ?, ?, 'waiting', 0, ?, ?, ?, ?, ?, ?)
+"""
+_OPEN = "SELECT 1 FROM dispatch WHERE replay = ? AND state IN ('waiting', 'leased') LIMIT 1"
+
+TIDIED = 50
+"""Pieces of items that are cleared away in a transaction."""
+
+
+class Feeding(Struct, frozen=True):
+    """Items that become dispatches, if `replay` is as far as it was when they were read.
+
+    At endpoints that keep the order, `hold` are those that wait for an earlier report of their
+    message, and `freed` (endpoint, report) those that did, and are in the buckets now or dropped.
+    """
+
+    replay: int
+    fed_from: int
+    fed_to: int
+    dropped: int
+    anchor_at: datetime
+    buckets: Sequence[tuple[Endpoint, Formed]]
+    hold: Sequence[ordering.Place] = ()
+    freed: Sequence[tuple[str, int]] = ()
+
+
+class SqliteReplays:
+    """Makes, shows, feeds and ends replays. Each change is one transaction."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def with_key(self, key: str) -> Replay | None:
+        """The replay that was made with this key."""
+        return await self._database.read(lambda c: _one(c, "key = ?", key))
+
+    async def one(self, replay: int) -> Replay:
+        """Raises UnknownReplay."""
+        found = await self._database.read(lambda c: _one(c, "id = ?", replay))
+        if found is None:
+            raise UnknownReplay(replay)
+        return found
+
+    async def all(self, before: int | None = None, limit: int = 100) -> list[Replay]:
+        """Newest first; `before` is the cursor."""
+        rest = "WHERE ? IS NULL OR id < ? ORDER BY id DESC LIMIT ?"
+        return await self._database.read(lambda c: _all(c, rest, (before, before, limit)))
+
+    async def unfinished(self) -> list[Replay]:
+        """Those that run, and those that have left something to be cleared away."""
+        return await self._database.read(lambda c: _all(c, "WHERE tidy = 0 ORDER BY id", ()))
+
+    async def create(
+        self, request: Request, items: Items, now: datetime, *, from_outside: bool
+    ) -> tuple[Replay, bool]:
+        """Make a replay of these items, and its endpoint if it goes to a URL. False: there is one
+        with this key already, which is returned. One of nothing is done at once, and remembered.
+        """
+
+        def create(connection: sqlite3.Connection) -> tuple[Replay, bool]:
+            if request.key is not None and (found := _one(connection, "key = ?", request.key)):
+                return found, False
+            number = _insert(connection, request, items, now)
+            if request.to_url is not None:
+                name = target_name(number)
+                table = {"name": name, "url": request.to_url, "reports": "none"}
+                put_endpoint(connection, name, table, from_outside)
+            made = _one(connection, "id = ?", number)
+            assert made is not None
+            return made, True
+
+        return await self._database.write(create)
+
+    async def following(self, replay: Replay, limit: int) -> list[Item]:
+        """At most `limit` items that are to be fed next."""
+        return await self._database.read(lambda c: _items(c, replay.id, replay.fed, limit))
+
+    async def freed(self, replay: Replay, limit: int) -> list[Item]:
+        """At most `limit` items that were held and wait for nothing any more."""
+        rows = await self._database.read(lambda c: ordering.freed_of_replay(c, replay.id, limit))
+        return [Item(report, endpoint, 0) for endpoint, report in rows]
+
+    async def blocked(
+        self, replay: int, endpoint: str, reports: Sequence[StoredReport], freed: Sequence[int]
+    ) -> frozenset[int]:
+        """Those of these reports' messages (keys) that have to wait at an endpoint that keeps the
+        order: something is on its way, held (other than `freed`), or still to be read by itself."""
+        return await self._database.read(lambda c: _blocked(c, replay, endpoint, reports, freed))
+
+    async def reports(self, items: Sequence[Item]) -> dict[int, StoredReport]:
+        """The reports of these items that are still there, by id."""
+        ids = _json(sorted({item.report for item in items}))
+        rows = await self._database.read(
+            lambda c: c.execute(
+                f"SELECT {COLUMNS} FROM report WHERE id IN {_LISTED}", (ids,)
+            ).fetchall()
+        )
+        return {report.id: report for report in map(stored_report, rows)}
+
+    async def untried(self, replay: int, most: Mapping[str, int]) -> dict[str, int]:
+        """How many of its dispatches wait for their first attempt at each endpoint; counted up to
+        `most`."""
+        statement = (
+            "SELECT count(*) FROM (SELECT 1 FROM dispatch WHERE replay = ? AND endpoint = ?"
+            " AND state = 'waiting' AND attempts = 0 LIMIT ?)"
+        )
+        return await self._database.read(
+            lambda c: {
+                name: c.execute(statement, (replay, name, limit)).fetchone()[0]
+                for name, limit in most.items()
+            }
+        )
+
+    async def feed(self, feeding: Feeding, now: datetime) -> bool:
+        """Make dispatches of items and read these off, in one transaction. False, and nothing is
+        done, when another was faster, the replay has ended, or a report has gone meanwhile."""
+        return await self._database.write(lambda c: _feed(c, feeding, micros(now)))
+
+    async def end(self, replay: int, state: State, now: datetime) -> int:
+        """Stop or cancel: nothing more is fed, and what waits is cancelled. Returns how many
+        dispatches that were. Raises UnknownReplay, InvalidReplay."""
+        return await self._database.write(lambda c: _end(c, replay, state, micros(now)))
+
+    async def finish(self, replay: int, now: datetime) -> bool:
+        """Running to done, when all is fed and each of its dispatches has ended."""
+        return await self._database.write(lambda c: _finish(c, replay, micros(now)))
+
+    async def tidy(self, replay: int) -> bool:
+        """Clear away a piece of what an ended replay has left. True when all of that has gone, and
+        none of its dispatches is under way."""
+        return await self._database.write(lambda c: _tidy(c, replay))
+
+    async def tidied(self, replay: int) -> None:
+        """Nothing is left of it to be cleared away."""
+        await self._database.write(
+            lambda c: c.execute("UPDATE replay SET tidy = 1 WHERE id = ?", (replay,))
+        )
+
+
+def target_name(replay: int) -> str:
+    """The endpoint that is made for a replay to a URL."""
+    return f"replay-{replay}"
+
+
+def first_unfed(connection: sqlite3.Connection) -> int | None:
+    """The first report that a running replay still has to read; for the store's retention."""
+    running = connection.execute(
+        "SELECT id, fed FROM replay WHERE tidy = 0 AND state = 'running'"
+    ).fetchall()
+    unfed = [item.report for replay, fed in running for item in _items(connection, replay, fed, 1)]
+    return min(unfed, default=None)
+
+
+_LISTED = "(SELECT value FROM json_each(?))"
+
+
+def _json(values: Sequence[int] | Sequence[str]) -> str:
+    return msgspec.json.encode(values).decode()
+
+
+def _insert(connection: sqlite3.Connection, request: Request, items: Items, now: datetime) -> int:
+    at = micros(now)
+    number = connection.execute(
+        _INSERT,
+        (
+            request.key,
+            "running" if items else "done",
+            at,
+            msgspec.json.encode(request.selection).decode(),
+            request.to_endpoint,
+            None if request.to_url is None else without_credentials(request.to_url),
+            str(request.pace) if isinstance(request.pace, Rate) else None,
+            request.pace.speed if isinstance(request.pace, Original) else None,
+            request.stop_on_errors,
+            len(items),
+            None if items else at,
+            _json(items.endpoints),
+        ),
+    ).lastrowid
+    assert number is not None
+    if request.to_url is not None:
+        name = target_name(number)
+        change = "UPDATE replay SET endpoint = ?, endpoints = ? WHERE id = ?"
+        connection.execute(change, (name, _json([name]), number))
+    connection.executemany(
+        "INSERT INTO replay_piece VALUES (?, ?, ?)",
+        ((number, place * PIECE, piece) for place, piece in enumerate(items.pieces())),
+    )
+    return number
+
+
+def _one(connection: sqlite3.Connection, condition: str, value: int | str) -> Replay | None:
+    return next(iter(_all(connection, f"WHERE {condition}", (value,))), None)
+
+
+def _all(connection: sqlite3.Connection, rest: str, values: Sequence[Any]) -> list[Replay]:
+    rows = connection.execute(f"{_VIEW} {rest}", values).fetchall()
+    return [_replay(connection, row) for row in rows]
+
+
+def _replay(connection: sqlite3.Connection, row: Sequence[Any]) -> Replay:
+    number, key, state, created_at, selection, endpoint, url, at_rate, speed, stop, *counts = row
+    total, fed, dropped, tried, attempts, started, last_fed, anchor, ended = counts
+    by_state = connection.execute(
+        "SELECT state, dispatches, reports FROM replay_count WHERE replay = ?", (number,)
+    ).fetchall()
+    return Replay(
+        id=number,
+        key=key,
+        state=state,
+        created_at=instant(created_at),
+        selection=msgspec.json.decode(selection, type=Selection),
+        endpoint=endpoint,
+        url=url,
+        pace=_pace(at_rate, speed),
+        stop_on_errors=stop,
+        total=total,
+        fed=fed,
+        dropped=dropped,
+        held=sum(reports for state, _, reports in by_state if state == "held"),
+        counts={state: reports for state, _, reports in by_state if state != "held"},
+        tried=tried,
+        attempts=attempts,
+        acknowledged=sum(n for state, n, _ in by_state if state == "acknowledged"),
+        progress=Fed(_instant(anchor), _instant(last_fed)),
+        started_at=_instant(started),
+        ended_at=_instant(ended),
+    )
+
+
+def _pace(at_rate: str | None, speed: float | None) -> Pace:
+    if at_rate is not None:
+        return rate(at_rate)
+    return None if speed is None else Original(speed)
+
+
+def _instant(at: int | None) -> datetime | None:
+    return None if at is None else instant(at)
+
+
+def _items(connection: sqlite3.Connection, replay: int, position: int, limit: int) -> list[Item]:
+    row = connection.execute("SELECT endpoints FROM replay WHERE id = ?", (replay,)).fetchone()
+    endpoints = msgspec.json.decode(row[0], type=list[str])
+    pieces = connection.execute(
+        "SELECT position, items FROM replay_piece"
+        " WHERE replay = ? AND position > ? AND position < ? ORDER BY position",
+        (replay, position - PIECE, position + limit),
+    )
+    return [
+        item
+        for start, piece in pieces
+        for place, item in enumerate(read_piece(piece, endpoints), start)
+        if position <= place < position + limit
+    ]
+
+
+def _blocked(
+    connection: sqlite3.Connection,
+    replay: int,
+    endpoint: str,
+    reports: Sequence[StoredReport],
+    freed: Sequence[int],
+) -> frozenset[int]:
+    reading = "SELECT read_to FROM endpoint WHERE name = ? AND NOT removed"
+    row = connection.execute(reading, (endpoint,)).fetchone()
+    unread = {each.message_key for each in reports if row is not None and each.id > row[0]}
+    keys = [each.message_key for each in reports]
+    return ordering.blocked(connection, replay, endpoint, keys, freed) | unread
+
+
+def _feed(connection: sqlite3.Connection, feeding: Feeding, at: int) -> bool:
+    # A recipient may have been erased since the bodies were made: they must not come back.
+    members = {report for _, formed in feeding.buckets for report in formed.report_ids}
+    members.update(report for _, report, _ in feeding.hold)
+    there = connection.execute(
+        f"SELECT count(*) FROM report WHERE id IN {_LISTED}", (_json(sorted(members)),)
+    ).fetchone()[0]
+    placed = [
+        (endpoint.name, report, key)
+        for endpoint, formed in feeding.buckets
+        for report, key in formed.messages
+    ]
+    if there != len(members) or not ordering.may_form(
+        connection, feeding.replay, placed, feeding.freed
+    ):
+        return False
+    # An endpoint may have been removed since: what would wait for it, nobody would ever send.
+    names = {endpoint.name for endpoint, _ in feeding.buckets}
+    names.update(name for name, _, _ in feeding.hold)
+    removed = f"SELECT 1 FROM endpoint WHERE removed AND name IN {_LISTED} LIMIT 1"
+    if connection.execute(removed, (_json(sorted(names)),)).fetchone():
+        return False
+    anchor = micros(feeding.anchor_at)
+    change = (feeding.fed_to, feeding.dropped, anchor, at, at, feeding.replay, feeding.fed_from)
+    if connection.execute(_FEED, change).rowcount != 1:
+        return False
+    ordering.write(connection, feeding.replay, feeding.hold, feeding.freed)
+    for endpoint, formed in feeding.buckets:
+        _insert_dispatch(connection, feeding.replay, endpoint, formed, at)
+    return True
+
+
+def _insert_dispatch(
+    connection: sqlite3.Connection, replay: int, endpoint: Endpoint, formed: Formed, at: int
+) -> None:
+    members = formed.report_ids
+    span = (members[0], members[-1], len(members))
+    to = target_of(endpoint, formed)
+    number = connection.execute(
+        _DISPATCH,
+        (endpoint.name, to.url, to.content_type, to.authorization, at, at, *span, replay),
+    ).lastrowid
+    assert number is not None
+    connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (number, formed.body))
+    connection.executemany(
+        "INSERT INTO dispatch_report VALUES (?, ?)", [(report, number) for report in members]
+    )
+    ordering.set_under_way(connection, endpoint.name, formed.message_keys, number)
+
+
+def _end(connection: sqlite3.Connection, replay: int, state: State, at: int) -> int:
+    changed = connection.execute(
+        "UPDATE replay SET state = ?, ended_at = ? WHERE id = ? AND state = 'running'",
+        (state, at, replay),
+    )
+    if changed.rowcount != 1:
+        row = connection.execute("SELECT state FROM replay WHERE id = ?", (replay,)).fetchone()
+        if row is None:
+            raise UnknownReplay(replay)
+        raise InvalidReplay(replay, row[0], state)
+    connection.execute("DELETE FROM held_report WHERE replay = ?", (replay,))
+    return connection.execute(
+        "UPDATE dispatch SET state = 'cancelled', due_at = NULL"
+        " WHERE replay = ? AND state = 'waiting'",
+        (replay,),
+    ).rowcount
+
+
+def _finish(connection: sqlite3.Connection, replay: int, at: int) -> bool:
+    held = "SELECT 1 FROM held_report WHERE replay = ? LIMIT 1"
+    if any(connection.execute(left, (replay,)).fetchone() for left in (_OPEN, held)):
+        return False
+    changed = connection.execute(
+        "UPDATE replay SET state = 'done', ended_at = ?"
+        " WHERE id = ? AND state = 'running' AND fed = total",
+        (at, replay),
+    )
+    return changed.rowcount == 1
+
+
+def _tidy(connection: sqlite3.Connection, replay: int) -> bool:
+    removed = connection.execute(
+        "DELETE FROM replay_piece WHERE replay = ? AND position IN"
+        " (SELECT position FROM replay_piece WHERE replay = ? ORDER BY position LIMIT ?)",
+        (replay, replay, TIDIED),
+    ).rowcount
+    return removed < TIDIED and connection.execute(_OPEN, (replay,)).fetchone() is None

@@ -1,0 +1,75 @@
+"""Finds the reports that every endpoint has read past and none took, newest first, in steps."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection
+
+import msgspec
+from msgspec import Struct
+
+from receiver.store.base import StoredReport
+from receiver.store.sqlite.rows import COLUMNS, stored_report
+
+STEP = 20_000
+"""Reports that one step looks at."""
+
+_UNTAKEN = f"""
+    SELECT {COLUMNS} FROM report WHERE id BETWEEN ? AND ?
+    AND NOT EXISTS (SELECT 1 FROM dispatch_report WHERE report = report.id)
+    AND NOT EXISTS (
+        SELECT 1 FROM held_report
+        WHERE endpoint IN (SELECT name FROM endpoint) AND held_report.report = report.id
+    )
+    ORDER BY id DESC LIMIT ?
+"""
+
+
+class UnroutedReports(Struct, frozen=True):
+    """What one step has found, newest first. `next` is the cursor of the next step.
+
+    Reports behind `read_to` are not judged yet: an endpoint has still to read them. Those up to
+    `forgotten_to` are not judged any more: the dispatches of their time have been removed.
+    """
+
+    reports: list[StoredReport]
+    next: int | None
+    read_to: int
+    forgotten_to: int
+
+
+def find_unrouted(
+    connection: sqlite3.Connection,
+    endpoints: Collection[str],
+    before: int | None,
+    limit: int,
+    step: int = STEP,
+) -> UnroutedReports:
+    """One step. `endpoints` are those in force that take reports; of none, none takes any."""
+    read_to = _read_to(connection, endpoints)
+    forgotten: int = connection.execute("SELECT report FROM taken_forgotten").fetchone()[0]
+    first: int = connection.execute("SELECT min(id) FROM report").fetchone()[0] or 1
+    lowest = max(first, forgotten + 1)
+    high = read_to if before is None else min(read_to, before - 1)
+    low = max(lowest, high - step + 1)
+    rows = connection.execute(_UNTAKEN, (low, high, limit + 1)).fetchall()
+    reports = [stored_report(row) for row in rows[:limit]]
+    following: int | None = low if low > lowest else None
+    if len(rows) > limit:
+        following = reports[-1].id
+    return UnroutedReports(reports, following, read_to, forgotten)
+
+
+def _read_to(connection: sqlite3.Connection, endpoints: Collection[str]) -> int:
+    """How far all of them have read. One that nobody has made known yet reads from the next report
+    on, unless it is among the first of the database."""
+    last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'report'").fetchone()
+    highest: int = last[0] if last else 0
+    known = connection.execute("SELECT 1 FROM endpoint LIMIT 1").fetchone()
+    if endpoints and not known:
+        return 0
+    names = msgspec.json.encode(list(endpoints)).decode()
+    read_to: int | None = connection.execute(
+        "SELECT min(read_to) FROM endpoint WHERE name IN (SELECT value FROM json_each(?))", (names,)
+    ).fetchone()[0]
+    return highest if read_to is None else min(read_to, highest)

@@ -1,0 +1,1 @@
+"""What an answer means, and when it is tried again. Pure."""

@@ -1,0 +1,1 @@
+"""How a push proves who sends it, and where it may go. Pure."""

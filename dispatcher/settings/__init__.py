@@ -1,0 +1,1 @@
+"""The settings of the dispatcher, its sandbox and its reconcile."""

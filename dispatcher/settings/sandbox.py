@@ -1,0 +1,101 @@
+"""`[sandbox]`: who may use it, and what becomes of the messages that are sent to it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Container
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from dispatcher.settings.sandbox_credential import CredentialSettings
+from receiver.dlr.sms_errors import errors
+from receiver.dlr.statuses import SMS_STATUSES
+from receiver.settings.configuration import Between, Form
+from receiver.settings.settings import ServerSettings, is_loopback
+
+Distribution = Literal["fixed", "uniform", "exponential"]
+
+Told = Literal["once", "twice", "late-enroute", "never"]
+"""How the outcome is told: as it should be, with an identical copy, before the report that the
+message is on its way, or not at all."""
+
+
+def _is_regex(text: str) -> bool:
+    try:
+        re.compile(text)
+    except (re.error, RecursionError, OverflowError):  # "((((…" and "a{99999999999}"
+        return False
+    return True
+
+
+def _known(words: Callable[[], Container[str]]) -> Callable[[str], bool]:
+    return lambda text: text in words()
+
+
+Regex = Annotated[str, Form("a regular expression", _is_regex)]
+
+Recipient = Annotated[
+    str,
+    Form(
+        "a number such as 41793026727, or its beginning and a star such as 4179*",
+        re.compile(r"[0-9]+\*?|", re.ASCII).fullmatch,
+    ),
+]
+
+StatusName = Annotated[
+    str, Form("the name of an SMS status", frozenset(SMS_STATUSES.values()).__contains__)
+]
+
+ErrorName = Annotated[str, Form("the name of an SMS error", _known(errors))]
+
+Wait = Annotated[timedelta, Between(timedelta(0), timedelta(days=30))]
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeRule:
+    """What becomes of the messages that fit. The first rule counts that fits and whose `share` of
+    them it is. An empty text fits any message."""
+
+    to: Recipient = ""
+    sender: str = ""
+    text: Regex = ""
+    callback_data: Regex = ""
+    share: Annotated[float, Between(0, 1)] = 1.0
+    status: StatusName = "DELIVERED_TO_HANDSET"
+    error: ErrorName | None = None  # None: as usual with the status
+    after: Wait = timedelta(seconds=2)  # from its leaving; the mean, unless fixed
+    distribution: Distribution = "fixed"
+    told: Told = "once"
+    price: Annotated[float, Between(0, 1_000)] | None = None  # None: sandbox.price; rejected: 0
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSettings:
+    """The sandbox. The same `seed` makes the same messages fare the same."""
+
+    seed: int = 1
+    price: Annotated[float, Between(0, 1_000)] = 0.01
+    currency: Annotated[
+        str, Form("three letters such as EUR", re.compile("[A-Z]{3}").fullmatch)
+    ] = "EUR"
+    mcc_mnc: Annotated[
+        str, Form("5 or 6 digits such as 22801", re.compile("[0-9]{5,6}", re.ASCII).fullmatch)
+    ] = "22801"
+    v1_status: Literal["PENDING_ACCEPTED", "MESSAGE_ACCEPTED"] = "PENDING_ACCEPTED"
+    outcome: tuple[OutcomeRule, ...] = ()
+    credential: tuple[CredentialSettings, ...] = ()  # empty: any that are well formed
+
+
+def may_mount(server: ServerSettings, sandbox: SandboxSettings) -> str | None:
+    """Why the send API must not be listened to where `bind` says; `None` when it may.
+
+    Whoever finds an open one has this machine post to URLs of his choice, its loopback included.
+    """
+    if sandbox.credential or server.without_credentials == "allowed" or is_loopback(server.bind):
+        return None
+    return (
+        f"server.bind: {server.bind} can be reached by other machines, and the sandbox takes any "
+        "credentials; name a [[sandbox.credential]], bind to 127.0.0.1, or set "
+        'server.without_credentials to "allowed"'
+    )

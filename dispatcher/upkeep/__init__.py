@@ -1,0 +1,1 @@
+"""What runs beside the pushes: retention, erasure, the read model."""

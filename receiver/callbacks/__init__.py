@@ -1,0 +1,1 @@
+"""One callback, from the socket to the verdict on it."""

@@ -1,0 +1,1 @@
+"""The store of reports in SQLite: every SQL statement of the receiver."""

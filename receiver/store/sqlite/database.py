@@ -1,0 +1,280 @@
+"""One SQLite file: a thread that writes, a thread that reads, and its migrations.
+
+Every transaction is one function run on aiosqlite's thread. Awaiting BEGIN, the statements and
+COMMIT one by one would cost a thread hop each (0.1-0.2 ms), and two tasks awaiting on one
+connection could find themselves inside each other's transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import aiosqlite
+
+from receiver.store.base import StoreUnavailable
+from receiver.store.sqlite.turns import Turns
+
+T = TypeVar("T")
+Work = Callable[[sqlite3.Connection], T]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+BUSY_TIMEOUT_SECONDS = 10.0
+"""How long a writer waits for another process that is writing to the same file."""
+
+_FLUSHED = "PRAGMA synchronous = FULL"  # 200 means on disk
+_FLUSHED_AT_CHECKPOINTS = "PRAGMA synchronous = NORMAL"  # all that WAL alone would do
+
+_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    _FLUSHED,
+    "PRAGMA cache_size = -32768",  # 32 MiB
+    "PRAGMA wal_autocheckpoint = 4000",  # 16 MiB: fewer, larger checkpoints
+    "PRAGMA temp_store = MEMORY",
+)
+
+
+def micros(at: datetime) -> int:
+    """An aware instant as microseconds since 1970 UTC, the form of every instant in SQL."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def instant(at: int) -> datetime:
+    """Microseconds since 1970 UTC as an aware instant."""
+    return _EPOCH + timedelta(microseconds=at)
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step of a part's schema. Steps are numbered from 1 and only ever go forward."""
+
+    part: str
+    number: int
+    name: str
+    sql: str
+
+
+def migrations_of(package: str, *, part: str) -> list[Migration]:
+    """The migrations shipped in `package`'s folder `migrations/`, in order.
+
+    `part` is the name under which databases remember how far they have come. It stays when the
+    package moves: a new name would have everything applied once more.
+    """
+    folder = files(package).joinpath("migrations")
+    steps = [_migration(part, entry) for entry in folder.iterdir() if entry.name.endswith("sql")]
+    if len({step.number for step in steps}) < len(steps):
+        raise ValueError(f"{package}: two migrations have one number: one would never be applied")
+    return sorted(steps, key=lambda step: step.number)
+
+
+def _migration(part: str, entry: Traversable) -> Migration:
+    found = re.fullmatch(r"(\d{4})_(\w+)\.sql", entry.name)
+    if found is None:
+        raise ValueError(f"{entry.name}: a migration is named 0001_what_it_does.sql")
+    return Migration(part, int(found[1]), found[2], entry.read_text())
+
+
+class Database:
+    """An open SQLite file. Not more than one write transaction runs at a time."""
+
+    def __init__(
+        self,
+        writer: aiosqlite.Connection,
+        reader: aiosqlite.Connection,
+        questioner: aiosqlite.Connection | None = None,
+        turns: Turns | None = None,
+    ) -> None:
+        self._writer = writer
+        self._reader = reader
+        self._questioner = questioner or reader
+        self._turns = turns or Turns(None)
+
+    @classmethod
+    async def open(cls, path: str | Path) -> Database:
+        """Open the file at `path`, which is made if it is missing; `:memory:` is a database that
+        ends with this object. Raises StoreUnavailable when it cannot be opened.
+        """
+        writer = await _connect(path)
+        # A database in memory belongs to its one connection.
+        if str(path) == ":memory:":
+            return cls(writer, writer)
+        return cls(writer, await _connect(path), await _connect(path), Turns(Path(path)))
+
+    async def write(self, work: Work[T]) -> T:
+        """Run `work` in one transaction; when this returns, it is on disk.
+
+        Raises StoreUnavailable when it could not be written; what `work` itself raised, such as
+        sqlite3.IntegrityError for a row that the schema refuses, is raised as it is. Nothing is
+        written then.
+        """
+        return await _run(self._writer, lambda connection: self._in_turn(connection, work))
+
+    async def write_unflushed(self, work: Work[T]) -> T:
+        """As `write`, for what may be lost with the power: every process sees it, and the end of
+        this one does not undo it, but the disk is not waited for. The next `write` flushes it too.
+        """
+        return await _run(self._writer, lambda connection: self._unflushed(connection, work))
+
+    def _in_turn(self, connection: sqlite3.Connection, work: Work[T]) -> T:
+        with self._turns.turn(BUSY_TIMEOUT_SECONDS):
+            return _transaction(connection, work)
+
+    def _unflushed(self, connection: sqlite3.Connection, work: Work[T]) -> T:
+        connection.execute(_FLUSHED_AT_CHECKPOINTS)
+        try:
+            return self._in_turn(connection, work)
+        finally:
+            connection.execute(_FLUSHED)
+
+    async def read(self, work: Work[T]) -> T:
+        """Run `work`, which only reads, on one unchanging view of the database."""
+        return await _run(self._reader, lambda connection: _snapshot(connection, work))
+
+    async def question(self, work: Work[T]) -> T:
+        """As `read`, for work that may take longer: the dispatcher's reads do not wait for it."""
+        return await _run(self._questioner, lambda connection: _snapshot(connection, work))
+
+    async def checkpoint(self) -> bool:
+        """Bring all that was committed from the write-ahead log into the file and empty the log.
+        False when another process kept it from being emptied."""
+
+        def work(connection: sqlite3.Connection) -> bool:
+            row = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return not row[0]
+
+        return await _run(self._writer, work)
+
+    async def migrate(self, migrations: Iterable[Migration]) -> list[Migration]:
+        """Apply the migrations that are missing, each in a transaction. Returns those applied.
+
+        Raises StoreUnavailable when the database is newer than this program.
+        """
+        steps = list(migrations)
+        await self.write(_prepare_versions)
+        return [step for step in steps if await self.write(partial(_apply, step=step, of=steps))]
+
+    async def missing(self, migrations: Iterable[Migration]) -> list[Migration]:
+        """The migrations that this database still needs."""
+        versions = await self.read(_versions)
+        return [step for step in migrations if step.number > versions.get(step.part, 0)]
+
+    async def close(self) -> None:
+        """Finish what is running and close the file."""
+        for other in {self._reader, self._questioner} - {self._writer}:
+            await other.close()
+        await self._writer.close()
+        self._turns.close()
+
+
+async def _connect(path: str | Path) -> aiosqlite.Connection:
+    def options(connection: sqlite3.Connection) -> None:
+        for pragma in _PRAGMAS:
+            connection.execute(pragma)
+
+    connecting = aiosqlite.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)
+    # The thread must not keep the process alive when somebody forgets to close.
+    connecting._thread.daemon = True
+    try:
+        connection = await connecting
+    except sqlite3.Error as error:
+        # Its thread still reports to this loop, which must not be closed before.
+        await asyncio.to_thread(connecting._thread.join)
+        raise StoreUnavailable(f"cannot open the database {path}: {error}") from error
+    try:
+        await _run(connection, options)
+    except StoreUnavailable:
+        await connection.close()
+        raise
+    return connection
+
+
+async def _run(connection: aiosqlite.Connection, work: Work[T]) -> T:
+    """Run `work` on the connection's thread.
+
+    `_execute` is what each public method of aiosqlite is made of; there is no public way to run a
+    function of one's own there. The version is pinned for it.
+    """
+    execute = cast(Callable[..., Awaitable[Any]], connection._execute)
+    try:
+        return cast(T, await execute(work, connection._conn))
+    except (sqlite3.IntegrityError, sqlite3.DataError):
+        raise  # the row is at fault and not the store: its neighbours can be written
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"the database cannot be used: {error}") from error
+
+
+def _transaction(connection: sqlite3.Connection, work: Work[T]) -> T:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        result = work(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        # A full disk may have rolled back already.
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+    return result
+
+
+def _snapshot(connection: sqlite3.Connection, work: Work[T]) -> T:
+    connection.execute("BEGIN")
+    try:
+        return work(connection)
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def _prepare_versions(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS schema_version"
+        " (part TEXT PRIMARY KEY, number INTEGER NOT NULL) STRICT"
+    )
+
+
+def _versions(connection: sqlite3.Connection) -> dict[str, int]:
+    known = connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'schema_version'")
+    if known.fetchone() is None:
+        return {}
+    return dict(connection.execute("SELECT part, number FROM schema_version"))
+
+
+def _apply(connection: sqlite3.Connection, *, step: Migration, of: Sequence[Migration]) -> bool:
+    version = _versions(connection).get(step.part, 0)
+    newest = max(other.number for other in of if other.part == step.part)
+    if version > newest:
+        raise StoreUnavailable(
+            f"the database is at {step.part} {version}, this program knows {newest}: upgrade dlr"
+        )
+    if version >= step.number:
+        return False
+    for statement in _statements(step.sql):
+        connection.execute(statement)
+    connection.execute(
+        "INSERT INTO schema_version (part, number) VALUES (?, ?)"
+        " ON CONFLICT (part) DO UPDATE SET number = excluded.number",
+        (step.part, step.number),
+    )
+    return True
+
+
+def _statements(sql: str) -> list[str]:
+    """The statements of a script. `executescript` would commit the transaction they belong to."""
+    statements, current = [], ""
+    for line in sql.splitlines(keepends=True):
+        current += line
+        if sqlite3.complete_statement(current):
+            statements.append(current)
+            current = ""
+    return statements

@@ -1,0 +1,169 @@
+"""One recipient's data: where it lies, and how it goes.
+
+It is searched as a text through the whole table, because search keys follow later and may be cut
+off, and what lies in quarantine has none: seconds for each million reports. What is found is then
+compared exactly: a report's `to` with the number (a leading + does not count), its messageId with
+the id. A quarantined body is found by the bytes of the number or id, in UTF-8 and in UTF-16, where
+no digit or letter goes on before or behind it. Bytes that hold it otherwise (escaped, in another
+charset) are not found.
+
+The text is overwritten, not only unlinked (`secure_delete`), and the write-ahead log that may still
+have it is emptied. Backups and logs are the operator's.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import AsyncIterator, Callable, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from receiver.dlr.json_format import decode_item
+from receiver.dlr.model import Report
+from receiver.store.sqlite.database import Database
+from receiver.store.sqlite.retention import MICROS_PER_DAY, remove_reports
+
+SPAN = 20_000
+"""Ids that are searched in one go: 20 ms."""
+
+
+class Recipient(Struct, frozen=True):
+    """Whose data: a number, or the recipient of one message. Exactly one is given."""
+
+    to: str | None = None
+    message_id: str | None = None
+
+    @property
+    def text(self) -> str:
+        return self.to.lstrip("+") if self.to is not None else self.message_id or ""
+
+    def has(self, report: Report) -> bool:
+        """Whether the report is about this recipient."""
+        if self.to is None:
+            return report.message_id == self.message_id
+        return report.to is not None and report.to.strip().lstrip("+") == self.text
+
+    @property
+    def written(self) -> str:
+        """The text as it stands inside a JSON text."""
+        return msgspec.json.encode(self.text).decode()[1:-1]
+
+
+class Traces(Struct, frozen=True):
+    """Ids of what was found, ascending."""
+
+    reports: Sequence[int]
+    quarantine: Sequence[int]
+
+
+async def find_traces(database: Database, recipient: Recipient) -> Traces:
+    """All reports and quarantine entries of the recipient."""
+    return Traces(
+        [number async for number in each_span(database, "report", _reports(recipient))],
+        [number async for number in each_span(database, "quarantine", _bodies(recipient))],
+    )
+
+
+def count_traces(connection: sqlite3.Connection, traces: Traces) -> dict[str, int]:
+    """The rows that `erase_traces` would touch."""
+    ids = _json(traces.reports)
+    keys = connection.execute(f"SELECT count(*) {_KEYS}", (ids,)).fetchone()[0]
+    bodies = connection.execute(f"SELECT count(*) {_BODIES}", (ids,)).fetchone()[0]
+    return {
+        "report": len(traces.reports),
+        "report_key": keys,
+        "received_body": bodies,
+        "quarantine": len(traces.quarantine),
+    }
+
+
+def erase_traces(connection: sqlite3.Connection, traces: Traces) -> dict[str, int]:
+    """Remove them, within a transaction. Returns the rows of each table.
+
+    A body as received that others' reports came in goes too: those reports stay, normalised. What
+    was added up stays: it names nobody.
+    """
+    touched = count_traces(connection, traces)
+    ids = _json(traces.reports)
+    connection.execute(f"DELETE {_KEYS}", (ids,))
+    connection.execute(f"DELETE {_BODIES}", (ids,))
+    remove_reports(connection, traces.reports)
+    connection.execute(
+        "DELETE FROM quarantine WHERE id IN (SELECT value FROM json_each(?))",
+        (_json(traces.quarantine),),
+    )
+    return touched
+
+
+_KEYS = f"""
+    FROM report_key WHERE (day, message_key, identity) IN
+        (SELECT received_at / {MICROS_PER_DAY}, message_key, identity FROM report
+        WHERE id IN (SELECT value FROM json_each(?)))
+"""
+_BODIES = """
+    FROM received_body WHERE EXISTS
+        (SELECT 1 FROM json_each(?) WHERE value BETWEEN first_report AND last_report)
+"""
+
+Search = Callable[[sqlite3.Connection, int, int], list[int]]
+"""The ids that are meant, after one id and up to another."""
+
+
+async def each_span(
+    database: Database, table: str, search: Search, key: str = "id"
+) -> AsyncIterator[int]:
+    """What `search` finds in a table, span by span: nobody waits for the whole of it."""
+    ends = f"SELECT coalesce(min({key}), 1) - 1, max({key}) FROM {table}"
+    low, high = await database.question(lambda connection: connection.execute(ends).fetchone())
+    while high is not None and low < high:
+        found = await database.question(_span(search, low, low + SPAN))
+        for number in found:
+            yield number
+        low += SPAN
+
+
+def _span(search: Search, after: int, last: int) -> Callable[[sqlite3.Connection], list[int]]:
+    return lambda connection: search(connection, after, last)
+
+
+def _reports(recipient: Recipient) -> Search:
+    def search(connection: sqlite3.Connection, after: int, last: int) -> list[int]:
+        rows = connection.execute(
+            "SELECT id, generation, item FROM report"
+            " WHERE id > ? AND id <= ? AND instr(item, ?) > 0 ORDER BY id",
+            (after, last, recipient.written),
+        )
+        return [
+            number
+            for number, generation, item in rows
+            if recipient.has(decode_item(item.encode(), generation))
+        ]
+
+    return search
+
+
+def _bodies(recipient: Recipient) -> Search:
+    codings = ("utf-8", "utf-16-le", "utf-16-be")
+    needles = [recipient.text.encode(coding) for coding in codings]
+    alone = re.compile(rf"(?<![0-9A-Za-z]){re.escape(recipient.text)}(?![0-9A-Za-z])")
+
+    def stands_alone(body: bytes, reason: str) -> bool:
+        texts = [body.decode(coding, "replace") for coding in codings]
+        texts.append(body[1:].decode("utf-16-le", "replace"))  # at an odd byte
+        return any(alone.search(text) for text in (*texts, reason))
+
+    def search(connection: sqlite3.Connection, after: int, last: int) -> list[int]:
+        rows = connection.execute(
+            "SELECT id, body, reason FROM quarantine WHERE id > ? AND id <= ? AND"
+            " (instr(body, ?) OR instr(body, ?) OR instr(body, ?) OR instr(reason, ?)) ORDER BY id",
+            (after, last, *needles, recipient.text),
+        )
+        return [number for number, body, reason in rows if stands_alone(body, reason)]
+
+    return search
+
+
+def _json(ids: Sequence[int]) -> str:
+    return msgspec.json.encode(ids).decode()

@@ -1,0 +1,39 @@
+"""Items as they came: cut out of the bodies that were kept, when somebody asks.
+
+A body is kept whole and only where it differs from what is stored of it. Cutting it into items at
+intake would cost as much as reading it does; and in JSON as the platform writes it nothing differs.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from receiver.callbacks.read_again import items_by_identity
+from receiver.store.base import StoredReport
+
+_BODY = """
+    SELECT first_report, last_report, body FROM received_body
+    WHERE first_report <= ? ORDER BY first_report DESC LIMIT 1
+"""
+
+
+def as_received(
+    connection: sqlite3.Connection, reports: Sequence[StoredReport]
+) -> dict[int, bytes]:
+    """The bytes of these reports' items, by id; without those that were not kept."""
+    (kept_after,) = connection.execute("SELECT report FROM bodies_kept_after").fetchone()
+    bodies: dict[int, dict[int, bytes]] = {}
+    found: dict[int, bytes] = {}
+    for report in reports:
+        body = connection.execute(_BODY, (report.id,)).fetchone()
+        if body is None or body[1] < report.id:
+            if report.format == "json" and report.id > kept_after:
+                found[report.id] = report.item
+            continue
+        first, _, raw = body
+        if first not in bodies:
+            bodies[first] = items_by_identity(raw, report.format)
+        if (item := bodies[first].get(report.identity)) is not None:
+            found[report.id] = item
+    return found

@@ -1,0 +1,346 @@
+"""Finding reports, newest first, in steps of bounded time.
+
+    ids          where a step looks
+    ----------------------------------------------------------------------------------------
+    the newest   reports behind the read model's cursor: each one
+    the others   with a text to look up (to, bulkId, sender): the ids under its search key
+                 with status, error, source, time of receipt: the ids between the first and the
+                 last of those hours that have such reports at all
+                 else: each one
+
+Whatever the way, each candidate is compared with the whole query, so that the read model decides
+only how fast an answer comes and never what it says.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from msgspec import Struct
+
+from receiver.dlr.instants import parse_instant
+from receiver.store.base import Found, ReportQuery, StoredReport
+from receiver.store.excerpt import (
+    BULK_ID,
+    OTHER_OUTCOMES,
+    SENDER,
+    TO,
+    Excerpt,
+    Outcome,
+    excerpt_of,
+    key_of_text,
+    outcome_of,
+    read_outcome,
+)
+from receiver.store.sqlite.database import micros
+from receiver.store.sqlite.followup import BLOCK_BITS, HOUR, followed_to
+from receiver.store.sqlite.rows import COLUMNS, stored_report
+
+STEP = 20_000
+"""Reports that one step looks at: at most 0.1 s (measured)."""
+
+_PIECE = 1_000  # ids that are looked at between two looks at what has been found
+_LOOK_UP = 4  # what a report costs that is fetched by its id, in reports that are read in a row
+_PREFIX_MOST = 5_000  # ids under a prefix in one block, above which the block is read in a row
+
+_HOUR_MICROS = HOUR * 1_000_000
+
+
+# Not min(id), max(id): asked for together SQLite finds them by going through the table.
+_ENDS = "SELECT (SELECT min(id) FROM report), (SELECT max(id) FROM report)"
+
+
+class _Piece(Struct, frozen=True):
+    """Candidates, and their price. All wanted reports from `low` up to the piece before are among
+    them."""
+
+    low: int
+    where: str
+    values: Sequence[Any]
+    cost: int
+
+
+def find(
+    connection: sqlite3.Connection,
+    query: ReportQuery,
+    message: Sequence[int] | None = None,
+    step: int = STEP,
+) -> Found:
+    """One step of a search. `message` are the ids of its reports if the query asks for one."""
+    found: list[StoredReport] = []
+    where, values = _columns_where(query)
+    for piece in _pieces(connection, query, message):
+        rows = connection.execute(
+            f"SELECT {COLUMNS} FROM report WHERE {piece.where}{where} ORDER BY id DESC",
+            (*piece.values, *values),
+        )
+        for row in rows:
+            report = stored_report(row)
+            if _says(report, query):
+                found.append(report)
+                if len(found) >= query.limit:
+                    return Found(found, report.id)
+        step -= piece.cost
+        if step <= 0:
+            return Found(found, piece.low)
+    return Found(found, None)
+
+
+# --- where to look -----------------------------------------------------------------------------
+
+
+def _pieces(
+    connection: sqlite3.Connection, query: ReportQuery, message: Sequence[int] | None
+) -> Iterator[_Piece]:
+    lowest, highest = connection.execute(_ENDS).fetchone()
+    if lowest is None:
+        return
+    high = highest if query.before is None else min(highest, query.before - 1)
+    if message is not None:
+        ids = sorted((id for id in message if id <= high), reverse=True)
+        for start in range(0, len(ids), _PIECE):
+            yield _by_id(ids[start : start + _PIECE])
+        return
+    followed = followed_to(connection)
+    yield from _in_a_row(max(lowest, followed + 1), high)
+    high = min(high, followed)
+    if (key := _key(query)) is not None:
+        yield from _under_key(connection, *key, lowest, high)
+    else:
+        for first, last in _stretches(connection, query):
+            yield from _in_a_row(max(first, lowest), min(last, high))
+
+
+def _in_a_row(low: int, high: int) -> Iterator[_Piece]:
+    """The ids from high down to low, both included."""
+    while high >= low:
+        start = max(low, high - _PIECE + 1)
+        yield _Piece(start, "id BETWEEN ? AND ?", (start, high), high - start + 1)
+        high = start - 1
+
+
+def _by_id(ids: Sequence[int]) -> _Piece:
+    """Some ids, newest first."""
+    marks = ", ".join("?" * len(ids))
+    return _Piece(ids[-1], f"id IN ({marks})", ids, _LOOK_UP * len(ids))
+
+
+_Ids = Callable[[int, int], Sequence[int]]  # block and highest id to ids, newest first
+
+
+def _key(query: ReportQuery) -> tuple[int, str, bool] | None:
+    """Field, text, and whether it is a prefix: what there are fewest of comes first."""
+    for field, text in ((TO, query.to), (BULK_ID, query.bulk_id)):
+        if text is not None:
+            return field, key_of_text(text), False
+    if query.to_prefix:
+        return TO, key_of_text(query.to_prefix), True
+    return None if query.sender is None else (SENDER, key_of_text(query.sender), False)
+
+
+def _under_key(
+    connection: sqlite3.Connection, field: int, text: str, prefix: bool, lowest: int, high: int
+) -> Iterator[_Piece]:
+    for block in range(high >> BLOCK_BITS, (lowest >> BLOCK_BITS) - 1, -1):
+        low = max(lowest, block << BLOCK_BITS)
+        if prefix:
+            yield from _under_prefix(connection, block, field, text, low, high)
+        else:
+            yield from _under_text(connection, block, field, text, high)
+        high = (block << BLOCK_BITS) - 1
+        yield _Piece(low, "0", (), 1)  # this block is done, also if there was nothing in it
+
+
+def _under_text(
+    connection: sqlite3.Connection, block: int, field: int, text: str, high: int
+) -> Iterator[_Piece]:
+    statement = (
+        "SELECT report FROM search_key WHERE block = ? AND field = ? AND key = ? AND report <= ?"
+        " ORDER BY report DESC LIMIT ?"
+    )
+    while ids := [
+        id for (id,) in connection.execute(statement, (block, field, text, high, _PIECE // 2))
+    ]:
+        yield _by_id(ids)
+        high = ids[-1] - 1
+
+
+def _under_prefix(
+    connection: sqlite3.Connection, block: int, field: int, prefix: str, low: int, high: int
+) -> Iterator[_Piece]:
+    rows = connection.execute(
+        "SELECT report FROM search_key WHERE block = ? AND field = ? AND key >= ?"
+        " AND key < coalesce(?, x'') AND report <= ? LIMIT ?",
+        (block, field, prefix, _behind(prefix), high, _PREFIX_MOST),
+    )
+    ids = sorted((id for (id,) in rows), reverse=True)
+    if len(ids) == _PREFIX_MOST:
+        yield from _in_a_row(low, high)
+        return
+    for start in range(0, len(ids), _PIECE):
+        yield _by_id(ids[start : start + _PIECE])
+
+
+def _behind(prefix: str) -> str | None:
+    """The first text after all that begin with `prefix`; `None` when there is none."""
+    text = prefix.rstrip("\U0010ffff")
+    if not text:
+        return None
+    following = ord(text[-1]) + 1
+    return text[:-1] + chr(0xE000 if following == 0xD800 else following)
+
+
+def _stretches(connection: sqlite3.Connection, query: ReportQuery) -> list[tuple[int, int]]:
+    """First and last id of stretches that hold all wanted reports, newest first, disjoint."""
+    where, values = _totals_where(connection, query)
+    if not where:
+        return [(0, followed_to(connection))]
+    rows = connection.execute(
+        "SELECT min(first_report), max(last_report) FROM total"
+        f" WHERE span = {HOUR}{where} GROUP BY start",
+        values,
+    )
+    return _joined(rows.fetchall())
+
+
+def _joined(stretches: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    joined: list[tuple[int, int]] = []
+    for first, last in sorted(stretches):
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1] = (joined[-1][0], max(last, joined[-1][1]))
+        else:
+            joined.append((first, last))
+    return joined[::-1]
+
+
+def _totals_where(connection: sqlite3.Connection, query: ReportQuery) -> tuple[str, list[Any]]:
+    conditions: list[tuple[str, Any]] = []
+    if query.source is not None:
+        conditions.append((" AND source = ?", query.source))
+    if query.received_since is not None:
+        hour = micros(query.received_since) // _HOUR_MICROS * HOUR
+        conditions.append((" AND start >= ?", hour))
+    if query.received_until is not None:
+        conditions.append((" AND start * 1000000 < ?", micros(query.received_until)))
+    if _asks_for_outcome(query):
+        numbers = _outcome_numbers(connection, query)
+        text = " AND outcome IN (SELECT value FROM json_each(?))"
+        conditions.append((text, json.dumps(numbers)))
+    return "".join(text for text, _ in conditions), [value for _, value in conditions]
+
+
+def _asks_for_outcome(query: ReportQuery) -> bool:
+    return bool(
+        query.statuses
+        or query.errors
+        or query.status_groups
+        or query.final is not None
+        or query.permanent is not None
+    )
+
+
+def _outcome_numbers(connection: sqlite3.Connection, query: ReportQuery) -> list[int]:
+    rows = connection.execute("SELECT id, said FROM outcome")
+    fitting = [id for id, said in rows if _is_wanted(read_outcome(said), query)]
+    return [OTHER_OUTCOMES, *fitting]
+
+
+# --- what is wanted ----------------------------------------------------------------------------
+
+
+def _columns_where(query: ReportQuery) -> tuple[str, list[Any]]:
+    """What the columns tell, so that SQLite can pass over a report without handing it out."""
+    conditions: list[tuple[str, Sequence[Any]]] = []
+    if query.source is not None:
+        conditions.append((" AND source = ?", (query.source,)))
+    if query.final is not None:
+        conditions.append((" AND final = ?", (query.final,)))
+    if query.status_groups:
+        marks = ", ".join("?" * len(query.status_groups))
+        conditions.append((f" AND status_group IN ({marks})", query.status_groups))
+    if query.received_since is not None:
+        conditions.append((" AND received_at >= ?", (micros(query.received_since),)))
+    if query.received_until is not None:
+        conditions.append((" AND received_at < ?", (micros(query.received_until),)))
+    return "".join(text for text, _ in conditions), [v for _, vs in conditions for v in vs]
+
+
+def _says(report: StoredReport, query: ReportQuery) -> bool:
+    """What the columns do not tell."""
+    if not _asks_for_item(query):
+        return True
+    excerpt = excerpt_of(report.item, report.generation)
+    return _has_texts(excerpt, query) and _has_outcome(report, excerpt, query)
+
+
+def _asks_for_item(query: ReportQuery) -> bool:
+    texts = (
+        query.message_id,
+        query.bulk_id,
+        query.to,
+        query.to_prefix,
+        query.sender,
+        query.permanent,
+        query.callback_data,
+        query.callback_data_contains,
+        query.done_since,
+        query.done_until,
+    )
+    return bool(query.statuses or query.errors) or any(text is not None for text in texts)
+
+
+def _has_texts(excerpt: Excerpt, query: ReportQuery) -> bool:
+    exact = (
+        (query.message_id, excerpt.message_id),
+        (query.bulk_id, excerpt.bulk_id),
+        (query.to, excerpt.to),
+        (query.sender, excerpt.sender),
+        (query.callback_data, excerpt.callback_data),
+    )
+    return (
+        all(wanted is None or wanted == text for wanted, text in exact)
+        and (query.to_prefix is None or (excerpt.to or "").startswith(query.to_prefix))
+        and _contains(excerpt.callback_data, query.callback_data_contains)
+        and _is_done(excerpt, query)
+    )
+
+
+def _contains(text: str | None, part: str | None) -> bool:
+    return part is None or (text is not None and part in text)
+
+
+def _is_done(excerpt: Excerpt, query: ReportQuery) -> bool:
+    if query.done_since is None and query.done_until is None:
+        return True
+    if excerpt.done_at is None:
+        return False
+    return _lies_in(parse_instant(excerpt.done_at), query.done_since, query.done_until)
+
+
+def _lies_in(at: datetime, since: datetime | None, until: datetime | None) -> bool:
+    return (since is None or at >= since) and (until is None or at < until)
+
+
+def _has_outcome(report: StoredReport, excerpt: Excerpt, query: ReportQuery) -> bool:
+    if not (query.statuses or query.errors or query.permanent is not None):
+        return True
+    outcome = outcome_of(report.final, report.status_group, *excerpt.outcome_key())
+    return _is_wanted(outcome, query)
+
+
+def _is_wanted(outcome: Outcome, query: ReportQuery) -> bool:
+    return (
+        (query.final is None or outcome.final == query.final)
+        and (not query.status_groups or outcome.status_group in query.status_groups)
+        and _is_one_of(outcome.status_id, outcome.status_name, query.statuses)
+        and _is_one_of(outcome.error_id, outcome.error_name, query.errors)
+        and (query.permanent is None or outcome.permanent == query.permanent)
+    )
+
+
+def _is_one_of(id: int | None, name: str | None, wanted: Sequence[int | str]) -> bool:
+    return not wanted or (id is not None and id in wanted) or (name is not None and name in wanted)

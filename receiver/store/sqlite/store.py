@@ -1,0 +1,336 @@
+"""The store of reports in SQLite."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+from msgspec import structs
+
+from receiver.callbacks.intake import Entry
+from receiver.dlr.identity import key_of_message
+from receiver.store.base import (
+    Callback,
+    Counts,
+    Found,
+    QuarantineEntry,
+    ReportQuery,
+    StoredReport,
+    Totals,
+    TotalsQuery,
+)
+from receiver.store.sqlite import received, search
+from receiver.store.sqlite.database import Database, instant, micros, migrations_of
+from receiver.store.sqlite.rows import COLUMNS, stored_report
+from receiver.store.sqlite.totals import totals
+
+MIGRATIONS = migrations_of("receiver.store.sqlite", part="receiver.store")
+
+DUPLICATE_DAYS = 4
+"""Today and the days before in which a repeated report is recognised.
+
+The platform repeats for 41:30 h at most, so three days always lie within.
+"""
+
+_MICROS_PER_DAY = 86_400_000_000
+# All reports of a transaction are looked for at once: one by one costs a third of a large body.
+_FIND = (
+    "SELECT message_key, identity, report FROM report_key"
+    " WHERE day IN (SELECT value FROM json_each(?))"
+    " AND message_key IN (SELECT value FROM json_each(?))"
+)
+_INSERT = f"INSERT INTO report ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+class SqliteStore:
+    """Implements ReportStore (base.py) on a Database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, callbacks: Sequence[Callback]) -> list[Counts]:
+        return await self._database.write(lambda connection: add(connection, callbacks))
+
+    async def check_writable(self) -> None:
+        # Setting the version to what it is writes a page: a full or read-only disk shows itself.
+        def touch(connection: sqlite3.Connection) -> None:
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            connection.execute(f"PRAGMA user_version = {version:d}")
+
+        await self._database.write(touch)
+
+    async def reports(self, query: ReportQuery) -> list[StoredReport]:
+        reports: list[StoredReport] = []
+        before = query.before
+        while len(reports) < query.limit:
+            rest = query.limit - len(reports)
+            found = await self.find(replace(query, before=before, limit=rest))
+            reports += found.reports
+            if (before := found.next) is None:
+                break
+        return reports
+
+    async def find(self, query: ReportQuery) -> Found:
+        def find(connection: sqlite3.Connection) -> Found:
+            message = None
+            if query.message_id is not None:
+                key = key_of_message(query.message_id)
+                message = _ids_of(connection, key, list(_days(connection)))
+            return search.find(connection, query, message)
+
+        return await self._database.question(find)
+
+    async def totals(self, query: TotalsQuery) -> Totals:
+        return await self._database.question(lambda c: totals(c, query))
+
+    async def as_received(self, reports: Sequence[StoredReport]) -> dict[int, bytes]:
+        return await self._database.question(lambda c: received.as_received(c, reports))
+
+    async def resolve(self, entry_id: int, callback: Callback) -> Counts | None:
+        return await self._database.write(lambda c: _resolve(c, entry_id, callback))
+
+    async def reports_by_id(self, report_ids: Sequence[int]) -> list[StoredReport]:
+        marks = ", ".join("?" * len(report_ids))
+        return await self._select(f"WHERE id IN ({marks}) ORDER BY id", report_ids)
+
+    async def reports_after(self, report_id: int, limit: int) -> list[StoredReport]:
+        return await self._select("WHERE id > ? ORDER BY id LIMIT ?", (report_id, limit))
+
+    async def newest_report(self) -> int:
+        return await self._database.read(newest)
+
+    async def reports_of(self, message_id: str) -> list[StoredReport]:
+        key = key_of_message(message_id)
+        return await self._database.read(lambda connection: _reports_of(connection, key))
+
+    async def newest_of_messages(self, before: int | None, limit: int) -> list[StoredReport]:
+        return await self._database.read(lambda c: _newest_of_messages(c, before, limit))
+
+    async def quarantine(self, before: int | None, limit: int) -> list[QuarantineEntry]:
+        return await self._database.read(lambda c: _quarantine(c, before, limit))
+
+    async def quarantined(self, entry_id: int) -> tuple[QuarantineEntry, bytes] | None:
+        return await self._database.read(lambda connection: _quarantined(connection, entry_id))
+
+    async def _select(self, rest: str, values: Sequence[Any]) -> list[StoredReport]:
+        statement = f"SELECT {COLUMNS} FROM report {rest}"
+        return await self._database.read(
+            lambda connection: [stored_report(row) for row in connection.execute(statement, values)]
+        )
+
+
+class _Addition:
+    """The rows that one transaction adds, gathered so that each table is written in one go."""
+
+    def __init__(self, connection: sqlite3.Connection, callbacks: Sequence[Callback]) -> None:
+        self._cursor = connection.cursor()
+        self.next_id = 1 + newest(connection)
+        self._earlier = _earlier(connection, callbacks)
+        self._fresh: dict[tuple[int, int], int] = {}  # (message_key, identity) to index in reports
+        self._repeats: dict[int, int] = {}  # id of a report stored before to how often again
+        self.reports: list[list[Any]] = []
+        self.keys: list[tuple[int, int, int, int]] = []
+        self.bodies: list[tuple[int, int, bytes]] = []
+
+    def add(self, callback: Callback, entry: Entry, received_at: int) -> bool:
+        """Take one report. False when it is a duplicate."""
+        key = (entry.message_key, entry.identity)
+        if (index := self._fresh.get(key)) is not None:
+            self.reports[index][7] += 1
+            return False
+        if (earlier := self._earlier.get(key)) is not None:
+            self._repeats[earlier] = self._repeats.get(earlier, 0) + 1
+            return False
+        self._fresh[key] = len(self.reports)
+        self.reports.append(_row(self.next_id, callback, entry, received_at))
+        self.keys.append((received_at // _MICROS_PER_DAY, *key, self.next_id))
+        self.next_id += 1
+        return True
+
+    def write(self) -> None:
+        cursor = self._cursor
+        cursor.executemany(_INSERT, self.reports)
+        cursor.executemany("INSERT INTO report_key VALUES (?, ?, ?, ?)", self.keys)
+        if self.bodies:
+            cursor.executemany("INSERT INTO received_body VALUES (?, ?, ?)", self.bodies)
+        cursor.executemany(
+            "UPDATE report SET duplicates = duplicates + ? WHERE id = ?",
+            [(count, report) for report, count in self._repeats.items()],
+        )
+
+
+def add(connection: sqlite3.Connection, callbacks: Sequence[Callback]) -> list[Counts]:
+    """As `SqliteStore.add`, as a part of a transaction."""
+    addition = _Addition(connection, callbacks)
+    counts = []
+    for callback in callbacks:
+        received_at = micros(callback.received_at)
+        first = addition.next_id
+        stored = sum(addition.add(callback, entry, received_at) for entry in callback.entries)
+        if stored and callback.received is not None:
+            addition.bodies.append((first, addition.next_id - 1, callback.received))
+        quarantined = len(callback.quarantined)
+        counts.append(Counts(stored, len(callback.entries) - stored, quarantined))
+        if quarantined:
+            _add_quarantined(connection, callback, received_at)
+    addition.write()
+    return counts
+
+
+def _earlier(
+    connection: sqlite3.Connection, callbacks: Sequence[Callback]
+) -> dict[tuple[int, int], int]:
+    """The reports of these callbacks that are stored already: (message_key, identity) to id."""
+    keys = [entry.message_key for callback in callbacks for entry in callback.entries]
+    if not keys:
+        return {}
+    received = {micros(callback.received_at) // _MICROS_PER_DAY for callback in callbacks}
+    days = list(range(min(received) - DUPLICATE_DAYS + 1, max(received) + 1))
+    found = connection.execute(_FIND, [msgspec.json.encode(each).decode() for each in (days, keys)])
+    return {(message_key, identity): report for message_key, identity, report in found}
+
+
+def _resolve(connection: sqlite3.Connection, entry_id: int, callback: Callback) -> Counts | None:
+    if connection.execute("DELETE FROM quarantine WHERE id = ?", (entry_id,)).rowcount != 1:
+        return None
+    repeats = [_stored_as(connection, entry) for entry in callback.entries]
+    fresh = [e for e, stored in zip(callback.entries, repeats, strict=True) if stored is None]
+    connection.executemany(
+        "UPDATE report SET duplicates = duplicates + 1 WHERE id = ?",
+        [(stored,) for stored in repeats if stored is not None],
+    )
+    (counts,) = add(connection, [structs.replace(callback, entries=fresh)])
+    repeated = len(repeats) - len(fresh)
+    return Counts(counts.stored, counts.duplicates + repeated, counts.quarantined)
+
+
+def _stored_as(connection: sqlite3.Connection, entry: Entry) -> int | None:
+    """The report that an entry is a repeat of, however long ago it was stored."""
+    statement = "SELECT report FROM report_key WHERE day = ? AND message_key = ? AND identity = ?"
+    for day in list(_days(connection)):
+        row = connection.execute(statement, (day, entry.message_key, entry.identity)).fetchone()
+        if row is not None:
+            return int(row[0])
+    return None
+
+
+def newest(connection: sqlite3.Connection) -> int:
+    """As `SqliteStore.newest_report`, as a part of a transaction."""
+    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'report'").fetchone()
+    return row[0] if row else 0
+
+
+_NOWHERE = (None, None)
+
+
+def _row(report_id: int, callback: Callback, entry: Entry, received_at: int) -> list[Any]:
+    return [
+        report_id,
+        received_at,
+        callback.source,
+        callback.format,
+        entry.generation,
+        entry.final,
+        entry.status_group,
+        0,
+        entry.message_key,
+        entry.identity,
+        entry.item.decode(),
+        *(_NOWHERE if entry.notify_to is None else (entry.notify_to.url, entry.notify_to.format)),
+    ]
+
+
+_REPEATED = (
+    "UPDATE quarantine SET repeats = repeats + 1 WHERE id ="
+    " (SELECT id FROM quarantine WHERE digest = ? AND source = ? AND content_type IS ?"
+    " AND body = ? LIMIT 1)"
+)
+_KEEP = (
+    "INSERT INTO quarantine (received_at, source, content_type, reason, place, body, digest)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+def _add_quarantined(connection: sqlite3.Connection, callback: Callback, received_at: int) -> None:
+    """The same bytes from the same sender are kept once, and counted after that."""
+    of = (callback.source, callback.content_type)
+    for bad in callback.quarantined:
+        digest = _digest(*of, bad.raw)
+        if not connection.execute(_REPEATED, (digest, *of, bad.raw)).rowcount:
+            row = (received_at, *of, bad.reason, bad.place, bad.raw, digest)
+            connection.execute(_KEEP, row)
+
+
+def _digest(source: str, content_type: str | None, raw: bytes) -> int:
+    told = blake2b(f"{source}\n{content_type}\n".encode(), digest_size=8)
+    told.update(raw)
+    return int.from_bytes(told.digest(), signed=True)
+
+
+def _days(connection: sqlite3.Connection) -> Iterator[int]:
+    """The days that have reports, found by one step down the key each."""
+    day = connection.execute("SELECT min(day) FROM report_key").fetchone()[0]
+    while day is not None:
+        yield day
+        following = connection.execute("SELECT min(day) FROM report_key WHERE day > ?", (day,))
+        day = following.fetchone()[0]
+
+
+def _ids_of(connection: sqlite3.Connection, key: int, days: Iterable[int]) -> list[int]:
+    statement = "SELECT report FROM report_key WHERE day = ? AND message_key = ?"
+    return sorted(row[0] for day in days for row in connection.execute(statement, (day, key)))
+
+
+def _reports_of(connection: sqlite3.Connection, key: int) -> list[StoredReport]:
+    ids = _ids_of(connection, key, list(_days(connection)))
+    marks = ", ".join("?" * len(ids))
+    rows = connection.execute(f"SELECT {COLUMNS} FROM report WHERE id IN ({marks})", ids)
+    return sorted((stored_report(row) for row in rows), key=lambda report: report.id)
+
+
+def _newest_of_messages(
+    connection: sqlite3.Connection, before: int | None, limit: int
+) -> list[StoredReport]:
+    days = list(_days(connection))
+    found: list[StoredReport] = []
+    rows = connection.execute(
+        f"SELECT {COLUMNS} FROM report WHERE ? IS NULL OR id < ? ORDER BY id DESC",
+        (before, before),
+    )
+    for row in rows:
+        report = stored_report(row)
+        if _ids_of(connection, report.message_key, days)[-1:] in ([report.id], []):
+            found.append(report)
+            if len(found) == limit:
+                break
+    return found
+
+
+_QUARANTINE = "SELECT id, received_at, source, content_type, length(body), reason, place, repeats"
+
+
+def _quarantine_entry(row: Sequence[Any]) -> QuarantineEntry:
+    number, received_at, *rest = row
+    return QuarantineEntry(number, instant(received_at), *rest)
+
+
+def _quarantine(
+    connection: sqlite3.Connection, before: int | None, limit: int
+) -> list[QuarantineEntry]:
+    rows = connection.execute(
+        f"{_QUARANTINE} FROM quarantine WHERE ? IS NULL OR id < ? ORDER BY id DESC LIMIT ?",
+        (before, before, limit),
+    )
+    return [_quarantine_entry(row) for row in rows]
+
+
+def _quarantined(
+    connection: sqlite3.Connection, entry_id: int
+) -> tuple[QuarantineEntry, bytes] | None:
+    rows = connection.execute(f"{_QUARANTINE}, body FROM quarantine WHERE id = ?", (entry_id,))
+    row = rows.fetchone()
+    return (_quarantine_entry(row[:-1]), row[-1]) if row else None

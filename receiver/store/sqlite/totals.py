@@ -1,0 +1,119 @@
+"""Totals out of the read model, with what it has not followed yet added in memory."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter, defaultdict
+from decimal import Decimal
+from typing import Any
+
+from receiver.store.base import DurationCount, OutcomeCount, PriceSum, Totals, TotalsQuery
+from receiver.store.excerpt import Outcome, excerpt_of, read_outcome
+from receiver.store.sqlite import followup
+from receiver.store.sqlite.followup import EXACT, Amount, Tally, followed_to, rows_after
+
+TAIL_MOST = 20_000
+"""Reports behind the cursor that are added up for one answer: 0.2 s (measured)."""
+
+
+def totals(connection: sqlite3.Connection, query: TotalsQuery) -> Totals:
+    """The totals of one view of the database."""
+    tail, behind = _tail(connection)
+    return Totals(
+        outcomes=_outcomes(connection, query, tail),
+        prices=_prices(connection, query, tail),
+        durations=_durations(connection, query, tail),
+        behind=behind,
+    )
+
+
+def _tail(connection: sqlite3.Connection) -> tuple[followup.Totals, int]:
+    """What has not been followed, and how many reports of it are left out."""
+    tally = Tally()
+    last = followed_to(connection)
+    for row in rows_after(connection, last, TAIL_MOST):
+        tally.add(row, excerpt_of(row.item, row.generation))
+        last = row.id
+    (highest,) = connection.execute("SELECT coalesce(max(id), 0) FROM report").fetchone()
+    return tally.totals(), max(0, highest - last)
+
+
+def _outcomes(
+    connection: sqlite3.Connection, query: TotalsQuery, tail: followup.Totals
+) -> list[OutcomeCount]:
+    said = {id: read_outcome(text) for id, text in connection.execute("SELECT * FROM outcome")}
+    where, values = _where(query)
+    rows = connection.execute(
+        f"SELECT start, outcome, sum(reports) FROM total WHERE {where} GROUP BY start, outcome",
+        values,
+    )
+    counts: Counter[tuple[int, Outcome | None]] = Counter()
+    for start, outcome, reports in rows:
+        counts[start, said.get(outcome)] += reports
+    for (span, start, source, told), cell in tail.outcomes.items():
+        if _is_asked(query, span, start, source):
+            counts[start, told] += cell.reports
+    return [
+        OutcomeCount(start, outcome, reports)
+        for (start, outcome), reports in sorted(counts.items(), key=lambda item: item[0][0])
+        if query.final is None or (outcome is not None and outcome.final == query.final)
+    ]
+
+
+def _prices(
+    connection: sqlite3.Connection, query: TotalsQuery, tail: followup.Totals
+) -> list[PriceSum]:
+    where, values = _where(query, with_final=True)
+    rows = connection.execute(
+        f"SELECT start, currency, reports, sum FROM price_total WHERE {where}", values
+    )
+    sums: defaultdict[tuple[int, str], Amount] = defaultdict(lambda: Amount(0, Decimal(0)))
+    for start, currency, reports, sum in rows:
+        _pay(sums[start, currency], reports, Decimal(sum))
+    for (span, start, source, final, currency), amount in tail.prices.items():
+        if _is_asked(query, span, start, source, final):
+            _pay(sums[start, currency], amount.reports, amount.sum)
+    return [PriceSum(*key, amount.reports, amount.sum) for key, amount in sorted(sums.items())]
+
+
+def _pay(amount: Amount, reports: int, sum: Decimal) -> None:
+    amount.reports += reports
+    amount.sum = EXACT.add(amount.sum, sum)
+
+
+def _durations(
+    connection: sqlite3.Connection, query: TotalsQuery, tail: followup.Totals
+) -> list[DurationCount]:
+    where, values = _where(query, with_final=True)
+    rows = connection.execute(
+        f"SELECT start, bin, sum(reports) FROM duration_total WHERE {where} GROUP BY start, bin",
+        values,
+    )
+    counts: Counter[tuple[int, int]] = Counter({(start, bin): n for start, bin, n in rows})
+    for (span, start, source, final, bin), reports in tail.durations.items():
+        if _is_asked(query, span, start, source, final):
+            counts[start, bin] += reports
+    return [DurationCount(*key, reports) for key, reports in sorted(counts.items())]
+
+
+def _where(query: TotalsQuery, *, with_final: bool = False) -> tuple[str, list[Any]]:
+    where = "span = ? AND start >= ? AND start < ?"
+    values: list[Any] = [query.span, query.since, query.until]
+    if query.source is not None:
+        where += " AND source = ?"
+        values.append(query.source)
+    if with_final and query.final is not None:
+        where += " AND final = ?"
+        values.append(query.final)
+    return where, values
+
+
+def _is_asked(
+    query: TotalsQuery, span: int, start: int, source: str, final: bool | None = None
+) -> bool:
+    return (
+        span == query.span
+        and query.since <= start < query.until
+        and query.source in (None, source)
+        and (final is None or query.final in (None, final))
+    )

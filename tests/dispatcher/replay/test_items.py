@@ -1,0 +1,112 @@
+"""The items of a replay: a million of them in little room, and carried over from before."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
+from dispatcher.queue.sqlite.replays import SqliteReplays, first_unfed
+from dispatcher.replay.items import PIECE, Items, read_piece, write_piece
+from dispatcher.replay.replay import Item
+from receiver.store.sqlite.database import Database
+from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
+from tests.dispatcher.replay.replaying import ReplayBench, a_replay_bench
+
+BEFORE = [step for step in QUEUE_MIGRATIONS if step.number < 7]
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(1, 10**15), st.sampled_from("abc"), st.integers(0, 10**15)),
+        max_size=30,
+    )
+)
+def test_what_goes_in_comes_out(added: list[tuple[int, str, int]]) -> None:
+    """Items come out as they went in; offsets count from the first and never descend."""
+    items = Items()
+    for each in added:
+        items.add(*each)
+
+    came = list(items)
+    assert [(item.report, item.endpoint) for item in came] == [each[:2] for each in added]
+    assert len(items) == len(added)
+    offsets = [item.offset for item in came]
+    assert offsets == sorted(offsets)
+    assert offsets[:1] == [0][: len(added)]
+
+
+def test_a_piece_is_small() -> None:
+    """A thousand items of one endpoint, some milliseconds apart, take ten bytes each."""
+    piece = write_piece(range(10**8, 10**8 + PIECE), [0] * PIECE, range(0, PIECE * 10**4, 10**4))
+
+    assert len(piece) < 11 * PIECE
+    assert read_piece(piece, ["acme"])[-1] == Item(10**8 + PIECE - 1, "acme", (PIECE - 1) * 10**4)
+
+
+@pytest.mark.parametrize("position", [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE + 4])
+async def test_goes_on_at_any_place(position: int) -> None:
+    """What follows is read from any place in any piece, across pieces, and ends with the last."""
+    async with a_replay_bench() as bench:
+        replay = await a_long_replay(bench, 2 * PIECE + 5, fed=position)
+
+        following = await bench.replays.following(await bench.replays.one(replay), PIECE)
+
+        last = min(position + PIECE, 2 * PIECE + 5)
+        assert [item.report for item in following] == list(range(position + 1, last + 1))
+        assert await bench.database.read(first_unfed) == position + 1
+
+
+async def a_long_replay(bench: ReplayBench, count: int, *, fed: int) -> int:
+    """A running replay of the reports 1, 2, 3, … of which so many have been fed."""
+    replay = await bench.ask(source="default", toEndpoint="acme")
+    items = Items()
+    for report in range(1, count + 1):
+        items.add(report, "acme", report)
+    pieces = [(replay.id, place * PIECE, piece) for place, piece in enumerate(items.pieces())]
+
+    def write(connection: sqlite3.Connection) -> None:
+        connection.executemany("INSERT INTO replay_piece VALUES (?, ?, ?)", pieces)
+        connection.execute(
+            "UPDATE replay SET state = 'running', total = ?, fed = ?, endpoints = '[\"acme\"]'",
+            (count, fed),
+        )
+
+    await bench.database.write(write)
+    return replay.id
+
+
+def _statement(sql: str) -> Callable[[sqlite3.Connection], object]:
+    return lambda connection: connection.execute(sql)
+
+
+async def test_the_items_of_before_are_carried_over() -> None:
+    """A replay that ran when the schema changed goes on with the same items at the same place, and
+    reports that were held go on waiting."""
+    database = await Database.open(":memory:")
+    await database.migrate([*STORE_MIGRATIONS, *BEFORE])
+    for statement in (
+        "INSERT INTO replay (id, state, created_at, selection, total, fed)"
+        " VALUES (1, 'running', 0, '{}', 2500, 1200), (2, 'running', 0, '{}', 1, 0)",
+        "WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 2499)"
+        " INSERT INTO replay_item"
+        " SELECT 1, i, 7 + 3 * i, iif(i % 3, 'beta', 'acme'), 11 * i FROM n",
+        "INSERT INTO replay_item VALUES (2, 0, 99, 'gamma', 0)",
+        "INSERT INTO held_report VALUES ('acme', 5, 77, 1)",
+    ):
+        await database.write(_statement(statement))
+
+    await database.migrate([*STORE_MIGRATIONS, *QUEUE_MIGRATIONS])
+
+    replays = SqliteReplays(database)
+    assert await replays.following(await replays.one(1), 10_000) == [
+        Item(7 + 3 * i, "beta" if i % 3 else "acme", 11 * i) for i in range(1200, 2500)
+    ]
+    assert await replays.following(await replays.one(2), 9) == [Item(99, "gamma", 0)]
+    held = await database.read(lambda c: c.execute("SELECT * FROM held_report").fetchall())
+    assert held == [("acme", 5, 0, 77, 1)]
+    await database.close()

@@ -1,0 +1,240 @@
+"""The read model counts each report exactly once, whatever it is killed between."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sqlite3
+import sys
+from collections.abc import AsyncIterator, Iterable
+from contextlib import closing
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from receiver.store.base import StoreUnavailable
+from receiver.store.excerpt import Outcome, outcome_text
+from receiver.store.sqlite import followup
+from receiver.store.sqlite.database import Database
+from receiver.store.sqlite.followup import DAY, HOUR, Follower, followed_to, read_batch, write_batch
+from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
+from tests.contracts.report_store import a_callback, an_sms, everything
+from tests.receiver.dlr.generated import generated_callbacks
+
+MODEL = ("followed", "search_key", "outcome", "total", "price_total", "duration_total")
+REPORTS = 60
+
+
+class Killed(BaseException):
+    """The process is no more."""
+
+
+class Doomed:
+    """A connection that dies before one of its statements."""
+
+    def __init__(self, connection: sqlite3.Connection, statements: int) -> None:
+        self._connection = connection
+        self._left = statements
+
+    def execute(self, *given: Any) -> sqlite3.Cursor:
+        self._step()
+        return self._connection.execute(*given)
+
+    def executemany(self, statement: str, rows: Iterable[Any]) -> None:
+        """A row at a time, because it can be killed between two rows too."""
+        for row in rows:
+            self._step()
+            self._connection.execute(statement, row)
+
+    def _step(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise Killed
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    opened = await Database.open(tmp_path / "dlr.db")
+    await opened.migrate(MIGRATIONS)
+    yield opened
+    await opened.close()
+
+
+async def model(database: Database) -> dict[str, list[Any]]:
+    """All that the read model holds; outcomes by what they say, as their numbers are by chance."""
+
+    def read(connection: sqlite3.Connection) -> dict[str, list[Any]]:
+        tables = {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in MODEL}
+        said = dict(tables.pop("outcome"))
+        tables["total"] = [(*row[:3], said[row[3]], *row[4:]) for row in tables["total"]]
+        return {name: sorted(rows) for name, rows in tables.items()}
+
+    return await database.read(read)
+
+
+async def the_model_of(seed: int) -> dict[str, list[Any]]:
+    """What the read model holds after nothing went wrong."""
+    database = await Database.open(":memory:")
+    await database.migrate(MIGRATIONS)
+    await SqliteStore(database).add(list(generated_callbacks(seed, REPORTS)))
+    assert await Follower(database).turn(REPORTS) == REPORTS
+    found = await model(database)
+    await database.close()
+    return found
+
+
+async def test_follows_in_turns(database: Database) -> None:
+    """Many small turns come to what one large turn comes to, and then there is nothing left."""
+    await SqliteStore(database).add(list(generated_callbacks(1, REPORTS)))
+    follower = Follower(database)
+
+    turns = [await follower.turn(7) for _ in range(12)]
+
+    assert turns == [7] * 8 + [4, 0, 0, 0]
+    assert await model(database) == await the_model_of(1)
+
+
+async def test_killed_between_any_two_steps(database: Database) -> None:
+    """Killed before any statement of a turn, the next turn begins anew, and the end is the same."""
+    await SqliteStore(database).add(list(generated_callbacks(2, REPORTS)))
+
+    statements = 0
+    kills = 0
+    while await database.read(followed_to) < REPORTS:
+        batch = await database.read(lambda c: read_batch(c, 20))
+
+        def work(
+            connection: sqlite3.Connection, batch: Any = batch, statements: int = statements
+        ) -> bool:
+            return write_batch(cast(Any, Doomed(connection, statements)), batch)
+
+        try:
+            await database.write(work)
+            statements = 0
+        except Killed:
+            kills += 1
+            statements += 1
+
+    assert kills > 3 * 40
+    assert await model(database) == await the_model_of(2)
+
+
+_FOLLOW = """
+import asyncio, os, signal, sys
+from receiver.store.sqlite import followup
+from receiver.store.sqlite.database import Database
+
+name = sys.argv[2]
+real = getattr(followup, name)
+
+def killed(*given):
+    real(*given)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+async def main():
+    database = await Database.open(sys.argv[1])
+    follower = followup.Follower(database)
+    await follower.turn(10)
+    setattr(followup, name, killed)
+    await follower.turn(10)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(
+    "step", ["_write_outcomes", "_write_prices", "_write_durations", "read_batch", "write_batch"]
+)
+async def test_sigkill(database: Database, step: str) -> None:
+    """A process that is killed in the middle of a turn has followed the turn before, and no more;
+    the next process counts each report once."""
+    await SqliteStore(database).add(list(generated_callbacks(3, REPORTS)))
+    path = await database.read(lambda c: c.execute("PRAGMA database_list").fetchone()[2])
+
+    died = await asyncio.create_subprocess_exec(sys.executable, "-c", _FOLLOW, path, step)
+
+    assert await asyncio.wait_for(died.wait(), 60) == -signal.SIGKILL
+    assert await database.read(followed_to) == 10
+    await Follower(database).catch_up()
+    assert await model(database) == await the_model_of(3)
+
+
+async def test_two_followers(database: Database) -> None:
+    """Of two followers that have read the same reports, one writes."""
+    await SqliteStore(database).add(list(generated_callbacks(4, REPORTS)))
+    batches = [await database.read(lambda c: read_batch(c, REPORTS)) for _ in range(2)]
+
+    wrote = [await database.write(lambda c, b=batch: write_batch(c, b)) for batch in batches]  # type: ignore[misc]
+
+    assert wrote == [True, False]
+    assert await model(database) == await the_model_of(4)
+
+
+async def test_failed_write(database: Database) -> None:
+    """A turn that cannot be written is told as StoreUnavailable, and taken again."""
+    await SqliteStore(database).add(list(generated_callbacks(5, REPORTS)))
+    follower = Follower(database)
+    await database.write(lambda c: c.execute("ALTER TABLE price_total RENAME TO gone"))
+
+    with pytest.raises(StoreUnavailable):
+        await follower.turn()
+
+    await database.write(lambda c: c.execute("ALTER TABLE gone RENAME TO price_total"))
+    await follower.catch_up()
+    assert await model(database) == await the_model_of(5)
+
+
+async def test_erased_while_being_followed(database: Database) -> None:
+    """What is erased between the reading and the writing of a turn leaves no key behind."""
+    store = SqliteStore(database)
+    await store.add([a_callback(*(an_sms(f"m{n}", to=f"41{n}") for n in range(5)))])
+    batch = await database.read(lambda c: read_batch(c, 10))
+    await database.write(lambda c: c.execute("DELETE FROM report WHERE id IN (2, 5)"))
+
+    assert await database.write(lambda c: write_batch(c, batch))
+
+    found = await model(database)
+    assert {row[3] for row in found["search_key"]} == {1, 3, 4}
+    assert found["followed"] == [(1, 5)]
+    assert sum(row[4] for row in found["total"] if row[0] == HOUR) == 3
+
+
+async def test_too_many_outcomes(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When more is said than can be told apart, it is still counted, under one number."""
+    monkeypatch.setattr(followup, "OUTCOMES_MOST", 3)
+    store = SqliteStore(database)
+    items = [an_sms(f"m{n}", error={"id": n, "name": f"E{n}"}) for n in range(9)]
+    await store.add([a_callback(*items)])
+
+    await Follower(database).turn()
+
+    counted = await database.read(
+        lambda c: c.execute("SELECT outcome, reports FROM total WHERE span = ?", (DAY,)).fetchall()
+    )
+    assert dict(counted) == {1: 1, 2: 1, 3: 1, 0: 6}
+
+
+async def test_adding_reports_writes_no_read_model(database: Database) -> None:
+    """The transaction that stores reports touches none of the read model's tables."""
+    await SqliteStore(database).add(list(generated_callbacks(6, REPORTS)))
+
+    found = await model(database)
+
+    assert found.pop("followed") == [(1, 0)]
+    assert not any(found.values())
+    assert len(await everything(SqliteStore(database))) == REPORTS
+
+
+def test_an_item_that_is_none_stops_nobody() -> None:
+    """A row that nobody has stored so is followed as one that says nothing."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for migration in MIGRATIONS:
+            connection.executescript(migration.sql)
+        connection.execute(
+            "INSERT INTO report VALUES (1, 0, 'default', 'json', 'v2', 0, NULL, 0, 1, 1, 'no JSON',"
+            " NULL, NULL)"
+        )
+        assert write_batch(connection, read_batch(connection, 10))
+        (said,) = connection.execute("SELECT said FROM outcome").fetchone()
+        assert said == outcome_text(Outcome(False, *[None] * 7))
