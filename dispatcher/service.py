@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
@@ -30,8 +29,6 @@ from dispatcher.observe.first_loss import LossMetrics
 from dispatcher.observe.metrics import AttemptMetrics, QueueMetrics
 from dispatcher.pushing.http_sender import HttpSender
 from dispatcher.queue.sqlite.history import AttemptTrack
-from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
-from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.queue.sqlite.replay_selection import Selector
 from dispatcher.queue.sqlite.replays import SqliteReplays
 from dispatcher.reconcile.scheduled import ReconcileMetrics, Reconciling
@@ -46,10 +43,10 @@ from dispatcher.sandbox.described import DESCRIBED as SANDBOX_DESCRIBED
 from dispatcher.sandbox.described_life import PLAYED
 from dispatcher.sandbox.metrics import SandboxMetrics
 from dispatcher.sandbox.sandbox import Sandbox
-from dispatcher.sandbox.store import MIGRATIONS as SANDBOX_MIGRATIONS
 from dispatcher.sandbox.store import go_on
 from dispatcher.settings.security import policy_of
 from dispatcher.settings.settings import Settings, sources_of
+from dispatcher.storage import Storage, new_name, storage
 from dispatcher.upkeep.following import Following
 from dispatcher.upkeep.retention import Upkeep
 from dispatcher.worker import Worker
@@ -66,19 +63,9 @@ from receiver.callbacks.forwarded import Proxies
 from receiver.callbacks.intake import Limits
 from receiver.metrics import Readiness, ReceiverMetrics, RefusedCallbacks, Scrape, new_registry
 from receiver.server import listening
-from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.followup import Follower
-from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
-from receiver.store.sqlite.store import SqliteStore
-
-MIGRATIONS = [*STORE_MIGRATIONS, *QUEUE_MIGRATIONS, *SANDBOX_MIGRATIONS]
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
-
-
-def new_name() -> str:
-    """A name for a database that no other has."""
-    return secrets.token_hex(4)
 
 
 def _time_of_others(clock: Clock) -> Callable[[], datetime]:
@@ -86,27 +73,6 @@ def _time_of_others(clock: Clock) -> Callable[[], datetime]:
     clock sixty times as fast, a signature would be out of date after five seconds."""
     machines = isinstance(clock, SystemClock | MovableClock)
     return clock.now if clock.speed == 1 and not machines else wall_time
-
-
-@dataclass(frozen=True, slots=True)
-class Storage:
-    """An open, migrated database as its two users see it."""
-
-    database: Database
-    store: SqliteStore
-    queue: SqliteQueue
-
-
-@asynccontextmanager
-async def storage(path: str) -> AsyncIterator[Storage]:
-    """Open the database at `path`, bring it to the current schema, close it at the end."""
-    database = await Database.open(path)
-    try:
-        await database.migrate(MIGRATIONS)
-        queue = await SqliteQueue.open(database, new_name)
-        yield Storage(database, SqliteStore(database), queue)
-    finally:
-        await database.close()
 
 
 def registry_of(opened: Storage, settings: Settings, *, own_urls: bool = False) -> Registry:

@@ -20,10 +20,11 @@ from dispatcher.clocks.clock import SystemClock
 from dispatcher.commands import replay_output
 from dispatcher.commands.options import fail
 from dispatcher.replay.request import Request, read_request
-from dispatcher.service import Parts, Storage, service
+from dispatcher.service import Parts, service
 from dispatcher.settings.forms import is_http_url
 from dispatcher.settings.settings import DispatchSettings, EndpointSettings, Settings
 from dispatcher.simulation.replayed import of_capsule
+from dispatcher.storage import Storage
 from receiver.settings.configuration import read_table
 from receiver.settings.settings import ServerSettings, StoreSettings
 

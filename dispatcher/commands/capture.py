@@ -16,8 +16,9 @@ from dispatcher.commands.options import fail, look, settings_of, with_settings
 from dispatcher.commands.simulation_progress import watching
 from dispatcher.endpoints.registry import Registered
 from dispatcher.replay.request import instant_of
-from dispatcher.service import Storage, registry_of
+from dispatcher.service import registry_of
 from dispatcher.settings.settings import Settings
+from dispatcher.storage import Storage
 
 
 @click.command()

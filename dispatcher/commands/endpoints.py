@@ -13,7 +13,8 @@ from dispatcher.commands import endpoints_output
 from dispatcher.commands.list_output import Listing
 from dispatcher.commands.options import Command, listing_options, look, settings_of, with_settings
 from dispatcher.endpoints.registry import Registry
-from dispatcher.service import Storage, registry_of
+from dispatcher.service import registry_of
+from dispatcher.storage import Storage
 
 
 @click.group(invoke_without_command=True)

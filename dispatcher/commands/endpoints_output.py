@@ -14,7 +14,7 @@ from dispatcher.commands.console import Columns
 from dispatcher.commands.list_output import Listing
 from dispatcher.endpoints.registry import EndpointExists, Registered, Registry, UnknownEndpoint
 from dispatcher.retrying.dispatch import State
-from dispatcher.service import Storage
+from dispatcher.storage import Storage
 from receiver.answers import BadQuery
 from receiver.settings.configuration import without_credentials
 

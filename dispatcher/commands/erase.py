@@ -9,7 +9,7 @@ import click
 
 from dispatcher.commands.options import fail, look, print_rows, with_settings
 from dispatcher.queue.sqlite.erasure import StillLeased
-from dispatcher.service import Storage
+from dispatcher.storage import Storage
 from dispatcher.upkeep import erasure
 from receiver.store.sqlite.erasure import Recipient
 

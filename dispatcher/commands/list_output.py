@@ -27,7 +27,7 @@ from dispatcher.commands.console import (
 from dispatcher.commands.export import Output, output
 from dispatcher.endpoints.registry import Registry
 from dispatcher.retrying.dispatch import State
-from dispatcher.service import Storage
+from dispatcher.storage import Storage
 from receiver.answers import BadQuery
 from receiver.api.filters import MessageQuery
 from receiver.api.reports import find_messages, message_view, quarantine_view, report_view

@@ -13,7 +13,8 @@ from dispatcher.commands import list_output
 from dispatcher.commands.list_output import Listing
 from dispatcher.commands.options import Command, fail, listing_options, look, settings_of
 from dispatcher.retrying.dispatch import State
-from dispatcher.service import Storage, registry_of
+from dispatcher.service import registry_of
+from dispatcher.storage import Storage
 from receiver.api import parameters
 from receiver.api.filters import BUCKETS, message_query, report_query, totals_query
 from receiver.callbacks.intake import Limits

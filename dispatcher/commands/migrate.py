@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from dispatcher.commands.options import run_to_end, settings_of, with_settings
-from dispatcher.service import MIGRATIONS
+from dispatcher.storage import MIGRATIONS
 from receiver.store.sqlite.database import Database
 
 

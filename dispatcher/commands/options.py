@@ -22,7 +22,7 @@ from receiver.settings.durations import duration
 # What is for lists and databases is imported where it is used: `dlr schedule` needs none of it.
 if TYPE_CHECKING:
     from dispatcher.commands.console import ListFormat
-    from dispatcher.service import Storage
+    from dispatcher.storage import Storage
 
 WRONG_USAGE = 2
 """The exit code of wrong usage or configuration."""
@@ -147,7 +147,7 @@ def look(
     if not Path(path).exists():
         fail(f"there is no database at {path}: start `dlr serve` first, or give --database")
 
-    from dispatcher.service import storage
+    from dispatcher.storage import storage
 
     async def run() -> None:
         async with storage(path) as opened:

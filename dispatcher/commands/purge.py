@@ -10,7 +10,7 @@ import click
 
 from dispatcher.clocks.clock import SystemClock
 from dispatcher.commands.options import Duration, fail, look, print_rows, settings_of, with_settings
-from dispatcher.service import Storage
+from dispatcher.storage import Storage
 from dispatcher.upkeep import retention
 from receiver.store.sqlite.followup import Follower
 

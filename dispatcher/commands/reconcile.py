@@ -11,9 +11,10 @@ import click
 from dispatcher.commands import reconcile_output
 from dispatcher.commands.list_output import Listing
 from dispatcher.commands.options import Duration, fail, listing_options, look, settings_of
-from dispatcher.service import Storage, limits_of
+from dispatcher.service import limits_of
 from dispatcher.settings.reconcile import LOGS_KEPT, ReconcileSettings
 from dispatcher.settings.settings import Settings
+from dispatcher.storage import Storage
 
 
 @click.command()

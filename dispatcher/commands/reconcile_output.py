@@ -15,8 +15,8 @@ from dispatcher.reconcile.comparison import Finding
 from dispatcher.reconcile.provider import ProviderFailed, asking
 from dispatcher.reconcile.reconciler import Reconciler, Tally
 from dispatcher.reconcile.spool import Spool
-from dispatcher.service import Storage
 from dispatcher.settings.reconcile import ReconcileSettings
+from dispatcher.storage import Storage
 from receiver.callbacks.intake import Limits
 from receiver.dlr.instants import format_instant
 from receiver.dlr.model import Report

@@ -21,7 +21,7 @@ from dispatcher.commands.options import (
 )
 from dispatcher.replay.request import read_request
 from dispatcher.retrying.dispatch import State
-from dispatcher.service import Storage
+from dispatcher.storage import Storage
 
 _INSTANT = "14:00 is today's, in this machine's zone; or 2026-11-21T14:00:00+01:00."
 

@@ -21,8 +21,8 @@ from dispatcher.queue.sqlite.replays import SqliteReplays
 from dispatcher.replay.replay import Found, InvalidReplay, Replay, UnknownReplay, view
 from dispatcher.replay.replaying import Made, Replaying
 from dispatcher.replay.request import Request
-from dispatcher.service import Storage
 from dispatcher.settings.settings import Settings
+from dispatcher.storage import Storage
 from receiver.answers import BadQuery
 
 POLL_SECONDS = 0.5

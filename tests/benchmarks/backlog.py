@@ -20,7 +20,7 @@ from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.observe.first_loss import oldest_waiting
 from dispatcher.queue.base import Lease
 from dispatcher.queue.sqlite.depths import depths
-from dispatcher.service import Storage, storage
+from dispatcher.storage import Storage, storage
 from tests.benchmarks.memory import resident
 from tests.benchmarks.processes import Running, dlr, server
 from tests.benchmarks.results import arguments, print_table

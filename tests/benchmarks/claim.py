@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.base import Lease
-from dispatcher.service import storage
+from dispatcher.storage import storage
 from tests.benchmarks.bodies import body
 from tests.benchmarks.load import quantile
 from tests.benchmarks.processes import Running, dlr, server

@@ -20,7 +20,7 @@ import aiohttp
 import uvloop
 from msgspec import Struct
 
-from dispatcher.service import storage
+from dispatcher.storage import storage
 from receiver.callbacks.intake import judge
 from receiver.store.base import Callback
 from tests.benchmarks.bodies import body

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.service import storage
+from dispatcher.storage import storage
 from receiver.callbacks.intake import judge
 from receiver.store.sqlite.database import micros
 from tests.benchmarks.bodies import body

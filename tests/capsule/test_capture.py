@@ -21,11 +21,11 @@ from dispatcher.endpoints.from_settings import endpoint_of
 from dispatcher.endpoints.registry import Registry
 from dispatcher.retrying.outcome import Answer, Outcome
 from dispatcher.retrying.schedule import INFOBIP
-from dispatcher.service import storage
 from dispatcher.settings.settings import EndpointSettings
 from dispatcher.simulation.exact import simulate
 from dispatcher.simulation.recalled import scenario_of
 from dispatcher.simulation.replayed import replayed
+from dispatcher.storage import storage
 from dispatcher.worker import Worker
 from receiver.settings.configuration import ConfigurationError, read_table
 from tests.contracts.report_store import a_callback, an_sms

@@ -22,7 +22,7 @@ from dispatcher.queue.base import DispatchView, Lease, Leased
 from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.retrying.outcome import Answer, Outcome
 from dispatcher.retrying.schedule import INFOBIP
-from dispatcher.service import MIGRATIONS
+from dispatcher.storage import MIGRATIONS
 from dispatcher.worker import Worker
 from receiver.dlr.model import Format
 from receiver.store.base import StoredReport

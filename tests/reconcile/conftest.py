@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dispatcher.service import Storage, storage
+from dispatcher.storage import Storage, storage
 from tests.reconcile.scripted_provider import ScriptedProvider, a_provider
 
 

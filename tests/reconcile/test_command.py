@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from dispatcher.clocks.clock import wall_time
-from dispatcher.service import storage
+from dispatcher.storage import storage
 from tests.contracts.report_store import everything
 from tests.end_to_end.processes import dlr
 from tests.reconcile.scripted_provider import Sms, a_provider

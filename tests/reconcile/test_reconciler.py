@@ -13,7 +13,7 @@ from dispatcher.reconcile.comparison import Finding
 from dispatcher.reconcile.provider import ProviderFailed
 from dispatcher.reconcile.reconciler import Reconciler, Tally
 from dispatcher.reconcile.spool import Spool
-from dispatcher.service import Storage
+from dispatcher.storage import Storage
 from receiver.callbacks.intake import NO_LIMITS, Limits, judge
 from receiver.dlr.json_format import encode_body
 from receiver.store.base import Callback, ReportStore, StoredReport, StoreUnavailable

@@ -13,8 +13,9 @@ from dispatcher.clocks.clock import wall_time
 from dispatcher.reconcile import scheduled
 from dispatcher.reconcile.scheduled import ReconcileMetrics, Reconciling
 from dispatcher.reconcile.spool import Spool
-from dispatcher.service import Storage, service
+from dispatcher.service import service
 from dispatcher.settings.settings import EndpointSettings, Settings, SourceSettings
+from dispatcher.storage import Storage
 from receiver.callbacks.intake import NO_LIMITS
 from receiver.settings.settings import ServerSettings, StoreSettings
 from tests.contracts.report_store import everything

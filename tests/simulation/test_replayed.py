@@ -10,11 +10,11 @@ import pytest
 from click.testing import CliRunner
 
 from dispatcher.cli import cli
-from dispatcher.service import storage
 from dispatcher.simulation.arrivals import Arrivals
 from dispatcher.simulation.exact import simulate
 from dispatcher.simulation.replayed import replayed
 from dispatcher.simulation.scenario import START, Scenario, read_scenario
+from dispatcher.storage import storage
 from receiver.settings.configuration import ConfigurationError
 from tests.contracts.report_store import a_callback, an_sms
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from dispatcher.cli import cli
 from dispatcher.commands.endpoints_output import typed
-from dispatcher.service import storage
+from dispatcher.storage import storage
 from receiver.answers import BadQuery
 from receiver.settings.configuration import ConfigurationError
 from tests.contracts.report_store import a_callback, an_sms

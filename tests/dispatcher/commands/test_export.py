@@ -18,7 +18,7 @@ from dispatcher.cli import cli
 from dispatcher.commands import console, export
 from dispatcher.commands.console import _harmless, _plain
 from dispatcher.commands.list_output import Listing, print_reports
-from dispatcher.service import Storage, storage
+from dispatcher.storage import Storage, storage
 from receiver.api.filters import report_query
 from receiver.dlr.errors import Unreadable
 from receiver.store.base import Callback, ReportQuery

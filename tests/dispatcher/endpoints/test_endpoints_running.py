@@ -10,9 +10,10 @@ import aiohttp
 import pytest
 
 from dispatcher.endpoints.registry import Registry
-from dispatcher.service import Service, service, storage
+from dispatcher.service import Service, service
 from dispatcher.settings.security import OutgoingSettings
 from dispatcher.settings.settings import Settings
+from dispatcher.storage import storage
 from receiver.settings.settings import ServerSettings, StoreSettings
 from tests.end_to_end.processes import Customer, customer
 from tests.receiver.payloads import a_json_body, an_item

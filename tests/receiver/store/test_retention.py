@@ -391,7 +391,7 @@ async def test_nothing_is_erased_while_it_is_being_sent(bench: Bench) -> None:
 async def test_what_was_erased_is_overwritten(tmp_path: Any) -> None:
     """The bytes are not in the file any more, nor in its write-ahead log."""
     path = tmp_path / "dlr.db"
-    from dispatcher.service import storage
+    from dispatcher.storage import storage
 
     async with storage(str(path)) as opened:
         at = datetime(2026, 3, 2, tzinfo=UTC)
