@@ -11,7 +11,7 @@ from dispatcher.commands.options import fail, look, print_rows, with_settings
 from dispatcher.queue.sqlite.erasure import StillLeased
 from dispatcher.storage import Storage
 from dispatcher.upkeep import erasure
-from receiver.store.sqlite.erasure import Recipient
+from receiver.store.recipient import Recipient
 
 
 @click.command()

@@ -6,8 +6,9 @@ import sqlite3
 
 from dispatcher.queue.sqlite.erasure import count_dispatches, erase_from_dispatches, find_dispatches
 from dispatcher.sandbox.forgetting import count_messages, erase_messages
+from receiver.store.recipient import Recipient
 from receiver.store.sqlite.database import Database
-from receiver.store.sqlite.erasure import Recipient, count_traces, erase_traces, find_traces
+from receiver.store.sqlite.erasure import count_traces, erase_traces, find_traces
 
 
 async def erase(database: Database, recipient: Recipient, *, dry_run: bool) -> dict[str, int]:

@@ -16,10 +16,9 @@ from dispatcher.clocks.clock import Clock
 from dispatcher.queue.sqlite import retention as queue_retention
 from dispatcher.queue.sqlite.retention import NeededByEndpoints
 from dispatcher.settings.settings import RetentionSettings
-from receiver.store.base import StoreUnavailable
+from receiver.store.base import Pause, StoreUnavailable
 from receiver.store.sqlite import retention as store_retention
 from receiver.store.sqlite.database import Database
-from receiver.store.sqlite.retention import Pause
 
 log = logging.getLogger("dlr.retention")
 

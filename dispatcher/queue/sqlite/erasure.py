@@ -20,8 +20,9 @@ import msgspec
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.errors import MalformedBody
 from receiver.dlr.model import Report
+from receiver.store.recipient import Recipient
 from receiver.store.sqlite.database import Database
-from receiver.store.sqlite.erasure import Recipient, Search, each_span
+from receiver.store.sqlite.erasure import Search, each_span
 
 
 class StillLeased(Exception):

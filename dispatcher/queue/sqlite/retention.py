@@ -13,8 +13,9 @@ from datetime import datetime
 import msgspec
 
 from dispatcher.queue.sqlite.replays import first_unfed
+from receiver.store.base import Pause
 from receiver.store.sqlite.database import Database
-from receiver.store.sqlite.retention import Pause, last_to_go
+from receiver.store.sqlite.retention import last_to_go
 
 BATCH = 200
 """Dispatches in a transaction."""

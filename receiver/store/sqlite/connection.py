@@ -24,12 +24,12 @@ class Connection:
         self._opened = opened
 
     @classmethod
-    async def open(cls, path: str | Path, *, timeout: float) -> Connection:
-        """Open the file at `path`; a statement waits `timeout` seconds for another writer.
+    async def open(cls, path: str | Path, *, busy_seconds: float) -> Connection:
+        """Open the file at `path`; a statement waits so long for another writer.
 
         Raises sqlite3.Error, and leaves no thread running then.
         """
-        connecting = aiosqlite.connect(path, isolation_level=None, timeout=timeout)
+        connecting = aiosqlite.connect(path, isolation_level=None, timeout=busy_seconds)
         # The thread must not keep the process alive when somebody forgets to close.
         connecting._thread.daemon = True
         try:

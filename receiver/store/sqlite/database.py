@@ -29,6 +29,8 @@ Work = Callable[[sqlite3.Connection], T]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
+MICROS_PER_DAY = 86_400_000_000
+
 BUSY_TIMEOUT_SECONDS = 10.0
 """How long a writer waits for another process that is writing to the same file."""
 
@@ -182,7 +184,7 @@ async def _connect(path: str | Path) -> Connection:
             connection.execute(pragma)
 
     try:
-        connection = await Connection.open(path, timeout=BUSY_TIMEOUT_SECONDS)
+        connection = await Connection.open(path, busy_seconds=BUSY_TIMEOUT_SECONDS)
     except sqlite3.Error as error:
         raise StoreUnavailable(f"cannot open the database {path}: {error}") from error
     try:

@@ -17,8 +17,8 @@ from dispatcher.upkeep import erasure
 from dispatcher.upkeep import retention as upkeep
 from receiver.dlr.errors import Unreadable
 from receiver.store.base import ReportQuery
+from receiver.store.recipient import Recipient
 from receiver.store.sqlite.database import Database
-from receiver.store.sqlite.erasure import Recipient
 from receiver.store.sqlite.followup import Follower
 from receiver.store.sqlite.retention import BATCH, count_reports, purge_reports
 from tests.contracts.report_store import a_callback, an_sms
