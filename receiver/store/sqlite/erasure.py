@@ -4,7 +4,7 @@ It is searched as a text through the whole table, because search keys follow lat
 off, and what lies in quarantine has none: seconds for each million reports. What is found is then
 compared exactly: a report's `to` with the number (a leading + does not count), its messageId with
 the id. A quarantined body is found by the bytes of the number or id, in UTF-8 and in UTF-16, where
-no digit or letter stands right before or after it. Bytes that hold it otherwise (escaped, in another
+no digit or letter stands before or after it. Bytes that hold it otherwise (escaped, in another
 charset) are not found.
 
 The text is overwritten, not only unlinked (`secure_delete`), and the write-ahead log that may still
@@ -108,7 +108,8 @@ async def each_span(
     database: Database, table: str, search: Search, key: str = "id"
 ) -> AsyncIterator[int]:
     """What `search` finds in a table, span by span: nobody waits for the whole of it."""
-    ends = f"SELECT coalesce(min({key}), 1) - 1, max({key}) FROM {table}"
+    # Asked for as min, max together, SQLite goes through the whole table.
+    ends = f"SELECT (SELECT min({key}) FROM {table}) - 1, (SELECT max({key}) FROM {table})"
     low, high = await database.question(lambda connection: connection.execute(ends).fetchone())
     while high is not None and low < high:
         found = await database.question(_span(search, low, low + SPAN))

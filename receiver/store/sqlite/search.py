@@ -145,7 +145,7 @@ def _under_key(
         else:
             yield from _under_text(connection, block, field, text, high)
         high = (block << BLOCK_BITS) - 1
-        yield _Piece(low, "0", (), 1)  # this block is done, also if there was nothing in it
+        yield _Piece(low, "id < 0", (), 1)  # this block is done, also if there was nothing in it
 
 
 def _under_text(

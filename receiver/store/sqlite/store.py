@@ -218,6 +218,9 @@ def newest(connection: sqlite3.Connection) -> int:
     return row[0] if row else 0
 
 
+# Not "? IS NULL OR id < ?": that goes through all that is newer than the cursor.
+_BEFORE = f"id <= coalesce(? - 1, {2**63 - 1})"
+
 _NOWHERE = (None, None)
 
 
@@ -292,8 +295,7 @@ def _newest_of_messages(
     days = list(_days(connection))
     found: list[StoredReport] = []
     rows = connection.execute(
-        f"SELECT {COLUMNS} FROM report WHERE ? IS NULL OR id < ? ORDER BY id DESC",
-        (before, before),
+        f"SELECT {COLUMNS} FROM report WHERE {_BEFORE} ORDER BY id DESC", (before,)
     )
     for row in rows:
         report = stored_report(row)
@@ -316,8 +318,8 @@ def _quarantine(
     connection: sqlite3.Connection, before: int | None, limit: int
 ) -> list[QuarantineEntry]:
     rows = connection.execute(
-        f"{_QUARANTINE} FROM quarantine WHERE ? IS NULL OR id < ? ORDER BY id DESC LIMIT ?",
-        (before, before, limit),
+        f"{_QUARANTINE} FROM quarantine WHERE {_BEFORE} ORDER BY id DESC LIMIT ?",
+        (before, limit),
     )
     return [_quarantine_entry(row) for row in rows]
 
