@@ -7,10 +7,11 @@ An implementation's test derives a class from `ReportStoreContract` and gives it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import pytest
@@ -25,10 +26,14 @@ from receiver.store.base import (
     Callback,
     Counts,
     QuarantineEntry,
+    ReadModel,
     ReportQuery,
     ReportStore,
     StoredReport,
+    StoreErasure,
+    StoreRetention,
     StoreUnavailable,
+    TotalsQuery,
 )
 from tests.receiver.payloads import STATUSES, a_v3_item, an_item
 
@@ -37,6 +42,7 @@ DAY = timedelta(days=1)
 NOT_A_REPORT = b'{"smsCount":"many"}'
 
 Item = dict[str, Any]
+T = TypeVar("T")
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -85,17 +91,81 @@ async def everything(store: ReportStore) -> list[StoredReport]:
     return await store.reports_after(0, 10_000)
 
 
+async def picture(store: ReportStore) -> dict[str, Any]:
+    """All that a store shows."""
+    reports = await everything(store)
+    told = [report.read() for report in reports]
+    entries = await store.quarantine(None, 10_000)
+    return {
+        "reports": reports,
+        "found": {
+            number: ids(await store.reports(ReportQuery(limit=10_000, to=number)))
+            for number in {report.to for report in told if report.to}
+        },
+        "messages": {
+            message: ids(await store.reports_of(message))
+            for message in {report.message_id for report in told if report.message_id}
+        },
+        "received": await store.as_received(reports),
+        "quarantine": [await store.quarantined(entry.id) for entry in entries],
+        "totals": await store.totals(TotalsQuery(86_400, 0, 2**33)),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class StillNeeded:
+    """What retention is told: all reports after `unread_after` (`None`: nobody reads) are still to
+    be read by somebody, and `carried` are being brought somewhere."""
+
+    unread_after: int | None = None
+    carried: frozenset[int] = frozenset()
+
+
+NOTHING_NEEDED = StillNeeded()
+
+
 class StoreBackend(Protocol):
-    """An empty store, and what a test does to its database behind its back."""
+    """An empty store, and what a test does to its database without asking it."""
 
     @property
     def store(self) -> ReportStore: ...
 
-    async def delete_reports(self) -> None:
-        """As retention would do: all reports go."""
+    @property
+    def read_model(self) -> ReadModel: ...
+
+    @property
+    def erasure(self) -> StoreErasure: ...
+
+    def retention(self, needed: StillNeeded = NOTHING_NEEDED) -> StoreRetention: ...
+
+    async def another(self) -> StoreBackend:
+        """The same database, as another process has it open."""
+
+    async def delete_reports(self, ids: Collection[int] | None = None) -> None:
+        """These reports, or all, are gone."""
 
     async def refuse_writes(self) -> None:
         """As a full or read-only disk does, from now on."""
+
+    def go_away_after(self, statements: int) -> None:
+        """The next transaction that writes loses its database after so many statements, before
+        its end. After that the database is there again."""
+
+
+async def fails_as_a_whole(backend: StoreBackend, act: Callable[[], Awaitable[T]]) -> T:
+    """Do `act` while the database goes away before its first statement, its second, and so on,
+    until it is done. Each time nothing may have changed. Returns what it gave in the end."""
+    before = await picture(backend.store)
+    for statements in count():
+        backend.go_away_after(statements)
+        try:
+            given = await act()
+        except StoreUnavailable:
+            assert await picture(backend.store) == before, statements
+        else:
+            assert statements, "it wrote nothing"
+            return given
+    raise AssertionError  # not reached
 
 
 class ReportStoreContract:
