@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from receiver.store.sqlite import followup, search
+from tests.contracts.read_model import ReadModelContract
 from tests.contracts.report_search import ReportSearchContract
 from tests.contracts.report_store import ReportStoreContract
+from tests.contracts.report_totals import ReportTotalsContract
 from tests.contracts.sqlite_backend import SqliteBackend, sqlite_backend
 
 
@@ -32,3 +34,11 @@ class TestReportSearch(ReportSearchContract):
         monkeypatch.setattr(search, "_PREFIX_MOST", 5)
         for module in (search, followup):
             monkeypatch.setattr(module, "BLOCK_BITS", 5)
+
+
+class TestReportTotals(ReportTotalsContract):
+    pass
+
+
+class TestReadModel(ReadModelContract):
+    pass
