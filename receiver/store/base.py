@@ -274,7 +274,8 @@ class StoreRetention(Protocol):
         """Remove reports. A repeat of one of the last days (`now`) is recognised all the same."""
 
     async def count_reports(self, *, before: datetime | None, most: int) -> dict[str, int]:
-        """What `purge_reports` would remove, at most."""
+        """How many reports `purge_reports` would remove, and as many keys: these go with their
+        day."""
 
     async def purge_quarantine(
         self, *, before: datetime | None, most: int, pause: Pause

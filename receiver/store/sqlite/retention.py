@@ -133,7 +133,8 @@ async def purge_reports(
 async def count_reports(
     database: Database, *, before: datetime | None, most: int, needed: Needed
 ) -> dict[str, int]:
-    """What `purge_reports` would remove, at most: keys go with the last report of their day."""
+    """How many reports `purge_reports` would remove, and as many keys: these go with the last
+    report of their day."""
 
     def count(connection: sqlite3.Connection) -> int:
         last = _last_report_to_go(connection, before, most, needed)
