@@ -7,9 +7,23 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from dispatcher.api.base import UnroutedStore
+from dispatcher.capsule.base import Recording
+from dispatcher.clocks.base import SharedTime
+from dispatcher.endpoints.base import EndpointStore
+from dispatcher.observe.base import AttemptHistory, QueueFigures
+from dispatcher.queue.sqlite.common_time import SqliteTime
+from dispatcher.queue.sqlite.endpoints import SqliteEndpoints
+from dispatcher.queue.sqlite.erasure import SqliteErasure
+from dispatcher.queue.sqlite.figures import SqliteFigures
+from dispatcher.queue.sqlite.history import SqliteHistory
 from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
 from dispatcher.queue.sqlite.queue import SqliteQueue
+from dispatcher.queue.sqlite.recording import SqliteRecording
+from dispatcher.queue.sqlite.retention import SqliteRetention
+from dispatcher.queue.sqlite.unrouted import SqliteUnrouted
 from dispatcher.sandbox.store import MIGRATIONS as SANDBOX_MIGRATIONS
+from dispatcher.upkeep.base import Erasure, Retention
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
 from receiver.store.sqlite.store import SqliteStore
@@ -24,11 +38,19 @@ def new_name() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """An open, migrated database as its two users see it."""
+    """An open, migrated database as each of its users sees it."""
 
     database: Database
     store: SqliteStore
     queue: SqliteQueue
+    endpoints: EndpointStore
+    retention: Retention
+    erasure: Erasure
+    figures: QueueFigures
+    history: AttemptHistory
+    recording: Recording
+    time: SharedTime
+    unrouted: UnroutedStore
 
 
 @asynccontextmanager
@@ -37,7 +59,33 @@ async def storage(path: str) -> AsyncIterator[Storage]:
     database = await Database.open(path)
     try:
         await database.migrate(MIGRATIONS)
-        queue = await SqliteQueue.open(database, new_name)
-        yield Storage(database, SqliteStore(database), queue)
+        yield of_sqlite(database, await SqliteQueue.open(database, new_name))
     finally:
         await database.close()
+
+
+def of_sqlite(database: Database, queue: SqliteQueue) -> Storage:
+    """What a migrated SQLite file holds."""
+    return Storage(
+        database=database,
+        store=SqliteStore(database),
+        queue=queue,
+        endpoints=SqliteEndpoints(database),
+        retention=SqliteRetention(database),
+        erasure=SqliteErasure(database),
+        figures=SqliteFigures(database),
+        history=SqliteHistory(database),
+        recording=SqliteRecording(database),
+        time=SqliteTime(database),
+        unrouted=SqliteUnrouted(database),
+    )
+
+
+async def migrate(path: str) -> list[str]:
+    """Bring the database at `path` to the current schema. Returns the steps that were missing."""
+    database = await Database.open(path)
+    try:
+        applied = await database.migrate(MIGRATIONS)
+    finally:
+        await database.close()
+    return [f"{step.part} {step.number:04} {step.name}" for step in applied]

@@ -178,7 +178,7 @@ async def print_reports(storage: Storage, wanted: ReportQuery, listing: Listing)
 
 async def print_unrouted(storage: Storage, registry: Registry, listing: Listing) -> None:
     """The reports that no endpoint took. On stderr, how far that can be said."""
-    unrouted = Unrouted(storage.database, registry)
+    unrouted = Unrouted(storage.unrouted, registry)
     raw = listing.form in ("json", "ndjson")
     await listing.print(
         _unrouted(unrouted),

@@ -59,7 +59,7 @@ def replaying_of(opened: Storage, settings: Settings) -> Replaying:
     return Replaying(
         SqliteReplays(opened.database),
         Selector(opened.database, opened.store),
-        Registry(opened.database, settings.endpoint),
+        Registry(opened.endpoints, settings.endpoint),
         SystemClock().now,
     )
 

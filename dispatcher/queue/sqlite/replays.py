@@ -11,9 +11,9 @@ import msgspec
 from msgspec import Struct
 
 from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.endpoints.registry import put_endpoint
 from dispatcher.queue.base import Formed, target_of
 from dispatcher.queue.sqlite import ordering
+from dispatcher.queue.sqlite.endpoints import put_endpoint
 from dispatcher.replay.items import PIECE, Items, read_piece
 from dispatcher.replay.pace import Fed, Original, Pace, Rate, rate
 from dispatcher.replay.replay import InvalidReplay, Item, Replay, State, UnknownReplay

@@ -8,6 +8,7 @@ connection could find themselves inside each other's transaction.
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -106,6 +107,7 @@ class Database:
         """Open the file at `path`, which is made if it is missing; `:memory:` is a database that
         ends with this object. Raises StoreUnavailable when it cannot be opened.
         """
+        logging.getLogger("aiosqlite").setLevel(logging.WARNING)  # else it tells of each statement
         writer = await _connect(path)
         # A database in memory belongs to its one connection.
         if str(path) == ":memory:":
