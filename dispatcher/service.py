@@ -63,7 +63,6 @@ from receiver.callbacks.forwarded import Proxies
 from receiver.callbacks.intake import Limits
 from receiver.metrics import Readiness, ReceiverMetrics, RefusedCallbacks, Scrape, new_registry
 from receiver.server import listening
-from receiver.store.sqlite.followup import Follower
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
@@ -326,7 +325,7 @@ def _beside(
         )
     ]
     if parts.receives:
-        jobs.append(Following(Follower(common.opened.database)))
+        jobs.append(Following(common.opened.read_model))
         jobs.extend(_reconciling(common, on_stored))
     if runner is not None:
         feeder = Feeder(common.replays, common.endpoints, clock.now)

@@ -20,11 +20,13 @@ from dispatcher.queue.sqlite.history import SqliteHistory
 from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
 from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.queue.sqlite.recording import SqliteRecording
-from dispatcher.queue.sqlite.retention import SqliteRetention
+from dispatcher.queue.sqlite.retention import QueueRetention
 from dispatcher.queue.sqlite.unrouted import SqliteUnrouted
 from dispatcher.sandbox.store import MIGRATIONS as SANDBOX_MIGRATIONS
 from dispatcher.upkeep.base import Erasure, Retention
+from receiver.store.base import ReadModel
 from receiver.store.sqlite.database import Database
+from receiver.store.sqlite.followup import Follower
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
 from receiver.store.sqlite.store import SqliteStore
 
@@ -38,10 +40,11 @@ def new_name() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """An open, migrated database as each of its users sees it."""
+    """An open, migrated database as its users see it."""
 
     database: Database
     store: SqliteStore
+    read_model: ReadModel
     queue: SqliteQueue
     endpoints: EndpointStore
     retention: Retention
@@ -69,9 +72,10 @@ def of_sqlite(database: Database, queue: SqliteQueue) -> Storage:
     return Storage(
         database=database,
         store=SqliteStore(database),
+        read_model=Follower(database),
         queue=queue,
         endpoints=SqliteEndpoints(database),
-        retention=SqliteRetention(database),
+        retention=QueueRetention(database),
         erasure=SqliteErasure(database),
         figures=SqliteFigures(database),
         history=SqliteHistory(database),

@@ -10,7 +10,7 @@ import click
 from dispatcher.commands.options import fail, look, print_rows, with_settings
 from dispatcher.storage import Storage
 from dispatcher.upkeep.base import StillLeased
-from receiver.store.sqlite.erasure import Recipient
+from receiver.store.recipient import Recipient
 
 
 @click.command()

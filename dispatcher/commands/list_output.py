@@ -36,7 +36,6 @@ from receiver.callbacks.intake import Limits
 from receiver.callbacks.quarantine import retry
 from receiver.dlr.item import write_item
 from receiver.store.base import Counts, ReportQuery, StoredReport, TotalsQuery
-from receiver.store.sqlite.followup import Follower
 
 PAGE = 500
 """Rows that are read from the database at a time."""
@@ -307,9 +306,9 @@ def _told(counts: Counts) -> str:
 async def print_totals(storage: Storage, wanted: TotalsQuery, listing: Listing) -> None:
     """Every bucket, and the sum of all at the end. JSON is that of the API."""
     found = await storage.store.totals(wanted)
-    if found.behind:
-        print(f"{found.behind:,} reports are added up first", file=sys.stderr)
-        await Follower(storage.database).catch_up()
+    if found.lag:
+        print(f"{found.lag:,} reports are added up first", file=sys.stderr)
+        await storage.read_model.catch_up()
         found = await storage.store.totals(wanted)
     view = totals_view(found, wanted)
 

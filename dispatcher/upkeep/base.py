@@ -2,47 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
-from receiver.store.sqlite.erasure import Recipient
-
-Pause = Callable[[], Awaitable[None]]
+from receiver.store.base import Pause, StoreRetention
+from receiver.store.recipient import Recipient
 
 Rows = Mapping[str, int]
 """How many rows of each table."""
 
 
-class Retention(Protocol):
-    """Removes what is older than `before` or, the oldest first, more than `most`; `None` and 0 are
-    no limit.
+class Retention(StoreRetention, Protocol):
+    """Removes reports, quarantine and dispatches that are too old, or too many.
 
-    It goes in batches, each a transaction with a pause after it, so that no callback waits for more
-    than one of them. What `pause` raises ends a purge between two batches.
+    Somebody still has to read a report when an endpoint or a replay has not read it, or a dispatch
+    or the order of its message holds it.
     """
 
     async def purge_dispatches(self, *, before: datetime | None, most: int, pause: Pause) -> Rows:
-        """Dispatches that have ended, whole, with their body and their attempts: those formed
-        before, and those that own more than the `most` newest attempts."""
+        """Remove dispatches that have ended, whole, with their body and their attempts: those
+        formed before `before`, and those that own more than the `most` newest attempts."""
 
     async def count_dispatches(self, *, before: datetime | None, most: int) -> Rows:
         """What `purge_dispatches` would remove."""
-
-    async def purge_reports(
-        self, *, now: datetime, before: datetime | None, most: int, pause: Pause
-    ) -> Rows:
-        """Reports, and the keys of days that have none left. Those stay that an endpoint or a
-        replay has not read, that are under way or held, or that are not added up yet."""
-
-    async def count_reports(self, *, before: datetime | None, most: int) -> Rows:
-        """What `purge_reports` would remove, at most: keys go with the last report of their day."""
-
-    async def purge_quarantine(self, *, before: datetime | None, most: int, pause: Pause) -> Rows:
-        """Quarantined bodies."""
-
-    async def count_quarantine(self, *, before: datetime | None, most: int) -> Rows:
-        """What `purge_quarantine` would remove."""
 
 
 class StillLeased(Exception):

@@ -14,8 +14,8 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from dispatcher.clocks.clock import Clock
 from dispatcher.settings.settings import RetentionSettings
-from dispatcher.upkeep.base import Pause, Retention
-from receiver.store.base import StoreUnavailable
+from dispatcher.upkeep.base import Retention
+from receiver.store.base import Pause, StoreUnavailable
 
 log = logging.getLogger("dlr.retention")
 

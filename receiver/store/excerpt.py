@@ -71,7 +71,7 @@ class _V2Excerpt(Excerpt, rename="camel"):
     sender: str | None = msgspec.field(default=None, name="from")
 
 
-class Outcome(Struct, frozen=True, array_like=True):
+class ReportOutcome(Struct, frozen=True, array_like=True):
     """What a report says of status and error. Ids and names stand for each other where only one
     of them came and the provider's table knows the other."""
 
@@ -93,7 +93,7 @@ OTHER_OUTCOMES: Final = 0
 _v2 = msgspec.json.Decoder(_V2Excerpt).decode
 _v3 = msgspec.json.Decoder(Excerpt).decode
 _encode = msgspec.json.Encoder().encode
-_outcome = msgspec.json.Decoder(Outcome).decode
+_outcome = msgspec.json.Decoder(ReportOutcome).decode
 
 
 def excerpt_of(item: str | bytes, generation: Generation | None) -> Excerpt:
@@ -121,14 +121,14 @@ def outcome_of(
     error_id: int | None,
     error_name: str | None,
     permanent: bool | None,
-) -> Outcome:
+) -> ReportOutcome:
     """The outcome that a stored report tells, by its columns and its excerpt's `outcome_key`."""
     id, name = status_id, _name(status_name)
     if id is None and name is not None and status_group is not None:
         id = _IDS.get((status_group, name))
     elif name is None and id is not None and status_group is not None:
         name = SMS_STATUSES.get((status_group, id))
-    return Outcome(
+    return ReportOutcome(
         final=final,
         status_group=status_group,
         status_id=id,
@@ -144,10 +144,10 @@ def _name(text: str | None) -> str | None:
     return text.strip().upper()[:_LONGEST_NAME] if text and not text.isspace() else None
 
 
-def outcome_text(outcome: Outcome) -> str:
+def outcome_text(outcome: ReportOutcome) -> str:
     """An outcome as the database keeps it."""
     return _encode(outcome).decode()
 
 
-def read_outcome(text: str) -> Outcome:
+def read_outcome(text: str) -> ReportOutcome:
     return _outcome(text)

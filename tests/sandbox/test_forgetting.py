@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from dispatcher.sandbox.forgetting import purge
-from receiver.store.sqlite.erasure import Recipient
+from receiver.store.recipient import Recipient
 from tests.end_to_end.processes import eventually
 from tests.sandbox.playing import START, playing
 

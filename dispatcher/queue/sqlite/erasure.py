@@ -24,11 +24,11 @@ from dispatcher.upkeep.base import Rows, StillLeased
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.errors import MalformedBody
 from receiver.dlr.model import Report
+from receiver.store.base import Traces
+from receiver.store.recipient import Recipient
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.erasure import (
-    Recipient,
     Search,
-    Traces,
     count_traces,
     each_span,
     erase_traces,

@@ -13,10 +13,10 @@ from datetime import datetime
 import msgspec
 
 from dispatcher.queue.sqlite.replays import first_unfed
-from dispatcher.upkeep.base import Pause, Rows
-from receiver.store.sqlite import retention as of_store
+from dispatcher.upkeep.base import Rows
+from receiver.store.base import Pause
 from receiver.store.sqlite.database import Database
-from receiver.store.sqlite.retention import last_to_go
+from receiver.store.sqlite.retention import SqliteRetention, last_to_go
 
 BATCH = 200
 """Dispatches in a transaction."""
@@ -51,11 +51,11 @@ class NeededByEndpoints:
         return [row[0] for row in rows]
 
 
-class SqliteRetention:
-    """Implements Retention."""
+class QueueRetention(SqliteRetention):
+    """Implements Retention: of what the store holds, and of dispatches."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
+        super().__init__(database, NeededByEndpoints())
 
     async def purge_dispatches(self, *, before: datetime | None, most: int, pause: Pause) -> Rows:
         removed: Counter[str] = Counter(dict.fromkeys(_TABLES, 0))
@@ -73,26 +73,6 @@ class SqliteRetention:
 
     async def count_dispatches(self, *, before: datetime | None, most: int) -> Rows:
         return await self._database.question(lambda c: _count(c, before, most))
-
-    async def purge_reports(
-        self, *, now: datetime, before: datetime | None, most: int, pause: Pause
-    ) -> Rows:
-        needed = NeededByEndpoints()
-        return await of_store.purge_reports(
-            self._database, now=now, before=before, most=most, needed=needed, pause=pause
-        )
-
-    async def count_reports(self, *, before: datetime | None, most: int) -> Rows:
-        needed = NeededByEndpoints()
-        return await of_store.count_reports(self._database, before=before, most=most, needed=needed)
-
-    async def purge_quarantine(self, *, before: datetime | None, most: int, pause: Pause) -> Rows:
-        return await of_store.purge_quarantine(
-            self._database, before=before, most=most, pause=pause
-        )
-
-    async def count_quarantine(self, *, before: datetime | None, most: int) -> Rows:
-        return await of_store.count_quarantine(self._database, before=before, most=most)
 
 
 _TABLES = ("dispatch", "dispatch_body", "dispatch_report", "attempt")

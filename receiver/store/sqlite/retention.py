@@ -1,6 +1,6 @@
 """What the store lets go: reports and quarantine that are too old, or too many.
 
-Everything goes in batches of a few hundred rows, each a transaction of its own with a pause behind
+Everything goes in batches of a few hundred rows, each a transaction of its own with a pause after
 it, so that no callback waits for more than one batch. Ids ascend with time, so that "older than"
 and "more than" are both "up to this id", found by a few steps down the primary key.
 
@@ -10,16 +10,16 @@ Whether a report is still needed is not ours to know: `Needed` asks whoever read
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Literal, Protocol
 
 import msgspec
 
+from receiver.store.base import DUPLICATE_DAYS, Pause
 from receiver.store.excerpt import excerpt_of
-from receiver.store.sqlite.database import Database, micros
+from receiver.store.sqlite.database import MICROS_PER_DAY, Database, micros
 from receiver.store.sqlite.followup import BLOCK_BITS, followed_to
-from receiver.store.sqlite.store import DUPLICATE_DAYS
 
 BATCH = 200
 """Rows in a transaction, for which callbacks wait. Beside a purge the p99 of a commit was 37 ms and
@@ -28,7 +28,6 @@ not 18 with 200, 47 with 500 (on a busy machine; README.md)."""
 KEY_BATCH = 1_000
 """Keys in a transaction: they are neighbours, and nothing else belongs to them."""
 
-Pause = Callable[[], Awaitable[None]]
 Table = Literal["report", "quarantine", "dispatch", "attempt"]
 
 _INSTANT: dict[Table, str] = {
@@ -37,27 +36,42 @@ _INSTANT: dict[Table, str] = {
     "dispatch": "created_at",
     "attempt": "started_at",
 }
-MICROS_PER_DAY = 86_400_000_000
 
 
 class Needed(Protocol):
     """Which reports somebody still has to read. Asked inside the transaction that removes them."""
 
     def unread_after(self, connection: sqlite3.Connection) -> int | None:
-        """The report behind which all are still unread by somebody; None when nobody reads."""
+        """The report after which all are still unread by somebody; None when nobody reads."""
 
     def carried(self, connection: sqlite3.Connection, first: int, last: int) -> Collection[int]:
         """Of the reports from `first` to `last`, those that are still being brought somewhere."""
 
 
-class NotNeeded:
-    """Implements Needed for a store that nobody reads."""
+class SqliteRetention:
+    """Implements StoreRetention (base.py) on a Database."""
 
-    def unread_after(self, _: sqlite3.Connection) -> int | None:
-        return None
+    def __init__(self, database: Database, needed: Needed) -> None:
+        self._database = database
+        self._needed = needed
 
-    def carried(self, _connection: sqlite3.Connection, _first: int, _last: int) -> Collection[int]:
-        return ()
+    async def purge_reports(
+        self, *, now: datetime, before: datetime | None, most: int, pause: Pause
+    ) -> dict[str, int]:
+        return await purge_reports(
+            self._database, now=now, before=before, most=most, needed=self._needed, pause=pause
+        )
+
+    async def count_reports(self, *, before: datetime | None, most: int) -> dict[str, int]:
+        return await count_reports(self._database, before=before, most=most, needed=self._needed)
+
+    async def purge_quarantine(
+        self, *, before: datetime | None, most: int, pause: Pause
+    ) -> dict[str, int]:
+        return await purge_quarantine(self._database, before=before, most=most, pause=pause)
+
+    async def count_quarantine(self, *, before: datetime | None, most: int) -> dict[str, int]:
+        return await count_quarantine(self._database, before=before, most=most)
 
 
 def last_to_go(
@@ -81,7 +95,7 @@ def _last_before(
 ) -> int:
     """The last id from before `at`, by halving: the instants have no index of their own."""
     statement = f"SELECT id, {_INSTANT[table]} FROM {table} WHERE id >= ? ORDER BY id LIMIT 1"
-    low, high = ids[0] - 1, ids[1]  # what is at `low` goes; what is behind `high` stays
+    low, high = ids[0] - 1, ids[1]  # what is at `low` goes; what comes after `high` stays
     while low < high:
         middle = (low + high + 1) // 2
         found, instant = connection.execute(statement, (middle,)).fetchone()

@@ -26,7 +26,7 @@ from dispatcher.settings.settings import OWN_URLS, read_settings
 from receiver.callbacks.intake import NotifyTo
 from receiver.dlr.model import Format
 from receiver.settings.configuration import ConfigurationError
-from receiver.store.sqlite.erasure import Recipient
+from receiver.store.recipient import Recipient
 from tests.contracts.report_store import a_callback, an_sms
 from tests.dispatcher.replay.replaying import a_replay_bench
 from tests.dispatcher.security.test_addresses import listening

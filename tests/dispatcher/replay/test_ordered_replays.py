@@ -15,7 +15,7 @@ from dispatcher.queue.sqlite.endpoints import cancel_waiting
 from dispatcher.queue.sqlite.erasure import erase_from_dispatches
 from dispatcher.queue.sqlite.retention import NeededByEndpoints
 from dispatcher.replay.replay import Replay, view
-from receiver.store.sqlite.erasure import Recipient
+from receiver.store.recipient import Recipient
 from tests.contracts.report_store import an_sms
 from tests.dispatcher.replay.replaying import ReplayBench, a_replay_bench
 from tests.dispatcher.replay.test_feeder import Crash, Crashing

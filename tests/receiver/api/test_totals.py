@@ -22,8 +22,9 @@ from receiver.store.base import StoredReport, TotalsQuery
 from receiver.store.histogram import RESOLUTION, bin_of, middle_of, percentiles
 from receiver.store.sqlite import totals as totals_module
 from receiver.store.sqlite.database import Database
-from receiver.store.sqlite.followup import DAY, HOUR, Follower
+from receiver.store.sqlite.followup import Follower
 from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
+from receiver.store.tally import DAY, HOUR
 from tests.contracts.report_store import NOON, a_callback, an_sms, everything
 from tests.receiver.dlr.generated import SOURCES, generated_callbacks
 

@@ -14,11 +14,12 @@ from typing import Any, cast
 import pytest
 
 from receiver.store.base import StoreUnavailable
-from receiver.store.excerpt import Outcome, outcome_text
+from receiver.store.excerpt import ReportOutcome, outcome_text
 from receiver.store.sqlite import followup
 from receiver.store.sqlite.database import Database
-from receiver.store.sqlite.followup import DAY, HOUR, Follower, followed_to, read_batch, write_batch
+from receiver.store.sqlite.followup import Follower, followed_to, read_batch, write_batch
 from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
+from receiver.store.tally import DAY, HOUR
 from tests.contracts.report_store import a_callback, an_sms, everything
 from tests.receiver.dlr.generated import generated_callbacks
 
@@ -237,4 +238,4 @@ def test_an_item_that_is_none_stops_nobody() -> None:
         )
         assert write_batch(connection, read_batch(connection, 10))
         (said,) = connection.execute("SELECT said FROM outcome").fetchone()
-        assert said == outcome_text(Outcome(False, *[None] * 7))
+        assert said == outcome_text(ReportOutcome(False, *[None] * 7))

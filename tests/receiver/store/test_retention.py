@@ -15,8 +15,8 @@ from dispatcher.upkeep import retention as upkeep
 from dispatcher.upkeep.base import StillLeased
 from receiver.dlr.errors import Unreadable
 from receiver.store.base import ReportQuery
+from receiver.store.recipient import Recipient
 from receiver.store.sqlite.database import Database
-from receiver.store.sqlite.erasure import Recipient
 from receiver.store.sqlite.followup import Follower
 from receiver.store.sqlite.retention import BATCH
 from tests.contracts.report_store import a_callback, an_sms
