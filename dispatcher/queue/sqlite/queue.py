@@ -25,7 +25,7 @@ from dispatcher.queue.base import (
 )
 from dispatcher.queue.sqlite import ordering
 from dispatcher.queue.sqlite.readers import make_known
-from dispatcher.retrying.dispatch import TRANSITIONS, InvalidTransition, State
+from dispatcher.retrying.dispatch import TRANSITIONS, DispatchState, InvalidTransition
 from receiver.store.sqlite.database import Database, instant, micros, migrations_of
 
 MIGRATIONS = migrations_of("dispatcher.queue.sqlite", part="dispatcher.queue")
@@ -158,7 +158,7 @@ class SqliteQueue:
         before: str | None = None,
         limit: int = 100,
         endpoint: str | None = None,
-        state: State | None = None,
+        state: DispatchState | None = None,
         report_ids: Sequence[int] | None = None,
     ) -> list[DispatchView]:
         cursor = None if before is None else self._number(before)
@@ -187,9 +187,9 @@ class SqliteQueue:
 
         return await self._database.read(read)
 
-    async def counts(self) -> Mapping[str, Mapping[State, int]]:
+    async def counts(self) -> Mapping[str, Mapping[DispatchState, int]]:
         statement = "SELECT endpoint, state, count FROM dispatch_count WHERE count > 0"
-        counts: dict[str, dict[State, int]] = {}
+        counts: dict[str, dict[DispatchState, int]] = {}
         for endpoint, state, count in await self._database.read(
             lambda connection: connection.execute(statement).fetchall()
         ):
@@ -398,7 +398,7 @@ def _cancel(connection: sqlite3.Connection, name: str, number: int) -> None:
 
 
 def _where(
-    before: int | None, endpoint: str | None, state: State | None
+    before: int | None, endpoint: str | None, state: DispatchState | None
 ) -> tuple[str, list[int | str]]:
     given: dict[str, int | str | None] = {"id < ?": before, "endpoint = ?": endpoint}
     given["state = ?"] = state

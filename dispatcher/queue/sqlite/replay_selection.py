@@ -25,7 +25,7 @@ from msgspec import Struct
 from dispatcher.replay.items import Items
 from dispatcher.replay.replay import Found, Item
 from dispatcher.replay.request import Selection
-from dispatcher.retrying.dispatch import State
+from dispatcher.retrying.dispatch import DispatchState
 from receiver.dlr.statuses import GROUP_NUMBERS
 from receiver.store.base import ReportQuery, ReportStore
 from receiver.store.sqlite import search
@@ -53,7 +53,7 @@ _MEMBERS = """
     WHERE id IN (SELECT value FROM json_each(?))
 """
 
-_Row = tuple[int, int, str | None, State | None, bool, bool]
+_Row = tuple[int, int, str | None, DispatchState | None, bool, bool]
 
 
 class _Placed(Struct, frozen=True):
@@ -61,7 +61,7 @@ class _Placed(Struct, frozen=True):
 
     report: int
     received_at: int
-    places: dict[str, State]
+    places: dict[str, DispatchState]
 
 
 class Selector:
@@ -152,7 +152,9 @@ class Selector:
             query = replace(query, before=found.next)
 
 
-def targets(places: dict[str, State], selection: Selection, target: str | None) -> list[str]:
+def targets(
+    places: dict[str, DispatchState], selection: Selection, target: str | None
+) -> list[str]:
     """Where a report goes that fits otherwise. A target gets it once, wherever it went before."""
     fitting = [
         endpoint

@@ -16,7 +16,7 @@ from dispatcher.queue.base import Formed, target_of
 from dispatcher.queue.sqlite import ordering
 from dispatcher.replay.items import PIECE, Items, read_piece
 from dispatcher.replay.pace import Fed, Original, Pace, Rate, rate
-from dispatcher.replay.replay import InvalidReplay, Item, Replay, State, UnknownReplay
+from dispatcher.replay.replay import InvalidReplay, Item, Replay, ReplayState, UnknownReplay
 from dispatcher.replay.request import Request, Selection
 from receiver.settings.configuration import without_credentials
 from receiver.store.base import StoredReport
@@ -158,7 +158,7 @@ class SqliteReplays:
         done, when another was faster, the replay has ended, or a report has gone meanwhile."""
         return await self._database.write(lambda c: _feed(c, feeding, micros(now)))
 
-    async def end(self, replay: int, state: State, now: datetime) -> int:
+    async def end(self, replay: int, state: ReplayState, now: datetime) -> int:
         """Stop or cancel: nothing more is fed, and what waits is cancelled. Returns how many
         dispatches that were. Raises UnknownReplay, InvalidReplay."""
         return await self._database.write(lambda c: _end(c, replay, state, micros(now)))
@@ -360,7 +360,7 @@ def _insert_dispatch(
     ordering.set_under_way(connection, endpoint.name, formed.message_keys, number)
 
 
-def _end(connection: sqlite3.Connection, replay: int, state: State, at: int) -> int:
+def _end(connection: sqlite3.Connection, replay: int, state: ReplayState, at: int) -> int:
     changed = connection.execute(
         "UPDATE replay SET state = ?, ended_at = ? WHERE id = ? AND state = 'running'",
         (state, at, replay),
