@@ -24,6 +24,7 @@ from dispatcher.queue.base import (
     target_of,
 )
 from dispatcher.queue.sqlite import ordering
+from dispatcher.queue.sqlite.dispatches import form_dispatch
 from dispatcher.queue.sqlite.readers import make_known
 from dispatcher.retrying.dispatch import TRANSITIONS, DispatchState, InvalidTransition
 from receiver.store.sqlite.database import Database, instant, micros, migrations_of
@@ -39,11 +40,6 @@ _CLAIM = """
     )
     RETURNING id, url, content_type, reports, attempts, due_at,
         (SELECT body FROM dispatch_body WHERE dispatch = dispatch.id), replay, authorization
-"""
-_FORM = """
-    INSERT INTO dispatch (endpoint, url, content_type, authorization, state, attempts, created_at,
-        due_at, lease, lease_until, first_report, last_report, reports)
-    VALUES (?, ?, ?, ?, 'leased', 0, ?, ?, ?, ?, ?, ?, ?)
 """
 _RECORD = """
     UPDATE dispatch SET state = ?, attempts = ?, due_at = ?, lease = NULL, lease_until = NULL
@@ -222,11 +218,12 @@ class SqliteQueue:
     def _formed(
         self, connection: sqlite3.Connection, forming: Forming, bucket: Formed, now: datetime
     ) -> Leased:
-        number = _insert_dispatch(connection, forming, bucket, micros(now))
-        to = target_of(forming.endpoint, bucket)
-        said = (len(bucket.report_ids), 0, micros(now), bucket.body, None, to.authorization)
+        at, endpoint, lease = micros(now), forming.endpoint, forming.lease
+        number = form_dispatch(connection, endpoint, bucket, at, lease=lease)
+        to = target_of(endpoint, bucket)
+        said = (len(bucket.report_ids), 0, at, bucket.body, None, to.authorization)
         row = (number, to.url, to.content_type, *said)
-        return self._leased(row, forming.endpoint.name, forming.lease)
+        return self._leased(row, endpoint.name, lease)
 
     def _view(self, connection: sqlite3.Connection, row: Sequence[Any]) -> DispatchView:
         number, endpoint, url, state, attempts, created_at, due_at, reports, first, last = row
@@ -312,25 +309,6 @@ def _read_on(connection: sqlite3.Connection, forming: Forming) -> bool:
         (forming.read_to, forming.endpoint.name, forming.read_from),
     )
     return moved.rowcount == 1
-
-
-def _insert_dispatch(
-    connection: sqlite3.Connection, forming: Forming, bucket: Formed, at: int
-) -> int:
-    endpoint, lease, members = forming.endpoint, forming.lease, bucket.report_ids
-    span = (members[0], members[-1], len(members))
-    leased = (lease.token, micros(lease.until))
-    to = target_of(endpoint, bucket)
-    where = (endpoint.name, to.url, to.content_type, to.authorization)
-    values = (*where, at, at, *leased, *span)
-    number = connection.execute(_FORM, values).lastrowid
-    assert number is not None
-    connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (number, bucket.body))
-    connection.executemany(
-        "INSERT INTO dispatch_report VALUES (?, ?)", [(report, number) for report in members]
-    )
-    ordering.set_under_way(connection, endpoint.name, bucket.message_keys, number)
-    return number
 
 
 def _record(connection: sqlite3.Connection, records: Sequence[Record]) -> list[bool]:

@@ -12,8 +12,9 @@ from msgspec import Struct
 
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.endpoints.registry import put_endpoint
-from dispatcher.queue.base import Formed, target_of
+from dispatcher.queue.base import Formed
 from dispatcher.queue.sqlite import ordering
+from dispatcher.queue.sqlite.dispatches import form_dispatch
 from dispatcher.replay.items import PIECE, Items, read_piece
 from dispatcher.replay.pace import Fed, Original, Pace, Rate, rate
 from dispatcher.replay.replay import InvalidReplay, Item, Replay, ReplayState, UnknownReplay
@@ -37,11 +38,6 @@ _FEED = """
     UPDATE replay SET fed = ?, dropped = dropped + ?, anchor_at = ?, last_fed_at = ?,
         started_at = coalesce(started_at, ?)
     WHERE id = ? AND fed = ? AND state = 'running'
-"""
-_DISPATCH = """
-    INSERT INTO dispatch (endpoint, url, content_type, authorization, state, attempts, created_at,
-        due_at, first_report, last_report, reports, replay)
-    VALUES (?, ?, ?, ?, 'waiting', 0, ?, ?, ?, ?, ?, ?)
 """
 _OPEN = "SELECT 1 FROM dispatch WHERE replay = ? AND state IN ('waiting', 'leased') LIMIT 1"
 
@@ -338,26 +334,8 @@ def _feed(connection: sqlite3.Connection, feeding: Feeding, at: int) -> bool:
         return False
     ordering.write(connection, feeding.replay, feeding.hold, feeding.freed)
     for endpoint, formed in feeding.buckets:
-        _insert_dispatch(connection, feeding.replay, endpoint, formed, at)
+        form_dispatch(connection, endpoint, formed, at, replay=feeding.replay)
     return True
-
-
-def _insert_dispatch(
-    connection: sqlite3.Connection, replay: int, endpoint: Endpoint, formed: Formed, at: int
-) -> None:
-    members = formed.report_ids
-    span = (members[0], members[-1], len(members))
-    to = target_of(endpoint, formed)
-    number = connection.execute(
-        _DISPATCH,
-        (endpoint.name, to.url, to.content_type, to.authorization, at, at, *span, replay),
-    ).lastrowid
-    assert number is not None
-    connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (number, formed.body))
-    connection.executemany(
-        "INSERT INTO dispatch_report VALUES (?, ?)", [(report, number) for report in members]
-    )
-    ordering.set_under_way(connection, endpoint.name, formed.message_keys, number)
 
 
 def _end(connection: sqlite3.Connection, replay: int, state: ReplayState, at: int) -> int:
