@@ -9,6 +9,9 @@ from dataclasses import dataclass
 
 from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
 from dispatcher.queue.sqlite.queue import SqliteQueue
+from dispatcher.queue.sqlite.replay_selection import SqliteSelector
+from dispatcher.queue.sqlite.replays import SqliteReplays
+from dispatcher.replay.base import ReplaySelector, ReplayStore
 from dispatcher.sandbox.store import MIGRATIONS as SANDBOX_MIGRATIONS
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
@@ -24,11 +27,13 @@ def new_name() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """An open, migrated database as its two users see it."""
+    """An open, migrated database as its users see it."""
 
     database: Database
     store: SqliteStore
     queue: SqliteQueue
+    replays: ReplayStore
+    selector: ReplaySelector
 
 
 @asynccontextmanager
@@ -38,6 +43,13 @@ async def storage(path: str) -> AsyncIterator[Storage]:
     try:
         await database.migrate(MIGRATIONS)
         queue = await SqliteQueue.open(database, new_name)
-        yield Storage(database, SqliteStore(database), queue)
+        store = SqliteStore(database)
+        yield Storage(
+            database=database,
+            store=store,
+            queue=queue,
+            replays=SqliteReplays(database),
+            selector=SqliteSelector(database, store),
+        )
     finally:
         await database.close()

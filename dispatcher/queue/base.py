@@ -12,6 +12,9 @@ from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.retrying.outcome import Answer, Outcome
 
+Place = tuple[str, int, int]
+"""A report on its way to an endpoint: the endpoint, the report, its message's key."""
+
 
 class Lease(Struct, frozen=True):
     """A worker's claim. The token is new with each claim: what comes back with an old one is late,

@@ -94,6 +94,11 @@ class UnknownReplay(Exception):
         super().__init__(f"there is no replay {replay}")
 
 
+def target_name(replay: int) -> str:
+    """The endpoint that is made for a replay to a URL."""
+    return f"replay-{replay}"
+
+
 def must_stop(replay: Replay) -> bool:
     """Whether the share of failed attempts is above what was allowed."""
     if replay.stop_on_errors is None or replay.tried < JUDGED_AFTER:

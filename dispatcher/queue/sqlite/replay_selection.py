@@ -64,15 +64,14 @@ class _Placed(Struct, frozen=True):
     places: dict[str, DispatchState]
 
 
-class Selector:
-    """Finds what a selection means."""
+class SqliteSelector:
+    """Implements ReplaySelector (dispatcher/replay/base.py) on a Database and the reports in it."""
 
     def __init__(self, database: Database, store: ReportStore) -> None:
         self._database = database
         self._store = store
 
     async def endpoints_ever(self) -> set[str]:
-        """The endpoints that dispatches went to, those that are no more included."""
         statement = "SELECT DISTINCT endpoint FROM dispatch_count"
         rows = await self._database.read(lambda c: c.execute(statement).fetchall())
         return {name for (name,) in rows}
@@ -80,8 +79,6 @@ class Selector:
     async def resolve(
         self, selection: Selection, target: str | None, known: Collection[str]
     ) -> tuple[Items, Found]:
-        """The items, in the order of arrival. `target` None: the endpoints they went to, as far as
-        these are `known`."""
         items, first = Items(), list[Item]()
         undispatched, gone = 0, Counter[str]()
         async for placed in self._placed(await self._reports(selection), selection.endpoint):

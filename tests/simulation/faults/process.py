@@ -21,7 +21,7 @@ from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.endpoints.registry import Registry
 from dispatcher.queue.base import Leased
 from dispatcher.queue.sqlite.queue import SqliteQueue
-from dispatcher.queue.sqlite.replay_selection import Selector
+from dispatcher.queue.sqlite.replay_selection import SqliteSelector
 from dispatcher.queue.sqlite.replays import SqliteReplays
 from dispatcher.replay.feeder import Feeder, Feeding
 from dispatcher.replay.replaying import Replaying
@@ -109,7 +109,7 @@ class Process:
         self.replays = SqliteReplays(self.database)
         self.registry = Registry(self.database, world.plan.endpoints)
         self.replaying = Replaying(
-            self.replays, Selector(self.database, self.store), self.registry, self.clock.now
+            self.replays, SqliteSelector(self.database, self.store), self.registry, self.clock.now
         )
         self._commit = GroupCommit(self.store.add)
 
