@@ -29,8 +29,6 @@ from dispatcher.observe.events import Listener
 from dispatcher.observe.first_loss import LossMetrics
 from dispatcher.observe.metrics import AttemptMetrics, QueueMetrics
 from dispatcher.pushing.http_sender import HttpSender
-from dispatcher.queue.sqlite.replay_selection import Selector
-from dispatcher.queue.sqlite.replays import SqliteReplays
 from dispatcher.reconcile.scheduled import ReconcileMetrics, Reconciling
 from dispatcher.reconcile.spool import Spool
 from dispatcher.replay.feeder import Feeder, Feeding
@@ -120,10 +118,6 @@ class _Common:
     @property
     def limits(self) -> Limits:
         return limits_of(self.settings)
-
-    @property
-    def replays(self) -> SqliteReplays:
-        return SqliteReplays(self.opened.database)
 
 
 @asynccontextmanager
@@ -257,8 +251,7 @@ def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
         on_stored=on_stored,
         limits=common.limits,
     ).add_routes(app)
-    selector = Selector(opened.database, opened.store)
-    replaying = Replaying(common.replays, selector, common.endpoints, now)
+    replaying = Replaying(opened.replays, opened.selector, common.endpoints, now)
     ReplayApi(replaying, opened.store).add_routes(app)
     _add_scrape(common)
     described = [RECEIVER_DESCRIBED, DISPATCHER_DESCRIBED]
@@ -328,7 +321,7 @@ def _beside(
         jobs.append(Following(common.opened.read_model))
         jobs.extend(_reconciling(common, on_stored))
     if runner is not None:
-        feeder = Feeder(common.replays, common.endpoints, clock.now)
+        feeder = Feeder(common.opened.replays, common.endpoints, clock.now)
         jobs.append(Feeding(feeder.look, runner.wake))
     if sandbox is not None:
         jobs.append(sandbox)

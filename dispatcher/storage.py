@@ -12,6 +12,7 @@ from dispatcher.capsule.base import Recording
 from dispatcher.clocks.base import SharedTime
 from dispatcher.endpoints.base import EndpointStore
 from dispatcher.observe.base import AttemptHistory, QueueFigures
+from dispatcher.queue.base import DispatchQueue
 from dispatcher.queue.sqlite.common_time import SqliteTime
 from dispatcher.queue.sqlite.endpoints import SqliteEndpoints
 from dispatcher.queue.sqlite.erasure import SqliteErasure
@@ -20,11 +21,14 @@ from dispatcher.queue.sqlite.history import SqliteHistory
 from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
 from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.queue.sqlite.recording import SqliteRecording
+from dispatcher.queue.sqlite.replay_selection import SqliteSelector
+from dispatcher.queue.sqlite.replays import SqliteReplays
 from dispatcher.queue.sqlite.retention import QueueRetention
 from dispatcher.queue.sqlite.unrouted import SqliteUnrouted
+from dispatcher.replay.base import ReplaySelector, ReplayStore
 from dispatcher.sandbox.store import MIGRATIONS as SANDBOX_MIGRATIONS
 from dispatcher.upkeep.base import Erasure, Retention
-from receiver.store.base import ReadModel
+from receiver.store.base import ReadModel, ReportStore
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.followup import Follower
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
@@ -43,9 +47,9 @@ class Storage:
     """An open, migrated database as its users see it."""
 
     database: Database
-    store: SqliteStore
+    store: ReportStore
     read_model: ReadModel
-    queue: SqliteQueue
+    queue: DispatchQueue
     endpoints: EndpointStore
     retention: Retention
     erasure: Erasure
@@ -54,6 +58,8 @@ class Storage:
     recording: Recording
     time: SharedTime
     unrouted: UnroutedStore
+    replays: ReplayStore
+    selector: ReplaySelector
 
 
 @asynccontextmanager
@@ -69,11 +75,14 @@ async def storage(path: str) -> AsyncIterator[Storage]:
 
 def of_sqlite(database: Database, queue: SqliteQueue) -> Storage:
     """What a migrated SQLite file holds."""
+    store = SqliteStore(database)
     return Storage(
         database=database,
-        store=SqliteStore(database),
+        store=store,
         read_model=Follower(database),
         queue=queue,
+        replays=SqliteReplays(database),
+        selector=SqliteSelector(database, store),
         endpoints=SqliteEndpoints(database),
         retention=QueueRetention(database),
         erasure=SqliteErasure(database),

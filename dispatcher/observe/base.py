@@ -8,7 +8,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from dispatcher.retrying.dispatch import State
+from dispatcher.retrying.dispatch import DispatchState
 
 Waiting = tuple[int, datetime]
 """Of a waiting dispatch: the attempts made, and when the next is due."""
@@ -53,7 +53,7 @@ class RecordedAttempt(Struct, frozen=True):
     status: int | None
     outcome: str
     error: str | None
-    state: State
+    state: DispatchState
     due_at: datetime | None
 
 

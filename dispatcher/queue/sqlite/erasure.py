@@ -19,6 +19,8 @@ from xml.sax.saxutils import escape
 
 import msgspec
 
+from dispatcher.endpoints.endpoint import Target
+from dispatcher.queue.sqlite.dispatches import NewDispatch, insert_dispatch
 from dispatcher.sandbox.forgetting import count_messages, erase_messages
 from dispatcher.upkeep.base import Rows, StillLeased
 from receiver.dlr import json_format, xml_format
@@ -186,18 +188,23 @@ def _form_anew(
     members = [row[0] for row in rows if row[0] not in erased]
     if body is None or not members:
         return
-    fresh = connection.execute(
-        "INSERT INTO dispatch (endpoint, url, content_type, authorization, state, attempts,"
-        " created_at, due_at, replay, first_report, last_report, reports)"
-        " SELECT endpoint, url, content_type, authorization, 'waiting', attempts, created_at,"
-        " due_at, replay,"
-        " ?, ?, ?"
+    endpoint, *to, attempts, created_at, due_at, replay = connection.execute(
+        "SELECT endpoint, url, content_type, authorization, attempts, created_at, due_at, replay"
         " FROM dispatch WHERE id = ?",
-        (members[0], members[-1], len(members), dispatch),
-    ).lastrowid
-    connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (fresh, body))
-    connection.executemany(
-        "INSERT INTO dispatch_report VALUES (?, ?)", [(report, fresh) for report in members]
+        (dispatch,),
+    ).fetchone()
+    fresh = insert_dispatch(
+        connection,
+        NewDispatch(
+            endpoint=endpoint,
+            target=Target(*to),
+            body=body,
+            report_ids=members,
+            created_at=created_at,
+            due_at=due_at,
+            attempts=attempts,
+            replay=replay,
+        ),
     )
     # Their later reports go on waiting, for the new dispatch.
     connection.execute(

@@ -334,8 +334,7 @@ async def test_a_crash_between_any_two_steps(bench: ReplayBench, number: int, af
         left[0] -= 1
         return left[0] == 0
 
-    dying = bench.another_feeder()
-    dying._replays._database = Crashing(bench.database, dies, after)  # type: ignore[assignment]
+    dying = bench.another_feeder(Crashing(bench.database, dies, after))
 
     async def run_until_it_dies() -> None:
         while True:
@@ -344,7 +343,6 @@ async def test_a_crash_between_any_two_steps(bench: ReplayBench, number: int, af
 
     with pytest.raises(Crash):
         await run_until_it_dies()
-    dying._replays._database = bench.database
     await go_on(bench)
 
     assert sorted(pushed(bench)) == ["a1", "a2", "a3", "b1"]

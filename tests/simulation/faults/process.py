@@ -23,7 +23,7 @@ from dispatcher.queue.base import Leased
 from dispatcher.queue.sqlite.common_time import SqliteTime
 from dispatcher.queue.sqlite.endpoints import SqliteEndpoints
 from dispatcher.queue.sqlite.queue import SqliteQueue
-from dispatcher.queue.sqlite.replay_selection import Selector
+from dispatcher.queue.sqlite.replay_selection import SqliteSelector
 from dispatcher.queue.sqlite.replays import SqliteReplays
 from dispatcher.replay.feeder import Feeder, Feeding
 from dispatcher.replay.replaying import Replaying
@@ -111,7 +111,7 @@ class Process:
         self.replays = SqliteReplays(self.database)
         self.registry = Registry(SqliteEndpoints(self.database), world.plan.endpoints)
         self.replaying = Replaying(
-            self.replays, Selector(self.database, self.store), self.registry, self.clock.now
+            self.replays, SqliteSelector(self.database, self.store), self.registry, self.clock.now
         )
         self._commit = GroupCommit(self.store.add)
 
