@@ -43,7 +43,6 @@ from dispatcher.sandbox.described import DESCRIBED as SANDBOX_DESCRIBED
 from dispatcher.sandbox.described_life import PLAYED
 from dispatcher.sandbox.metrics import SandboxMetrics
 from dispatcher.sandbox.sandbox import Sandbox
-from dispatcher.sandbox.store import go_on
 from dispatcher.settings.security import policy_of
 from dispatcher.settings.settings import Settings, sources_of
 from dispatcher.storage import Storage, new_name, storage
@@ -185,7 +184,8 @@ async def _common_time(common: _Common) -> CommonTime | None:
         time = CommonTime(common.opened.database, base, boot_id())
         await time.join()
     if isinstance(clock, MovableClock):
-        await common.opened.database.read(lambda connection: go_on(connection, clock))
+        stored = await common.opened.sandbox.clock()
+        clock.restore(stored.ahead, stored.seen_at)
     return time
 
 
@@ -275,7 +275,7 @@ async def _sandbox(
     assert isinstance(common.clock, MovableClock)
     assert runner is not None, "a sandbox pushes"
     sandbox = Sandbox(
-        common.opened.database,
+        common.opened.sandbox,
         common.settings.sandbox,
         common.clock,
         common.endpoints,

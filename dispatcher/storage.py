@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
 from dispatcher.queue.sqlite.queue import SqliteQueue
-from dispatcher.sandbox.store import MIGRATIONS as SANDBOX_MIGRATIONS
+from dispatcher.sandbox.store.base import SandboxStore
+from dispatcher.sandbox.store.sqlite.store import MIGRATIONS as SANDBOX_MIGRATIONS
+from dispatcher.sandbox.store.sqlite.store import SqliteSandboxStore
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
 from receiver.store.sqlite.store import SqliteStore
@@ -24,11 +26,12 @@ def new_name() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """An open, migrated database as its two users see it."""
+    """An open, migrated database as its users see it."""
 
     database: Database
     store: SqliteStore
     queue: SqliteQueue
+    sandbox: SandboxStore
 
 
 @asynccontextmanager
@@ -38,6 +41,6 @@ async def storage(path: str) -> AsyncIterator[Storage]:
     try:
         await database.migrate(MIGRATIONS)
         queue = await SqliteQueue.open(database, new_name)
-        yield Storage(database, SqliteStore(database), queue)
+        yield Storage(database, SqliteStore(database), queue, SqliteSandboxStore(database))
     finally:
         await database.close()

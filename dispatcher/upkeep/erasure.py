@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 from dispatcher.queue.sqlite.erasure import count_dispatches, erase_from_dispatches, find_dispatches
-from dispatcher.sandbox.forgetting import count_messages, erase_messages
+from dispatcher.sandbox.store.sqlite.erasure import count_messages, erase_messages
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.erasure import Recipient, count_traces, erase_traces, find_traces
 
