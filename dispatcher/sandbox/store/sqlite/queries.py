@@ -1,4 +1,6 @@
-"""What is asked about messages and handed out of reports; each function is part of a transaction."""
+"""What is asked about messages, and what is handed out of reports. Each function is a part of a
+transaction.
+"""
 
 from __future__ import annotations
 
