@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
+from msgspec import Meta, Struct
 
 from receiver.callbacks.body import NotTaken
 from receiver.store.base import StoreUnavailable
@@ -20,6 +21,19 @@ RETRY_AFTER_SECONDS = "10"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+
+class Fault(Struct, frozen=True):
+    code: Annotated[str, Meta(examples=["bad_query"])]
+    message: Annotated[str, Meta(examples=["limit: expected a number"])]
+    details: dict[str, Any]
+
+
+class ErrorAnswer(Struct, frozen=True):
+    """The one shape of errors."""
+
+    error: Fault
+
+
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
@@ -30,8 +44,7 @@ def answer(value: Any, status: int = 200) -> web.Response:
 
 def fault(status: int, code: str, message: str, **details: Any) -> web.Response:
     """An error as JSON. 503 tells the caller when to come again."""
-    error = {"error": {"code": code, "message": message, "details": details}}
-    response = answer(error, status)
+    response = answer(ErrorAnswer(Fault(code, message, details)), status)
     if status == 503:
         response.headers["Retry-After"] = RETRY_AFTER_SECONDS
     return response

@@ -29,7 +29,7 @@ async def provider() -> AsyncIterator[Sending]:
 @pytest.fixture
 def described(provider: Sending) -> Document:
     app = provider.client.server.app  # type: ignore[attr-defined]
-    return document([RECEIVER, SENDING], set(routes(app)), ReceiverSettings())
+    return document(app, ReceiverSettings(), {}, [RECEIVER, SENDING])
 
 
 def fits(described: Document, schema: Document) -> Draft202012Validator:
