@@ -1,11 +1,12 @@
-"""JSON answers and the one shape of errors: `{"error":{"code","message","details"}}`."""
+"""JSON answers, the types of their fields, and the one shape of errors:
+`{"error":{"code","message","details"}}`."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, overload
 
 import msgspec
 from aiohttp import web
@@ -20,6 +21,15 @@ RETRY_AFTER_SECONDS = "10"
 """What a caller is told to wait when the store cannot be written."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+Count = Annotated[int, Meta(ge=0)]
+Id = Annotated[int, Meta(ge=0, le=10**18 - 1)]
+Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Instant = Annotated[
+    str, Meta(examples=["2026-11-21T10:00:00.000Z"], extra_json_schema={"format": "date-time"})
+]
+"""As `timestamp` writes one."""
+Next = Annotated[str | None, Meta(description="the cursor of the next page, null after the last")]
 
 
 class Fault(Struct, frozen=True):
@@ -48,6 +58,18 @@ def fault(status: int, code: str, message: str, **details: Any) -> web.Response:
     if status == 503:
         response.headers["Retry-After"] = RETRY_AFTER_SECONDS
     return response
+
+
+@overload
+def timestamp(at: datetime) -> str: ...
+
+
+@overload
+def timestamp(at: None) -> None: ...
+
+
+@overload
+def timestamp(at: datetime | None) -> str | None: ...
 
 
 def timestamp(at: datetime | None) -> str | None:

@@ -12,11 +12,11 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from inspect import cleandoc
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from aiohttp import web
-from msgspec import Meta, Struct
+from msgspec import Struct
 
 from receiver.answers import ErrorAnswer, answer
 from receiver.api.parameters import LIMIT_DEFAULT, LIMIT_MAX
@@ -33,17 +33,6 @@ from receiver.routes import (
     route,
 )
 from receiver.settings.settings import ReceiverSettings, SourceSettings
-
-# --- types of fields ---------------------------------------------------------------------------
-
-Count = Annotated[int, Meta(ge=0)]
-Id = Annotated[int, Meta(ge=0, le=10**18 - 1)]
-Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
-Instant = Annotated[
-    str, Meta(examples=["2026-11-21T10:00:00.000Z"], extra_json_schema={"format": "date-time"})
-]
-"""As `timestamp` writes one of ours."""
-Next = Annotated[str | None, Meta(description="the cursor of the next page, null after the last")]
 
 # --- schemas where there is no type --------------------------------------------------------------
 
