@@ -265,7 +265,7 @@ def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
     described = [RECEIVER_DESCRIBED, DISPATCHER_DESCRIBED]
     if isinstance(common.clock, MovableClock):
         described += [*SANDBOX_DESCRIBED, PLAYED]
-    OpenApi(described, common.settings).add_routes(app)
+    OpenApi(common.settings, {}, described).add_routes(app)
 
 
 async def _sandbox(

@@ -23,7 +23,6 @@ from receiver.api.openapi import (
     TEXT,
     TRUTH,
     Described,
-    Schema,
     a_list,
     a_page,
     an_error,
@@ -38,6 +37,7 @@ from receiver.api.openapi import (
     ref,
 )
 from receiver.dlr.statuses import SMS_STATUSES
+from receiver.routes import Schema
 
 # --- the provider's ----------------------------------------------------------------------------
 
