@@ -41,7 +41,6 @@ from dispatcher.sandbox.described import DESCRIBED as SANDBOX_DESCRIBED
 from dispatcher.sandbox.described_life import PLAYED
 from dispatcher.sandbox.metrics import SandboxMetrics
 from dispatcher.sandbox.sandbox import Sandbox
-from dispatcher.sandbox.store import go_on
 from dispatcher.settings.security import policy_of
 from dispatcher.settings.settings import Settings, sources_of
 from dispatcher.storage import Storage, new_name, storage
@@ -178,7 +177,8 @@ async def _common_time(common: _Common) -> CommonTime | None:
         time = CommonTime(common.opened.time, base, boot_id())
         await time.join()
     if isinstance(clock, MovableClock):
-        await common.opened.database.read(lambda connection: go_on(connection, clock))
+        stored = await common.opened.sandbox.clock()
+        clock.restore(stored.ahead, stored.seen_at)
     return time
 
 
@@ -257,7 +257,7 @@ def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
     described = [RECEIVER_DESCRIBED, DISPATCHER_DESCRIBED]
     if isinstance(common.clock, MovableClock):
         described += [*SANDBOX_DESCRIBED, PLAYED]
-    OpenApi(described, common.settings).add_routes(app)
+    OpenApi(common.settings, {}, described).add_routes(app)
 
 
 async def _sandbox(
@@ -267,7 +267,7 @@ async def _sandbox(
     assert isinstance(common.clock, MovableClock)
     assert runner is not None, "a sandbox pushes"
     sandbox = Sandbox(
-        common.opened.database,
+        common.opened.sandbox,
         common.settings.sandbox,
         common.clock,
         common.endpoints,

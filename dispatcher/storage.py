@@ -26,7 +26,9 @@ from dispatcher.queue.sqlite.replays import SqliteReplays
 from dispatcher.queue.sqlite.retention import QueueRetention
 from dispatcher.queue.sqlite.unrouted import SqliteUnrouted
 from dispatcher.replay.base import ReplaySelector, ReplayStore
-from dispatcher.sandbox.store import MIGRATIONS as SANDBOX_MIGRATIONS
+from dispatcher.sandbox.store.base import SandboxStore
+from dispatcher.sandbox.store.sqlite.store import MIGRATIONS as SANDBOX_MIGRATIONS
+from dispatcher.sandbox.store.sqlite.store import SqliteSandboxStore
 from dispatcher.upkeep.base import Erasure, Retention
 from receiver.store.base import ReadModel, ReportStore
 from receiver.store.sqlite.database import Database
@@ -60,6 +62,7 @@ class Storage:
     unrouted: UnroutedStore
     replays: ReplayStore
     selector: ReplaySelector
+    sandbox: SandboxStore
 
 
 @asynccontextmanager
@@ -83,6 +86,7 @@ def of_sqlite(database: Database, queue: SqliteQueue) -> Storage:
         queue=queue,
         replays=SqliteReplays(database),
         selector=SqliteSelector(database, store),
+        sandbox=SqliteSandboxStore(database),
         endpoints=SqliteEndpoints(database),
         retention=QueueRetention(database),
         erasure=SqliteErasure(database),

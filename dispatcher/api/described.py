@@ -26,7 +26,6 @@ from receiver.api.openapi import (
     TEXT,
     TRUTH,
     Described,
-    Schema,
     a_cursor,
     a_list,
     a_page,
@@ -41,6 +40,7 @@ from receiver.api.openapi import (
     operation,
     ref,
 )
+from receiver.routes import Schema
 
 # --- dispatches --------------------------------------------------------------------------------
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from dispatcher.sandbox.forgetting import purge
 from receiver.store.recipient import Recipient
 from tests.end_to_end.processes import eventually
 from tests.sandbox.playing import START, playing
@@ -34,8 +33,7 @@ async def test_a_scheduled_message_is_kept_from_its_end_on(tmp_path: Path) -> No
         await sandbox.advance("20d1h")
         ten_days_ago = START + timedelta(days=10)
 
-        database = sandbox.running.storage.database
-        removed = await database.write(lambda c: purge(c, ten_days_ago, 500))
+        removed = await sandbox.running.storage.sandbox.purge(ten_days_ago, 500)
         assert removed == 1
         assert [each["to"] for each in await sandbox.messages()] == ["41790000002"]
 

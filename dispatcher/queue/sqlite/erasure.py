@@ -21,7 +21,7 @@ import msgspec
 
 from dispatcher.endpoints.endpoint import Target
 from dispatcher.queue.sqlite.dispatches import NewDispatch, insert_dispatch
-from dispatcher.sandbox.forgetting import count_messages, erase_messages
+from dispatcher.sandbox.store.sqlite.erasure import count_messages, erase_messages
 from dispatcher.upkeep.base import Rows, StillLeased
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.errors import MalformedBody
