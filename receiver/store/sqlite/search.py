@@ -61,12 +61,10 @@ class _Piece(Struct, frozen=True):
 
 
 def find(
-    connection: sqlite3.Connection,
-    query: ReportQuery,
-    message: Sequence[int] | None = None,
-    step: int = STEP,
+    connection: sqlite3.Connection, query: ReportQuery, message: Sequence[int] | None = None
 ) -> Found:
     """One step of a search. `message` are the ids of its reports if the query asks for one."""
+    left = STEP
     found: list[StoredReport] = []
     where, values = _columns_where(query)
     for piece in _pieces(connection, query, message):
@@ -80,8 +78,8 @@ def find(
                 found.append(report)
                 if len(found) >= query.limit:
                     return Found(found, report.id)
-        step -= piece.cost
-        if step <= 0:
+        left -= piece.cost
+        if left <= 0:
             return Found(found, piece.low)
     return Found(found, None)
 
