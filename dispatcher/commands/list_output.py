@@ -26,7 +26,7 @@ from dispatcher.commands.console import (
 )
 from dispatcher.commands.export import Output, output
 from dispatcher.endpoints.registry import Registry
-from dispatcher.retrying.dispatch import State
+from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.storage import Storage
 from receiver.answers import BadQuery
 from receiver.api.filters import MessageQuery
@@ -177,7 +177,7 @@ async def print_reports(storage: Storage, wanted: ReportQuery, listing: Listing)
 
 async def print_unrouted(storage: Storage, registry: Registry, listing: Listing) -> None:
     """The reports that no endpoint took. On stderr, how far that can be said."""
-    unrouted = Unrouted(storage.database, registry)
+    unrouted = Unrouted(storage.unrouted, registry)
     raw = listing.form in ("json", "ndjson")
     await listing.print(
         _unrouted(unrouted),
@@ -335,7 +335,7 @@ async def print_quarantined(storage: Storage, entry_id: int) -> None:
 
 
 async def print_dispatches(
-    storage: Storage, listing: Listing, endpoint: str | None, state: State | None
+    storage: Storage, listing: Listing, endpoint: str | None, state: DispatchState | None
 ) -> None:
     found = _pages(
         lambda cursor: storage.queue.dispatches(

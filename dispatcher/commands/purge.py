@@ -44,9 +44,9 @@ def purge(
     async def work(opened: Storage) -> None:
         now = SystemClock().now()
         if dry_run:
-            print_rows("would remove", await retention.count(opened.database, kept, now))
+            print_rows("would remove", await retention.count(opened.retention, kept, now))
         else:
             await opened.read_model.catch_up()  # what is added up may go
-            print_rows("removed", await retention.purge(opened.database, kept, now))
+            print_rows("removed", await retention.purge(opened.retention, kept, now))
 
     look(config, database, work)

@@ -27,7 +27,7 @@ from dispatcher.queue.base import (
     Record,
     UnknownDispatch,
 )
-from dispatcher.retrying.dispatch import InvalidTransition, State
+from dispatcher.retrying.dispatch import DispatchState, InvalidTransition
 from dispatcher.retrying.outcome import Answer, Outcome
 from receiver.store.base import ReportStore
 from tests.contracts.report_store import a_callback, an_sms
@@ -64,7 +64,7 @@ A_LEASE = a_lease()
 
 def a_record(
     dispatch: Leased,
-    state: State = "waiting",
+    state: DispatchState = "waiting",
     *,
     due_at: datetime | None = NOON + MINUTE,
     status: int = 503,
@@ -390,7 +390,9 @@ class DispatchQueueContract:
     # --- recording -----------------------------------------------------------------------------
 
     @pytest.mark.parametrize("state", ["acknowledged", "exhausted"])
-    async def test_records_an_end(self, desk: Desk, queue: DispatchQueue, state: State) -> None:
+    async def test_records_an_end(
+        self, desk: Desk, queue: DispatchQueue, state: DispatchState
+    ) -> None:
         """A dispatch that has ended is never due again."""
         (leased,) = await desk.dispatches()
 

@@ -22,7 +22,7 @@ from dispatcher.queue.base import DispatchView, Lease, Leased
 from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.retrying.outcome import Answer, Outcome
 from dispatcher.retrying.schedule import INFOBIP
-from dispatcher.storage import MIGRATIONS
+from dispatcher.storage import MIGRATIONS, of_sqlite
 from dispatcher.worker import Worker
 from receiver.dlr.model import Format
 from receiver.store.base import StoredReport
@@ -140,6 +140,7 @@ class Bench:
         self.store = store
         self.database = store._database
         self.queue = queue
+        self.storage = of_sqlite(self.database, queue)
         self.sender = ScriptedSender(clock)
         self.events: list[AttemptMade] = []
         self.listeners: list[Listener] = [self.events.append]

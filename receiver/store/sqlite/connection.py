@@ -7,6 +7,7 @@ its private parts stands in this class and nowhere else; the version is pinned f
 from __future__ import annotations
 
 import asyncio
+import logging
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -29,6 +30,8 @@ class Connection:
 
         Raises sqlite3.Error, and leaves no thread running then.
         """
+        # Its lines at level debug tell of each function.
+        logging.getLogger("aiosqlite").setLevel(logging.WARNING)
         connecting = aiosqlite.connect(path, isolation_level=None, timeout=busy_seconds)
         # The thread must not keep the process alive when somebody forgets to close.
         connecting._thread.daemon = True

@@ -10,17 +10,15 @@ import pytest
 from msgspec.structs import replace as changed
 
 from dispatcher.clocks.clock import VirtualClock
-from dispatcher.queue.sqlite.erasure import StillLeased
-from dispatcher.queue.sqlite.retention import NeededByEndpoints
 from dispatcher.settings.settings import RetentionSettings
-from dispatcher.upkeep import erasure
 from dispatcher.upkeep import retention as upkeep
+from dispatcher.upkeep.base import StillLeased
 from receiver.dlr.errors import Unreadable
 from receiver.store.base import ReportQuery
 from receiver.store.recipient import Recipient
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.followup import Follower
-from receiver.store.sqlite.retention import BATCH, count_reports, purge_reports
+from receiver.store.sqlite.retention import BATCH
 from tests.contracts.report_store import a_callback, an_sms
 from tests.dispatcher.support import START, Bench, a_bench, an_endpoint
 
@@ -56,8 +54,8 @@ async def purged(bench: Bench, **kept: Any) -> dict[str, int]:
     await Follower(database_of(bench)).catch_up()
     settings = RetentionSettings(**{**vars_of(KEEP_ALL), **kept})
     now = bench.clock.now()
-    would = await upkeep.count(database_of(bench), settings, now)
-    removed = await upkeep.purge(database_of(bench), settings, now, pause=no_pause)
+    would = await upkeep.count(bench.storage.retention, settings, now)
+    removed = await upkeep.purge(bench.storage.retention, settings, now, pause=no_pause)
     for table in set(removed) - {"report", "report_key"}:  # those follow what goes before them
         assert would[table] == removed[table], table
     return {table: count for table, count in removed.items() if count}
@@ -154,7 +152,7 @@ async def test_what_is_not_added_up_stays(bench: Bench) -> None:
     bench.clock.advance(10 * DAY)
     kept = RetentionSettings(reports=DAY)
 
-    removed = await upkeep.purge(database_of(bench), kept, bench.clock.now(), pause=no_pause)
+    removed = await upkeep.purge(bench.storage.retention, kept, bench.clock.now(), pause=no_pause)
 
     assert removed["report"] == 0
 
@@ -180,13 +178,8 @@ async def test_batches_are_bounded() -> None:
         async def note() -> None:
             left.append(await rows(bench, "report"))
 
-        await purge_reports(
-            database_of(bench),
-            now=START + 10 * DAY,
-            before=START + DAY,
-            most=0,
-            needed=NeededByEndpoints(),
-            pause=note,
+        await bench.storage.retention.purge_reports(
+            now=START + 10 * DAY, before=START + DAY, most=0, pause=note
         )
 
     assert left[:3] == [BATCH + 1, 1, 0]
@@ -202,12 +195,7 @@ async def test_the_last_before_an_instant_is_found_among_gaps(bench: Bench) -> N
     await database_of(bench).write(lambda c: c.execute("DELETE FROM report WHERE id IN (2, 5, 6)"))
 
     for day in range(11):
-        counted = await count_reports(
-            database_of(bench),
-            before=START + day * DAY,
-            most=0,
-            needed=NeededByEndpoints(),
-        )
+        counted = await bench.storage.retention.count_reports(before=START + day * DAY, most=0)
         assert counted["report"] == sum(1 for number in range(day) if number not in (1, 4, 5))
 
 
@@ -261,7 +249,8 @@ async def test_zero_keeps_for_ever(bench: Bench) -> None:
 
 async def erased(bench: Bench, dry_run: bool = False, **recipient: str) -> dict[str, int]:
     await Follower(database_of(bench)).catch_up()
-    touched = await erasure.erase(database_of(bench), Recipient(**recipient), dry_run=dry_run)
+    erasure = bench.storage.erasure
+    touched = await (erasure.count if dry_run else erasure.erase)(Recipient(**recipient))
     return {table: count for table, count in touched.items() if count}
 
 
@@ -400,7 +389,7 @@ async def test_what_was_erased_is_overwritten(tmp_path: Any) -> None:
         await Follower(opened.database).catch_up()
         assert NUMBER.encode() in _bytes(tmp_path)
 
-        await erasure.erase(opened.database, Recipient(to=NUMBER), dry_run=False)
+        await opened.erasure.erase(Recipient(to=NUMBER))
 
         assert NUMBER.encode() not in _bytes(tmp_path)
 

@@ -1,4 +1,6 @@
-"""What a reset takes away, what is too old to be kept, and one recipient's data."""
+"""What a reset takes away, what is too old to be kept, and one recipient's data; each function is a
+part of a transaction.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,7 @@ _CANCEL = """
 """
 
 
-def forget(connection: sqlite3.Connection) -> None:
-    """Forget all that was sent, and cancel the pushes that wait. The reports stay in the store."""
+def reset(connection: sqlite3.Connection) -> None:
     for table in ("sandbox_message", "sandbox_bulk", "sandbox_pull"):
         connection.execute(f"DELETE FROM {table}")
     # From here on the same messages fare the same again.
@@ -29,7 +30,6 @@ def forget(connection: sqlite3.Connection) -> None:
 
 
 def purge(connection: sqlite3.Connection, before: datetime, most: int) -> int:
-    """Remove messages that ended before an instant, the oldest first; returns how many."""
     removed = connection.execute(
         "DELETE FROM sandbox_message WHERE id IN (SELECT id FROM sandbox_message"
         " WHERE due_at IS NULL AND state <> 'waiting' AND done_at < ? ORDER BY id LIMIT ?)",

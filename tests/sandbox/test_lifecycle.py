@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from dispatcher.sandbox.life import LATE, Life, Step, steps_of
+from dispatcher.sandbox.lifecycle import LATE, Life, Step, steps_of
 from dispatcher.sandbox.model import Delivery
 from dispatcher.sandbox.outcomes import Fate
 from receiver.dlr.model import Status

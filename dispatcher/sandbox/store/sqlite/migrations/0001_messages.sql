@@ -19,7 +19,7 @@ CREATE TABLE sandbox_bulk (
     state TEXT NOT NULL CHECK (state IN ('open', 'paused', 'cancelled'))
 ) STRICT;
 
--- `done` is how many steps of its life cycle (life.py) a message has taken, `due_at` when the next
+-- `done` is how many steps of its life cycle (lifecycle.py) a message has taken, `due_at` when the next
 -- one is; NULL: none by itself. A refused one has none. `sms` and `fate` are JSON.
 CREATE TABLE sandbox_message (
     id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -23,12 +23,13 @@ def gap_of(speed: SendingSpeed | None) -> timedelta:
     return -(-(speed.per / speed.amount) // MILLISECOND) * MILLISECOND
 
 
-def leaving(
+def sending_times(
     starts: Iterable[tuple[datetime, DeliveryTimeWindow | None]],
     gap: timedelta,
     last: datetime | None = None,
 ) -> Iterator[datetime]:
-    """When each message leaves that could from its start on. `last` is when the one before left."""
+    """When each message leaves, of those that could from their start on. `last` is when the one
+    before them left."""
     for start, window in starts:
         slot = start if last is None or not gap else max(start, last + gap)
         last = open_at(window, slot)
@@ -36,7 +37,7 @@ def leaving(
 
 
 def open_at(window: DeliveryTimeWindow | None, at: datetime) -> datetime:
-    """`at` if the window is open then, else when it opens next. In UTC, as the window is."""
+    """`at` if the window is open then, otherwise when it opens next. In UTC, as the window is."""
     if window is None:
         return at
     first, end = window.start or time.min, window.end

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.sandbox.leaving import gap_of, leaving, open_at
 from dispatcher.sandbox.model import DeliveryTimeWindow, SendingSpeed
+from dispatcher.sandbox.sending_times import gap_of, open_at, sending_times
 
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -57,12 +57,12 @@ def test_speed_spaces_the_messages() -> None:
     starts = [(MONDAY, None)] * 3
 
     half = timedelta(milliseconds=500)
-    assert list(leaving(starts, gap_of(SendingSpeed(120, timedelta(minutes=1))))) == [
+    assert list(sending_times(starts, gap_of(SendingSpeed(120, timedelta(minutes=1))))) == [
         MONDAY,
         MONDAY + half,
         MONDAY + 2 * half,
     ]
-    assert list(leaving(starts, gap_of(None))) == [MONDAY] * 3
+    assert list(sending_times(starts, gap_of(None))) == [MONDAY] * 3
 
 
 def test_speed_never_exceeds_its_limit() -> None:
@@ -75,7 +75,7 @@ def test_speed_and_send_at_and_window() -> None:
     late = (MONDAY + HOUR, None)
     gap = timedelta(minutes=10)
 
-    assert list(leaving([(MONDAY, None), late, (MONDAY, None)], gap)) == [
+    assert list(sending_times([(MONDAY, None), late, (MONDAY, None)], gap)) == [
         MONDAY,
         MONDAY + HOUR,
         MONDAY + HOUR + gap,

@@ -16,16 +16,14 @@ ours: it documents the statuses and not when they come.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Final, Literal
 
 from msgspec import Struct, structs
 
-from dispatcher.sandbox.model import Api, Delivery, Sms
-from dispatcher.sandbox.outcomes import Fate, Key, price_of, usual_error
-from dispatcher.sandbox.statuses import PENDING_ACCEPTED, UNDELIVERABLE_NOT_SENT, status_of
-from receiver.dlr.model import Price, Report
-from receiver.dlr.sms_errors import NO_ERROR, errors
+from dispatcher.sandbox.model import Delivery
+from dispatcher.sandbox.outcomes import Fate, Key, usual_error
+from dispatcher.sandbox.statuses import PENDING_ACCEPTED, UNDELIVERABLE_NOT_SENT
+from receiver.dlr.sms_errors import NO_ERROR
 from receiver.dlr.statuses import EXPIRED, REJECTED
 
 PENDING_ENROUTE: Final = (1, 7)
@@ -35,7 +33,7 @@ CANCELED: Final = "EC_MESSAGE_CANCELED"
 LATE: Final = timedelta(seconds=5)
 """How long after the final report an overtaken one is told, or its copy."""
 
-State = Literal["waiting", "enroute", "ended", "refused"]
+MessageState = Literal["waiting", "enroute", "ended", "refused"]
 """`ended`: nothing more happens by itself, whatever the status."""
 
 
@@ -57,7 +55,7 @@ class Step(Struct, frozen=True):
     changes nothing any more; a `copy` tells what was told before."""
 
     at: datetime
-    state: State
+    state: MessageState
     status: Key
     error: str = NO_ERROR
     told: bool = False
@@ -113,44 +111,3 @@ def _end(life: Life, at: datetime, status: Key, error: str) -> Step:
 
 def _expires_at(life: Life) -> datetime:
     return life.start_at + life.validity
-
-
-class Account(Struct, frozen=True):
-    """What all messages have in common."""
-
-    price: Decimal
-    currency: str
-    mcc_mnc: str
-
-
-class Named(Struct, frozen=True):
-    """A message by its ids."""
-
-    api: Api
-    bulk_id: str
-    message_id: str
-
-
-def report_of(named: Named, sms: Sms, life: Life, step: Step, account: Account) -> Report:
-    """The report that tells a step, in the generation of the route that took the message: v1 and v2
-    share one. `sentAt` is when it was to be sent (reference, part 1.2), `doneAt` when this was."""
-    return Report(
-        generation="v3" if named.api == "v3" else "v2",
-        bulk_id=named.bulk_id,
-        message_id=named.message_id,
-        to=sms.to,
-        sender=sms.sender,
-        sent_at=life.leaves_at,
-        done_at=step.done_at,
-        message_count=sms.parts,
-        mcc_mnc=account.mcc_mnc,
-        callback_data=sms.delivery.callback_data,
-        price=Price(
-            per_message=price_of(life.fate, step.status, account.price), currency=account.currency
-        ),
-        status=status_of(*step.status),
-        error=errors()[step.error],
-        entity_id=sms.entity_id,
-        application_id=sms.application_id,
-        campaign_reference_id=sms.campaign_reference_id,
-    )
