@@ -15,7 +15,6 @@ from receiver.dlr.errors import Unreadable
 from receiver.dlr.json_format import decode_item
 from receiver.dlr.model import Format, Generation, Report
 from receiver.store.excerpt import ReportOutcome
-from receiver.store.recipient import Recipient
 
 DUPLICATE_DAYS = 4
 """Today and the days before in which a repeated report is recognised.
@@ -291,17 +290,3 @@ class Traces(Struct, frozen=True):
 
     reports: Sequence[int]
     quarantine: Sequence[int]
-
-
-class StoreErasure(Protocol):
-    """Erases one recipient's data. All raise StoreUnavailable; then nothing is erased."""
-
-    async def find(self, recipient: Recipient) -> Traces:
-        """All reports and quarantine entries of the recipient."""
-
-    async def count(self, traces: Traces) -> dict[str, int]:
-        """The rows of each table that `erase` would touch."""
-
-    async def erase(self, traces: Traces) -> dict[str, int]:
-        """Remove these, in one transaction, and whatever shows or finds them. What was added up
-        stays: it names nobody. Returns the rows of each table."""

@@ -1,4 +1,4 @@
-"""What every store's erasure does (StoreErasure in receiver/store/base.py).
+"""What erasing one recipient's data does in the store's tables, in every database.
 
 An implementation's test derives a class from `StoreErasureContract` and gives it a fixture
 `backend`.
