@@ -39,14 +39,18 @@ ACME = Endpoint(name="acme", url="http://acme.example/dlr")
 BETA = Endpoint(name="beta", url="http://beta.example/", content_type="application/xml")
 
 
-class QueueBackend(Protocol):
-    """A queue and the store it reads from, in one empty database."""
+class StoreAndQueue(Protocol):
+    """A queue and the store it reads from, in one database."""
 
     @property
     def store(self) -> ReportStore: ...
 
     @property
     def queue(self) -> DispatchQueue: ...
+
+
+class QueueBackend(StoreAndQueue, Protocol):
+    """A queue and the store it reads from, in one empty database."""
 
     async def another_queue(self) -> DispatchQueue:
         """A queue on the same database, as another process has it."""
@@ -87,7 +91,7 @@ def a_record(
 class Desk:
     """A queue in the words of the tests: reports come in, and become dispatches of one each."""
 
-    def __init__(self, backend: QueueBackend) -> None:
+    def __init__(self, backend: StoreAndQueue) -> None:
         self.store = backend.store
         self.queue = backend.queue
         self._count = 0

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Collection, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal, TypeVar, cast
 
 from dispatcher.simulation.database_in_place import DatabaseInPlace
@@ -42,11 +43,13 @@ class Doomed:
         self._step()
         return self._connection.execute(*given)
 
-    def executemany(self, statement: str, rows: Iterable[Any]) -> None:
+    def executemany(self, statement: str, rows: Iterable[Any]) -> SimpleNamespace:
         """A row at a time, because the end may come between two rows too."""
+        touched = 0
         for row in rows:
             self._step()
-            self._connection.execute(statement, row)
+            touched += self._connection.execute(statement, row).rowcount
+        return SimpleNamespace(rowcount=touched)
 
     def _step(self) -> None:
         self._left -= 1

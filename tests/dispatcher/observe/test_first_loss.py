@@ -123,7 +123,7 @@ async def test_only_the_oldest_are_looked_at() -> None:
             await bench.work()
             bench.clock.advance(MINUTE / 60)
 
-        database = bench.store._database
+        database = bench.database
         found = await bench.storage.figures.oldest_waiting(["acme"], OLDEST)
         traced: list[str] = []
         await database.read(lambda c: c.set_trace_callback(traced.append))
@@ -151,6 +151,6 @@ async def test_an_unavailable_store_leaves_the_last_figures() -> None:
         async def unavailable(_: object) -> None:
             raise StoreUnavailable("gone")
 
-        bench.store._database.question = unavailable  # type: ignore[assignment, method-assign]
+        bench.database.question = unavailable  # type: ignore[assignment, method-assign]
 
         assert await shown.of() == before

@@ -42,7 +42,7 @@ class ReplayBench:
 
     def __init__(self, bench: Bench, *endpoints: Endpoint) -> None:
         self.bench = bench
-        self.database: Database = bench.store._database
+        self.database: Database = bench.database
         self.known = Fixed(endpoints)
         self.replays = SqliteReplays(self.database)
         self.selector = SqliteSelector(self.database, bench.store)
