@@ -1,10 +1,10 @@
-"""What the store lets go: reports and quarantine that are too old, or too many.
+"""Removing reports and quarantine that are too old, or too many.
 
 Everything goes in batches of a few hundred rows, each a transaction of its own with a pause after
 it, so that no callback waits for more than one batch. Ids ascend with time, so that "older than"
 and "more than" are both "up to this id", found by a few steps down the primary key.
 
-Whether a report is still needed is not ours to know: `Needed` asks whoever reads the store.
+Only those who read the store know whether a report is still needed: `Needed` asks them.
 """
 
 from __future__ import annotations
