@@ -16,8 +16,9 @@ from dispatcher.sandbox.life import Account, Step, report_of, steps_of
 from dispatcher.sandbox.model import Delivery
 from dispatcher.sandbox.store import Message, messages, see
 from dispatcher.settings.settings import SANDBOX
-from receiver.callbacks.intake import Entry, NotifyTo, entry_of
-from receiver.store.base import Callback, StoredReport
+from receiver.callbacks.intake import entry_of
+from receiver.store.base import StoredReport
+from receiver.store.callback import Callback, Entry, NotifyTo, Verdict
 from receiver.store.sqlite.database import micros
 from receiver.store.sqlite.store import add, newest
 
@@ -112,7 +113,7 @@ def _tell(
 
 
 def _callback(entry: Entry, now: datetime) -> Callback:
-    return Callback(SANDBOX, "json", None, now, [entry])
+    return Callback(SANDBOX, "json", None, now, Verdict(entries=[entry]))
 
 
 def _is_pushed(entry: Entry, now: datetime, endpoints: Iterable[Endpoint]) -> bool:
