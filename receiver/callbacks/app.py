@@ -81,21 +81,28 @@ class Receiver:
             return fault(404, "unknown_source", f'there is no [[source]] named "{source}"')
         if self.draining:
             return fault(503, "stopping", "this receiver is stopping; please try again")
-        sender = self._authenticators.get(source)
-        if sender is not None and (refusal := sender.before_body(_facts(request))) is not None:
-            return self._refuse(request, source, refusal, sender)
+        authenticator = self._authenticators.get(source)
+        if authenticator is not None:
+            refusal = authenticator.before_body(_facts(request))
+            if refusal is not None:
+                return self._refuse(request, source, refusal, authenticator)
         if request.content.is_eof():  # it came with the head, as small ones do
-            return await self._take(request, source, await request.read(), sender)
+            return await self._take(request, source, await request.read(), authenticator)
         async with self._bodies.arriving(request) as body:
-            return await self._take(request, source, body, sender)
+            return await self._take(request, source, body, authenticator)
 
     async def _take(
-        self, request: web.Request, source: str, body: bytes, sender: Authenticator | None
+        self,
+        request: web.Request,
+        source: str,
+        body: bytes,
+        authenticator: Authenticator | None,
     ) -> web.Response:
-        if sender is not None:
-            refusal = sender.after_body(_facts(request), body, self._now())
+        """Each step is called from here with what the step before it made of the body."""
+        if authenticator is not None:
+            refusal = authenticator.after_body(_facts(request), body, self._now())
             if refusal is not None:
-                return self._refuse(request, source, refusal, sender)
+                return self._refuse(request, source, refusal, authenticator)
         content_type = request.headers.get("Content-Type")
         coding, most = _coding(request), self._limits.body
         if coding is None and len(body) <= LARGE_BODY["json"]:
@@ -119,11 +126,12 @@ class Receiver:
         return fault(status, code, f"{verdict.quarantined[0]}; kept in quarantine")
 
     def _refuse(
-        self, request: web.Request, source: str, refusal: Refusal, sender: Authenticator
+        self, request: web.Request, source: str, refusal: Refusal, authenticator: Authenticator
     ) -> web.Response:
         """401, the same for every reason. Only the log and the counter know which it was."""
         self.refused[source, refusal] += 1
-        facts = {"source": source, "reason": refusal, "from": str(sender.client(_facts(request)))}
+        client = authenticator.client(_facts(request))
+        facts = {"source": source, "reason": refusal, "from": str(client)}
         log.warning("callback refused", extra={"facts": facts})
         response = fault(401, "unauthorized", "this callback is not let in")
         # The same for all sources too. Some clients send their password only after it.

@@ -77,6 +77,14 @@ async def test_xml_as_it_came(store: SqliteStore) -> None:
     assert await items(store) == {"x1": XML, "x2": LATIN.encode()}
 
 
+async def test_xml_after_a_blank(store: SqliteStore) -> None:
+    """Items of a document with a blank before its declaration are shown like any others."""
+    body = b"\n<?xml version='1.0' encoding='UTF-8'?><r><results>" + XML + b"</results></r>"
+    await store.add([received(body, "xml")])
+
+    assert await items(store) == {"x1": XML}
+
+
 async def test_repeats_have_the_first_form(store: SqliteStore) -> None:
     """A report keeps the form in which it came first; new ones beside its repeat have theirs."""
     await store.add([received(V2_XML, "xml")])
