@@ -33,7 +33,7 @@ from receiver.api.filters import MessageQuery
 from receiver.api.reports import find_messages, message_view, quarantine_view, report_view
 from receiver.api.totals import PERCENTS, totals_view
 from receiver.callbacks.intake import Limits
-from receiver.callbacks.quarantine import retry
+from receiver.callbacks.quarantine import read_again
 from receiver.dlr.item import write_item
 from receiver.store.base import Counts, ReportQuery, StoredReport, TotalsQuery
 
@@ -284,7 +284,7 @@ async def retry_quarantine(storage: Storage, entry_id: int | None, limits: Limit
         ids = [entry.id async for entry in entries][::-1]
     sum = Counts(0, 0, 0)
     for number in ids:
-        counts = await retry(storage.store, number, limits)
+        counts = await read_again(storage.store, number, limits)
         if counts is None:
             if entry_id is not None:
                 raise BadQuery(f"there is no quarantine entry {number}")

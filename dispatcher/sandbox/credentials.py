@@ -19,9 +19,8 @@ from aiohttp.typedefs import Middleware
 from dispatcher.sandbox.errors import Fault, Refused, document, generation
 from dispatcher.sandbox.negotiation import respond, wanted_by
 from dispatcher.settings.sandbox_credential import CredentialSettings
-from receiver.answers import RETRY_AFTER_SECONDS, Handler
+from receiver.answers import RETRY_AFTER_SECONDS, Handler, NotTaken
 from receiver.callbacks.auth import as_sent
-from receiver.callbacks.body import NotTaken
 from receiver.store.base import StoreUnavailable
 
 log = logging.getLogger("dlr.sandbox")

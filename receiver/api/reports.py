@@ -18,7 +18,7 @@ from receiver.api.parameters import limit as limit
 from receiver.api.parameters import only as only
 from receiver.api.totals import totals_view
 from receiver.callbacks.intake import NO_LIMITS, Limits
-from receiver.callbacks.quarantine import retry
+from receiver.callbacks.quarantine import read_again
 from receiver.dlr.item import write_item
 from receiver.dlr.message import state_of
 from receiver.dlr.statuses import group_of
@@ -216,7 +216,7 @@ class StoreApi:
 
     async def retry(self, request: web.Request) -> web.Response:
         entry_id = number(request.match_info["id"], "id")
-        counts = await retry(self._store, entry_id, self._limits)
+        counts = await read_again(self._store, entry_id, self._limits)
         if counts is None:
             raise web.HTTPNotFound(text=f"there is no entry {entry_id}")
         if counts.stored:

@@ -24,7 +24,6 @@ from receiver.dlr import json_format, xml_format
 from receiver.dlr.item import read_item
 from receiver.dlr.model import Format
 from receiver.store.base import (
-    Callback,
     Counts,
     QuarantineEntry,
     ReadModel,
@@ -36,6 +35,7 @@ from receiver.store.base import (
     TotalsQuery,
     Traces,
 )
+from receiver.store.callback import Callback, Verdict
 from receiver.store.recipient import Recipient
 from tests.receiver.payloads import STATUSES, V2_XML, a_v3_item, an_item
 
@@ -75,15 +75,15 @@ def a_callback(
         format=format,
         content_type=f"application/{format}",
         received_at=at,
-        entries=verdict.entries,
-        quarantined=verdict.quarantined,
+        verdict=Verdict(entries=verdict.entries, quarantined=verdict.quarantined),
     )
 
 
 def a_refused_callback() -> Callback:
     """A callback that no database takes: an identity beyond 64 bits."""
     callback = a_callback(an_sms("refused"), NOT_A_REPORT)
-    return replace(callback, entries=[replace(callback.entries[0], identity=2**63)])
+    entries = [replace(callback.verdict.entries[0], identity=2**63)]
+    return replace(callback, verdict=replace(callback.verdict, entries=entries))
 
 
 def message_ids(reports: Iterable[StoredReport]) -> list[str | None]:
@@ -419,7 +419,7 @@ class ReportStoreContract:
         """Wherever the database goes away while callbacks are stored, nothing of them is there."""
         await store.add([a_callback(an_sms("known"), b'"again"')])
         group = [
-            replace(a_callback(an_sms("m1"), an_sms("known"), NOT_A_REPORT), received=b"{}"),
+            with_body(a_callback(an_sms("m1"), an_sms("known"), NOT_A_REPORT)),
             a_callback(an_sms("m2"), an_sms("m1"), b'"again"'),
         ]
 
@@ -726,7 +726,7 @@ class ReportStoreContract:
         """A body that is no list of reports is kept whole, whatever it is and says of itself."""
         body = bytes(range(256))
         unreadable = judge(body, "json").quarantined
-        callback = Callback("default", "json", None, NOON, quarantined=unreadable)
+        callback = Callback("default", "json", None, NOON, Verdict(quarantined=unreadable))
         assert await store.add([callback]) == [Counts(0, 0, 1)]
 
         (entry,) = await store.quarantine(None, 10)
@@ -736,7 +736,7 @@ class ReportStoreContract:
     async def test_quarantine_of_nothing(self, store: ReportStore) -> None:
         """An empty body is an entry of no bytes."""
         unreadable = judge(b"", "json").quarantined
-        await store.add([Callback("default", "json", None, NOON, quarantined=unreadable)])
+        await store.add([Callback("default", "json", None, NOON, Verdict(quarantined=unreadable))])
 
         (entry,) = await store.quarantine(None, 10)
         assert entry.size == 0
@@ -759,7 +759,7 @@ class ReportStoreContract:
         """Place, reason and content type are kept whole, whatever the sender put into them."""
         raw = b'{"smsCount":"ma\\u0000ny"}'
         callback = replace(a_callback(raw), content_type='application/json; x="\0\U0010ffff"')
-        (unreadable,) = callback.quarantined
+        (unreadable,) = callback.verdict.quarantined
         assert "\0" in unreadable.reason
         await store.add([callback])
 
@@ -847,7 +847,7 @@ class ReportStoreContract:
         stored = judge(json_format.encode_body([_encode(an_sms("a"))]), "json").entries
         callback = received(json_format.encode_body([entry.item for entry in stored]))
 
-        assert callback.received is None
+        assert callback.verdict.received is None
         await store.add([callback])
         assert await items_as_received(store) == {"a": stored[0].item}
 
@@ -862,6 +862,13 @@ class ReportStoreContract:
         )
 
         assert await items_as_received(store) == {"x1": XML, "x2": LATIN.encode()}
+
+    async def test_xml_after_a_blank(self, store: ReportStore) -> None:
+        """Items of a document with a blank before its declaration are given like any others."""
+        document = b"\n<?xml version='1.0' encoding='UTF-8'?><r><results>" + XML + b"</results></r>"
+        await store.add([received(document, "xml")])
+
+        assert await items_as_received(store) == {"x1": XML}
 
     async def test_repeats_have_the_first_form(self, store: ReportStore) -> None:
         """A report keeps its first form; new ones beside its repeat have theirs."""
@@ -891,11 +898,14 @@ async def _quarantined(store: ReportStore) -> int:
     return (await store.quarantine(None, 1))[0].id
 
 
+def with_body(callback: Callback) -> Callback:
+    """The same callback of a body that has to be kept beside what is stored of it."""
+    return replace(callback, verdict=replace(callback.verdict, received=b"[]"))
+
+
 def received(body: bytes, format: Format = "json") -> Callback:
     """A callback as the receiver makes one of this body."""
-    verdict = judge(body, format)
-    callback = Callback("default", format, None, NOON, verdict.entries, verdict.quarantined)
-    return replace(callback, received=verdict.received)
+    return Callback("default", format, None, NOON, judge(body, format))
 
 
 async def items_as_received(store: ReportStore) -> dict[str, bytes | None]:

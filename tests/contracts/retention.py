@@ -16,6 +16,7 @@ from dispatcher.upkeep import retention as upkeep
 from dispatcher.upkeep.base import StillLeased
 from receiver.dlr.errors import Unreadable
 from receiver.store.base import ReportQuery
+from receiver.store.callback import Verdict
 from receiver.store.recipient import Recipient
 from tests.contracts.report_store import a_callback, an_sms
 from tests.contracts.storages import OnStorage, StorageBackend, a_bench_on, unbroken
@@ -389,7 +390,7 @@ class ErasureContract(OnStorage):
         callback = a_callback()
         raw = f"<a>{NUMBER}".encode("utf-16")
         bad = Unreadable(raw=raw, place="", reason="no XML")
-        await bench.store.add([changed(callback, quarantined=[bad])])
+        await bench.store.add([changed(callback, verdict=Verdict(quarantined=[bad]))])
 
         assert await erased(bench, to=NUMBER) == {"quarantine": 1}
 

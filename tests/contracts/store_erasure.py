@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from receiver.dlr.errors import Unreadable
 from receiver.dlr.json_format import encode_body
 from receiver.store.base import Counts, ReportQuery, ReportStore, TotalsQuery
+from receiver.store.callback import Verdict
 from receiver.store.recipient import Recipient
 from tests.contracts.report_store import (
     NOT_A_REPORT,
@@ -256,4 +257,4 @@ class StoreErasureContract:
 
 def _quarantined(raw: bytes, reason: str = "no XML") -> Any:
     bad = Unreadable(raw=raw, place="", reason=reason)
-    return replace(a_callback(), quarantined=[bad])
+    return replace(a_callback(), verdict=Verdict(quarantined=[bad]))

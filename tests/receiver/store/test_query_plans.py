@@ -14,7 +14,6 @@ from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 import pytest
-from msgspec.structs import replace
 
 from dispatcher.queue.sqlite.retention import NeededByEndpoints
 from dispatcher.storage import MIGRATIONS
@@ -25,7 +24,7 @@ from receiver.store.sqlite.followup import Follower
 from receiver.store.sqlite.retention import SqliteRetention
 from receiver.store.sqlite.store import SqliteStore
 from receiver.store.tally import DAY
-from tests.contracts.report_store import NOON, NOT_A_REPORT, a_callback, an_sms
+from tests.contracts.report_store import NOON, NOT_A_REPORT, a_callback, an_sms, with_body
 from tests.contracts.sqlite_backend import StoreErasureInSqlite
 
 T = TypeVar("T")
@@ -112,7 +111,7 @@ class Desk:
     async def fill(self) -> None:
         """Something in each table, with the read model not quite up to it."""
         callback = a_callback(an_sms("m1"), an_sms("m2"), NOT_A_REPORT)
-        await self.store.add([replace(callback, received=b"[]")])
+        await self.store.add([with_body(callback)])
         await self.read_model.catch_up()
         await self.store.add([a_callback(an_sms("m3"), an_sms("m1", "PENDING_ENROUTE"), b"7")])
 
