@@ -15,7 +15,6 @@ from receiver.dlr.errors import Unreadable
 from receiver.dlr.json_format import decode_item
 from receiver.dlr.model import Format, Generation, Report
 from receiver.store.excerpt import ReportOutcome
-from receiver.store.recipient import Recipient
 
 DUPLICATE_DAYS = 4
 """Today and the days before in which a repeated report is recognised.
@@ -274,7 +273,8 @@ class StoreRetention(Protocol):
         """Remove reports. A repeat of one of the last days (`now`) is recognised all the same."""
 
     async def count_reports(self, *, before: datetime | None, most: int) -> dict[str, int]:
-        """What `purge_reports` would remove, at most."""
+        """How many reports `purge_reports` would remove, and as many keys: these go with their
+        day."""
 
     async def purge_quarantine(
         self, *, before: datetime | None, most: int, pause: Pause
@@ -290,17 +290,3 @@ class Traces(Struct, frozen=True):
 
     reports: Sequence[int]
     quarantine: Sequence[int]
-
-
-class StoreErasure(Protocol):
-    """Erases one recipient's data. All raise StoreUnavailable; then nothing is erased."""
-
-    async def find(self, recipient: Recipient) -> Traces:
-        """All reports and quarantine entries of the recipient."""
-
-    async def count(self, traces: Traces) -> dict[str, int]:
-        """The rows of each table that `erase` would touch."""
-
-    async def erase(self, traces: Traces) -> dict[str, int]:
-        """Remove these, in one transaction, and whatever shows or finds them. What was added up
-        stays: it names nobody. Returns the rows of each table."""

@@ -1,6 +1,6 @@
-"""What is asked about of a stored report, read without making the whole report of it.
+"""The fields of a stored report that can be asked about, without the rest.
 
-A `Report` is made in 12 us, an excerpt in 2: searching and adding up go through many.
+Making a `Report` takes 12 us, an excerpt 2: searching and adding up go through many.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BULK_ID: Final = 2
 SENDER: Final = 3
 
 KEY_LENGTH: Final = 48
-"""Characters of a text that are in its search key. What is found is compared as a whole."""
+"""Characters of a text that are in its search key. Whatever a key finds is compared as a whole."""
 
 _LONGEST_NAME: Final = 128
 _IDS = {(group, name): id for (group, id), name in SMS_STATUSES.items()}
@@ -99,7 +99,8 @@ _outcome = msgspec.json.Decoder(ReportOutcome).decode
 def excerpt_of(item: str | bytes, generation: Generation | None) -> Excerpt:
     """The excerpt of an item as it is stored.
 
-    Never raises: an item that cannot be read, which nobody has stored, must not stop the others.
+    Never raises: an item that cannot be read is never stored, and if there is one all the same, it
+    must not stop the others.
     """
     try:
         return _v3(item) if generation == "v3" else _v2(item)

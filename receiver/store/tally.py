@@ -1,6 +1,6 @@
 """Adding reports up: counts, exact sums of prices and durations, by hour and by day.
 
-Whichever database keeps the sums, they are made here: so they are the same in all of them.
+Every database keeps the sums that are made here, so they are the same in all of them.
 """
 
 from __future__ import annotations
@@ -84,8 +84,9 @@ class Sums:
 class Tally:
     """Adds reports up as they come, one look-up each, and makes sums of it at the end.
 
-    A turn's reports say few different things, and are of one hour or two: what is worked out for
-    each of them takes the interpreter away from the callbacks.
+    A turn's reports say few different things, and are of one hour or two. So most of the work is
+    done once for each thing said: work for each report would take the interpreter away from the
+    callbacks.
     """
 
     def __init__(self) -> None:

@@ -31,11 +31,12 @@ from receiver.store.base import (
     ReportQuery,
     ReportStore,
     StoredReport,
-    StoreErasure,
     StoreRetention,
     StoreUnavailable,
     TotalsQuery,
+    Traces,
 )
+from receiver.store.recipient import Recipient
 from tests.receiver.payloads import STATUSES, V2_XML, a_v3_item, an_item
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -129,6 +130,20 @@ class StillNeeded:
 
 
 NOTHING_NEEDED = StillNeeded()
+
+
+class StoreErasure(Protocol):
+    """Erases one recipient's data from the store's tables. What erases it everywhere does this as a
+    part of its transaction."""
+
+    async def find(self, recipient: Recipient) -> Traces:
+        """All reports and quarantine entries of the recipient."""
+
+    async def count(self, traces: Traces) -> dict[str, int]:
+        """The rows of each table that `erase` would touch."""
+
+    async def erase(self, traces: Traces) -> dict[str, int]:
+        """Remove these in one transaction, and whatever shows or finds them."""
 
 
 class StoreBackend(Protocol):

@@ -11,8 +11,10 @@ from types import SimpleNamespace
 from typing import Any, Literal, TypeVar, cast
 
 from dispatcher.simulation.database_in_place import DatabaseInPlace
+from receiver.store.base import Traces
+from receiver.store.recipient import Recipient
 from receiver.store.sqlite.database import Database, Work
-from receiver.store.sqlite.erasure import SqliteErasure
+from receiver.store.sqlite.erasure import count_traces, erase_traces, find_traces
 from receiver.store.sqlite.followup import Follower
 from receiver.store.sqlite.retention import SqliteRetention
 from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
@@ -88,6 +90,22 @@ class Needed:
         return [report for report in self.needed.carried if first <= report <= last]
 
 
+class StoreErasureInSqlite:
+    """Implements StoreErasure (report_store.py)."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def find(self, recipient: Recipient) -> Traces:
+        return await find_traces(self._database, recipient)
+
+    async def count(self, traces: Traces) -> dict[str, int]:
+        return await self._database.question(lambda c: count_traces(c, traces))
+
+    async def erase(self, traces: Traces) -> dict[str, int]:
+        return await self._database.write(lambda c: erase_traces(c, traces))
+
+
 class SqliteBackend:
     """Implements StoreBackend (report_store.py)."""
 
@@ -95,7 +113,7 @@ class SqliteBackend:
         self.database = database
         self.store = SqliteStore(database)
         self.read_model = Follower(database)
-        self.erasure = SqliteErasure(database)
+        self.erasure = StoreErasureInSqlite(database)
         self._path = path
         self._stack = stack
 

@@ -29,28 +29,6 @@ SPAN = 20_000
 """Ids that are searched in one go: 20 ms."""
 
 
-class SqliteErasure:
-    """Implements StoreErasure (base.py) on a Database."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    async def find(self, recipient: Recipient) -> Traces:
-        return await find_traces(self._database, recipient)
-
-    async def count(self, traces: Traces) -> dict[str, int]:
-        return await self._database.question(lambda c: count_traces(c, traces))
-
-    async def erase(self, traces: Traces) -> dict[str, int]:
-        def work(connection: sqlite3.Connection) -> dict[str, int]:
-            connection.execute("PRAGMA secure_delete = ON")
-            return erase_traces(connection, traces)
-
-        touched = await self._database.write(work)
-        await self._database.checkpoint()
-        return touched
-
-
 async def find_traces(database: Database, recipient: Recipient) -> Traces:
     """All reports and quarantine entries of the recipient."""
     return Traces(

@@ -8,8 +8,8 @@
                  last of those hours that have such reports at all
                  otherwise: each one
 
-Whatever the way, each candidate is compared with the whole query, so that the read model decides
-only how fast an answer comes and never what it says.
+In each case every candidate is compared with the whole query: the read model decides only how fast
+an answer comes, never what it says.
 """
 
 from __future__ import annotations

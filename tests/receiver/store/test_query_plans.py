@@ -21,12 +21,12 @@ from dispatcher.storage import MIGRATIONS
 from receiver.store.base import ReportQuery, TotalsQuery
 from receiver.store.recipient import Recipient
 from receiver.store.sqlite.database import Database, Work
-from receiver.store.sqlite.erasure import SqliteErasure
 from receiver.store.sqlite.followup import Follower
 from receiver.store.sqlite.retention import SqliteRetention
 from receiver.store.sqlite.store import SqliteStore
 from receiver.store.tally import DAY
 from tests.contracts.report_store import NOON, NOT_A_REPORT, a_callback, an_sms
+from tests.contracts.sqlite_backend import StoreErasureInSqlite
 
 T = TypeVar("T")
 
@@ -107,7 +107,7 @@ class Desk:
         self.store = SqliteStore(database)
         self.read_model = Follower(database)
         self._retention = SqliteRetention(database, NeededByEndpoints())
-        self._erasure = SqliteErasure(database)
+        self._erasure = StoreErasureInSqlite(database)
 
     async def fill(self) -> None:
         """Something in each table, with the read model not quite up to it."""
