@@ -22,7 +22,8 @@ from dispatcher.settings.sandbox import OutcomeRule
 from receiver.answers import BadQuery, answer, fault, timestamp
 from receiver.api.parameters import cursor, limit, only
 from receiver.dlr.sms_errors import errors
-from receiver.settings.configuration import ConfigurationError, read_table, without_credentials
+from receiver.faults import without_credentials
+from receiver.settings.configuration import ConfigurationError, read_table
 from receiver.settings.durations import duration
 
 FARTHEST: Final = timedelta(days=366)

@@ -24,7 +24,6 @@ is the entry's name (`DLR_ENDPOINT_ACME_URL`), for entries that the file has.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import tomllib
@@ -37,6 +36,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from receiver.faults import either, expected, joined, quoted, without_credentials
 from receiver.settings.durations import duration, duration_text
 
 T = TypeVar("T")
@@ -181,27 +181,6 @@ def size_text(value: int) -> str:
 
 _BYTES = {"GB": 1024**3, "MB": 1024**2, "KB": 1024, "B": 1}
 
-# A host with or without a port, then the end of a URL's authority.
-_PLAIN_PLACE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:@/?#\\\s]+)(:[0-9]*)?(?=[/?#]|$)")
-
-
-def without_credentials(text: str) -> str:
-    """`text` as it may be printed: a URL loses user, password and query (tokens travel there).
-
-    What is no proper URL is cut at its last `@`, for a password may be what broke it.
-    """
-    scheme, mark, rest = text.partition("://") if "://" in text else ("", "", text)
-    if not mark and ":" not in text:
-        return text
-    if not (mark and _PLAIN_PLACE.match(rest)):
-        authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
-        place = authority.rpartition("@")[2]
-        proper = mark and _PLAIN_PLACE.fullmatch(place)
-        rest = place + rest[len(authority) :] if proper else rest.rpartition("@")[2]
-    path, query, _ = rest.partition("?")
-    return f"{scheme}{mark}{path}?…" if mark and query else scheme + mark + rest
-
-
 # The file
 
 
@@ -279,10 +258,10 @@ class _Variables:
     def _apply(self, variable: str, text: str, table: dict[str, Any]) -> None:
         meant = self._steps.get(variable, [])
         if len(meant) == 1:
-            self.used[_place(meant[0])] = variable
+            self.used[joined("", *meant[0])] = variable
             _put(table, meant[0], _FromEnvironment(text))
         elif meant:
-            places = " and ".join(_place(steps) for steps in meant)
+            places = " and ".join(joined("", *steps) for steps in meant)
             self.faults.append(f"{variable}: cannot be told apart, it names {places}")
         else:
             self.faults.append(f"{variable}: there is no such setting{self._guess(variable)}")
@@ -354,7 +333,7 @@ class _Hint:
     def _noun(self) -> str:
         origin = get_origin(self.base)
         if origin is Literal:
-            return _either(get_args(self.base))
+            return either(*get_args(self.base))
         return "a size" if _SIZE in self.marks else _NOUNS[origin or self.base]
 
 
@@ -434,7 +413,7 @@ class _Reader:
         return built
 
     def _setting(self, setting: Field[Any], hint: _Hint, raw: dict[str, Any], place: str) -> Any:
-        inner = _join(place, setting.name)
+        inner = joined(place, setting.name)
         if setting.name in raw:
             return self._value(hint, raw[setting.name], inner)
         if hint.section and not hint.optional:
@@ -461,9 +440,9 @@ class _Reader:
     def _list(self, hint: _Hint, raw: Any, place: str) -> Any:
         raw = _split(raw)
         if not isinstance(raw, list):
-            expected = f"tables headed [[{place}]]" if hint.entry else hint.words()
+            what = f"tables headed [[{place}]]" if hint.entry else hint.words()
             secret = _hint(get_args(hint.base)[0]).base is Secret
-            return self._unfit(place, expected, _came(raw, secret))
+            return self._unfit(place, what, _came(raw, secret))
         inner = _hint(get_args(hint.base)[0])
         values = tuple(self._value(inner, each, f"{place}[{i}]") for i, each in enumerate(raw))
         return _UNREADABLE if _UNREADABLE in values else values
@@ -477,7 +456,7 @@ class _Reader:
             raw = {key.strip(): _FromEnvironment(value.strip()) for key, _, value in pairs}
         if not isinstance(raw, dict):
             return self._unfit(place, hint.words(), _came(raw))
-        values = {key: self._value(inner, each, _join(place, key)) for key, each in raw.items()}
+        values = {key: self._value(inner, each, joined(place, key)) for key, each in raw.items()}
         return _UNREADABLE if _UNREADABLE in values.values() else values
 
     def _across(self, section: Any, place: str) -> None:
@@ -491,10 +470,10 @@ class _Reader:
             if key not in known:
                 close = get_close_matches(key, known, 1)
                 guess = f'; did you mean "{close[0]}"?' if close else ""
-                self._fault(_join(place, key), f"there is no such setting{guess}")
+                self._fault(joined(place, key), f"there is no such setting{guess}")
 
-    def _unfit(self, place: str, expected: str, came: str) -> _Unreadable:
-        self._fault(place, f"expected {expected}, got {came}")
+    def _unfit(self, place: str, what: str, came: str) -> _Unreadable:
+        self._fault(place, expected(what, came))
         return _UNREADABLE
 
     def _fault(self, place: str, text: str) -> None:
@@ -607,33 +586,11 @@ _NOUNS: dict[Any, str] = {
 # Words
 
 
-def _place(steps: _Steps) -> str:
-    place = ""
-    for step in steps:
-        place = f"{place}[{step}]" if isinstance(step, int) else _join(place, step)
-    return place
-
-
-def _join(place: str, key: str) -> str:
-    key = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _quoted(key)
-    return f"{place}.{key}" if place else key
-
-
-def _quoted(text: str) -> str:
-    text = text if len(text) <= 80 else text[:79] + "…"
-    return json.dumps(text, ensure_ascii=False)
-
-
-def _either(choices: tuple[Any, ...]) -> str:
-    quoted = [_quoted(each) if isinstance(each, str) else str(each) for each in choices]
-    return " or ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))
-
-
 def _came(raw: object, secret: bool = False) -> str:
     """What was found, for people. Of a secret only its kind."""
     if isinstance(raw, str):
         length = f"a text of {len(raw)} characters"
-        return length if secret else _quoted(without_credentials(raw))
+        return length if secret else quoted(without_credentials(raw))
     for kind, noun in ((list, "a list"), (dict, "a table"), (date | time, "a date or time")):
         if isinstance(raw, kind):
             return noun
@@ -660,13 +617,13 @@ def _printed(value: Any, marks: tuple[Any, ...], place: str) -> Iterator[tuple[s
         hints = _hints_of(value)
         shown = value.shown() if hasattr(value, "shown") else hints
         for name, hint in ((each, hints[each]) for each in shown):
-            yield from _printed(getattr(value, name), hint.marks, _join(place, name))
+            yield from _printed(getattr(value, name), hint.marks, joined(place, name))
     elif isinstance(value, tuple) and value and is_dataclass(value[0]):
         for index, entry in enumerate(value):
             own = getattr(entry, "name", None)
-            yield from _printed(entry, (), _join(place, own) if own else f"{place}[{index}]")
+            yield from _printed(entry, (), joined(place, own) if own else f"{place}[{index}]")
     elif isinstance(value, dict) and value:
         for key, inner in value.items():
-            yield from _printed(inner, marks, _join(place, key))
+            yield from _printed(inner, marks, joined(place, key))
     else:
         yield place, _written(value, marks)

@@ -214,6 +214,20 @@ def test_another_version_is_refused(tmp_path: Path) -> None:
         read_capsule(file)
 
 
+def test_a_line_that_is_none_of_ours_is_told_in_our_words(tmp_path: Path) -> None:
+    """With its number and, within it, the place."""
+    heading = b'{"capsule":1,"from":"2026-11-21T10:00:00Z","to":"2026-11-21T11:00:00Z"}\n'
+    file = tmp_path / "odd.capsule"
+    file.write_bytes(gzip.compress(heading + b'{"receivedAt":"x","format":"json","report":{}}\n'))
+
+    with pytest.raises(ConfigurationError, match="line 2: receivedAt: expected an instant such as"):
+        list(read_capsule(file).lines())
+
+    file.write_bytes(gzip.compress(b'{"capsule":1,"from":3}\n'))
+    with pytest.raises(ConfigurationError, match="`dlr capture`: from: expected an instant such"):
+        read_capsule(file)
+
+
 def test_which_endpoint_is_asked_when_there_are_several(database: Path) -> None:
     """And one that is not there is told with those that are."""
     done, _ = captured(database, "--endpoint", "other")
