@@ -23,8 +23,9 @@ from receiver.answers import BadQuery, answer, fault, timestamp
 from receiver.api.parameters import cursor, limit, only
 from receiver.dlr.sms_errors import errors
 from receiver.faults import without_credentials
-from receiver.settings.configuration import ConfigurationError, read_table
+from receiver.settings.configuration import ConfigurationError
 from receiver.settings.durations import duration
+from receiver.settings.reader import read_table
 
 FARTHEST: Final = timedelta(days=366)
 """The longest that the clock is moved at once: a schedule is over by then."""

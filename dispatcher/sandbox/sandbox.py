@@ -26,7 +26,8 @@ from dispatcher.sandbox.model import Accepted, Send, Sms
 from dispatcher.sandbox.outcomes import Fate, fate_of
 from dispatcher.sandbox.stepping import Taken, step
 from dispatcher.settings.sandbox import OutcomeRule, SandboxSettings
-from receiver.settings.configuration import as_table, read_table
+from receiver.settings.reader import read_table
+from receiver.settings.writing import as_table
 from receiver.store.base import StoreUnavailable
 from receiver.store.sqlite.database import Database, instant, micros
 from receiver.store.writer import GroupCommit

@@ -27,7 +27,8 @@ from dispatcher.simulation.recalled import scenario_of
 from dispatcher.simulation.replayed import replayed
 from dispatcher.storage import storage
 from dispatcher.worker import Worker
-from receiver.settings.configuration import ConfigurationError, read_table
+from receiver.settings.configuration import ConfigurationError
+from receiver.settings.reader import read_table
 from tests.contracts.report_store import a_callback, an_sms
 
 AT = datetime(2026, 3, 2, 14, 0, tzinfo=UTC)

@@ -18,12 +18,12 @@ from receiver.settings.configuration import (
     ConfigurationError,
     Form,
     Secret,
-    effective,
-    read,
     size,
     size_text,
 )
 from receiver.settings.durations import duration, duration_text
+from receiver.settings.reader import read
+from receiver.settings.writing import effective
 
 
 @dataclass(frozen=True, slots=True)
