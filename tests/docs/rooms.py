@@ -274,8 +274,12 @@ def has_sql(file: str) -> bool:
 
 def sql_outside(house: House) -> list[str]:
     """Database drivers, SQL text and its execution outside the folders that may hold them."""
-    files = [path.relative_to(house.root).as_posix() for path in house.root.glob("*/**/*.sql")]
-    return [f"{file}: a file of SQL" for file in sorted(files) if not has_sql(file)] + [
+    files = [
+        path.relative_to(house.root).as_posix()
+        for package in PACKAGES
+        for path in sorted((house.root / package).rglob("*.sql"))
+    ]
+    return [f"{file}: a file of SQL" for file in files if not has_sql(file)] + [
         f"{file}:{line} {what}"
         for file, tree in house.files.items()
         if not has_sql(file)
@@ -304,9 +308,9 @@ def _texts(tree: ast.Module) -> Iterator[tuple[int, str]]:
             inside.update(id(part) for part in node.values)
             parts = (getattr(part, "value", None) for part in node.values)
             yield node.lineno, "".join(each if isinstance(each, str) else "…" for each in parts)
-        elif isinstance(node, ast.Constant) and id(node) not in inside:
-            if isinstance(node.value, str):
-                yield node.lineno, node.value
+        value = getattr(node, "value", None) if isinstance(node, ast.Constant) else None
+        if isinstance(value, str) and id(node) not in inside:
+            yield getattr(node, "lineno", 0), value
 
 
 def adapters_used(house: House) -> list[str]:
