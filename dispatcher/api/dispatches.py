@@ -11,7 +11,7 @@ from dispatcher.queue.base import AttemptView, DispatchQueue, DispatchView, Unkn
 from dispatcher.retrying.dispatch import InvalidTransition, State
 from receiver.answers import BadQuery, answer, fault, timestamp
 from receiver.api.reports import limit, only
-from receiver.settings.configuration import without_credentials
+from receiver.faults import without_credentials
 from receiver.store.base import ReportStore
 
 

@@ -22,13 +22,10 @@ from dispatcher.settings.security import SecuritySettings, TlsSettings
 from dispatcher.settings.settings import EndpointSettings, OutcomeSettings
 from receiver.answers import BadQuery, answer, fault
 from receiver.api.reports import limit, only
-from receiver.settings.configuration import (
-    ConfigurationError,
-    Secret,
-    as_table,
-    without_credentials,
-)
+from receiver.faults import without_credentials
+from receiver.settings.configuration import ConfigurationError, Secret
 from receiver.settings.durations import duration_text
+from receiver.settings.writing import as_table
 
 
 class EndpointApi:

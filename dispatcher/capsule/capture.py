@@ -15,7 +15,7 @@ from dispatcher.capsule.capsule import SharedAttempt, SharedDispatch, SharedRepo
 from dispatcher.capsule.pseudonyms import Pseudonyms
 from dispatcher.capsule.shared_item import shared
 from dispatcher.settings.settings import DispatchSettings, EndpointSettings
-from receiver.settings.configuration import as_table
+from receiver.settings.writing import as_table
 from receiver.store.sqlite.database import Database, instant, micros
 
 PIECE = 5_000

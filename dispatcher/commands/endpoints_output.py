@@ -16,7 +16,7 @@ from dispatcher.endpoints.registry import EndpointExists, Registered, Registry, 
 from dispatcher.retrying.dispatch import State
 from dispatcher.storage import Storage
 from receiver.answers import BadQuery
-from receiver.settings.configuration import without_credentials
+from receiver.faults import without_credentials
 
 _STATES: tuple[State, ...] = ("waiting", "leased", "acknowledged", "exhausted")
 

@@ -30,7 +30,9 @@ from dispatcher.endpoints.from_settings import endpoint_of
 from dispatcher.endpoints.own_urls import OF_OWN_URLS, taking_own_urls
 from dispatcher.queue.sqlite.readers import HIGHEST, make_known
 from dispatcher.settings.settings import OWN_URLS, RESERVED, EndpointSettings, unknown_sources
-from receiver.settings.configuration import ConfigurationError, as_table, read_table
+from receiver.settings.configuration import ConfigurationError
+from receiver.settings.reader import read_table
+from receiver.settings.writing import as_table
 from receiver.store.sqlite.database import Database
 
 log = logging.getLogger("dlr.dispatcher")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime, time, tzinfo
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -17,8 +17,9 @@ from dispatcher.replay.pace import Original, Pace, rate
 from dispatcher.retrying.dispatch import State
 from receiver.answers import BadQuery
 from receiver.dlr.statuses import GROUP_NUMBERS
+from receiver.faults import misfit
 
-ReportId = Annotated[int, Meta(ge=1, lt=10**18)]
+ReportId = Annotated[int, Meta(ge=1, le=10**18 - 1)]
 Text = Annotated[str, Meta(min_length=1, max_length=1000)]
 
 FILTERS = (
@@ -102,7 +103,7 @@ def read_request(
     try:
         body = msgspec.convert(dict(asked), Body)
     except msgspec.ValidationError as error:
-        raise BadQuery(_in_our_words(str(error))) from error
+        raise BadQuery(str(misfit(dict(asked), Body))) from error
     if body.to is not None and body.to_endpoint is not None:
         raise BadQuery("to, toEndpoint: give one of the two")
     request = Request(
@@ -190,15 +191,3 @@ def _placed(instant: datetime, zone: tzinfo | None) -> datetime:
     if instant.tzinfo is not None:
         return instant
     return instant.astimezone() if zone is None else instant.replace(tzinfo=zone)
-
-
-def _in_our_words(text: str) -> str:
-    """msgspec: "Expected `str`, got `int` - at `$.since`"."""
-    if found := re.fullmatch(r"Object contains unknown field `(.*)`", text):
-        return f"{found[1][:40]}: there is no such field"
-    said, at, place = text.partition(" - at `$.")
-    said = said.replace("`", "").replace("|", " or ")
-    if "Invalid enum value" in said:
-        wanted = ", ".join(get_args(State)) if place.startswith("state") else '"original"'
-        said = f"expected {wanted}, got {said.removeprefix('Invalid enum value ')}"
-    return f"{place.rstrip('`')}: {said[:1].lower()}{said[1:]}" if at else said

@@ -21,8 +21,10 @@ from dispatcher.settings.sandbox import OutcomeRule
 from receiver.answers import BadQuery, answer, fault, timestamp
 from receiver.api.parameters import cursor, limit, only
 from receiver.dlr.sms_errors import errors
-from receiver.settings.configuration import ConfigurationError, read_table, without_credentials
+from receiver.faults import without_credentials
+from receiver.settings.configuration import ConfigurationError
 from receiver.settings.durations import duration
+from receiver.settings.reader import read_table
 
 FARTHEST: Final = timedelta(days=366)
 """The longest that the clock is moved at once: a schedule is over by then."""

@@ -27,7 +27,8 @@ from dispatcher.sandbox.reports import Account, StepTaken, take_step
 from dispatcher.sandbox.store.base import SandboxStore, StepCounts
 from dispatcher.settings.sandbox import OutcomeRule, SandboxSettings
 from receiver.dlr.instants import utc_microseconds
-from receiver.settings.configuration import as_table, read_table
+from receiver.settings.reader import read_table
+from receiver.settings.writing import as_table
 from receiver.store.base import StoreUnavailable
 from receiver.store.writer import GroupCommit
 

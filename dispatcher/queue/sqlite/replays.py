@@ -18,7 +18,7 @@ from dispatcher.replay.items import PIECE, Items, read_piece
 from dispatcher.replay.pace import Fed, Original, Pace, Rate, rate
 from dispatcher.replay.replay import InvalidReplay, Item, Replay, State, UnknownReplay
 from dispatcher.replay.request import Request, Selection
-from receiver.settings.configuration import without_credentials
+from receiver.faults import without_credentials
 from receiver.store.base import StoredReport
 from receiver.store.sqlite.database import Database, instant, micros
 from receiver.store.sqlite.rows import COLUMNS, stored_report

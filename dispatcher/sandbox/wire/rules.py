@@ -21,7 +21,7 @@ from receiver.dlr import fields
 from receiver.dlr.errors import MalformedReport
 from receiver.dlr.fields import describe
 from receiver.dlr.instants import EXAMPLE
-from receiver.settings.configuration import without_credentials
+from receiver.faults import without_credentials
 
 T = TypeVar("T")
 
