@@ -39,10 +39,9 @@ from dispatcher.retrying.schedule import RetrySchedule
 from dispatcher.runner import Runner
 from dispatcher.sandbox import routes as sandbox_routes
 from dispatcher.sandbox.clock import MovableClock
-from dispatcher.sandbox.described import DESCRIBED as SANDBOX_DESCRIBED
-from dispatcher.sandbox.described_life import PLAYED
 from dispatcher.sandbox.metrics import SandboxMetrics
 from dispatcher.sandbox.sandbox import Sandbox
+from dispatcher.sandbox.send_api import REQUESTS
 from dispatcher.settings.security import policy_of
 from dispatcher.settings.settings import Settings, sources_of
 from dispatcher.storage import Storage, new_name, storage
@@ -263,9 +262,7 @@ def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
     ReplayApi(replaying, opened.store).add_routes(app)
     _add_scrape(common)
     described = [RECEIVER_DESCRIBED, DISPATCHER_DESCRIBED]
-    if isinstance(common.clock, MovableClock):
-        described += [*SANDBOX_DESCRIBED, PLAYED]
-    OpenApi(common.settings, {}, described).add_routes(app)
+    OpenApi(common.settings, REQUESTS, described).add_routes(app)
 
 
 async def _sandbox(

@@ -68,7 +68,8 @@ class Route(Struct, frozen=True):
 
     `name` is its own among all. `replies` are by status; a text stands for the one shape of errors
     (ErrorAnswer). What any request can get is not named. `also` are the types of what it
-    tells inside a text. `credentials` None: those of its part of the API.
+    tells inside a text. `credentials` None: those of its part of the API. `head` False: HEAD is not
+    answered, because asking has an effect.
     """
 
     method: str
@@ -80,6 +81,7 @@ class Route(Struct, frozen=True):
     body: Body | None = None
     also: Sequence[type] = ()
     credentials: Credentials | None = None
+    head: bool = True
 
 
 DESCRIBED = web.AppKey("described", list[Route])
@@ -106,9 +108,9 @@ def add_routes(app: web.Application, handlers: object) -> None:
 
 
 def add_route(app: web.Application, described: Route, handler: Handler) -> None:
-    """Add one. GET answers HEAD too."""
+    """Add one. GET answers HEAD too, unless it is said otherwise."""
     if described.method == "GET":
-        app.router.add_get(described.path, handler)
+        app.router.add_get(described.path, handler, allow_head=described.head)
     else:
         app.router.add_route(described.method, described.path, handler)
     app.setdefault(DESCRIBED, []).append(described)

@@ -21,9 +21,10 @@ from typing import Final, Literal
 
 from msgspec import Struct, structs
 
-from dispatcher.sandbox.errors import Fault, Refused
+from dispatcher.sandbox.errors import Refused
 from dispatcher.sandbox.message import Message, next_step_at
 from dispatcher.sandbox.sending_times import sending_times
+from receiver.faults import Misfit
 
 BulkStatus = Literal["PENDING", "PAUSED", "PROCESSING", "CANCELED", "FINISHED", "FAILED"]
 """The provider's words."""
@@ -87,7 +88,7 @@ def moved(found: WaitingBulk, send_at: datetime, at: datetime) -> BulkChange:
     """Have the messages that wait leave at another time. Raises Refused with 400."""
     bulk = found.bulk
     if bulk.status not in _WAITS:
-        raise Refused(400, faults=[Fault("bulkId", f"the bulk is {bulk.status}")])
+        raise Refused(400, misfits=[Misfit("bulkId", f"the bulk is {bulk.status}")])
     return BulkChange(bulk.state, _planned(found, send_at, at, paused=bulk.state == "paused"))
 
 
@@ -96,7 +97,7 @@ def with_status(found: WaitingBulk, status: BulkStatus, at: datetime) -> BulkCha
     bulk = found.bulk
     if status not in TRANSITIONS[bulk.status]:
         text = f"the bulk is {bulk.status} and cannot become {status}"
-        raise Refused(400, faults=[Fault("status", text)])
+        raise Refused(400, misfits=[Misfit("status", text)])
     if status == "CANCELED":
         return BulkChange("cancelled", [_cancelled(message, at) for message in found.messages])
     if status == "PAUSED":

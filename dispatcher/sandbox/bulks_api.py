@@ -9,21 +9,35 @@ from datetime import datetime
 from typing import Any, Final, get_args
 
 from aiohttp import web
+from msgspec import Struct
 
 from dispatcher.sandbox.bulks import Bulk, BulkStatus, moved, with_status
-from dispatcher.sandbox.errors import Fault, Refused
+from dispatcher.sandbox.errors import Refused
 from dispatcher.sandbox.message import in_milliseconds
 from dispatcher.sandbox.negotiation import respond, wanted_by
+from dispatcher.sandbox.openapi import provider_route
 from dispatcher.sandbox.store.base import BulkStore, ChangeBulk
 from dispatcher.sandbox.wire.body import checked, read_body
 from dispatcher.sandbox.wire.common import SEND_AT
 from dispatcher.sandbox.wire.rules import Choice
-from dispatcher.sandbox.wire.shapes import Field, Shape
+from dispatcher.sandbox.wire.tables import Field, Table
 from receiver.callbacks.arriving import BodyReader
 from receiver.dlr.instants import format_instant
+from receiver.faults import Misfit
+from receiver.routes import Parameter, Route, Schema, add_route
 
-MOVED: Final = Shape(Field("sendAt", SEND_AT, "OAS", required=True))
-SET: Final = Shape(Field("status", Choice(get_args(BulkStatus)), "OAS", required=True))
+MOVED: Final = Table(Field("sendAt", SEND_AT, "OAS", required=True))
+SET: Final = Table(Field("status", Choice(get_args(BulkStatus)), "OAS", required=True))
+
+
+class BulkResponse(Struct, frozen=True, rename="camel"):
+    bulk_id: str
+    send_at: str
+
+
+class BulkStatusResponse(Struct, frozen=True, rename="camel"):
+    bulk_id: str
+    status: BulkStatus
 
 
 class BulksApi:
@@ -44,11 +58,12 @@ class BulksApi:
         self._on_change = on_change
 
     def add_routes(self, app: web.Application) -> None:
+        bulks, statuses = "/sms/1/bulks", "/sms/1/bulks/status"
         for slash in ("", "/"):
-            app.router.add_get(f"/sms/1/bulks{slash}", self.show)
-            app.router.add_put(f"/sms/1/bulks{slash}", self.move)
-            app.router.add_get(f"/sms/1/bulks/status{slash}", self.show_status)
-            app.router.add_put(f"/sms/1/bulks/status{slash}", self.set_status)
+            add_route(app, _shown(bulks + slash, BulkResponse), self.show)
+            add_route(app, _changed(bulks + slash, BulkResponse, MOVED), self.move)
+            add_route(app, _shown(statuses + slash, BulkStatusResponse), self.show_status)
+            add_route(app, _changed(statuses + slash, BulkStatusResponse, SET), self.set_status)
 
     async def show(self, request: web.Request) -> web.Response:
         return _bulk(request, await self._found(request))
@@ -78,19 +93,19 @@ class BulksApi:
         self._on_change()
         return changed
 
-    async def _read(self, request: web.Request, shape: Shape) -> dict[str, Any]:
+    async def _read(self, request: web.Request, table: Table) -> dict[str, Any]:
         """The fields of the body. Raises Refused."""
         headers = request.headers
         kind, coding = headers.get("Content-Type"), headers.get("Content-Encoding")
         async with self._bodies.arriving(request) as body:
-            document = read_body(body, kind, coding, self._body_limit, shape)
-            return checked(shape, document, lambda values, _: values, self._now(), str)
+            document = read_body(body, kind, coding, self._body_limit, table)
+            return checked(table, document, lambda values, _: values, self._now(), str)
 
 
 def _bulk_id(request: web.Request) -> str:
     bulk_id = request.query.get("bulkId")
     if not bulk_id:
-        raise Refused(400, faults=[Fault("bulkId", "must not be null")])
+        raise Refused(400, misfits=[Misfit("bulkId", "must not be null")])
     return bulk_id
 
 
@@ -101,10 +116,39 @@ def _there(found: Bulk | None) -> Bulk:
 
 
 def _bulk(request: web.Request, found: Bulk) -> web.Response:
-    fields = {"bulkId": found.bulk_id, "sendAt": format_instant(found.send_at)}
-    return respond(wanted_by(request), "BulkResponse", fields)
+    answer = BulkResponse(found.bulk_id, format_instant(found.send_at))
+    return respond(wanted_by(request), "BulkResponse", answer)
 
 
 def _status(request: web.Request, found: Bulk) -> web.Response:
-    fields = {"bulkId": found.bulk_id, "status": found.status}
-    return respond(wanted_by(request), "BulkStatusResponse", fields)
+    answer = BulkStatusResponse(found.bulk_id, found.status)
+    return respond(wanted_by(request), "BulkStatusResponse", answer)
+
+
+# --- what clients are told of the routes ---------------------------------------------------------
+
+_BULK_ID = Parameter("bulkId", {"type": "string"}, "of the request that sent it", required=True)
+
+
+def _shown(path: str, answered: type) -> Route:
+    return _route("GET", path, "A bulk that was sent", answered)
+
+
+def _changed(path: str, answered: type, table: Table) -> Route:
+    return _route("PUT", path, "Changes what waits of a bulk", answered, table.schema())
+
+
+def _route(
+    method: str, path: str, summary: str, answered: type, body: Schema | None = None
+) -> Route:
+    name = answered.__name__.removesuffix("Response") + ("WithSlash" if path[-1] == "/" else "")
+    return provider_route(
+        method,
+        path,
+        f"{method.lower()}{name}",
+        summary,
+        answered,
+        parameters=[_BULK_ID],
+        body=body,
+        refusals={404: "there is no such bulk"},
+    )

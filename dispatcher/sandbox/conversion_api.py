@@ -5,10 +5,17 @@ from __future__ import annotations
 from hashlib import md5
 
 from aiohttp import web
+from msgspec import Struct
 
 from dispatcher.sandbox.errors import Refused
 from dispatcher.sandbox.negotiation import respond, wanted_by
+from dispatcher.sandbox.openapi import provider_route
 from dispatcher.sandbox.store.base import ConversionStore
+from receiver.routes import Parameter, add_routes, route
+
+
+class EndTag(Struct, frozen=True, rename="camel"):
+    process_key: str
 
 
 class ConversionApi:
@@ -19,8 +26,21 @@ class ConversionApi:
         self._store = store
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_post("/ct/1/log/end/{messageId}", self.end)
+        add_routes(app, self)
 
+    @route(
+        provider_route(
+            "POST",
+            "/ct/1/log/end/{messageId}",
+            "postCtV1LogEnd",
+            "The recipient of a message has done what it was sent for",
+            EndTag,
+            parameters=[
+                Parameter("messageId", {"type": "string"}, "of the message", "path", required=True)
+            ],
+            refusals={404: "there is no such message"},
+        )
+    )
     async def end(self, request: web.Request) -> web.Response:
         message_id = request.match_info["messageId"]
         sent = await self._store.sent(message_id)
@@ -28,4 +48,4 @@ class ConversionApi:
             raise Refused(404, "Not found")
         made = md5(message_id.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
         key = sent.process_key or made.upper()
-        return respond(wanted_by(request), "EndTagResponse", {"processKey": key})
+        return respond(wanted_by(request), "EndTagResponse", EndTag(key))

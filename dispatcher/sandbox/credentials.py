@@ -16,12 +16,13 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from dispatcher.sandbox.errors import Fault, Refused, document, generation
+from dispatcher.sandbox.errors import Refused, document, generation
 from dispatcher.sandbox.negotiation import respond, wanted_by
 from dispatcher.settings.sandbox_credential import CredentialSettings
 from receiver.answers import RETRY_AFTER_SECONDS, Handler
 from receiver.callbacks.auth import as_sent
 from receiver.callbacks.body import NotTaken
+from receiver.faults import Misfit
 from receiver.store.base import StoreUnavailable
 
 log = logging.getLogger("dlr.sandbox")
@@ -125,7 +126,7 @@ def _refusal(request: web.Request, error: Exception) -> web.Response:
     refused = _as_refused(request, error)
     form = wanted_by(request)
     api = generation(request.path)
-    root, fields = document(api, form, refused.status, refused.text, refused.faults)
+    root, fields = document(api, form, refused.status, refused.text, refused.misfits)
     response = respond(form, root, fields, refused.status)
     if refused.status == 401:
         response.headers["WWW-Authenticate"] = 'Basic realm="sandbox"'
@@ -141,12 +142,12 @@ def _as_refused(request: web.Request, error: Exception) -> Refused:
         case Refused():
             return error
         case NotTaken():
-            return Refused(error.status, faults=[Fault("body", str(error))])
+            return Refused(error.status, misfits=[Misfit("body", str(error))])
         case StoreUnavailable():
             return Refused(503)
         case web.HTTPException():
             return Refused(error.status)
         case web.RequestPayloadError() | ConnectionError():
-            return Refused(400, faults=[Fault("body", "cannot be read to its end")])
+            return Refused(400, misfits=[Misfit("body", "cannot be read to its end")])
     log.exception("%s %s cannot be answered", request.method, request.path)
     return Refused(500)

@@ -10,25 +10,28 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from aiohttp import web
-from msgspec import Struct, structs
+from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
 from dispatcher.sandbox.errors import Refused
 from dispatcher.sandbox.lifecycle import Step
 from dispatcher.sandbox.message import Message
 from dispatcher.sandbox.model import Binary, Text
 from dispatcher.sandbox.negotiation import respond, wanted_by
+from dispatcher.sandbox.openapi import parameters_of, provider_route
 from dispatcher.sandbox.pull_api import KEPT, LIMIT, parameters
 from dispatcher.sandbox.reports import Account, report_of
 from dispatcher.sandbox.store.base import LogQuery, LogStore
 from dispatcher.sandbox.wire import rules
 from dispatcher.sandbox.wire.body import checked
-from dispatcher.sandbox.wire.rules import Boolean, Choice, Integer, Reading
-from dispatcher.sandbox.wire.shapes import Field, Listed, Shape, Values
+from dispatcher.sandbox.wire.rules import Boolean, Choice, Inspection, Integer
+from dispatcher.sandbox.wire.tables import Field, Listed, Table, Values
+from receiver.answers import Count
 from receiver.dlr.item import write_item
 from receiver.dlr.statuses import GROUP_NUMBERS
+from receiver.routes import Route, add_routes, route
 
 REQUESTS_A_MINUTE: Final = 120
 
@@ -58,10 +61,10 @@ def _mnc_needs_mcc(values: Values, _: dict[str, Any]) -> Sequence[tuple[str, str
     return []
 
 
-LOGS_V1: Final = Shape(
+LOGS_V1: Final = Table(
     Field("from", _TEXT, "OAS"), Field("to", _TEXT, "OAS"), *_COMMON, check=_mnc_needs_mcc
 )
-LOGS_V3: Final = Shape(
+LOGS_V3: Final = Table(
     Field("sender", _TEXT, "OAS"),
     Field("destination", _TEXT, "OAS"),
     *_COMMON,
@@ -69,6 +72,47 @@ LOGS_V3: Final = Shape(
     Field("cursor", Integer(0, 2**63 - 1), "OAS; that it is a number: ours"),
     check=_mnc_needs_mcc,
 )
+
+
+LogV1 = Annotated[
+    dict[str, Any],
+    Meta(description="a report of v2, with the text and without callbackData"),
+]
+LogV3 = Annotated[
+    dict[str, Any],
+    Meta(
+        description="a report of v3 with the content and without callbackData; the recipient is"
+        " `destination`"
+    ),
+]
+
+
+class SmsLogsResponse(Struct, frozen=True):
+    results: list[LogV1]
+
+
+class LogCursor(Struct, frozen=True, rename="camel"):
+    """with useCursor; without nextCursor it was the last page"""
+
+    limit: Count
+    next_cursor: str | UnsetType = UNSET
+
+
+class LogResponse(Struct, frozen=True):
+    results: list[LogV3]
+    cursor: LogCursor | UnsetType = UNSET
+
+
+def _route(version: int, answered: type, table: Table) -> Route:
+    return provider_route(
+        "GET",
+        f"/sms/{version}/logs",
+        f"getSmsV{version}Logs",
+        "The messages of the last 48 hours, newest first; 120 requests a minute",
+        answered,
+        parameters=parameters_of(table),
+        refusals={429: "more than 120 requests in a minute"},
+    )
 
 
 class AskedLogs(Struct, frozen=True):
@@ -80,9 +124,9 @@ class AskedLogs(Struct, frozen=True):
     mnc: str | None
 
 
-def asked_of(values: Values, reading: Reading) -> AskedLogs:
+def asked_of(values: Values, inspection: Inspection) -> AskedLogs:
     query = LogQuery(
-        left_after=reading.now - KEPT,
+        left_after=inspection.now - KEPT,
         limit=values["limit"],
         before=values.get("cursor"),
         sender=values.get("from", values.get("sender")),
@@ -134,32 +178,35 @@ class LogsApi:
         self._limit = RateLimit(REQUESTS_A_MINUTE, now)
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_get("/sms/1/logs", self._v1)
-        app.router.add_get("/sms/3/logs", self._v3)
+        add_routes(app, self)
 
+    @route(_route(1, SmsLogsResponse, LOGS_V1))
     async def _v1(self, request: web.Request) -> web.Response:
         _, found = await self._found(request, LOGS_V1)
-        fields = {"results": [log_v1(each, self._account) for each in found]}
-        return respond(wanted_by(request), "smsLogsResponse", fields)
+        logs = [log_v1(each, self._account) for each in found]
+        return respond(wanted_by(request), "smsLogsResponse", SmsLogsResponse(logs))
 
+    @route(_route(3, LogResponse, LOGS_V3))
     async def _v3(self, request: web.Request) -> web.Response:
         asked, found = await self._found(request, LOGS_V3)
-        fields: dict[str, Any] = {"results": [log_v3(each, self._account) for each in found]}
-        if asked.use_cursor:
-            limit = asked.query.limit
-            following = {"nextCursor": str(found[-1].id)} if len(found) == limit else {}
-            fields["cursor"] = {"limit": limit, **following}
-        return respond(wanted_by(request), "LogResponse", fields)
+        logs = [log_v3(each, self._account) for each in found]
+        cursor = _cursor(asked, found) if asked.use_cursor else UNSET
+        return respond(wanted_by(request), "LogResponse", LogResponse(logs, cursor))
 
     async def _found(
-        self, request: web.Request, shape: Shape
+        self, request: web.Request, table: Table
     ) -> tuple[AskedLogs, Sequence[Message]]:
         self._limit.take()
         came = parameters(request.query, "bulkId", "messageId", "campaignReferenceId")
-        asked = checked(shape, came, asked_of, self._now(), str)
+        asked = checked(table, came, asked_of, self._now(), str)
         if not _is_in(asked, self._account.mcc_mnc):
             return asked, []
         return asked, await self._store.logs(asked.query)
+
+
+def _cursor(asked: AskedLogs, found: Sequence[Message]) -> LogCursor:
+    limit = asked.query.limit
+    return LogCursor(limit, str(found[-1].id) if len(found) == limit else UNSET)
 
 
 def _is_in(asked: AskedLogs, network: str) -> bool:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 from aiohttp import web
+from msgspec import Struct, to_builtins
 
 from receiver.answers import answer
 from receiver.dlr import xml_format
@@ -64,10 +66,13 @@ def wanted_by(request: web.Request) -> Format:
     return wanted(request.headers.get("Accept"), request.path)
 
 
-def respond(form: Format, root: str, fields: dict[str, Any], status: int = 200) -> web.Response:
-    """`fields` as JSON, or as XML under `root`."""
+def respond(
+    form: Format, root: str, value: Struct | dict[str, Any], status: int = 200
+) -> web.Response:
+    """`value` as JSON, or as XML under `root`."""
     if form == "json":
-        return answer(fields, status)
+        return answer(value, status)
+    fields = to_builtins(value, builtin_types=(Decimal,))
     body = xml_format.encode_document(root, in_xml(fields))
     return web.Response(body=body, status=status, content_type="application/xml", charset="utf-8")
 

@@ -16,12 +16,15 @@ from aiohttp import web
 from multidict import MultiMapping
 
 from dispatcher.sandbox.negotiation import wanted_by
+from dispatcher.sandbox.openapi import parameters_of, provider_route
 from dispatcher.sandbox.store.base import PullQuery, PullStore
 from dispatcher.sandbox.wire.body import checked
-from dispatcher.sandbox.wire.rules import Integer, Reading, Text
-from dispatcher.sandbox.wire.shapes import Field, Shape, Values
+from dispatcher.sandbox.wire.rules import Inspection, Integer, Text
+from dispatcher.sandbox.wire.tables import Field, Table, Values
+from receiver.api.openapi import ref
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.model import Format, Generation
+from receiver.routes import Route, add_routes, route
 from receiver.store.base import StoredReport
 
 KEPT: Final = timedelta(hours=48)
@@ -30,7 +33,7 @@ KEPT: Final = timedelta(hours=48)
 LIMIT: Final = Field("limit", Integer(1, 1000), "OAS", default=50)
 
 _FILTERS: Final = ("bulkId", "messageId", "entityId", "applicationId", "campaignReferenceId")
-REPORTS: Final = Shape(*(Field(name, Text(), "OAS") for name in _FILTERS), LIMIT)
+REPORTS: Final = Table(*(Field(name, Text(), "OAS") for name in _FILTERS), LIMIT)
 
 
 def parameters(query: MultiMapping[str], *several: str) -> dict[str, Any]:
@@ -40,15 +43,29 @@ def parameters(query: MultiMapping[str], *several: str) -> dict[str, Any]:
     }
 
 
-def query_of(values: Values, reading: Reading) -> PullQuery:
+def query_of(values: Values, inspection: Inspection) -> PullQuery:
     return PullQuery(
-        made_after=reading.now - KEPT,
+        made_after=inspection.now - KEPT,
         limit=values["limit"],
         bulk_id=values["bulkId"],
         message_id=values["messageId"],
         entity_id=values["entityId"],
         application_id=values["applicationId"],
         campaign_reference_id=values["campaignReferenceId"],
+    )
+
+
+def _route(version: int) -> Route:
+    report = ref("ReportV2" if version == 1 else "ReportV3")
+    results = {"type": "array", "items": report}
+    return provider_route(
+        "GET",
+        f"/sms/{version}/reports",
+        f"getSmsV{version}Reports",
+        "Reports that nobody is pushed to, each handed out once",
+        {"type": "object", "properties": {"results": results}, "required": ["results"]},
+        parameters=parameters_of(REPORTS),
+        head=False,  # whoever asks with it would lose them
     )
 
 
@@ -60,13 +77,13 @@ class PullApi:
         self._now = now
 
     def add_routes(self, app: web.Application) -> None:
-        # Whoever asks with HEAD would lose them.
-        app.router.add_get("/sms/1/reports", self._v1, allow_head=False)
-        app.router.add_get("/sms/3/reports", self._v3, allow_head=False)
+        add_routes(app, self)
 
+    @route(_route(1))
     async def _v1(self, request: web.Request) -> web.Response:
         return await self._reports(request, "v2")
 
+    @route(_route(3))
     async def _v3(self, request: web.Request) -> web.Response:
         return await self._reports(request, "v3")
 

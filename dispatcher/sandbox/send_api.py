@@ -1,10 +1,12 @@
-"""The provider's send API over HTTP. What a route reads and answers is a row of `ENDPOINTS`."""
+"""The provider's send API over HTTP. What a route reads and answers is a row of `POSTED` or
+`QUERIED`.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal, TypeVar
@@ -13,52 +15,54 @@ from aiohttp import web
 
 from dispatcher.sandbox.model import Accepts, Api, Send
 from dispatcher.sandbox.negotiation import respond, wanted_by
+from dispatcher.sandbox.openapi import parameters_of, provider_route
 from dispatcher.sandbox.statuses import MESSAGE_ACCEPTED, PENDING_ACCEPTED
 from dispatcher.sandbox.wire import preview, query, v1, v2, v3
-from dispatcher.sandbox.wire.answers import ROOTS, answer_of
+from dispatcher.sandbox.wire.answers import ROOTS, SmsResponse, SmsResponseEnvelope, answer_of
 from dispatcher.sandbox.wire.body import checked, read_body
-from dispatcher.sandbox.wire.rules import Reading
-from dispatcher.sandbox.wire.shapes import Shape, Values
+from dispatcher.sandbox.wire.rules import Inspection
+from dispatcher.sandbox.wire.tables import Table, Values
+from receiver.answers import Handler
+from receiver.api.openapi import ref
 from receiver.callbacks.arriving import BodyReader
+from receiver.routes import Route, Schema, add_route
 
 T = TypeVar("T")
 
 Counts = Literal["always", "asked", "never"]
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class SendRoute:
     """One route that sends. `counts`: when an answer tells the number of parts. `lone_bulk_id`:
     whether one message alone has a bulkId in the answer.
     """
 
     path: str
     api: Api
-    shape: Shape
-    send_of: Callable[[Api, Values, Reading], Send]
+    table: Table
+    send_of: Callable[[Api, Values, Inspection], Send]
     counts: Counts
     lone_bulk_id: bool = True
 
 
 # fmt: off
 POSTED: Final = (
-    Endpoint("/sms/1/text/single",     "v1", v1.TEXT_SINGLE,     v1.send_of, "always", False),
-    Endpoint("/sms/1/binary/single",   "v1", v1.BINARY_SINGLE,   v1.send_of, "always", False),
-    Endpoint("/sms/1/text/multi",      "v1", v1.TEXT_MULTI,      v1.send_of, "always", False),
-    Endpoint("/sms/1/binary/multi",    "v1", v1.BINARY_MULTI,    v1.send_of, "always", False),
-    Endpoint("/sms/1/text/advanced",   "v1", v2.TEXT_REQUEST_V1, v2.send_of, "always"),
-    Endpoint("/sms/1/binary/advanced", "v1", v2.BINARY_REQUEST,  v2.send_of, "always"),
-    Endpoint("/sms/2/text/advanced",   "v2", v2.TEXT_REQUEST,    v2.send_of, "asked"),
-    Endpoint("/sms/2/binary/advanced", "v2", v2.BINARY_REQUEST,  v2.send_of, "never"),
-    Endpoint("/sms/3/messages",        "v3", v3.REQUEST,         v3.send_of, "asked"),
+    SendRoute("/sms/1/text/single",     "v1", v1.TEXT_SINGLE,     v1.send_of, "always", False),
+    SendRoute("/sms/1/binary/single",   "v1", v1.BINARY_SINGLE,   v1.send_of, "always", False),
+    SendRoute("/sms/1/text/multi",      "v1", v1.TEXT_MULTI,      v1.send_of, "always", False),
+    SendRoute("/sms/1/binary/multi",    "v1", v1.BINARY_MULTI,    v1.send_of, "always", False),
+    SendRoute("/sms/1/text/advanced",   "v1", v2.TEXT_REQUEST_V1, v2.send_of, "always"),
+    SendRoute("/sms/1/binary/advanced", "v1", v2.BINARY_REQUEST,  v2.send_of, "always"),
+    SendRoute("/sms/2/text/advanced",   "v2", v2.TEXT_REQUEST,    v2.send_of, "asked"),
+    SendRoute("/sms/2/binary/advanced", "v2", v2.BINARY_REQUEST,  v2.send_of, "never"),
+    SendRoute("/sms/3/messages",        "v3", v3.REQUEST,         v3.send_of, "asked"),
 )
 
 QUERIED: Final = (
-    Endpoint("/sms/1/text/query",      "v1", query.V1,           query.send_of, "always"),
-    Endpoint("/sms/3/text/query",      "v3", query.V3,           query.send_of, "asked"),
-    Endpoint("/sms/3/text/query.xml",  "v3", query.V3,           query.send_of, "asked"),
+    SendRoute("/sms/1/text/query",      "v1", query.V1,           query.send_of, "always"),
+    SendRoute("/sms/3/text/query",      "v3", query.V3,           query.send_of, "asked"),
+    SendRoute("/sms/3/text/query.xml",  "v3", query.V3,           query.send_of, "asked"),
 )
 # fmt: on
 
@@ -99,49 +103,48 @@ class SendApi:
         self._new_key = new_key
 
     def add_routes(self, app: web.Application) -> None:
-        for endpoint in POSTED:
-            app.router.add_post(endpoint.path, self._posted(endpoint))
-        for endpoint in QUERIED:
-            # HEAD would send too.
-            app.router.add_get(endpoint.path, self._queried(endpoint), allow_head=False)
-        app.router.add_post(PREVIEW, self.preview)
+        for sending in POSTED:
+            add_route(app, _posted_route(sending), self._posted(sending))
+        for sending in QUERIED:
+            add_route(app, _queried_route(sending), self._queried(sending))
+        add_route(app, _PREVIEW_ROUTE, self.preview)
 
-    def _posted(self, endpoint: Endpoint) -> Handler:
+    def _posted(self, sending: SendRoute) -> Handler:
         async def post(request: web.Request) -> web.Response:
-            send, values = await self._read(request, endpoint.shape, _made_by(endpoint))
-            return await self._accept(request, endpoint, send, values)
+            send, values = await self._read(request, sending.table, _made_by(sending))
+            return await self._accept(request, sending, send, values)
 
         return post
 
-    def _queried(self, endpoint: Endpoint) -> Handler:
-        make = _made_by(endpoint)
+    def _queried(self, sending: SendRoute) -> Handler:
+        make = _made_by(sending)
 
         async def get(request: web.Request) -> web.Response:
             came = query.parameters(request.query)
-            send, values = checked(endpoint.shape, came, make, self._now(), self._new_key)
-            return await self._accept(request, endpoint, send, values)
+            send, values = checked(sending.table, came, make, self._now(), self._new_key)
+            return await self._accept(request, sending, send, values)
 
         return get
 
     async def _accept(
-        self, request: web.Request, endpoint: Endpoint, send: Send, values: Values
+        self, request: web.Request, sending: SendRoute, send: Send, values: Values
     ) -> web.Response:
-        fields = answer_of(
+        answer = answer_of(
             send,
             await self._sandbox.accept(send),
-            counts=endpoint.counts == "always" or (endpoint.counts == "asked" and _asked(values)),
-            bulk_id=endpoint.lone_bulk_id or len(send.messages) > 1,
-            accepted_as=self._v1_status if endpoint.api == "v1" else PENDING_ACCEPTED,
+            counts=sending.counts == "always" or (sending.counts == "asked" and _asked(values)),
+            bulk_id=sending.lone_bulk_id or len(send.messages) > 1,
+            accepted_as=self._v1_status if sending.api == "v1" else PENDING_ACCEPTED,
         )
-        return respond(wanted_by(request), ROOTS[endpoint.api], fields)
+        return respond(wanted_by(request), ROOTS[sending.api], answer)
 
     async def preview(self, request: web.Request) -> web.Response:
         """How a text will look; nothing is sent."""
-        fields = await self._read(request, preview.REQUEST, preview.answer_of)
-        return respond(wanted_by(request), preview.ROOT, fields)
+        answer = await self._read(request, preview.REQUEST, preview.answer_of)
+        return respond(wanted_by(request), preview.ROOT, answer)
 
     async def _read(
-        self, request: web.Request, shape: Shape, make: Callable[[Values, Reading], T]
+        self, request: web.Request, table: Table, make: Callable[[Values, Inspection], T]
     ) -> T:
         """What `make` makes of the body. Raises Refused, and NotTaken of its reader."""
         headers = request.headers
@@ -152,17 +155,17 @@ class SendApi:
         async with self._bodies.arriving(request) as body:
 
             def read() -> T:
-                document = read_body(body, kind, coding, self._body_limit, shape)
-                return checked(shape, document, make, self._now(), self._new_key)
+                document = read_body(body, kind, coding, self._body_limit, table)
+                return checked(table, document, make, self._now(), self._new_key)
 
             if len(body) < LARGE_BODY and coding is None:
                 return read()
             return await asyncio.to_thread(read)
 
 
-def _made_by(endpoint: Endpoint) -> Callable[[Values, Reading], tuple[Send, Values]]:
-    def make(values: Values, reading: Reading) -> tuple[Send, Values]:
-        return endpoint.send_of(endpoint.api, values, reading), values
+def _made_by(sending: SendRoute) -> Callable[[Values, Inspection], tuple[Send, Values]]:
+    def make(values: Values, inspection: Inspection) -> tuple[Send, Values]:
+        return sending.send_of(sending.api, values, inspection), values
 
     return make
 
@@ -171,3 +174,52 @@ def _asked(values: Values) -> bool:
     """Whether `includeSmsCountInResponse` is true; v3 has it among its options."""
     options = values.get("options") or values
     return bool(options.get("includeSmsCountInResponse"))
+
+
+# --- what clients are told of the routes ---------------------------------------------------------
+
+
+def _name(path: str) -> str:
+    """`/sms/1/text/single` is `SmsV1TextSingle`."""
+    _, first, version, *rest = path.replace(".", "/").split("/")
+    return "".join([first.title(), f"V{version}", *(word.title() for word in rest)])
+
+
+def _answered(sending: SendRoute) -> type:
+    return SmsResponseEnvelope if sending.api == "v3" else SmsResponse
+
+
+def _posted_route(sending: SendRoute) -> Route:
+    name = _name(sending.path)
+    return provider_route(
+        "POST", sending.path, f"post{name}", "Sends SMS", _answered(sending), body=ref(name)
+    )
+
+
+def _queried_route(sending: SendRoute) -> Route:
+    return provider_route(
+        "GET",
+        sending.path,
+        f"get{_name(sending.path)}",
+        "Sends SMS by the parameters of a query; username and password may be among them",
+        _answered(sending),
+        parameters=parameters_of(sending.table),
+        login=True,
+        head=False,  # it would send too
+    )
+
+
+_PREVIEW_ROUTE: Final = provider_route(
+    "POST",
+    PREVIEW,
+    f"post{_name(PREVIEW)}",
+    "How a text will look, and how many messages it will be",
+    preview.PreviewResponse,
+    body=ref(_name(PREVIEW)),
+)
+
+REQUESTS: Final[Mapping[str, Schema]] = {
+    **{_name(sending.path): sending.table.schema() for sending in POSTED},
+    _name(PREVIEW): preview.REQUEST.schema(),
+}
+"""The bodies of requests, by the names under which routes refer to them."""

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pytest
 
 from dispatcher.sandbox.send_api import POSTED, PREVIEW, QUERIED
-from dispatcher.sandbox.wire.shapes import Field, Listed, Shape
+from dispatcher.sandbox.wire.tables import Field, Listed, Table
 from tests.sandbox.rule_table import FIELDS, NULL, document, refused, routes, rows
 from tests.sandbox.sending import Sending, a_text, a_v3, sending
 
@@ -93,7 +93,7 @@ def _told(path: str, answer: Any) -> Iterator[tuple[str, str]]:
     return ((place, text) for place, texts in errors for text in texts)
 
 
-CASES = [(path, place, field) for path, shape in routes().items() for place, field in rows(shape)]
+CASES = [(path, place, field) for path, table in routes().items() for place, field in rows(table)]
 
 
 @pytest.mark.parametrize("path", GOOD)
@@ -145,7 +145,7 @@ async def test_the_least_that_is_taken(provider: Sending) -> None:
 def test_the_tables_are_of_all_routes() -> None:
     """No route sends without a table."""
     assert set(GOOD) == {each.path for each in (*POSTED, *QUERIED)} | {PREVIEW}
-    assert all(isinstance(shape, Shape) and rows(shape) for shape in routes().values())
+    assert all(isinstance(table, Table) and rows(table) for table in routes().values())
     assert all(isinstance(field, Field) and field.source for _, _, field in CASES)
 
 

@@ -16,7 +16,7 @@ from dispatcher.sandbox.statuses import (
     REJECTED_INVALID_UDH,
     REJECTED_MESSAGE_TOO_LONG,
 )
-from dispatcher.sandbox.wire.shapes import Values
+from dispatcher.sandbox.wire.tables import Values
 
 BYTES_MOST: Final = 4000
 """A longer message is refused with status 25, like one of more than 25 parts (statuses of the

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from dispatcher.sandbox.wire.rules import NOT_NULL, Hex, Reading, Rule, Text
+from dispatcher.sandbox.wire.rules import NOT_NULL, Hex, Inspection, Rule, Text
 from receiver.dlr.fields import describe
 
 Values = dict[str, Any]
@@ -29,7 +29,7 @@ Check = Callable[[Values, dict[str, Any]], Iterable[tuple[str, str]]]
 the values, which are None after a fault, and by the object as it came."""
 
 
-class Shape:
+class Table:
     """An object. Fields that are not in its table are ignored: real clients send such ones.
 
     `make` makes a value of the fields; it is called only when none of them is at fault.
@@ -45,21 +45,21 @@ class Shape:
         self._check = check
         self._make = make
 
-    def read(self, value: Any, place: str, reading: Reading) -> Any:
+    def read(self, value: Any, place: str, inspection: Inspection) -> Any:
         if not isinstance(value, dict):
-            reading.fault(place, f"must be an object, got {describe(value)}")
+            inspection.misfit(place, f"must be an object, got {describe(value)}")
             return None
-        before = len(reading.faults)
+        before = len(inspection.misfits)
         begin = f"{place}." if place else ""
         values: Values = {}
         for field in self.fields:
-            values[field.name] = _read(field, value.get(field.name), begin + field.name, reading)
+            values[field.name] = _read(field, value.get(field.name), begin + field.name, inspection)
         if self._check is not None:
             for name, text in self._check(values, value):
-                reading.fault(begin + name if name else place, text)
+                inspection.misfit(begin + name if name else place, text)
         if self._make is None:
             return values
-        return self._make(values) if len(reading.faults) == before else None
+        return self._make(values) if len(inspection.misfits) == before else None
 
     def words(self) -> str:
         return "object"
@@ -70,16 +70,16 @@ class Shape:
         return {"type": "object", "properties": properties, "required": required}
 
 
-def _read(field: Field, came: Any, place: str, reading: Reading) -> Any:
+def _read(field: Field, came: Any, place: str, inspection: Inspection) -> Any:
     """The value of a field. A blank one, such as an empty element or parameter, is absent, unless
     it is a text."""
     if came is not None and (not _is_blank(came) or isinstance(field.rule, _BLANK_SAYS)):
-        before = len(reading.faults)
-        value = field.rule.read(came, place, reading)
-        if value is not None or len(reading.faults) > before:
+        before = len(inspection.misfits)
+        value = field.rule.read(came, place, inspection)
+        if value is not None or len(inspection.misfits) > before:
             return value
     if field.required:
-        reading.fault(place, NOT_NULL)
+        inspection.misfit(place, NOT_NULL)
     return field.default
 
 
@@ -99,21 +99,21 @@ class Listed:
     names: tuple[str, ...]
     one: bool = False
 
-    def read(self, value: Any, place: str, reading: Reading) -> list[Any] | None:
+    def read(self, value: Any, place: str, inspection: Inspection) -> list[Any] | None:
         if not isinstance(value, list):
             if not self.one or isinstance(value, dict):
-                reading.fault(place, f"must be a list, got {describe(value)}")
+                inspection.misfit(place, f"must be a list, got {describe(value)}")
                 return None
             value = [value]
         if not value:
-            reading.fault(place, "must not be empty")
-        return [self._item(each, f"{place}[{n}]", reading) for n, each in enumerate(value)]
+            inspection.misfit(place, "must not be empty")
+        return [self._item(each, f"{place}[{n}]", inspection) for n, each in enumerate(value)]
 
-    def _item(self, value: Any, place: str, reading: Reading) -> Any:
+    def _item(self, value: Any, place: str, inspection: Inspection) -> Any:
         if value is None:
-            reading.fault(place, NOT_NULL)
+            inspection.misfit(place, NOT_NULL)
             return None
-        return self.item.read(value, place, reading)
+        return self.item.read(value, place, inspection)
 
     def words(self) -> str:
         return "list of at least one"
@@ -124,7 +124,7 @@ class Listed:
         return {"anyOf": [items, item]} if self.one else items
 
 
-_BLANK_SAYS = (Text, Hex, Listed, Shape)
+_BLANK_SAYS = (Text, Hex, Listed, Table)
 """The rules to which a blank value says something, be it that it is none."""
 
 
@@ -132,7 +132,7 @@ def from_xml(element: Any, rule: Rule) -> Any:
     """What JSON would have for an element: lists are unwrapped, empty elements empty objects."""
     if isinstance(rule, Listed):
         return [from_xml(each, rule.item) for each in _items(element, rule)]
-    if not isinstance(rule, Shape):
+    if not isinstance(rule, Table):
         return element
     if isinstance(element, str) and not element.strip():
         return {}
@@ -152,5 +152,5 @@ def _items(element: Any, rule: Listed) -> Iterator[Any]:
         if held:
             for children in held:
                 yield from children if isinstance(children, list) else [children]
-        elif not (isinstance(rule.item, Shape) and isinstance(each, str) and not each.strip()):
+        elif not (isinstance(rule.item, Table) and isinstance(each, str) and not each.strip()):
             yield each
