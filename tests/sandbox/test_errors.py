@@ -48,9 +48,9 @@ def test_generations(path: str, api: str) -> None:
     assert generation(path) == api
 
 
-def fields(api: Api, status: int, *text: str, **more: Any) -> Any:
+def fields(api: Api, status: int, text: str | None = None, **more: Any) -> Any:
     """An error as it stands in JSON."""
-    return to_builtins(document(api, "json", status, *text, **more)[1])
+    return to_builtins(document(api, "json", status, text, **more)[1])
 
 
 @pytest.mark.parametrize(
