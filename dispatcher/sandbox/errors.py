@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from msgspec import UNSET, Struct, UnsetType, to_builtins
 
-from dispatcher.sandbox.model import Api
+from dispatcher.sandbox.messages.send import Api
 from receiver.dlr.model import Format
 from receiver.faults import Misfit
 

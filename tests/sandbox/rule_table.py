@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dispatcher.sandbox.send_api import POSTED, QUERIED
+from dispatcher.sandbox.api.send import POSTED, QUERIED
 from dispatcher.sandbox.wire import preview
 from dispatcher.sandbox.wire.rules import Rule, Text
 from dispatcher.sandbox.wire.tables import Field, Listed, Table

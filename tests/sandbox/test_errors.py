@@ -12,7 +12,7 @@ import pytest
 from msgspec import to_builtins
 
 from dispatcher.sandbox.errors import document, generation
-from dispatcher.sandbox.model import Api
+from dispatcher.sandbox.messages.send import Api
 from receiver.faults import Misfit
 from receiver.store.base import StoreUnavailable
 from tests.sandbox.sending import AUTHORIZATION, Sending, a_text, a_v3, sending

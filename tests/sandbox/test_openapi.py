@@ -11,8 +11,8 @@ import pytest
 from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from dispatcher.sandbox.openapi import CREDENTIALS
-from dispatcher.sandbox.send_api import REQUESTS
+from dispatcher.sandbox.api.openapi import CREDENTIALS
+from dispatcher.sandbox.api.send import REQUESTS
 from receiver.api.described import DESCRIBED as RECEIVER
 from receiver.api.openapi import document, routes
 from receiver.settings.settings import ReceiverSettings

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from dispatcher.sandbox.send_api import POSTED, PREVIEW, QUERIED
+from dispatcher.sandbox.api.send import POSTED, PREVIEW, QUERIED
 from dispatcher.sandbox.wire.tables import Field, Listed, Table
 from tests.sandbox.rule_table import FIELDS, NULL, document, refused, routes, rows
 from tests.sandbox.sending import Sending, a_text, a_v3, sending

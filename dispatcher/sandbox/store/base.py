@@ -15,10 +15,10 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from dispatcher.sandbox.acceptance import Admission, Arrival, Known
-from dispatcher.sandbox.bulks import Bulk, BulkChange, WaitingBulk
-from dispatcher.sandbox.message import Message
-from dispatcher.sandbox.reports import StepTaken
+from dispatcher.sandbox.messages.acceptance import Admission, Arrival, Known
+from dispatcher.sandbox.messages.bulks import Bulk, BulkChange, WaitingBulk
+from dispatcher.sandbox.messages.message import Message
+from dispatcher.sandbox.messages.reports import StepTaken
 from receiver.store.base import StoredReport
 
 Admit = Callable[[Arrival, Known], Admission]

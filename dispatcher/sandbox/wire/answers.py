@@ -6,8 +6,8 @@ from typing import Annotated, Any, Final
 
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
-from dispatcher.sandbox.model import Accepted, AcceptedSms, Api, Binary, Send, Sms
-from dispatcher.sandbox.statuses import PENDING_ACCEPTED, status_of
+from dispatcher.sandbox.messages.send import Accepted, AcceptedSms, Api, BinaryContent, Send, Sms
+from dispatcher.sandbox.messages.statuses import PENDING_ACCEPTED, status_of
 from receiver.answers import Count
 from receiver.api.openapi import ref
 from receiver.dlr.model import Status
@@ -89,7 +89,7 @@ def _v1(sms: Sms, accepted: AcceptedSms, status: Status, counts: bool) -> SmsRes
 
 def _v3(sms: Sms, accepted: AcceptedSms, status: Status, counts: bool) -> SmsMessageResponse:
     """The count "is not usable with binary content" (OAS): there it is left out."""
-    counted = counts and not isinstance(sms.content, Binary)
+    counted = counts and not isinstance(sms.content, BinaryContent)
     return SmsMessageResponse(
         message_id=accepted.message_id,
         status=status,

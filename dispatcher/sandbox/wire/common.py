@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from datetime import time, timedelta
 from typing import Any, Final, get_args
 
-from dispatcher.sandbox.characters import Transliteration
-from dispatcher.sandbox.model import VALIDITY_MOST, DeliveryTimeWindow, SendingSpeed
+from dispatcher.sandbox.characters.text import Language
+from dispatcher.sandbox.characters.transliteration import Transliteration
+from dispatcher.sandbox.messages.send import VALIDITY_MOST, DeliveryTimeWindow, SendingSpeed
 from dispatcher.sandbox.wire.rules import Boolean, Choice, HttpUrl, Instant, Integer, Text
 from dispatcher.sandbox.wire.tables import Field, Listed, Table, Values
 
@@ -16,7 +17,7 @@ MINUTES: Final = Integer(1, 2**63 - 1)
 CALLBACK_DATA: Final = Text(4000)  # 200 in S3, 4000 everywhere else (reference, part 8)
 CONTENT_TYPE: Final = Choice({"application/json": "json", "application/xml": "xml"})
 TRANSLITERATION: Final = Choice(get_args(Transliteration))
-LANGUAGE_CODE: Final = Choice(("NONE", "TR", "ES", "PT", "AUTODETECT"))
+LANGUAGE_CODE: Final = Choice(get_args(Language))
 TO: Final = Text(64)
 
 _DAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")

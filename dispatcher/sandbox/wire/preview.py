@@ -6,8 +6,8 @@ from typing import Final
 
 from msgspec import UNSET, Struct, UnsetType
 
-from dispatcher.sandbox.characters import Transliteration, convert
-from dispatcher.sandbox.characters.text import Language
+from dispatcher.sandbox.characters.text import Language, convert
+from dispatcher.sandbox.characters.transliteration import Transliteration
 from dispatcher.sandbox.wire.common import LANGUAGE_CODE, TRANSLITERATION
 from dispatcher.sandbox.wire.rules import Inspection, Text
 from dispatcher.sandbox.wire.tables import Field, Table, Values

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from multidict import MultiMapping
 
-from dispatcher.sandbox.model import Api, Delivery, Send, Sms, Tracking
+from dispatcher.sandbox.messages.send import Api, Delivery, Send, Sms, Tracking
 from dispatcher.sandbox.wire.common import (
     CALLBACK_DATA,
     CONTENT_TYPE,

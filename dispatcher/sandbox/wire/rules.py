@@ -15,12 +15,12 @@ from typing import Any, Final, Protocol, TypeVar
 
 from yarl import URL
 
-from dispatcher.sandbox.dates import read_instant
 from dispatcher.sandbox.errors import BODY
+from receiver.api.parameters import with_plus
 from receiver.dlr import fields
 from receiver.dlr.errors import MalformedReport
 from receiver.dlr.fields import describe
-from receiver.dlr.instants import EXAMPLE
+from receiver.dlr.instants import EXAMPLE, parse_instant
 from receiver.faults import Misfit, without_credentials
 
 T = TypeVar("T")
@@ -145,13 +145,15 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """An instant at most `ahead` from now. One that is past is taken: it means at once."""
+    """An instant at most `ahead` from now, in any form of the provider and its clients (reference,
+    part 1.4), also in a query string, where a + may have become a blank. Without a zone it is UTC.
+    One that is past is taken: it means at once."""
 
     ahead: timedelta
 
     def read(self, value: Any, place: str, inspection: Inspection) -> datetime | None:
         try:
-            instant = read_instant(value)
+            instant = parse_instant(with_plus(value.strip()))
         except (ValueError, TypeError, AttributeError):
             inspection.misfit(place, f"must be an instant such as {EXAMPLE}, got {describe(value)}")
             return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from dispatcher.sandbox.model import Api, Delivery, Send, Sms
+from dispatcher.sandbox.messages.send import Api, Delivery, Send, Sms
 from dispatcher.sandbox.wire.common import TO
 from dispatcher.sandbox.wire.content import binary_content, destination, text_content
 from dispatcher.sandbox.wire.rules import Inspection, Rule, Sender, Text

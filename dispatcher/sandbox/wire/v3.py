@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Final
 
-from dispatcher.sandbox.model import VALIDITY_MOST, Api, Delivery, Send, Sms, Tracking
+from dispatcher.sandbox.messages.send import VALIDITY_MOST, Api, Delivery, Send, Sms, Tracking
 from dispatcher.sandbox.wire.common import (
     CALLBACK_DATA,
     CONTENT_TYPE,

@@ -7,9 +7,9 @@ from hashlib import md5
 from aiohttp import web
 from msgspec import Struct
 
+from dispatcher.sandbox.api.negotiation import respond, wanted_by
+from dispatcher.sandbox.api.openapi import provider_route
 from dispatcher.sandbox.errors import Refused
-from dispatcher.sandbox.negotiation import respond, wanted_by
-from dispatcher.sandbox.openapi import provider_route
 from dispatcher.sandbox.store.base import ConversionStore
 from receiver.routes import Parameter, add_routes, route
 

@@ -15,14 +15,14 @@ from typing import Annotated, Any, Final
 from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType, structs
 
+from dispatcher.sandbox.api.negotiation import respond, wanted_by
+from dispatcher.sandbox.api.openapi import parameters_of, provider_route
+from dispatcher.sandbox.api.pull import KEPT, LIMIT, parameters
 from dispatcher.sandbox.errors import Refused
-from dispatcher.sandbox.lifecycle import Step
-from dispatcher.sandbox.message import Message
-from dispatcher.sandbox.model import Binary, Text
-from dispatcher.sandbox.negotiation import respond, wanted_by
-from dispatcher.sandbox.openapi import parameters_of, provider_route
-from dispatcher.sandbox.pull_api import KEPT, LIMIT, parameters
-from dispatcher.sandbox.reports import Account, report_of
+from dispatcher.sandbox.messages.lifecycle import Step
+from dispatcher.sandbox.messages.message import Message
+from dispatcher.sandbox.messages.reports import Account, report_of
+from dispatcher.sandbox.messages.send import BinaryContent, TextContent
 from dispatcher.sandbox.store.base import LogQuery, LogStore
 from dispatcher.sandbox.wire import rules
 from dispatcher.sandbox.wire.body import checked
@@ -217,7 +217,7 @@ def _is_in(asked: AskedLogs, network: str) -> bool:
 def log_v1(message: Message, account: Account) -> dict[str, Any]:
     """As a report of v2, with the text."""
     fields = _as_report(message, account, "v2")
-    if isinstance(message.sms.content, Text):
+    if isinstance(message.sms.content, TextContent):
         fields["text"] = message.sms.content.text
     return fields
 
@@ -238,8 +238,8 @@ def _as_report(message: Message, account: Account, generation: Any) -> dict[str,
     return write_item(structs.replace(report, callback_data=None), generation)
 
 
-def _content(content: Text | Binary) -> dict[str, Any]:
-    if isinstance(content, Text):
+def _content(content: TextContent | BinaryContent) -> dict[str, Any]:
+    if isinstance(content, TextContent):
         return {"text": content.text}
     return {
         "hex": content.data.hex(" "),

@@ -14,11 +14,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from dispatcher.api.endpoint_schema import SettingsSchema
 from dispatcher.sandbox.advance import Advance
-from dispatcher.sandbox.lifecycle import MessageState
-from dispatcher.sandbox.message import Message
-from dispatcher.sandbox.model import Api, Binary, Text
+from dispatcher.sandbox.messages.lifecycle import MessageState
+from dispatcher.sandbox.messages.message import Message
+from dispatcher.sandbox.messages.send import Api, BinaryContent, TextContent
+from dispatcher.sandbox.messages.statuses import status_of
 from dispatcher.sandbox.sandbox import Sandbox
-from dispatcher.sandbox.statuses import status_of
 from dispatcher.sandbox.store.base import MessageQuery
 from dispatcher.sandbox.wire.answers import ReportStatus
 from dispatcher.settings.sandbox import OutcomeRule
@@ -101,9 +101,9 @@ class SandboxMessage(Struct, frozen=True, kw_only=True, rename="camel"):
         )
 
 
-def _content(content: Text | Binary) -> dict[str, Any]:
+def _content(content: TextContent | BinaryContent) -> dict[str, Any]:
     """`sent` is the text that goes over the air, after transliteration."""
-    if isinstance(content, Text):
+    if isinstance(content, TextContent):
         return {"text": content.text, "sent": content.sent}
     return {
         "hex": content.data.hex(" "),

@@ -10,11 +10,11 @@ from msgspec import Struct, structs
 
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.forming.routing import goes_to
-from dispatcher.sandbox.lifecycle import Step
-from dispatcher.sandbox.message import Message, after_next_step
-from dispatcher.sandbox.model import Delivery
-from dispatcher.sandbox.outcomes import price_of
-from dispatcher.sandbox.statuses import status_of
+from dispatcher.sandbox.messages.lifecycle import Step
+from dispatcher.sandbox.messages.message import Message, after_next_step
+from dispatcher.sandbox.messages.outcomes import price_of
+from dispatcher.sandbox.messages.send import Delivery
+from dispatcher.sandbox.messages.statuses import status_of
 from dispatcher.settings.settings import SANDBOX
 from receiver.callbacks.intake import Entry, NotifyTo, entry_of
 from receiver.dlr.model import Price, Report

@@ -16,8 +16,8 @@ from typing import Final
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from dispatcher.sandbox.api.negotiation import respond, wanted_by
 from dispatcher.sandbox.errors import Refused, document, generation
-from dispatcher.sandbox.negotiation import respond, wanted_by
 from dispatcher.settings.sandbox_credential import CredentialSettings
 from receiver.answers import RETRY_AFTER_SECONDS, Handler
 from receiver.callbacks.auth import as_sent

@@ -6,9 +6,9 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct, structs
 
-from dispatcher.sandbox.lifecycle import Life, MessageState, Step, steps_of
-from dispatcher.sandbox.model import Api, Sms
-from dispatcher.sandbox.outcomes import Fate, Key
+from dispatcher.sandbox.messages.lifecycle import Life, MessageState, Step, steps_of
+from dispatcher.sandbox.messages.outcomes import Fate, Key
+from dispatcher.sandbox.messages.send import Api, Sms
 
 
 class Message(Struct, frozen=True, kw_only=True):

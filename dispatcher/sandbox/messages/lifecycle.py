@@ -20,9 +20,9 @@ from typing import Final, Literal
 
 from msgspec import Struct, structs
 
-from dispatcher.sandbox.model import Delivery
-from dispatcher.sandbox.outcomes import Fate, Key, usual_error
-from dispatcher.sandbox.statuses import PENDING_ACCEPTED, UNDELIVERABLE_NOT_SENT
+from dispatcher.sandbox.messages.outcomes import Fate, Key, usual_error
+from dispatcher.sandbox.messages.send import Delivery
+from dispatcher.sandbox.messages.statuses import PENDING_ACCEPTED, UNDELIVERABLE_NOT_SENT
 from receiver.dlr.sms_errors import NO_ERROR
 from receiver.dlr.statuses import EXPIRED, REJECTED
 

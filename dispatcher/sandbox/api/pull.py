@@ -15,8 +15,8 @@ from typing import Any, Final
 from aiohttp import web
 from multidict import MultiMapping
 
-from dispatcher.sandbox.negotiation import wanted_by
-from dispatcher.sandbox.openapi import parameters_of, provider_route
+from dispatcher.sandbox.api.negotiation import wanted_by
+from dispatcher.sandbox.api.openapi import parameters_of, provider_route
 from dispatcher.sandbox.store.base import PullQuery, PullStore
 from dispatcher.sandbox.wire.body import checked
 from dispatcher.sandbox.wire.rules import Inspection, Integer, Text

@@ -11,11 +11,11 @@ from typing import Any, Final, get_args
 from aiohttp import web
 from msgspec import Struct
 
-from dispatcher.sandbox.bulks import Bulk, BulkStatus, moved, with_status
+from dispatcher.sandbox.api.negotiation import respond, wanted_by
+from dispatcher.sandbox.api.openapi import provider_route
 from dispatcher.sandbox.errors import Refused
-from dispatcher.sandbox.message import in_milliseconds
-from dispatcher.sandbox.negotiation import respond, wanted_by
-from dispatcher.sandbox.openapi import provider_route
+from dispatcher.sandbox.messages.bulks import Bulk, BulkStatus, moved, with_status
+from dispatcher.sandbox.messages.message import in_milliseconds
 from dispatcher.sandbox.store.base import BulkStore, ChangeBulk
 from dispatcher.sandbox.wire.body import checked, read_body
 from dispatcher.sandbox.wire.common import SEND_AT

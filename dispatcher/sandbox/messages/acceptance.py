@@ -10,13 +10,13 @@ from typing import Final
 
 from msgspec import Struct
 
-from dispatcher.sandbox.bulks import BulkChange, WaitingBulk, gone_on
-from dispatcher.sandbox.lifecycle import Life, Step, steps_of
-from dispatcher.sandbox.message import Message
-from dispatcher.sandbox.model import Accepted, AcceptedSms, Refusal, Send, Sms
-from dispatcher.sandbox.outcomes import Fate
-from dispatcher.sandbox.sending_times import gap_of, sending_times
-from dispatcher.sandbox.statuses import PENDING_ACCEPTED
+from dispatcher.sandbox.messages.bulks import BulkChange, WaitingBulk, gone_on
+from dispatcher.sandbox.messages.lifecycle import Life, Step, steps_of
+from dispatcher.sandbox.messages.message import Message
+from dispatcher.sandbox.messages.outcomes import Fate
+from dispatcher.sandbox.messages.send import Accepted, AcceptedSms, Refusal, Send, Sms
+from dispatcher.sandbox.messages.sending_times import gap_of, sending_times
+from dispatcher.sandbox.messages.statuses import PENDING_ACCEPTED
 from receiver.dlr.sms_errors import NO_ERROR
 
 DUPLICATE: Final = Refusal(5, 23)

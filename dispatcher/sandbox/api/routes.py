@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from dispatcher.sandbox.admin_api import AdminApi
 from dispatcher.sandbox.advance import Advance, Pushing
-from dispatcher.sandbox.bulks_api import BulksApi
-from dispatcher.sandbox.conversion_api import ConversionApi
-from dispatcher.sandbox.credentials import Credentials, provider_api
-from dispatcher.sandbox.logs_api import LogsApi
-from dispatcher.sandbox.pull_api import PullApi
+from dispatcher.sandbox.api.admin import AdminApi
+from dispatcher.sandbox.api.bulks import BulksApi
+from dispatcher.sandbox.api.conversions import ConversionApi
+from dispatcher.sandbox.api.credentials import Credentials, provider_api
+from dispatcher.sandbox.api.logs import LogsApi
+from dispatcher.sandbox.api.pull import PullApi
+from dispatcher.sandbox.api.send import V1_STATUSES, SendApi
 from dispatcher.sandbox.sandbox import Sandbox
-from dispatcher.sandbox.send_api import V1_STATUSES, SendApi
 from dispatcher.settings.settings import Settings
 from receiver.callbacks.arriving import BodyReader
 

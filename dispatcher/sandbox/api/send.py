@@ -13,10 +13,10 @@ from typing import Final, Literal, TypeVar
 
 from aiohttp import web
 
-from dispatcher.sandbox.model import Accepts, Api, Send
-from dispatcher.sandbox.negotiation import respond, wanted_by
-from dispatcher.sandbox.openapi import parameters_of, provider_route
-from dispatcher.sandbox.statuses import MESSAGE_ACCEPTED, PENDING_ACCEPTED
+from dispatcher.sandbox.api.negotiation import respond, wanted_by
+from dispatcher.sandbox.api.openapi import parameters_of, provider_route
+from dispatcher.sandbox.messages.send import Accepts, Api, Send
+from dispatcher.sandbox.messages.statuses import MESSAGE_ACCEPTED, PENDING_ACCEPTED
 from dispatcher.sandbox.wire import preview, query, v1, v2, v3
 from dispatcher.sandbox.wire.answers import ROOTS, SmsResponse, SmsResponseEnvelope, answer_of
 from dispatcher.sandbox.wire.body import checked, read_body

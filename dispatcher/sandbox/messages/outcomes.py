@@ -16,8 +16,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from dispatcher.sandbox.model import VALIDITY_MOST, Sms, Text
-from dispatcher.sandbox.statuses import UNDELIVERABLE_NOT_SENT
+from dispatcher.sandbox.messages.send import VALIDITY_MOST, Sms, TextContent
+from dispatcher.sandbox.messages.statuses import UNDELIVERABLE_NOT_SENT
 from dispatcher.settings.sandbox import OutcomeRule, Told
 from receiver.dlr.sms_errors import NO_ERROR
 from receiver.dlr.statuses import EXPIRED, REJECTED, SMS_STATUSES, UNDELIVERABLE
@@ -92,7 +92,7 @@ def fits(rule: OutcomeRule, sms: Sms) -> bool:
     return (
         _is_to(rule.to, sms.to)
         and rule.sender in ("", sms.sender)
-        and _found(rule.text, sms.content.text if isinstance(sms.content, Text) else "")
+        and _found(rule.text, sms.content.text if isinstance(sms.content, TextContent) else "")
         and _found(rule.callback_data, sms.delivery.callback_data or "")
     )
 

@@ -21,7 +21,7 @@ VALIDITY_MOST = timedelta(hours=48)
 """A longer validity period counts as this one (reference, part 6.5)."""
 
 
-class Text(Struct, frozen=True, tag="text"):
+class TextContent(Struct, frozen=True, tag="text"):
     """A text, and the text that goes over the air: `sent` is what transliteration and the
     treatment of URLs made of it. `None` is what was not asked for.
     """
@@ -34,7 +34,7 @@ class Text(Struct, frozen=True, tag="text"):
     locking_shift: bool | None = None
 
 
-class Binary(Struct, frozen=True, tag="binary"):
+class BinaryContent(Struct, frozen=True, tag="binary"):
     """Octets, with the data coding and the esm_class of SMPP: 0 is GSM 7-bit, 8 is Unicode; the
     bit 0x40 of the class says that `data` begins with a user data header.
     """
@@ -100,7 +100,7 @@ class Sms(Struct, frozen=True, kw_only=True):
     message_id: str | None  # None: accept makes one
     to: str
     sender: str | None
-    content: Text | Binary
+    content: TextContent | BinaryContent
     parts: int
     delivery: Delivery
     flash: bool = False

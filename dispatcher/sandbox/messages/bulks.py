@@ -22,8 +22,8 @@ from typing import Final, Literal
 from msgspec import Struct, structs
 
 from dispatcher.sandbox.errors import Refused
-from dispatcher.sandbox.message import Message, next_step_at
-from dispatcher.sandbox.sending_times import sending_times
+from dispatcher.sandbox.messages.message import Message, next_step_at
+from dispatcher.sandbox.messages.sending_times import sending_times
 from receiver.faults import Misfit
 
 BulkStatus = Literal["PENDING", "PAUSED", "PROCESSING", "CANCELED", "FINISHED", "FAILED"]

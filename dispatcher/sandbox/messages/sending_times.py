@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from datetime import datetime, time, timedelta
 
-from dispatcher.sandbox.model import DeliveryTimeWindow, SendingSpeed
-from dispatcher.sandbox.outcomes import MILLISECOND
+from dispatcher.sandbox.messages.outcomes import MILLISECOND
+from dispatcher.sandbox.messages.send import DeliveryTimeWindow, SendingSpeed
 
 _DAY = timedelta(days=1)
 
