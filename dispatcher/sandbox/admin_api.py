@@ -20,7 +20,7 @@ from dispatcher.sandbox.statuses import status_of
 from dispatcher.sandbox.store import Message, messages
 from dispatcher.settings.sandbox import OutcomeRule
 from receiver.answers import BadQuery, answer, fault, timestamp
-from receiver.api.parameters import cursor, limit, only
+from receiver.api.parameters import EXACT, LIMIT_DEFAULT, PAGE, Filter, only, read_query
 from receiver.dlr.sms_errors import errors
 from receiver.settings.configuration import ConfigurationError, read_table, without_credentials
 from receiver.settings.durations import duration
@@ -28,7 +28,11 @@ from receiver.settings.durations import duration
 FARTHEST: Final = timedelta(days=366)
 """The longest that the clock is moved at once: a schedule is over by then."""
 
-_FILTERS: Final = {"messageId": "message_id", "bulkId": "bulk_id", "to": "sms ->> 'to'"}
+_FILTERS: Final = (
+    Filter("messageId", "message_id", EXACT, "Only this message."),
+    Filter("bulkId", "bulk_id", EXACT, "Only of this bulk."),
+    Filter("to", "sms ->> 'to'", EXACT, "Only to this number."),
+)
 
 _SNAKE: Final = {"callbackData": "callback_data"}
 
@@ -48,12 +52,10 @@ class AdminApi:
 
     async def messages(self, request: web.Request) -> web.Response:
         """What was sent, in the order in which it came."""
-        query = request.query
-        only(query, "limit", "cursor", *_FILTERS)
-        size, after = limit(query), cursor(query) or 0
-        given = [name for name in _FILTERS if name in query]
-        where = "".join(f" AND {_FILTERS[name]} = ?" for name in given)
-        values = (after, *(query[name] for name in given), size + 1)
+        wanted = read_query(request.query, (*PAGE, *_FILTERS))
+        size, after = wanted.pop("limit", LIMIT_DEFAULT), wanted.pop("before", 0)
+        where = "".join(f" AND {field} = ?" for field in wanted)
+        values = (after, *wanted.values(), size + 1)
 
         def find(connection: sqlite3.Connection) -> Sequence[Message]:
             rest = f"WHERE sandbox_message.id > ?{where} ORDER BY sandbox_message.id LIMIT ?"

@@ -19,9 +19,8 @@ from receiver.api.openapi import (
     an_object,
     in_query,
     operation,
-    ref,
 )
-from receiver.routes import Schema
+from receiver.routes import Schema, ref
 
 # --- credentials and errors ----------------------------------------------------------------------
 

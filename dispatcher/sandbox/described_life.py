@@ -34,10 +34,9 @@ from receiver.api.openapi import (
     nullable,
     one_of,
     operation,
-    ref,
 )
 from receiver.dlr.statuses import SMS_STATUSES
-from receiver.routes import Schema
+from receiver.routes import Schema, ref
 
 # --- the provider's ----------------------------------------------------------------------------
 

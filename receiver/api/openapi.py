@@ -19,7 +19,8 @@ from aiohttp import web
 from msgspec import Struct
 
 from receiver.answers import ErrorAnswer, answer
-from receiver.api.parameters import LIMIT_DEFAULT, LIMIT_MAX
+from receiver.api.parameters import CURSOR as PARAMETERS_CURSOR
+from receiver.api.parameters import LIMIT as PARAMETERS_LIMIT
 from receiver.api.tokens import READING, is_protected
 from receiver.routes import (
     DESCRIBED,
@@ -30,24 +31,9 @@ from receiver.routes import (
     Schema,
     Shape,
     add_routes,
-    route,
+    ref,
 )
 from receiver.settings.settings import ReceiverSettings, SourceSettings
-
-# --- schemas where there is no type --------------------------------------------------------------
-
-TEXT: Schema = {"type": "string"}
-TRUTH: Schema = {"type": "boolean"}
-ID: Schema = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
-
-
-def one_of(words: Iterable[str]) -> Schema:
-    return {"type": "string", "enum": list(words)}
-
-
-def ref(name: str) -> Schema:
-    """A schema by its name."""
-    return {"$ref": f"#/components/schemas/{name}"}
 
 
 class Schemas:
@@ -70,7 +56,9 @@ class Schemas:
         (made,), parts = msgspec.json.schema_components(
             [shape], ref_template="#/components/schemas/{name}"
         )
-        self.found |= {_called(name): _in_our_form(part) for name, part in parts.items()}
+        for name, part in parts.items():
+            told = _in_our_form(part)
+            assert self.found.setdefault(_called(name), told) == told, f"two types called {name}"
         schema: Schema = _in_our_form(made)
         return schema
 
@@ -95,7 +83,7 @@ def _called(name: str) -> str:
 
 def _in_our_form(part: Any) -> Any:
     """What msgspec says of a type, as our answers are: a Struct has its name without `Answer`, a
-    decimal is a number, and what `Literal` names are texts."""
+    decimal is a number, what `Literal` names are texts, and nullable is written in short."""
     if isinstance(part, list):
         return [_in_our_form(each) for each in part]
     if not isinstance(part, dict):
@@ -107,6 +95,10 @@ def _in_our_form(part: Any) -> Any:
         for name, each in part.items()
         if not (name == "title" and isinstance(each, str))
     }
+    match made.get("anyOf"):
+        case [{"type": str(plain)} as schema, {"type": "null"}] if "enum" not in schema:
+            del made["anyOf"]
+            made = {**schema, **made, "type": [plain, "null"]}
     if isinstance(made.get("$ref"), str):
         made["$ref"] = _called(made["$ref"])
     if isinstance(made.get("description"), str):
@@ -157,7 +149,7 @@ def _operation(said: Route, schemas: Schemas) -> Schema:
         "responses": {**own, **common},
     }
     if said.parameters:
-        made["parameters"] = [_parameter(each) for each in said.parameters]
+        made["parameters"] = [_parameter(each, schemas) for each in said.parameters]
     if said.body is not None:
         made["requestBody"] = _body(said.body, schemas)
     for each in said.also:
@@ -169,8 +161,13 @@ def _shared(name: str) -> Schema:
     return {"$ref": f"#/components/responses/{name}"}
 
 
-def _parameter(said: Parameter) -> Schema:
-    made = {"name": said.name, "in": said.place, "schema": said.schema, "description": said.words}
+def _parameter(said: Parameter, schemas: Schemas) -> Schema:
+    made: Schema = {
+        "name": said.name,
+        "in": said.place,
+        "schema": schemas.of(said.shape),
+        "description": said.words,
+    }
     return {**made, "required": True} if said.required else made
 
 
@@ -180,7 +177,8 @@ def _reply(said: Reply | str, schemas: Schemas) -> Schema:
     made: Schema = {"description": said.words, "content": _content(said, schemas)}
     if said.headers:
         made["headers"] = {
-            name: {"description": words, "schema": TEXT} for name, words in said.headers.items()
+            name: {"description": words, "schema": {"type": "string"}}
+            for name, words in said.headers.items()
         }
     return made
 
@@ -232,14 +230,12 @@ class OpenApi:
     def add_routes(self, app: web.Application) -> None:
         add_routes(app, self)
 
-    @route(
-        Route(
-            "GET",
-            "/api/openapi.json",
-            "showOpenApi",
-            "This document",
-            {200: Reply("OpenAPI 3.1", {"type": "object"})},
-        )
+    @Route(
+        "GET",
+        "/api/openapi.json",
+        "showOpenApi",
+        "This document",
+        {200: Reply("OpenAPI 3.1", {"type": "object"})},
     )
     async def show(self, request: web.Request) -> web.Response:
         if self._document is None:
@@ -324,9 +320,14 @@ def _callback(said: Route, operation: Schema, settings: ReceiverSettings) -> Sch
     made = {**operation, "security": [_demand(each) for each in sources]}
     if not named:
         return made
-    names = one_of(each.name for each in sources)
-    source = Parameter("source", names, "the name of a [[source]]", "path", required=True)
-    return {**made, "parameters": [_parameter(source)]}
+    source = {
+        "name": "source",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "enum": [each.name for each in sources]},
+        "description": "the name of a [[source]]",
+    }
+    return {**made, "parameters": [source]}
 
 
 def _demand(source: SourceSettings) -> Schema:
@@ -361,6 +362,15 @@ def _key(place: str, name: str, words: str) -> Schema:
 
 Operations = dict[str, Schema]
 """By the method in small letters."""
+
+
+TEXT: Schema = {"type": "string"}
+ID: Schema = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
+TRUTH: Schema = {"type": "boolean"}
+
+
+def one_of(words: Iterable[str]) -> Schema:
+    return {"type": "string", "enum": list(words)}
 
 
 class Described(Struct, frozen=True):
@@ -418,18 +428,18 @@ def in_query(name: str, schema: Schema, words: str) -> Schema:
     return {"name": name, "in": "query", "schema": schema, "description": words}
 
 
-LIMIT = in_query(
-    "limit",
-    {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT},
-    "the most that a page has",
-)
-
-
-def a_cursor(schema: Schema) -> Schema:
-    return in_query("cursor", schema, "`next` of the page before")
-
-
-CURSOR = a_cursor({"type": "string", "pattern": "^[0-9]{1,18}$"})
+LIMIT: Schema = {
+    "name": "limit",
+    "in": "query",
+    "schema": PARAMETERS_LIMIT.kind.shape,
+    "description": PARAMETERS_LIMIT.words,
+}
+CURSOR: Schema = {
+    "name": "cursor",
+    "in": "query",
+    "schema": PARAMETERS_CURSOR.kind.shape,
+    "description": PARAMETERS_CURSOR.words,
+}
 
 
 def as_json(words: str, schema: Schema) -> Schema:

@@ -11,8 +11,8 @@ from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from dispatcher.sandbox.described import SENDING
-from receiver.api.described import DESCRIBED as RECEIVER
 from receiver.api.openapi import document, routes
+from receiver.api.provider import PROVIDER
 from receiver.settings.settings import ReceiverSettings
 from tests.sandbox.sending import Sending, sending
 from tests.sandbox.test_validation_rules import GOOD, planted
@@ -29,7 +29,7 @@ async def provider() -> AsyncIterator[Sending]:
 @pytest.fixture
 def described(provider: Sending) -> Document:
     app = provider.client.server.app  # type: ignore[attr-defined]
-    return document(app, ReceiverSettings(), {}, [RECEIVER, SENDING])
+    return document(app, ReceiverSettings(), PROVIDER, [SENDING])
 
 
 def fits(described: Document, schema: Document) -> Draft202012Validator:
