@@ -15,7 +15,6 @@ from typing import Protocol
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from dispatcher.api.described import DESCRIBED as DISPATCHER_DESCRIBED
 from dispatcher.api.dispatches import DispatchApi
 from dispatcher.api.endpoints import EndpointApi
 from dispatcher.api.replays import ReplayApi
@@ -48,10 +47,10 @@ from dispatcher.storage import Storage, new_name, storage
 from dispatcher.upkeep.following import Following
 from dispatcher.upkeep.retention import Upkeep
 from dispatcher.worker import Worker
-from receiver.api.described import DESCRIBED as RECEIVER_DESCRIBED
 from receiver.api.event_stream import EventStream, ReportTrack, Track
 from receiver.api.openapi import OpenApi
-from receiver.api.reports import StoreApi
+from receiver.api.provider import PROVIDER
+from receiver.api.store_api import StoreApi
 from receiver.api.tokens import ApiTokens
 from receiver.callbacks.app import Health, Receiver, new_app
 from receiver.callbacks.arriving import BodyReader
@@ -261,8 +260,7 @@ def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
     replaying = Replaying(common.replays, selector, common.endpoints, now)
     ReplayApi(replaying, opened.store).add_routes(app)
     _add_scrape(common)
-    described = [RECEIVER_DESCRIBED, DISPATCHER_DESCRIBED]
-    OpenApi(common.settings, REQUESTS, described).add_routes(app)
+    OpenApi(common.settings, {**PROVIDER, **REQUESTS}).add_routes(app)
 
 
 async def _sandbox(

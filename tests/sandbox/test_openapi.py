@@ -13,8 +13,8 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from dispatcher.sandbox.api.openapi import CREDENTIALS
 from dispatcher.sandbox.api.send import REQUESTS
-from receiver.api.described import DESCRIBED as RECEIVER
 from receiver.api.openapi import document, routes
+from receiver.api.provider import PROVIDER
 from receiver.settings.settings import ReceiverSettings
 from tests.docs.test_openapi import closed, operations
 from tests.docs.test_openapi import fits as fits_document
@@ -35,7 +35,7 @@ async def provider() -> AsyncIterator[Sending]:
 @pytest.fixture
 def described(provider: Sending) -> Document:
     app = provider.client.server.app  # type: ignore[attr-defined]
-    return document(app, ReceiverSettings(), REQUESTS, [RECEIVER])
+    return document(app, ReceiverSettings(), {**PROVIDER, **REQUESTS})
 
 
 def fits(described: Document, schema: Document) -> Draft202012Validator:

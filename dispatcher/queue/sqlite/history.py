@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from msgspec import Struct
+
+from dispatcher.api.dispatches import AttemptEvent
 from receiver.answers import timestamp
 from receiver.api.event_stream import Happened, Query
+from receiver.api.parameters import TEXT, Filter
 from receiver.store.sqlite.database import Database, instant
 
 _AFTER = """
@@ -25,7 +29,10 @@ class AttemptTrack:
     """
 
     name = "attempt"
-    filters: Collection[str] = frozenset({"endpoint"})
+    filters: Sequence[Filter] = (
+        Filter("endpoint", "endpoint", TEXT, "Attempts to this endpoint only."),
+    )
+    told: type[Struct] = AttemptEvent
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -37,10 +44,10 @@ class AttemptTrack:
         rows = await self._database.read(
             lambda connection: connection.execute(_AFTER, (event_id, limit)).fetchall()
         )
-        return [Happened(row[0], _view(row)) for row in rows]
+        return [Happened(row[0], _told(row)) for row in rows]
 
     def wanted(self, event: Happened, query: Query) -> bool:
-        return "endpoint" not in query or event.view["endpoint"] == query["endpoint"]
+        return "endpoint" not in query or event.answer.endpoint == query["endpoint"]
 
 
 def _newest(connection: sqlite3.Connection) -> int:
@@ -48,19 +55,19 @@ def _newest(connection: sqlite3.Connection) -> int:
     return row[0] if row else 0
 
 
-def _view(row: Sequence[Any]) -> Mapping[str, Any]:
+def _told(row: Sequence[Any]) -> AttemptEvent:
     _, dispatch, endpoint, number, reports, started_at, duration_ms, *rest = row
     status, outcome, error, state, due_at = rest
-    return {
-        "dispatch": dispatch,
-        "endpoint": endpoint,
-        "number": number,
-        "reports": reports,
-        "startedAt": timestamp(instant(started_at)),
-        "durationMs": round(duration_ms, 1),
-        "status": status,
-        "outcome": outcome,
-        "error": error,
-        "state": state,
-        "dueAt": timestamp(None if due_at is None else instant(due_at)),
-    }
+    return AttemptEvent(
+        dispatch=dispatch,
+        endpoint=endpoint,
+        number=number,
+        reports=reports,
+        started_at=timestamp(instant(started_at)),
+        duration_ms=round(duration_ms, 1),
+        status=status,
+        outcome=outcome,
+        error=error,
+        state=state,
+        due_at=timestamp(None if due_at is None else instant(due_at)),
+    )

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Final
 
 import msgspec
 from aiohttp import web
-from msgspec import UNSET, Meta, Struct, UnsetType, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field, structs
 
-from dispatcher.api.endpoint_schema import SettingsSchema
+from dispatcher.api.settings_types import SettingsTypes
 from dispatcher.sandbox.advance import Advance
 from dispatcher.sandbox.messages.lifecycle import MessageState
 from dispatcher.sandbox.messages.message import Message
@@ -23,11 +23,20 @@ from dispatcher.sandbox.store.base import MessageQuery
 from dispatcher.sandbox.wire.answers import ReportStatus
 from dispatcher.settings.sandbox import OutcomeRule
 from receiver.answers import BadQuery, Count, Instant, Next, answer, fault, timestamp
-from receiver.api.openapi import CURSOR, LIMIT, ref
-from receiver.api.parameters import cursor, limit, only
+from receiver.api.parameters import (
+    CURSOR,
+    EXACT,
+    LIMIT,
+    Filter,
+    in_query,
+    next_cursor,
+    only,
+    page_of,
+    read_query,
+)
 from receiver.dlr.sms_errors import errors
 from receiver.faults import without_credentials
-from receiver.routes import Body, Parameter, Reply, Route, add_routes, route
+from receiver.routes import Body, Parameter, Reply, Route, add_routes, ref
 from receiver.settings.configuration import ConfigurationError
 from receiver.settings.durations import duration
 from receiver.settings.reader import read_table
@@ -35,7 +44,13 @@ from receiver.settings.reader import read_table
 FARTHEST: Final = timedelta(days=366)
 """The longest that the clock is moved at once: a schedule is over by then."""
 
-_FILTERS: Final = ("messageId", "bulkId", "to")
+_FILTERS: Final = (
+    LIMIT,
+    structs.replace(CURSOR, field="after"),
+    Filter("messageId", "message_id", EXACT, "Only this message."),
+    Filter("bulkId", "bulk_id", EXACT, "Only of this bulk."),
+    Filter("to", "to", EXACT, "Only to this number."),
+)
 
 _CAMEL: Final = {"callback_data": "callbackData"}
 _SNAKE: Final = {camel: snake for snake, camel in _CAMEL.items()}
@@ -144,51 +159,35 @@ class AdminApi:
     def add_routes(self, app: web.Application) -> None:
         add_routes(app, self)
 
-    @route(
-        Route(
-            "GET",
-            "/sandbox/messages",
-            "getSandboxMessages",
-            "What was sent to the sandbox, in its order",
-            {200: Reply("a page of it", SandboxMessagePage)},
-            parameters=[
-                *(Parameter(p["name"], p["schema"], p["description"]) for p in (LIMIT, CURSOR)),
-                *(Parameter(name, {"type": "string"}, "exactly this") for name in _FILTERS),
-            ],
-        )
+    @Route(
+        "GET",
+        "/sandbox/messages",
+        "getSandboxMessages",
+        "What was sent to the sandbox, in its order",
+        {200: Reply("a page of it", SandboxMessagePage)},
+        parameters=in_query(_FILTERS),
     )
     async def messages(self, request: web.Request) -> web.Response:
         """What was sent, in the order in which it came."""
-        query = request.query
-        only(query, "limit", "cursor", *_FILTERS)
-        size = limit(query)
-        wanted = MessageQuery(
-            after=cursor(query) or 0,
-            limit=size + 1,
-            message_id=query.get("messageId"),
-            bulk_id=query.get("bulkId"),
-            to=query.get("to"),
-        )
-        found = await self._sandbox.store.messages(wanted)
-        following = str(found[size - 1].id) if len(found) > size else None
-        shown = [SandboxMessage.of(each) for each in found[:size]]
-        return answer(SandboxMessagePage(shown, following))
+        query = MessageQuery(**read_query(request.query, _FILTERS))
+        found = await self._sandbox.store.messages(structs.replace(query, limit=query.limit + 1))
+        shown, last = page_of(found, query.limit)
+        messages = [SandboxMessage.of(each) for each in shown]
+        return answer(SandboxMessagePage(messages, next_cursor(last)))
 
-    @route(
-        Route(
-            "POST",
-            "/sandbox/outcomes",
-            "postSandboxOutcomes",
-            "Adds a rule of outcomes that goes before all others, until a reset",
-            {
-                201: Reply("it holds from now on", Added),
-                400: "it cannot be used; all faults at once",
-            },
-            body=Body(
-                SettingsSchema(lambda name: _CAMEL.get(name, name), {}).taken(OutcomeRule),
-                examples={"expired": {"to": "4179*", "status": "EXPIRED_EXPIRED"}},
-            ),
-        )
+    @Route(
+        "POST",
+        "/sandbox/outcomes",
+        "postSandboxOutcomes",
+        "Adds a rule of outcomes that goes before all others, until a reset",
+        {
+            201: Reply("it holds from now on", Added),
+            400: "it cannot be used; all faults at once",
+        },
+        body=Body(
+            SettingsTypes(_CAMEL).said("SandboxRule", OutcomeRule),
+            examples={"expired": {"to": "4179*", "status": "EXPIRED_EXPIRED"}},
+        ),
     )
     async def add_outcome(self, request: web.Request) -> web.Response:
         """A rule that goes before all others, until a reset."""
@@ -200,21 +199,18 @@ class AdminApi:
         await self._sandbox.add_rule(rule)
         return answer(Added(), status=201)
 
-    @route(
-        Route(
-            "POST",
-            "/sandbox/advance",
-            "postSandboxAdvance",
-            "Moves the clock forward; all that is due on the way happens, in order and at its"
-            " instant",
-            {
-                200: Reply("all of it has happened", SandboxAdvanced),
-                400: "not a duration, or longer than a year",
-            },
-            parameters=[
-                Parameter("by", {"type": "string", "examples": ["1h"]}, "how far", required=True)
-            ],
-        )
+    @Route(
+        "POST",
+        "/sandbox/advance",
+        "postSandboxAdvance",
+        "Moves the clock forward; all that is due on the way happens, in order and at its instant",
+        {
+            200: Reply("all of it has happened", SandboxAdvanced),
+            400: "not a duration, or longer than a year",
+        },
+        parameters=[
+            Parameter("by", {"type": "string", "examples": ["1h"]}, "how far", required=True)
+        ],
     )
     async def advance(self, request: web.Request) -> web.Response:
         """Move the clock. Answered when all that is due on the way has happened."""
@@ -223,14 +219,12 @@ class AdminApi:
         now = timestamp(done.now)
         return answer(SandboxAdvanced(now, done.steps, done.reports, done.attempts))
 
-    @route(
-        Route(
-            "POST",
-            "/sandbox/reset",
-            "postSandboxReset",
-            "Forgets what was sent, and cancels the pushes that wait; reports and clock stay",
-            {200: Reply("done", SandboxNow)},
-        )
+    @Route(
+        "POST",
+        "/sandbox/reset",
+        "postSandboxReset",
+        "Forgets what was sent, and cancels the pushes that wait; reports and clock stay",
+        {200: Reply("done", SandboxNow)},
     )
     async def reset(self, request: web.Request) -> web.Response:
         """Forget what was sent. What was under way comes to its end before."""

@@ -127,7 +127,7 @@ def _status(request: web.Request, found: Bulk) -> web.Response:
 
 # --- what clients are told of the routes ---------------------------------------------------------
 
-_BULK_ID = Parameter("bulkId", {"type": "string"}, "of the request that sent it", required=True)
+_BULK_ID = Parameter("bulkId", str, "of the request that sent it", required=True)
 
 
 def _shown(path: str, answered: type) -> Route:

@@ -11,7 +11,8 @@ from dispatcher.sandbox.api.negotiation import respond, wanted_by
 from dispatcher.sandbox.api.openapi import provider_route
 from dispatcher.sandbox.errors import Refused
 from dispatcher.sandbox.store.base import ConversionStore
-from receiver.routes import Parameter, add_routes, route
+from receiver.api.parameters import in_path
+from receiver.routes import add_routes
 
 
 class EndTag(Struct, frozen=True, rename="camel"):
@@ -28,18 +29,14 @@ class ConversionApi:
     def add_routes(self, app: web.Application) -> None:
         add_routes(app, self)
 
-    @route(
-        provider_route(
-            "POST",
-            "/ct/1/log/end/{messageId}",
-            "postCtV1LogEnd",
-            "The recipient of a message has done what it was sent for",
-            EndTag,
-            parameters=[
-                Parameter("messageId", {"type": "string"}, "of the message", "path", required=True)
-            ],
-            refusals={404: "there is no such message"},
-        )
+    @provider_route(
+        "POST",
+        "/ct/1/log/end/{messageId}",
+        "postCtV1LogEnd",
+        "The recipient of a message has done what it was sent for",
+        EndTag,
+        parameters=[in_path("messageId", str, "of the message")],
+        refusals={404: "there is no such message"},
     )
     async def end(self, request: web.Request) -> web.Response:
         message_id = request.match_info["messageId"]

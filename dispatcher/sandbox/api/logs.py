@@ -31,7 +31,7 @@ from dispatcher.sandbox.wire.tables import Field, Listed, Table, Values
 from receiver.answers import Count
 from receiver.dlr.item import write_item
 from receiver.dlr.statuses import GROUP_NUMBERS
-from receiver.routes import Route, add_routes, route
+from receiver.routes import Route, add_routes
 
 REQUESTS_A_MINUTE: Final = 120
 
@@ -180,13 +180,13 @@ class LogsApi:
     def add_routes(self, app: web.Application) -> None:
         add_routes(app, self)
 
-    @route(_route(1, SmsLogsResponse, LOGS_V1))
+    @_route(1, SmsLogsResponse, LOGS_V1)
     async def _v1(self, request: web.Request) -> web.Response:
         _, found = await self._found(request, LOGS_V1)
         logs = [log_v1(each, self._account) for each in found]
         return respond(wanted_by(request), "smsLogsResponse", SmsLogsResponse(logs))
 
-    @route(_route(3, LogResponse, LOGS_V3))
+    @_route(3, LogResponse, LOGS_V3)
     async def _v3(self, request: web.Request) -> web.Response:
         asked, found = await self._found(request, LOGS_V3)
         logs = [log_v3(each, self._account) for each in found]

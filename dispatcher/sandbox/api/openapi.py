@@ -26,9 +26,7 @@ CREDENTIALS: Final = Credentials(
     }
 )
 
-LOGIN: Final = [
-    Parameter(name, {"type": "string"}, "instead of a header") for name in ("username", "password")
-]
+LOGIN: Final = [Parameter(name, str, "instead of a header") for name in ("username", "password")]
 """Of a route that takes credentials in its query too."""
 
 _REFUSALS: Final = {

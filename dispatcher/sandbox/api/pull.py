@@ -21,10 +21,9 @@ from dispatcher.sandbox.store.base import PullQuery, PullStore
 from dispatcher.sandbox.wire.body import checked
 from dispatcher.sandbox.wire.rules import Inspection, Integer, Text
 from dispatcher.sandbox.wire.tables import Field, Table, Values
-from receiver.api.openapi import ref
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.model import Format, Generation
-from receiver.routes import Route, add_routes, route
+from receiver.routes import Route, add_routes, ref
 from receiver.store.base import StoredReport
 
 KEPT: Final = timedelta(hours=48)
@@ -79,11 +78,11 @@ class PullApi:
     def add_routes(self, app: web.Application) -> None:
         add_routes(app, self)
 
-    @route(_route(1))
+    @_route(1)
     async def _v1(self, request: web.Request) -> web.Response:
         return await self._reports(request, "v2")
 
-    @route(_route(3))
+    @_route(3)
     async def _v3(self, request: web.Request) -> web.Response:
         return await self._reports(request, "v3")
 

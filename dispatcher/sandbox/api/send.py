@@ -23,9 +23,8 @@ from dispatcher.sandbox.wire.body import checked, read_body
 from dispatcher.sandbox.wire.rules import Inspection
 from dispatcher.sandbox.wire.tables import Table, Values
 from receiver.answers import Handler
-from receiver.api.openapi import ref
 from receiver.callbacks.arriving import BodyReader
-from receiver.routes import Route, Schema, add_route
+from receiver.routes import Route, Schema, add_route, ref
 
 T = TypeVar("T")
 

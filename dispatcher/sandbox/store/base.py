@@ -51,8 +51,8 @@ class Counters(Struct, frozen=True):
 class MessageQuery(Struct, frozen=True, kw_only=True):
     """Messages after one number, in the order in which they came. `None` means: any."""
 
-    after: int
-    limit: int
+    after: int = 0
+    limit: int = 100
     message_id: str | None = None
     bulk_id: str | None = None
     to: str | None = None

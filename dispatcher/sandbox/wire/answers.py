@@ -9,8 +9,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType, structs
 from dispatcher.sandbox.messages.send import Accepted, AcceptedSms, Api, BinaryContent, Send, Sms
 from dispatcher.sandbox.messages.statuses import PENDING_ACCEPTED, status_of
 from receiver.answers import Count
-from receiver.api.openapi import ref
 from receiver.dlr.model import Status
+from receiver.routes import ref
 
 ROOTS: Final[dict[Api, str]] = {
     "v1": "smsResponse",

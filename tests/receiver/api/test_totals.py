@@ -10,13 +10,14 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, localcontext
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from receiver.answers import BadQuery
 from receiver.api.filters import totals_query
-from receiver.api.totals import PERCENTS, totals_view
+from receiver.api.totals import PERCENTS, TotalsAnswer
 from receiver.dlr.statuses import GROUP_NAMES
 from receiver.store.base import StoredReport, TotalsQuery
 from receiver.store.histogram import RESOLUTION, bin_of, middle_of, percentiles
@@ -69,6 +70,14 @@ def added_up(reports: Sequence[StoredReport], query: TotalsQuery) -> dict[int, A
     return dict(buckets)
 
 
+async def answered(store: SqliteStore, query: TotalsQuery) -> dict[str, Any]:
+    """The answer of the API, with exact decimals."""
+    found: dict[str, Any] = msgspec.to_builtins(
+        TotalsAnswer.of(await store.totals(query), query), builtin_types=(Decimal,)
+    )
+    return found
+
+
 def told(view: dict[str, Any]) -> dict[str, Any]:
     """A bucket of the API in the form of the oracle, without the durations."""
     return {
@@ -110,7 +119,7 @@ async def test_adds_up_what_there_is(database: Database, followed: int, span: in
             query = TotalsQuery(span, START, END, source, final)
             with localcontext(prec=100):
                 expected = added_up(reports, query)
-            view = totals_view(await store.totals(query), query)
+            view = await answered(store, query)
             assert [bucket["start"] for bucket in view["buckets"]] == [
                 datetime.fromtimestamp(start, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
                 for start in sorted(expected)
@@ -137,7 +146,7 @@ async def test_sums_are_exact(database: Database) -> None:
         await Follower(database).turn()
 
     query = TotalsQuery(DAY, START, END)
-    (price,) = totals_view(await store.totals(query), query)["total"]["prices"]
+    (price,) = (await answered(store, query))["total"]["prices"]
     assert price == {"currency": "EUR", "reports": 300, "sum": Decimal("30.0")}
 
 
@@ -148,7 +157,7 @@ async def test_too_far_behind(database: Database, monkeypatch: pytest.MonkeyPatc
     await store.add(list(generated_callbacks(1, 25)))
     query = TotalsQuery(DAY, START, END)
 
-    view = totals_view(await store.totals(query), query)
+    view = await answered(store, query)
 
     assert (view["total"]["reports"], view["behind"]) == (10, 15)
 

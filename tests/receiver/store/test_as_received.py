@@ -10,7 +10,7 @@ from aiohttp.test_utils import TestClient
 from msgspec.structs import replace
 from pytest_aiohttp.plugin import AiohttpClient
 
-from receiver.api.reports import StoreApi
+from receiver.api.store_api import StoreApi
 from receiver.callbacks.app import new_app
 from receiver.callbacks.intake import judge
 from receiver.dlr.json_format import encode_body
