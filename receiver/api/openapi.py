@@ -77,6 +77,10 @@ def _called(name: str) -> str:
     return name.removesuffix("Answer")
 
 
+_BOUND = {"enum", "$ref"}
+"""What null would have to be, too, if it were named as a second type."""
+
+
 def _in_our_form(part: Any) -> Any:
     """What msgspec says of a type, as our answers are: a Struct has its name without `Answer`, a
     decimal is a number, what `Literal` names are texts, and nullable is written in short."""
@@ -92,7 +96,7 @@ def _in_our_form(part: Any) -> Any:
         if not (name == "title" and isinstance(each, str))
     }
     match made.get("anyOf"):
-        case [{"type": str(plain)} as schema, {"type": "null"}] if "enum" not in schema:
+        case [{"type": str(plain)} as schema, {"type": "null"}] if not _BOUND & schema.keys():
             del made["anyOf"]
             made = {**schema, **made, "type": [plain, "null"]}
     if isinstance(made.get("$ref"), str):
