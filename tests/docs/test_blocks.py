@@ -173,7 +173,12 @@ def faults_of_mentioned(file: str, text: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("file", DOCUMENTS)
+SETTINGS_AND_SCENARIOS = sorted(
+    path.relative_to(ROOT).as_posix() for path in (ROOT / "config").rglob("*.toml")
+)
+
+
+@pytest.mark.parametrize("file", [*DOCUMENTS, *SETTINGS_AND_SCENARIOS])
 def test_each_command_in_a_sentence_exists(file: str) -> None:
     """With its options; for values there may stand words."""
     assert faults_of_mentioned(file, (ROOT / file).read_text("utf-8")) == []
