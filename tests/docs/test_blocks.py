@@ -10,7 +10,7 @@ import asyncio
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +48,18 @@ LANGUAGES = {"console", "sh", "text", "toml", "python", "js", "yaml", ""}
 def test_each_block_is_looked_at() -> None:
     """A block in another language needs a test first."""
     assert {each.language for each in blocks()} == LANGUAGES
+
+
+def typed_in_a_drawing(drawn: Iterable[Block]) -> list[str]:
+    return [str(each) for each in drawn if re.search(r"^(\$|dlr|curl) ", each.text, re.MULTILINE)]
+
+
+def test_no_drawing_has_what_is_typed() -> None:
+    """A command in a block without a language would not be looked at."""
+    planted = [Block("x", 1, "", "a ──▶ b\n"), Block("x", 5, "", "$ dlr serve\n")]
+
+    assert typed_in_a_drawing(planted) == ["x:5"]
+    assert typed_in_a_drawing(blocks("")) == []
 
 
 # --- lines that are typed ----------------------------------------------------------------------
