@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from receiver.dlr.json_format import decode_item
 from receiver.dlr.model import Format, Generation, Report
@@ -31,11 +31,11 @@ class StoreUnavailable(Exception):
 
 
 class Counts(Struct, frozen=True):
-    """What became of one callback. The field names are those of the answer to it."""
+    """What became of one callback. It is the answer to it, too."""
 
-    stored: int
-    duplicates: int
-    quarantined: int
+    stored: Annotated[int, Meta(ge=0, examples=[1])]
+    duplicates: Annotated[int, Meta(ge=0, examples=[0])]
+    quarantined: Annotated[int, Meta(ge=0, examples=[0])]
 
 
 class StoredReport(Struct, frozen=True):
