@@ -293,7 +293,7 @@ async def print_quarantine(storage: Storage, listing: Listing) -> None:
     )
 
 
-async def retry_quarantine(storage: Storage, entry_id: int | None, limits: Limits) -> Counts:
+async def read_quarantine_again(storage: Storage, entry_id: int | None, limits: Limits) -> Counts:
     """Read one entry again, or all of them, the oldest first. Prints what became of each that is
     not as it was; returns the sum."""
     if entry_id is not None:

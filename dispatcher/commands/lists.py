@@ -102,7 +102,7 @@ def quarantine(
         limits = Limits(items=settings.limits.items, field=settings.limits.field)
 
         async def read_again(opened: Storage) -> None:
-            await list_output.retry_quarantine(opened, again, limits)
+            await list_output.read_quarantine_again(opened, again, limits)
 
         look(config, database, read_again)
     elif entry is None:

@@ -345,5 +345,5 @@ async def test_memory_stays_flat(server: Running) -> None:
 
 def resident(server: Running) -> int:
     """Bytes of memory that the process holds."""
-    status = Path(f"/proc/{server._process.pid}/status").read_text()
+    status = Path(f"/proc/{server.pid}/status").read_text()
     return 1024 * int(status.partition("VmRSS:")[2].split()[0])

@@ -279,7 +279,7 @@ async def test_a_full_disk(tmp_path: Path) -> None:
             return await asyncio.gather(*[post(server.url, body) for body in bodies])
 
         assert {reply.status for reply in await burst("before")} == {200}
-        pid = server._process.pid
+        pid = server.pid
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
         full = await burst("full")
         assert {(reply.status, reply.code) for reply in full} == {(503, "store_unavailable")}

@@ -135,7 +135,7 @@ async def test_a_repeat_is_counted_however_old(store: SqliteStore, later: timede
     assert [report.duplicates for report in await everything(store)] == [1, 0]
 
 
-async def test_retried_once(store: SqliteStore) -> None:
+async def test_read_again_once(store: SqliteStore) -> None:
     """An entry that is gone is not stored a second time."""
     entry = await quarantine(store, V2_JSON)
     found = await store.quarantined(entry)
