@@ -1,4 +1,5 @@
-"""/sandbox/…: for test suites. What was sent, how it is to fare, and "now make it tomorrow".
+"""/sandbox/…: for test suites. What was sent, what is to become of it, and
+"now make it tomorrow".
 
 It is ours and not the provider's: JSON and errors are those of /api, and so are the credentials.
 """
