@@ -143,7 +143,7 @@ def told_type(hint: Any, secret: Any = Literal["set"]) -> Any:
 
 
 def _marked(mark: Any, is_secret: bool) -> Schema:
-    """A bound, or the words and the pattern or the choices of a form. Of a secret only the words are
+    """A bound, or the words, pattern and choices of a form. Of a secret only the words are
     told."""
     if isinstance(mark, Form):
         known = getattr(mark.accepts, "__self__", None)
