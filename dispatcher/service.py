@@ -54,7 +54,7 @@ from receiver.api.store_api import StoreApi
 from receiver.api.tokens import ApiTokens
 from receiver.callbacks.app import Health, Receiver, new_app
 from receiver.callbacks.arriving import BodyReader
-from receiver.callbacks.auth import Gate
+from receiver.callbacks.auth import Authenticator
 from receiver.callbacks.events import Listener as CallbackListener
 from receiver.callbacks.forwarded import Proxies
 from receiver.callbacks.intake import Limits
@@ -227,7 +227,7 @@ def _receiver(
         on_stored=on_stored,
         commit=metrics.timed(common.opened.store.add),
         listeners=[metrics.answered, *listeners],
-        gates=gates_of(settings),
+        authenticators=authenticators_of(settings),
         limits=common.limits,
         bodies=BodyReader(
             limit=settings.server.body_limit,
@@ -377,12 +377,12 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(body=server.body_limit, items=limits.items, field=limits.field)
 
 
-def gates_of(settings: Settings) -> dict[str, Gate]:
+def authenticators_of(settings: Settings) -> dict[str, Authenticator]:
     """What the sources demand; those that demand nothing are not asked."""
     server = settings.server
     proxies = Proxies.of(server.trusted_proxies, server.proxy_networks)
-    gates = {source.name: Gate(source, proxies) for source in settings.source}
-    return {name: gate for name, gate in gates.items() if not gate.open}
+    every = {source.name: Authenticator(source, proxies) for source in settings.source}
+    return {name: each for name, each in every.items() if not each.open}
 
 
 @contextmanager

@@ -42,7 +42,7 @@ from receiver.api.quarantine import QuarantineEntryAnswer
 from receiver.api.reports import ReportAnswer
 from receiver.api.totals import PERCENTS, TotalAnswer, TotalsAnswer
 from receiver.callbacks.intake import Limits
-from receiver.callbacks.quarantine import retry
+from receiver.callbacks.quarantine import read_again
 from receiver.dlr.item import write_item
 from receiver.store.base import Counts, ReportQuery, StoredReport, TotalsQuery
 from receiver.store.sqlite.followup import Follower
@@ -304,7 +304,7 @@ async def retry_quarantine(storage: Storage, entry_id: int | None, limits: Limit
         ids = [entry.id async for entry in entries][::-1]
     sum = Counts(0, 0, 0)
     for number in ids:
-        counts = await retry(storage.store, number, limits)
+        counts = await read_again(storage.store, number, limits)
         if counts is None:
             if entry_id is not None:
                 raise BadQuery(f"there is no quarantine entry {number}")

@@ -15,8 +15,8 @@ from msgspec import structs
 from dispatcher.endpoints.endpoint import Endpoint, Rules, credentials_to_header
 from dispatcher.queue.base import Target
 from dispatcher.settings.settings import OWN_URLS, EndpointSettings
-from receiver.callbacks.intake import NotifyTo
 from receiver.faults import without_credentials
+from receiver.store.callback import NotifyTo
 
 OF_OWN_URLS = EndpointSettings(
     name=OWN_URLS,

@@ -53,7 +53,7 @@ class Endpoints(Protocol):
 
 
 class Sandbox:
-    """Implements Accepts (messages/send.py). `on_stored` is called when reports have been stored."""
+    """Implements Accepts (messages/send.py). `on_stored` is called when reports are stored."""
 
     def __init__(
         self,

@@ -10,27 +10,14 @@ from typing import Annotated, Protocol
 
 from msgspec import Meta, Struct
 
-from receiver.callbacks.intake import Entry, NotifyTo
-from receiver.dlr.errors import Unreadable
 from receiver.dlr.json_format import decode_item
 from receiver.dlr.model import Format, Generation, Report
+from receiver.store.callback import Callback, NotifyTo
 from receiver.store.excerpt import Outcome
 
 
 class StoreUnavailable(Exception):
     """The store cannot be read or written now (disk full, locked, missing). Nothing was changed."""
-
-
-class Callback(Struct, frozen=True):
-    """One HTTP request that brought reports, as it is to be stored."""
-
-    source: str
-    format: Format
-    content_type: str | None
-    received_at: datetime
-    entries: Sequence[Entry] = ()
-    quarantined: Sequence[Unreadable] = ()
-    received: bytes | None = None  # the body, where it differs from what is stored of it
 
 
 class Counts(Struct, frozen=True):

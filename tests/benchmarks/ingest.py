@@ -16,7 +16,8 @@ from tempfile import TemporaryDirectory
 
 from msgspec import Struct
 
-from receiver.callbacks.intake import Entry, judge
+from receiver.callbacks.intake import judge
+from receiver.store.callback import Entry
 from receiver.store.sqlite.database import _PRAGMAS, micros
 from receiver.store.sqlite.store import MIGRATIONS
 from tests.benchmarks.bodies import Kind, body

@@ -186,7 +186,7 @@ def test_a_scenario_can_have_its_reports(capsule: Capsule) -> None:
 
     assert len(callbacks) == 10
     assert callbacks[1].received_at - callbacks[0].received_at == timedelta(minutes=1)
-    assert all(entry.final for each in callbacks for entry in each.entries)
+    assert all(entry.final for each in callbacks for entry in each.verdict.entries)
 
 
 def test_a_file_that_was_cut_is_refused(capsule: Capsule, tmp_path: Path) -> None:

@@ -22,7 +22,6 @@ from receiver.dlr import json_format, xml_format
 from receiver.dlr.item import read_item
 from receiver.dlr.model import Format
 from receiver.store.base import (
-    Callback,
     Counts,
     QuarantineEntry,
     ReportQuery,
@@ -30,6 +29,7 @@ from receiver.store.base import (
     StoredReport,
     StoreUnavailable,
 )
+from receiver.store.callback import Callback, Verdict
 from tests.receiver.payloads import STATUSES, a_v3_item, an_item
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -61,15 +61,15 @@ def a_callback(
         format=format,
         content_type=f"application/{format}",
         received_at=at,
-        entries=verdict.entries,
-        quarantined=verdict.quarantined,
+        verdict=Verdict(entries=verdict.entries, quarantined=verdict.quarantined),
     )
 
 
 def a_refused_callback() -> Callback:
     """A callback that no database takes: an identity beyond 64 bits."""
     callback = a_callback(an_sms("refused"), NOT_A_REPORT)
-    return replace(callback, entries=[replace(callback.entries[0], identity=2**63)])
+    entries = [replace(callback.verdict.entries[0], identity=2**63)]
+    return replace(callback, verdict=replace(callback.verdict, entries=entries))
 
 
 def message_ids(reports: Iterable[StoredReport]) -> list[str | None]:
@@ -448,7 +448,7 @@ class ReportStoreContract:
         """A body that is no list of reports is kept whole, whatever it is and says of itself."""
         body = bytes(range(256))
         unreadable = judge(body, "json").quarantined
-        callback = Callback("default", "json", None, NOON, quarantined=unreadable)
+        callback = Callback("default", "json", None, NOON, Verdict(quarantined=unreadable))
         assert await store.add([callback]) == [Counts(0, 0, 1)]
 
         (entry,) = await store.quarantine(None, 10)
@@ -458,7 +458,7 @@ class ReportStoreContract:
     async def test_quarantine_of_nothing(self, store: ReportStore) -> None:
         """An empty body is an entry of no bytes."""
         unreadable = judge(b"", "json").quarantined
-        await store.add([Callback("default", "json", None, NOON, quarantined=unreadable)])
+        await store.add([Callback("default", "json", None, NOON, Verdict(quarantined=unreadable))])
 
         (entry,) = await store.quarantine(None, 10)
         assert entry.size == 0

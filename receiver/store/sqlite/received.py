@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from receiver.callbacks.read_again import items_by_identity
+from receiver.dlr.formats import items_by_identity
 from receiver.store.base import StoredReport
 
 _BODY = """

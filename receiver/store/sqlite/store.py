@@ -11,10 +11,8 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from receiver.callbacks.intake import Entry
 from receiver.dlr.identity import key_of_message
 from receiver.store.base import (
-    Callback,
     Counts,
     Found,
     QuarantineEntry,
@@ -23,6 +21,7 @@ from receiver.store.base import (
     Totals,
     TotalsQuery,
 )
+from receiver.store.callback import Callback, Entry
 from receiver.store.sqlite import received, search
 from receiver.store.sqlite.database import Database, instant, micros, migrations_of
 from receiver.store.sqlite.rows import COLUMNS, stored_report
@@ -168,13 +167,13 @@ def add(connection: sqlite3.Connection, callbacks: Sequence[Callback]) -> list[C
     addition = _Addition(connection, callbacks)
     counts = []
     for callback in callbacks:
-        received_at = micros(callback.received_at)
+        verdict, received_at = callback.verdict, micros(callback.received_at)
         first = addition.next_id
-        stored = sum(addition.add(callback, entry, received_at) for entry in callback.entries)
-        if stored and callback.received is not None:
-            addition.bodies.append((first, addition.next_id - 1, callback.received))
-        quarantined = len(callback.quarantined)
-        counts.append(Counts(stored, len(callback.entries) - stored, quarantined))
+        stored = sum(addition.add(callback, entry, received_at) for entry in verdict.entries)
+        if stored and verdict.received is not None:
+            addition.bodies.append((first, addition.next_id - 1, verdict.received))
+        quarantined = len(verdict.quarantined)
+        counts.append(Counts(stored, len(verdict.entries) - stored, quarantined))
         if quarantined:
             _add_quarantined(connection, callback, received_at)
     addition.write()
@@ -185,7 +184,7 @@ def _earlier(
     connection: sqlite3.Connection, callbacks: Sequence[Callback]
 ) -> dict[tuple[int, int], int]:
     """The reports of these callbacks that are stored already: (message_key, identity) to id."""
-    keys = [entry.message_key for callback in callbacks for entry in callback.entries]
+    keys = [entry.message_key for callback in callbacks for entry in callback.verdict.entries]
     if not keys:
         return {}
     received = {micros(callback.received_at) // _MICROS_PER_DAY for callback in callbacks}
@@ -197,13 +196,15 @@ def _earlier(
 def _resolve(connection: sqlite3.Connection, entry_id: int, callback: Callback) -> Counts | None:
     if connection.execute("DELETE FROM quarantine WHERE id = ?", (entry_id,)).rowcount != 1:
         return None
-    repeats = [_stored_as(connection, entry) for entry in callback.entries]
-    fresh = [e for e, stored in zip(callback.entries, repeats, strict=True) if stored is None]
+    verdict = callback.verdict
+    repeats = [_stored_as(connection, entry) for entry in verdict.entries]
+    fresh = [e for e, stored in zip(verdict.entries, repeats, strict=True) if stored is None]
     connection.executemany(
         "UPDATE report SET duplicates = duplicates + 1 WHERE id = ?",
         [(stored,) for stored in repeats if stored is not None],
     )
-    (counts,) = add(connection, [structs.replace(callback, entries=fresh)])
+    rest = structs.replace(callback, verdict=structs.replace(verdict, entries=fresh))
+    (counts,) = add(connection, [rest])
     repeated = len(repeats) - len(fresh)
     return Counts(counts.stored, counts.duplicates + repeated, counts.quarantined)
 
@@ -258,7 +259,7 @@ _KEEP = (
 def _add_quarantined(connection: sqlite3.Connection, callback: Callback, received_at: int) -> None:
     """The same bytes from the same sender are kept once, and counted after that."""
     of = (callback.source, callback.content_type)
-    for bad in callback.quarantined:
+    for bad in callback.verdict.quarantined:
         digest = _digest(*of, bad.raw)
         if not connection.execute(_REPEATED, (digest, *of, bad.raw)).rowcount:
             row = (received_at, *of, bad.reason, bad.place, bad.raw, digest)

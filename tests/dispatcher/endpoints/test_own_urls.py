@@ -25,9 +25,9 @@ from dispatcher.security.signing import basic
 from dispatcher.service import LOOPBACK
 from dispatcher.settings.settings import OWN_URLS, read_settings
 from dispatcher.upkeep.erasure import erase
-from receiver.callbacks.intake import NotifyTo
 from receiver.dlr.model import Format
 from receiver.settings.configuration import ConfigurationError
+from receiver.store.callback import Callback, NotifyTo
 from receiver.store.sqlite.erasure import Recipient
 from tests.contracts.report_store import a_callback, an_sms
 from tests.dispatcher.replay.replaying import a_replay_bench
@@ -52,8 +52,13 @@ async def bring(
 ) -> None:
     """Reports of these messages come with a URL of their own."""
     callback = a_callback(*(an_sms(each) for each in message_ids), at=bench.clock.now())
-    entries = [replace(entry, notify_to=NotifyTo(url, form)) for entry in callback.entries]
-    await bench.store.add([replace(callback, entries=entries)])
+    await bench.store.add([with_url(callback, NotifyTo(url, form))])
+
+
+def with_url(callback: Callback, to: NotifyTo) -> Callback:
+    """The callback as if each of its reports came with this URL."""
+    entries = [replace(entry, notify_to=to) for entry in callback.verdict.entries]
+    return replace(callback, verdict=replace(callback.verdict, entries=entries))
 
 
 def pushed(bench: Bench) -> list[tuple[str, str, str]]:
@@ -397,8 +402,7 @@ async def test_erasure_keeps_the_others_way() -> None:
         bench.sender.answers(503, endpoint=OWN_URLS)
         callback = a_callback(an_sms("m1", to="41790000001"), an_sms("m2", to="41790000002"))
         to = NotifyTo("http://me:pw@app.example/", "xml")
-        entries = [replace(entry, notify_to=to) for entry in callback.entries]
-        await bench.store.add([replace(callback, entries=entries)])
+        await bench.store.add([with_url(callback, to)])
         await bench.work()
         await erase(bench.database, Recipient(to="41790000001"), dry_run=False)
         bench.clock.advance(MINUTE)

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
-from msgspec.structs import replace
 from pytest_aiohttp.plugin import AiohttpClient
 
 from receiver.api.store_api import StoreApi
@@ -15,7 +14,7 @@ from receiver.callbacks.app import new_app
 from receiver.callbacks.intake import judge
 from receiver.dlr.json_format import encode_body
 from receiver.dlr.model import Format
-from receiver.store.base import Callback
+from receiver.store.callback import Callback
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
 from tests.contracts.report_store import NOON, NOT_A_REPORT, a_callback, an_sms
@@ -36,9 +35,7 @@ async def store() -> AsyncIterator[SqliteStore]:
 
 def received(body: bytes, format: Format = "json") -> Callback:
     """A callback as the receiver makes one of this body."""
-    verdict = judge(body, format)
-    callback = Callback("default", format, None, NOON, verdict.entries, verdict.quarantined)
-    return replace(callback, received=verdict.received)
+    return Callback("default", format, None, NOON, judge(body, format))
 
 
 async def items(store: SqliteStore) -> dict[str, bytes | None]:
@@ -62,7 +59,7 @@ async def test_json_as_it_is_stored(store: SqliteStore) -> None:
     body = encode_body([entry.item for entry in stored])
     callback = received(body)
 
-    assert callback.received is None
+    assert callback.verdict.received is None
     await store.add([callback])
     assert await items(store) == {"a": stored[0].item, "b": stored[1].item}
 
@@ -78,6 +75,14 @@ async def test_xml_as_it_came(store: SqliteStore) -> None:
     )
 
     assert await items(store) == {"x1": XML, "x2": LATIN.encode()}
+
+
+async def test_xml_after_a_blank(store: SqliteStore) -> None:
+    """Items of a document with a blank before its declaration are shown like any others."""
+    body = b"\n<?xml version='1.0' encoding='UTF-8'?><r><results>" + XML + b"</results></r>"
+    await store.add([received(body, "xml")])
+
+    assert await items(store) == {"x1": XML}
 
 
 async def test_repeats_have_the_first_form(store: SqliteStore) -> None:

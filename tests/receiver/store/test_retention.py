@@ -17,6 +17,7 @@ from dispatcher.upkeep import erasure
 from dispatcher.upkeep import retention as upkeep
 from receiver.dlr.errors import Unreadable
 from receiver.store.base import ReportQuery
+from receiver.store.callback import Verdict
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.erasure import Recipient
 from receiver.store.sqlite.followup import Follower
@@ -311,7 +312,7 @@ async def test_quarantine_is_searched_in_utf16_too(bench: Bench) -> None:
     callback = a_callback()
     raw = f"<a>{NUMBER}".encode("utf-16")
     bad = Unreadable(raw=raw, place="", reason="no XML")
-    await bench.store.add([changed(callback, quarantined=[bad])])
+    await bench.store.add([changed(callback, verdict=Verdict(quarantined=[bad]))])
 
     assert await erased(bench, to=NUMBER) == {"quarantine": 1}
 

@@ -28,7 +28,8 @@ from dispatcher.replay.replaying import Replaying
 from dispatcher.retrying.outcome import Answer
 from dispatcher.runner import Runner
 from dispatcher.worker import Worker
-from receiver.store.base import Callback, Counts, StoreUnavailable
+from receiver.store.base import Counts, StoreUnavailable
+from receiver.store.callback import Callback
 from receiver.store.sqlite.store import SqliteStore
 from receiver.store.writer import GroupCommit
 from tests.simulation.faults.database import SteppedDatabase
