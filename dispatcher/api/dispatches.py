@@ -9,7 +9,7 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from dispatcher.queue.base import AttemptView, DispatchQueue, DispatchView, UnknownDispatch
-from dispatcher.retrying.dispatch import InvalidTransition, State
+from dispatcher.retrying.dispatch import DispatchState, InvalidTransition
 from dispatcher.retrying.outcome import Outcome
 from receiver.answers import BadQuery, Count, Instant, Next, answer, fault, timestamp
 from receiver.api.parameters import (
@@ -71,7 +71,7 @@ class AttemptEvent(Struct, frozen=True, rename="camel"):
     status: HttpStatus
     outcome: OutcomeName
     error: str | None
-    state: State
+    state: DispatchState
     due_at: Instant | None
 
 
@@ -79,7 +79,7 @@ class DispatchAnswer(Struct, frozen=True, rename="camel"):
     id: DispatchId
     endpoint: str
     url: Annotated[str, Meta(description="without user, password and query")]
-    state: State
+    state: DispatchState
     attempts: Count
     created_at: Instant
     due_at: Instant | None
@@ -147,7 +147,7 @@ async def _message_ids(store: ReportStore, report_ids: Sequence[int]) -> list[st
 
 DISPATCH_FILTERS = (
     Filter("endpoint", "endpoint", TEXT, "Only to this endpoint.", "--endpoint"),
-    Filter("state", "state", choice(get_args(State)), "Only in this state.", "--state"),
+    Filter("state", "state", choice(get_args(DispatchState)), "Only in this state.", "--state"),
 )
 DISPATCH_PARAMETERS = (LIMIT, cursor(Kind(TEXT.read, DispatchId)), *DISPATCH_FILTERS)
 
@@ -158,7 +158,7 @@ class DispatchQuery(Struct, frozen=True):
     limit: int = LIMIT_DEFAULT
     before: str | None = None
     endpoint: str | None = None
-    state: State | None = None
+    state: DispatchState | None = None
 
 
 def dispatch_query(query: Parameters) -> DispatchQuery:

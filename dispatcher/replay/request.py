@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from dispatcher.replay.pace import Original, Pace, rate
-from dispatcher.retrying.dispatch import State
+from dispatcher.retrying.dispatch import DispatchState
 from receiver.answers import BadQuery
 from receiver.dlr.statuses import GROUP_NUMBERS
 from receiver.faults import came, expected, misfit
@@ -48,7 +48,7 @@ class Selection(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults
     message_ids: tuple[str, ...] = ()
     bulk_id: str | None = None
     endpoint: str | None = None
-    state: State | None = None
+    state: DispatchState | None = None
     statuses: tuple[int | str, ...] = ()
     status_groups: tuple[str, ...] = ()
     source: str | None = None
@@ -77,7 +77,7 @@ class Body(Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
     message_ids: tuple[Text, ...] = ()
     bulk_id: Text | None = None
     endpoint: Text | None = None
-    state: State | None = None
+    state: DispatchState | None = None
     statuses: tuple[int | Text, ...] = ()
     status_groups: tuple[Text, ...] = ()
     source: Text | None = None
