@@ -146,8 +146,8 @@ async def _message_ids(store: ReportStore, report_ids: Sequence[int]) -> list[st
 # --- what is asked for -------------------------------------------------------------------------
 
 DISPATCH_FILTERS = (
-    Filter("endpoint", "endpoint", TEXT, "Only to this endpoint.", "--endpoint"),
-    Filter("state", "state", choice(get_args(State)), "Only in this state.", "--state"),
+    Filter("endpoint", TEXT, "Only to this endpoint."),
+    Filter("state", choice(get_args(State)), "Only in this state."),
 )
 DISPATCH_PARAMETERS = (LIMIT, cursor(Kind(TEXT.read, DispatchId)), *DISPATCH_FILTERS)
 

@@ -81,9 +81,7 @@ class ReportTrack:
     """Implements Track: reports, as they are stored."""
 
     name = "report"
-    filters: Sequence[Filter] = (
-        Filter("source", "source", TEXT, "Reports of this [[source]] only."),
-    )
+    filters: Sequence[Filter] = (Filter("source", TEXT, "Reports of this [[source]] only."),)
     told: type[Struct] = ReportAnswer
 
     def __init__(self, store: ReportStore) -> None:
@@ -154,7 +152,7 @@ class EventStream:
     @property
     def _filters(self) -> list[Filter]:
         words = f"One or several of {listed(self._tracks)}, with commas."
-        types = Filter("types", "types", Kind(self._types, str), words)
+        types = Filter("types", Kind(self._types, str), words)
         return [types, *(each for track in self._tracks.values() for each in track.filters)]
 
     @property

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from receiver.answers import BadQuery
 from receiver.dlr.instants import parse_instant
@@ -33,17 +34,24 @@ class Kind(Struct, frozen=True):
 class Filter(Struct, frozen=True):
     """A parameter of a query string.
 
-    `field` is where its value goes in the query that the store or the queue is asked. `words` are
-    the help of the command line, and with `more` what API clients are told; `option` is its name on
-    the command line, `None`: it has none there.
+    `words` are the help of the command line, and with `more` what API clients are told. `field` is
+    where its value goes in the query that the store or the queue is asked, and `option` is it on
+    the command line (`None`: not there); both are called as it is unless they are given.
     """
 
     name: str
-    field: str
     kind: Kind
     words: str
-    option: str | None = None
     more: str = ""
+    field: str = ""
+    option: str | None = ""
+
+    def __post_init__(self) -> None:
+        snake = re.sub("[A-Z]", lambda capital: f"_{capital[0].lower()}", self.name)
+        if not self.field:
+            force_setattr(self, "field", snake)
+        if self.option == "":
+            force_setattr(self, "option", f"--{snake.replace('_', '-')}")
 
     def read(self, query: Parameters) -> Any:
         """The value in `query`; `None` when it is not given."""
@@ -174,18 +182,14 @@ IDS_OR_NAMES = Kind(_ids_or_names, str, "Several with commas.")
 
 LIMIT = Filter(
     "limit",
-    "limit",
-    Kind(
-        _limit,
-        {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT},
-    ),
+    Kind(_limit, {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT}),
     "the most that a page has",
 )
 
 
 def cursor(kind: Kind) -> Filter:
     """Where the page begins, as the page before told it."""
-    return Filter("cursor", "before", kind, "`next` of the page before")
+    return Filter("cursor", kind, "`next` of the page before", field="before")
 
 
 CURSOR = cursor(Kind(number, {"type": "string", "pattern": "^[0-9]{1,18}$"}))

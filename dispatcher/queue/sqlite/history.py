@@ -29,9 +29,7 @@ class AttemptTrack:
     """
 
     name = "attempt"
-    filters: Sequence[Filter] = (
-        Filter("endpoint", "endpoint", TEXT, "Attempts to this endpoint only."),
-    )
+    filters: Sequence[Filter] = (Filter("endpoint", TEXT, "Attempts to this endpoint only."),)
     told: type[Struct] = AttemptEvent
 
     def __init__(self, database: Database) -> None:
