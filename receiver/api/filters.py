@@ -26,6 +26,7 @@ from receiver.api.parameters import (
     read_query,
 )
 from receiver.dlr.statuses import GROUP_NUMBERS
+from receiver.faults import Misfit, expected
 from receiver.store.base import ReportQuery, TotalsQuery
 
 BUCKETS = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
@@ -45,7 +46,7 @@ def _group(word: int | str, name: str) -> int:
     if isinstance(word, int):
         return word
     if word not in GROUP_NUMBERS:
-        raise BadQuery(f"{name}: expected {listed(GROUP_NUMBERS)}, got {word!r}")
+        raise BadQuery(str(Misfit(name, expected(listed(GROUP_NUMBERS), repr(word)))))
     return GROUP_NUMBERS[word]
 
 

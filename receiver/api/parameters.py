@@ -14,6 +14,7 @@ from msgspec.structs import force_setattr
 
 from receiver.answers import BadQuery
 from receiver.dlr.instants import parse_instant
+from receiver.faults import Misfit, expected
 from receiver.routes import Parameter, Shape
 
 LIMIT_MAX = 1000
@@ -80,8 +81,8 @@ def read_query(query: Parameters, filters: Sequence[Filter]) -> dict[str, Any]:
         if each.name in query:
             first = given.setdefault(each.field, each)
             if first is not each:
-                text = f"it is another name of {first.name}; give one of them"
-                raise BadQuery(f"{each.name}: {text}")
+                reason = f"it is another name of {first.name}; give one of them"
+                raise BadQuery(str(Misfit(each.name, reason)))
     return {field: each.read(query) for field, each in given.items()}
 
 
@@ -89,11 +90,16 @@ def only(query: Parameters, *known: str) -> None:
     """Refuse a misspelt filter: one that is ignored would show too much."""
     for name in query:
         if name not in known:
-            expected = f"; expected {listed(known)}" if known else ", and there is no other"
-            raise BadQuery(f"{name}: there is no such parameter{expected}")
+            others = f"; expected {listed(known)}" if known else ", and there is no other"
+            raise BadQuery(str(Misfit(name, f"there is no such parameter{others}")))
 
 
 # --- kinds -------------------------------------------------------------------------------------
+
+
+def unexpected(name: str, what: str, text: str) -> BadQuery:
+    """What is raised for a value: its name, what was expected, and the beginning of what came."""
+    return BadQuery(str(Misfit(name, expected(what, repr(text[:40])))))
 
 
 def _text(text: str, _: str) -> str:
@@ -104,28 +110,27 @@ def number(text: str, name: str) -> int:
     """A number in a path or a query, as large as an id can be."""
     if text.isascii() and text.isdecimal() and len(text) <= 18:
         return int(text)
-    raise BadQuery(f"{name}: expected a number, got {text[:40]!r}")
+    raise unexpected(name, "a number", text)
 
 
 def _limit(text: str, name: str) -> int:
     value = number(text, name)
     if not 1 <= value <= LIMIT_MAX:
-        raise BadQuery(f"{name}: expected 1 to {LIMIT_MAX}, got {value}")
+        raise BadQuery(str(Misfit(name, expected(f"1 to {LIMIT_MAX}", str(value)))))
     return value
 
 
 def _truth(text: str, name: str) -> bool:
     if text in ("true", "false"):
         return text == "true"
-    raise BadQuery(f"{name}: expected true or false, got {text[:40]!r}")
+    raise unexpected(name, "true or false", text)
 
 
 def _instant(text: str, name: str) -> datetime:
     try:
         return parse_instant(with_plus(text))
     except ValueError as error:
-        expected = "expected an instant such as 2026-11-21T10:00:00Z"
-        raise BadQuery(f"{name}: {expected}, got {text[:40]!r}") from error
+        raise unexpected(name, "an instant such as 2026-11-21T10:00:00Z", text) from error
 
 
 _BLANK_FOR_PLUS = re.compile(r"(:\d\d(?:\.\d+)?) (\d\d:?\d\d)$")
@@ -139,7 +144,7 @@ def with_plus(text: str) -> str:
 def _ids_or_names(text: str, name: str) -> tuple[int | str, ...]:
     words = tuple(id_or_name(word) for word in text.split(","))
     if "" in words:
-        raise BadQuery(f"{name}: expected ids or names, got {text[:40]!r}")
+        raise unexpected(name, "ids or names", text)
     return words
 
 
@@ -158,7 +163,7 @@ def choice(words: Iterable[str], **more: Any) -> Kind:
 
     def read(text: str, name: str) -> str:
         if text not in known:
-            raise BadQuery(f"{name}: expected {listed(known)}, got {text[:40]!r}")
+            raise unexpected(name, listed(known), text)
         return text
 
     return Kind(read, {"type": "string", "enum": known, **more})
