@@ -15,6 +15,7 @@ from typing import Protocol
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from dispatcher.api.attempt_track import AttemptTrack
 from dispatcher.api.dispatches import DispatchApi
 from dispatcher.api.endpoints import EndpointApi
 from dispatcher.api.replays import ReplayApi
@@ -27,9 +28,6 @@ from dispatcher.observe.events import Listener
 from dispatcher.observe.first_loss import LossMetrics
 from dispatcher.observe.metrics import AttemptMetrics, QueueMetrics
 from dispatcher.pushing.http_sender import HttpSender
-from dispatcher.queue.sqlite.history import AttemptTrack
-from dispatcher.queue.sqlite.replay_selection import Selector
-from dispatcher.queue.sqlite.replays import SqliteReplays
 from dispatcher.reconcile.scheduled import ReconcileMetrics, Reconciling
 from dispatcher.reconcile.spool import Spool
 from dispatcher.replay.feeder import Feeder, Feeding
@@ -54,13 +52,12 @@ from receiver.api.store_api import StoreApi
 from receiver.api.tokens import ApiTokens
 from receiver.callbacks.app import Health, Receiver, new_app
 from receiver.callbacks.arriving import BodyReader
-from receiver.callbacks.auth import Gate
+from receiver.callbacks.auth import Authenticator
 from receiver.callbacks.events import Listener as CallbackListener
 from receiver.callbacks.forwarded import Proxies
 from receiver.callbacks.intake import Limits
 from receiver.metrics import Readiness, ReceiverMetrics, RefusedCallbacks, Scrape, new_registry
 from receiver.server import listening
-from receiver.store.sqlite.followup import Follower
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
@@ -76,7 +73,7 @@ def registry_of(opened: Storage, settings: Settings, *, own_urls: bool = False) 
     """The endpoints of a database and a settings file; with that of reports which come with a URL
     of their own wherever there have been such."""
     sources = sources_of(settings)
-    return Registry(opened.database, settings.endpoint, sources, own_urls=own_urls)
+    return Registry(opened.endpoints, settings.endpoint, sources, own_urls=own_urls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +116,6 @@ class _Common:
     def limits(self) -> Limits:
         return limits_of(self.settings)
 
-    @property
-    def replays(self) -> SqliteReplays:
-        return SqliteReplays(self.opened.database)
-
 
 @asynccontextmanager
 async def service(
@@ -159,7 +152,7 @@ def _common(settings: Settings, opened: Storage, clock: Clock, *, sandbox: bool)
     app = new_app(body_limit=settings.server.body_limit)
     if settings.api.token:
         app.middlewares.append(ApiTokens(settings.api.token).middleware())
-    tracks: list[Track] = [ReportTrack(opened.store), AttemptTrack(opened.database)]
+    tracks: list[Track] = [ReportTrack(opened.store), AttemptTrack(opened.history)]
     return _Common(
         settings=settings,
         opened=opened,
@@ -179,7 +172,7 @@ async def _common_time(common: _Common) -> CommonTime | None:
     base = clock.base if isinstance(clock, MovableClock) else clock
     time = None
     if isinstance(base, MachineClock):
-        time = CommonTime(common.opened.database, base, boot_id())
+        time = CommonTime(common.opened.time, base, boot_id())
         await time.join()
     if isinstance(clock, MovableClock):
         stored = await common.opened.sandbox.clock()
@@ -227,7 +220,7 @@ def _receiver(
         on_stored=on_stored,
         commit=metrics.timed(common.opened.store.add),
         listeners=[metrics.answered, *listeners],
-        gates=gates_of(settings),
+        authenticators=authenticators_of(settings),
         limits=common.limits,
         bodies=BodyReader(
             limit=settings.server.body_limit,
@@ -246,7 +239,7 @@ def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
     common.health.add_routes(app)
     common.events.add_routes(app)
     EndpointApi(common.endpoints, opened.queue).add_routes(app)
-    UnroutedApi(Unrouted(opened.database, common.endpoints)).add_routes(app)
+    UnroutedApi(Unrouted(opened.unrouted, common.endpoints)).add_routes(app)
     dispatches = DispatchApi(opened.store, opened.queue)
     dispatches.add_routes(app)
     StoreApi(
@@ -256,8 +249,7 @@ def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
         on_stored=on_stored,
         limits=common.limits,
     ).add_routes(app)
-    selector = Selector(opened.database, opened.store)
-    replaying = Replaying(common.replays, selector, common.endpoints, now)
+    replaying = Replaying(opened.replays, opened.selector, common.endpoints, now)
     ReplayApi(replaying, opened.store).add_routes(app)
     _add_scrape(common)
     OpenApi(common.settings, {**PROVIDER, **REQUESTS}).add_routes(app)
@@ -286,11 +278,11 @@ async def _sandbox(
 
 def _add_scrape(common: _Common) -> None:
     """`/metrics`, and what is measured only when somebody asks."""
-    metrics, database, now = common.metrics, common.opened.database, common.clock.now
+    metrics, figures, now = common.metrics, common.opened.figures, common.clock.now
     scrape = Scrape(metrics)
     scrape.before(Readiness(metrics, common.health.reasons).measure)
-    scrape.before(QueueMetrics(metrics, database, now).measure)
-    scrape.before(LossMetrics(metrics, database, common.endpoints, common.schedule, now).measure)
+    scrape.before(QueueMetrics(metrics, figures, now).measure)
+    scrape.before(LossMetrics(metrics, figures, common.endpoints, common.schedule, now).measure)
     scrape.add_routes(common.app)
 
 
@@ -310,10 +302,10 @@ def _beside(
     on_stored: Callable[[], None],
 ) -> list[_Job]:
     """Retention, the read model of the store, reconciling, and the feeding of replays."""
-    database, clock = common.opened.database, common.clock
+    clock = common.clock
     jobs: list[_Job] = [
         Upkeep(
-            database,
+            common.opened.retention,
             common.settings.retention,
             clock,
             received=parts.receives,
@@ -321,10 +313,10 @@ def _beside(
         )
     ]
     if parts.receives:
-        jobs.append(Following(Follower(database)))
+        jobs.append(Following(common.opened.read_model))
         jobs.extend(_reconciling(common, on_stored))
     if runner is not None:
-        feeder = Feeder(common.replays, common.endpoints, clock.now)
+        feeder = Feeder(common.opened.replays, common.endpoints, clock.now)
         jobs.append(Feeding(feeder.look, runner.wake))
     if sandbox is not None:
         jobs.append(sandbox)
@@ -377,12 +369,12 @@ def limits_of(settings: Settings) -> Limits:
     return Limits(body=server.body_limit, items=limits.items, field=limits.field)
 
 
-def gates_of(settings: Settings) -> dict[str, Gate]:
+def authenticators_of(settings: Settings) -> dict[str, Authenticator]:
     """What the sources demand; those that demand nothing are not asked."""
     server = settings.server
     proxies = Proxies.of(server.trusted_proxies, server.proxy_networks)
-    gates = {source.name: Gate(source, proxies) for source in settings.source}
-    return {name: gate for name, gate in gates.items() if not gate.open}
+    every = {source.name: Authenticator(source, proxies) for source in settings.source}
+    return {name: each for name, each in every.items() if not each.open}
 
 
 @contextmanager

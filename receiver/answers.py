@@ -12,7 +12,6 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from receiver.callbacks.body import NotTaken
 from receiver.store.base import StoreUnavailable
 
 log = logging.getLogger("dlr.http")
@@ -81,6 +80,15 @@ def timestamp(at: datetime | None) -> str | None:
 
 class BadQuery(ValueError):
     """A parameter of the query that cannot be used; the text says which, and what was expected."""
+
+
+class NotTaken(Exception):
+    """A body that is refused and not kept. `status` and `code` are those of the answer."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
 
 
 @web.middleware

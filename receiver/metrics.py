@@ -35,7 +35,8 @@ from receiver.callbacks.events import CallbackAnswered
 from receiver.callbacks.other_events import CLICK, INBOUND, ONE_API
 from receiver.dlr.errors import Unreadable
 from receiver.routes import Reply, Route, add_routes
-from receiver.store.base import Callback, Counts
+from receiver.store.base import Counts
+from receiver.store.callback import Callback
 
 _OUTCOMES = {
     200: "taken",
@@ -172,24 +173,25 @@ class ReceiverMetrics:
         self._children: dict[tuple[str | None, str | None, int], _Children] = {}
 
     def answered(self, event: CallbackAnswered) -> None:
-        taken = event.taken
-        key = (event.source, None if taken is None else taken.format, event.status)
+        stored = event.stored
+        key = (event.source, None if stored is None else stored.callback.format, event.status)
         children = self._children.get(key)
         if children is None:
             children = self._children[key] = self._children_of(*key)
         children.callbacks.inc()
         content = children.content
-        if taken is None or content is None:
+        if stored is None or content is None:
             return
-        content.bytes.inc(taken.size)
-        counts = taken.counts
+        content.bytes.inc(stored.size)
+        counts = stored.counts
         if counts.stored:
             content.stored.inc(counts.stored)
         if counts.duplicates:
             content.duplicates.inc(counts.duplicates)
-        for unreadable in taken.quarantined:
-            kind = kind_of(unreadable, whole=not taken.readable)
-            self._quarantined.labels(event.source or "unknown", taken.format, kind).inc()
+        callback = stored.callback
+        for unreadable in callback.verdict.quarantined:
+            kind = kind_of(unreadable, whole=not callback.verdict.readable)
+            self._quarantined.labels(event.source or "unknown", callback.format, kind).inc()
 
     def timed(
         self, commit: Callable[[Sequence[Callback]], Awaitable[Sequence[Counts]]]

@@ -9,7 +9,7 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from dispatcher.queue.base import AttemptView, DispatchQueue, DispatchView, UnknownDispatch
-from dispatcher.retrying.dispatch import InvalidTransition, State
+from dispatcher.retrying.dispatch import DispatchState, InvalidTransition
 from dispatcher.retrying.outcome import Outcome
 from receiver.answers import BadQuery, Count, Instant, Next, answer, fault, timestamp
 from receiver.api.parameters import (
@@ -59,27 +59,11 @@ class AttemptAnswer(Struct, frozen=True, rename="camel"):
         )
 
 
-class AttemptEvent(Struct, frozen=True, rename="camel"):
-    """`state` and `dueAt` are of the dispatch when it is told."""
-
-    dispatch: DispatchId
-    endpoint: str
-    number: Annotated[int, Meta(ge=1)]
-    reports: Count
-    started_at: Instant
-    duration_ms: float
-    status: HttpStatus
-    outcome: OutcomeName
-    error: str | None
-    state: State
-    due_at: Instant | None
-
-
 class DispatchAnswer(Struct, frozen=True, rename="camel"):
     id: DispatchId
     endpoint: str
     url: Annotated[str, Meta(description="without user, password and query")]
-    state: State
+    state: DispatchState
     attempts: Count
     created_at: Instant
     due_at: Instant | None
@@ -147,7 +131,7 @@ async def _message_ids(store: ReportStore, report_ids: Sequence[int]) -> list[st
 
 DISPATCH_FILTERS = (
     Filter("endpoint", TEXT, "Only to this endpoint."),
-    Filter("state", choice(get_args(State)), "Only in this state."),
+    Filter("state", choice(get_args(DispatchState)), "Only in this state."),
 )
 DISPATCH_PARAMETERS = (LIMIT, cursor(Kind(TEXT.read, DispatchId)), *DISPATCH_FILTERS)
 
@@ -158,7 +142,7 @@ class DispatchQuery(Struct, frozen=True):
     limit: int = LIMIT_DEFAULT
     before: str | None = None
     endpoint: str | None = None
-    state: State | None = None
+    state: DispatchState | None = None
 
 
 def dispatch_query(query: Parameters) -> DispatchQuery:

@@ -17,7 +17,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from dispatcher.api.settings_types import SettingsTypes, told_type
 from dispatcher.endpoints.from_outside import FILES
 from dispatcher.endpoints.registry import Origin, Registered
-from dispatcher.retrying.dispatch import State
+from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.settings.security import SecuritySettings, TlsSettings
 from dispatcher.settings.settings import EndpointSettings, OutcomeSettings
 from receiver.answers import Count
@@ -64,7 +64,7 @@ EndpointChange = _types.said("EndpointChange", EndpointSettings, without=FILES, 
 EndpointChange.__doc__ = "A merge patch (RFC 7396): null is the default."
 
 DispatchesByState = msgspec.defstruct(
-    "DispatchesByState", [(state, Count) for state in get_args(State)], frozen=True
+    "DispatchesByState", [(state, Count) for state in get_args(DispatchState)], frozen=True
 )
 
 _SECURITY: Schema = {
@@ -108,7 +108,7 @@ EndpointAnswer.__doc__ = """Without settings where what is stored of them can no
 then `faults` says why, and nothing is pushed there."""
 
 
-def endpoint_answer(registered: Registered, counts: Mapping[State, int]) -> Struct:
+def endpoint_answer(registered: Registered, counts: Mapping[DispatchState, int]) -> Struct:
     """An endpoint as the API and the command line show it, with every setting. Of what holds
     secrets it says only what is set."""
     return EndpointAnswer(
@@ -118,7 +118,7 @@ def endpoint_answer(registered: Registered, counts: Mapping[State, int]) -> Stru
         changed=[CAMEL.get(name, name) for name in registered.changed],
         paused=registered.paused,
         faults=[in_camel_case(text) for text in registered.faults],
-        dispatches=DispatchesByState(*(counts.get(state, 0) for state in get_args(State))),
+        dispatches=DispatchesByState(*(counts.get(state, 0) for state in get_args(DispatchState))),
     )
 
 

@@ -11,7 +11,15 @@ from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from dispatcher.replay.pace import Original, Rate
-from dispatcher.replay.replay import Found, InvalidReplay, Item, Replay, State, UnknownReplay, eta
+from dispatcher.replay.replay import (
+    Found,
+    InvalidReplay,
+    Item,
+    Replay,
+    ReplayState,
+    UnknownReplay,
+    eta,
+)
 from dispatcher.replay.replaying import Replaying
 from dispatcher.replay.request import ReplayRequest, Selection, read_request
 from receiver.answers import BadQuery, Count, Id, Instant, Next, answer, fault, timestamp
@@ -43,7 +51,7 @@ class ReplayAnswer(Struct, frozen=True, rename="camel"):
 
     id: Id
     key: str | None
-    state: State
+    state: ReplayState
     created_at: Instant
     started_at: Instant | None
     last_fed_at: Instant | None

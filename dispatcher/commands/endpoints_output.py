@@ -14,12 +14,12 @@ from dispatcher.api.endpoint_answer import EndpointAnswer, endpoint_answer
 from dispatcher.commands.console import Columns, fields
 from dispatcher.commands.list_output import Listing
 from dispatcher.endpoints.registry import EndpointExists, Registered, Registry, UnknownEndpoint
-from dispatcher.retrying.dispatch import State
+from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.storage import Storage
 from receiver.answers import BadQuery
 from receiver.faults import without_credentials
 
-_STATES: tuple[State, ...] = ("waiting", "leased", "acknowledged", "exhausted")
+_STATES: tuple[DispatchState, ...] = ("waiting", "leased", "acknowledged", "exhausted")
 
 ENDPOINT_COLUMNS: Columns = {
     **fields(EndpointAnswer, "name"),

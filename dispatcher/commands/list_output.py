@@ -42,10 +42,9 @@ from receiver.api.quarantine import QuarantineEntryAnswer
 from receiver.api.reports import ReportAnswer
 from receiver.api.totals import PERCENTS, TotalAnswer, TotalsAnswer
 from receiver.callbacks.intake import Limits
-from receiver.callbacks.quarantine import retry
+from receiver.callbacks.quarantine import read_again
 from receiver.dlr.item import write_item
 from receiver.store.base import Counts, ReportQuery, StoredReport, TotalsQuery
-from receiver.store.sqlite.followup import Follower
 
 PAGE = 500
 """Rows that are read from the database at a time."""
@@ -204,7 +203,7 @@ async def print_reports(storage: Storage, wanted: ReportQuery, listing: Listing)
 
 async def print_unrouted(storage: Storage, registry: Registry, listing: Listing) -> None:
     """The reports that no endpoint took. On stderr, how far that can be said."""
-    unrouted = Unrouted(storage.database, registry)
+    unrouted = Unrouted(storage.unrouted, registry)
     await listing.print_reports(_unrouted(unrouted), await _way(storage))
     ends = await unrouted.find(1, 1)
     if unread := await storage.store.newest_report() - ends.read_to:
@@ -304,7 +303,7 @@ async def retry_quarantine(storage: Storage, entry_id: int | None, limits: Limit
         ids = [entry.id async for entry in entries][::-1]
     sum = Counts(0, 0, 0)
     for number in ids:
-        counts = await retry(storage.store, number, limits)
+        counts = await read_again(storage.store, number, limits)
         if counts is None:
             if entry_id is not None:
                 raise BadQuery(f"there is no quarantine entry {number}")
@@ -326,9 +325,9 @@ def _told(counts: Counts) -> str:
 async def print_totals(storage: Storage, wanted: TotalsQuery, listing: Listing) -> None:
     """Every bucket, and the sum of all at the end. JSON is that of the API."""
     found = await storage.store.totals(wanted)
-    if found.behind:
-        print(f"{found.behind:,} reports are added up first", file=sys.stderr)
-        await Follower(storage.database).catch_up()
+    if found.lag:
+        print(f"{found.lag:,} reports are added up first", file=sys.stderr)
+        await storage.read_model.catch_up()
         found = await storage.store.totals(wanted)
     shown = TotalsAnswer.of(found, wanted)
 

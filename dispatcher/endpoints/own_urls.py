@@ -12,11 +12,10 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from dispatcher.endpoints.endpoint import Endpoint, Rules, credentials_to_header
-from dispatcher.queue.base import Target
+from dispatcher.endpoints.endpoint import Endpoint, Rules, Target, credentials_to_header
 from dispatcher.settings.settings import OWN_URLS, EndpointSettings
-from receiver.callbacks.intake import NotifyTo
 from receiver.faults import without_credentials
+from receiver.store.callback import NotifyTo
 
 OF_OWN_URLS = EndpointSettings(
     name=OWN_URLS,

@@ -13,10 +13,10 @@ from msgspec import Struct
 
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.forming.routing import goes_to
-from receiver.callbacks.intake import NotifyTo
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.model import Generation, Report
 from receiver.store.base import StoredReport
+from receiver.store.callback import NotifyTo
 
 Shape = tuple[Generation | None, NotifyTo | None]
 """What the reports of a bucket have in common."""

@@ -18,7 +18,7 @@ import msgspec
 
 from dispatcher.observe.events import AttemptMade
 from receiver.answers import timestamp
-from receiver.callbacks.events import CallbackAnswered, Taken
+from receiver.callbacks.events import CallbackAnswered, StoredCallback
 from receiver.dlr.json_format import decode_item
 
 log = logging.getLogger("dlr.attempt")
@@ -36,7 +36,6 @@ def set_up(form: Literal["console", "json"], level: str) -> None:
     root.setLevel(level.upper())
     # Its lines at level info tell of each job's every run.
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
-    logging.getLogger("aiosqlite").setLevel(logging.WARNING)
 
 
 def log_attempt(event: AttemptMade) -> None:
@@ -109,8 +108,8 @@ class CallbackLines:
         if not self._waiting:
             self._later(self.flush)
         self._waiting.append((time.time(), event))
-        if self._lowest <= logging.DEBUG and event.taken is not None:
-            self._log_reports(event.request_id, event.taken)
+        if self._lowest <= logging.DEBUG and event.stored is not None:
+            self._log_reports(event.request_id, event.stored)
 
     def flush(self) -> None:
         """Write what is waiting. The process calls it at its end."""
@@ -125,7 +124,7 @@ class CallbackLines:
         self._stream.flush()
 
     def _line(self, at: float, event: CallbackAnswered) -> _Line:
-        taken = event.taken
+        stored = event.stored
         head = (
             self._instant(at),
             "info" if event.status < 400 else "warning",
@@ -136,16 +135,16 @@ class CallbackLines:
             event.status,
         )
         ms = round(event.seconds * 1000, 1)
-        if taken is None:
+        if stored is None:
             return _Line(*head, ms=ms)
-        counts = taken.counts
+        counts = stored.counts
         return _Line(
             *head,
-            taken.format,
+            stored.callback.format,
             counts.stored,
             counts.duplicates,
             counts.quarantined,
-            taken.size,
+            stored.size,
             ms,
         )
 
@@ -156,8 +155,8 @@ class CallbackLines:
             self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
         return f"{self._second_text}.{int((at - second) * 1000):03}Z"
 
-    def _log_reports(self, request_id: str, taken: Taken) -> None:
-        for entry in taken.entries:
+    def _log_reports(self, request_id: str, stored: StoredCallback) -> None:
+        for entry in stored.callback.verdict.entries:
             report = decode_item(entry.item, entry.generation)
             facts = {
                 "request": request_id,

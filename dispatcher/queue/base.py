@@ -8,9 +8,12 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.retrying.dispatch import State
+from dispatcher.endpoints.endpoint import Endpoint, Target
+from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.retrying.outcome import Answer, Outcome
+
+Place = tuple[str, int, int]
+"""A report on its way to an endpoint: the endpoint, the report, its message's key."""
 
 
 class Lease(Struct, frozen=True):
@@ -19,15 +22,6 @@ class Lease(Struct, frozen=True):
 
     token: str
     until: datetime
-
-
-class Target(Struct, frozen=True):
-    """Where a dispatch goes: a URL without user and password, the content type, and the header
-    `Authorization` that they became."""
-
-    url: str
-    content_type: str
-    authorization: str | None = None
 
 
 class Formed(Struct, frozen=True):
@@ -93,7 +87,7 @@ class Record(Struct, frozen=True):
     started_at: datetime
     answer: Answer
     outcome: Outcome
-    state: State
+    state: DispatchState
     due_at: datetime | None
 
 
@@ -113,7 +107,7 @@ class DispatchView(Struct, frozen=True):
     id: str
     endpoint: str
     url: str
-    state: State
+    state: DispatchState
     attempts: int
     created_at: datetime
     due_at: datetime | None
@@ -195,7 +189,7 @@ class DispatchQueue(Protocol):
         before: str | None = None,
         limit: int = 100,
         endpoint: str | None = None,
-        state: State | None = None,
+        state: DispatchState | None = None,
         report_ids: Sequence[int] | None = None,
     ) -> list[DispatchView]:
         """Dispatches, newest first; `before` is the cursor (a dispatch's name).
@@ -205,5 +199,5 @@ class DispatchQueue(Protocol):
 
     async def dispatch(self, name: str) -> tuple[DispatchView, list[AttemptView]] | None: ...
 
-    async def counts(self) -> Mapping[str, Mapping[State, int]]:
+    async def counts(self) -> Mapping[str, Mapping[DispatchState, int]]:
         """How many dispatches each endpoint has in each state."""

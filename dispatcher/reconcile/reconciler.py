@@ -22,10 +22,11 @@ from dispatcher.reconcile.paging import EndlessLogs, all_pages
 from dispatcher.reconcile.provider import Provider, ProviderFailed
 from dispatcher.reconcile.spool import Spool
 from dispatcher.settings.reconcile import ReconcileSettings
-from receiver.callbacks.intake import NO_LIMITS, Entry, Limits, Verdict, judge
+from receiver.callbacks.intake import NO_LIMITS, Limits, judge
 from receiver.dlr.json_format import decode_item, encode_body, encode_item
 from receiver.dlr.model import Report
-from receiver.store.base import Callback, Counts, ReportStore
+from receiver.store.base import Counts, ReportStore
+from receiver.store.callback import Callback, Entry, Verdict
 
 
 @dataclass(slots=True)
@@ -171,18 +172,10 @@ class Reconciler:
 
     async def _judged(self, body: bytes) -> Verdict:
         """On a thread: a page of a thousand would hold up callbacks for a blink."""
-        return await asyncio.to_thread(judge, body, "json", limits=self._limits)
+        return await asyncio.to_thread(judge, body, "json", self._limits)
 
     async def _add(self, verdict: Verdict) -> None:
-        callback = Callback(
-            source=self._source,
-            format="json",
-            content_type="application/json",
-            received_at=self._now(),
-            entries=verdict.entries,
-            quarantined=verdict.quarantined,
-            received=verdict.received,
-        )
+        callback = Callback(self._source, "json", "application/json", self._now(), verdict)
         (counts,) = await self._store.add([callback])
         self.tally.added(counts)
 

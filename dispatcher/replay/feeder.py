@@ -25,12 +25,10 @@ from dispatcher.endpoints.registry import UnknownEndpoint
 from dispatcher.forming.bucket import fill
 from dispatcher.forming.encoding import made_into_bytes
 from dispatcher.forming.order import fill_in_order
-from dispatcher.queue.base import Formed
-from dispatcher.queue.sqlite import ordering
-from dispatcher.queue.sqlite.replays import Feeding as Piece
-from dispatcher.queue.sqlite.replays import SqliteReplays, target_name
+from dispatcher.queue.base import Formed, Place
+from dispatcher.replay.base import Portion, ReplayStore
 from dispatcher.replay.pace import step
-from dispatcher.replay.replay import InvalidReplay, Item, Replay, must_stop
+from dispatcher.replay.replay import InvalidReplay, Item, Replay, must_stop, target_name
 from receiver.store.base import StoredReport, StoreUnavailable
 
 log = logging.getLogger("dlr.dispatcher")
@@ -47,11 +45,11 @@ LOOK_SECONDS = 0.1
 
 
 class _Share(Struct, frozen=True):
-    """What one endpoint gets of a piece (queue/replays.py says what `hold` and `freed` are)."""
+    """What one endpoint gets of a portion (replay/base.py says what `hold` and `freed` are)."""
 
     endpoint: Endpoint
     buckets: Sequence[Formed]
-    hold: Sequence[ordering.Place]
+    hold: Sequence[Place]
     freed: Sequence[tuple[str, int]]
 
 
@@ -68,7 +66,7 @@ class Feeder:
     """Tends all replays of a database. Any number may do so at once."""
 
     def __init__(
-        self, replays: SqliteReplays, endpoints: Endpoints, now: Callable[[], datetime]
+        self, replays: ReplayStore, endpoints: Endpoints, now: Callable[[], datetime]
     ) -> None:
         self._replays = replays
         self._endpoints = endpoints
@@ -108,17 +106,17 @@ class Feeder:
             items = []
             if not freed:
                 return 0
-        piece = await self._piece(replay, freed, items, going.anchor_at, endpoints)
-        return len(items) + len(freed) if await self._replays.feed(piece, now) else 0
+        portion = await self._portion(replay, freed, items, going.anchor_at, endpoints)
+        return len(items) + len(freed) if await self._replays.feed(portion, now) else 0
 
-    async def _piece(
+    async def _portion(
         self,
         replay: Replay,
         freed: Sequence[Item],
         items: Sequence[Item],
         anchor_at: datetime,
         endpoints: Mapping[str, Endpoint],
-    ) -> Piece:
+    ) -> Portion:
         """What was held goes as soon as it may, whatever the pace and the room."""
         reports = await self._replays.reports([*freed, *items])
         gone = {each for each in (*freed, *items) if not _can_go(each, reports, endpoints)}
@@ -130,7 +128,7 @@ class Feeder:
             )
             for name in {**were_held, **are_new}
         ]
-        return Piece(
+        return Portion(
             replay=replay.id,
             fed_from=replay.fed,
             fed_to=replay.fed + len(items),

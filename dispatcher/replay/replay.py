@@ -10,9 +10,9 @@ from msgspec import Struct
 
 from dispatcher.replay.pace import Fed, Pace, Rate
 from dispatcher.replay.request import Selection
-from dispatcher.retrying.dispatch import State as DispatchState
+from dispatcher.retrying.dispatch import DispatchState
 
-State = Literal["running", "done", "stopped", "cancelled"]
+ReplayState = Literal["running", "done", "stopped", "cancelled"]
 
 JUDGED_AFTER = 20
 """Dispatches that must have been tried before the share of errors says anything."""
@@ -36,7 +36,7 @@ class Replay(Struct, frozen=True, kw_only=True):
 
     id: int
     key: str | None
-    state: State
+    state: ReplayState
     created_at: datetime
     selection: Selection
     endpoint: str | None
@@ -81,7 +81,7 @@ class Replay(Struct, frozen=True, kw_only=True):
 class InvalidReplay(Exception):
     """A replay was to go where its states do not lead."""
 
-    def __init__(self, replay: int, state: State, to: State) -> None:
+    def __init__(self, replay: int, state: ReplayState, to: ReplayState) -> None:
         super().__init__(f"replay {replay}: cannot go from {state} to {to}")
 
 
@@ -90,6 +90,11 @@ class UnknownReplay(Exception):
 
     def __init__(self, replay: int) -> None:
         super().__init__(f"there is no replay {replay}")
+
+
+def target_name(replay: int) -> str:
+    """The endpoint that is made for a replay to a URL."""
+    return f"replay-{replay}"
 
 
 def must_stop(replay: Replay) -> bool:

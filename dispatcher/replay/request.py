@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from dispatcher.replay.pace import Original, Pace, rate
-from dispatcher.retrying.dispatch import State
+from dispatcher.retrying.dispatch import DispatchState
 from receiver.answers import BadQuery
 from receiver.dlr.statuses import GROUP_NUMBERS
 from receiver.faults import misfit
@@ -48,7 +48,7 @@ class Selection(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults
     message_ids: tuple[str, ...] = ()
     bulk_id: str | None = None
     endpoint: str | None = None
-    state: State | None = None
+    state: DispatchState | None = None
     statuses: tuple[int | str, ...] = ()
     status_groups: tuple[str, ...] = ()
     source: str | None = None
@@ -91,7 +91,9 @@ class ReplayRequest(Struct, kw_only=True, rename="camel", forbid_unknown_fields=
     ] = ()
     bulk_id: Annotated[Text, _told("Only of this bulk.")] | None = None
     endpoint: Annotated[Text, _told("Only what went to this endpoint.")] | None = None
-    state: Annotated[State, _told("Only where the newest dispatch is in this state.")] | None = None
+    state: (
+        Annotated[DispatchState, _told("Only where the newest dispatch is in this state.")] | None
+    ) = None
     statuses: Annotated[
         tuple[int | Text, ...], _told("Only these statuses, by name or id.", "--status")
     ] = ()

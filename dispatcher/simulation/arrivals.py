@@ -15,12 +15,11 @@ from random import Random
 from dispatcher.simulation.curve import curve_of
 from dispatcher.simulation.replayed import replayed
 from dispatcher.simulation.scenario import START, ArrivalSettings, Scenario
-from receiver.callbacks.intake import Entry
 from receiver.dlr.identity import key_of_message
 from receiver.dlr.instants import format_instant
 from receiver.dlr.model import Format, Generation
 from receiver.dlr.statuses import DELIVERED, PENDING
-from receiver.store.base import Callback
+from receiver.store.callback import Callback, Entry, Verdict
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -45,7 +44,7 @@ class Arrivals:
         """Microseconds since the start, and the number of reports that come then."""
         if self._scenario.arrivals.file:
             for each in self.callbacks():
-                yield (each.received_at - START) // MICROSECOND, len(each.entries)
+                yield (each.received_at - START) // MICROSECOND, len(each.verdict.entries)
             return
         size, end = self._scenario.arrivals.per_callback, self.duration // MICROSECOND
         for at in takewhile(lambda at: at < end, _instants(self._scenario)):
@@ -74,7 +73,7 @@ class Arrivals:
                 for _, number in zip(range(size), numbers, strict=False)
             ]
             form: Format = "xml" if falls_in(mix.xml, callback) else "json"
-            yield Callback("default", form, None, when, entries)
+            yield Callback("default", form, None, when, Verdict(entries=entries))
 
     def _whole_seconds(self) -> timedelta:
         """So long that the last one arrives too."""

@@ -34,7 +34,7 @@ from dispatcher.simulation.scenario import START, Scenario, ends_at_latest
 from dispatcher.simulation.timeline import Timeline, Watch
 from dispatcher.simulation.virtual_time import Sleepers
 from dispatcher.worker import Worker
-from receiver.store.base import Callback
+from receiver.store.callback import Callback
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
 from receiver.store.sqlite.store import SqliteStore
 

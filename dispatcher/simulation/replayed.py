@@ -19,12 +19,12 @@ import msgspec
 
 from dispatcher.capsule.capsule import Capsule, SharedReport, is_capsule, read_capsule
 from dispatcher.simulation.scenario import START
-from receiver.callbacks.intake import Entry, judge
+from receiver.callbacks.intake import judge
 from receiver.dlr.instants import parse_instant
 from receiver.dlr.json_format import encode_body
 from receiver.dlr.model import Generation
 from receiver.settings.configuration import ConfigurationError
-from receiver.store.base import Callback
+from receiver.store.callback import Callback, Entry, Verdict
 from receiver.store.sqlite.database import instant
 
 _FAULTS_TOLD = 20
@@ -74,7 +74,8 @@ def _of_database(file: Path) -> Iterator[Callback]:
     try:
         with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as database:
             for received_at, source, form, *of_entry in database.execute(_STORED):
-                yield Callback(source, form, None, instant(received_at), [_stored(*of_entry)])
+                verdict = Verdict(entries=[_stored(*of_entry)])
+                yield Callback(source, form, None, instant(received_at), verdict)
     except sqlite3.Error as error:
         raise ConfigurationError([f"{file}: expected a database of dlr: {error}"]) from error
 
@@ -161,7 +162,7 @@ def _callback(view: Mapping[str, Any], item: dict[str, Any]) -> Callback:
         format="xml" if form == "xml" else "json",
         content_type=None,
         received_at=_instant(view.get("receivedAt")),
-        entries=verdict.entries,
+        verdict=Verdict(entries=verdict.entries),
     )
 
 

@@ -25,7 +25,8 @@ from dispatcher.simulation.arrivals import MICROSECOND, Arrivals
 from dispatcher.simulation.chance import poisson
 from dispatcher.simulation.curve import curve_of
 from dispatcher.simulation.scenario import START, MixSettings, Scenario
-from receiver.store.base import Callback, StoredReport
+from receiver.store.base import StoredReport
+from receiver.store.callback import Callback
 
 LISTED = 50_000
 """Reports by chance are listed up to so many, and are then those of the exact engine. More are
@@ -249,7 +250,7 @@ def _wanted_kinds(scenario: Scenario) -> tuple[bool, bool]:
 
 def _stored(callback: Callback) -> Iterable[StoredReport]:
     """As they would lie in the store."""
-    for entry in callback.entries:
+    for entry in callback.verdict.entries:
         yield StoredReport(
             id=0,
             received_at=callback.received_at,

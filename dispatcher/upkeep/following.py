@@ -6,8 +6,7 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from receiver.store.base import StoreUnavailable
-from receiver.store.sqlite.followup import TURN, Follower
+from receiver.store.base import TURN, ReadModel, StoreUnavailable
 
 log = logging.getLogger("dlr.store")
 
@@ -22,8 +21,8 @@ LOOK_SECONDS = 0.5
 class Following:
     """Takes turns from `start` to `stop`. What is left then is followed after the next start."""
 
-    def __init__(self, follower: Follower) -> None:
-        self._follower = follower
+    def __init__(self, read_model: ReadModel) -> None:
+        self._read_model = read_model
         self._stopped = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -45,7 +44,7 @@ class Following:
     async def _turn(self) -> bool:
         """Whether there is more to follow at once."""
         try:
-            return await self._follower.turn() == TURN
+            return await self._read_model.turn() == TURN
         except StoreUnavailable as error:
             log.error("searches and totals wait for the store: %s", error)
         except Exception:

@@ -35,7 +35,7 @@ from receiver.api.quarantine import QuarantineEntryAnswer, QuarantinePage
 from receiver.api.reports import ReportAnswer, ReportPage
 from receiver.api.totals import TotalsAnswer
 from receiver.callbacks.intake import NO_LIMITS, Limits
-from receiver.callbacks.quarantine import retry
+from receiver.callbacks.quarantine import read_again
 from receiver.routes import Reply, Route, add_routes
 from receiver.store.base import Counts, QuarantineEntry, ReportStore, StoredReport
 
@@ -212,7 +212,7 @@ class StoreApi:
     )
     async def retry(self, request: web.Request) -> web.Response:
         entry_id = number(request.match_info["id"], "id")
-        counts = await retry(self._store, entry_id, self._limits)
+        counts = await read_again(self._store, entry_id, self._limits)
         if counts is None:
             raise web.HTTPNotFound(text=f"there is no entry {entry_id}")
         if counts.stored:

@@ -1,7 +1,7 @@
 """The receiver over HTTP: takes callbacks, and says how it is.
 
-The path of a report in: `notify` asks the source's gate and reads the body, `intake.take` decides,
-`GroupCommit` has it on disk, and only then the answer is 200.
+The way in: `notify` authenticates the sender and reads the body, `body.py` makes a text of it,
+`intake.py` decides, `GroupCommit` has it on disk, and only then the answer is 200.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ from msgspec import Struct
 
 from receiver.answers import ErrorAnswer, answer, errors_as_json, fault
 from receiver.callbacks.arriving import BodyReader
-from receiver.callbacks.auth import Gate, Refusal, RequestFacts
-from receiver.callbacks.body import coding_of
-from receiver.callbacks.events import TAKEN, Listener, Taken, telling
-from receiver.callbacks.intake import NO_LIMITS, Limits, Verdict, format_of, take
+from receiver.callbacks.auth import Authenticator, Refusal, RequestFacts
+from receiver.callbacks.body import coding_of, received_text
+from receiver.callbacks.events import STORED, Listener, StoredCallback, telling
+from receiver.callbacks.intake import NO_LIMITS, Limits, verdict_on
 from receiver.dlr.model import Format
 from receiver.routes import Body, Reply, Route, add_route, add_routes, ref
-from receiver.store.base import Callback, Counts, ReportStore, StoreUnavailable
+from receiver.store.base import Counts, ReportStore, StoreUnavailable
+from receiver.store.callback import Callback
 from receiver.store.writer import GroupCommit
 
 log = logging.getLogger("dlr.callback")
@@ -66,7 +67,7 @@ def _callback(path: str, name: str) -> Route:
 class Receiver:
     """Takes callbacks into a store. Shared by all requests of a process.
 
-    `gates` has a Gate for each source that demands something; a source without one is open.
+    `authenticators` has one for each source that demands something; a source without is open.
     `refused` counts the callbacks that were not let in, by source and demand.
     """
 
@@ -79,7 +80,7 @@ class Receiver:
         on_stored: Callable[[], None] = lambda: None,
         commit: Callable[[Sequence[Callback]], Awaitable[Sequence[Counts]]] | None = None,
         listeners: Sequence[Listener] = (),
-        gates: Mapping[str, Gate] | None = None,
+        authenticators: Mapping[str, Authenticator] | None = None,
         limits: Limits = NO_LIMITS,
         bodies: BodyReader | None = None,
     ) -> None:
@@ -89,7 +90,7 @@ class Receiver:
         self._sources = frozenset(sources)
         self._now = now
         self._on_stored = on_stored
-        self._gates = dict(gates or {})
+        self._authenticators = dict(authenticators or {})
         self._limits = limits
         self._bodies = bodies or BodyReader(
             limit=limits.body, timeout=timedelta(seconds=30), at_once=256 * 1024**2
@@ -99,9 +100,10 @@ class Receiver:
         self._writer = GroupCommit(commit or store.add)
 
     def add_routes(self, app: web.Application) -> None:
-        notify = telling(self.notify, self._sources, self._listeners)
+        notify = self.notify
         add_route(app, _callback("/notify", "notifyDefault"), notify)
         add_route(app, _callback("/notify/{source}", "notify"), notify)
+        app.middlewares.insert(0, telling(notify, self._sources, self._listeners))
 
     async def notify(self, request: web.Request) -> web.Response:
         """A callback: 200 when its reports are on disk."""
@@ -110,54 +112,57 @@ class Receiver:
             return fault(404, "unknown_source", f'there is no [[source]] named "{source}"')
         if self.draining:
             return fault(503, "stopping", "this receiver is stopping; please try again")
-        gate = self._gates.get(source)
-        if gate is not None and (refusal := gate.before_body(_facts(request))) is not None:
-            return self._refuse(request, source, refusal, gate)
+        authenticator = self._authenticators.get(source)
+        if authenticator is not None:
+            refusal = authenticator.before_body(_facts(request))
+            if refusal is not None:
+                return self._refuse(request, source, refusal, authenticator)
         if request.content.is_eof():  # it came with the head, as small ones do
-            return await self._take(request, source, await request.read(), gate)
+            return await self._take(request, source, await request.read(), authenticator)
         async with self._bodies.arriving(request) as body:
-            return await self._take(request, source, body, gate)
+            return await self._take(request, source, body, authenticator)
 
     async def _take(
-        self, request: web.Request, source: str, body: bytes, gate: Gate | None
+        self,
+        request: web.Request,
+        source: str,
+        body: bytes,
+        authenticator: Authenticator | None,
     ) -> web.Response:
-        if gate is not None:
-            refusal = gate.after_body(_facts(request), body, self._now())
+        """Each step is called from here with what the step before it made of the body."""
+        if authenticator is not None:
+            refusal = authenticator.after_body(_facts(request), body, self._now())
             if refusal is not None:
-                return self._refuse(request, source, refusal, gate)
+                return self._refuse(request, source, refusal, authenticator)
         content_type = request.headers.get("Content-Type")
-        coding = coding_of(request.headers.get("Content-Encoding"))
-        if coding is not None and getattr(request.content, "total_compressed_bytes", None):
-            coding = None  # a server that is not ours has inflated it
-        form, verdict = await _verdict(body, content_type, coding, self._limits)
+        coding, most = _coding(request), self._limits.body
+        if coding is None and len(body) <= LARGE_BODY["json"]:
+            text = received_text(body, content_type, None, most)
+        else:
+            text = await asyncio.to_thread(received_text, body, content_type, coding, most)
+        if len(text.utf8) <= LARGE_BODY[text.format]:
+            verdict = verdict_on(text, self._limits)
+        else:
+            verdict = await asyncio.to_thread(verdict_on, text, self._limits)
         callback = Callback(
-            source=source,
-            format=form,
-            content_type=content_type and _whole(content_type),
-            received_at=self._now(),
-            entries=verdict.entries,
-            quarantined=verdict.quarantined,
-            received=verdict.received,
+            source, text.format, content_type and _whole(content_type), self._now(), verdict
         )
         counts = await self._writer.submit(callback)
-        request[TAKEN] = Taken(
-            form, len(body), verdict.readable, counts, verdict.entries, verdict.quarantined
-        )
+        request[STORED] = StoredCallback(callback, len(body), counts)
         if counts.stored:
             self._on_stored()
-        if not verdict.readable:
-            bad = verdict.quarantined[0]
-            place = f"{bad.place}: " if bad.place else ""
-            status, code = (413, "too_many") if verdict.too_long else (400, "unreadable")
-            return fault(status, code, f"{place}{bad.reason}; kept in quarantine")
-        return answer(counts)
+        if verdict.readable:
+            return answer(counts)
+        status, code = (413, "too_many") if verdict.too_long else (400, "unreadable")
+        return fault(status, code, f"{verdict.quarantined[0]}; kept in quarantine")
 
     def _refuse(
-        self, request: web.Request, source: str, refusal: Refusal, gate: Gate
+        self, request: web.Request, source: str, refusal: Refusal, authenticator: Authenticator
     ) -> web.Response:
         """401, the same for every reason. Only the log and the counter know which it was."""
         self.refused[source, refusal] += 1
-        facts = {"source": source, "reason": refusal, "from": str(gate.client(_facts(request)))}
+        client = authenticator.client(_facts(request))
+        facts = {"source": source, "reason": refusal, "from": str(client)}
         log.warning("callback refused", extra={"facts": facts})
         response = fault(401, "unauthorized", "this callback is not let in")
         # The same for all sources too. Some clients send their password only after it.
@@ -176,15 +181,10 @@ def _whole(header: str) -> str:
     return header.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-async def _verdict(
-    body: bytes, content_type: str | None, coding: str | None, limits: Limits
-) -> tuple[Format, Verdict]:
-    if coding is not None or (
-        len(body) > min(LARGE_BODY.values())
-        and len(body) > LARGE_BODY[format_of(content_type, body) or "json"]
-    ):
-        return await asyncio.to_thread(take, body, content_type, coding, limits)
-    return take(body, content_type, None, limits)
+def _coding(request: web.Request) -> str | None:
+    """The content coding that is still to be undone: a server that is not ours may have done it."""
+    coding = coding_of(request.headers.get("Content-Encoding"))
+    return None if getattr(request.content, "total_compressed_bytes", None) else coding
 
 
 class Alive(Struct, frozen=True):

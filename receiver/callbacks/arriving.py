@@ -9,7 +9,8 @@ from datetime import timedelta
 
 from aiohttp import web
 
-from receiver.callbacks.body import NotTaken, too_large
+from receiver.answers import NotTaken
+from receiver.callbacks.body import too_large
 from receiver.settings.durations import duration_text
 
 

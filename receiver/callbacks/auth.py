@@ -49,13 +49,11 @@ class RequestFacts:
     query: Mapping[str, str]
 
 
-NO_PROXIES = Proxies()
-
 Demand = tuple[Refusal, Callable[[RequestFacts], bool]]
 
 
-class Gate:
-    """What one source demands. All of it must be met."""
+class Authenticator:
+    """What one source demands of a callback. All of it must be met."""
 
     def __init__(self, source: SourceSettings, proxies: Proxies) -> None:
         self._proxies = proxies
@@ -93,18 +91,6 @@ class Gate:
         if self._signed is None or self._signed(facts, body, now):
             return None
         return "hmac"
-
-
-def check(
-    source: SourceSettings,
-    facts: RequestFacts,
-    body: bytes,
-    now: datetime,
-    proxies: Proxies = NO_PROXIES,
-) -> Refusal | None:
-    """The first demand of the source that this request does not meet; `None` when it may post."""
-    gate = Gate(source, proxies)
-    return gate.before_body(facts) or gate.after_body(facts, body, now)
 
 
 def one_of(given: bytes, secrets: Sequence[bytes]) -> bool:

@@ -1,8 +1,9 @@
-"""The bytes of a body, from how they travelled to UTF-8. Pure.
+"""The bytes of a body, from how they travelled to a text in UTF-8. Pure.
 
 content coding   gzip or deflate is undone, never beyond the size limit
-charset          a byte order mark tells; else the Content-Type; else, in XML, the declaration;
-                 else it is UTF-8
+format           JSON or XML, as the Content-Type says; where it says nothing, by the first byte
+charset          a byte order mark tells; otherwise the Content-Type; otherwise, in XML, the
+                 declaration; otherwise it is UTF-8
 """
 
 from __future__ import annotations
@@ -16,19 +17,56 @@ import zlib
 from email.message import Message
 from functools import lru_cache
 
+from msgspec import Struct
+
+from receiver.answers import NotTaken
 from receiver.dlr.errors import MalformedBody
 from receiver.dlr.model import Format
 
 CODINGS = ("gzip", "deflate")
 
 
-class NotTaken(Exception):
-    """A body that is refused and not kept. `status` and `code` are those of the answer."""
+class Text(Struct, frozen=True):
+    """A body ready to be read, in its format and in UTF-8 without a byte order mark.
 
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
+    `raw` is the body without its content coding, in the charset in which it came: the bytes that
+    quarantine keeps. Where `fault` says that the body is no text, `utf8` is `raw`, or empty if not
+    even the content coding could be undone.
+    """
+
+    format: Format
+    raw: bytes
+    utf8: bytes
+    fault: MalformedBody | None = None
+
+
+def received_text(
+    body: bytes, content_type: str | None, coding: str | None, inflated_most: int
+) -> Text:
+    """The text of a body as it came over the wire; `coding` is what `coding_of` says.
+
+    Raises NotTaken for what is not even kept: too large, an unknown charset, neither JSON nor XML.
+    """
+    told = charset_of(content_type)
+    fault: MalformedBody | None = None
+    if coding is not None:
+        try:
+            body = inflate(body, coding, inflated_most)
+        except MalformedBody as error:
+            fault = error
+    form = format_of(content_type, body)
+    if form is None:
+        expected = f"expected JSON or XML, got {content_type!r}"
+        raise NotTaken(415, "unsupported_media_type", expected)
+    return text_of(body, form, told) if fault is None else Text(form, body, b"", fault)
+
+
+def text_of(raw: bytes, form: Format, told: str | None = None) -> Text:
+    """The text of bytes whose format is known. `told` is the charset of the Content-Type."""
+    try:
+        return Text(form, raw, as_utf8(raw, form, told))
+    except MalformedBody as error:
+        return Text(form, raw, raw, error)
 
 
 def too_large(limit: int, after: str = "") -> NotTaken:
@@ -52,9 +90,9 @@ def coding_of(header: str | None) -> str | None:
 def inflate(body: bytes, coding: str, limit: int) -> bytes:
     """`body` without its coding. Takes no more than about `limit` bytes of memory, whatever it is.
 
-    `deflate` is read with the zlib header and, as some clients send it, without. Raises
-    NotTaken beyond the limit, and MalformedBody for what is not coded as it says, cut off, or has
-    something behind it.
+    `deflate` is read with the zlib header and, as some clients send it, without. Raises NotTaken
+    beyond the limit, and MalformedBody for what is not coded as it says, is cut off, or goes on
+    after its end.
     """
     try:
         return b"".join(_members(body, coding, limit))
@@ -63,7 +101,7 @@ def inflate(body: bytes, coding: str, limit: int) -> bytes:
 
 
 def _members(body: bytes, coding: str, limit: int) -> list[bytes]:
-    """A gzip body may be several, one behind the other."""
+    """A gzip body may be several, one after the other."""
     pieces: list[bytes] = []
     size = 0
     rest = body
@@ -90,6 +128,35 @@ def _window_bits(body: bytes, coding: str) -> int:
         return 16 + zlib.MAX_WBITS
     has_header = len(body) > 1 and body[0] & 0x0F == 8 and (body[0] << 8 | body[1]) % 31 == 0
     return zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS
+
+
+# --- format ------------------------------------------------------------------------------------
+
+_SNIFFED = frozenset(
+    {"", "application/octet-stream", "text/plain", "application/x-www-form-urlencoded"}
+)
+"""What clients send that set no content type, or whose library sets one for them."""
+
+_TAGS = (b"<", b"\0<", b"\xff\xfe<", b"\xff\xfe\0\0<", b"\xfe\xff\0<", b"\0\0\xfe\xff\0\0\0<")
+"""How `<` begins a body in UTF-8, UTF-16 and UTF-32."""
+
+
+def format_of(content_type: str | None, body: bytes) -> Format | None:
+    """The format to read `body` in; `None` = neither of ours, to be answered with 415.
+
+    A content type that says nothing is settled by the first byte that is no blank.
+    """
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    if kind == "application/json" or kind.endswith("+json"):
+        return "json"
+    if kind in ("application/xml", "text/xml") or kind.endswith("+xml"):
+        return "xml"
+    return _sniff(body) if kind in _SNIFFED else None
+
+
+def _sniff(body: bytes) -> Format:
+    start = body[:1024].removeprefix(b"\xef\xbb\xbf").lstrip()
+    return "xml" if start.startswith(_TAGS) else "json"
 
 
 # --- charset -----------------------------------------------------------------------------------

@@ -9,46 +9,40 @@ from __future__ import annotations
 import itertools
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from time import perf_counter
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from msgspec import Struct
 
-from receiver.answers import errors_as_json
-from receiver.callbacks.intake import Entry
-from receiver.dlr.errors import Unreadable
-from receiver.dlr.model import Format
 from receiver.store.base import Counts
+from receiver.store.callback import Callback
 
 
-class Taken(Struct, frozen=True):
+class StoredCallback(Struct, frozen=True):
     """What was in a callback and what became of it; made once it is on disk."""
 
-    format: Format
+    callback: Callback
     size: int  # bytes of the body
-    readable: bool
     counts: Counts
-    entries: Sequence[Entry]
-    quarantined: Sequence[Unreadable]
 
 
 class CallbackAnswered(Struct, frozen=True):
-    """A callback has its answer. `source` is None when it named none of ours, `taken` when nothing
+    """A callback has its answer. `source` is None when it named none of ours, `stored` when nothing
     of it was stored."""
 
     request_id: str
     source: str | None
     status: int
     seconds: float
-    taken: Taken | None
+    stored: StoredCallback | None
 
 
 Listener = Callable[[CallbackAnswered], None]
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-TAKEN = web.RequestKey("taken", Taken)
-"""Where the handler of a callback leaves what it took."""
+STORED = web.RequestKey("stored", StoredCallback)
+"""Where the handler of a callback leaves what it stored."""
 
 REQUEST_ID = "X-Request-Id"
 
@@ -71,24 +65,30 @@ class RequestIds:
         return f"{self._start}-{next(self._number):x}"
 
 
-def telling(handler: Handler, sources: Collection[str], listeners: Sequence[Listener]) -> Handler:
-    """`handler` of callbacks, telling the listeners of each answer. No error gets past it."""
+def telling(notify: Handler, sources: Collection[str], listeners: Sequence[Listener]) -> Middleware:
+    """Tells the listeners of each answer to a callback, which is what the handler `notify` takes.
+
+    It stands outside the middleware that makes answers of errors, so it sees nothing but answers.
+    """
     ids = RequestIds()
 
-    async def told(request: web.Request) -> web.StreamResponse:
+    @web.middleware
+    async def tell(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.match_info.handler != notify:
+            return await handler(request)
         started = perf_counter()
-        response = await errors_as_json(request, handler)
+        response = await handler(request)
         source = request.match_info.get("source", "default")
         event = CallbackAnswered(
             ids.of(request),
             source if source in sources else None,
             response.status,
             perf_counter() - started,
-            request.get(TAKEN),
+            request.get(STORED),
         )
         for listener in listeners:
             listener(event)
         response.headers[REQUEST_ID] = event.request_id
         return response
 
-    return told
+    return tell

@@ -1,34 +1,55 @@
-"""Quarantine once more: after an upgrade, what could not be read may be readable."""
+"""Quarantine read again: after an upgrade, what could not be read may be readable."""
 
 from __future__ import annotations
 
 import asyncio
 
-from receiver.callbacks.intake import NO_LIMITS, Limits
-from receiver.callbacks.read_again import read_again
-from receiver.store.base import Callback, Counts, ReportStore
+from msgspec.structs import replace
+
+from receiver.callbacks.body import charset_of, format_of, text_of
+from receiver.callbacks.intake import NO_LIMITS, Limits, judge, verdict_on
+from receiver.dlr.formats import framed
+from receiver.dlr.model import Format
+from receiver.store.base import Counts, QuarantineEntry, ReportStore
+from receiver.store.callback import Callback, Verdict
 
 
-async def retry(store: ReportStore, entry_id: int, limits: Limits = NO_LIMITS) -> Counts | None:
+async def read_again(
+    store: ReportStore, entry_id: int, limits: Limits = NO_LIMITS
+) -> Counts | None:
     """Read an entry's bytes again and store what can now be read, as received when it was.
 
-    The entry goes when that helps; what still cannot be read of it becomes entries of its own. Else
-    it stays as it is, and counts as one quarantined. `None` when there is no such entry.
+    If that helps, the entry goes, and what still cannot be read of it becomes entries of its own.
+    Otherwise it stays as it is, and counts as one quarantined. `None` when there is no such entry.
     """
     found = await store.quarantined(entry_id)
     if found is None:
         return None
-    entry, raw = found
-    reading = await asyncio.to_thread(read_again, raw, entry.content_type, entry.place, limits)
-    if not reading.helped:
+    callback = await asyncio.to_thread(_callback, *found, limits)
+    if callback is None:
         return Counts(stored=0, duplicates=0, quarantined=1)
-    callback = Callback(
-        source=entry.source,
-        format=reading.format,
-        content_type=entry.content_type,
-        received_at=entry.received_at,
-        entries=reading.verdict.entries,
-        quarantined=reading.verdict.quarantined,
-        received=reading.verdict.received,
-    )
     return await store.resolve(entry_id, callback)
+
+
+def _callback(entry: QuarantineEntry, raw: bytes, limits: Limits) -> Callback | None:
+    """What today's code reads in kept bytes; `None` when that is no more than it was before."""
+    format = format_of(entry.content_type, raw) or "json"
+    verdict = None
+    if entry.place.startswith("results["):
+        verdict = _of_item(raw, format, limits)
+    if verdict is None:
+        verdict = verdict_on(text_of(raw, format, charset_of(entry.content_type)), limits)
+    split = verdict.readable and len(verdict.quarantined) != 1
+    if not verdict.entries and not split:
+        return None
+    return Callback(entry.source, format, entry.content_type, entry.received_at, verdict)
+
+
+def _of_item(raw: bytes, format: Format, limits: Limits) -> Verdict | None:
+    """The verdict on an item, which is kept in UTF-8 and without its body; `None` when the bytes
+    are no item. From XML the whole body may have been kept for one.
+    """
+    verdict = judge(framed(raw, format), format, limits)
+    if not verdict.readable:
+        return None
+    return verdict if verdict.received is None else replace(verdict, received=raw)

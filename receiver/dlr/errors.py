@@ -5,15 +5,23 @@ from __future__ import annotations
 from msgspec import Struct
 
 
-class MalformedReport(ValueError):
-    """One item that is not a readable report. Its neighbours are not touched by it.
+class ItemRefused(ValueError):
+    """One item that is kept in quarantine and not stored. Its neighbours are not touched by it.
 
     `place` is the path from the body's root, such as `results[3].status.groupId`.
     """
 
-    def __init__(self, place: str, expected: str, came: str) -> None:
-        super().__init__(f"{place}: expected {expected}, got {came}")
+    def __init__(self, place: str, reason: str) -> None:
+        super().__init__(f"{place}: {reason}")
         self.place = place
+        self.reason = reason
+
+
+class MalformedReport(ItemRefused):
+    """One item that is not a readable report."""
+
+    def __init__(self, place: str, expected: str, came: str) -> None:
+        super().__init__(place, f"expected {expected}, got {came}")
         self.expected = expected
         self.came = came
 
@@ -38,7 +46,7 @@ class TooManyItems(MalformedBody):
 
 
 class Unreadable(Struct, frozen=True, kw_only=True):
-    """What could not be read, for the quarantine: the exact bytes, where, and why.
+    """What is kept in quarantine: the exact bytes, where they stood, and why they are not stored.
 
     From XML the bytes are in UTF-8, whatever the encoding of the document was.
     """
@@ -48,7 +56,8 @@ class Unreadable(Struct, frozen=True, kw_only=True):
     reason: str
 
     @classmethod
-    def because(cls, error: MalformedReport, raw: bytes) -> Unreadable:
-        return cls(
-            raw=raw, place=error.place, reason=f"expected {error.expected}, got {error.came}"
-        )
+    def because(cls, error: ItemRefused | MalformedBody, raw: bytes) -> Unreadable:
+        return cls(raw=raw, place=error.place, reason=error.reason)
+
+    def __str__(self) -> str:
+        return f"{self.place}: {self.reason}" if self.place else self.reason

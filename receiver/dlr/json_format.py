@@ -8,16 +8,24 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from itertools import islice
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
-from receiver.dlr.errors import MalformedBody, MalformedReport, TooManyItems, Unreadable
+from receiver.dlr.errors import (
+    ItemRefused,
+    MalformedBody,
+    MalformedReport,
+    TooManyItems,
+    Unreadable,
+)
 from receiver.dlr.item import read_item, wire_item
 from receiver.dlr.model import Generation, Report
+
+T = TypeVar("T")
 
 
 class _Body(msgspec.Struct):
@@ -36,14 +44,25 @@ _REFUSALS = (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError)
 _BOM = b"\xef\xbb\xbf"
 
 
-def decode_body(body: bytes, most: int | None = None) -> list[Report | Unreadable]:
+def decode_body(body: bytes) -> list[Report | Unreadable]:
     """The items of a body in their order, each a report or what could not be read of it.
 
     `results` null or empty is no report. Raises `MalformedBody` when there is no list of items to
-    be found or, as `TooManyItems`, when it has more than `most`; and nothing else.
+    be found, and nothing else.
+    """
+    return read_body(body, lambda report, _: report)
+
+
+def read_body(
+    body: bytes, make: Callable[[Report, str], T], most: int | None = None
+) -> list[T | Unreadable]:
+    """The items of a body as in `decode_body`, each as what `make` makes of the report.
+
+    `make` is given the report and its place (`results[3]`), and may raise `ItemRefused`: then the
+    item is unreadable. Raises `TooManyItems` when there are more than `most`.
     """
     items = _items(body) if most is None else _items_up_to(body, most)
-    return [_read(item, f"results[{index}]") for index, item in enumerate(items)]
+    return [_read(item, f"results[{index}]", make) for index, item in enumerate(items)]
 
 
 def raw_items(body: bytes) -> list[bytes]:
@@ -100,28 +119,31 @@ def _items_up_to(body: bytes, most: int) -> Iterable[bytes | msgspec.Raw]:
     return items
 
 
-def _read(item: bytes | msgspec.Raw, place: str) -> Report | Unreadable:
+def _read(
+    item: bytes | msgspec.Raw, place: str, make: Callable[[Report, str], T]
+) -> T | Unreadable:
     try:
-        fields = _decode(item)
-    except _REFUSALS:
-        return _read_slowly(bytes(item), place)
-    try:
-        return read_item(fields, place)
-    except MalformedReport as error:
+        return make(read_item(_value(item, place), place), place)
+    except ItemRefused as error:
         return Unreadable.because(error, bytes(item))
 
 
-def _read_slowly(item: bytes, place: str) -> Report | Unreadable:
+def _value(item: bytes | msgspec.Raw, place: str) -> Any:
+    try:
+        return _decode(item)
+    except _REFUSALS:
+        return _value_slowly(bytes(item), place)
+
+
+def _value_slowly(item: bytes, place: str) -> Any:
     """What msgspec refuses: the standard library reads more, and so can name the field at fault."""
     try:
-        return read_item(json.loads(item.decode(), parse_float=_number), place)
-    except MalformedReport as error:
-        return Unreadable.because(error, item)
+        return json.loads(item.decode(), parse_float=_number)
     except RecursionError:
         reason = "nested too deeply"
     except ValueError as error:
         reason = f"not JSON: {error}"
-    return Unreadable(raw=item, place=place, reason=reason)
+    raise ItemRefused(place, reason)
 
 
 def _number(text: str) -> Decimal:

@@ -8,19 +8,27 @@ Element names are those of the JSON fields. Accepted on the way in: any root, an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 from xml.parsers.expat import ExpatError, ParserCreate
 
 import xmltodict
 
 from receiver.dlr import plain
-from receiver.dlr.errors import MalformedBody, MalformedReport, TooManyItems, Unreadable
+from receiver.dlr.errors import (
+    ItemRefused,
+    MalformedBody,
+    MalformedReport,
+    TooManyItems,
+    Unreadable,
+)
 from receiver.dlr.fields import DEEPEST, describe
 from receiver.dlr.item import read_item, write_item
 from receiver.dlr.model import Generation, Report
 from receiver.dlr.xml_places import Spot, bytes_of_items
+
+T = TypeVar("T")
 
 ROOTS: Final[dict[Generation, str]] = {"v2": "reportResponse", "v3": "DeliveryReports"}
 
@@ -39,30 +47,39 @@ _TAGS_PER_ITEM = 200
 would be a third of a gigabyte of dictionaries."""
 
 
-def decode_body(body: bytes, most: int | None = None) -> list[Report | Unreadable]:
+def decode_body(body: bytes) -> list[Report | Unreadable]:
     """The items of a body, each a report or what could not be read of it.
 
-    An empty `results` is no report. Raises `MalformedBody` when the body is not XML, has no
-    `results` or, as `TooManyItems`, more than `most` items; and nothing else.
+    An empty `results` is no report. Raises `MalformedBody` when the body is not XML or has no
+    `results`, and nothing else.
+    """
+    return read_body(body, lambda report, _: report)
+
+
+def read_body(
+    body: bytes, make: Callable[[Report, str], T], most: int | None = None
+) -> list[T | Unreadable]:
+    """The items of a body as in `decode_body`, each as what `make` makes of the report.
+
+    `make` is given the report and its place (`results[3]`), and may raise `ItemRefused`: then the
+    item is unreadable. Raises `TooManyItems` when there are more than `most`.
     """
     if most is not None and len(body) > most and body.count(b"<") > _TAGS_PER_ITEM * (most + 10):
         raise TooManyItems(most)
-    # XML allows no blank before its declaration; templates and shells put one there all the same.
-    body = body.lstrip(b" \t\r\n")
+    body = body.lstrip(_BLANKS)
     ((root, content),) = _parse(body).items()
     hint = _HINTS.get(_local(root))
     items = list(_items(root, content))
     if most is not None and len(items) > most:
         raise TooManyItems(most)
-    read = [_read(item.element, f"results[{n}]", hint) for n, item in enumerate(items)]
-    if not any(isinstance(report, MalformedReport) for report in read):
-        return [report for report in read if isinstance(report, Report)]
-    slices = bytes_of_items(body)
+    read = [_read(item.element, f"results[{n}]", hint, make) for n, item in enumerate(items)]
+    refused = any(isinstance(one, ItemRefused) for one in read)
+    slices = bytes_of_items(body) if refused else {}
     return [
-        Unreadable.because(report, slices.get(item.spot, body))
-        if isinstance(report, MalformedReport)
-        else report
-        for item, report in zip(items, read, strict=True)
+        Unreadable.because(one, slices.get(item.spot, body))
+        if isinstance(one, ItemRefused)
+        else one
+        for item, one in zip(items, read, strict=True)
     ]
 
 
@@ -70,9 +87,14 @@ def raw_items(body: bytes) -> list[bytes]:
     """The bytes of each item in UTF-8, in the order of `decode_body`; raises as that does. Where an
     item's bytes cannot be found they are the whole body.
     """
+    body = body.lstrip(_BLANKS)
     ((root, content),) = _parse(body).items()
     slices = bytes_of_items(body)
     return [slices.get(item.spot, body) for item in _items(root, content)]
+
+
+_BLANKS = b" \t\r\n"
+"""XML allows no blank before its declaration; templates and shells put one there all the same."""
 
 
 def _parse(body: bytes) -> dict[str, Any]:
@@ -132,7 +154,9 @@ def _kind(element: Any) -> str:
     return "nothing" if _is_bare(element) else describe(element)
 
 
-def _read(element: Any, place: str, hint: Generation | None) -> Report | MalformedReport:
+def _read(
+    element: Any, place: str, hint: Generation | None, make: Callable[[Report, str], T]
+) -> T | ItemRefused:
     try:
         fields = _value(element, place, 0) if isinstance(element, dict) else element
         if fields is None or (isinstance(fields, str) and not fields.strip()):
@@ -142,8 +166,8 @@ def _read(element: Any, place: str, hint: Generation | None) -> Report | Malform
                 value = fields.get(name)
                 if value.__class__ is str and not value.strip():
                     fields[name] = {}
-        return read_item(fields, place, hint)
-    except MalformedReport as error:
+        return make(read_item(fields, place, hint), place)
+    except ItemRefused as error:
         return error
 
 
@@ -215,11 +239,11 @@ def decode_document(body: bytes) -> Any:
     """What JSON would have for the root of any document: an object where it has children, else its
     text. Texts are not read as numbers, and an element alone is no list. Raises `MalformedBody`.
     """
-    ((root, content),) = _parse(body.lstrip(b" \t\r\n")).items()
+    ((root, content),) = _parse(body.lstrip(_BLANKS)).items()
     try:
         return content if isinstance(content, str) else _not_text(content, _local(root), 0)
     except MalformedReport as error:
-        raise MalformedBody(error.place, f"expected {error.expected}, got {error.came}") from error
+        raise MalformedBody(error.place, error.reason) from error
 
 
 def _written(document: dict[str, Any]) -> bytes:

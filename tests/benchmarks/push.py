@@ -22,7 +22,7 @@ from msgspec import Struct
 
 from dispatcher.storage import storage
 from receiver.callbacks.intake import judge
-from receiver.store.base import Callback
+from receiver.store.callback import Callback, Verdict
 from tests.benchmarks.bodies import body
 from tests.benchmarks.processes import Running, dlr, run, server
 from tests.benchmarks.results import arguments, print_table, ratio, spread
@@ -80,8 +80,8 @@ async def _fill(database: Path, reports: int) -> None:
     async with storage(str(database)) as opened:
         for start in range(0, reports, 10_000):
             size = min(10_000, reports - start)
-            entries = judge(body("json", size, rng), "json").entries
-            callback = Callback("default", "json", None, datetime.now(UTC), entries)
+            verdict = Verdict(entries=judge(body("json", size, rng), "json").entries)
+            callback = Callback("default", "json", None, datetime.now(UTC), verdict)
             await opened.store.add([callback])
 
 

@@ -85,7 +85,7 @@ async def happened(file: Path) -> None:
     """A report each minute from 13:58 to 14:09, to a customer who is down from 14:00 to 14:05."""
     settings = read_table(EndpointSettings, ENDPOINT)
     async with storage(str(file)) as opened:
-        await Registry(opened.database, []).add(ENDPOINT, from_outside=False)
+        await Registry(opened.endpoints, []).add(ENDPOINT, from_outside=False)
         clock = VirtualClock(AT - timedelta(minutes=2))
         endpoint = endpoint_of(settings)
         await opened.queue.adopt([endpoint])
@@ -186,7 +186,7 @@ def test_a_scenario_can_have_its_reports(capsule: Capsule) -> None:
 
     assert len(callbacks) == 10
     assert callbacks[1].received_at - callbacks[0].received_at == timedelta(minutes=1)
-    assert all(entry.final for each in callbacks for entry in each.entries)
+    assert all(entry.final for each in callbacks for entry in each.verdict.entries)
 
 
 def test_a_file_that_was_cut_is_refused(capsule: Capsule, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ from dispatcher.queue.base import (
     Record,
     UnknownDispatch,
 )
-from dispatcher.retrying.dispatch import InvalidTransition, State
+from dispatcher.retrying.dispatch import DispatchState, InvalidTransition
 from dispatcher.retrying.outcome import Answer, Outcome
 from receiver.store.base import ReportStore
 from tests.contracts.report_store import a_callback, an_sms
@@ -39,14 +39,18 @@ ACME = Endpoint(name="acme", url="http://acme.example/dlr")
 BETA = Endpoint(name="beta", url="http://beta.example/", content_type="application/xml")
 
 
-class QueueBackend(Protocol):
-    """A queue and the store it reads from, in one empty database."""
+class StoreAndQueue(Protocol):
+    """A queue and the store it reads from, in one database."""
 
     @property
     def store(self) -> ReportStore: ...
 
     @property
     def queue(self) -> DispatchQueue: ...
+
+
+class QueueBackend(StoreAndQueue, Protocol):
+    """A queue and the store it reads from, in one empty database."""
 
     async def another_queue(self) -> DispatchQueue:
         """A queue on the same database, as another process has it."""
@@ -64,7 +68,7 @@ A_LEASE = a_lease()
 
 def a_record(
     dispatch: Leased,
-    state: State = "waiting",
+    state: DispatchState = "waiting",
     *,
     due_at: datetime | None = NOON + MINUTE,
     status: int = 503,
@@ -87,7 +91,7 @@ def a_record(
 class Desk:
     """A queue in the words of the tests: reports come in, and become dispatches of one each."""
 
-    def __init__(self, backend: QueueBackend) -> None:
+    def __init__(self, backend: StoreAndQueue) -> None:
         self.store = backend.store
         self.queue = backend.queue
         self._count = 0
@@ -390,7 +394,9 @@ class DispatchQueueContract:
     # --- recording -----------------------------------------------------------------------------
 
     @pytest.mark.parametrize("state", ["acknowledged", "exhausted"])
-    async def test_records_an_end(self, desk: Desk, queue: DispatchQueue, state: State) -> None:
+    async def test_records_an_end(
+        self, desk: Desk, queue: DispatchQueue, state: DispatchState
+    ) -> None:
         """A dispatch that has ended is never due again."""
         (leased,) = await desk.dispatches()
 

@@ -22,12 +22,11 @@ from dispatcher.queue.base import DispatchView, Lease, Leased
 from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.retrying.outcome import Answer, Outcome
 from dispatcher.retrying.schedule import INFOBIP
-from dispatcher.storage import MIGRATIONS
+from dispatcher.storage import MIGRATIONS, Storage, of_sqlite
 from dispatcher.worker import Worker
 from receiver.dlr.model import Format
 from receiver.store.base import StoredReport
 from receiver.store.sqlite.database import Database
-from receiver.store.sqlite.store import SqliteStore
 from tests.contracts.report_store import a_callback, an_sms
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -133,13 +132,12 @@ class ScriptedSender:
 class Bench:
     """A worker with all it needs, and the words to try it."""
 
-    def __init__(
-        self, store: SqliteStore, queue: SqliteQueue, clock: VirtualClock, *endpoints: Endpoint
-    ) -> None:
+    def __init__(self, storage: Storage, clock: VirtualClock, *endpoints: Endpoint) -> None:
         self.clock = clock
-        self.store = store
-        self.database = store._database
-        self.queue = queue
+        self.storage = storage
+        self.store = storage.store
+        self.database = storage.database
+        self.queue = storage.queue
         self.sender = ScriptedSender(clock)
         self.events: list[AttemptMade] = []
         self.listeners: list[Listener] = [self.events.append]
@@ -209,7 +207,7 @@ async def a_bench(
         queue = await SqliteQueue.open(database, lambda: "db")
         if known:
             await queue.adopt(these)
-        yield Bench(SqliteStore(database), queue, VirtualClock(START), *these)
+        yield Bench(of_sqlite(database, queue), VirtualClock(START), *these)
     finally:
         await database.close()
 

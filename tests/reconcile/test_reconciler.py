@@ -16,7 +16,8 @@ from dispatcher.reconcile.spool import Spool
 from dispatcher.storage import Storage
 from receiver.callbacks.intake import NO_LIMITS, Limits, judge
 from receiver.dlr.json_format import encode_body
-from receiver.store.base import Callback, ReportStore, StoredReport, StoreUnavailable
+from receiver.store.base import ReportStore, StoredReport, StoreUnavailable
+from receiver.store.callback import Callback, Verdict
 from tests.contracts.report_store import everything
 from tests.reconcile.scripted_provider import NOW, ScriptedProvider, Sms, Watch, calling
 
@@ -54,7 +55,7 @@ class Bench:
             format="json",
             content_type="application/json",
             received_at=NOW - timedelta(hours=1),
-            entries=judge(encode_body(items), "json").entries,
+            verdict=Verdict(entries=judge(encode_body(items), "json").entries),
         )
         await self.store.add([callback])
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from dispatcher.upkeep.erasure import erase
-from receiver.store.sqlite.erasure import Recipient
+from receiver.store.recipient import Recipient
 from tests.end_to_end.processes import eventually
 from tests.sandbox.playing import START, playing
 
@@ -44,10 +43,10 @@ async def test_erasure(tmp_path: Path) -> None:
     async with playing(tmp_path) as sandbox:
         await sandbox.send("41790000001", "41790000002")
         await sandbox.advance("1m")
-        database = sandbox.running.storage.database
+        erasure = sandbox.running.storage.erasure
         recipient = Recipient(to="+41790000001")
-        told = await erase(database, recipient, dry_run=True)
-        done = await erase(database, recipient, dry_run=False)
+        told = await erasure.count(recipient)
+        done = await erasure.erase(recipient)
 
         assert told["sandbox_message"] == done["sandbox_message"] == 1
         assert [each["to"] for each in await sandbox.messages()] == ["41790000002"]

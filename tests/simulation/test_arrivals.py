@@ -16,7 +16,7 @@ from dispatcher.simulation.scenario import START
 from receiver.dlr.json_format import decode_item
 from receiver.dlr.model import Report
 from receiver.dlr.statuses import is_final
-from receiver.store.base import Callback
+from receiver.store.callback import Callback
 from tests.simulation.support import a_scenario
 
 SECOND = 1_000_000
@@ -135,7 +135,7 @@ def test_the_mix_is_as_the_scenario_says() -> None:
     """A quarter intermediate, half in XML, a tenth of v3; spread evenly."""
     scenario = a_scenario(duration="1000s", mix={"intermediate": 0.25, "xml": 0.5, "v3": 0.1})
     callbacks = list(Arrivals(scenario).callbacks())
-    entries = [callback.entries[0] for callback in callbacks]
+    entries = [callback.verdict.entries[0] for callback in callbacks]
 
     assert sum(not entry.final for entry in entries) == 250
     assert sum(callback.format == "xml" for callback in callbacks) == 500
@@ -147,7 +147,7 @@ def test_what_arrives_are_reports_as_the_platform_sends_them() -> None:
     """They can be read again in their generation, and say what is stored of them."""
     mix = {"intermediate": 0.5, "v3": 0.5}
     for callback in Arrivals(a_scenario(duration="4s", mix=mix)).callbacks():
-        (entry,) = callback.entries
+        (entry,) = callback.verdict.entries
         report = read(callback)
 
         assert report.generation == entry.generation
@@ -159,7 +159,7 @@ def test_what_arrives_are_reports_as_the_platform_sends_them() -> None:
 
 
 def read(callback: Callback) -> Report:
-    (entry,) = callback.entries
+    (entry,) = callback.verdict.entries
     return decode_item(entry.item, entry.generation)
 
 

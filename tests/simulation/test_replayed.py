@@ -45,7 +45,7 @@ def test_reports_of_a_database_arrive_again(tmp_path: Path) -> None:
     found = replayed(str(tmp_path / "dlr.db"))
 
     assert [callback.received_at - START for callback in found] == OFFSETS
-    assert [callback.entries[0].final for callback in found] == [True, False, True]
+    assert [callback.verdict.entries[0].final for callback in found] == [True, False, True]
     assert {callback.source for callback in found} == {"platform"}
 
 
@@ -63,9 +63,9 @@ def test_what_dlr_reports_writes_can_be_replayed(form: str, tmp_path: Path) -> N
     assert [each.received_at for each in from_file] == [each.received_at for each in from_database]
     assert [each.source for each in from_file] == [each.source for each in from_database]
     for one, other in zip(from_file, from_database, strict=True):
-        assert one.entries[0].final == other.entries[0].final
-        assert one.entries[0].message_key == other.entries[0].message_key
-        assert one.entries[0].status_group == other.entries[0].status_group
+        assert one.verdict.entries[0].final == other.verdict.entries[0].final
+        assert one.verdict.entries[0].message_key == other.verdict.entries[0].message_key
+        assert one.verdict.entries[0].status_group == other.verdict.entries[0].status_group
 
 
 def test_of_csv_a_column_is_enough(tmp_path: Path) -> None:

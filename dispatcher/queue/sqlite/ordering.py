@@ -10,11 +10,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 
+from dispatcher.queue.base import Place
+
 BY_ITSELF = 0
 """What a report that no replay brings is held for."""
-
-Place = tuple[str, int, int]
-"""A report on its way to an endpoint: the endpoint, the report, its message's key."""
 
 _UNDER_WAY = "SELECT 1 FROM message_under_way WHERE endpoint = ? AND message_key = ?"
 _HELD = "SELECT report, replay FROM held_report WHERE endpoint = ? AND message_key = ?"

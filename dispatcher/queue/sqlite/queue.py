@@ -24,8 +24,9 @@ from dispatcher.queue.base import (
     target_of,
 )
 from dispatcher.queue.sqlite import ordering
+from dispatcher.queue.sqlite.dispatches import form_dispatch
 from dispatcher.queue.sqlite.readers import make_known
-from dispatcher.retrying.dispatch import TRANSITIONS, InvalidTransition, State
+from dispatcher.retrying.dispatch import TRANSITIONS, DispatchState, InvalidTransition
 from receiver.store.sqlite.database import Database, instant, micros, migrations_of
 
 MIGRATIONS = migrations_of("dispatcher.queue.sqlite", part="dispatcher.queue")
@@ -39,11 +40,6 @@ _CLAIM = """
     )
     RETURNING id, url, content_type, reports, attempts, due_at,
         (SELECT body FROM dispatch_body WHERE dispatch = dispatch.id), replay, authorization
-"""
-_FORM = """
-    INSERT INTO dispatch (endpoint, url, content_type, authorization, state, attempts, created_at,
-        due_at, lease, lease_until, first_report, last_report, reports)
-    VALUES (?, ?, ?, ?, 'leased', 0, ?, ?, ?, ?, ?, ?, ?)
 """
 _RECORD = """
     UPDATE dispatch SET state = ?, attempts = ?, due_at = ?, lease = NULL, lease_until = NULL
@@ -158,7 +154,7 @@ class SqliteQueue:
         before: str | None = None,
         limit: int = 100,
         endpoint: str | None = None,
-        state: State | None = None,
+        state: DispatchState | None = None,
         report_ids: Sequence[int] | None = None,
     ) -> list[DispatchView]:
         cursor = None if before is None else self._number(before)
@@ -187,9 +183,9 @@ class SqliteQueue:
 
         return await self._database.read(read)
 
-    async def counts(self) -> Mapping[str, Mapping[State, int]]:
+    async def counts(self) -> Mapping[str, Mapping[DispatchState, int]]:
         statement = "SELECT endpoint, state, count FROM dispatch_count WHERE count > 0"
-        counts: dict[str, dict[State, int]] = {}
+        counts: dict[str, dict[DispatchState, int]] = {}
         for endpoint, state, count in await self._database.read(
             lambda connection: connection.execute(statement).fetchall()
         ):
@@ -222,11 +218,12 @@ class SqliteQueue:
     def _formed(
         self, connection: sqlite3.Connection, forming: Forming, bucket: Formed, now: datetime
     ) -> Leased:
-        number = _insert_dispatch(connection, forming, bucket, micros(now))
-        to = target_of(forming.endpoint, bucket)
-        said = (len(bucket.report_ids), 0, micros(now), bucket.body, None, to.authorization)
+        at, endpoint, lease = micros(now), forming.endpoint, forming.lease
+        number = form_dispatch(connection, endpoint, bucket, at, lease=lease)
+        to = target_of(endpoint, bucket)
+        said = (len(bucket.report_ids), 0, at, bucket.body, None, to.authorization)
         row = (number, to.url, to.content_type, *said)
-        return self._leased(row, forming.endpoint.name, forming.lease)
+        return self._leased(row, endpoint.name, lease)
 
     def _view(self, connection: sqlite3.Connection, row: Sequence[Any]) -> DispatchView:
         number, endpoint, url, state, attempts, created_at, due_at, reports, first, last = row
@@ -314,25 +311,6 @@ def _read_on(connection: sqlite3.Connection, forming: Forming) -> bool:
     return moved.rowcount == 1
 
 
-def _insert_dispatch(
-    connection: sqlite3.Connection, forming: Forming, bucket: Formed, at: int
-) -> int:
-    endpoint, lease, members = forming.endpoint, forming.lease, bucket.report_ids
-    span = (members[0], members[-1], len(members))
-    leased = (lease.token, micros(lease.until))
-    to = target_of(endpoint, bucket)
-    where = (endpoint.name, to.url, to.content_type, to.authorization)
-    values = (*where, at, at, *leased, *span)
-    number = connection.execute(_FORM, values).lastrowid
-    assert number is not None
-    connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (number, bucket.body))
-    connection.executemany(
-        "INSERT INTO dispatch_report VALUES (?, ?)", [(report, number) for report in members]
-    )
-    ordering.set_under_way(connection, endpoint.name, bucket.message_keys, number)
-    return number
-
-
 def _record(connection: sqlite3.Connection, records: Sequence[Record]) -> list[bool]:
     held = []
     for record in records:
@@ -398,7 +376,7 @@ def _cancel(connection: sqlite3.Connection, name: str, number: int) -> None:
 
 
 def _where(
-    before: int | None, endpoint: str | None, state: State | None
+    before: int | None, endpoint: str | None, state: DispatchState | None
 ) -> tuple[str, list[int | str]]:
     given: dict[str, int | str | None] = {"id < ?": before, "endpoint = ?": endpoint}
     given["state = ?"] = state

@@ -19,9 +19,8 @@ from aiohttp.typedefs import Middleware
 from dispatcher.sandbox.api.negotiation import respond, wanted_by
 from dispatcher.sandbox.errors import Refused, document, generation
 from dispatcher.settings.sandbox_credential import CredentialSettings
-from receiver.answers import RETRY_AFTER_SECONDS, Handler
+from receiver.answers import RETRY_AFTER_SECONDS, Handler, NotTaken
 from receiver.callbacks.auth import as_sent
-from receiver.callbacks.body import NotTaken
 from receiver.faults import Misfit
 from receiver.store.base import StoreUnavailable
 

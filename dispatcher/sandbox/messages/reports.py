@@ -16,10 +16,11 @@ from dispatcher.sandbox.messages.outcomes import price_of
 from dispatcher.sandbox.messages.send import Delivery
 from dispatcher.sandbox.messages.statuses import status_of
 from dispatcher.settings.settings import SANDBOX
-from receiver.callbacks.intake import Entry, NotifyTo, entry_of
+from receiver.callbacks.intake import entry_of
 from receiver.dlr.model import Price, Report
 from receiver.dlr.sms_errors import errors
 from receiver.store.base import StoredReport
+from receiver.store.callback import Entry, NotifyTo
 
 
 class Account(Struct, frozen=True):

@@ -11,8 +11,7 @@ import msgspec
 from dispatcher.sandbox.errors import BODY, Refused
 from dispatcher.sandbox.wire.rules import Inspection
 from dispatcher.sandbox.wire.tables import Table, Values, from_xml
-from receiver.callbacks.body import as_utf8, charset_of, coding_of, inflate
-from receiver.callbacks.intake import format_of
+from receiver.callbacks.body import as_utf8, charset_of, coding_of, format_of, inflate
 from receiver.dlr import xml_format
 from receiver.dlr.errors import MalformedBody
 from receiver.dlr.model import Format
@@ -34,7 +33,7 @@ def read_body(
 ) -> Any:
     """What JSON has, or would have, for the body; not yet checked.
 
-    Raises Refused for what cannot be read, 400 or 415, and NotTaken from `receiver.body`.
+    Raises Refused for what cannot be read, 400 or 415, and NotTaken from `receiver.callbacks.body`.
     """
     try:
         if (coding := coding_of(content_encoding)) is not None:

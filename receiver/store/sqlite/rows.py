@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from receiver.callbacks.intake import NotifyTo
 from receiver.store.base import StoredReport
+from receiver.store.callback import NotifyTo
 from receiver.store.sqlite.database import instant
 
 COLUMNS = (

@@ -11,10 +11,9 @@ from typing import Any
 import msgspec
 from msgspec import structs
 
-from receiver.callbacks.intake import Entry
 from receiver.dlr.identity import key_of_message
 from receiver.store.base import (
-    Callback,
+    DUPLICATE_DAYS,
     Counts,
     Found,
     QuarantineEntry,
@@ -23,20 +22,14 @@ from receiver.store.base import (
     Totals,
     TotalsQuery,
 )
+from receiver.store.callback import Callback, Entry
 from receiver.store.sqlite import received, search
-from receiver.store.sqlite.database import Database, instant, micros, migrations_of
+from receiver.store.sqlite.database import MICROS_PER_DAY, Database, instant, micros, migrations_of
 from receiver.store.sqlite.rows import COLUMNS, stored_report
 from receiver.store.sqlite.totals import totals
 
 MIGRATIONS = migrations_of("receiver.store.sqlite", part="receiver.store")
 
-DUPLICATE_DAYS = 4
-"""Today and the days before in which a repeated report is recognised.
-
-The platform repeats for 41:30 h at most, so three days always lie within.
-"""
-
-_MICROS_PER_DAY = 86_400_000_000
 # All reports of a transaction are looked for at once: one by one costs a third of a large body.
 _FIND = (
     "SELECT message_key, identity, report FROM report_key"
@@ -147,7 +140,7 @@ class _Addition:
             return False
         self._fresh[key] = len(self.reports)
         self.reports.append(_row(self.next_id, callback, entry, received_at))
-        self.keys.append((received_at // _MICROS_PER_DAY, *key, self.next_id))
+        self.keys.append((received_at // MICROS_PER_DAY, *key, self.next_id))
         self.next_id += 1
         return True
 
@@ -168,13 +161,13 @@ def add(connection: sqlite3.Connection, callbacks: Sequence[Callback]) -> list[C
     addition = _Addition(connection, callbacks)
     counts = []
     for callback in callbacks:
-        received_at = micros(callback.received_at)
+        verdict, received_at = callback.verdict, micros(callback.received_at)
         first = addition.next_id
-        stored = sum(addition.add(callback, entry, received_at) for entry in callback.entries)
-        if stored and callback.received is not None:
-            addition.bodies.append((first, addition.next_id - 1, callback.received))
-        quarantined = len(callback.quarantined)
-        counts.append(Counts(stored, len(callback.entries) - stored, quarantined))
+        stored = sum(addition.add(callback, entry, received_at) for entry in verdict.entries)
+        if stored and verdict.received is not None:
+            addition.bodies.append((first, addition.next_id - 1, verdict.received))
+        quarantined = len(verdict.quarantined)
+        counts.append(Counts(stored, len(verdict.entries) - stored, quarantined))
         if quarantined:
             _add_quarantined(connection, callback, received_at)
     addition.write()
@@ -185,10 +178,10 @@ def _earlier(
     connection: sqlite3.Connection, callbacks: Sequence[Callback]
 ) -> dict[tuple[int, int], int]:
     """The reports of these callbacks that are stored already: (message_key, identity) to id."""
-    keys = [entry.message_key for callback in callbacks for entry in callback.entries]
+    keys = [entry.message_key for callback in callbacks for entry in callback.verdict.entries]
     if not keys:
         return {}
-    received = {micros(callback.received_at) // _MICROS_PER_DAY for callback in callbacks}
+    received = {micros(callback.received_at) // MICROS_PER_DAY for callback in callbacks}
     days = list(range(min(received) - DUPLICATE_DAYS + 1, max(received) + 1))
     found = connection.execute(_FIND, [msgspec.json.encode(each).decode() for each in (days, keys)])
     return {(message_key, identity): report for message_key, identity, report in found}
@@ -197,13 +190,15 @@ def _earlier(
 def _resolve(connection: sqlite3.Connection, entry_id: int, callback: Callback) -> Counts | None:
     if connection.execute("DELETE FROM quarantine WHERE id = ?", (entry_id,)).rowcount != 1:
         return None
-    repeats = [_stored_as(connection, entry) for entry in callback.entries]
-    fresh = [e for e, stored in zip(callback.entries, repeats, strict=True) if stored is None]
+    verdict = callback.verdict
+    repeats = [_stored_as(connection, entry) for entry in verdict.entries]
+    fresh = [e for e, stored in zip(verdict.entries, repeats, strict=True) if stored is None]
     connection.executemany(
         "UPDATE report SET duplicates = duplicates + 1 WHERE id = ?",
         [(stored,) for stored in repeats if stored is not None],
     )
-    (counts,) = add(connection, [structs.replace(callback, entries=fresh)])
+    rest = structs.replace(callback, verdict=structs.replace(verdict, entries=fresh))
+    (counts,) = add(connection, [rest])
     repeated = len(repeats) - len(fresh)
     return Counts(counts.stored, counts.duplicates + repeated, counts.quarantined)
 
@@ -223,6 +218,9 @@ def newest(connection: sqlite3.Connection) -> int:
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'report'").fetchone()
     return row[0] if row else 0
 
+
+# Not "? IS NULL OR id < ?": that goes through all that is newer than the cursor.
+_BEFORE = f"id <= coalesce(? - 1, {2**63 - 1})"
 
 _NOWHERE = (None, None)
 
@@ -258,7 +256,7 @@ _KEEP = (
 def _add_quarantined(connection: sqlite3.Connection, callback: Callback, received_at: int) -> None:
     """The same bytes from the same sender are kept once, and counted after that."""
     of = (callback.source, callback.content_type)
-    for bad in callback.quarantined:
+    for bad in callback.verdict.quarantined:
         digest = _digest(*of, bad.raw)
         if not connection.execute(_REPEATED, (digest, *of, bad.raw)).rowcount:
             row = (received_at, *of, bad.reason, bad.place, bad.raw, digest)
@@ -298,8 +296,7 @@ def _newest_of_messages(
     days = list(_days(connection))
     found: list[StoredReport] = []
     rows = connection.execute(
-        f"SELECT {COLUMNS} FROM report WHERE ? IS NULL OR id < ? ORDER BY id DESC",
-        (before, before),
+        f"SELECT {COLUMNS} FROM report WHERE {_BEFORE} ORDER BY id DESC", (before,)
     )
     for row in rows:
         report = stored_report(row)
@@ -322,8 +319,8 @@ def _quarantine(
     connection: sqlite3.Connection, before: int | None, limit: int
 ) -> list[QuarantineEntry]:
     rows = connection.execute(
-        f"{_QUARANTINE} FROM quarantine WHERE ? IS NULL OR id < ? ORDER BY id DESC LIMIT ?",
-        (before, before, limit),
+        f"{_QUARANTINE} FROM quarantine WHERE {_BEFORE} ORDER BY id DESC LIMIT ?",
+        (before, limit),
     )
     return [_quarantine_entry(row) for row in rows]
 

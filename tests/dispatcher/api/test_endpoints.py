@@ -36,7 +36,7 @@ async def bench() -> AsyncIterator[Bench]:
 
 @pytest.fixture
 def registry(bench: Bench) -> Registry:
-    return Registry(bench.database, [ACME], sources=["default"])
+    return Registry(bench.storage.endpoints, [ACME], sources=["default"])
 
 
 @pytest.fixture

@@ -12,8 +12,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 from dispatcher.api.unrouted import Unrouted, UnroutedApi
 from dispatcher.endpoints.endpoint import Rules
 from dispatcher.endpoints.registry import Registry
-from dispatcher.queue.sqlite import unrouted as steps
-from dispatcher.queue.sqlite.retention import purge_dispatches
+from dispatcher.queue.sqlite.unrouted import SqliteUnrouted
 from dispatcher.settings.settings import EndpointSettings
 from receiver.callbacks.app import new_app
 from tests.contracts.report_store import an_sms
@@ -36,7 +35,9 @@ async def bench() -> AsyncIterator[Bench]:
 
 
 def unrouted(bench: Bench, *of_file: EndpointSettings) -> Unrouted:
-    return Unrouted(bench.database, Registry(bench.database, of_file or (FINAL, SWISS)))
+    return Unrouted(
+        bench.storage.unrouted, Registry(bench.storage.endpoints, of_file or (FINAL, SWISS))
+    )
 
 
 async def found(bench: Bench, *of_file: EndpointSettings) -> list[int]:
@@ -84,13 +85,13 @@ async def test_without_an_endpoint_nothing_is_routed() -> None:
     """Where there is no endpoint, all reports are unrouted; they wait for the first one."""
     async with a_bench(known=False) as bench:
         await bench.receive(an_sms("a"), an_sms("b"))
-        registry = Registry(bench.database, [])
+        registry = Registry(bench.storage.endpoints, [])
 
-        step = await Unrouted(bench.database, registry).find(None, 10)
+        step = await Unrouted(bench.storage.unrouted, registry).find(None, 10)
         assert [report.id for report in step.reports] == [2, 1]
 
         await registry.add({"name": "acme", "url": "http://acme.example/"}, from_outside=False)
-        assert (await Unrouted(bench.database, registry).find(None, 10)).reports == []
+        assert (await Unrouted(bench.storage.unrouted, registry).find(None, 10)).reports == []
 
 
 async def test_what_is_held_for_its_order_is_taken() -> None:
@@ -126,22 +127,22 @@ async def test_what_is_forgotten_is_left_out(bench: Bench) -> None:
     await bench.work()
     assert await found(bench) == [3, 1]
 
-    await purge_dispatches(bench.database, before=bench.clock.now(), most=0, pause=nobody)
+    await bench.storage.retention.purge_dispatches(before=bench.clock.now(), most=0, pause=nobody)
 
     assert await found(bench) == [3]
     assert (await unrouted(bench).find(None, 10)).forgotten_to == 2
 
 
-async def test_steps_are_bounded(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_steps_are_bounded(bench: Bench) -> None:
     """A step looks at so many reports and not at all: it may find none, and there is a next."""
-    monkeypatch.setattr(steps.find_unrouted, "__defaults__", (10,))
     await bench.receive(an_sms("first", PENDING, to=ABROAD), *(an_sms(f"m{n}") for n in range(25)))
     await bench.work()
 
-    step = await unrouted(bench).find(None, 5)
-
+    steps = SqliteUnrouted(bench.database, step=10)
+    step = await steps.unrouted(["acme", "swiss"], None, 5)
     assert (step.reports, step.next) == ([], 17)
-    assert await found(bench) == [1]
+    step = await steps.unrouted(["acme", "swiss"], 7, 5)
+    assert ([report.id for report in step.reports], step.next) == ([1], None)
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ from dispatcher.commands.list_output import Listing, print_reports
 from dispatcher.storage import Storage, storage
 from receiver.api.filters import report_query
 from receiver.dlr.errors import Unreadable
-from receiver.store.base import Callback, ReportQuery
+from receiver.store.base import ReportQuery
+from receiver.store.callback import Callback, Verdict
 from tests.contracts.report_store import NOON, a_callback, an_sms
 from tests.receiver.dlr.generated import generated_callbacks
 from tests.receiver.payloads import V2_JSON
@@ -256,7 +257,7 @@ def test_retry_all(database: Path) -> None:
             Unreadable(raw=raw, place="", reason="older")
             for raw in (V2_JSON, b"!", b'{"results":[{"messageId":"z"}]}')
         ]
-        await opened.store.add([Callback("default", "json", None, NOON, quarantined=kept)])
+        await opened.store.add([Callback("default", "json", None, NOON, Verdict(quarantined=kept))])
 
     with_storage(database, keep)
 

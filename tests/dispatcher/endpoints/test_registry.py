@@ -48,7 +48,7 @@ def registry(bench: Bench) -> Registry:
 
 def of(bench: Bench, *endpoints: EndpointSettings) -> Registry:
     """The registry of a process that was started with these in its file."""
-    return Registry(bench.database, endpoints, sources=["default"])
+    return Registry(bench.storage.endpoints, endpoints, sources=["default"])
 
 
 def settings_of(found: Registered) -> EndpointSettings:
@@ -181,7 +181,7 @@ async def test_a_source_that_goes_stops_nothing(bench: Bench) -> None:
     """An endpoint whose source is taken out of the file later stays as it is."""
     await of(bench).add({**BETA, "sources": ["default"]}, from_outside=False)
 
-    later = Registry(bench.database, [], sources=["other"])
+    later = Registry(bench.storage.endpoints, [], sources=["other"])
 
     assert (await later.one("beta")).faults == ()
     await later.change("beta", {"window": 2}, from_outside=False)

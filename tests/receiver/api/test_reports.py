@@ -15,7 +15,7 @@ from yarl import URL
 from receiver.api.store_api import StoreApi
 from receiver.callbacks.app import new_app
 from receiver.callbacks.intake import judge
-from receiver.store.base import Callback
+from receiver.store.callback import Callback
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
 from tests.contracts.report_store import DAY, NOON, NOT_A_REPORT, a_callback, an_sms
@@ -318,8 +318,7 @@ async def test_quarantine(client: Client, store: SqliteStore) -> None:
 async def test_quarantined_body(client: Client, store: SqliteStore) -> None:
     """The bytes come as they were, as a file: a browser must not take them for a page of ours."""
     body = b"<script>alert(1)</script>\xff\x00"
-    unreadable = judge(body, "json").quarantined
-    await store.add([Callback("default", "json", "text/html", NOON, quarantined=unreadable)])
+    await store.add([Callback("default", "json", "text/html", NOON, judge(body, "json"))])
 
     async with client.get("/api/quarantine/1/body") as response:
         assert response.status == 200

@@ -15,7 +15,8 @@ from aiohttp.test_utils import TestClient
 from pytest_aiohttp.plugin import AiohttpClient
 
 from receiver.callbacks.app import Health, Receiver, new_app
-from receiver.store.base import Callback, Counts, StoreUnavailable
+from receiver.store.base import Counts, StoreUnavailable
+from receiver.store.callback import Callback
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
 from tests.contracts.report_store import NOON, an_sms, everything, message_ids

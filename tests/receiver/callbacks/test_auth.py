@@ -16,7 +16,7 @@ from typing import Any, get_args
 import pytest
 from multidict import CIMultiDict
 
-from receiver.callbacks.auth import Refusal, RequestFacts, check
+from receiver.callbacks.auth import Authenticator, Refusal, RequestFacts
 from receiver.callbacks.forwarded import Proxies
 from receiver.hmac_signature import Algorithm
 from receiver.settings.configuration import ConfigurationError, Secret
@@ -46,7 +46,8 @@ def verdict(
     query: Mapping[str, str] | None = None,
 ) -> Refusal | None:
     facts = RequestFacts(peer, CIMultiDict(headers), query or {})
-    return check(source, facts, body, NOW, proxies)
+    authenticator = Authenticator(source, proxies)
+    return authenticator.before_body(facts) or authenticator.after_body(facts, body, NOW)
 
 
 def basic(text: str) -> tuple[str, str]:

@@ -13,8 +13,17 @@ from typing import Any
 
 import pytest
 
-from receiver.callbacks.body import NotTaken, as_utf8, charset, charset_of, coding_of, inflate
-from receiver.callbacks.intake import NO_LIMITS, take
+from receiver.answers import NotTaken
+from receiver.callbacks.body import (
+    as_utf8,
+    charset,
+    charset_of,
+    coding_of,
+    format_of,
+    inflate,
+    received_text,
+)
+from receiver.callbacks.intake import NO_LIMITS, verdict_on
 from receiver.dlr.errors import MalformedBody
 from receiver.dlr.json_format import decode_item
 from receiver.dlr.model import Format
@@ -120,6 +129,41 @@ def test_a_million_empty_members() -> None:
         inflate(gzip.compress(b"") * 10_000, "gzip", MB)
 
 
+# --- formats -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "format"),
+    [
+        ("application/json", b"<", "json"),
+        ("application/json; charset=utf-8", b"", "json"),
+        ("Application/JSON ;x=y", b"", "json"),
+        ("application/problem+json", b"", "json"),
+        ("application/xml", b"{", "xml"),
+        ("text/xml;charset=UTF-8", b"", "xml"),
+        ("application/soap+xml", b"", "xml"),
+        (None, b"{}", "json"),
+        (None, b"", "json"),
+        ("", b" \r\n\t<r/>", "xml"),
+        ("text/plain", b"\xef\xbb\xbf <r/>", "xml"),
+        ("text/plain; charset=utf-8", b"\xef\xbb\xbf{}", "json"),
+        ("application/octet-stream", b"\xff\xfe<\0", "xml"),
+        ("application/octet-stream", b"\xfe\xff\0<", "xml"),
+        ("application/x-www-form-urlencoded", b'{"results":[]}', "json"),
+        ("application/x-www-form-urlencoded", b"<\0r\0", "xml"),
+        ("text/html", b"<html>", None),
+        ("multipart/form-data; boundary=x", b"{}", None),
+        ("image/png", b"", None),
+        ("json", b"{}", None),
+    ],
+)
+def test_the_content_type_settles_the_format(
+    content_type: str | None, body: bytes, format: Format | None
+) -> None:
+    """JSON and XML go by their types, what says nothing by its first byte; the rest is neither."""
+    assert format_of(content_type, body) == format
+
+
 # --- charsets ----------------------------------------------------------------------------------
 
 TEXT = '{"results":[{"to":"Zürich"}]}'
@@ -131,7 +175,7 @@ XML = (
 
 def to_of(body: bytes, content_type: str) -> str | None:
     """The recipient of the only report in a body."""
-    _, verdict = take(body, content_type, None, NO_LIMITS)
+    verdict = verdict_on(received_text(body, content_type, None, MB), NO_LIMITS)
     assert verdict.quarantined == []
     (entry,) = verdict.entries
     return decode_item(entry.item).to
@@ -244,7 +288,8 @@ def test_every_charset_is_survived() -> None:
 def test_bytes_that_the_charset_does_not_have() -> None:
     """They are kept, with the place; the body as it came."""
     body = b'{"results":[]}\x81'
-    _, verdict = take(body, "application/json; charset=cp1252", None, NO_LIMITS)
+    text = received_text(body, "application/json; charset=cp1252", None, MB)
+    verdict = verdict_on(text, NO_LIMITS)
     (bad,) = verdict.quarantined
     assert not verdict.readable
     assert (bad.raw, bad.place) == (body, "byte 14")
@@ -254,7 +299,8 @@ def test_bytes_that_the_charset_does_not_have() -> None:
 def test_one_wrong_byte_costs_one_report() -> None:
     """In UTF-8, also where the header says so, only the item with the wrong byte is lost."""
     body = b'{"results":[{"to":"1"},{"to":"\xff"},{"to":"2"}]}'
-    _, verdict = take(body, "application/json; charset=utf-8", None, NO_LIMITS)
+    text = received_text(body, "application/json; charset=utf-8", None, MB)
+    verdict = verdict_on(text, NO_LIMITS)
     assert (len(verdict.entries), len(verdict.quarantined)) == (2, 1)
 
 

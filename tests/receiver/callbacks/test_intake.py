@@ -1,44 +1,12 @@
 import pytest
 from msgspec.structs import replace
 
-from receiver.callbacks.intake import format_of, judge
+from receiver.callbacks.intake import judge
 from receiver.dlr.errors import Unreadable
 from receiver.dlr.identity import key_of_message
 from receiver.dlr.json_format import decode_item
 from receiver.dlr.model import Format, Generation, Report, Status
 from tests.receiver.payloads import BODIES, a_json_body, a_report, an_item
-
-
-@pytest.mark.parametrize(
-    ("content_type", "body", "format"),
-    [
-        ("application/json", b"<", "json"),
-        ("application/json; charset=utf-8", b"", "json"),
-        ("Application/JSON ;x=y", b"", "json"),
-        ("application/problem+json", b"", "json"),
-        ("application/xml", b"{", "xml"),
-        ("text/xml;charset=UTF-8", b"", "xml"),
-        ("application/soap+xml", b"", "xml"),
-        (None, b"{}", "json"),
-        (None, b"", "json"),
-        ("", b" \r\n\t<r/>", "xml"),
-        ("text/plain", b"\xef\xbb\xbf <r/>", "xml"),
-        ("text/plain; charset=utf-8", b"\xef\xbb\xbf{}", "json"),
-        ("application/octet-stream", b"\xff\xfe<\0", "xml"),
-        ("application/octet-stream", b"\xfe\xff\0<", "xml"),
-        ("application/x-www-form-urlencoded", b'{"results":[]}', "json"),
-        ("application/x-www-form-urlencoded", b"<\0r\0", "xml"),
-        ("text/html", b"<html>", None),
-        ("multipart/form-data; boundary=x", b"{}", None),
-        ("image/png", b"", None),
-        ("json", b"{}", None),
-    ],
-)
-def test_the_content_type_settles_the_format(
-    content_type: str | None, body: bytes, format: Format | None
-) -> None:
-    """JSON and XML go by their types, what says nothing by its first byte; the rest is neither."""
-    assert format_of(content_type, body) == format
 
 
 @pytest.mark.parametrize(("generation", "format", "body"), BODIES)

@@ -91,6 +91,17 @@ def test_an_inbound_sms_keeps_its_bytes() -> None:
     assert kept.raw == INBOUND_XML.encode()
 
 
+def test_an_inbound_sms_in_a_document_after_a_blank() -> None:
+    """Its bytes are found although XML allows nothing before its declaration.
+
+    They were asked for in a second look at the body that took no such blank: the callback was
+    answered 500 and nothing of it was kept.
+    """
+    body = b"\n " + CASES[-2][0]
+    (kept,) = judge(body, "xml").quarantined
+    assert (kept.raw, kept.reason) == (INBOUND_XML.encode(), INBOUND)
+
+
 def test_reports_among_them_are_stored() -> None:
     """A report beside an inbound SMS is a report."""
     verdict = judge(as_json({"results": [AN_INBOUND, {"messageId": "1"}]}), "json")

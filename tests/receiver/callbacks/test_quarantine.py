@@ -17,9 +17,10 @@ from pytest_aiohttp.plugin import AiohttpClient
 from receiver.api.store_api import StoreApi
 from receiver.callbacks.app import new_app
 from receiver.callbacks.intake import Limits
-from receiver.callbacks.quarantine import retry
+from receiver.callbacks.quarantine import read_again
 from receiver.dlr.errors import Unreadable
-from receiver.store.base import Callback, Counts
+from receiver.store.base import Counts
+from receiver.store.callback import Callback, Verdict
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
 from tests.contracts.report_store import (
@@ -56,7 +57,7 @@ async def quarantine(
 ) -> int:
     """Put bytes into quarantine; gives the entry's id."""
     bad = Unreadable(raw=raw, place=place, reason="an older program could not read it")
-    await store.add([Callback("eu", "json", content_type, at, quarantined=[bad])])
+    await store.add([Callback("eu", "json", content_type, at, Verdict(quarantined=[bad]))])
     return (await store.quarantine(None, 1))[0].id
 
 
@@ -80,7 +81,7 @@ async def test_stores_what_can_be_read_now(
     is gone."""
     entry = await quarantine(store, raw, place=place, content_type=content_type)
 
-    assert await retry(store, entry) == Counts(1, 0, 0)
+    assert await read_again(store, entry) == Counts(1, 0, 0)
 
     (report,) = await everything(store)
     assert (report.source, report.received_at) == ("eu", NOON)
@@ -104,7 +105,7 @@ async def test_keeps_what_still_cannot_be_read(store: SqliteStore, raw: bytes, p
     entry = await quarantine(store, raw, place=place, content_type=None)
     before = await store.quarantined(entry)
 
-    assert await retry(store, entry) == Counts(0, 0, 1)
+    assert await read_again(store, entry) == Counts(0, 0, 1)
 
     assert await store.quarantined(entry) == before
     assert await everything(store) == []
@@ -115,12 +116,12 @@ async def test_what_is_left_of_a_body(store: SqliteStore) -> None:
     body = a_json_body(an_item(messageId="a"), {"smsCount": "many"}, an_item(messageId="b"))
     entry = await quarantine(store, body, place="byte 3")
 
-    assert await retry(store, entry) == Counts(2, 0, 1)
+    assert await read_again(store, entry) == Counts(2, 0, 1)
 
     assert message_ids(await everything(store)) == ["a", "b"]
     (left,) = await store.quarantine(None, 10)
     assert (left.place, left.received_at, left.source) == ("results[1].smsCount", NOON, "eu")
-    assert await retry(store, left.id) == Counts(0, 0, 1)
+    assert await read_again(store, left.id) == Counts(0, 0, 1)
 
 
 @pytest.mark.parametrize("later", [timedelta(0), 20 * DAY, -20 * DAY])
@@ -129,7 +130,7 @@ async def test_a_repeat_is_counted_however_old(store: SqliteStore, later: timede
     await store.add([a_callback(an_item(), at=NOON + later)])
     entry = await quarantine(store, a_json_body(an_item(), an_sms("new")), place="byte 3")
 
-    assert await retry(store, entry) == Counts(1, 1, 0)
+    assert await read_again(store, entry) == Counts(1, 1, 0)
 
     assert [report.duplicates for report in await everything(store)] == [1, 0]
 
@@ -138,9 +139,9 @@ async def test_retried_once(store: SqliteStore) -> None:
     """An entry that is gone is not stored a second time."""
     entry = await quarantine(store, V2_JSON)
     found = await store.quarantined(entry)
-    assert await retry(store, entry) == Counts(1, 0, 0)
+    assert await read_again(store, entry) == Counts(1, 0, 0)
 
-    assert await retry(store, entry) is None
+    assert await read_again(store, entry) is None
     assert await store.resolve(entry, a_callback(an_sms("other"))) is None
     assert found is not None
     assert len(await everything(store)) == 1
@@ -150,8 +151,8 @@ async def test_limits_hold(store: SqliteStore) -> None:
     """What is beyond today's limits stays in quarantine, and goes in when they are raised."""
     entry = await quarantine(store, a_json_body(*[an_sms(f"m{n}") for n in range(5)]))
 
-    assert await retry(store, entry, Limits(items=3)) == Counts(0, 0, 1)
-    assert await retry(store, entry, Limits(items=5)) == Counts(5, 0, 0)
+    assert await read_again(store, entry, Limits(items=3)) == Counts(0, 0, 1)
+    assert await read_again(store, entry, Limits(items=5)) == Counts(5, 0, 0)
 
 
 async def test_over_http(store: SqliteStore, aiohttp_client: AiohttpClient) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import to_builtins
 
 from receiver.dlr.instants import format_instant
-from receiver.store.base import Callback
+from receiver.store.callback import Callback
 from tests.contracts.report_store import NOON, a_callback
 from tests.receiver.payloads import STATUSES, a_v3_item, an_item
 

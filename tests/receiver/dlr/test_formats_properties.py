@@ -12,7 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from receiver.callbacks.intake import format_of, judge
+from receiver.callbacks.body import format_of
+from receiver.callbacks.intake import judge
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.errors import MalformedBody, MalformedReport, Unreadable
 from receiver.dlr.identity import identity, message_key

@@ -31,7 +31,7 @@ from dispatcher.retrying.dispatch import Next, after_attempt
 from dispatcher.retrying.schedule import RetrySchedule
 from dispatcher.runner import Runner
 from dispatcher.worker import Worker
-from receiver.store.base import Callback
+from receiver.store.callback import Callback
 from receiver.store.writer import GroupCommit
 from tests.simulation.faults.plan import Act
 

@@ -6,7 +6,7 @@ import asyncio
 from random import Random
 from typing import TYPE_CHECKING
 
-from receiver.store.base import Callback
+from receiver.store.callback import Callback
 from tests.contracts.report_store import Item, a_callback, a_refused_callback, an_sms
 
 if TYPE_CHECKING:

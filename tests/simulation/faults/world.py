@@ -12,7 +12,8 @@ from unittest.mock import patch
 
 from dispatcher import runner, worker
 from dispatcher.replay import feeder
-from receiver.store.base import Callback, StoreUnavailable
+from receiver.store.base import StoreUnavailable
+from receiver.store.callback import Callback
 from tests.simulation.faults.claims import Claims
 from tests.simulation.faults.customers import Customers
 from tests.simulation.faults.database import Disk, new_database
@@ -144,7 +145,7 @@ class World:
     def taken_in(self, callback: Callback) -> None:
         """It was answered 200: then its reports are on disk."""
         stored = {self.mark_of(report.id) for report in self.ledger.reports}
-        for entry in callback.entries:
+        for entry in callback.verdict.entries:
             found = MARK.search(entry.item)
             assert found is not None
             self.holds(int(found[1]) in stored, f"answered 200, and not stored: {entry.item!r}")

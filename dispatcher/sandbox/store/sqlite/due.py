@@ -14,8 +14,7 @@ from dispatcher.sandbox.store.base import StepCounts, TakeStep
 from dispatcher.sandbox.store.sqlite.clock import see
 from dispatcher.sandbox.store.sqlite.rows import micros_or_null, select
 from dispatcher.settings.settings import SANDBOX
-from receiver.callbacks.intake import Entry
-from receiver.store.base import Callback
+from receiver.store.callback import Callback, Entry, Verdict
 from receiver.store.sqlite.database import instant, micros
 from receiver.store.sqlite.store import add, newest
 
@@ -77,4 +76,4 @@ def _tell(connection: sqlite3.Connection, taken: Sequence[StepTaken], now: datet
 
 
 def _callback(report: Entry, now: datetime) -> Callback:
-    return Callback(SANDBOX, "json", None, now, [report])
+    return Callback(SANDBOX, "json", None, now, Verdict(entries=[report]))

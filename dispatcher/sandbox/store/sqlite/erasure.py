@@ -8,8 +8,8 @@ import sqlite3
 from datetime import datetime
 
 from dispatcher.settings.settings import SANDBOX
+from receiver.store.recipient import Recipient
 from receiver.store.sqlite.database import micros
-from receiver.store.sqlite.erasure import Recipient
 
 _CANCEL = """
     UPDATE dispatch SET state = 'cancelled', due_at = NULL

@@ -1,11 +1,9 @@
-"""The contract of the store over SQLite, in memory and on a file; and what is SQLite's own."""
+"""What is SQLite's own: the file, its transactions, its migrations."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,41 +12,11 @@ from receiver.store.base import StoreUnavailable
 from receiver.store.sqlite.database import Database, Migration
 from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
 from tests.contracts.report_store import (
-    ReportStoreContract,
     a_callback,
     an_sms,
     everything,
     message_ids,
 )
-
-
-@dataclass
-class SqliteBackend:
-    database: Database
-    store: SqliteStore
-
-    async def delete_reports(self) -> None:
-        def delete(connection: sqlite3.Connection) -> None:
-            connection.execute("DELETE FROM report_key")
-            connection.execute("DELETE FROM report")
-
-        await self.database.write(delete)
-
-    async def refuse_writes(self) -> None:
-        await self.database.write(lambda c: c.execute("PRAGMA query_only = 1").close())
-
-
-@pytest.fixture(params=["memory", "file"])
-async def backend(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqliteBackend]:
-    path = ":memory:" if request.param == "memory" else tmp_path / "dlr.db"
-    database = await Database.open(path)
-    await database.migrate(MIGRATIONS)
-    yield SqliteBackend(database, SqliteStore(database))
-    await database.close()
-
-
-class TestSqliteStore(ReportStoreContract):
-    pass
 
 
 async def test_is_on_disk_when_add_returns(tmp_path: Path) -> None:
