@@ -48,7 +48,6 @@ def new_name() -> str:
 class Storage:
     """An open, migrated database as its users see it."""
 
-    database: Database
     store: ReportStore
     read_model: ReadModel
     queue: DispatchQueue
@@ -66,9 +65,10 @@ class Storage:
 
 
 @asynccontextmanager
-async def storage(path: str) -> AsyncIterator[Storage]:
-    """Open the database at `path`, bring it to the current schema, close it at the end."""
-    database = await Database.open(path)
+async def storage(url: str) -> AsyncIterator[Storage]:
+    """Open the database at `url` (a path is a file of SQLite's), bring it to the current schema,
+    close it at the end."""
+    database = await Database.open(url)
     try:
         await database.migrate(MIGRATIONS)
         yield of_sqlite(database, await SqliteQueue.open(database, new_name))
@@ -80,7 +80,6 @@ def of_sqlite(database: Database, queue: SqliteQueue) -> Storage:
     """What a migrated SQLite file holds."""
     store = SqliteStore(database)
     return Storage(
-        database=database,
         store=store,
         read_model=Follower(database),
         queue=queue,
@@ -98,9 +97,9 @@ def of_sqlite(database: Database, queue: SqliteQueue) -> Storage:
     )
 
 
-async def migrate(path: str) -> list[str]:
-    """Bring the database at `path` to the current schema. Returns the steps that were missing."""
-    database = await Database.open(path)
+async def migrate(url: str) -> list[str]:
+    """Bring the database at `url` to the current schema. Returns the steps that were missing."""
+    database = await Database.open(url)
     try:
         applied = await database.migrate(MIGRATIONS)
     finally:

@@ -17,7 +17,7 @@ from dispatcher.replay.pace import Original, Pace, rate
 from dispatcher.retrying.dispatch import DispatchState
 from receiver.answers import BadQuery
 from receiver.dlr.statuses import GROUP_NUMBERS
-from receiver.faults import misfit
+from receiver.faults import came, expected, misfit
 
 ReportId = Annotated[int, Meta(ge=1, le=10**18 - 1)]
 Text = Annotated[str, Meta(min_length=1, max_length=1000)]
@@ -157,7 +157,8 @@ def _selection(body: ReplayRequest, now: datetime, zone: tzinfo | None) -> Selec
     groups = tuple(name.upper() for name in body.status_groups)
     for name in groups:
         if name not in GROUP_NUMBERS:
-            raise BadQuery(f"statusGroups: expected {', '.join(GROUP_NUMBERS)}, got {name[:40]!r}")
+            fault = expected(", ".join(GROUP_NUMBERS), came(name))
+            raise BadQuery(f"statusGroups: {fault}")
     selection = Selection(
         ids=body.ids,
         message_ids=body.message_ids,
@@ -211,10 +212,8 @@ def instant_of(text: str, name: str, now: datetime, zone: tzinfo | None = None) 
             return _placed(datetime.fromisoformat(text), zone)
     except (ValueError, OverflowError):
         pass
-    raise BadQuery(
-        f"{name}: expected a time of today such as 14:00, or 2026-11-21T14:00:00+01:00,"
-        f" got {text[:40]!r}"
-    )
+    examples = "a time of today such as 14:00, or 2026-11-21T14:00:00+01:00"
+    raise BadQuery(f"{name}: {expected(examples, came(text))}")
 
 
 def _placed(instant: datetime, zone: tzinfo | None) -> datetime:

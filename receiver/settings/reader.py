@@ -167,7 +167,7 @@ class _Reader:
             secret = hint_of(get_args(hint.base)[0]).base is Secret
             return self._unfit(place, what, _came(raw, secret))
         inner = hint_of(get_args(hint.base)[0])
-        values = tuple(self._value(inner, each, f"{place}[{i}]") for i, each in enumerate(raw))
+        values = tuple(self._value(inner, each, joined(place, i)) for i, each in enumerate(raw))
         return _UNREADABLE if _UNREADABLE in values else values
 
     def _dict(self, hint: Hint, raw: Any, place: str) -> Any:

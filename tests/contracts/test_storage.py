@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -13,6 +15,7 @@ from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.storage import MIGRATIONS, Storage, of_sqlite
 from tests.contracts.endpoint_store import EndpointStoreContract
 from tests.contracts.queue_figures import AttemptHistoryContract, QueueFiguresContract
+from tests.contracts.recording import RecordingContract
 from tests.contracts.retention import ErasureContract, RetentionContract
 from tests.contracts.shared_time import SharedTimeContract
 from tests.contracts.sqlite_backend import BreakableDatabase
@@ -55,11 +58,27 @@ async def _opened(path: Path | None, stack: AsyncExitStack) -> SqliteStorageBack
     return SqliteStorageBackend(path, stack, database, of_sqlite(database, queue))
 
 
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty file. It is copied: the migrations would take longer than most tests."""
+    path = tmp_path_factory.mktemp("migrated") / "dlr.db"
+
+    async def migrate() -> None:
+        async with AsyncExitStack() as stack:
+            await _opened(path, stack)
+
+    asyncio.run(migrate())
+    return path
+
+
 @pytest.fixture(params=["memory", "file"])
 async def backend(
-    request: pytest.FixtureRequest, tmp_path: Path
+    request: pytest.FixtureRequest, tmp_path: Path, migrated: Path
 ) -> AsyncIterator[SqliteStorageBackend]:
-    path = None if request.param == "memory" else tmp_path / "dlr.db"
+    path = None
+    if request.param == "file":
+        path = tmp_path / "dlr.db"
+        shutil.copy(migrated, path)
     async with AsyncExitStack() as stack:
         yield await _opened(path, stack)
 
@@ -89,4 +108,8 @@ class TestRetention(RetentionContract):
 
 
 class TestErasure(ErasureContract):
+    pass
+
+
+class TestRecording(RecordingContract):
     pass

@@ -27,6 +27,7 @@ from dispatcher.worker import Worker
 from receiver.dlr.model import Format
 from receiver.store.base import StoredReport
 from receiver.store.sqlite.database import Database
+from receiver.store.sqlite.store import SqliteStore
 from tests.contracts.report_store import a_callback, an_sms
 
 START = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -129,6 +130,13 @@ class ScriptedSender:
         return Answer(5.0, status=reaction, body=self.said)
 
 
+def database_of(storage: Storage) -> Database:
+    """The SQLite file itself, for tests of what only SQLite does and of rows that have no other way
+    in or out. Nobody but a test gets at it from a storage."""
+    assert isinstance(storage.store, SqliteStore)
+    return storage.store._database
+
+
 class Bench:
     """A worker with all it needs, and the words to try it."""
 
@@ -136,7 +144,7 @@ class Bench:
         self.clock = clock
         self.storage = storage
         self.store = storage.store
-        self.database = storage.database
+        self.database = database_of(storage)
         self.queue = storage.queue
         self.sender = ScriptedSender(clock)
         self.events: list[AttemptMade] = []

@@ -13,7 +13,7 @@ import pytest
 
 from dispatcher.sandbox.api.send import POSTED, PREVIEW, QUERIED
 from dispatcher.sandbox.wire.tables import Field, Listed, Table
-from tests.sandbox.rule_table import FIELDS, NULL, document, refused, routes, rows
+from tests.sandbox.rule_table import FIELDS, NULL, REFUSED, document, refused, routes, rows
 from tests.sandbox.sending import Sending, a_text, a_v3, sending
 
 OCTETS = {"hex": "54 65 73 74"}
@@ -145,8 +145,16 @@ async def test_the_least_that_is_taken(provider: Sending) -> None:
 def test_the_tables_are_of_all_routes() -> None:
     """No route sends without a table."""
     assert set(GOOD) == {each.path for each in (*POSTED, *QUERIED)} | {PREVIEW}
-    assert all(isinstance(table, Table) and rows(table) for table in routes().values())
+    assert all(isinstance(table, Table) and [*rows(table)] for table in routes().values())
     assert all(isinstance(field, Field) and field.source for _, _, field in CASES)
+
+
+def test_each_refused_value_is_of_a_rule() -> None:
+    """The table of refused values has none of a rule that is gone."""
+    rules = [field.rule for _, _, field in CASES]
+    items = [rule.item for rule in rules if isinstance(rule, Listed)]
+
+    assert set(REFUSED) <= {rule.words() for rule in (*rules, *items)}
 
 
 def test_fields_md_is_what_the_tables_say() -> None:

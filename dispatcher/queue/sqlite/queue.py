@@ -46,6 +46,12 @@ _RECORD = """
     WHERE id = ? AND state = 'leased' AND lease = ?
 """
 _RELEASE = "UPDATE dispatch SET state = 'waiting', lease = NULL, lease_until = NULL"
+# Each by its own index: what is open of an endpoint, and never what has ended.
+_MOVE_TO_URL = (
+    "UPDATE dispatch SET url = ?1 WHERE state = 'waiting' AND endpoint = ?2 AND url <> ?1",
+    "UPDATE dispatch SET url = ?1 WHERE state = 'leased' AND lease_until IS NOT NULL"
+    " AND endpoint = ?2 AND url <> ?1",
+)
 _VIEW = """
     SELECT id, endpoint, url, state, attempts, created_at, due_at, reports,
         first_report, last_report
@@ -262,11 +268,8 @@ def _adopt(connection: sqlite3.Connection, endpoints: Iterable[Endpoint]) -> Non
     for endpoint in adopted:
         if endpoint.own_urls:
             continue
-        connection.execute(
-            "UPDATE dispatch SET url = ? WHERE endpoint = ? AND url <> ?"
-            " AND state IN ('waiting', 'leased')",
-            (endpoint.url, endpoint.name, endpoint.url),
-        )
+        for statement in _MOVE_TO_URL:
+            connection.execute(statement, (endpoint.url, endpoint.name))
 
 
 def _highest_report(connection: sqlite3.Connection) -> int:

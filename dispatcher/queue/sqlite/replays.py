@@ -44,6 +44,13 @@ _FEED = """
         started_at = coalesce(started_at, ?)
     WHERE id = ? AND fed = ? AND state = 'running'
 """
+# Conditions that say more than is needed are those of an index (held_report_replay,
+# dispatch_replay_open): without them everything that is held or waits is gone through.
+_HELD = "replay = ? AND replay > 0"
+_CANCEL = """
+    UPDATE dispatch SET state = 'cancelled', due_at = NULL
+    WHERE replay = ? AND state = 'waiting' AND state IN ('waiting', 'leased')
+"""
 _OPEN = "SELECT 1 FROM dispatch WHERE replay = ? AND state IN ('waiting', 'leased') LIMIT 1"
 
 TIDIED = 50
@@ -308,16 +315,12 @@ def _end(connection: sqlite3.Connection, replay: int, state: ReplayState, at: in
         if row is None:
             raise UnknownReplay(replay)
         raise InvalidReplay(replay, row[0], state)
-    connection.execute("DELETE FROM held_report WHERE replay = ?", (replay,))
-    return connection.execute(
-        "UPDATE dispatch SET state = 'cancelled', due_at = NULL"
-        " WHERE replay = ? AND state = 'waiting'",
-        (replay,),
-    ).rowcount
+    connection.execute(f"DELETE FROM held_report WHERE {_HELD}", (replay,))
+    return connection.execute(_CANCEL, (replay,)).rowcount
 
 
 def _finish(connection: sqlite3.Connection, replay: int, at: int) -> bool:
-    held = "SELECT 1 FROM held_report WHERE replay = ? LIMIT 1"
+    held = f"SELECT 1 FROM held_report WHERE {_HELD} LIMIT 1"
     if any(connection.execute(left, (replay,)).fetchone() for left in (_OPEN, held)):
         return False
     changed = connection.execute(

@@ -8,7 +8,6 @@ from datetime import timedelta
 from typing import Any
 
 from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.queue.sqlite.replay_selection import SqliteSelector
 from dispatcher.queue.sqlite.replays import SqliteReplays
 from dispatcher.replay.feeder import Feeder
 from dispatcher.replay.replay import Item, Replay
@@ -44,8 +43,8 @@ class ReplayBench:
         self.bench = bench
         self.database: Database = bench.database
         self.known = Fixed(endpoints)
-        self.replays = SqliteReplays(self.database)
-        self.selector = SqliteSelector(self.database, bench.store)
+        self.replays = bench.storage.replays
+        self.selector = bench.storage.selector
         self.replaying = Replaying(self.replays, self.selector, self.known, bench.clock.now)
         self.feeder = self.another_feeder()
 

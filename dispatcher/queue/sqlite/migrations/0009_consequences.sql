@@ -99,3 +99,6 @@ CREATE TRIGGER let_go_is_uncounted_for_its_replay AFTER DELETE ON held_report
 WHEN old.replay > 0 BEGIN
     UPDATE replay_count SET reports = reports - 1 WHERE replay = old.replay AND state = 'held';
 END;
+
+-- What a replay holds, for its end: otherwise all that is held for anybody is gone through.
+CREATE INDEX held_report_replay ON held_report (replay) WHERE replay > 0;
