@@ -146,12 +146,15 @@ def told_type(hint: Any, secret: Any = Literal["set"]) -> Any:
 
 
 def _marked(mark: Any, is_secret: bool) -> Schema:
-    """A bound, or the words and the pattern of a form. Of a secret only the words are told."""
+    """A bound, or the words, pattern and choices of a form. Of a secret only the words are
+    told."""
     if isinstance(mark, Form):
-        pattern = getattr(mark.accepts, "__self__", None)
+        known = getattr(mark.accepts, "__self__", None)
         marked: Schema = {"description": mark.words}
-        if not is_secret and isinstance(pattern, re.Pattern):
-            marked["pattern"] = f"^(?:{pattern.pattern})$"
+        if not is_secret and isinstance(known, re.Pattern):
+            marked["pattern"] = f"^(?:{known.pattern})$"
+        if isinstance(known, frozenset):
+            marked["enum"] = sorted(known)
         return marked
     if isinstance(mark, Between):
         bounds = {"minimum": mark.least, "maximum": mark.most}
