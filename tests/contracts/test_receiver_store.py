@@ -61,13 +61,16 @@ class StoredReports:
 
     def __init__(self, backend: StoreBackend) -> None:
         self._backend = backend
+        self._elsewhere: StoreBackend | None = None
         self._count = 0
         self.track = ReportTrack(backend.store)
 
     async def happen(self, number: int, *, elsewhere: bool = False) -> None:
         items = [an_sms(f"m{self._count + n}") for n in range(number)]
         self._count += number
-        writer = await self._backend.another() if elsewhere else self._backend
+        if elsewhere and self._elsewhere is None:
+            self._elsewhere = await self._backend.another()
+        writer = self._elsewhere if elsewhere and self._elsewhere else self._backend
         await writer.store.add([a_callback(*items)])
 
     async def forget(self, ids: Collection[int]) -> None:
