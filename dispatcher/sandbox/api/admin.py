@@ -48,9 +48,9 @@ FARTHEST: Final = timedelta(days=366)
 _FILTERS: Final = (
     LIMIT,
     structs.replace(CURSOR, field="after"),
-    Filter("messageId", "message_id", EXACT, "Only this message."),
-    Filter("bulkId", "bulk_id", EXACT, "Only of this bulk."),
-    Filter("to", "to", EXACT, "Only to this number."),
+    Filter("messageId", EXACT, "Only this message."),
+    Filter("bulkId", EXACT, "Only of this bulk."),
+    Filter("to", EXACT, "Only to this number."),
 )
 
 _CAMEL: Final = {"callback_data": "callbackData"}
