@@ -157,9 +157,11 @@ def _words(kind: Any) -> str:
 
 
 def _noun(kind: Any) -> str:
-    if get_origin(kind) is Literal:
-        return either(*get_args(kind))
+    if get_origin(_unmarked(kind)) is Literal:
+        return either(*get_args(_unmarked(kind)))
     known = inspect.type_info(kind)
+    if isinstance(known, inspect.Metadata):  # words for clients
+        known = known.type
     noun = _NOUNS.get(type(known), "another value")
     bounds = " and ".join(filter(None, _bounds(known)))
     return f"{noun} {bounds}" if bounds else noun

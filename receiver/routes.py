@@ -19,9 +19,9 @@ Schema = dict[str, Any]
 """A JSON Schema as OpenAPI 3.1 has it."""
 
 
-def called(kind: type) -> str:
+def called(name: str) -> str:
     """The name of a Struct for clients: that of its class, without `Answer` at the end."""
-    return kind.__name__.removesuffix("Answer")
+    return name.removesuffix("Answer")
 
 
 def ref(name: str) -> Schema:

@@ -3,26 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from dispatcher.api.dispatches import AttemptEvent
+from dispatcher.api.dispatches import DispatchId, HttpStatus, OutcomeName
 from dispatcher.observe.base import AttemptHistory, RecordedAttempt
-from receiver.answers import timestamp
+from dispatcher.retrying.dispatch import DispatchState
+from receiver.answers import Count, Instant, timestamp
 from receiver.api.event_stream import Happened, Query
 from receiver.api.parameters import TEXT, Filter
 
 
-class AttemptTrack:
-    """Implements receiver.api.event_stream.Track: attempts, as they are recorded.
+class AttemptEvent(Struct, frozen=True, rename="camel"):
+    """`state` and `dueAt` are of the dispatch when it is told."""
 
-    `state` and `dueAt` are those of the dispatch when it is told, not when it happened.
-    """
+    dispatch: DispatchId
+    endpoint: str
+    number: Annotated[int, Meta(ge=1)]
+    reports: Count
+    started_at: Instant
+    duration_ms: float
+    status: HttpStatus
+    outcome: OutcomeName
+    error: str | None
+    state: DispatchState
+    due_at: Instant | None
+
+    @classmethod
+    def of(cls, attempt: RecordedAttempt) -> AttemptEvent:
+        return cls(
+            dispatch=attempt.dispatch,
+            endpoint=attempt.endpoint,
+            number=attempt.number,
+            reports=attempt.reports,
+            started_at=timestamp(attempt.started_at),
+            duration_ms=round(attempt.duration_ms, 1),
+            status=attempt.status,
+            outcome=attempt.outcome,
+            error=attempt.error,
+            state=attempt.state,
+            due_at=timestamp(attempt.due_at),
+        )
+
+
+class AttemptTrack:
+    """Implements receiver.api.event_stream.Track: attempts, as they are recorded."""
 
     name = "attempt"
-    filters: Sequence[Filter] = (
-        Filter("endpoint", "endpoint", TEXT, "Attempts to this endpoint only."),
-    )
+    filters: Sequence[Filter] = (Filter("endpoint", TEXT, "Attempts to this endpoint only."),)
     told: type[Struct] = AttemptEvent
 
     def __init__(self, attempts: AttemptHistory) -> None:
@@ -33,23 +62,7 @@ class AttemptTrack:
 
     async def after(self, event_id: int, limit: int) -> Sequence[Happened]:
         found = await self._attempts.after(event_id, limit)
-        return [Happened(attempt.id, _told(attempt)) for attempt in found]
+        return [Happened(attempt.id, AttemptEvent.of(attempt)) for attempt in found]
 
     def wanted(self, event: Happened, query: Query) -> bool:
         return "endpoint" not in query or event.answer.endpoint == query["endpoint"]
-
-
-def _told(attempt: RecordedAttempt) -> AttemptEvent:
-    return AttemptEvent(
-        dispatch=attempt.dispatch,
-        endpoint=attempt.endpoint,
-        number=attempt.number,
-        reports=attempt.reports,
-        started_at=timestamp(attempt.started_at),
-        duration_ms=round(attempt.duration_ms, 1),
-        status=attempt.status,
-        outcome=attempt.outcome,
-        error=attempt.error,
-        state=attempt.state,
-        due_at=timestamp(attempt.due_at),
-    )

@@ -59,22 +59,6 @@ class AttemptAnswer(Struct, frozen=True, rename="camel"):
         )
 
 
-class AttemptEvent(Struct, frozen=True, rename="camel"):
-    """`state` and `dueAt` are of the dispatch when it is told."""
-
-    dispatch: DispatchId
-    endpoint: str
-    number: Annotated[int, Meta(ge=1)]
-    reports: Count
-    started_at: Instant
-    duration_ms: float
-    status: HttpStatus
-    outcome: OutcomeName
-    error: str | None
-    state: DispatchState
-    due_at: Instant | None
-
-
 class DispatchAnswer(Struct, frozen=True, rename="camel"):
     id: DispatchId
     endpoint: str
@@ -146,8 +130,8 @@ async def _message_ids(store: ReportStore, report_ids: Sequence[int]) -> list[st
 # --- what is asked for -------------------------------------------------------------------------
 
 DISPATCH_FILTERS = (
-    Filter("endpoint", "endpoint", TEXT, "Only to this endpoint.", "--endpoint"),
-    Filter("state", "state", choice(get_args(DispatchState)), "Only in this state.", "--state"),
+    Filter("endpoint", TEXT, "Only to this endpoint."),
+    Filter("state", choice(get_args(DispatchState)), "Only in this state."),
 )
 DISPATCH_PARAMETERS = (LIMIT, cursor(Kind(TEXT.read, DispatchId)), *DISPATCH_FILTERS)
 

@@ -1,33 +1,30 @@
-"""The routes under /api that concern endpoints: what there is, and changes at run time.
-
-Settings have the keys of [[endpoint]] in the settings file, written in camelCase as everywhere in
-the API. Secrets go in and never come out.
-"""
+"""The routes under /api that concern endpoints: what there is, and changes at run time."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Any
 
 import msgspec
 from aiohttp import web
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Struct
 
-from dispatcher.api.settings_types import SettingsTypes, told_type
-from dispatcher.endpoints.from_outside import FILES
+from dispatcher.api.endpoint_answer import (
+    SNAKE,
+    TABLES,
+    EndpointAnswer,
+    EndpointChange,
+    NewEndpoint,
+    endpoint_answer,
+    in_camel_case,
+)
+from dispatcher.api.settings_types import told_type
 from dispatcher.endpoints.registry import (
     EndpointExists,
-    Origin,
-    Registered,
     Registry,
     UnknownEndpoint,
 )
 from dispatcher.queue.base import DispatchQueue
-from dispatcher.retrying.dispatch import DispatchState
-from dispatcher.settings.security import SecuritySettings, TlsSettings
-from dispatcher.settings.settings import EndpointSettings, OutcomeSettings
 from receiver.answers import BadQuery, Count, Next, answer, fault
 from receiver.api.parameters import (
     LIMIT,
@@ -38,118 +35,9 @@ from receiver.api.parameters import (
     in_query,
     read_query,
 )
-from receiver.faults import without_credentials
-from receiver.routes import Body, Reply, Route, Schema, add_routes
+from receiver.routes import Body, Reply, Route, add_routes
 from receiver.settings.configuration import ConfigurationError
 from receiver.settings.settings import Name
-from receiver.settings.writing import as_table
-
-# --- names -------------------------------------------------------------------------------------
-
-
-def _camel(name: str) -> str:
-    return re.sub(r"_([a-z0-9])", lambda found: found[1].upper(), name)
-
-
-CAMEL = {
-    each.name: _camel(each.name)
-    for kind in (EndpointSettings, OutcomeSettings, SecuritySettings, TlsSettings)
-    for each in fields(kind)
-}
-"""A table and not a rule: `retry4xx` does not tell where its underscore was."""
-
-_SNAKE = {camel: name for name, camel in CAMEL.items()}
-
-_TABLES = frozenset({"outcome", "security", "tls"})
-"""Those whose keys are settings. In the others the keys are the user's, and stay as they are."""
-
-_LONG_NAMES = re.compile(
-    r"\b(" + "|".join(sorted((n for n in CAMEL if "_" in n), key=len, reverse=True)) + r")\b"
-)
-
-
-def _in_camel_case(text: str) -> str:
-    """The text of a fault with the settings' names as the API has them."""
-    return _LONG_NAMES.sub(lambda found: CAMEL[found[1]], text)
-
-
-# --- answers and bodies ------------------------------------------------------------------------
-
-_types = SettingsTypes(CAMEL)
-
-NewEndpoint = _types.said("NewEndpoint", EndpointSettings, without=FILES)
-EndpointChange = _types.said("EndpointChange", EndpointSettings, without=FILES, required=False)
-EndpointChange.__doc__ = "A merge patch (RFC 7396): null is the default."
-
-DispatchesByState = msgspec.defstruct(
-    "DispatchesByState", [(state, Count) for state in get_args(DispatchState)], frozen=True
-)
-
-_SECURITY: Schema = {
-    "description": "of secrets only what is set",
-    "properties": {
-        "type": {"type": "string", "enum": list(get_args(get_type_hints(SecuritySettings)["type"]))}
-    },
-    "required": ["type"],
-    "additionalProperties": {"const": "set"},
-}
-
-
-def _shown_fields() -> list[tuple[str, Any, Any]]:
-    """Every setting; of those that hold secrets only what may be told."""
-    told = {
-        "url": Annotated[str, Meta(description="without user, password and query")],
-        "security": Annotated[dict[str, str], Meta(extra_json_schema=_SECURITY)],
-    }
-    shown = [each for each in _types.shown(EndpointSettings) if each[0] != "name"]
-    return [
-        (name, told[name] | UnsetType if name in told else kind, UNSET) for name, kind, _ in shown
-    ]
-
-
-EndpointAnswer = msgspec.defstruct(
-    "EndpointAnswer",
-    [
-        ("name", told_type(Name)),
-        *_shown_fields(),
-        ("origin", Origin),
-        ("changed", Sequence[str]),
-        ("paused", bool),
-        ("faults", Sequence[str]),
-        ("dispatches", DispatchesByState),
-    ],
-    rename=CAMEL.get,
-    kw_only=True,
-    frozen=True,
-)
-EndpointAnswer.__doc__ = """Without settings where what is stored of them can no longer be read:
-then `faults` says why, and nothing is pushed there."""
-
-
-def endpoint_answer(registered: Registered, counts: Mapping[DispatchState, int]) -> Struct:
-    """An endpoint as the API and the command line show it, with every setting. Of what holds
-    secrets it says only what is set."""
-    return EndpointAnswer(
-        name=registered.name,
-        **({} if registered.settings is None else _shown_settings(registered.settings)),
-        origin=registered.origin,
-        changed=[CAMEL.get(name, name) for name in registered.changed],
-        paused=registered.paused,
-        faults=[_in_camel_case(text) for text in registered.faults],
-        dispatches=DispatchesByState(*(counts.get(state, 0) for state in get_args(DispatchState))),
-    )
-
-
-def _shown_settings(settings: EndpointSettings) -> dict[str, Any]:
-    shown = {each.name: _types.value(getattr(settings, each.name)) for each in fields(settings)}
-    del shown["name"]
-    return shown | {
-        "url": without_credentials(settings.url),
-        "security": {
-            CAMEL[name]: value if name == "type" else "set"
-            for name, value in {"type": "none", **as_table(settings.security)}.items()
-        },
-    }
 
 
 class EndpointPage(Struct, frozen=True):
@@ -345,7 +233,7 @@ async def _settings(request: web.Request) -> dict[str, Any]:
         text = 'expected a JSON object of settings such as {"window":5}'
         raise ConfigurationError([f"{text}: {error}"]) from error
     return {
-        _SNAKE.get(name, name): _in_snake_case(value) if name in _TABLES else value
+        SNAKE.get(name, name): _in_snake_case(value) if name in TABLES else value
         for name, value in body.items()
     }
 
@@ -353,9 +241,9 @@ async def _settings(request: web.Request) -> dict[str, Any]:
 def _in_snake_case(table: Any) -> Any:
     if not isinstance(table, dict):
         return table
-    return {_SNAKE.get(name, name): value for name, value in table.items()}
+    return {SNAKE.get(name, name): value for name, value in table.items()}
 
 
 def _faults(error: ConfigurationError) -> web.Response:
-    faults = [_in_camel_case(text) for text in error.faults]
+    faults = [in_camel_case(text) for text in error.faults]
     return fault(400, "bad_settings", "; ".join(faults), faults=faults)

@@ -21,8 +21,7 @@ from dispatcher.replay.replay import (
     eta,
 )
 from dispatcher.replay.replaying import Replaying
-from dispatcher.replay.request import Body as RequestBody
-from dispatcher.replay.request import Selection, read_request
+from dispatcher.replay.request import ReplayRequest, Selection, read_request
 from receiver.answers import BadQuery, Count, Id, Instant, Next, answer, fault, timestamp
 from receiver.api.parameters import (
     PAGE,
@@ -38,11 +37,6 @@ from receiver.routes import Body, Reply, Route, add_routes, ref
 from receiver.store.base import ReportStore
 
 # --- what goes over the wire -------------------------------------------------------------------
-
-
-class ReplayRequest(RequestBody):
-    """At least one filter; at most one of `to` and `toEndpoint`, and of `rate` and `pace`; `speed`
-    goes with `pace`."""
 
 
 class ReplaySelection(Selection, frozen=True):

@@ -5,9 +5,10 @@ be said of them over the API, and what it shows of them.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import timedelta
+from functools import partial
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -32,7 +33,7 @@ class SettingsTypes:
 
     def __init__(self, names: Mapping[str, str]) -> None:
         self._names = names
-        self._nested: dict[str, type[Struct]] = {}
+        self._sections: dict[str, type[Struct]] = {}
 
     def said(
         self, name: str, kind: type, *, without: Collection[str] = (), required: bool = True
@@ -51,11 +52,7 @@ class SettingsTypes:
     ) -> StructField:
         inner, _ = _without_none(hint)
         if is_dataclass(inner):
-            assert isinstance(inner, type)
-            name = f"Said{inner.__name__}"
-            if name not in self._nested:
-                self._nested[name] = self.said(name, inner, without=without)
-            told: Any = self._nested[name]
+            told = self._section("Said", inner, partial(self.said, without=without))
         else:
             told = told_type(inner, _SAID_SECRET)
         if setting.default is MISSING and setting.default_factory is MISSING:
@@ -70,25 +67,31 @@ class SettingsTypes:
 
     def _shown_type(self, hint: Any) -> Any:
         inner, optional = _without_none(hint)
-        if is_dataclass(inner):
-            assert isinstance(inner, type)
-            name = inner.__name__
-            if name not in self._nested:
-                made = [
-                    (each.name, self._shown_type(nested), msgspec.NODEFAULT)
-                    for each, nested in _settings(inner)
-                ]
-                self._nested[name] = self._struct(name, made)
-            told: Any = self._nested[name]
-        else:
-            told = told_type(inner)
+        told = (
+            self._section("", inner, self._shown_section)
+            if is_dataclass(inner)
+            else told_type(inner)
+        )
         return told | None if optional else told
+
+    def _shown_section(self, name: str, kind: Any) -> type[Struct]:
+        made = [
+            (each.name, self._shown_type(hint), msgspec.NODEFAULT) for each, hint in _settings(kind)
+        ]
+        return self._struct(name, made)
+
+    def _section(self, prefix: str, kind: Any, make: Callable[[str, Any], type[Struct]]) -> Any:
+        """The type of a section, which is made once."""
+        name = f"{prefix}{kind.__name__}"
+        if name not in self._sections:
+            self._sections[name] = make(name, kind)
+        return self._sections[name]
 
     def value(self, value: Any) -> Any:
         """A setting as an answer shows it."""
         if is_dataclass(value):
             shown = {each.name: self.value(getattr(value, each.name)) for each in fields(value)}
-            return self._nested[type(value).__name__](**shown)
+            return self._sections[type(value).__name__](**shown)
         if isinstance(value, Secret):
             return "set"
         if isinstance(value, timedelta):
@@ -143,12 +146,15 @@ def told_type(hint: Any, secret: Any = Literal["set"]) -> Any:
 
 
 def _marked(mark: Any, is_secret: bool) -> Schema:
-    """A bound, or the words and the pattern of a form. Of a secret only the words are told."""
+    """A bound, or the words, pattern and choices of a form. Of a secret only the words are
+    told."""
     if isinstance(mark, Form):
-        pattern = getattr(mark.accepts, "__self__", None)
+        known = getattr(mark.accepts, "__self__", None)
         marked: Schema = {"description": mark.words}
-        if not is_secret and isinstance(pattern, re.Pattern):
-            marked["pattern"] = f"^(?:{pattern.pattern})$"
+        if not is_secret and isinstance(known, re.Pattern):
+            marked["pattern"] = f"^(?:{known.pattern})$"
+        if isinstance(known, frozenset):
+            marked["enum"] = sorted(known)
         return marked
     if isinstance(mark, Between):
         bounds = {"minimum": mark.least, "maximum": mark.most}

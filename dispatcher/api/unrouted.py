@@ -38,7 +38,7 @@ def _takes_reports(endpoint: Registered) -> bool:
 class UnroutedPage(Struct, frozen=True, rename="camel"):
     reports: Sequence[ReportAnswer]
     next: Next
-    read_to: Annotated[Id, Meta(description="those behind it are not judged yet")]
+    read_to: Annotated[Id, Meta(description="those newer than it are not judged yet")]
     forgotten_to: Annotated[Id, Meta(description="those up to it are not judged any more")]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from dispatcher.api.endpoints import EndpointAnswer, endpoint_answer
+from dispatcher.api.endpoint_answer import EndpointAnswer, endpoint_answer
 from dispatcher.commands.console import Columns, fields
 from dispatcher.commands.list_output import Listing
 from dispatcher.endpoints.registry import EndpointExists, Registered, Registry, UnknownEndpoint

@@ -6,15 +6,17 @@ import asyncio
 import math
 import os
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, get_args
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Union, get_args, get_origin
 
 import click
 import uvloop
+from msgspec import Meta, Struct, structs
 
 from dispatcher.settings.settings import Settings, read_settings
 from receiver.settings.durations import duration
@@ -160,6 +162,40 @@ def _typed(row: Filter) -> dict[str, Any]:
     if isinstance(shape, dict) and "enum" in shape:
         default = {"default": shape["default"], "show_default": True} if "default" in shape else {}
         return {"type": click.Choice(shape["enum"]), **default}
+    return {}
+
+
+def body_options(body: type[Struct], **more: Mapping[str, Any]) -> Callable[[Command], Command]:
+    """The options of the fields of a request's body; `parameters` gives what it is read from. A
+    list is an option that is given several times. `more` is what a field cannot tell of its
+    option."""
+
+    def decorate(command: Command) -> Command:
+        for each in reversed(structs.fields(body)):
+            kind = next(kind for kind in _alternatives(each.type) if kind is not NoneType)
+            said = kind.__metadata__[-1]
+            name = said.extra["option"] or f"--{each.name.replace('_', '-')}"
+            typed = {**_body_typed(kind.__origin__, said), **more.get(each.name, {})}
+            command = click.option(name, each.name, help=said.description, **typed)(command)
+        return command
+
+    return decorate
+
+
+def _alternatives(kind: Any) -> Sequence[Any]:
+    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+
+
+def _body_typed(kind: Any, said: Meta) -> dict[str, Any]:
+    if kind is bool:
+        return {"is_flag": True}
+    if kind is float:
+        return {"type": click.FloatRange(said.ge, said.le)}
+    if get_origin(kind) is Literal:
+        return {"type": click.Choice(get_args(kind))}
+    if get_origin(kind) is tuple:
+        of_numbers = getattr(get_args(kind)[0], "__origin__", None) is int
+        return {"multiple": True, **({"type": int} if of_numbers else {})}
     return {}
 
 

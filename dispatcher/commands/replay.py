@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
@@ -13,6 +13,7 @@ from dispatcher.commands import capsule_replay, replay_output
 from dispatcher.commands.list_output import Listing
 from dispatcher.commands.options import (
     Speed,
+    body_options,
     fail,
     listing_options,
     look,
@@ -20,40 +21,12 @@ from dispatcher.commands.options import (
     settings_of,
     with_settings,
 )
-from dispatcher.replay.request import read_request
-from dispatcher.retrying.dispatch import DispatchState
+from dispatcher.replay.request import ReplayRequest, read_request
 from dispatcher.storage import Storage
-
-_INSTANT = "14:00 is today's, in this machine's zone; or 2026-11-21T14:00:00+01:00."
 
 
 @click.command()
-@click.option("--id", "ids", type=int, multiple=True, help="These reports, by id.")
-@click.option("--message-id", "message_ids", multiple=True, help="All reports of these messages.")
-@click.option("--bulk-id", help="Only of this bulk.")
-@click.option("--endpoint", help="Only what went to this endpoint.")
-@click.option(
-    "--state",
-    type=click.Choice(get_args(DispatchState)),
-    help="Only where the newest dispatch is in this state.",
-)
-@click.option("--status", "statuses", multiple=True, help="Only these statuses, by name or id.")
-@click.option("--status-group", "status_groups", multiple=True, help="Only these: EXPIRED.")
-@click.option("--source", help="Only from this source.")
-@click.option("--since", help=f"Received then or later. {_INSTANT}")
-@click.option("--until", help="Received before then.")
-@click.option("--to-endpoint", help="Push to this endpoint. Default: to where each went before.")
-@click.option("--to", metavar="URL", help="Push to this URL.")
-@click.option("--rate", help="So many reports: 50/s, 100/m, 1000/h. Default: as fast as it goes.")
-@click.option("--pace", type=click.Choice(["original"]), help="With the gaps in which they came.")
-@click.option("--speed", type=Speed(), help="With --pace: so many times as fast.")
-@click.option(
-    "--stop-on-errors",
-    type=click.FloatRange(0, 1),
-    help="Stop when more than this share of the attempts fail: 0.2.",
-)
-@click.option("--key", help="A second call with the same key is the same replay.")
-@click.option("--dry-run", is_flag=True, help="Only print how many these are, and the first.")
+@body_options(ReplayRequest, to={"metavar": "URL"}, speed={"type": Speed()})
 @click.option("--detach", is_flag=True, help="Do not wait for the end.")
 @click.option(
     "--capsule",

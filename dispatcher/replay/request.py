@@ -72,25 +72,55 @@ class Request(Struct, frozen=True, kw_only=True):
     key: str | None = None
 
 
-class Body(Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    ids: tuple[ReportId, ...] = ()
-    message_ids: tuple[Text, ...] = ()
-    bulk_id: Text | None = None
-    endpoint: Text | None = None
-    state: DispatchState | None = None
-    statuses: tuple[int | Text, ...] = ()
-    status_groups: tuple[Text, ...] = ()
-    source: Text | None = None
-    since: Text | None = None
-    until: Text | None = None
-    to_endpoint: Text | None = None
-    to: Text | None = None
-    rate: Text | None = None
-    pace: Literal["original"] | None = None
-    speed: Annotated[float, Meta(gt=0, le=1_000_000)] | None = None
-    stop_on_errors: Annotated[float, Meta(ge=0, le=1)] | None = None
-    key: Text | None = None
-    dry_run: bool = False
+def _told(words: str, option: str = "", **more: Any) -> Meta:
+    """What clients are told of a field. It is the help of the command line's option too, which is
+    called as the field is unless it is given."""
+    return Meta(description=words, extra={"option": option}, **more)
+
+
+_INSTANT = "14:00 is today's, in this machine's zone; or 2026-11-21T14:00:00+01:00."
+
+
+class ReplayRequest(Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """At least one filter; at most one of `to` and `toEndpoint`, and of `rate` and `pace`; `speed`
+    goes with `pace`."""
+
+    ids: Annotated[tuple[ReportId, ...], _told("These reports, by id.", "--id")] = ()
+    message_ids: Annotated[
+        tuple[Text, ...], _told("All reports of these messages.", "--message-id")
+    ] = ()
+    bulk_id: Annotated[Text, _told("Only of this bulk.")] | None = None
+    endpoint: Annotated[Text, _told("Only what went to this endpoint.")] | None = None
+    state: (
+        Annotated[DispatchState, _told("Only where the newest dispatch is in this state.")] | None
+    ) = None
+    statuses: Annotated[
+        tuple[int | Text, ...], _told("Only these statuses, by name or id.", "--status")
+    ] = ()
+    status_groups: Annotated[tuple[Text, ...], _told("Only these: EXPIRED.", "--status-group")] = ()
+    source: Annotated[Text, _told("Only from this source.")] | None = None
+    since: Annotated[Text, _told(f"Received then or later. {_INSTANT}")] | None = None
+    until: Annotated[Text, _told("Received before then.")] | None = None
+    to_endpoint: (
+        Annotated[Text, _told("Push to this endpoint. Default: to where each went before.")] | None
+    ) = None
+    to: Annotated[Text, _told("Push to this URL.")] | None = None
+    rate: (
+        Annotated[Text, _told("So many reports: 50/s, 100/m, 1000/h. Default: as fast as it goes.")]
+        | None
+    ) = None
+    pace: Annotated[Literal["original"], _told("With the gaps in which they came.")] | None = None
+    speed: (
+        Annotated[float, _told("With --pace: so many times as fast.", gt=0, le=1_000_000)] | None
+    ) = None
+    stop_on_errors: (
+        Annotated[
+            float, _told("Stop when more than this share of the attempts fail: 0.2.", ge=0, le=1)
+        ]
+        | None
+    ) = None
+    key: Annotated[Text, _told("A second call with the same key is the same replay.")] | None = None
+    dry_run: Annotated[bool, _told("Only print how many these are, and the first.")] = False
 
 
 def read_request(
@@ -101,9 +131,9 @@ def read_request(
     `now` says which day is today; `zone` None is the machine's zone.
     """
     try:
-        body = msgspec.convert(dict(asked), Body)
+        body = msgspec.convert(dict(asked), ReplayRequest)
     except msgspec.ValidationError as error:
-        raise BadQuery(str(misfit(dict(asked), Body))) from error
+        raise BadQuery(str(misfit(dict(asked), ReplayRequest))) from error
     if body.to is not None and body.to_endpoint is not None:
         raise BadQuery("to, toEndpoint: give one of the two")
     request = Request(
@@ -117,7 +147,7 @@ def read_request(
     return request, body.dry_run
 
 
-def _selection(body: Body, now: datetime, zone: tzinfo | None) -> Selection:
+def _selection(body: ReplayRequest, now: datetime, zone: tzinfo | None) -> Selection:
     since, until = (
         None if text is None else instant_of(text, name, now, zone)
         for name, text in (("since", body.since), ("until", body.until))
@@ -153,7 +183,7 @@ def _status(said: int | str) -> int | str:
     return int(said) if re.fullmatch(r"[0-9]{1,9}", said, re.ASCII) else said.upper()
 
 
-def _pace(body: Body) -> Pace:
+def _pace(body: ReplayRequest) -> Pace:
     if body.rate is not None and body.pace is not None:
         raise BadQuery("rate, pace: give one of the two")
     if body.speed is not None and body.pace is None:

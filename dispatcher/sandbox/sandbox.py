@@ -53,7 +53,7 @@ class Endpoints(Protocol):
 
 
 class Sandbox:
-    """Implements Accepts (model.py). `on_stored` is called when reports have been stored."""
+    """Implements Accepts (messages/send.py). `on_stored` is called when reports are stored."""
 
     def __init__(
         self,
@@ -199,8 +199,8 @@ class Sandbox:
         ]
 
     def _fate_of(self, sms: Sms, number: int) -> Fate:
-        """By the seed and the message's number: the same messages fare the same, also when the
-        process was started anew between two of them."""
+        """By the seed and the message's number: the same messages have the same outcomes, even if
+        the process was restarted between two of them."""
         return fate_of(sms, self._rules, Random(f"{self._settings.seed}:{number}"))
 
 

@@ -23,8 +23,8 @@ from aiohttp import web
 from aiohttp_sse import EventSourceResponse
 from msgspec import Struct
 
-from receiver.answers import BadQuery, fault
-from receiver.api.parameters import TEXT, Filter, Kind, in_query, listed, read_query
+from receiver.answers import fault
+from receiver.api.parameters import TEXT, Filter, Kind, in_query, listed, read_query, unexpected
 from receiver.api.reports import ReportAnswer
 from receiver.routes import Parameter, Reply, Route, add_route, called
 from receiver.store.base import ReportStore, StoreUnavailable
@@ -81,9 +81,7 @@ class ReportTrack:
     """Implements Track: reports, as they are stored."""
 
     name = "report"
-    filters: Sequence[Filter] = (
-        Filter("source", "source", TEXT, "Reports of this [[source]] only."),
-    )
+    filters: Sequence[Filter] = (Filter("source", TEXT, "Reports of this [[source]] only."),)
     told: type[Struct] = ReportAnswer
 
     def __init__(self, store: ReportStore) -> None:
@@ -126,7 +124,9 @@ class EventStream:
     def _route(self) -> Route:
         """What clients are told of the stream: its tracks, and what chooses among their events."""
         tracks = self._tracks.values()
-        names = " and ".join(f"`event: {e.name}` with the data of {called(e.told)}" for e in tracks)
+        names = " and ".join(
+            f"`event: {e.name}` with the data of {called(e.told.__name__)}" for e in tracks
+        )
         told = f"{names}; a comment every quarter of a minute in which nothing happens"
         example = f'id: {self._example}\nevent: {tuple(self._tracks)[-1]}\ndata: {{"…":"…"}}\n\n'
         events = {"type": "string", "examples": [example]}
@@ -154,7 +154,7 @@ class EventStream:
     @property
     def _filters(self) -> list[Filter]:
         words = f"One or several of {listed(self._tracks)}, with commas."
-        types = Filter("types", "types", Kind(self._types, str), words)
+        types = Filter("types", Kind(self._types, str), words)
         return [types, *(each for track in self._tracks.values() for each in track.filters)]
 
     @property
@@ -218,7 +218,7 @@ class EventStream:
         names = text.split(",")
         for each in names:
             if each not in self._tracks:
-                raise BadQuery(f"{name}: expected {listed(self._tracks)}, got {each[:40]!r}")
+                raise unexpected(name, listed(self._tracks), each)
         return names
 
     async def _stop(self, _: web.Application) -> None:
@@ -256,6 +256,6 @@ def _read_cursor(text: str | None, names: Collection[str]) -> dict[str, int]:
         known = next((name for name in names if name[0] == part[:1]), None)
         if known is None or not re.fullmatch(r"[a-z][0-9]{1,18}", part):
             example = ".".join(f"{name[0]}120" for name in names)
-            raise BadQuery(f"Last-Event-ID: expected such as {example}, got {text[:40]!r}")
+            raise unexpected("Last-Event-ID", f"such as {example}", text)
         found[known] = int(part[1:])
     return found

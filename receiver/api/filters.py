@@ -26,6 +26,7 @@ from receiver.api.parameters import (
     read_query,
 )
 from receiver.dlr.statuses import GROUP_NUMBERS
+from receiver.faults import Misfit, expected
 from receiver.store.base import ReportQuery, TotalsQuery
 
 BUCKETS = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
@@ -45,121 +46,92 @@ def _group(word: int | str, name: str) -> int:
     if isinstance(word, int):
         return word
     if word not in GROUP_NUMBERS:
-        raise BadQuery(f"{name}: expected {listed(GROUP_NUMBERS)}, got {word!r}")
+        raise BadQuery(str(Misfit(name, expected(listed(GROUP_NUMBERS), repr(word)))))
     return GROUP_NUMBERS[word]
 
 
+GROUPS = Kind(
+    _groups,
+    {"type": "string", "examples": [*GROUP_NUMBERS, "PENDING,DELIVERED"]},
+    IDS_OR_NAMES.words,
+)
+
 # --- rows --------------------------------------------------------------------------------------
+
+_A_SOURCE = "The name of a [[source]]."
 
 _STATUS_GROUP = Filter(
     "statusGroup",
-    "status_groups",
-    Kind(
-        _groups,
-        {"type": "string", "examples": [*GROUP_NUMBERS, "PENDING,DELIVERED"]},
-        IDS_OR_NAMES.words,
-    ),
+    GROUPS,
     "Only these groups, ids or names: DELIVERED,EXPIRED.",
-    "--status-group",
+    field="status_groups",
 )
 _FINAL = Filter(
     "final",
-    "final",
     TRUTH,
     "Only final, or only intermediate ones.",
-    "--final/--intermediate",
     "Final: nothing more is to be expected.",
+    option="--final/--intermediate",
 )
-_SOURCE = Filter(
-    "source", "source", TEXT, "Only from this source.", "--source", "The name of a [[source]]."
-)
+_SOURCE = Filter("source", TEXT, "Only from this source.", _A_SOURCE)
 
 REPORT_FILTERS = (
-    Filter("messageId", "message_id", EXACT, "Only of this message.", "--message-id"),
-    Filter("bulkId", "bulk_id", EXACT, "Only of this bulk.", "--bulk-id"),
-    Filter("to", "to", EXACT, "Only to this number.", "--to"),
-    Filter("toPrefix", "to_prefix", TEXT, "Only to numbers that begin so: 4179.", "--to-prefix"),
+    Filter("messageId", EXACT, "Only of this message."),
+    Filter("bulkId", EXACT, "Only of this bulk."),
+    Filter("to", EXACT, "Only to this number."),
+    Filter("toPrefix", TEXT, "Only to numbers that begin so: 4179."),
+    Filter("sender", EXACT, "Only from this sender.", "In either generation."),
     Filter(
-        "sender", "sender", EXACT, "Only from this sender.", "--sender", "In either generation."
+        "from", EXACT, "Another name of `sender`; give one of them.", field="sender", option=None
     ),
-    Filter("from", "sender", EXACT, "Another name of `sender`; give one of them."),
     _STATUS_GROUP,
     Filter(
         "status",
-        "statuses",
         IDS_OR_NAMES,
         "Only these statuses, ids or names: 5,EXPIRED_EXPIRED.",
-        "--status",
+        field="statuses",
     ),
     Filter(
         "error",
-        "errors",
         IDS_OR_NAMES,
         "Only these errors, ids or names: EC_ABSENT_SUBSCRIBER,27.",
-        "--error",
+        field="errors",
     ),
     Filter(
-        "permanent",
         "permanent",
         TRUTH,
         "Only permanent, or only other errors.",
-        "--permanent/--temporary",
+        option="--permanent/--temporary",
     ),
     _FINAL,
     _SOURCE,
-    Filter(
-        "callbackData", "callback_data", EXACT, "Only with this callbackData.", "--callback-data"
-    ),
-    Filter(
-        "callbackDataContains",
-        "callback_data_contains",
-        TEXT,
-        "Only with this in the callbackData.",
-        "--callback-data-contains",
-        "Anywhere in it.",
-    ),
-    Filter(
-        "receivedSince",
-        "received_since",
-        INSTANT,
-        "Received then or later: 2026-11-21T10:00:00Z.",
-        "--received-since",
-    ),
-    Filter("receivedUntil", "received_until", INSTANT, "Received before.", "--received-until"),
-    Filter("doneSince", "done_since", INSTANT, "doneAt then or later.", "--done-since"),
-    Filter("doneUntil", "done_until", INSTANT, "doneAt before.", "--done-until"),
+    Filter("callbackData", EXACT, "Only with this callbackData."),
+    Filter("callbackDataContains", TEXT, "Only with this in the callbackData.", "Anywhere in it."),
+    Filter("receivedSince", INSTANT, "Received then or later: 2026-11-21T10:00:00Z."),
+    Filter("receivedUntil", INSTANT, "Received before."),
+    Filter("doneSince", INSTANT, "doneAt then or later."),
+    Filter("doneUntil", INSTANT, "doneAt before."),
 )
 
 MESSAGE_FILTERS = (
     _FINAL,
-    Filter(
-        "source",
-        "source",
-        TEXT,
-        "Only those with a report from this source.",
-        "--source",
-        "The name of a [[source]].",
-    ),
+    Filter("source", TEXT, "Only those with a report from this source.", _A_SOURCE),
     _STATUS_GROUP,
 )
 
 TOTALS_FILTERS = (
     Filter(
         "since",
-        "since",
         INSTANT,
         "The beginning; with it, all of its hour or day. Default: a day, or 31 days ago.",
-        "--since",
     ),
-    Filter("until", "until", INSTANT, "The end. Default: now.", "--until"),
-    Filter(
-        "bucket", "bucket", choice(BUCKETS, default="hour"), "", "--bucket", "Hours or days (UTC)."
-    ),
+    Filter("until", INSTANT, "The end. Default: now."),
+    Filter("bucket", choice(BUCKETS, default="hour"), "", "Hours or days (UTC)."),
     _SOURCE,
     _FINAL,
 )
 
-RECEIVED = Filter("received", "received", TRUTH, "Adds each item as it came.")
+RECEIVED = Filter("received", TRUTH, "Adds each item as it came.")
 
 REPORT_PARAMETERS = (LIMIT, CURSOR, RECEIVED, *REPORT_FILTERS)
 MESSAGE_PARAMETERS = (LIMIT, CURSOR, *MESSAGE_FILTERS)

@@ -28,6 +28,7 @@ from receiver.routes import (
     Schema,
     Shape,
     add_routes,
+    called,
 )
 from receiver.settings.settings import ReceiverSettings, SourceSettings
 
@@ -35,7 +36,7 @@ from receiver.settings.settings import ReceiverSettings, SourceSettings
 class Schemas:
     """The schemas that a document refers to by name, found as it is written.
 
-    A Struct is called as its class is, without `Answer` at the end. `named` are those that have no
+    A Struct has the name of its class (routes.called). `named` are those that have no
     class; one of them is in the document when something refers to it.
     """
 
@@ -54,7 +55,7 @@ class Schemas:
         )
         for name, part in parts.items():
             told = _in_our_form(part)
-            assert self.found.setdefault(_called(name), told) == told, f"two types called {name}"
+            assert self.found.setdefault(called(name), told) == told, f"two types called {name}"
         schema: Schema = _in_our_form(made)
         return schema
 
@@ -71,10 +72,6 @@ class Schemas:
 def _references(part: Any) -> set[str]:
     written = msgspec.json.encode(part).decode()
     return set(re.findall(r'"#/components/schemas/([^"]+)"', written))
-
-
-def _called(name: str) -> str:
-    return name.removesuffix("Answer")
 
 
 _BOUND = {"enum", "$ref"}
@@ -100,7 +97,7 @@ def _in_our_form(part: Any) -> Any:
             del made["anyOf"]
             made = {**schema, **made, "type": [plain, "null"]}
     if isinstance(made.get("$ref"), str):
-        made["$ref"] = _called(made["$ref"])
+        made["$ref"] = called(made["$ref"])
     if isinstance(made.get("description"), str):
         made["description"] = " ".join(cleandoc(made["description"]).split())
     if isinstance(made.get("enum"), list) and all(isinstance(each, str) for each in made["enum"]):

@@ -10,9 +10,11 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from receiver.answers import BadQuery
 from receiver.dlr.instants import parse_instant
+from receiver.faults import Misfit, expected
 from receiver.routes import Parameter, Shape
 
 LIMIT_MAX = 1000
@@ -33,17 +35,24 @@ class Kind(Struct, frozen=True):
 class Filter(Struct, frozen=True):
     """A parameter of a query string.
 
-    `field` is where its value goes in the query that the store or the queue is asked. `words` are
-    the help of the command line, and with `more` what API clients are told; `option` is its name on
-    the command line, `None`: it has none there.
+    `words` are the help of the command line, and with `more` what API clients are told. `field` is
+    where its value goes in the query that the store or the queue is asked, and `option` is it on
+    the command line (`None`: not there); both are called as it is unless they are given.
     """
 
     name: str
-    field: str
     kind: Kind
     words: str
-    option: str | None = None
     more: str = ""
+    field: str = ""
+    option: str | None = ""
+
+    def __post_init__(self) -> None:
+        snake = re.sub("[A-Z]", lambda capital: f"_{capital[0].lower()}", self.name)
+        if not self.field:
+            force_setattr(self, "field", snake)
+        if self.option == "":
+            force_setattr(self, "option", f"--{snake.replace('_', '-')}")
 
     def read(self, query: Parameters) -> Any:
         """The value in `query`; `None` when it is not given."""
@@ -72,8 +81,8 @@ def read_query(query: Parameters, filters: Sequence[Filter]) -> dict[str, Any]:
         if each.name in query:
             first = given.setdefault(each.field, each)
             if first is not each:
-                text = f"it is another name of {first.name}; give one of them"
-                raise BadQuery(f"{each.name}: {text}")
+                reason = f"it is another name of {first.name}; give one of them"
+                raise BadQuery(str(Misfit(each.name, reason)))
     return {field: each.read(query) for field, each in given.items()}
 
 
@@ -81,11 +90,16 @@ def only(query: Parameters, *known: str) -> None:
     """Refuse a misspelt filter: one that is ignored would show too much."""
     for name in query:
         if name not in known:
-            expected = f"; expected {listed(known)}" if known else ", and there is no other"
-            raise BadQuery(f"{name}: there is no such parameter{expected}")
+            others = f"; expected {listed(known)}" if known else ", and there is no other"
+            raise BadQuery(str(Misfit(name, f"there is no such parameter{others}")))
 
 
 # --- kinds -------------------------------------------------------------------------------------
+
+
+def unexpected(name: str, what: str, text: str) -> BadQuery:
+    """What is raised for a value: its name, what was expected, and the beginning of what came."""
+    return BadQuery(str(Misfit(name, expected(what, repr(text[:40])))))
 
 
 def _text(text: str, _: str) -> str:
@@ -96,28 +110,27 @@ def number(text: str, name: str) -> int:
     """A number in a path or a query, as large as an id can be."""
     if text.isascii() and text.isdecimal() and len(text) <= 18:
         return int(text)
-    raise BadQuery(f"{name}: expected a number, got {text[:40]!r}")
+    raise unexpected(name, "a number", text)
 
 
 def _limit(text: str, name: str) -> int:
     value = number(text, name)
     if not 1 <= value <= LIMIT_MAX:
-        raise BadQuery(f"{name}: expected 1 to {LIMIT_MAX}, got {value}")
+        raise BadQuery(str(Misfit(name, expected(f"1 to {LIMIT_MAX}", str(value)))))
     return value
 
 
 def _truth(text: str, name: str) -> bool:
     if text in ("true", "false"):
         return text == "true"
-    raise BadQuery(f"{name}: expected true or false, got {text[:40]!r}")
+    raise unexpected(name, "true or false", text)
 
 
 def _instant(text: str, name: str) -> datetime:
     try:
         return parse_instant(with_plus(text))
     except ValueError as error:
-        expected = "expected an instant such as 2026-11-21T10:00:00Z"
-        raise BadQuery(f"{name}: {expected}, got {text[:40]!r}") from error
+        raise unexpected(name, "an instant such as 2026-11-21T10:00:00Z", text) from error
 
 
 _BLANK_FOR_PLUS = re.compile(r"(:\d\d(?:\.\d+)?) (\d\d:?\d\d)$")
@@ -131,7 +144,7 @@ def with_plus(text: str) -> str:
 def _ids_or_names(text: str, name: str) -> tuple[int | str, ...]:
     words = tuple(id_or_name(word) for word in text.split(","))
     if "" in words:
-        raise BadQuery(f"{name}: expected ids or names, got {text[:40]!r}")
+        raise unexpected(name, "ids or names", text)
     return words
 
 
@@ -150,7 +163,7 @@ def choice(words: Iterable[str], **more: Any) -> Kind:
 
     def read(text: str, name: str) -> str:
         if text not in known:
-            raise BadQuery(f"{name}: expected {listed(known)}, got {text[:40]!r}")
+            raise unexpected(name, listed(known), text)
         return text
 
     return Kind(read, {"type": "string", "enum": known, **more})
@@ -174,18 +187,14 @@ IDS_OR_NAMES = Kind(_ids_or_names, str, "Several with commas.")
 
 LIMIT = Filter(
     "limit",
-    "limit",
-    Kind(
-        _limit,
-        {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT},
-    ),
+    Kind(_limit, {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT}),
     "the most that a page has",
 )
 
 
 def cursor(kind: Kind) -> Filter:
     """Where the page begins, as the page before told it."""
-    return Filter("cursor", "before", kind, "`next` of the page before")
+    return Filter("cursor", kind, "`next` of the page before", field="before")
 
 
 CURSOR = cursor(Kind(number, {"type": "string", "pattern": "^[0-9]{1,18}$"}))

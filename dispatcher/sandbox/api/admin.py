@@ -1,4 +1,5 @@
-"""/sandbox/…: for test suites. What was sent, how it is to fare, and "now make it tomorrow".
+"""/sandbox/…: for test suites. What was sent, what is to become of it, and
+"now make it tomorrow".
 
 It is ours and not the provider's: JSON and errors are those of /api, and so are the credentials.
 """
@@ -47,9 +48,9 @@ FARTHEST: Final = timedelta(days=366)
 _FILTERS: Final = (
     LIMIT,
     structs.replace(CURSOR, field="after"),
-    Filter("messageId", "message_id", EXACT, "Only this message."),
-    Filter("bulkId", "bulk_id", EXACT, "Only of this bulk."),
-    Filter("to", "to", EXACT, "Only to this number."),
+    Filter("messageId", EXACT, "Only this message."),
+    Filter("bulkId", EXACT, "Only of this bulk."),
+    Filter("to", EXACT, "Only to this number."),
 )
 
 _CAMEL: Final = {"callback_data": "callbackData"}
@@ -145,7 +146,7 @@ class SandboxNow(Struct, frozen=True):
     now: Instant
 
 
-class Added(Struct, frozen=True):
+class SandboxOutcomeAdded(Struct, frozen=True):
     added: Annotated[bool, Meta(extra_json_schema={"const": True})] = True
 
 
@@ -181,7 +182,7 @@ class AdminApi:
         "postSandboxOutcomes",
         "Adds a rule of outcomes that goes before all others, until a reset",
         {
-            201: Reply("it holds from now on", Added),
+            201: Reply("it holds from now on", SandboxOutcomeAdded),
             400: "it cannot be used; all faults at once",
         },
         body=Body(
@@ -197,7 +198,7 @@ class AdminApi:
             faults = [each.replace("callback_data", "callbackData") for each in error.faults]
             return fault(400, "invalid_settings", "; ".join(faults), faults=faults)
         await self._sandbox.add_rule(rule)
-        return answer(Added(), status=201)
+        return answer(SandboxOutcomeAdded(), status=201)
 
     @Route(
         "POST",

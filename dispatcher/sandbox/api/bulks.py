@@ -1,4 +1,4 @@
-"""GET and PUT /sms/1/bulks and /sms/1/bulks/status, with a slash behind and without: one of the
+"""GET and PUT /sms/1/bulks and /sms/1/bulks/status, with a trailing slash and without: one of the
 provider's clients calls them so (reference, part 6.7). v3 has no routes of its own for them.
 """
 
@@ -14,7 +14,13 @@ from msgspec import Struct
 from dispatcher.sandbox.api.negotiation import respond, wanted_by
 from dispatcher.sandbox.api.openapi import provider_route
 from dispatcher.sandbox.errors import Refused
-from dispatcher.sandbox.messages.bulks import Bulk, BulkStatus, moved, with_status
+from dispatcher.sandbox.messages.bulks import (
+    Bulk,
+    BulkStatus,
+    ImpossibleChange,
+    moved,
+    with_status,
+)
 from dispatcher.sandbox.messages.message import in_milliseconds
 from dispatcher.sandbox.store.base import BulkStore, ChangeBulk
 from dispatcher.sandbox.wire.body import checked, read_body
@@ -89,7 +95,10 @@ class BulksApi:
         return _there(await self._store.bulk(_bulk_id(request)))
 
     async def _change(self, bulk_id: str, now: datetime, change: ChangeBulk) -> Bulk:
-        changed = _there(await self._store.change_bulk(bulk_id, now, change))
+        try:
+            changed = _there(await self._store.change_bulk(bulk_id, now, change))
+        except ImpossibleChange as error:
+            raise Refused(400, misfits=[error.misfit]) from error
         self._on_change()
         return changed
 

@@ -15,7 +15,7 @@ from receiver.api.parameters import in_path
 from receiver.routes import add_routes
 
 
-class EndTag(Struct, frozen=True, rename="camel"):
+class EndTagResponse(Struct, frozen=True, rename="camel"):
     process_key: str
 
 
@@ -34,7 +34,7 @@ class ConversionApi:
         "/ct/1/log/end/{messageId}",
         "postCtV1LogEnd",
         "The recipient of a message has done what it was sent for",
-        EndTag,
+        EndTagResponse,
         parameters=[in_path("messageId", str, "of the message")],
         refusals={404: "there is no such message"},
     )
@@ -45,4 +45,4 @@ class ConversionApi:
             raise Refused(404, "Not found")
         made = md5(message_id.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
         key = sent.process_key or made.upper()
-        return respond(wanted_by(request), "EndTagResponse", EndTag(key))
+        return respond(wanted_by(request), "EndTagResponse", EndTagResponse(key))

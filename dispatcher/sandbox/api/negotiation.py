@@ -36,8 +36,8 @@ _KINDS: Final[Mapping[str, Format]] = {
 def wanted(accept: str | None, path: str = "") -> Format:
     """The format of the answer. `….xml` in the path asks for XML, whatever is accepted.
 
-    JSON is the default (S4), also for somebody who accepts neither: an answer that cannot be
-    expected tells more than none.
+    JSON is the default (S4), also for a client that accepts neither: an unexpected answer tells
+    more than none.
     """
     if path.endswith(".xml"):
         return "xml"

@@ -36,7 +36,7 @@ REPORTS: Final = Table(*(Field(name, Text(), "OAS") for name in _FILTERS), LIMIT
 
 
 def parameters(query: MultiMapping[str], *several: str) -> dict[str, Any]:
-    """A query string as an object: lists of those that may be repeated, else what came last."""
+    """A query string as an object: lists of those that may be repeated, or the last value."""
     return {
         name: query.getall(name) if name in several else query.getall(name)[-1] for name in query
     }
@@ -64,7 +64,7 @@ def _route(version: int) -> Route:
         "Reports that nobody is pushed to, each handed out once",
         {"type": "object", "properties": {"results": results}, "required": ["results"]},
         parameters=parameters_of(REPORTS),
-        head=False,  # whoever asks with it would lose them
+        head=False,  # a client that asks with it would lose them
     )
 
 

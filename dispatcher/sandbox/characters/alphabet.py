@@ -14,7 +14,7 @@ from msgspec import Struct
 Kind = Literal["GSM7", "8BIT", "UCS2"]
 
 ESCAPE = 0x1B
-"""The septet that makes the one behind it a character of the extension table (6.2.1.1)."""
+"""The septet that makes the one after it a character of the extension table (6.2.1.1)."""
 
 
 class Alphabet(Struct, frozen=True):

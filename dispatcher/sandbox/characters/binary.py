@@ -10,7 +10,8 @@ USER_DATA_HEADER = 0x40
 
 
 def binary_parts(data: bytes, data_coding: int, esm_class: int) -> int:
-    """How many parts the data take: one with a header of the sender's own, who cuts it himself."""
+    """How many parts the data take: one if they begin with a header, because then
+    the sender has split the message already."""
     if esm_class & USER_DATA_HEADER:
         return 1
     return len(parts_of(data, alphabet_of_data_coding(data_coding)))

@@ -32,8 +32,8 @@ def convert(
 ) -> Converted:
     """The text transliterated, in the alphabet that takes the fewest parts.
 
-    GSM 7-bit where it suffices; else with the national tables that are allowed; else UCS-2, for
-    the whole message. With a language and neither shift asked for, both may be used: v1 and v2 have
+    GSM 7-bit where it suffices, then with the national tables that are allowed, then UCS-2 for the
+    whole message. With a language and neither shift asked for, both may be used: v1 and v2 have
     only the language, and official clients of v3 send `false` for what was left out. Documented:
     a Turkish text of 98 characters leaves 57 of 155 (OAS, preview), so it takes the locking table.
     """

@@ -118,7 +118,7 @@ def _life(sms: Sms, at: datetime, leaves_at: datetime, fate: Fate) -> Life:
 
 
 def _begun(arrival: Arrival, sms: Sms, number: int, message_id: str, life: Life) -> Message:
-    """An accepted message has some steps behind it at once: those that are told to nobody."""
+    """An accepted message takes some steps at once: those that are due and told to nobody."""
     steps = steps_of(life)
     done = 0
     while done < len(steps) and steps[done].at <= life.accepted_at and not steps[done].told:

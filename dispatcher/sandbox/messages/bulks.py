@@ -21,7 +21,6 @@ from typing import Final, Literal
 
 from msgspec import Struct, structs
 
-from dispatcher.sandbox.errors import Refused
 from dispatcher.sandbox.messages.message import Message, next_step_at
 from dispatcher.sandbox.messages.sending_times import sending_times
 from receiver.faults import Misfit
@@ -43,6 +42,14 @@ TRANSITIONS: Final[dict[BulkStatus, frozenset[BulkStatus]]] = {
 """From each status to those that can be asked for."""
 
 _WAITS: Final[frozenset[BulkStatus]] = frozenset({"PENDING", "PROCESSING", "PAUSED"})
+
+
+class ImpossibleChange(Exception):
+    """A change that the status of a bulk does not allow."""
+
+    def __init__(self, misfit: Misfit) -> None:
+        self.misfit = misfit
+        super().__init__(str(misfit))
 
 
 class Bulk(Struct, frozen=True):
@@ -85,19 +92,19 @@ class BulkChange(Struct, frozen=True):
 
 
 def moved(found: WaitingBulk, send_at: datetime, at: datetime) -> BulkChange:
-    """Have the messages that wait leave at another time. Raises Refused with 400."""
+    """Have the messages that wait leave at another time. Raises ImpossibleChange."""
     bulk = found.bulk
     if bulk.status not in _WAITS:
-        raise Refused(400, misfits=[Misfit("bulkId", f"the bulk is {bulk.status}")])
+        raise ImpossibleChange(Misfit("bulkId", f"the bulk is {bulk.status}"))
     return BulkChange(bulk.state, _planned(found, send_at, at, paused=bulk.state == "paused"))
 
 
 def with_status(found: WaitingBulk, status: BulkStatus, at: datetime) -> BulkChange:
-    """Hold a bulk, let it go on, or cancel what waits of it. Raises Refused with 400."""
+    """Hold a bulk, let it go on, or cancel what waits of it. Raises ImpossibleChange."""
     bulk = found.bulk
     if status not in TRANSITIONS[bulk.status]:
-        text = f"the bulk is {bulk.status} and cannot become {status}"
-        raise Refused(400, misfits=[Misfit("status", text)])
+        reason = f"the bulk is {bulk.status} and cannot become {status}"
+        raise ImpossibleChange(Misfit("status", reason))
     if status == "CANCELED":
         return BulkChange("cancelled", [_cancelled(message, at) for message in found.messages])
     if status == "PAUSED":

@@ -4,7 +4,7 @@ own: how many of the steps have been taken is all that is stored.
      accepted ──▶ waiting ──▶ enroute ──▶ outcome
      PENDING_     sendAt,     PENDING_    of the rules (outcomes.py), or
      ACCEPTED     window,     ENROUTE     EXPIRED_EXPIRED when the validity runs out,
-                  speed          ▲        be it waiting or on its way
+                  speed          ▲        whether waiting or on its way
                      │
                      └──▶ cancelled: UNDELIVERABLE_NOT_SENT
 

@@ -68,8 +68,8 @@ MAGIC: Final[Mapping[str, tuple[OutcomeRule, str]]] = {
         "on its way for ever: no outcome, no report of one",
     ),
 }
-"""Recipients that fare so, and the words for it. The numbers are ours; the provider documents none.
-They are of a range that is kept free for films and books, and never reach anybody."""
+"""Recipients with their outcome, and the words for it. The numbers are ours: the provider documents
+none. They are of a range that is kept free for films and books, and never reach anybody."""
 
 _USUAL_ERRORS: Final = {UNDELIVERABLE: "EC_ABSENT_SUBSCRIBER", EXPIRED: "EC_VALIDITY_EXPIRED"}
 """By the group of the status. What is rejected before it is sent has none (reference, part 5)."""

@@ -31,7 +31,7 @@ _decode = msgspec.json.Decoder().decode
 def read_body(
     body: bytes, content_type: str | None, content_encoding: str | None, limit: int, table: Table
 ) -> Any:
-    """What JSON has, or would have, for the body; not yet checked.
+    """The body as JSON has it, or would have it; not yet checked.
 
     Raises Refused for what cannot be read, 400 or 415, and NotTaken from `receiver.callbacks.body`.
     """

@@ -52,7 +52,7 @@ class Rule(Protocol):
         """What `value` means; None after a fault."""
 
     def words(self) -> str:
-        """What is taken, for the table of the README."""
+        """What is taken, for fields.md."""
 
     def schema(self) -> dict[str, Any]:
         """What is taken, as JSON Schema."""

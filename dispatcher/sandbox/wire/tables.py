@@ -125,7 +125,7 @@ class Listed:
 
 
 _BLANK_SAYS = (Text, Hex, Listed, Table)
-"""The rules to which a blank value says something, be it that it is none."""
+"""The rules to which a blank value says something, even if only that it is blank."""
 
 
 def from_xml(element: Any, rule: Rule) -> Any:

@@ -23,7 +23,7 @@ _CANCEL = """
 def reset(connection: sqlite3.Connection) -> None:
     for table in ("sandbox_message", "sandbox_bulk", "sandbox_pull"):
         connection.execute(f"DELETE FROM {table}")
-    # From here on the same messages fare the same again.
+    # From here on the same messages have the same outcomes again.
     connection.execute("DELETE FROM sqlite_sequence WHERE name LIKE 'sandbox%'")
     connection.execute("UPDATE sandbox SET rules = '[]'")
     connection.execute(_CANCEL, {"source": SANDBOX})
