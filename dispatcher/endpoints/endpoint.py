@@ -104,6 +104,15 @@ class Endpoint(Struct, frozen=True, kw_only=True):
         return self.exchange_time * (4 if isinstance(self.security, OAuth) else 1)
 
 
+class Target(Struct, frozen=True):
+    """Where a dispatch goes: a URL without user and password, the content type, and the header
+    `Authorization` that they became."""
+
+    url: str
+    content_type: str
+    authorization: str | None = None
+
+
 def credentials_to_header(url: str) -> tuple[str, dict[str, str]]:
     """Move `user:password@` out of a URL into an Authorization header; so it is never logged."""
     parts = urlsplit(url)

@@ -12,8 +12,7 @@ from __future__ import annotations
 
 from msgspec import structs
 
-from dispatcher.endpoints.endpoint import Endpoint, Rules, credentials_to_header
-from dispatcher.queue.base import Target
+from dispatcher.endpoints.endpoint import Endpoint, Rules, Target, credentials_to_header
 from dispatcher.settings.settings import OWN_URLS, EndpointSettings
 from receiver.callbacks.intake import NotifyTo
 from receiver.settings.configuration import without_credentials

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.endpoints.endpoint import Endpoint, Target
 from dispatcher.retrying.dispatch import State
 from dispatcher.retrying.outcome import Answer, Outcome
 
@@ -19,15 +19,6 @@ class Lease(Struct, frozen=True):
 
     token: str
     until: datetime
-
-
-class Target(Struct, frozen=True):
-    """Where a dispatch goes: a URL without user and password, the content type, and the header
-    `Authorization` that they became."""
-
-    url: str
-    content_type: str
-    authorization: str | None = None
 
 
 class Formed(Struct, frozen=True):

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from dispatcher.endpoints.endpoint import Endpoint, Rules
+from dispatcher.endpoints.endpoint import Endpoint, Rules, Target
 from dispatcher.endpoints.from_settings import endpoint_of
 from dispatcher.endpoints.own_urls import OF_OWN_URLS, taking_own_urls, target_of
 from dispatcher.endpoints.registry import Registry, UnknownEndpoint
 from dispatcher.observe.first_loss import first_loss, oldest_waiting
 from dispatcher.pushing.http_sender import HttpSender, _headers
 from dispatcher.pushing.sender import Sender
-from dispatcher.queue.base import Leased, Target
+from dispatcher.queue.base import Leased
 from dispatcher.queue.sqlite.retention import NeededByEndpoints
 from dispatcher.queue.sqlite.unrouted import find_unrouted
 from dispatcher.retrying.outcome import Answer, Outcome
