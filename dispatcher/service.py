@@ -33,7 +33,7 @@ from dispatcher.queue.sqlite.replay_selection import Selector
 from dispatcher.queue.sqlite.replays import SqliteReplays
 from dispatcher.reconcile.scheduled import ReconcileMetrics, Reconciling
 from dispatcher.reconcile.spool import Spool
-from dispatcher.replay.feeder import Feeder, Feeding
+from dispatcher.replay.feeder import Feeder, feeding
 from dispatcher.replay.replaying import Replaying
 from dispatcher.retrying.schedule import RetrySchedule
 from dispatcher.runner import Runner
@@ -47,7 +47,7 @@ from dispatcher.sandbox.store import go_on
 from dispatcher.settings.security import policy_of
 from dispatcher.settings.settings import Settings, sources_of
 from dispatcher.storage import Storage, new_name, storage
-from dispatcher.upkeep.following import Following
+from dispatcher.upkeep.following import following
 from dispatcher.upkeep.retention import Upkeep
 from dispatcher.worker import Worker
 from receiver.api.described import DESCRIBED as RECEIVER_DESCRIBED
@@ -326,11 +326,11 @@ def _beside(
         )
     ]
     if parts.receives:
-        jobs.append(Following(Follower(database)))
+        jobs.append(following(Follower(database)))
         jobs.extend(_reconciling(common, on_stored))
     if runner is not None:
         feeder = Feeder(common.replays, common.endpoints, clock.now)
-        jobs.append(Feeding(feeder.look, runner.wake))
+        jobs.append(feeding(feeder.look, runner.wake))
     if sandbox is not None:
         jobs.append(sandbox)
     return jobs

@@ -160,7 +160,7 @@ class Simulation:
             for dispatch in leased:
                 self._begin(dispatch)
             await self._settle()
-            if not leased and not self.worker.behind:
+            if not leased and not self.worker.more_to_read:
                 return
 
     async def _idle(self) -> bool:

@@ -7,19 +7,19 @@ An implementation's test derives a class from `DispatchQueueContract` and gives 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 import pytest
 from msgspec.structs import replace
 
-from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.endpoints.endpoint import Endpoint, Target
 from dispatcher.queue.base import (
     AttemptView,
+    Bucket,
     DispatchQueue,
     DispatchView,
-    Formed,
     Forming,
     Lease,
     Leased,
@@ -29,7 +29,7 @@ from dispatcher.queue.base import (
 )
 from dispatcher.retrying.dispatch import InvalidTransition, State
 from dispatcher.retrying.outcome import Answer, Outcome
-from receiver.store.base import ReportStore
+from receiver.store.base import ReportStore, StoredReport
 from tests.contracts.report_store import a_callback, an_sms
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -60,6 +60,42 @@ def a_lease(token: str = "t1", until: datetime = NOON + MINUTE) -> Lease:
 
 
 A_LEASE = a_lease()
+
+
+def leases(lease: Lease = A_LEASE) -> dict[str, Lease]:
+    """This lease for whoever forms something."""
+    return {ACME.name: lease, BETA.name: lease}
+
+
+def a_report(number: int) -> StoredReport:
+    """The report with this id, as far as a queue looks at it."""
+    return StoredReport(
+        id=number,
+        received_at=NOON,
+        source="default",
+        format="json",
+        generation=None,
+        final=True,
+        status_group=None,
+        duplicates=0,
+        message_key=number,
+        identity=number,
+        item=b"{}",
+    )
+
+
+def a_forming(
+    endpoint: Endpoint, buckets: Mapping[bytes, Sequence[int]], *, read_from: int = 0, read_to: int
+) -> Forming:
+    """Buckets of these reports (ids), by their bytes."""
+    target = Target(endpoint.url, endpoint.content_type)
+    return Forming(
+        endpoint,
+        read_from,
+        read_to,
+        [Bucket([a_report(each) for each in ids], None, target) for ids in buckets.values()],
+        list(buckets),
+    )
 
 
 def a_record(
@@ -106,13 +142,12 @@ class Desk:
         endpoint: Endpoint = ACME,
         *,
         read_from: int | None = None,
-        lease: Lease = A_LEASE,
     ) -> Forming:
         """A bucket of each of these reports, for an endpoint that has read up to them."""
         if read_from is None:
             read_from = (await self.queue.pending(NOON)).unread[endpoint.name]
-        buckets = [Formed(f"report {report}".encode(), [report]) for report in reports]
-        return Forming(endpoint, lease, read_from, reports[-1], buckets)
+        buckets = {f"report {report}".encode(): [report] for report in reports}
+        return a_forming(endpoint, buckets, read_from=read_from, read_to=reports[-1])
 
     async def dispatches(
         self,
@@ -124,8 +159,8 @@ class Desk:
     ) -> list[Leased]:
         """So many new dispatches, leased."""
         reports = await self.receive(number)
-        forming = await self.forming(reports, endpoint, lease=lease)
-        return await self.queue.form([forming], at)
+        forming = await self.forming(reports, endpoint)
+        return await self.queue.form(at, leases(lease), [forming])
 
     async def waiting(
         self, number: int = 1, endpoint: Endpoint = ACME, *, due_at: datetime = NOON + MINUTE
@@ -237,9 +272,9 @@ class DispatchQueueContract:
         """A new dispatch is leased to who formed it, with its bytes and no attempt behind it."""
         reports = await desk.receive(2)
         lease = a_lease("mine")
-        forming = Forming(BETA, lease, 0, reports[-1], [Formed(b"\x00\xff<a/>", reports)])
+        forming = a_forming(BETA, {b"\x00\xff<a/>": reports}, read_to=reports[-1])
 
-        (leased,) = await queue.form([forming], NOON)
+        (leased,) = await queue.form(NOON, leases(lease), [forming])
 
         assert (leased.endpoint, leased.url, leased.content_type) == (
             "beta",
@@ -254,7 +289,7 @@ class DispatchQueueContract:
     async def test_forming_reads_on(self, desk: Desk, queue: DispatchQueue) -> None:
         """With the dispatches goes how far the endpoint has read, that of each endpoint alone."""
         reports = await desk.receive(3)
-        await queue.form([await desk.forming(reports[:2])], NOON)
+        await queue.form(NOON, leases(), [await desk.forming(reports[:2])])
 
         assert (await queue.pending(NOON)).unread == {"acme": reports[1], "beta": 0}
 
@@ -262,7 +297,8 @@ class DispatchQueueContract:
         """Reports that go nowhere are read off, too."""
         reports = await desk.receive(3)
 
-        assert await queue.form([Forming(ACME, a_lease(), 0, reports[-1], [])], NOON) == []
+        nothing = a_forming(ACME, {}, read_to=reports[-1])
+        assert await queue.form(NOON, leases(), [nothing]) == []
 
         assert "acme" not in (await queue.pending(NOON)).unread
 
@@ -271,9 +307,9 @@ class DispatchQueueContract:
         reports = await desk.receive(2)
         same = await desk.forming(reports)
         beta = await desk.forming(reports, BETA)
-        assert len(await queue.form([same], NOON)) == 2
+        assert len(await queue.form(NOON, leases(), [same])) == 2
 
-        formed = await queue.form([same, beta], NOON)
+        formed = await queue.form(NOON, leases(), [same, beta])
 
         assert {each.endpoint for each in formed} == {"beta"}
         assert len(await queue.dispatches(endpoint="acme")) == 2
@@ -287,7 +323,7 @@ class DispatchQueueContract:
         other = await backend.another_queue()
 
         formed = await asyncio.gather(
-            *(queue.form([forming], NOON) for queue in (desk.queue, other) * 5)
+            *(queue.form(NOON, leases(), [forming]) for queue in (desk.queue, other) * 5)
         )
 
         assert sorted(map(len, formed)) == [0] * 9 + [5]
@@ -296,11 +332,16 @@ class DispatchQueueContract:
         """If one dispatch cannot be stored, no dispatch is, and nothing is read off."""
         reports = await desk.receive(2)
         good, bad = await desk.forming(reports), await desk.forming(reports, BETA)
-        bad = replace(bad, buckets=[*bad.buckets, Formed(b"", [2**63])])
+        too_high = a_forming(BETA, {b"": [2**63]}, read_to=0)
+        bad = replace(
+            bad,
+            buckets=[*bad.buckets, *too_high.buckets],
+            bodies=[*bad.bodies, *too_high.bodies],
+        )
         before = await queue.pending(NOON)
 
         with pytest.raises(OverflowError):
-            await queue.form([good, bad], NOON)
+            await queue.form(NOON, leases(), [good, bad])
 
         assert await queue.pending(NOON) == before
         assert await queue.dispatches() == []
@@ -626,9 +667,8 @@ class DispatchQueueContract:
     async def test_dispatches_of_reports(self, desk: Desk, queue: DispatchQueue) -> None:
         """The dispatches that carry a report are found by it, those of every endpoint."""
         reports = await desk.receive(4)
-        both = [Formed(b"1", reports[:2]), Formed(b"2", reports[2:])]
-        await queue.form([Forming(ACME, a_lease(), 0, reports[-1], both)], NOON)
-        await queue.form([await desk.forming(reports[:1], BETA)], NOON)
+        both = a_forming(ACME, {b"1": reports[:2], b"2": reports[2:]}, read_to=reports[-1])
+        await queue.form(NOON, leases(), [both, await desk.forming(reports[:1], BETA)])
 
         async def carriers(*wanted: int) -> list[tuple[str, list[int]]]:
             found = await queue.dispatches(report_ids=wanted)

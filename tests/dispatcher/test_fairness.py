@@ -14,9 +14,8 @@ from datetime import timedelta
 import pytest
 
 from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.forming import encoding
-from dispatcher.forming.bucket import Bucket
-from dispatcher.queue.base import Formed, Leased
+from dispatcher.forming import bucket
+from dispatcher.queue.base import Bucket, Leased
 from dispatcher.retrying.outcome import Answer, Outcome
 from dispatcher.worker import XML_AHEAD
 from receiver.store.base import StoredReport
@@ -199,14 +198,14 @@ async def test_xml_is_made_a_piece_at_a_time(monkeypatch: pytest.MonkeyPatch) ->
     """Endpoints that take XML and have fallen far behind take turns; one that takes JSON is served
     at every look, and waits for no more than one piece of XML."""
     made: list[int] = []
-    encode_all = encoding._encode_all
+    encode = bucket.encode
 
-    def counted(endpoint: Endpoint, buckets: Sequence[Bucket]) -> list[Formed]:
-        if endpoint.content_type == "application/xml":
-            made.append(sum(len(bucket.reports) for bucket in buckets))
-        return encode_all(endpoint, buckets)
+    def counted(made_now: Bucket) -> bytes:
+        if made_now.target.content_type == "application/xml":
+            made.append(len(made_now.reports))
+        return encode(made_now)
 
-    monkeypatch.setattr("dispatcher.forming.encoding._encode_all", counted)
+    monkeypatch.setattr(bucket, "encode", counted)
     xml = [an_endpoint(f"x{n}", content_type="application/xml") for n in range(3)]
     async with a_bench(*xml, an_endpoint("json")) as bench:
         await bench.receive(*(an_sms(f"m{number}") for number in range(2 * XML_AHEAD)))

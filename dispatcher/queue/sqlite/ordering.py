@@ -10,6 +10,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 
+from dispatcher.queue.base import Forming
+
 BY_ITSELF = 0
 """What a report that no replay brings is held for."""
 
@@ -27,6 +29,21 @@ _FREED = """
             AND (other.report, other.replay) < (mine.report, mine.replay)
     )
 """
+
+
+def placed_by(forming: Forming) -> list[Place]:
+    """What of it gets on its way; nothing at an endpoint that keeps no order."""
+    endpoint = forming.endpoint
+    if not endpoint.ordered:
+        return []
+    reports = (report for bucket in forming.buckets for report in bucket.reports)
+    return [(endpoint.name, report.id, report.message_key) for report in reports]
+
+
+def held_by(forming: Forming) -> list[Place]:
+    """What of it has to wait."""
+    name = forming.endpoint.name
+    return [(name, report.id, report.message_key) for report in forming.hold]
 
 
 def may_form(

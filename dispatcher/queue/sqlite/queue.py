@@ -13,15 +13,14 @@ import msgspec
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.base import (
     AttemptView,
+    Bucket,
     DispatchView,
-    Formed,
     Forming,
     Lease,
     Leased,
     Pending,
     Record,
     UnknownDispatch,
-    target_of,
 )
 from dispatcher.queue.sqlite import ordering
 from dispatcher.queue.sqlite.readers import make_known
@@ -101,13 +100,16 @@ class SqliteQueue:
         # A claim that a power cut undoes is one that ran out: the dispatch is due as it was.
         return await self._database.write_unflushed(claim)
 
-    async def form(self, formings: Sequence[Forming], now: datetime) -> list[Leased]:
+    async def form(
+        self, now: datetime, leases: Mapping[str, Lease], formings: Sequence[Forming]
+    ) -> list[Leased]:
         def form(connection: sqlite3.Connection) -> list[Leased]:
             return [
-                self._formed(connection, forming, bucket, now)
+                self._formed(connection, forming.endpoint, bucket, body, lease, now)
                 for forming in formings
                 if _take_over(connection, forming)
-                for bucket in forming.buckets
+                for lease in (leases[forming.endpoint.name],)
+                for bucket, body in zip(forming.buckets, forming.bodies, strict=True)
             ]
 
         return await self._database.write(form)
@@ -220,13 +222,18 @@ class SqliteQueue:
         )
 
     def _formed(
-        self, connection: sqlite3.Connection, forming: Forming, bucket: Formed, now: datetime
+        self,
+        connection: sqlite3.Connection,
+        endpoint: Endpoint,
+        bucket: Bucket,
+        body: bytes,
+        lease: Lease,
+        now: datetime,
     ) -> Leased:
-        number = _insert_dispatch(connection, forming, bucket, micros(now))
-        to = target_of(forming.endpoint, bucket)
-        said = (len(bucket.report_ids), 0, micros(now), bucket.body, None, to.authorization)
-        row = (number, to.url, to.content_type, *said)
-        return self._leased(row, forming.endpoint.name, forming.lease)
+        number = _insert_dispatch(connection, endpoint, bucket, body, lease, micros(now))
+        to = bucket.target
+        said = (len(bucket.reports), 0, micros(now), body, None, to.authorization)
+        return self._leased((number, to.url, to.content_type, *said), endpoint.name, lease)
 
     def _view(self, connection: sqlite3.Connection, row: Sequence[Any]) -> DispatchView:
         number, endpoint, url, state, attempts, created_at, due_at, reports, first, last = row
@@ -294,14 +301,13 @@ def _pending(connection: sqlite3.Connection, endpoints: Iterable[str], at: int) 
 
 def _take_over(connection: sqlite3.Connection, forming: Forming) -> bool:
     name = forming.endpoint.name
-    placed = [(name, report, key) for bucket in forming.buckets for report, key in bucket.messages]
+    placed = ordering.placed_by(forming)
     freed = [(name, report) for report in forming.freed]
     if not ordering.may_form(connection, ordering.BY_ITSELF, placed, freed):
         return False
     if not _read_on(connection, forming):
         return False
-    hold = [(name, report, key) for report, key in forming.hold]
-    ordering.write(connection, ordering.BY_ITSELF, hold, freed)
+    ordering.write(connection, ordering.BY_ITSELF, ordering.held_by(forming), freed)
     return True
 
 
@@ -315,21 +321,25 @@ def _read_on(connection: sqlite3.Connection, forming: Forming) -> bool:
 
 
 def _insert_dispatch(
-    connection: sqlite3.Connection, forming: Forming, bucket: Formed, at: int
+    connection: sqlite3.Connection,
+    endpoint: Endpoint,
+    bucket: Bucket,
+    body: bytes,
+    lease: Lease,
+    at: int,
 ) -> int:
-    endpoint, lease, members = forming.endpoint, forming.lease, bucket.report_ids
+    to, members = bucket.target, [report.id for report in bucket.reports]
     span = (members[0], members[-1], len(members))
-    leased = (lease.token, micros(lease.until))
-    to = target_of(endpoint, bucket)
     where = (endpoint.name, to.url, to.content_type, to.authorization)
-    values = (*where, at, at, *leased, *span)
+    values = (*where, at, at, lease.token, micros(lease.until), *span)
     number = connection.execute(_FORM, values).lastrowid
     assert number is not None
-    connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (number, bucket.body))
+    connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (number, body))
     connection.executemany(
         "INSERT INTO dispatch_report VALUES (?, ?)", [(report, number) for report in members]
     )
-    ordering.set_under_way(connection, endpoint.name, bucket.message_keys, number)
+    keys = [report.message_key for report in bucket.reports] if endpoint.ordered else ()
+    ordering.set_under_way(connection, endpoint.name, keys, number)
     return number
 
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.endpoints.registry import put_endpoint
-from dispatcher.queue.base import Formed, target_of
+from dispatcher.queue.base import Bucket, Forming
 from dispatcher.queue.sqlite import ordering
 from dispatcher.replay.items import PIECE, Items, read_piece
 from dispatcher.replay.pace import Fed, Original, Pace, Rate, rate
@@ -52,8 +52,8 @@ TIDIED = 50
 class Feeding(Struct, frozen=True):
     """Items that become dispatches, if `replay` is as far as it was when they were read.
 
-    At endpoints that keep the order, `hold` are those that wait for an earlier report of their
-    message, and `freed` (endpoint, report) those that did, and are in the buckets now or dropped.
+    `formings` are what each endpoint gets of them. `dropped` are gone, or their endpoint is; those
+    of them that were held (endpoint, report) are `gone`.
     """
 
     replay: int
@@ -61,9 +61,8 @@ class Feeding(Struct, frozen=True):
     fed_to: int
     dropped: int
     anchor_at: datetime
-    buckets: Sequence[tuple[Endpoint, Formed]]
-    hold: Sequence[ordering.Place] = ()
-    freed: Sequence[tuple[str, int]] = ()
+    formings: Sequence[Forming]
+    gone: Sequence[tuple[str, int]] = ()
 
 
 class SqliteReplays:
@@ -311,53 +310,62 @@ def _blocked(
 
 
 def _feed(connection: sqlite3.Connection, feeding: Feeding, at: int) -> bool:
-    # A recipient may have been erased since the bodies were made: they must not come back.
-    members = {report for _, formed in feeding.buckets for report in formed.report_ids}
-    members.update(report for _, report, _ in feeding.hold)
-    there = connection.execute(
-        f"SELECT count(*) FROM report WHERE id IN {_LISTED}", (_json(sorted(members)),)
-    ).fetchone()[0]
-    placed = [
-        (endpoint.name, report, key)
-        for endpoint, formed in feeding.buckets
-        for report, key in formed.messages
-    ]
-    if there != len(members) or not ordering.may_form(
-        connection, feeding.replay, placed, feeding.freed
+    formings = feeding.formings
+    placed = [place for forming in formings for place in ordering.placed_by(forming)]
+    hold = [place for forming in formings for place in ordering.held_by(forming)]
+    freed = [(each.endpoint.name, report) for each in formings for report in each.freed]
+    freed += feeding.gone
+    if not _all_there(connection, formings) or not ordering.may_form(
+        connection, feeding.replay, placed, freed
     ):
         return False
     # An endpoint may have been removed since: what would wait for it, nobody would ever send.
-    names = {endpoint.name for endpoint, _ in feeding.buckets}
-    names.update(name for name, _, _ in feeding.hold)
+    names = _json([each.endpoint.name for each in formings if each.buckets or each.hold])
     removed = f"SELECT 1 FROM endpoint WHERE removed AND name IN {_LISTED} LIMIT 1"
-    if connection.execute(removed, (_json(sorted(names)),)).fetchone():
+    if connection.execute(removed, (names,)).fetchone():
         return False
     anchor = micros(feeding.anchor_at)
     change = (feeding.fed_to, feeding.dropped, anchor, at, at, feeding.replay, feeding.fed_from)
     if connection.execute(_FEED, change).rowcount != 1:
         return False
-    ordering.write(connection, feeding.replay, feeding.hold, feeding.freed)
-    for endpoint, formed in feeding.buckets:
-        _insert_dispatch(connection, feeding.replay, endpoint, formed, at)
+    ordering.write(connection, feeding.replay, hold, freed)
+    for forming in formings:
+        for bucket, body in zip(forming.buckets, forming.bodies, strict=True):
+            _insert_dispatch(connection, feeding.replay, forming.endpoint, bucket, body, at)
     return True
 
 
+def _all_there(connection: sqlite3.Connection, formings: Sequence[Forming]) -> bool:
+    """A recipient may have been erased since the bodies were made: they must not come back."""
+    buckets = (bucket.reports for forming in formings for bucket in forming.buckets)
+    members = {report.id for reports in buckets for report in reports}
+    members.update(report.id for forming in formings for report in forming.hold)
+    there = f"SELECT count(*) FROM report WHERE id IN {_LISTED}"
+    found: int = connection.execute(there, (_json(sorted(members)),)).fetchone()[0]
+    return found == len(members)
+
+
 def _insert_dispatch(
-    connection: sqlite3.Connection, replay: int, endpoint: Endpoint, formed: Formed, at: int
+    connection: sqlite3.Connection,
+    replay: int,
+    endpoint: Endpoint,
+    bucket: Bucket,
+    body: bytes,
+    at: int,
 ) -> None:
-    members = formed.report_ids
+    to, members = bucket.target, [report.id for report in bucket.reports]
     span = (members[0], members[-1], len(members))
-    to = target_of(endpoint, formed)
     number = connection.execute(
         _DISPATCH,
         (endpoint.name, to.url, to.content_type, to.authorization, at, at, *span, replay),
     ).lastrowid
     assert number is not None
-    connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (number, formed.body))
+    connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (number, body))
     connection.executemany(
         "INSERT INTO dispatch_report VALUES (?, ?)", [(report, number) for report in members]
     )
-    ordering.set_under_way(connection, endpoint.name, formed.message_keys, number)
+    keys = [report.message_key for report in bucket.reports] if endpoint.ordered else ()
+    ordering.set_under_way(connection, endpoint.name, keys, number)
 
 
 def _end(connection: sqlite3.Connection, replay: int, state: State, at: int) -> int:
