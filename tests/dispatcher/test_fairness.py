@@ -194,9 +194,9 @@ async def test_a_look_costs_the_same_however_much_waits() -> None:
         assert counted[0] < 20
 
 
-async def test_xml_is_made_a_piece_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_look_makes_too_much_xml(monkeypatch: pytest.MonkeyPatch) -> None:
     """Endpoints that take XML and have fallen far behind take turns; one that takes JSON is served
-    at every look, and waits for no more than one piece of XML."""
+    at every look, and waits for no more XML than is made for one look."""
     made: list[int] = []
     encode = bucket.encode
 
@@ -222,7 +222,7 @@ async def test_xml_is_made_a_piece_at_a_time(monkeypatch: pytest.MonkeyPatch) ->
     assert bench.sender.pushes[-1].reports == 100
 
 
-async def test_xml_in_small_pieces_is_made_for_all() -> None:
+async def test_a_little_xml_is_made_for_all() -> None:
     """While they keep up, every endpoint that takes XML gets a new report at the first look."""
     xml = [an_endpoint(f"x{n}", content_type="application/xml") for n in range(20)]
     async with a_bench(*xml) as bench:
@@ -231,7 +231,7 @@ async def test_xml_in_small_pieces_is_made_for_all() -> None:
         assert len(await bench.worker.claim()) == 20
 
 
-async def test_a_bucket_larger_than_a_piece_is_made_all_the_same() -> None:
+async def test_a_bucket_of_too_much_xml_is_made_all_the_same() -> None:
     """An endpoint with buckets of 2,000 gets whole ones, one a look."""
     size = 2 * XML_AHEAD
     endpoint = an_endpoint(content_type="application/xml", bucket_size=size)

@@ -59,7 +59,7 @@ _ENDED = """
 """
 
 
-class Outcome(Struct, frozen=True):
+class DrillResult(Struct, frozen=True):
     """What a drill came to. `ended`: each report that got into a dispatch, in order. `behind`: the
     longest that one came later than the scenario says, in seconds of it."""
 
@@ -107,7 +107,7 @@ class DrillRun:
     def passed(self) -> timedelta:
         return self._clock.now() - START
 
-    async def run(self, watch: Watch = lambda _: True) -> Outcome:
+    async def run(self, watch: Watch = lambda _: True) -> DrillResult:
         """Until nothing waits any more, or the watch breaks it off. Raises CannotDrill."""
         with TemporaryDirectory(prefix="dlr-drill-") as folder:
             file = Path(folder) / "drill.db"
@@ -218,7 +218,9 @@ class DrillRun:
     def _share(self) -> float:
         return min(1.0, (self._fed + self._over) / max(1, 2 * self._arrivals.expected()))
 
-    def _read(self, connection: sqlite3.Connection, seen_again: int, *, partial: bool) -> Outcome:
+    def _read(
+        self, connection: sqlite3.Connection, seen_again: int, *, partial: bool
+    ) -> DrillResult:
         timeline = recorded(
             connection,
             self._drill.scenario,
@@ -231,7 +233,7 @@ class DrillRun:
             speed=self._drill.speed,
         )
         ended = [Ended(id, bool(final), state) for id, final, state in connection.execute(_ENDED)]
-        return Outcome(
+        return DrillResult(
             timeline=timeline,
             ended=ended,
             seen_again=seen_again,

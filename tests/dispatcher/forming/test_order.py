@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -160,8 +161,6 @@ async def test_never_out_of_order(
 
 def _acknowledged(events: list, pushes: list) -> list[str]:  # type: ignore[type-arg]
     """The callbackData of all acknowledged reports, in the order of acknowledgement."""
-    import msgspec
-
     bodies = {push.name: push.body for push in pushes}
     done = [event.dispatch for event in events if event.state == "acknowledged"]
     return [
