@@ -91,9 +91,99 @@ class Runner:
         self._turned_at = self._clock.now()
         self._loop.start()
 
+    async def stop(self, limit: timedelta) -> None:
+        """Take on nothing more, let running attempts end within `limit`, give back the rest."""
+        await self._loop.stop()
+        self._quiet.set()  # whoever waits for it waits in vain
+        await self._wakeups.stop()
+        if self._running:
+            await asyncio.wait(self._running, timeout=limit.total_seconds())
+        broken_off = dict(self._running)
+        for task in broken_off:
+            task.cancel()
+        await asyncio.gather(*broken_off, return_exceptions=True)
+        try:
+            await self._worker.give_back(list(broken_off.values()))
+        except StoreUnavailable as error:
+            # These leases will run out: nothing is lost, but it takes longer.
+            log.error("leases cannot be given back: %s", error)
+
+    # --- the loop --------------------------------------------------------------------------------
+
     def wake(self) -> None:
         """There may be something to do."""
         self._loop.wake()
+
+    async def _turn(self) -> float | None:
+        """Take on what there is to do. Returns 0 if there may be more, None (until woken) if not."""
+        leased = await self._worker.claim()
+        if not leased:
+            await self._set_alarm()
+        self._turned_at = self._clock.now()
+        for dispatch in leased:
+            self._begin(dispatch)
+        if leased or self._worker.more_to_read:
+            return 0
+        if not self._running and not self._loop.woken:
+            self._quiet.set()
+        return None
+
+    def _begin(self, dispatch: Leased) -> None:
+        task = asyncio.create_task(self._worker.attempt(dispatch))
+        self._running[task] = dispatch
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        dispatch = self._running.pop(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # The lease will run out and the attempt be repeated: nothing is lost.
+            log.error("dispatch %s: the attempt is not recorded: %s", dispatch.name, error)
+        self.wake()
+
+    async def _set_alarm(self) -> None:
+        """Have the loop woken at the next due time, or before: an alarm that comes first is left as
+        it is, for the next is looked for then. The clock may run faster than the world."""
+        due = await self._worker.next_at()
+        if due is None or (self._alarm_at is not None and self._alarm_at <= due):
+            return
+        self._alarm_at = due
+        sleep = (due - self._clock.now()) / self._clock.speed
+        self._wakeups.after(max(sleep, SHORTEST_SLEEP), self._alarm)
+
+    async def _alarm(self) -> None:
+        self._alarm_at = None
+        self.wake()
+
+    # --- beside it: commits of others, endpoints that change, leases that ran out ----------------
+
+    async def _look(self) -> None:
+        try:
+            await self._refresh()
+        except StoreUnavailable as error:
+            log.error("changes of endpoints cannot be read now: %s", error)
+        self.wake()
+
+    async def _refresh(self) -> None:
+        """Notice endpoints that were added, changed, paused or removed, by whatever process."""
+        if self._endpoints is None:
+            return
+        version = await self._endpoints.version()
+        if version != self._version:
+            endpoints = await self._endpoints.endpoints()
+            await self._queue.adopt(endpoints)
+            self._worker.use(endpoints)
+            self._version = version
+
+    async def _rescue(self) -> None:
+        try:
+            if await self._queue.release_expired(self._clock.now()):
+                self.wake()
+            if self._common_time is not None:
+                await self._common_time.tell()
+        except StoreUnavailable as error:
+            log.error("leases cannot be rescued now: %s", error)
+
+    # --- what others ask -------------------------------------------------------------------------
 
     async def settle(self) -> None:
         """Return when nothing is under way, and nothing can be taken at this instant. Raises
@@ -134,87 +224,3 @@ class Runner:
 
     def _in_the_world(self, time: timedelta) -> str:
         return f"{time.total_seconds() / self._clock.speed:.0f} s"
-
-    async def stop(self, limit: timedelta) -> None:
-        """Take on nothing more, let running attempts end within `limit`, give back the rest."""
-        await self._loop.stop()
-        self._quiet.set()  # whoever waits for it waits in vain
-        await self._wakeups.stop()
-        if self._running:
-            await asyncio.wait(self._running, timeout=limit.total_seconds())
-        broken_off = dict(self._running)
-        for task in broken_off:
-            task.cancel()
-        await asyncio.gather(*broken_off, return_exceptions=True)
-        try:
-            await self._worker.give_back(list(broken_off.values()))
-        except StoreUnavailable as error:
-            # These leases will run out: nothing is lost, but it takes longer.
-            log.error("leases cannot be given back: %s", error)
-
-    async def _turn(self) -> float | None:
-        """Take on what there is to do; until woken, if that is nothing."""
-        leased = await self._worker.claim()
-        if not leased:
-            await self._set_alarm()
-        self._turned_at = self._clock.now()
-        for dispatch in leased:
-            self._begin(dispatch)
-        if leased or self._worker.more_to_read:
-            return 0
-        if not self._running and not self._loop.woken:
-            self._quiet.set()
-        return None
-
-    def _begin(self, dispatch: Leased) -> None:
-        task = asyncio.create_task(self._worker.attempt(dispatch))
-        self._running[task] = dispatch
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        dispatch = self._running.pop(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            # The lease will run out and the attempt be repeated: nothing is lost.
-            log.error("dispatch %s: the attempt is not recorded: %s", dispatch.name, error)
-        self.wake()
-
-    async def _set_alarm(self) -> None:
-        """Have the loop woken at the next due time, or before: an alarm that comes first is left as
-        it is, for the next is looked for then. The clock may run faster than the world."""
-        due = await self._worker.next_at()
-        if due is None or (self._alarm_at is not None and self._alarm_at <= due):
-            return
-        self._alarm_at = due
-        sleep = (due - self._clock.now()) / self._clock.speed
-        self._wakeups.after(max(sleep, SHORTEST_SLEEP), self._alarm)
-
-    async def _alarm(self) -> None:
-        self._alarm_at = None
-        self.wake()
-
-    async def _look(self) -> None:
-        try:
-            await self._refresh()
-        except StoreUnavailable as error:
-            log.error("changes of endpoints cannot be read now: %s", error)
-        self.wake()
-
-    async def _refresh(self) -> None:
-        """Notice endpoints that were added, changed, paused or removed, by whatever process."""
-        if self._endpoints is None:
-            return
-        version = await self._endpoints.version()
-        if version != self._version:
-            endpoints = await self._endpoints.endpoints()
-            await self._queue.adopt(endpoints)
-            self._worker.use(endpoints)
-            self._version = version
-
-    async def _rescue(self) -> None:
-        try:
-            if await self._queue.release_expired(self._clock.now()):
-                self.wake()
-            if self._common_time is not None:
-                await self._common_time.tell()
-        except StoreUnavailable as error:
-            log.error("leases cannot be rescued now: %s", error)
