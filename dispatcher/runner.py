@@ -115,7 +115,7 @@ class Runner:
         self._loop.wake()
 
     async def _turn(self) -> float | None:
-        """Take on what there is to do. Returns 0 if there may be more, None (until woken) if not."""
+        """Take on what there is to do. Returns 0 when there may be more, otherwise None."""
         leased = await self._worker.claim()
         if not leased:
             await self._set_alarm()
