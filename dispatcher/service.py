@@ -24,13 +24,11 @@ from dispatcher.clocks.clock import Clock, MachineClock, SystemClock, wall_time
 from dispatcher.clocks.common_time import CommonTime, boot_id
 from dispatcher.endpoints.from_settings import schedule_of
 from dispatcher.endpoints.registry import Registry
+from dispatcher.observe.attempt_track import AttemptTrack
 from dispatcher.observe.events import Listener
 from dispatcher.observe.first_loss import LossMetrics
 from dispatcher.observe.metrics import AttemptMetrics, QueueMetrics
 from dispatcher.pushing.http_sender import HttpSender
-from dispatcher.queue.sqlite.history import AttemptTrack
-from dispatcher.queue.sqlite.replay_selection import Selector
-from dispatcher.queue.sqlite.replays import SqliteReplays
 from dispatcher.reconcile.scheduled import ReconcileMetrics, Reconciling
 from dispatcher.reconcile.spool import Spool
 from dispatcher.replay.feeder import Feeder, feeding
@@ -43,7 +41,6 @@ from dispatcher.sandbox.described import DESCRIBED as SANDBOX_DESCRIBED
 from dispatcher.sandbox.described_life import PLAYED
 from dispatcher.sandbox.metrics import SandboxMetrics
 from dispatcher.sandbox.sandbox import Sandbox
-from dispatcher.sandbox.store import go_on
 from dispatcher.settings.security import policy_of
 from dispatcher.settings.settings import Settings, sources_of
 from dispatcher.storage import Storage, new_name, storage
@@ -63,7 +60,6 @@ from receiver.callbacks.forwarded import Proxies
 from receiver.callbacks.intake import Limits
 from receiver.metrics import Readiness, ReceiverMetrics, RefusedCallbacks, Scrape, new_registry
 from receiver.server import listening
-from receiver.store.sqlite.followup import Follower
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
@@ -79,7 +75,7 @@ def registry_of(opened: Storage, settings: Settings, *, own_urls: bool = False) 
     """The endpoints of a database and a settings file; with that of reports which come with a URL
     of their own wherever there have been such."""
     sources = sources_of(settings)
-    return Registry(opened.database, settings.endpoint, sources, own_urls=own_urls)
+    return Registry(opened.endpoints, settings.endpoint, sources, own_urls=own_urls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +118,6 @@ class _Common:
     def limits(self) -> Limits:
         return limits_of(self.settings)
 
-    @property
-    def replays(self) -> SqliteReplays:
-        return SqliteReplays(self.opened.database)
-
 
 @asynccontextmanager
 async def service(
@@ -162,7 +154,7 @@ def _common(settings: Settings, opened: Storage, clock: Clock, *, sandbox: bool)
     app = new_app(body_limit=settings.server.body_limit)
     if settings.api.token:
         app.middlewares.append(ApiTokens(settings.api.token).middleware())
-    tracks: list[Track] = [ReportTrack(opened.store), AttemptTrack(opened.database)]
+    tracks: list[Track] = [ReportTrack(opened.store), AttemptTrack(opened.history)]
     return _Common(
         settings=settings,
         opened=opened,
@@ -182,10 +174,11 @@ async def _common_time(common: _Common) -> CommonTime | None:
     base = clock.base if isinstance(clock, MovableClock) else clock
     time = None
     if isinstance(base, MachineClock):
-        time = CommonTime(common.opened.database, base, boot_id())
+        time = CommonTime(common.opened.time, base, boot_id())
         await time.join()
     if isinstance(clock, MovableClock):
-        await common.opened.database.read(lambda connection: go_on(connection, clock))
+        stored = await common.opened.sandbox.clock()
+        clock.restore(stored.ahead, stored.seen_at)
     return time
 
 
@@ -248,7 +241,7 @@ def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
     common.health.add_routes(app)
     common.events.add_routes(app)
     EndpointApi(common.endpoints, opened.queue).add_routes(app)
-    UnroutedApi(Unrouted(opened.database, common.endpoints)).add_routes(app)
+    UnroutedApi(Unrouted(opened.unrouted, common.endpoints)).add_routes(app)
     dispatches = DispatchApi(opened.store, opened.queue)
     dispatches.add_routes(app)
     StoreApi(
@@ -258,14 +251,13 @@ def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
         on_stored=on_stored,
         limits=common.limits,
     ).add_routes(app)
-    selector = Selector(opened.database, opened.store)
-    replaying = Replaying(common.replays, selector, common.endpoints, now)
+    replaying = Replaying(opened.replays, opened.selector, common.endpoints, now)
     ReplayApi(replaying, opened.store).add_routes(app)
     _add_scrape(common)
     described = [RECEIVER_DESCRIBED, DISPATCHER_DESCRIBED]
     if isinstance(common.clock, MovableClock):
         described += [*SANDBOX_DESCRIBED, PLAYED]
-    OpenApi(described, common.settings).add_routes(app)
+    OpenApi(common.settings, {}, described).add_routes(app)
 
 
 async def _sandbox(
@@ -275,7 +267,7 @@ async def _sandbox(
     assert isinstance(common.clock, MovableClock)
     assert runner is not None, "a sandbox pushes"
     sandbox = Sandbox(
-        common.opened.database,
+        common.opened.sandbox,
         common.settings.sandbox,
         common.clock,
         common.endpoints,
@@ -291,11 +283,11 @@ async def _sandbox(
 
 def _add_scrape(common: _Common) -> None:
     """`/metrics`, and what is measured only when somebody asks."""
-    metrics, database, now = common.metrics, common.opened.database, common.clock.now
+    metrics, figures, now = common.metrics, common.opened.figures, common.clock.now
     scrape = Scrape(metrics)
     scrape.before(Readiness(metrics, common.health.reasons).measure)
-    scrape.before(QueueMetrics(metrics, database, now).measure)
-    scrape.before(LossMetrics(metrics, database, common.endpoints, common.schedule, now).measure)
+    scrape.before(QueueMetrics(metrics, figures, now).measure)
+    scrape.before(LossMetrics(metrics, figures, common.endpoints, common.schedule, now).measure)
     scrape.add_routes(common.app)
 
 
@@ -315,10 +307,10 @@ def _beside(
     on_stored: Callable[[], None],
 ) -> list[_Job]:
     """Retention, the read model of the store, reconciling, and the feeding of replays."""
-    database, clock = common.opened.database, common.clock
+    clock = common.clock
     jobs: list[_Job] = [
         Upkeep(
-            database,
+            common.opened.retention,
             common.settings.retention,
             clock,
             received=parts.receives,
@@ -326,10 +318,10 @@ def _beside(
         )
     ]
     if parts.receives:
-        jobs.append(following(Follower(database)))
+        jobs.append(following(common.opened.read_model))
         jobs.extend(_reconciling(common, on_stored))
     if runner is not None:
-        feeder = Feeder(common.replays, common.endpoints, clock.now)
+        feeder = Feeder(common.opened.replays, common.endpoints, clock.now)
         jobs.append(feeding(feeder.look, runner.wake))
     if sandbox is not None:
         jobs.append(sandbox)

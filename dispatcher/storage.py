@@ -7,10 +7,32 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from dispatcher.api.base import UnroutedStore
+from dispatcher.capsule.base import Recording
+from dispatcher.clocks.base import SharedTime
+from dispatcher.endpoints.base import EndpointStore
+from dispatcher.observe.base import AttemptHistory, QueueFigures
+from dispatcher.queue.base import DispatchQueue
+from dispatcher.queue.sqlite.common_time import SqliteTime
+from dispatcher.queue.sqlite.endpoints import SqliteEndpoints
+from dispatcher.queue.sqlite.erasure import SqliteErasure
+from dispatcher.queue.sqlite.figures import SqliteFigures
+from dispatcher.queue.sqlite.history import SqliteHistory
 from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
 from dispatcher.queue.sqlite.queue import SqliteQueue
-from dispatcher.sandbox.store import MIGRATIONS as SANDBOX_MIGRATIONS
+from dispatcher.queue.sqlite.recording import SqliteRecording
+from dispatcher.queue.sqlite.replay_selection import SqliteSelector
+from dispatcher.queue.sqlite.replays import SqliteReplays
+from dispatcher.queue.sqlite.retention import QueueRetention
+from dispatcher.queue.sqlite.unrouted import SqliteUnrouted
+from dispatcher.replay.base import ReplaySelector, ReplayStore
+from dispatcher.sandbox.store.base import SandboxStore
+from dispatcher.sandbox.store.sqlite.store import MIGRATIONS as SANDBOX_MIGRATIONS
+from dispatcher.sandbox.store.sqlite.store import SqliteSandboxStore
+from dispatcher.upkeep.base import Erasure, Retention
+from receiver.store.base import ReadModel, ReportStore
 from receiver.store.sqlite.database import Database
+from receiver.store.sqlite.followup import Follower
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
 from receiver.store.sqlite.store import SqliteStore
 
@@ -24,20 +46,62 @@ def new_name() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """An open, migrated database as its two users see it."""
+    """An open, migrated database as its users see it."""
 
-    database: Database
-    store: SqliteStore
-    queue: SqliteQueue
+    store: ReportStore
+    read_model: ReadModel
+    queue: DispatchQueue
+    endpoints: EndpointStore
+    retention: Retention
+    erasure: Erasure
+    figures: QueueFigures
+    history: AttemptHistory
+    recording: Recording
+    time: SharedTime
+    unrouted: UnroutedStore
+    replays: ReplayStore
+    selector: ReplaySelector
+    sandbox: SandboxStore
 
 
 @asynccontextmanager
-async def storage(path: str) -> AsyncIterator[Storage]:
-    """Open the database at `path`, bring it to the current schema, close it at the end."""
-    database = await Database.open(path)
+async def storage(url: str) -> AsyncIterator[Storage]:
+    """Open the database at `url` (a path is a file of SQLite's), bring it to the current schema,
+    close it at the end."""
+    database = await Database.open(url)
     try:
         await database.migrate(MIGRATIONS)
-        queue = await SqliteQueue.open(database, new_name)
-        yield Storage(database, SqliteStore(database), queue)
+        yield of_sqlite(database, await SqliteQueue.open(database, new_name))
     finally:
         await database.close()
+
+
+def of_sqlite(database: Database, queue: SqliteQueue) -> Storage:
+    """What a migrated SQLite file holds."""
+    store = SqliteStore(database)
+    return Storage(
+        store=store,
+        read_model=Follower(database),
+        queue=queue,
+        replays=SqliteReplays(database),
+        selector=SqliteSelector(database, store),
+        sandbox=SqliteSandboxStore(database),
+        endpoints=SqliteEndpoints(database),
+        retention=QueueRetention(database),
+        erasure=SqliteErasure(database),
+        figures=SqliteFigures(database),
+        history=SqliteHistory(database),
+        recording=SqliteRecording(database),
+        time=SqliteTime(database),
+        unrouted=SqliteUnrouted(database),
+    )
+
+
+async def migrate(url: str) -> list[str]:
+    """Bring the database at `url` to the current schema. Returns the steps that were missing."""
+    database = await Database.open(url)
+    try:
+        applied = await database.migrate(MIGRATIONS)
+    finally:
+        await database.close()
+    return [f"{step.part} {step.number:04} {step.name}" for step in applied]

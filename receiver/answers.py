@@ -1,14 +1,16 @@
-"""JSON answers and the one shape of errors: `{"error":{"code","message","details"}}`."""
+"""JSON answers, the types of their fields, and the one shape of errors:
+`{"error":{"code","message","details"}}`."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any, overload
 
 import msgspec
 from aiohttp import web
+from msgspec import Meta, Struct
 
 from receiver.callbacks.body import NotTaken
 from receiver.store.base import StoreUnavailable
@@ -20,6 +22,28 @@ RETRY_AFTER_SECONDS = "10"
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+Count = Annotated[int, Meta(ge=0)]
+Id = Annotated[int, Meta(ge=0, le=10**18 - 1)]
+Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Instant = Annotated[
+    str, Meta(examples=["2026-11-21T10:00:00.000Z"], extra_json_schema={"format": "date-time"})
+]
+"""As `timestamp` writes one."""
+Next = Annotated[str | None, Meta(description="the cursor of the next page, null after the last")]
+
+
+class Fault(Struct, frozen=True):
+    code: Annotated[str, Meta(examples=["bad_query"])]
+    message: Annotated[str, Meta(examples=["limit: expected a number"])]
+    details: dict[str, Any]
+
+
+class ErrorAnswer(Struct, frozen=True):
+    """The one shape of errors."""
+
+    error: Fault
+
+
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
@@ -30,11 +54,22 @@ def answer(value: Any, status: int = 200) -> web.Response:
 
 def fault(status: int, code: str, message: str, **details: Any) -> web.Response:
     """An error as JSON. 503 tells the caller when to come again."""
-    error = {"error": {"code": code, "message": message, "details": details}}
-    response = answer(error, status)
+    response = answer(ErrorAnswer(Fault(code, message, details)), status)
     if status == 503:
         response.headers["Retry-After"] = RETRY_AFTER_SECONDS
     return response
+
+
+@overload
+def timestamp(at: datetime) -> str: ...
+
+
+@overload
+def timestamp(at: None) -> None: ...
+
+
+@overload
+def timestamp(at: datetime | None) -> str | None: ...
 
 
 def timestamp(at: datetime | None) -> str | None:

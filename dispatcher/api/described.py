@@ -10,9 +10,9 @@ from dispatcher.api.endpoint_schema import SettingsSchema
 from dispatcher.api.endpoints import CAMEL
 from dispatcher.endpoints.from_outside import FILES
 from dispatcher.endpoints.registry import Origin
-from dispatcher.replay.replay import State as ReplayState
+from dispatcher.replay.replay import ReplayState
 from dispatcher.replay.request import Body, Selection
-from dispatcher.retrying.dispatch import State
+from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.retrying.outcome import Outcome
 from dispatcher.settings.security import SecuritySettings
 from dispatcher.settings.settings import EndpointSettings
@@ -26,7 +26,6 @@ from receiver.api.openapi import (
     TEXT,
     TRUTH,
     Described,
-    Schema,
     a_cursor,
     a_list,
     a_page,
@@ -41,10 +40,11 @@ from receiver.api.openapi import (
     operation,
     ref,
 )
+from receiver.routes import Schema
 
 # --- dispatches --------------------------------------------------------------------------------
 
-_STATE = one_of(get_args(State))
+_STATE = one_of(get_args(DispatchState))
 _DISPATCH_ID: Schema = {"type": "string", "minLength": 1, "examples": ["1f2e3d4c-7"]}
 
 _ATTEMPT: dict[str, Schema] = {
@@ -119,7 +119,7 @@ def _endpoint() -> Schema:
         "changed": a_list(TEXT),
         "paused": TRUTH,
         "faults": a_list(TEXT),
-        "dispatches": an_object(dict.fromkeys(get_args(State), COUNT)),
+        "dispatches": an_object(dict.fromkeys(get_args(DispatchState), COUNT)),
     }
     return an_object(
         properties,

@@ -8,7 +8,7 @@ from typing import Any, cast, get_args
 from aiohttp import web
 
 from dispatcher.queue.base import AttemptView, DispatchQueue, DispatchView, UnknownDispatch
-from dispatcher.retrying.dispatch import InvalidTransition, State
+from dispatcher.retrying.dispatch import DispatchState, InvalidTransition
 from receiver.answers import BadQuery, answer, fault, timestamp
 from receiver.api.reports import limit, only
 from receiver.settings.configuration import without_credentials
@@ -118,7 +118,7 @@ async def _message_ids(store: ReportStore, report_ids: Sequence[int]) -> list[st
     return list(dict.fromkeys(message_id for message_id in ids if message_id))
 
 
-def _state(text: str) -> State:
-    if text not in get_args(State):
-        raise BadQuery(f"state: expected {', '.join(get_args(State))}, got {text[:40]!r}")
-    return cast(State, text)
+def _state(text: str) -> DispatchState:
+    if text not in get_args(DispatchState):
+        raise BadQuery(f"state: expected {', '.join(get_args(DispatchState))}, got {text[:40]!r}")
+    return cast(DispatchState, text)

@@ -10,7 +10,8 @@ from functools import partial
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from receiver.api.openapi import Schema, a_list, nullable
+from receiver.api.openapi import a_list, nullable
+from receiver.routes import Schema
 from receiver.settings.configuration import Between, Form, Secret
 from receiver.settings.durations import duration_text
 

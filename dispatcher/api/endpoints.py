@@ -17,7 +17,7 @@ from aiohttp import web
 
 from dispatcher.endpoints.registry import EndpointExists, Registered, Registry, UnknownEndpoint
 from dispatcher.queue.base import DispatchQueue
-from dispatcher.retrying.dispatch import State
+from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.settings.security import SecuritySettings, TlsSettings
 from dispatcher.settings.settings import EndpointSettings, OutcomeSettings
 from receiver.answers import BadQuery, answer, fault
@@ -117,7 +117,7 @@ class EndpointApi:
         return await self.show(request)
 
 
-def view(registered: Registered, counts: Mapping[State, int]) -> dict[str, Any]:
+def view(registered: Registered, counts: Mapping[DispatchState, int]) -> dict[str, Any]:
     """An endpoint as the API and the command line show it, with every setting. Of what holds
     secrets it says only what is set."""
     return {
@@ -127,7 +127,7 @@ def view(registered: Registered, counts: Mapping[State, int]) -> dict[str, Any]:
         "changed": [CAMEL.get(name, name) for name in registered.changed],
         "paused": registered.paused,
         "faults": [_in_camel_case(text) for text in registered.faults],
-        "dispatches": {state: counts.get(state, 0) for state in get_args(State)},
+        "dispatches": {state: counts.get(state, 0) for state in get_args(DispatchState)},
     }
 
 

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from aiohttp import web
 
+from dispatcher.api.base import UnroutedReports, UnroutedStore
 from dispatcher.endpoints.registry import Registered, Registry
-from dispatcher.queue.sqlite.unrouted import UnroutedReports, find_unrouted
 from receiver.answers import answer
 from receiver.api.parameters import cursor, limit, only
 from receiver.api.reports import next_cursor, report_view
-from receiver.store.sqlite.database import Database
 
 
 class Unrouted:
     """Looks for them. Reports that were read before an endpoint was added are not routed to it, so
     they stay unrouted; one that is replayed to an endpoint is so no more."""
 
-    def __init__(self, database: Database, registry: Registry) -> None:
-        self._database = database
+    def __init__(self, store: UnroutedStore, registry: Registry) -> None:
+        self._store = store
         self._registry = registry
 
     async def find(self, before: int | None, limit: int) -> UnroutedReports:
         """One step of bounded time, newest first. There may be a next one though it finds none."""
         endpoints = (await self._registry.all()).values()
         names = [each.name for each in endpoints if _takes_reports(each)]
-        return await self._database.question(lambda c: find_unrouted(c, names, before, limit))
+        return await self._store.unrouted(names, before, limit)
 
 
 def _takes_reports(endpoint: Registered) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from dispatcher.capsule.base import Window
 from dispatcher.capsule.capsule import Heading, Writer
 from dispatcher.capsule.capture import BrokenOff, shared_schedule, shared_settings
 from dispatcher.capsule.capture import capture as write_capsule
@@ -94,14 +95,9 @@ async def _capture(
     try:
         with unfinished.open("wb") as file, watching("capturing") as watch:
             writer = Writer(file, heading)
+            name = None if endpoint is None else endpoint.name
             await write_capsule(
-                opened.database,
-                writer,
-                since=window[0],
-                until=window[1],
-                endpoint=None if endpoint is None else endpoint.name,
-                pseudonyms=Pseudonyms(),
-                watch=watch,
+                opened.recording, writer, Window(*window, name), Pseudonyms(), watch
             )
             writer.close()
         unfinished.replace(output)

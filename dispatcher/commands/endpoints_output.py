@@ -13,12 +13,12 @@ from dispatcher.api.endpoints import view
 from dispatcher.commands.console import Columns
 from dispatcher.commands.list_output import Listing
 from dispatcher.endpoints.registry import EndpointExists, Registered, Registry, UnknownEndpoint
-from dispatcher.retrying.dispatch import State
+from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.storage import Storage
 from receiver.answers import BadQuery
 from receiver.settings.configuration import without_credentials
 
-_STATES: tuple[State, ...] = ("waiting", "leased", "acknowledged", "exhausted")
+_STATES: tuple[DispatchState, ...] = ("waiting", "leased", "acknowledged", "exhausted")
 
 ENDPOINT_COLUMNS: Columns = {
     "name": lambda shown: shown["name"],

@@ -8,10 +8,9 @@ from pathlib import Path
 import click
 
 from dispatcher.commands.options import fail, look, print_rows, with_settings
-from dispatcher.queue.sqlite.erasure import StillLeased
 from dispatcher.storage import Storage
-from dispatcher.upkeep import erasure
-from receiver.store.sqlite.erasure import Recipient
+from dispatcher.upkeep.base import StillLeased
+from receiver.store.recipient import Recipient
 
 
 @click.command()
@@ -38,9 +37,8 @@ def erase(
 
     async def work(opened: Storage) -> None:
         try:
-            touched = await erasure.erase(
-                opened.database, Recipient(to=to, message_id=message_id), dry_run=dry_run
-            )
+            erasure, recipient = opened.erasure, Recipient(to=to, message_id=message_id)
+            touched = await (erasure.count if dry_run else erasure.erase)(recipient)
         except StillLeased as error:
             click.echo(f"dlr: {error}", err=True)
             sys.exit(1)

@@ -26,7 +26,7 @@ from dispatcher.commands.console import (
 )
 from dispatcher.commands.export import Output, output
 from dispatcher.endpoints.registry import Registry
-from dispatcher.retrying.dispatch import State
+from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.storage import Storage
 from receiver.answers import BadQuery
 from receiver.api.filters import MessageQuery
@@ -36,7 +36,6 @@ from receiver.callbacks.intake import Limits
 from receiver.callbacks.quarantine import retry
 from receiver.dlr.item import write_item
 from receiver.store.base import Counts, ReportQuery, StoredReport, TotalsQuery
-from receiver.store.sqlite.followup import Follower
 
 PAGE = 500
 """Rows that are read from the database at a time."""
@@ -178,7 +177,7 @@ async def print_reports(storage: Storage, wanted: ReportQuery, listing: Listing)
 
 async def print_unrouted(storage: Storage, registry: Registry, listing: Listing) -> None:
     """The reports that no endpoint took. On stderr, how far that can be said."""
-    unrouted = Unrouted(storage.database, registry)
+    unrouted = Unrouted(storage.unrouted, registry)
     raw = listing.form in ("json", "ndjson")
     await listing.print(
         _unrouted(unrouted),
@@ -307,9 +306,9 @@ def _told(counts: Counts) -> str:
 async def print_totals(storage: Storage, wanted: TotalsQuery, listing: Listing) -> None:
     """Every bucket, and the sum of all at the end. JSON is that of the API."""
     found = await storage.store.totals(wanted)
-    if found.behind:
-        print(f"{found.behind:,} reports are added up first", file=sys.stderr)
-        await Follower(storage.database).catch_up()
+    if found.lag:
+        print(f"{found.lag:,} reports are added up first", file=sys.stderr)
+        await storage.read_model.catch_up()
         found = await storage.store.totals(wanted)
     view = totals_view(found, wanted)
 
@@ -336,7 +335,7 @@ async def print_quarantined(storage: Storage, entry_id: int) -> None:
 
 
 async def print_dispatches(
-    storage: Storage, listing: Listing, endpoint: str | None, state: State | None
+    storage: Storage, listing: Listing, endpoint: str | None, state: DispatchState | None
 ) -> None:
     found = _pages(
         lambda cursor: storage.queue.dispatches(

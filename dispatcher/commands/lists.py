@@ -12,7 +12,7 @@ import click
 from dispatcher.commands import list_output
 from dispatcher.commands.list_output import Listing
 from dispatcher.commands.options import Command, fail, listing_options, look, settings_of
-from dispatcher.retrying.dispatch import State
+from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.service import registry_of
 from dispatcher.storage import Storage
 from receiver.api import parameters
@@ -157,7 +157,7 @@ def totals(config: Path | None, database: str | None, listing: Listing, **filter
 @click.command()
 @click.argument("dispatch_id", required=False)
 @click.option("--endpoint", help="Only to this endpoint.")
-@click.option("--state", type=click.Choice(get_args(State)), help="Only in this state.")
+@click.option("--state", type=click.Choice(get_args(DispatchState)), help="Only in this state.")
 @listing_options
 def dispatches(
     config: Path | None,
@@ -165,7 +165,7 @@ def dispatches(
     listing: Listing,
     dispatch_id: str | None,
     endpoint: str | None,
-    state: State | None,
+    state: DispatchState | None,
 ) -> None:
     """The dispatches, newest first; with DISPATCH_ID its attempts.
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from dispatcher.commands.options import run_to_end, settings_of, with_settings
-from dispatcher.storage import MIGRATIONS
-from receiver.store.sqlite.database import Database
+from dispatcher.storage import migrate as bring_up_to_date
 
 
 @click.command()
@@ -21,13 +20,9 @@ def migrate(config: Path | None, database: str | None) -> None:
     path = settings_of(config, database).store.database
 
     async def run() -> None:
-        opened = await Database.open(path)
-        try:
-            applied = await opened.migrate(MIGRATIONS)
-        finally:
-            await opened.close()
+        applied = await bring_up_to_date(path)
         for step in applied:
-            click.echo(f"{path}: applied {step.part} {step.number:04} {step.name}")
+            click.echo(f"{path}: applied {step}")
         if not applied:
             click.echo(f"{path}: nothing to do")
 

@@ -12,7 +12,6 @@ from dispatcher.clocks.clock import SystemClock
 from dispatcher.commands.options import Duration, fail, look, print_rows, settings_of, with_settings
 from dispatcher.storage import Storage
 from dispatcher.upkeep import retention
-from receiver.store.sqlite.followup import Follower
 
 
 @click.command()
@@ -45,9 +44,9 @@ def purge(
     async def work(opened: Storage) -> None:
         now = SystemClock().now()
         if dry_run:
-            print_rows("would remove", await retention.count(opened.database, kept, now))
+            print_rows("would remove", await retention.count(opened.retention, kept, now))
         else:
-            await Follower(opened.database).catch_up()  # what is added up may go
-            print_rows("removed", await retention.purge(opened.database, kept, now))
+            await opened.read_model.catch_up()  # what is added up may go
+            print_rows("removed", await retention.purge(opened.retention, kept, now))
 
     look(config, database, work)

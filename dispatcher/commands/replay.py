@@ -20,7 +20,7 @@ from dispatcher.commands.options import (
     with_settings,
 )
 from dispatcher.replay.request import read_request
-from dispatcher.retrying.dispatch import State
+from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.storage import Storage
 
 _INSTANT = "14:00 is today's, in this machine's zone; or 2026-11-21T14:00:00+01:00."
@@ -33,7 +33,7 @@ _INSTANT = "14:00 is today's, in this machine's zone; or 2026-11-21T14:00:00+01:
 @click.option("--endpoint", help="Only what went to this endpoint.")
 @click.option(
     "--state",
-    type=click.Choice(get_args(State)),
+    type=click.Choice(get_args(DispatchState)),
     help="Only where the newest dispatch is in this state.",
 )
 @click.option("--status", "statuses", multiple=True, help="Only these statuses, by name or id.")

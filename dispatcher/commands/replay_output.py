@@ -16,8 +16,7 @@ from dispatcher.clocks.clock import SystemClock
 from dispatcher.commands.console import Columns, fields, print_rows
 from dispatcher.commands.list_output import Listing
 from dispatcher.endpoints.registry import Registry
-from dispatcher.queue.sqlite.replay_selection import Selector
-from dispatcher.queue.sqlite.replays import SqliteReplays
+from dispatcher.replay.base import ReplayStore
 from dispatcher.replay.replay import Found, InvalidReplay, Replay, UnknownReplay, view
 from dispatcher.replay.replaying import Made, Replaying
 from dispatcher.replay.request import Request
@@ -57,9 +56,9 @@ REPLAY_COLUMNS: Columns = fields(
 
 def replaying_of(opened: Storage, settings: Settings) -> Replaying:
     return Replaying(
-        SqliteReplays(opened.database),
-        Selector(opened.database, opened.store),
-        Registry(opened.database, settings.endpoint),
+        opened.replays,
+        opened.selector,
+        Registry(opened.endpoints, settings.endpoint),
         SystemClock().now,
     )
 
@@ -183,7 +182,7 @@ async def _views(replaying: Replaying, limit: int | None) -> AsyncIterator[dict[
         before = found[-1].id
 
 
-async def watch(replays: SqliteReplays, replay: Replay) -> Replay | None:
+async def watch(replays: ReplayStore, replay: Replay) -> Replay | None:
     """The replay at its end; `None` when somebody presses Ctrl-C, which ends only the watch."""
     interrupted = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -16,7 +16,6 @@ notices.
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import Any, Literal
@@ -24,14 +23,13 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct, structs
 
+from dispatcher.endpoints.base import EndpointStore, Stored, StoredEndpoint
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.endpoints.from_outside import faults_from_outside, moves_away, urls_in
 from dispatcher.endpoints.from_settings import endpoint_of
 from dispatcher.endpoints.own_urls import OF_OWN_URLS, taking_own_urls
-from dispatcher.queue.sqlite.readers import HIGHEST, make_known
 from dispatcher.settings.settings import OWN_URLS, RESERVED, EndpointSettings, unknown_sources
 from receiver.settings.configuration import ConfigurationError, as_table, read_table
-from receiver.store.sqlite.database import Database
 
 log = logging.getLogger("dlr.dispatcher")
 
@@ -72,21 +70,6 @@ class EndpointExists(Exception):
         super().__init__(f'there is an endpoint "{name}" already; change it, or choose a name')
 
 
-class _Row(Struct, frozen=True):
-    """What the database says of an endpoint. `text` is JSON: settings by their names in the file;
-    with a `name` among them they are the whole endpoint, without they replace some of the file's,
-    and null is the default."""
-
-    text: str | None = None
-    from_outside: bool = False
-    paused: bool = False
-    removed: bool = False
-
-    @property
-    def said(self) -> dict[str, Any]:
-        return msgspec.json.decode(self.text, type=dict[str, Any]) if self.text else {}
-
-
 class Registry:
     """Reads and changes the set of endpoints. Each change is one transaction.
 
@@ -97,13 +80,13 @@ class Registry:
 
     def __init__(
         self,
-        database: Database,
+        store: EndpointStore,
         of_file: Sequence[EndpointSettings],
         sources: Collection[str] | None = None,
         *,
         own_urls: bool = False,
     ) -> None:
-        self._database = database
+        self._store = store
         self._of_file = {endpoint.name: endpoint for endpoint in of_file}
         if own_urls:
             self._of_file[OWN_URLS] = OF_OWN_URLS
@@ -113,15 +96,15 @@ class Registry:
 
     async def version(self) -> int:
         """A number that goes up with each change at run time, by whatever process."""
-        return await self._database.read(_version)
+        return await self._store.version()
 
     async def all(self) -> dict[str, Registered]:
         """The endpoints in force, by name: the file's first."""
-        return self._all(await self._database.read(_rows))
+        return self._all(await self._store.stored())
 
     async def one(self, name: str) -> Registered:
         """Raises UnknownEndpoint."""
-        return self._one(await self._database.read(_rows), name)
+        return self._one(await self._store.stored(), name)
 
     async def endpoints(self) -> list[Endpoint]:
         """The endpoints in force, as the worker takes them. One whose settings cannot be read is
@@ -146,14 +129,12 @@ class Registry:
         faults = [*self._faults(table, {}, from_outside), *_faults_of_name(whole.get("name"))]
         settings = _settings(whole, faults)
 
-        def add(connection: sqlite3.Connection) -> None:
-            if settings.name in self._all(_rows(connection)):
+        def added(stored: Stored) -> StoredEndpoint:
+            if settings.name in self._all(stored):
                 raise EndpointExists(settings.name)
-            # One that was removed is new again: what came meanwhile was not for it.
-            change = "settings = ?, from_outside = ?, paused = 0, removed = 0"
-            self._set(connection, settings.name, f"{change}, {_ANEW}", (_json(whole), from_outside))
+            return StoredEndpoint(_json(whole), from_outside)
 
-        await self._database.write(add)
+        await self._store.put(settings.name, added, known=self._known())
         return Registered(settings.name, settings, "run-time", from_outside)
 
     async def change(
@@ -172,11 +153,10 @@ class Registry:
             raise ConfigurationError(["url: each report brings its own"])
         changes = {key: value for key, value in changes.items() if key != "name"}
 
-        def change(connection: sqlite3.Connection) -> None:
-            rows = _rows(connection)
-            before = self._one(rows, name)
-            row = rows.get(name, _Row())
-            table = _table(row, self._starting(name, rows))
+        def changed(stored: Stored) -> StoredEndpoint:
+            before = self._one(stored, name)
+            row = stored.get(name, StoredEndpoint())
+            table = _table(row, self._starting(name, stored))
             faults = self._faults(changes, table, from_outside)
             if from_outside and moves_away(table, changes):
                 table = {k: v for k, v in table.items() if k not in _BOUND_TO_HOST}
@@ -185,19 +165,19 @@ class Registry:
             said = {k: v for k, v in said.items() if v is not None or k in _SETTINGS}
             _settings({**after, **_unknown(changes, row.said), "name": name}, faults)
             outside = _is_outside(before, after, changes, from_outside)
-            self._set(connection, name, "settings = ?, from_outside = ?", (_json(said), outside))
+            return structs.replace(row, settings=_json(said), from_outside=outside)
 
-        await self._database.write(change)
+        await self._store.put(name, changed, known=self._known())
         return await self.one(name)
 
     async def pause(self, name: str, paused: bool) -> None:
         """Hold an endpoint's dispatches, or let them go on. Raises UnknownEndpoint."""
 
-        def pause(connection: sqlite3.Connection) -> None:
-            self._one(_rows(connection), name)
-            self._set(connection, name, "paused = ?", (paused,))
+        def held(stored: Stored) -> StoredEndpoint:
+            self._one(stored, name)
+            return structs.replace(stored.get(name, StoredEndpoint()), paused=paused)
 
-        await self._database.write(pause)
+        await self._store.put(name, held, known=self._known())
 
     async def remove(self, name: str) -> int:
         """Take an endpoint out. What waits for it is cancelled: how many is returned.
@@ -205,45 +185,48 @@ class Registry:
         Raises UnknownEndpoint.
         """
 
-        def remove(connection: sqlite3.Connection) -> int:
-            self._one(_rows(connection), name)
-            change = "removed = 1, settings = NULL, from_outside = 0, paused = 0"
-            self._set(connection, name, change)
-            return _cancel_waiting(connection, name)
-
-        return await self._database.write(remove)
+        return await self._store.remove(
+            name, lambda stored: self._one(stored, name), known=self._known()
+        )
 
     async def reset(self, name: str) -> None:
-        """Forget what was said at run time: the file alone counts. Raises UnknownEndpoint."""
-        if self._starting(name, await self._database.read(_rows)) is None:
-            raise UnknownEndpoint(name)
-        change = f"removed = 0, settings = NULL, from_outside = 0, paused = 0, {_ANEW}"
-        await self._database.write(lambda c: self._set(c, name, change))
+        """Undo what was said at run time: the file alone counts. Raises UnknownEndpoint."""
+
+        def as_in_file(stored: Stored) -> StoredEndpoint:
+            if self._starting(name, stored) is None:
+                raise UnknownEndpoint(name)
+            return StoredEndpoint()
+
+        await self._store.put(name, as_in_file, known=self._known())
+
+    def _known(self) -> Collection[str]:
+        """The file's too: after a change they would not be the first of the database any more."""
+        return self._of_file.keys()
 
     # --- what is in force ----------------------------------------------------------------------
 
-    def _all(self, rows: Mapping[str, _Row]) -> dict[str, Registered]:
-        names = dict.fromkeys([*self._of_file, *rows])
-        found = {name: self._registered(name, rows) for name in names}
+    def _all(self, stored: Stored) -> dict[str, Registered]:
+        names = dict.fromkeys([*self._of_file, *stored])
+        found = {name: self._registered(name, stored) for name in names}
         return {name: endpoint for name, endpoint in found.items() if endpoint is not None}
 
-    def _one(self, rows: Mapping[str, _Row], name: str) -> Registered:
-        found = self._registered(name, rows)
+    def _one(self, stored: Stored, name: str) -> Registered:
+        found = self._registered(name, stored)
         if found is None:
             raise UnknownEndpoint(name)
         return found
 
-    def _starting(self, name: str, rows: Mapping[str, _Row]) -> EndpointSettings | None:
+    def _starting(self, name: str, stored: Stored) -> EndpointSettings | None:
         """What an endpoint starts with: the file's settings, or those that are built in."""
-        if name == OWN_URLS and name in rows:
+        if name == OWN_URLS and name in stored:
             return OF_OWN_URLS
         return self._of_file.get(name)
 
-    def _registered(self, name: str, rows: Mapping[str, _Row]) -> Registered | None:
-        row = rows.get(name, _Row())
+    def _registered(self, name: str, stored: Stored) -> Registered | None:
+        row = stored.get(name, StoredEndpoint())
         if row.removed:
             return None
-        of_file, said = self._starting(name, rows), row.said
+        of_file, said = self._starting(name, stored), row.said
         if "name" not in said and of_file is None:
             return None
         endpoint = Registered(
@@ -262,10 +245,10 @@ class Registry:
             return structs.replace(endpoint, settings=None, paused=True, faults=error.faults)
 
     def _settings_of(
-        self, name: str, row: _Row, starting: EndpointSettings | None
+        self, name: str, row: StoredEndpoint, starting: EndpointSettings | None
     ) -> EndpointSettings:
         """Read once for each text: reading costs a millisecond. Raises ConfigurationError."""
-        text = row.text or ""
+        text = row.settings or ""
         known = self._read.get(name)
         if known is None or known[0] != text:
             known = self._read[name] = (
@@ -293,15 +276,8 @@ class Registry:
             faults += [f"{at}: {text}" for at, text in unknown_sources(named, self._sources)]
         return faults
 
-    def _set(
-        self, connection: sqlite3.Connection, name: str, change: str, values: Sequence[Any] = ()
-    ) -> None:
-        # The file's too: after this they would not be the first of the database any more.
-        make_known(connection, [*self._of_file, name])
-        _update(connection, name, change, values)
 
-
-def _table(row: _Row, starting: EndpointSettings | None) -> dict[str, Any]:
+def _table(row: StoredEndpoint, starting: EndpointSettings | None) -> dict[str, Any]:
     """The settings in force as a table, be they good or not."""
     said = row.said
     of_file = {} if "name" in said or starting is None else as_table(starting)
@@ -312,49 +288,6 @@ def _origin(name: str, said: Mapping[str, Any]) -> Origin:
     if "name" in said:
         return "run-time"
     return "built-in" if name == OWN_URLS else "file"
-
-
-_ANEW = f"read_to = iif(removed, {HIGHEST}, read_to)"
-
-
-def put_endpoint(
-    connection: sqlite3.Connection, name: str, table: Mapping[str, Any], from_outside: bool
-) -> None:
-    """Keep an endpoint of a replay's own, as a part of a transaction. `table` has been read."""
-    connection.execute(
-        f"INSERT INTO endpoint (name, read_to) VALUES (?, {HIGHEST}) ON CONFLICT DO NOTHING",
-        (name,),
-    )
-    change = "settings = ?, from_outside = ?, removed = 0"
-    _update(connection, name, change, (_json(table), from_outside))
-
-
-def _update(connection: sqlite3.Connection, name: str, change: str, values: Sequence[Any]) -> None:
-    connection.execute(f"UPDATE endpoint SET {change} WHERE name = ?", (*values, name))
-    connection.execute("UPDATE endpoint_version SET number = number + 1")
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    number: int = connection.execute("SELECT number FROM endpoint_version").fetchone()[0]
-    return number
-
-
-def _rows(connection: sqlite3.Connection) -> dict[str, _Row]:
-    rows = connection.execute("SELECT name, settings, from_outside, paused, removed FROM endpoint")
-    return {name: _Row(text, *map(bool, flags)) for name, text, *flags in rows}
-
-
-def _cancel_waiting(connection: sqlite3.Connection, name: str) -> int:
-    """What waits for the endpoint, on its way or held, is not brought any more. What is held for a
-    replay is dropped by it, and counted."""
-    connection.execute("DELETE FROM held_report WHERE endpoint = ? AND replay = 0", (name,))
-    connection.execute("UPDATE held_report SET freed = 1 WHERE endpoint = ?", (name,))
-    connection.execute("DELETE FROM message_under_way WHERE endpoint = ?", (name,))
-    return connection.execute(
-        "UPDATE dispatch SET state = 'cancelled', due_at = NULL"
-        " WHERE endpoint = ? AND state = 'waiting'",
-        (name,),
-    ).rowcount
 
 
 def _json(table: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
-from dispatcher.retrying.dispatch import State
+from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.retrying.outcome import Answer, Outcome
 
 
@@ -22,7 +22,7 @@ class AttemptMade(Struct, frozen=True):
     started_at: datetime
     answer: Answer
     outcome: Outcome
-    state: State
+    state: DispatchState
     due_at: datetime | None
 
 

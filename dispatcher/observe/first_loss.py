@@ -10,8 +10,7 @@ a change of the schedule that may be, and then the figure is too large by what t
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Protocol
@@ -20,14 +19,11 @@ from msgspec import Struct
 from prometheus_client import CollectorRegistry, Gauge
 
 from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.observe.base import QueueFigures, Waiting
 from dispatcher.retrying.schedule import RetrySchedule
 from receiver.store.base import StoreUnavailable
-from receiver.store.sqlite.database import Database, instant
 
 OLDEST = 20
-
-Waiting = tuple[int, datetime]
-"""Attempts made, and when the next is due."""
 
 
 class Loss(Struct, frozen=True):
@@ -58,23 +54,6 @@ def _left(schedule: RetrySchedule) -> list[tuple[timedelta, int]]:
     ]
 
 
-def oldest_waiting(
-    connection: sqlite3.Connection, endpoints: Iterable[str]
-) -> dict[str, list[Waiting]]:
-    """The dispatches of each endpoint that wait since the earliest."""
-    statement = (
-        "SELECT attempts, due_at FROM dispatch WHERE state = 'waiting' AND endpoint = ?"
-        " ORDER BY created_at LIMIT ?"
-    )
-    return {
-        name: [
-            (attempts, instant(at))
-            for attempts, at in connection.execute(statement, (name, OLDEST))
-        ]
-        for name in endpoints
-    }
-
-
 class Endpoints(Protocol):
     """The endpoints in force."""
 
@@ -87,13 +66,13 @@ class LossMetrics:
     def __init__(
         self,
         registry: CollectorRegistry,
-        database: Database,
+        figures: QueueFigures,
         endpoints: Endpoints,
         schedule: RetrySchedule,
         now: Callable[[], datetime],
     ) -> None:
         """`schedule` is that of the endpoints which have none of their own."""
-        self._database = database
+        self._figures = figures
         self._endpoints = endpoints
         self._schedule = schedule
         self._now = now
@@ -113,7 +92,7 @@ class LossMetrics:
     async def measure(self) -> None:
         try:
             endpoints = {each.name: each for each in await self._endpoints.endpoints()}
-            waiting = await self._database.question(lambda c: oldest_waiting(c, endpoints))
+            waiting = await self._figures.oldest_waiting(endpoints.keys(), OLDEST)
         except StoreUnavailable:
             return  # dlr_store_readable says so
         self._show(endpoints, waiting)

@@ -36,7 +36,6 @@ def set_up(form: Literal["console", "json"], level: str) -> None:
     root.setLevel(level.upper())
     # Its lines at level info tell of each job's every run.
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
-    logging.getLogger("aiosqlite").setLevel(logging.WARNING)
 
 
 def log_attempt(event: AttemptMade) -> None:

@@ -7,10 +7,9 @@ from datetime import datetime, timedelta
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from dispatcher.observe.base import QueueFigures
 from dispatcher.observe.events import AttemptMade
-from dispatcher.queue.sqlite.depths import depths
 from receiver.store.base import StoreUnavailable
-from receiver.store.sqlite.database import Database
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 90.0)
 _SECOND = timedelta(seconds=1)
@@ -59,9 +58,9 @@ class QueueMetrics:
     """Depths and ages, looked up by `measure` before each scrape."""
 
     def __init__(
-        self, registry: CollectorRegistry, database: Database, now: Callable[[], datetime]
+        self, registry: CollectorRegistry, figures: QueueFigures, now: Callable[[], datetime]
     ) -> None:
-        self._database = database
+        self._figures = figures
         self._now = now
         self._dispatches = Gauge(
             "dlr_dispatches",
@@ -95,7 +94,7 @@ class QueueMetrics:
 
     async def measure(self) -> None:
         try:
-            found = await self._database.read(depths)
+            found = await self._figures.depths()
         except StoreUnavailable:
             self._readable.set(0)
             return

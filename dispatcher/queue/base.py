@@ -9,7 +9,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from dispatcher.endpoints.endpoint import Endpoint, Target
-from dispatcher.retrying.dispatch import State
+from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.retrying.outcome import Answer, Outcome
 from receiver.dlr.model import Generation
 from receiver.store.base import StoredReport
@@ -74,7 +74,7 @@ class Record(Struct, frozen=True):
     started_at: datetime
     answer: Answer
     outcome: Outcome
-    state: State
+    state: DispatchState
     due_at: datetime | None
 
 
@@ -94,7 +94,7 @@ class DispatchView(Struct, frozen=True):
     id: str
     endpoint: str
     url: str
-    state: State
+    state: DispatchState
     attempts: int
     created_at: datetime
     due_at: datetime | None
@@ -181,7 +181,7 @@ class DispatchQueue(Protocol):
         before: str | None = None,
         limit: int = 100,
         endpoint: str | None = None,
-        state: State | None = None,
+        state: DispatchState | None = None,
         report_ids: Sequence[int] | None = None,
     ) -> list[DispatchView]:
         """Dispatches, newest first; `before` is the cursor (a dispatch's name).
@@ -191,5 +191,5 @@ class DispatchQueue(Protocol):
 
     async def dispatch(self, name: str) -> tuple[DispatchView, list[AttemptView]] | None: ...
 
-    async def counts(self) -> Mapping[str, Mapping[State, int]]:
+    async def counts(self) -> Mapping[str, Mapping[DispatchState, int]]:
         """How many dispatches each endpoint has in each state."""

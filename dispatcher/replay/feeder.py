@@ -24,9 +24,9 @@ from dispatcher.endpoints.own_urls import ANY
 from dispatcher.endpoints.registry import UnknownEndpoint
 from dispatcher.forming.bucket import encoded, fill
 from dispatcher.queue.base import Forming
-from dispatcher.queue.sqlite.replays import Feeding, SqliteReplays, target_name
+from dispatcher.replay.base import Portion, ReplayStore
 from dispatcher.replay.pace import step
-from dispatcher.replay.replay import InvalidReplay, Item, Replay, must_stop
+from dispatcher.replay.replay import InvalidReplay, Item, Replay, must_stop, target_name
 from receiver.store.base import StoredReport
 
 log = logging.getLogger("dlr.dispatcher")
@@ -55,7 +55,7 @@ class Feeder:
     """Tends all replays of a database. Any number may do so at once."""
 
     def __init__(
-        self, replays: SqliteReplays, endpoints: Endpoints, now: Callable[[], datetime]
+        self, replays: ReplayStore, endpoints: Endpoints, now: Callable[[], datetime]
     ) -> None:
         self._replays = replays
         self._endpoints = endpoints
@@ -95,17 +95,17 @@ class Feeder:
             items = []
             if not freed:
                 return 0
-        feeding = await self._feeding(replay, freed, items, going.anchor_at, endpoints)
-        return len(items) + len(freed) if await self._replays.feed(feeding, now) else 0
+        portion = await self._portion(replay, freed, items, going.anchor_at, endpoints)
+        return len(items) + len(freed) if await self._replays.feed(portion, now) else 0
 
-    async def _feeding(
+    async def _portion(
         self,
         replay: Replay,
         freed: Sequence[Item],
         items: Sequence[Item],
         anchor_at: datetime,
         endpoints: Mapping[str, Endpoint],
-    ) -> Feeding:
+    ) -> Portion:
         """What was held goes as soon as it may, whatever the pace and the room."""
         reports = await self._replays.reports([*freed, *items])
         gone = {each for each in (*freed, *items) if not _can_go(each, reports, endpoints)}
@@ -117,7 +117,7 @@ class Feeder:
             )
             for name in {**were_held, **are_new}
         ]
-        return Feeding(
+        return Portion(
             replay=replay.id,
             fed_from=replay.fed,
             fed_to=replay.fed + len(items),

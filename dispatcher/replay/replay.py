@@ -11,10 +11,10 @@ from msgspec import Struct
 
 from dispatcher.replay.pace import Fed, Original, Pace, Rate
 from dispatcher.replay.request import Selection
-from dispatcher.retrying.dispatch import State as DispatchState
+from dispatcher.retrying.dispatch import DispatchState
 from receiver.answers import timestamp
 
-State = Literal["running", "done", "stopped", "cancelled"]
+ReplayState = Literal["running", "done", "stopped", "cancelled"]
 
 JUDGED_AFTER = 20
 """Dispatches that must have been tried before the share of errors says anything."""
@@ -38,7 +38,7 @@ class Replay(Struct, frozen=True, kw_only=True):
 
     id: int
     key: str | None
-    state: State
+    state: ReplayState
     created_at: datetime
     selection: Selection
     endpoint: str | None
@@ -83,7 +83,7 @@ class Replay(Struct, frozen=True, kw_only=True):
 class InvalidReplay(Exception):
     """A replay was to go where its states do not lead."""
 
-    def __init__(self, replay: int, state: State, to: State) -> None:
+    def __init__(self, replay: int, state: ReplayState, to: ReplayState) -> None:
         super().__init__(f"replay {replay}: cannot go from {state} to {to}")
 
 
@@ -92,6 +92,11 @@ class UnknownReplay(Exception):
 
     def __init__(self, replay: int) -> None:
         super().__init__(f"there is no replay {replay}")
+
+
+def target_name(replay: int) -> str:
+    """The endpoint that is made for a replay to a URL."""
+    return f"replay-{replay}"
 
 
 def must_stop(replay: Replay) -> bool:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Protocol
 
 from msgspec import Struct
 
-from dispatcher.endpoints.registry import Registry
-from dispatcher.queue.sqlite.replay_selection import Selector
-from dispatcher.queue.sqlite.replays import SqliteReplays
+from dispatcher.replay.base import ReplaySelector, ReplayStore
 from dispatcher.replay.items import Items
 from dispatcher.replay.replay import Found, Replay
 from dispatcher.replay.request import Request
@@ -28,14 +27,20 @@ class Made(Struct, frozen=True):
     found: Found | None
 
 
+class KnownEndpoints(Protocol):
+    """The endpoints in force, by name."""
+
+    async def all(self) -> Mapping[str, object]: ...
+
+
 class Replaying:
     """Tries, makes, shows and cancels replays."""
 
     def __init__(
         self,
-        replays: SqliteReplays,
-        selector: Selector,
-        endpoints: Registry,
+        replays: ReplayStore,
+        selector: ReplaySelector,
+        endpoints: KnownEndpoints,
         now: Callable[[], datetime],
     ) -> None:
         self.replays = replays

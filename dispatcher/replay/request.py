@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from dispatcher.replay.pace import Original, Pace, rate
-from dispatcher.retrying.dispatch import State
+from dispatcher.retrying.dispatch import DispatchState
 from receiver.answers import BadQuery
 from receiver.dlr.statuses import GROUP_NUMBERS
 
@@ -47,7 +47,7 @@ class Selection(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults
     message_ids: tuple[str, ...] = ()
     bulk_id: str | None = None
     endpoint: str | None = None
-    state: State | None = None
+    state: DispatchState | None = None
     statuses: tuple[int | str, ...] = ()
     status_groups: tuple[str, ...] = ()
     source: str | None = None
@@ -76,7 +76,7 @@ class Body(Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
     message_ids: tuple[Text, ...] = ()
     bulk_id: Text | None = None
     endpoint: Text | None = None
-    state: State | None = None
+    state: DispatchState | None = None
     statuses: tuple[int | Text, ...] = ()
     status_groups: tuple[Text, ...] = ()
     source: Text | None = None
@@ -199,6 +199,6 @@ def _in_our_words(text: str) -> str:
     said, at, place = text.partition(" - at `$.")
     said = said.replace("`", "").replace("|", " or ")
     if "Invalid enum value" in said:
-        wanted = ", ".join(get_args(State)) if place.startswith("state") else '"original"'
+        wanted = ", ".join(get_args(DispatchState)) if place.startswith("state") else '"original"'
         said = f"expected {wanted}, got {said.removeprefix('Invalid enum value ')}"
     return f"{place.rstrip('`')}: {said[:1].lower()}{said[1:]}" if at else said

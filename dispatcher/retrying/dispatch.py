@@ -32,9 +32,9 @@ from dispatcher.retrying.outcome import Answer, Outcome, OutcomeRules
 from dispatcher.retrying.retry_after import asked_for
 from dispatcher.retrying.schedule import RetrySchedule
 
-State = Literal["waiting", "leased", "acknowledged", "exhausted", "cancelled"]
+DispatchState = Literal["waiting", "leased", "acknowledged", "exhausted", "cancelled"]
 
-TRANSITIONS: dict[State, frozenset[State]] = {
+TRANSITIONS: dict[DispatchState, frozenset[DispatchState]] = {
     "waiting": frozenset({"leased", "cancelled"}),
     "leased": frozenset({"waiting", "acknowledged", "exhausted"}),
     "acknowledged": frozenset(),
@@ -46,14 +46,14 @@ TRANSITIONS: dict[State, frozenset[State]] = {
 class InvalidTransition(Exception):
     """A dispatch was to go where its states do not lead."""
 
-    def __init__(self, dispatch: str, state: State, to: State) -> None:
+    def __init__(self, dispatch: str, state: DispatchState, to: DispatchState) -> None:
         super().__init__(f"dispatch {dispatch}: cannot go from {state} to {to}")
 
 
 class Next(Struct, frozen=True):
     """What becomes of a dispatch after an attempt. `due_at` is None unless it waits."""
 
-    state: State
+    state: DispatchState
     due_at: datetime | None
 
 

@@ -5,8 +5,6 @@ It is ours and not the provider's: JSON and errors are those of /api, and so are
 
 from __future__ import annotations
 
-import sqlite3
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -14,10 +12,11 @@ import msgspec
 from aiohttp import web
 
 from dispatcher.sandbox.advance import Advance
+from dispatcher.sandbox.message import Message
 from dispatcher.sandbox.model import Binary
 from dispatcher.sandbox.sandbox import Sandbox
 from dispatcher.sandbox.statuses import status_of
-from dispatcher.sandbox.store import Message, messages
+from dispatcher.sandbox.store.base import MessageQuery
 from dispatcher.settings.sandbox import OutcomeRule
 from receiver.answers import BadQuery, answer, fault, timestamp
 from receiver.api.parameters import cursor, limit, only
@@ -28,7 +27,7 @@ from receiver.settings.durations import duration
 FARTHEST: Final = timedelta(days=366)
 """The longest that the clock is moved at once: a schedule is over by then."""
 
-_FILTERS: Final = {"messageId": "message_id", "bulkId": "bulk_id", "to": "sms ->> 'to'"}
+_FILTERS: Final = ("messageId", "bulkId", "to")
 
 _SNAKE: Final = {"callbackData": "callback_data"}
 
@@ -50,16 +49,15 @@ class AdminApi:
         """What was sent, in the order in which it came."""
         query = request.query
         only(query, "limit", "cursor", *_FILTERS)
-        size, after = limit(query), cursor(query) or 0
-        given = [name for name in _FILTERS if name in query]
-        where = "".join(f" AND {_FILTERS[name]} = ?" for name in given)
-        values = (after, *(query[name] for name in given), size + 1)
-
-        def find(connection: sqlite3.Connection) -> Sequence[Message]:
-            rest = f"WHERE sandbox_message.id > ?{where} ORDER BY sandbox_message.id LIMIT ?"
-            return messages(connection, rest, values)
-
-        found = await self._sandbox.database.question(find)
+        size = limit(query)
+        wanted = MessageQuery(
+            after=cursor(query) or 0,
+            limit=size + 1,
+            message_id=query.get("messageId"),
+            bulk_id=query.get("bulkId"),
+            to=query.get("to"),
+        )
+        found = await self._sandbox.store.messages(wanted)
         following = str(found[size - 1].id) if len(found) > size else None
         return answer({"messages": [view(each) for each in found[:size]], "next": following})
 

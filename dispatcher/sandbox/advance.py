@@ -8,15 +8,12 @@ retry is made at the very instant that the schedule says, however slow the custo
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from msgspec import Struct
 
-from dispatcher.sandbox import store
 from dispatcher.sandbox.sandbox import Sandbox
-from receiver.store.sqlite.store import newest
 
 STUCK = timedelta(seconds=1)
 """How far to go on from an instant at which something is due that cannot be done."""
@@ -66,14 +63,14 @@ class Advance:
         await self.by(timedelta(0))
 
     async def _to(self, end: datetime) -> Advanced:
-        before = await self._sandbox.database.read(_counted)
+        before = await self._sandbox.store.counters()
         steps = await self._settle()
         while (due_at := await self._next_at()) is not None and due_at <= end:
             await self._move(due_at)
             steps += await self._settle()
         await self._move(end)
-        after = await self._sandbox.database.read(_counted)
-        reports, attempts = (late - early for early, late in zip(before, after, strict=True))
+        after = await self._sandbox.store.counters()
+        reports, attempts = after.reports - before.reports, after.attempts - before.attempts
         return Advanced(self._clock.now(), steps, reports, attempts)
 
     async def _settle(self) -> int:
@@ -90,16 +87,9 @@ class Advance:
 
     async def _move(self, instant: datetime) -> None:
         self._clock.move_to(instant)
-        ahead, now = self._clock.ahead, self._clock.now()
-        await self._sandbox.database.write(lambda c: store.is_ahead(c, ahead, now))
+        await self._sandbox.store.move_clock(self._clock.ahead, self._clock.now())
         self._moved()
 
     def _moved(self) -> None:
         self._pushing.clock_moved()
         self._sandbox.wake()
-
-
-def _counted(connection: sqlite3.Connection) -> tuple[int, int]:
-    """The last report and the last attempt that there have been."""
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'attempt'").fetchone()
-    return newest(connection), int(row[0]) if row else 0

@@ -1,4 +1,5 @@
-"""Bulks that wait: they can be seen, moved, held, let go on and cancelled.
+"""Bulks that wait: they can be seen, moved, held, let go on and cancelled. Pure; the store carries
+it out (`store/`).
 
      PENDING ──▶ PROCESSING ──▶ FINISHED        FAILED: not one of its messages was accepted
         │ ▲          │ ▲
@@ -7,29 +8,30 @@
         │            │
         └────────────┴───▶ CANCELED
 
-The words are the provider's. That these are the ways between them is ours, for it documents none:
-PENDING until the first message has left, FINISHED when the last one has (not when it has arrived).
-A bulk that is let go on takes PENDING or PROCESSING, whichever it says of itself then.
+The words are the provider's. That these are the ways between them is ours, because it documents
+none: PENDING until the first message has left, FINISHED when the last one has (not when it has
+arrived). A bulk that is let go on takes PENDING or PROCESSING, whichever it says of itself then.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from msgspec import Struct, structs
 
 from dispatcher.sandbox.errors import Fault, Refused
-from dispatcher.sandbox.leaving import leaving
-from dispatcher.sandbox.life import steps_of
-from dispatcher.sandbox.store import MICROSECOND, Message, in_milliseconds, messages, see
-from receiver.store.sqlite.database import instant, micros
+from dispatcher.sandbox.message import Message, next_step_at
+from dispatcher.sandbox.sending_times import sending_times
 
-Status = Literal["PENDING", "PAUSED", "PROCESSING", "CANCELED", "FINISHED", "FAILED"]
+BulkStatus = Literal["PENDING", "PAUSED", "PROCESSING", "CANCELED", "FINISHED", "FAILED"]
+"""The provider's words."""
 
-TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {
+BulkState = Literal["open", "paused", "cancelled"]
+"""What was asked for, as it is stored."""
+
+TRANSITIONS: Final[dict[BulkStatus, frozenset[BulkStatus]]] = {
     "PENDING": frozenset({"PENDING", "PAUSED", "CANCELED"}),
     "PROCESSING": frozenset({"PROCESSING", "PAUSED", "CANCELED"}),
     "PAUSED": frozenset({"PAUSED", "PENDING", "PROCESSING", "CANCELED"}),
@@ -39,36 +41,24 @@ TRANSITIONS: Final[dict[Status, frozenset[Status]]] = {
 }
 """From each status to those that can be asked for."""
 
-_WAITS: Final[frozenset[Status]] = frozenset({"PENDING", "PROCESSING", "PAUSED"})
-
-_COUNTS = """
-    SELECT sandbox_bulk.id, sandbox_bulk.state, gap,
-        coalesce(sum(sandbox_message.state = 'waiting'), 0),
-        coalesce(sum(sandbox_message.state <> 'refused'), 0),
-        coalesce(
-            min(CASE WHEN sandbox_message.state = 'waiting' THEN start_at END), min(start_at)
-        ),
-        max(CASE WHEN sandbox_message.state NOT IN ('waiting', 'refused') THEN leaves_at END)
-    FROM sandbox_bulk LEFT JOIN sandbox_message ON bulk = sandbox_bulk.id
-    WHERE bulk_id = ? GROUP BY sandbox_bulk.id
-"""
+_WAITS: Final[frozenset[BulkStatus]] = frozenset({"PENDING", "PROCESSING", "PAUSED"})
 
 
 class Bulk(Struct, frozen=True):
-    """A bulk, and how many of its accepted messages have not left yet. `send_at` is when the first
-    of these may leave, or the first of all could. `last_left_at` None: none has."""
+    """A bulk, and how many of its accepted messages have not left yet. `gap` is the time between
+    two of them. `send_at` is when the first of those that wait may leave, or the first of all
+    could. `last_left_at` None: none has."""
 
-    id: int
     bulk_id: str
-    state: str
-    gap: int
+    state: BulkState
+    gap: timedelta
     waiting: int
     accepted: int
     send_at: datetime
     last_left_at: datetime | None
 
     @property
-    def status(self) -> Status:
+    def status(self) -> BulkStatus:
         if self.state == "cancelled":
             return "CANCELED"
         if not self.waiting:
@@ -78,106 +68,65 @@ class Bulk(Struct, frozen=True):
         return "PENDING" if self.waiting == self.accepted else "PROCESSING"
 
 
-def bulk(connection: sqlite3.Connection, bulk_id: str) -> Bulk:
-    """Raises Refused with 404."""
-    row = connection.execute(_COUNTS, (bulk_id,)).fetchone()
-    if row is None or row[5] is None:
-        raise Refused(404, "Bulk not found")
-    number, state, gap, waiting, accepted, start, left = row
-    last = None if left is None else instant(left)
-    return Bulk(number, bulk_id, state, gap, waiting, accepted, instant(start), last)
+class WaitingBulk(Struct, frozen=True):
+    """A bulk, and its messages that wait, in their order."""
+
+    bulk: Bulk
+    messages: Sequence[Message]
 
 
-def move(connection: sqlite3.Connection, bulk_id: str, send_at: datetime, now: datetime) -> Bulk:
-    """Have the messages that wait leave at another time. Raises Refused: 404, 400."""
-    found = bulk(connection, bulk_id)
-    if found.status not in _WAITS:
-        raise Refused(400, faults=[Fault("bulkId", f"the bulk is {found.status}")])
-    see(connection, now)
-    at = in_milliseconds(now)
-    _plan(connection, found, send_at, at)
-    return bulk(connection, bulk_id)
+class BulkChange(Struct, frozen=True):
+    """What is to be stored of a bulk: its state, and those of its messages that change. Of them
+    `start_at`, `leaves_at`, `cancelled_at` and `due_at` do."""
+
+    state: BulkState
+    messages: Sequence[Message] = ()
 
 
-def set_status(connection: sqlite3.Connection, bulk_id: str, status: Status, now: datetime) -> Bulk:
-    """Hold a bulk, let it go on, or cancel what waits of it. Raises Refused: 404, 400."""
-    found = bulk(connection, bulk_id)
-    if status not in TRANSITIONS[found.status]:
-        text = f"the bulk is {found.status} and cannot become {status}"
+def moved(found: WaitingBulk, send_at: datetime, at: datetime) -> BulkChange:
+    """Have the messages that wait leave at another time. Raises Refused with 400."""
+    bulk = found.bulk
+    if bulk.status not in _WAITS:
+        raise Refused(400, faults=[Fault("bulkId", f"the bulk is {bulk.status}")])
+    return BulkChange(bulk.state, _planned(found, send_at, at, paused=bulk.state == "paused"))
+
+
+def with_status(found: WaitingBulk, status: BulkStatus, at: datetime) -> BulkChange:
+    """Hold a bulk, let it go on, or cancel what waits of it. Raises Refused with 400."""
+    bulk = found.bulk
+    if status not in TRANSITIONS[bulk.status]:
+        text = f"the bulk is {bulk.status} and cannot become {status}"
         raise Refused(400, faults=[Fault("status", text)])
-    see(connection, now)
-    at = in_milliseconds(now)
     if status == "CANCELED":
-        _set_state(connection, found, "cancelled")
-        _cancel(connection, found, at)
-    elif status == "PAUSED":
-        _set_state(connection, found, "paused")
-        connection.execute(
-            "UPDATE sandbox_message SET due_at = NULL WHERE bulk = ? AND state = 'waiting'",
-            (found.id,),
-        )
-    elif found.state == "paused":
-        _go_on(connection, found, at)
-    return bulk(connection, bulk_id)
+        return BulkChange("cancelled", [_cancelled(message, at) for message in found.messages])
+    if status == "PAUSED":
+        return BulkChange("paused", [structs.replace(m, due_at=None) for m in found.messages])
+    return gone_on(found, at) if bulk.state == "paused" else BulkChange(bulk.state)
 
 
-def reopen(connection: sqlite3.Connection, bulk_id: str, now: datetime) -> None:
-    """Let a paused bulk go on, for messages are added to it."""
-    paused = "SELECT 1 FROM sandbox_bulk WHERE bulk_id = ? AND state = 'paused'"
-    if connection.execute(paused, (bulk_id,)).fetchone():
-        _go_on(connection, bulk(connection, bulk_id), now)
+def gone_on(found: WaitingBulk, at: datetime) -> BulkChange:
+    """Let a paused bulk go on."""
+    return BulkChange("open", _planned(found, None, at, paused=False))
 
 
-def _go_on(connection: sqlite3.Connection, found: Bulk, now: datetime) -> None:
-    _set_state(connection, found, "open")
-    _plan(connection, structs.replace(found, state="open"), None, now)
-
-
-def _set_state(connection: sqlite3.Connection, found: Bulk, state: str) -> None:
-    connection.execute("UPDATE sandbox_bulk SET state = ? WHERE id = ?", (state, found.id))
-
-
-def _plan(
-    connection: sqlite3.Connection, found: Bulk, send_at: datetime | None, now: datetime
-) -> None:
+def _planned(
+    found: WaitingBulk, send_at: datetime | None, at: datetime, *, paused: bool
+) -> list[Message]:
     """Work out anew when those that wait leave: from `send_at` on, or from when they could, but not
     in the past. While a bulk is paused they have no next step."""
-    waiting = _waiting(connection, found)
-    starts = [max(send_at or message.start_at, now) for message in waiting]
-    windows = [message.sms.window for message in waiting]
-    gap = found.gap * MICROSECOND
-    leaves = leaving(zip(starts, windows, strict=True), gap, found.last_left_at)
-    planned = [
-        structs.replace(message, start_at=start, leaves_at=leaves_at)
-        for message, start, leaves_at in zip(waiting, starts, leaves, strict=True)
+    starts = [max(send_at or message.start_at, at) for message in found.messages]
+    windows = [message.sms.window for message in found.messages]
+    bulk = found.bulk
+    leaves = sending_times(zip(starts, windows, strict=True), bulk.gap, bulk.last_left_at)
+    return [
+        _due(structs.replace(message, start_at=start, leaves_at=leaves_at), paused=paused)
+        for message, start, leaves_at in zip(found.messages, starts, leaves, strict=True)
     ]
-    _write(connection, planned, paused=found.state == "paused")
 
 
-def _cancel(connection: sqlite3.Connection, found: Bulk, now: datetime) -> None:
-    cancelled = [
-        structs.replace(message, cancelled_at=now) for message in _waiting(connection, found)
-    ]
-    _write(connection, cancelled, paused=False)
+def _cancelled(message: Message, at: datetime) -> Message:
+    return _due(structs.replace(message, cancelled_at=at), paused=False)
 
 
-def _waiting(connection: sqlite3.Connection, found: Bulk) -> list[Message]:
-    where = "WHERE bulk = ? AND sandbox_message.state = 'waiting' ORDER BY sandbox_message.id"
-    return messages(connection, where, (found.id,))
-
-
-def _write(connection: sqlite3.Connection, changed: Sequence[Message], *, paused: bool) -> None:
-    connection.executemany(
-        "UPDATE sandbox_message SET start_at = ?, leaves_at = ?, cancelled_at = ?, due_at = ?"
-        " WHERE id = ?",
-        [
-            (
-                micros(message.start_at),
-                micros(message.leaves_at),
-                None if message.cancelled_at is None else micros(message.cancelled_at),
-                None if paused else micros(steps_of(message.life)[message.done].at),
-                message.id,
-            )
-            for message in changed
-        ],
-    )
+def _due(message: Message, *, paused: bool) -> Message:
+    return structs.replace(message, due_at=None if paused else next_step_at(message))

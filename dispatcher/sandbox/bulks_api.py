@@ -4,28 +4,26 @@ provider's clients calls them so (reference, part 6.7). v3 has no routes of its 
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final, get_args
 
 from aiohttp import web
 
-from dispatcher.sandbox.bulks import Bulk, Status, bulk, move, set_status
+from dispatcher.sandbox.bulks import Bulk, BulkStatus, moved, with_status
 from dispatcher.sandbox.errors import Fault, Refused
+from dispatcher.sandbox.message import in_milliseconds
 from dispatcher.sandbox.negotiation import respond, wanted_by
+from dispatcher.sandbox.store.base import BulkStore, ChangeBulk
 from dispatcher.sandbox.wire.body import checked, read_body
 from dispatcher.sandbox.wire.common import SEND_AT
 from dispatcher.sandbox.wire.rules import Choice
 from dispatcher.sandbox.wire.shapes import Field, Shape
 from receiver.callbacks.arriving import BodyReader
 from receiver.dlr.instants import format_instant
-from receiver.store.sqlite.database import Database
 
 MOVED: Final = Shape(Field("sendAt", SEND_AT, "OAS", required=True))
-SET: Final = Shape(Field("status", Choice(get_args(Status)), "OAS", required=True))
-
-Change = Callable[[sqlite3.Connection], Bulk]
+SET: Final = Shape(Field("status", Choice(get_args(BulkStatus)), "OAS", required=True))
 
 
 class BulksApi:
@@ -33,13 +31,13 @@ class BulksApi:
 
     def __init__(
         self,
-        database: Database,
+        store: BulkStore,
         now: Callable[[], datetime],
         bodies: BodyReader,
         body_limit: int,
         on_change: Callable[[], None],
     ) -> None:
-        self._database = database
+        self._store = store
         self._now = now
         self._bodies = bodies
         self._body_limit = body_limit
@@ -61,20 +59,22 @@ class BulksApi:
     async def move(self, request: web.Request) -> web.Response:
         bulk_id, values = _bulk_id(request), await self._read(request, MOVED)
         now = self._now()
-        return _bulk(request, await self._change(lambda c: move(c, bulk_id, values["sendAt"], now)))
+        at = in_milliseconds(now)
+        changed = await self._change(bulk_id, now, lambda b: moved(b, values["sendAt"], at))
+        return _bulk(request, changed)
 
     async def set_status(self, request: web.Request) -> web.Response:
         bulk_id, values = _bulk_id(request), await self._read(request, SET)
         now = self._now()
-        change: Change = lambda c: set_status(c, bulk_id, values["status"], now)  # noqa: E731
-        return _status(request, await self._change(change))
+        at = in_milliseconds(now)
+        changed = await self._change(bulk_id, now, lambda b: with_status(b, values["status"], at))
+        return _status(request, changed)
 
     async def _found(self, request: web.Request) -> Bulk:
-        bulk_id = _bulk_id(request)
-        return await self._database.read(lambda c: bulk(c, bulk_id))
+        return _there(await self._store.bulk(_bulk_id(request)))
 
-    async def _change(self, change: Change) -> Bulk:
-        changed = await self._database.write(change)
+    async def _change(self, bulk_id: str, now: datetime, change: ChangeBulk) -> Bulk:
+        changed = _there(await self._store.change_bulk(bulk_id, now, change))
         self._on_change()
         return changed
 
@@ -92,6 +92,12 @@ def _bulk_id(request: web.Request) -> str:
     if not bulk_id:
         raise Refused(400, faults=[Fault("bulkId", "must not be null")])
     return bulk_id
+
+
+def _there(found: Bulk | None) -> Bulk:
+    if found is None:
+        raise Refused(404, "Bulk not found")
+    return found
 
 
 def _bulk(request: web.Request, found: Bulk) -> web.Response:

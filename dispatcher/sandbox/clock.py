@@ -28,6 +28,11 @@ class MovableClock:
     def now(self) -> datetime:
         return self.base.now() + self.ahead if self._held is None else self._held
 
+    def restore(self, ahead: timedelta, seen_at: datetime) -> None:
+        """Go on as far ahead as before, and nowhere before `seen_at`."""
+        self.ahead = ahead
+        self.ahead += max(seen_at - self.now(), timedelta(0))
+
     def hold(self) -> None:
         """Stand still until `go_on`."""
         self._held = self.now()

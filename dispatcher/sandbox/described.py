@@ -15,13 +15,13 @@ from receiver.api.openapi import (
     COUNT,
     TEXT,
     Described,
-    Schema,
     a_list,
     an_object,
     in_query,
     operation,
     ref,
 )
+from receiver.routes import Schema
 
 # --- credentials and errors ----------------------------------------------------------------------
 

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from typing import Final, get_args
 
-from dispatcher.sandbox.bulks import Status
+from dispatcher.sandbox.bulks import BulkStatus
 from dispatcher.sandbox.bulks_api import MOVED, SET
 from dispatcher.sandbox.described import body_of, provider_operation
-from dispatcher.sandbox.life import State
+from dispatcher.sandbox.lifecycle import MessageState
 from dispatcher.sandbox.logs_api import LOGS_V1, LOGS_V3
 from dispatcher.sandbox.pull_api import REPORTS
 from dispatcher.sandbox.wire.shapes import Shape
@@ -23,7 +23,6 @@ from receiver.api.openapi import (
     TEXT,
     TRUTH,
     Described,
-    Schema,
     a_list,
     a_page,
     an_error,
@@ -38,6 +37,7 @@ from receiver.api.openapi import (
     ref,
 )
 from receiver.dlr.statuses import SMS_STATUSES
+from receiver.routes import Schema
 
 # --- the provider's ----------------------------------------------------------------------------
 
@@ -141,7 +141,7 @@ _MESSAGE: dict[str, Schema] = {
     "esmClass": COUNT,
     "parts": COUNT,
     "flash": TRUTH,
-    "state": one_of(get_args(State)),
+    "state": one_of(get_args(MessageState)),
     "status": ref("Status"),
     "error": ref("ReportError"),
     "acceptedAt": INSTANT,
@@ -225,7 +225,7 @@ PLAYED: Final = Described(
             {"results": a_list(_LOG_V3), "cursor": _CURSOR}, optional=["cursor"]
         ),
         "BulkResponse": an_object({"bulkId": TEXT, "sendAt": TEXT}),
-        "BulkStatusResponse": an_object({"bulkId": TEXT, "status": one_of(get_args(Status))}),
+        "BulkStatusResponse": an_object({"bulkId": TEXT, "status": one_of(get_args(BulkStatus))}),
         "SandboxMessage": an_object(
             _MESSAGE,
             optional=(*_OF_TEXT, *_OF_BINARY),

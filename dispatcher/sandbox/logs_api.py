@@ -7,29 +7,28 @@ Ours: newest first; messages that still wait and those that were refused are in 
 
 from __future__ import annotations
 
-import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-import msgspec
 from aiohttp import web
 from msgspec import Struct, structs
 
 from dispatcher.sandbox.errors import Refused
-from dispatcher.sandbox.life import Account, Step, report_of
+from dispatcher.sandbox.lifecycle import Step
+from dispatcher.sandbox.message import Message
 from dispatcher.sandbox.model import Binary, Text
 from dispatcher.sandbox.negotiation import respond, wanted_by
 from dispatcher.sandbox.pull_api import KEPT, LIMIT, parameters
-from dispatcher.sandbox.store import Message, messages
+from dispatcher.sandbox.reports import Account, report_of
+from dispatcher.sandbox.store.base import LogQuery, LogStore
 from dispatcher.sandbox.wire import rules
 from dispatcher.sandbox.wire.body import checked
 from dispatcher.sandbox.wire.rules import Boolean, Choice, Integer, Reading
 from dispatcher.sandbox.wire.shapes import Field, Listed, Shape, Values
 from receiver.dlr.item import write_item
 from receiver.dlr.statuses import GROUP_NUMBERS
-from receiver.store.sqlite.database import Database, micros
 
 REQUESTS_A_MINUTE: Final = 120
 
@@ -71,55 +70,40 @@ LOGS_V3: Final = Shape(
     check=_mnc_needs_mcc,
 )
 
-_IN = "IN (SELECT value FROM json_each(?))"
-_CONDITIONS: Final = {
-    "from": "sms ->> 'sender' = ?",
-    "sender": "sms ->> 'sender' = ?",
-    "to": "sms ->> 'to' = ?",
-    "destination": "sms ->> 'to' = ?",
-    "bulkId": f"bulk_id {_IN}",
-    "messageId": f"message_id {_IN}",
-    "generalStatus": "status_group = ?",
-    "sentSince": "leaves_at >= ?",
-    "sentUntil": "leaves_at < ?",
-    "entityId": "sms ->> 'entity_id' = ?",
-    "applicationId": "sms ->> 'application_id' = ?",
-    "campaignReferenceId": f"sms ->> 'campaign_reference_id' {_IN}",
-    "cursor": "sandbox_message.id < ?",
-}
 
+class AskedLogs(Struct, frozen=True):
+    """What is asked of the store; whether a cursor is wanted; the network that is asked for."""
 
-class LogQuery(Struct, frozen=True):
-    """Conditions in SQL with their values; the most; whether a cursor is wanted."""
-
-    where: str
-    values: Sequence[Any]
-    limit: int
+    query: LogQuery
     use_cursor: bool
     mcc: str | None
     mnc: str | None
 
 
-def query_of(values: Values, _: Reading) -> LogQuery:
-    given = {name: values.get(name) for name in _CONDITIONS}
-    given = {name: value for name, value in given.items() if value is not None}
-    return LogQuery(
-        where="".join(f" AND {_CONDITIONS[name]}" for name in given),
-        values=[_in_sql(value) for value in given.values()],
+def asked_of(values: Values, reading: Reading) -> AskedLogs:
+    query = LogQuery(
+        left_after=reading.now - KEPT,
         limit=values["limit"],
-        use_cursor=values.get("useCursor", False),
-        mcc=values["mcc"],
-        mnc=values["mnc"],
+        before=values.get("cursor"),
+        sender=values.get("from", values.get("sender")),
+        to=values.get("to", values.get("destination")),
+        bulk_ids=_words(values["bulkId"]),
+        message_ids=_words(values["messageId"]),
+        status_group=values["generalStatus"],
+        since=values["sentSince"],
+        until=values["sentUntil"],
+        entity_id=values["entityId"],
+        application_id=values["applicationId"],
+        campaign_reference_ids=_words(values["campaignReferenceId"]),
     )
+    return AskedLogs(query, values.get("useCursor", False), values["mcc"], values["mnc"])
 
 
-def _in_sql(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return micros(value)
-    if isinstance(value, list):  # repeated, with commas, or both
-        words = [word.strip() for each in value for word in each.split(",")]
-        return msgspec.json.encode(words).decode()
-    return value
+def _words(given: Sequence[str] | None) -> list[str] | None:
+    """What may be repeated, have commas, or both."""
+    if given is None:
+        return None
+    return [word.strip() for each in given for word in each.split(",")]
 
 
 class RateLimit:
@@ -143,8 +127,8 @@ class RateLimit:
 class LogsApi:
     """The two routes. They share one allowance."""
 
-    def __init__(self, database: Database, account: Account, now: Callable[[], datetime]) -> None:
-        self._database = database
+    def __init__(self, store: LogStore, account: Account, now: Callable[[], datetime]) -> None:
+        self._store = store
         self._account = account
         self._now = now
         self._limit = RateLimit(REQUESTS_A_MINUTE, now)
@@ -159,36 +143,28 @@ class LogsApi:
         return respond(wanted_by(request), "smsLogsResponse", fields)
 
     async def _v3(self, request: web.Request) -> web.Response:
-        query, found = await self._found(request, LOGS_V3)
+        asked, found = await self._found(request, LOGS_V3)
         fields: dict[str, Any] = {"results": [log_v3(each, self._account) for each in found]}
-        if query.use_cursor:
-            following = {"nextCursor": str(found[-1].id)} if len(found) == query.limit else {}
-            fields["cursor"] = {"limit": query.limit, **following}
+        if asked.use_cursor:
+            limit = asked.query.limit
+            following = {"nextCursor": str(found[-1].id)} if len(found) == limit else {}
+            fields["cursor"] = {"limit": limit, **following}
         return respond(wanted_by(request), "LogResponse", fields)
 
     async def _found(
         self, request: web.Request, shape: Shape
-    ) -> tuple[LogQuery, Sequence[Message]]:
+    ) -> tuple[AskedLogs, Sequence[Message]]:
         self._limit.take()
-        now = self._now()
         came = parameters(request.query, "bulkId", "messageId", "campaignReferenceId")
-        query = checked(shape, came, query_of, now, str)
-        if not _is_in(query, self._account.mcc_mnc):
-            return query, []
-        return query, await self._database.question(lambda c: _find(c, query, now))
+        asked = checked(shape, came, asked_of, self._now(), str)
+        if not _is_in(asked, self._account.mcc_mnc):
+            return asked, []
+        return asked, await self._store.logs(asked.query)
 
 
-def _is_in(query: LogQuery, network: str) -> bool:
+def _is_in(asked: AskedLogs, network: str) -> bool:
     """Whether the network of all messages is the one that is asked for."""
-    return query.mcc in (None, network[:3]) and query.mnc in (None, network[3:])
-
-
-def _find(connection: sqlite3.Connection, query: LogQuery, now: datetime) -> list[Message]:
-    return messages(
-        connection,
-        f"WHERE leaves_at > ?{query.where} ORDER BY sandbox_message.id DESC LIMIT ?",
-        (micros(now - KEPT), *query.values, query.limit),
-    )
+    return asked.mcc in (None, network[:3]) and asked.mnc in (None, network[3:])
 
 
 def log_v1(message: Message, account: Account) -> dict[str, Any]:
@@ -210,7 +186,7 @@ def log_v3(message: Message, account: Account) -> dict[str, Any]:
 def _as_report(message: Message, account: Account, generation: Any) -> dict[str, Any]:
     at = message.done_at or message.accepted_at
     stands = Step(at, message.state, message.status, message.error)
-    report = report_of(message.named, message.sms, message.life, stands, account)
+    report = report_of(message, stands, account)
     # A log has no callbackData (OAS): an app that looks for it there must not find it here.
     return write_item(structs.replace(report, callback_data=None), generation)
 

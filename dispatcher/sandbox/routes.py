@@ -21,14 +21,14 @@ def add_routes(
     app: web.Application, sandbox: Sandbox, pushing: Pushing, settings: Settings
 ) -> None:
     """Mount them on `app`."""
-    database, now, limit = sandbox.database, sandbox.clock.now, settings.server.body_limit
+    store, now, limit = sandbox.store, sandbox.clock.now, settings.server.body_limit
     limits = settings.limits
     bodies = BodyReader(limit=limit, timeout=limits.body_timeout, at_once=limits.bodies)
     app.middlewares.append(provider_api(Credentials(settings.sandbox.credential)))
     v1_status = V1_STATUSES[settings.sandbox.v1_status]
     SendApi(sandbox, now=now, bodies=bodies, body_limit=limit, v1_status=v1_status).add_routes(app)
-    PullApi(database, now).add_routes(app)
-    LogsApi(database, sandbox.account, now).add_routes(app)
-    BulksApi(database, now, bodies, limit, sandbox.wake).add_routes(app)
-    ConversionApi(database).add_routes(app)
+    PullApi(store, now).add_routes(app)
+    LogsApi(store, sandbox.account, now).add_routes(app)
+    BulksApi(store, now, bodies, limit, sandbox.wake).add_routes(app)
+    ConversionApi(store).add_routes(app)
     AdminApi(sandbox, Advance(sandbox, pushing)).add_routes(app)

@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import partial
 from random import Random
 from typing import Protocol
 
 from dispatcher.clocks.repeating import Repeating
 from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.sandbox import accepting, store
+from dispatcher.sandbox.acceptance import Arrival, accepted_of, admitted
 from dispatcher.sandbox.clock import MovableClock
-from dispatcher.sandbox.forgetting import forget, purge
-from dispatcher.sandbox.life import Account
+from dispatcher.sandbox.message import Message, in_milliseconds
 from dispatcher.sandbox.model import Accepted, Send, Sms
 from dispatcher.sandbox.outcomes import Fate, fate_of
-from dispatcher.sandbox.stepping import Taken, step
+from dispatcher.sandbox.reports import Account, StepTaken, take_step
+from dispatcher.sandbox.store.base import SandboxStore, StepCounts
 from dispatcher.settings.sandbox import OutcomeRule, SandboxSettings
+from receiver.dlr.instants import utc_microseconds
 from receiver.settings.configuration import as_table, read_table
-from receiver.store.sqlite.database import Database, instant, micros
 from receiver.store.writer import GroupCommit
 
 log = logging.getLogger("dlr.sandbox")
@@ -39,6 +39,9 @@ AFTER_STORE_FAILURE = 1.0
 
 PURGE_EVERY = timedelta(minutes=10)
 PURGED_AT_ONCE = 500
+
+STEPS_AT_ONCE = 500
+"""Steps in one transaction: 20 ms or so, in which callbacks wait."""
 
 
 class Endpoints(Protocol):
@@ -52,7 +55,7 @@ class Sandbox:
 
     def __init__(
         self,
-        database: Database,
+        store: SandboxStore,
         settings: SandboxSettings,
         clock: MovableClock,
         endpoints: Endpoints,
@@ -60,7 +63,7 @@ class Sandbox:
         kept: timedelta = timedelta(0),
     ) -> None:
         """Messages are kept for as long as `kept`; zero is for ever."""
-        self.database = database
+        self.store = store
         self.clock = clock
         self.taken: Counter[str] = Counter()  # messages, by the generation of the route
         self.told = 0  # reports
@@ -95,41 +98,33 @@ class Sandbox:
 
     async def read_rules(self) -> None:
         """Go by the rules that came at run time too. Raises StoreUnavailable."""
-        tables = await self.database.read(store.rules)
-        said = [read_table(OutcomeRule, table) for table in tables]
+        said = [read_table(OutcomeRule, table) for table in await self.store.rules()]
         self._rules = [*said, *self._settings.outcome]
 
     async def add_rule(self, rule: OutcomeRule) -> None:
         """Go by this rule first. It is kept, until a reset."""
-        await self.database.write(lambda c: store.add_rule(c, as_table(rule)))
+        await self.store.add_rule(as_table(rule))
         await self.read_rules()
 
     async def reset(self) -> None:
         """Forget all messages and bulks, the reports that wait to be pulled, the rules that came at
         run time, and what waits to be pushed of it. The clock stays, and so do the reports."""
         async with self._stepping:
-            await self.database.write(forget)
+            await self.store.reset()
         await self.read_rules()
 
-    async def step_all(self) -> Taken:
+    async def step_all(self) -> StepCounts:
         """Take all steps that are due at this instant. Raises StoreUnavailable."""
         steps = reports = 0
         async with self._stepping:
             while taken := await self._step():
                 steps += taken.steps
                 reports += taken.reports
-        return Taken(steps, reports)
+        return StepCounts(steps, reports)
 
     async def next_at(self) -> datetime | None:
         """When the next step is due."""
-
-        def first(connection: sqlite3.Connection) -> int | None:
-            statement = "SELECT min(due_at) FROM sandbox_message WHERE due_at IS NOT NULL"
-            at: int | None = connection.execute(statement).fetchone()[0]
-            return at
-
-        at = await self.database.read(first)
-        return None if at is None else instant(at)
+        return await self.store.next_due()
 
     def start(self) -> None:
         self._loop.start()
@@ -156,27 +151,34 @@ class Sandbox:
         now = self.clock.now()
         if not self._kept or now < self._purge_at:
             return
-        while await self.database.write(lambda c: purge(c, now - self._kept, PURGED_AT_ONCE)):
+        while await self.store.purge(now - self._kept, PURGED_AT_ONCE):
             pass  # others write in between
         self._purge_at = now + PURGE_EVERY
 
-    async def _step(self) -> Taken | None:
+    async def _step(self) -> StepCounts | None:
         if (due_at := await self.next_at()) is None or due_at > self.clock.now():
             return None
         endpoints = await self._endpoints.endpoints()
-        taken = await self.database.write(
-            lambda c: step(c, self.clock.now(), self.account, endpoints)
-        )
+        now = self.clock.now()
+
+        def take(message: Message) -> StepTaken:
+            return take_step(message, now, self.account, endpoints)
+
+        taken = await self.store.take_due(now, STEPS_AT_ONCE, take)
         if taken.reports:
             self.told += taken.reports
             self._on_stored()
         return taken
 
     async def _accept_all(self, sends: Sequence[Send]) -> Sequence[Accepted]:
-        now = self.clock.now()
-        return await self.database.write(
-            lambda c: accepting.accept(c, sends, now, self._fate_of, self._ids.new)
-        )
+        now, new_id = self.clock.now(), self._ids.new
+        arrivals = [Arrival(send, send.bulk_id or new_id()) for send in sends]
+        admit = partial(admitted, at=in_milliseconds(now), fate_of=self._fate_of, new_id=new_id)
+        stored = await self.store.accept(arrivals, now, admit)
+        return [
+            accepted_of(arrival.bulk_id, messages)
+            for arrival, messages in zip(arrivals, stored, strict=True)
+        ]
 
     def _fate_of(self, sms: Sms, number: int) -> Fate:
         """By the seed and the message's number: the same messages fare the same, also when the
@@ -192,5 +194,5 @@ class Ids:
         self._last = 0
 
     def new(self) -> str:
-        self._last = max(self._last + 1, micros(self._now()) * 1000)
+        self._last = max(self._last + 1, utc_microseconds(self._now()) * 1000)
         return str(self._last)

@@ -9,8 +9,10 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from datetime import datetime, timedelta
 from itertools import accumulate
+from pathlib import Path
 
 from dispatcher.forming.routing import goes_to
 from dispatcher.retrying.outcome import Outcome
@@ -46,6 +48,43 @@ _UNREAD = f"""
     WHERE id > (SELECT read_to FROM endpoint WHERE name = ?)
         OR id IN (SELECT report FROM held_report WHERE endpoint = ?)
 """
+
+
+_ENDED = """
+    SELECT json_extract(r.item, '$.messageId'), r.final, d.state
+    FROM dispatch d
+    JOIN dispatch_report m
+        ON m.report BETWEEN d.first_report AND d.last_report AND m.dispatch = d.id
+    JOIN report r ON r.id = m.report
+    ORDER BY r.id
+"""
+
+
+def recorded_in(
+    file: Path,
+    scenario: Scenario,
+    *,
+    duration: timedelta,
+    ended_at: datetime,
+    partial: bool,
+    engine: Engine,
+    speed: float,
+) -> tuple[Timeline, list[tuple[str, bool, str]]]:
+    """The timeline out of a database in a file, as `recorded` has it of its connection; and each
+    report that got into a dispatch, in order: messageId, whether it is final, the dispatch's state.
+    """
+    with closing(sqlite3.connect(file)) as connection:
+        ended = [(of, bool(final), state) for of, final, state in connection.execute(_ENDED)]
+        timeline = recorded(
+            connection,
+            scenario,
+            duration=duration,
+            ended_at=ended_at,
+            partial=partial,
+            engine=engine,
+            speed=speed,
+        )
+    return timeline, ended
 
 
 def recorded(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 from dispatcher.clocks.repeating import Repeating
-from receiver.store.sqlite.followup import TURN, Follower
+from receiver.store.base import TURN, ReadModel
 
 log = logging.getLogger("dlr.store")
 
@@ -17,11 +17,11 @@ LOOK_SECONDS = 0.5
 """How often to look for new reports after the last have been followed."""
 
 
-def following(follower: Follower) -> Repeating:
+def following(read_model: ReadModel) -> Repeating:
     """Takes turns from `start` to `stop`. What is left then is followed after the next start."""
 
     async def turn() -> float:
-        return BREATH_SECONDS if await follower.turn() == TURN else LOOK_SECONDS
+        return BREATH_SECONDS if await read_model.turn() == TURN else LOOK_SECONDS
 
     return Repeating(
         turn,

@@ -13,12 +13,9 @@ from datetime import datetime, timedelta
 
 from dispatcher.clocks.clock import Clock
 from dispatcher.clocks.repeating import Repeating
-from dispatcher.queue.sqlite import retention as queue_retention
-from dispatcher.queue.sqlite.retention import NeededByEndpoints
 from dispatcher.settings.settings import RetentionSettings
-from receiver.store.sqlite import retention as store_retention
-from receiver.store.sqlite.database import Database
-from receiver.store.sqlite.retention import Pause
+from dispatcher.upkeep.base import Retention
+from receiver.store.base import Pause
 
 log = logging.getLogger("dlr.retention")
 
@@ -35,7 +32,7 @@ async def breathe() -> None:
 
 
 async def purge(
-    database: Database,
+    retention: Retention,
     kept: RetentionSettings,
     now: datetime,
     *,
@@ -49,38 +46,28 @@ async def purge(
     """
     removed: dict[str, int] = {}
     if dispatched:
-        removed |= await queue_retention.purge_dispatches(
-            database, before=_before(now, kept.attempts), most=kept.attempts_max, pause=pause
+        removed |= await retention.purge_dispatches(
+            before=_before(now, kept.attempts), most=kept.attempts_max, pause=pause
         )
     if received:
-        removed |= await store_retention.purge_reports(
-            database,
-            now=now,
-            before=_before(now, kept.reports),
-            most=kept.reports_max,
-            needed=NeededByEndpoints(),
-            pause=pause,
+        removed |= await retention.purge_reports(
+            now=now, before=_before(now, kept.reports), most=kept.reports_max, pause=pause
         )
-        removed |= await store_retention.purge_quarantine(
-            database, before=_before(now, kept.quarantine), most=kept.quarantine_max, pause=pause
+        removed |= await retention.purge_quarantine(
+            before=_before(now, kept.quarantine), most=kept.quarantine_max, pause=pause
         )
     return removed
 
 
-async def count(database: Database, kept: RetentionSettings, now: datetime) -> dict[str, int]:
+async def count(retention: Retention, kept: RetentionSettings, now: datetime) -> dict[str, int]:
     """What `purge` would remove."""
     return {
-        **await queue_retention.count_dispatches(
-            database, before=_before(now, kept.attempts), most=kept.attempts_max
+        **await retention.count_dispatches(
+            before=_before(now, kept.attempts), most=kept.attempts_max
         ),
-        **await store_retention.count_reports(
-            database,
-            before=_before(now, kept.reports),
-            most=kept.reports_max,
-            needed=NeededByEndpoints(),
-        ),
-        **await store_retention.count_quarantine(
-            database, before=_before(now, kept.quarantine), most=kept.quarantine_max
+        **await retention.count_reports(before=_before(now, kept.reports), most=kept.reports_max),
+        **await retention.count_quarantine(
+            before=_before(now, kept.quarantine), most=kept.quarantine_max
         ),
     }
 
@@ -105,7 +92,7 @@ class Upkeep(Repeating):
 
     def __init__(
         self,
-        database: Database,
+        retention: Retention,
         kept: RetentionSettings,
         clock: Clock,
         *,
@@ -119,7 +106,7 @@ class Upkeep(Repeating):
             fails="retention failed; it goes on",
             again_after=EVERY.total_seconds(),
         )
-        self._database = database
+        self._retention = retention
         self._kept = kept
         self._clock = clock
         self._received = received
@@ -128,7 +115,7 @@ class Upkeep(Repeating):
     async def _purge(self) -> float:
         with suppress(_Stopped):
             removed = await purge(
-                self._database,
+                self._retention,
                 self._kept,
                 self._clock.now(),
                 received=self._received,

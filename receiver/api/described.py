@@ -16,7 +16,6 @@ from receiver.api.openapi import (
     TEXT,
     TRUTH,
     Described,
-    Schema,
     a_list,
     a_page,
     an_error,
@@ -31,6 +30,7 @@ from receiver.api.openapi import (
 )
 from receiver.api.totals import PERCENTS
 from receiver.dlr.statuses import GROUP_NUMBERS
+from receiver.routes import Schema
 
 # --- the provider's: no field is required, and others may come ----------------------------------
 
@@ -159,16 +159,6 @@ _COUNTS_VIEW: dict[str, Schema] = {
 }
 
 _SCHEMAS: dict[str, Schema] = {
-    "Error": an_object(
-        {
-            "error": an_object(
-                {"code": TEXT, "message": TEXT, "details": {"type": "object"}},
-            )
-        },
-        examples=[
-            {"error": {"code": "bad_query", "message": "limit: expected a number", "details": {}}}
-        ],
-    ),
     **_OF_PROVIDER,
     "Report": an_object(
         {
@@ -397,11 +387,6 @@ DESCRIBED = Described(
                 (200, as_json("what became of it", ref("Counts"))),
                 (404, _NOT_THERE),
                 parameters=[_QUARANTINE_ID],
-            )
-        },
-        "/api/openapi.json": {
-            "get": operation(
-                "showOpenApi", "This document", (200, as_json("OpenAPI 3.1", {"type": "object"}))
             )
         },
         "/healthz": {

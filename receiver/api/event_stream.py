@@ -66,7 +66,7 @@ class Track(Protocol):
         """The id of the last event; 0 when there was none."""
 
     async def after(self, event_id: int, limit: int) -> Sequence[Happened]:
-        """At most `limit` events behind `event_id`, the oldest first."""
+        """At most `limit` events after `event_id`, the oldest first."""
 
     def wanted(self, event: Happened, query: Query) -> bool:
         """Whether a reader with these parameters gets it."""

@@ -1,9 +1,9 @@
-"""GET /api/openapi.json: the HTTP API in OpenAPI 3.1, and the words in which its parts are written.
+"""GET /api/openapi.json: the HTTP API in OpenAPI 3.1, made of the routes that the process has.
 
-A package describes its routes as plain dicts (`Described`): receiver/api/described.py those of
-the receiver, dispatcher/api/described.py those of the dispatcher. Bounds and words that the code
-has are taken from it. A process shows what its own router has: `dlr dispatch` takes no callbacks,
-and so describes none. Which secrets a callback needs is told by the settings.
+What is said of a route stands over its handler (receiver/routes.py), and what goes over the wire
+is a msgspec Struct: the same that is encoded. Docstrings of Structs and the `Meta` of their fields
+are the words for clients. `dlr dispatch` takes no callbacks, and so describes none. Which secrets
+a callback needs is told by the settings.
 """
 
 from __future__ import annotations
@@ -11,17 +11,354 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
+from inspect import cleandoc
 from typing import Any
 
+import msgspec
 from aiohttp import web
 from msgspec import Struct
 
-from receiver.answers import answer
+from receiver.answers import ErrorAnswer, answer
 from receiver.api.parameters import LIMIT_DEFAULT, LIMIT_MAX
 from receiver.api.tokens import READING, is_protected
+from receiver.routes import (
+    DESCRIBED,
+    Body,
+    Parameter,
+    Reply,
+    Route,
+    Schema,
+    Shape,
+    add_routes,
+    route,
+)
 from receiver.settings.settings import ReceiverSettings, SourceSettings
 
-Schema = dict[str, Any]
+# --- schemas where there is no type --------------------------------------------------------------
+
+TEXT: Schema = {"type": "string"}
+TRUTH: Schema = {"type": "boolean"}
+ID: Schema = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
+
+
+def one_of(words: Iterable[str]) -> Schema:
+    return {"type": "string", "enum": list(words)}
+
+
+def ref(name: str) -> Schema:
+    """A schema by its name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+class Schemas:
+    """The schemas that a document refers to by name, found as it is written.
+
+    A Struct is called as its class is, without `Answer` at the end. `named` are those that have no
+    class; one of them is in the document when something refers to it.
+    """
+
+    def __init__(self, named: Mapping[str, Shape]) -> None:
+        self.found: dict[str, Schema] = {}
+        self._named = named
+
+    def of(self, shape: Shape) -> Schema:
+        """The schema of what goes over the wire."""
+        if isinstance(shape, dict):
+            return shape
+        if isinstance(shape, tuple):
+            return {"anyOf": [self.of(each) for each in shape]}
+        (made,), parts = msgspec.json.schema_components(
+            [shape], ref_template="#/components/schemas/{name}"
+        )
+        self.found |= {_called(name): _in_our_form(part) for name, part in parts.items()}
+        schema: Schema = _in_our_form(made)
+        return schema
+
+    def complete(self, document: Any) -> dict[str, Schema]:
+        """All that `document`, and what it refers to, refers to by name."""
+        sought = _references([document, self.found])
+        while missing := [name for name in sought if name not in self.found]:
+            for name in missing:
+                self.found[name] = self.of(self._named[name])
+            sought = _references(self.found)
+        return self.found
+
+
+def _references(part: Any) -> set[str]:
+    written = msgspec.json.encode(part).decode()
+    return set(re.findall(r'"#/components/schemas/([^"]+)"', written))
+
+
+def _called(name: str) -> str:
+    return name.removesuffix("Answer")
+
+
+def _in_our_form(part: Any) -> Any:
+    """What msgspec says of a type, as our answers are: a Struct has its name without `Answer`, a
+    decimal is a number, and what `Literal` names are texts."""
+    if isinstance(part, list):
+        return [_in_our_form(each) for each in part]
+    if not isinstance(part, dict):
+        return part
+    if part.get("format") == "decimal":
+        return {name: each for name, each in part.items() if name != "format"} | {"type": "number"}
+    made = {
+        name: _in_our_form(each)
+        for name, each in part.items()
+        if not (name == "title" and isinstance(each, str))
+    }
+    if isinstance(made.get("$ref"), str):
+        made["$ref"] = _called(made["$ref"])
+    if isinstance(made.get("description"), str):
+        made["description"] = " ".join(cleandoc(made["description"]).split())
+    if isinstance(made.get("enum"), list) and all(isinstance(each, str) for each in made["enum"]):
+        made = {"type": "string", **made}
+    return made
+
+
+# --- operations ----------------------------------------------------------------------------------
+
+
+_ANYWHERE = {
+    "400": "BadRequest",
+    "417": "ExpectationFailed",
+    "431": "HeaderTooLarge",
+    "500": "Defect",
+    "503": "Unavailable",
+}
+"""What any request can get, by status."""
+
+_COMMON: Mapping[str, Reply | str] = {
+    "BadRequest": "a parameter, the body or the whole request cannot be read",
+    "ExpectationFailed": "an `Expect` other than `100-continue`",
+    "HeaderTooLarge": "the request line or a header is too large",
+    "Defect": "a defect of this program; its log tells more",
+    "Unavailable": Reply(
+        "stopping, too many connections, or the store cannot be read or written now; nothing was"
+        " changed",
+        ErrorAnswer,
+        headers={"Retry-After": "seconds"},
+    ),
+    "Unauthorized": Reply(
+        "no token, or an unknown one",
+        ErrorAnswer,
+        headers={"WWW-Authenticate": "`Bearer` and a realm"},
+    ),
+    "Forbidden": "the token has the scope `read`, and this takes `operate`",
+}
+
+
+def _operation(said: Route, schemas: Schemas) -> Schema:
+    own = {str(status): _reply(each, schemas) for status, each in said.replies.items()}
+    common = {status: _shared(each) for status, each in _ANYWHERE.items() if status not in own}
+    made: Schema = {
+        "operationId": said.name,
+        "summary": said.summary,
+        "responses": {**own, **common},
+    }
+    if said.parameters:
+        made["parameters"] = [_parameter(each) for each in said.parameters]
+    if said.body is not None:
+        made["requestBody"] = _body(said.body, schemas)
+    for each in said.also:
+        schemas.of(each)
+    return made
+
+
+def _shared(name: str) -> Schema:
+    return {"$ref": f"#/components/responses/{name}"}
+
+
+def _parameter(said: Parameter) -> Schema:
+    made = {"name": said.name, "in": said.place, "schema": said.schema, "description": said.words}
+    return {**made, "required": True} if said.required else made
+
+
+def _reply(said: Reply | str, schemas: Schemas) -> Schema:
+    if isinstance(said, str):
+        said = Reply(said, ErrorAnswer)
+    made: Schema = {"description": said.words, "content": _content(said, schemas)}
+    if said.headers:
+        made["headers"] = {
+            name: {"description": words, "schema": TEXT} for name, words in said.headers.items()
+        }
+    return made
+
+
+def _body(said: Body, schemas: Schemas) -> Schema:
+    made: Schema = {"required": True, "content": _content(said, schemas)}
+    if said.words:
+        made["description"] = said.words
+    if said.examples:
+        examples = {name: {"value": value} for name, value in said.examples.items()}
+        made["content"]["application/json"]["examples"] = examples
+    return made
+
+
+def _content(said: Reply | Body, schemas: Schemas) -> Schema:
+    shapes = {} if said.json is None else {"application/json": said.json}
+    return {
+        media: {} if shape is None else {"schema": schemas.of(shape)}
+        for media, shape in {**shapes, **said.others}.items()
+    }
+
+
+# --- the document ------------------------------------------------------------------------------
+
+_ABOUT = (
+    "Takes delivery reports of an SMS platform, keeps them, and pushes them on.\n\n"
+    "Errors have one shape. A path that is not here is 404, a method that a path does not have is"
+    " 405 with `Allow`; HEAD is answered wherever GET is."
+)
+
+
+class OpenApi:
+    """The route. The document is made once, of the routes that the application then has.
+
+    `named` are the schemas that have no type (`Schemas`).
+    """
+
+    def __init__(
+        self,
+        settings: ReceiverSettings,
+        named: Mapping[str, Shape],
+        parts: Sequence[Described] = (),
+    ) -> None:
+        self._parts = parts
+        self._settings = settings
+        self._named = named
+        self._document: Schema | None = None
+
+    def add_routes(self, app: web.Application) -> None:
+        add_routes(app, self)
+
+    @route(
+        Route(
+            "GET",
+            "/api/openapi.json",
+            "showOpenApi",
+            "This document",
+            {200: Reply("OpenAPI 3.1", {"type": "object"})},
+        )
+    )
+    async def show(self, request: web.Request) -> web.Response:
+        if self._document is None:
+            self._document = document(request.app, self._settings, self._named, self._parts)
+        return answer(self._document)
+
+
+def routes(app: web.Application) -> Iterator[tuple[str, str]]:
+    """Method in small letters and path of each route. A pattern is shown without its expression."""
+    for each in app.router.routes():
+        if each.resource is not None and each.method != "HEAD":
+            yield each.method.lower(), _plain(each.resource.canonical)
+
+
+def _plain(path: str) -> str:
+    return re.sub(r":[^}]*}", "}", path)
+
+
+def document(
+    app: web.Application,
+    settings: ReceiverSettings,
+    named: Mapping[str, Shape],
+    parts: Sequence[Described] = (),
+) -> Schema:
+    """The description of the routes that `app` has."""
+    schemas = Schemas({**named, **{n: s for part in parts for n, s in part.schemas.items()}})
+    said = app.get(DESCRIBED, [])
+    paths: dict[str, dict[str, Schema]] = {}
+    for each in said:
+        operation = _secured(each, _operation(each, schemas), settings)
+        paths.setdefault(_plain(each.path), {})[each.method.lower()] = operation
+    for path, method, described in _operations(parts):
+        if (method, path) in set(routes(app)):
+            paths.setdefault(path, {})[method] = _secured_part(path, method, described, settings)
+    responses = {name: _reply(each, schemas) for name, each in _COMMON.items()}
+    return {
+        "openapi": "3.1.1",
+        "info": {"title": "dlr", "version": version("dlr-relay"), "description": _ABOUT},
+        "paths": paths,
+        "components": {
+            "schemas": schemas.complete([paths, responses]),
+            "responses": responses,
+            "securitySchemes": {
+                **_schemes(said, settings),
+                **{name: each for part in parts for name, each in part.schemes.items()},
+            },
+        },
+    }
+
+
+def _schemes(said: Iterable[Route], settings: ReceiverSettings) -> dict[str, Schema]:
+    """Every kind of credentials that is asked for."""
+    schemes = _callback_schemes(settings.source)
+    if settings.api.token:
+        schemes["token"] = {"type": "http", "scheme": "bearer", "description": "an [[api.token]]"}
+    for each in said:
+        if each.credentials is not None:
+            schemes |= each.credentials.schemes
+    return schemes
+
+
+def _secured(said: Route, operation: Schema, settings: ReceiverSettings) -> Schema:
+    """`operation` with what it asks for. A callback that names its source needs what that source
+    demands; an open one demands nothing."""
+    if said.credentials is not None:
+        any_of: list[Schema] = [{name: []} for name in said.credentials.schemes]
+        return {**operation, "security": any_of if said.credentials.needed else [*any_of, {}]}
+    if said.path.startswith("/notify"):
+        return _callback(said, operation, settings)
+    if not is_protected(said.path) or not settings.api.token:
+        return {**operation, "security": []}
+    refusals = {"401": _shared("Unauthorized")}
+    if said.method not in READING:
+        refusals["403"] = _shared("Forbidden")
+    responses = {**operation["responses"], **refusals}
+    return {**operation, "security": [{"token": []}], "responses": responses}
+
+
+def _callback(said: Route, operation: Schema, settings: ReceiverSettings) -> Schema:
+    named = "{source}" in said.path
+    sources = [each for each in settings.source if named or each.name == "default"]
+    made = {**operation, "security": [_demand(each) for each in sources]}
+    if not named:
+        return made
+    names = one_of(each.name for each in sources)
+    source = Parameter("source", names, "the name of a [[source]]", "path", required=True)
+    return {**made, "parameters": [_parameter(source)]}
+
+
+def _demand(source: SourceSettings) -> Schema:
+    return {name: [] for name in _callback_schemes([source])}
+
+
+def _callback_schemes(sources: Sequence[SourceSettings]) -> dict[str, Schema]:
+    """What the sources demand, by `source-kind`. The demand `allow` is no secret, and not here."""
+    return {f"{each.name}-{kind}": scheme for each in sources for kind, scheme in _demanded(each)}
+
+
+def _demanded(source: SourceSettings) -> Iterator[tuple[str, Schema]]:
+    if source.basic is not None:
+        yield "basic", {"type": "http", "scheme": "basic"}
+    if source.header is not None:
+        words = f"after the scheme {source.header.scheme}" if source.header.scheme else "as it is"
+        yield "header", _key("header", source.header.name, words)
+    if source.query is not None:
+        yield "query", _key("query", source.query.parameter, "a token")
+    if source.hmac is not None:
+        words = f"{source.hmac.algorithm} of the raw body, in {source.hmac.encoding}"
+        yield "hmac", _key("header", source.hmac.header, words)
+    if source.certificate is not None:
+        yield "certificate", {"type": "mutualTLS", "description": "checked by the proxy in front"}
+
+
+def _key(place: str, name: str, words: str) -> Schema:
+    return {"type": "apiKey", "in": place, "name": name, "description": words}
+
+
+# --- as dispatcher/sandbox still describes its routes, until it says them at the handler ---------
+
 Operations = dict[str, Schema]
 """By the method in small letters."""
 
@@ -37,12 +374,7 @@ class Described(Struct, frozen=True):
     schemes: Mapping[str, Schema] = {}
 
 
-# --- schemas -----------------------------------------------------------------------------------
-
-TEXT: Schema = {"type": "string"}
-TRUTH: Schema = {"type": "boolean"}
 COUNT: Schema = {"type": "integer", "minimum": 0}
-ID: Schema = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
 INTEGER: Schema = {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1}
 NUMBER: Schema = {"type": "number"}
 INSTANT: Schema = {
@@ -50,15 +382,6 @@ INSTANT: Schema = {
     "format": "date-time",
     "examples": ["2026-11-21T10:00:00.000Z"],
 }
-
-
-def ref(name: str) -> Schema:
-    """A schema by its name."""
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def one_of(words: Iterable[str]) -> Schema:
-    return {"type": "string", "enum": list(words)}
 
 
 def a_list(items: Schema) -> Schema:
@@ -87,9 +410,6 @@ def a_page(name: str, items: Schema) -> Schema:
     return an_object({name: a_list(items), "next": following})
 
 
-# --- parameters --------------------------------------------------------------------------------
-
-
 def in_path(name: str, schema: Schema, words: str) -> Schema:
     return {"name": name, "in": "path", "required": True, "schema": schema, "description": words}
 
@@ -112,9 +432,6 @@ def a_cursor(schema: Schema) -> Schema:
 CURSOR = a_cursor({"type": "string", "pattern": "^[0-9]{1,18}$"})
 
 
-# --- answers -----------------------------------------------------------------------------------
-
-
 def as_json(words: str, schema: Schema) -> Schema:
     """An answer of JSON."""
     return {"description": words, "content": {"application/json": {"schema": schema}}}
@@ -125,36 +442,6 @@ def an_error(words: str, **headers: str) -> Schema:
     shown = {name: {"description": said, "schema": TEXT} for name, said in headers.items()}
     error = as_json(words, ref("Error"))
     return {**error, "headers": shown} if shown else error
-
-
-RESPONSES: Mapping[str, Schema] = {
-    "BadRequest": an_error("a parameter, the body or the whole request cannot be read"),
-    "ExpectationFailed": an_error("an `Expect` other than `100-continue`"),
-    "HeaderTooLarge": an_error("the request line or a header is too large"),
-    "Defect": an_error("a defect of this program; its log tells more"),
-    "Unavailable": an_error(
-        "stopping, too many connections, or the store cannot be read or written now; nothing was"
-        " changed",
-        **{"Retry-After": "seconds"},
-    ),
-    "Unauthorized": an_error(
-        "no token, or an unknown one", **{"WWW-Authenticate": "`Bearer` and a realm"}
-    ),
-    "Forbidden": an_error("the token has the scope `read`, and this takes `operate`"),
-}
-
-_ANYWHERE = {
-    "400": "BadRequest",
-    "417": "ExpectationFailed",
-    "431": "HeaderTooLarge",
-    "500": "Defect",
-    "503": "Unavailable",
-}
-"""What any request can get, by status."""
-
-
-def _shared(name: str) -> Schema:
-    return {"$ref": f"#/components/responses/{name}"}
 
 
 def operation(
@@ -184,63 +471,6 @@ def json_body(schema: Schema, **examples: Any) -> Schema:
     }
 
 
-# --- the document ------------------------------------------------------------------------------
-
-_ABOUT = (
-    "Takes delivery reports of an SMS platform, keeps them, and pushes them on.\n\n"
-    "Errors have one shape. A path that is not here is 404, a method that a path does not have is"
-    " 405 with `Allow`; HEAD is answered wherever GET is."
-)
-
-
-class OpenApi:
-    """The route. The document is made once, of the routes that the application then has."""
-
-    def __init__(self, parts: Sequence[Described], settings: ReceiverSettings) -> None:
-        self._parts = parts
-        self._settings = settings
-        self._document: Schema | None = None
-
-    def add_routes(self, app: web.Application) -> None:
-        app.router.add_get("/api/openapi.json", self.show)
-
-    async def show(self, request: web.Request) -> web.Response:
-        if self._document is None:
-            self._document = document(self._parts, set(routes(request.app)), self._settings)
-        return answer(self._document)
-
-
-def routes(app: web.Application) -> Iterator[tuple[str, str]]:
-    """Method in small letters and path of each route. A pattern is shown without its expression."""
-    for route in app.router.routes():
-        if route.resource is not None and route.method != "HEAD":
-            yield route.method.lower(), re.sub(r":[^}]*}", "}", route.resource.canonical)
-
-
-def document(
-    parts: Sequence[Described], there: Collection[tuple[str, str]], settings: ReceiverSettings
-) -> Schema:
-    """The description of the routes that are `there`."""
-    schemes = {name: each for part in parts for name, each in part.schemes.items()}
-    schemes |= _callback_schemes(settings.source)
-    if settings.api.token:
-        schemes["token"] = {"type": "http", "scheme": "bearer", "description": "an [[api.token]]"}
-    paths: dict[str, Operations] = {}
-    for path, method, described in _operations(parts):
-        if (method, path) in there:
-            paths.setdefault(path, {})[method] = _secured(path, method, described, settings)
-    return {
-        "openapi": "3.1.1",
-        "info": {"title": "dlr", "version": version("dlr-relay"), "description": _ABOUT},
-        "paths": paths,
-        "components": {
-            "schemas": {name: each for part in parts for name, each in part.schemas.items()},
-            "responses": dict(RESPONSES),
-            "securitySchemes": schemes,
-        },
-    }
-
-
 def _operations(parts: Sequence[Described]) -> Iterator[tuple[str, str, Schema]]:
     for part in parts:
         for path, operations in part.paths.items():
@@ -248,9 +478,7 @@ def _operations(parts: Sequence[Described]) -> Iterator[tuple[str, str, Schema]]
                 yield path, method, described
 
 
-def _secured(path: str, method: str, described: Schema, settings: ReceiverSettings) -> Schema:
-    """`described` with what it asks for. A callback that names its source needs what that source
-    demands; an open one demands nothing."""
+def _secured_part(path: str, method: str, described: Schema, settings: ReceiverSettings) -> Schema:
     if "security" in described:
         return described
     if path.startswith("/notify"):
@@ -270,31 +498,3 @@ def _secured(path: str, method: str, described: Schema, settings: ReceiverSettin
 def _with_sources(described: Schema, names: list[str]) -> Schema:
     parameter = in_path("source", one_of(names), "the name of a [[source]]")
     return {**described, "parameters": [parameter]}
-
-
-def _demand(source: SourceSettings) -> Schema:
-    return {name: [] for name in _callback_schemes([source])}
-
-
-def _callback_schemes(sources: Sequence[SourceSettings]) -> dict[str, Schema]:
-    """What the sources demand, by `source-kind`. The demand `allow` is no secret, and not here."""
-    return {f"{each.name}-{kind}": scheme for each in sources for kind, scheme in _schemes(each)}
-
-
-def _schemes(source: SourceSettings) -> Iterator[tuple[str, Schema]]:
-    if source.basic is not None:
-        yield "basic", {"type": "http", "scheme": "basic"}
-    if source.header is not None:
-        words = f"after the scheme {source.header.scheme}" if source.header.scheme else "as it is"
-        yield "header", _key("header", source.header.name, words)
-    if source.query is not None:
-        yield "query", _key("query", source.query.parameter, "a token")
-    if source.hmac is not None:
-        words = f"{source.hmac.algorithm} of the raw body, in {source.hmac.encoding}"
-        yield "hmac", _key("header", source.hmac.header, words)
-    if source.certificate is not None:
-        yield "certificate", {"type": "mutualTLS", "description": "checked by the proxy in front"}
-
-
-def _key(place: str, name: str, words: str) -> Schema:
-    return {"type": "apiKey", "in": place, "name": name, "description": words}

@@ -12,16 +12,16 @@ from typing import Any
 from receiver.answers import timestamp
 from receiver.dlr.statuses import GROUP_NAMES
 from receiver.store.base import Totals, TotalsQuery
-from receiver.store.excerpt import Outcome
+from receiver.store.excerpt import ReportOutcome
 from receiver.store.histogram import percentiles
-from receiver.store.sqlite.followup import EXACT, HOUR
+from receiver.store.tally import EXACT, HOUR
 
 PERCENTS = (50, 90, 95, 99)
 
 UNKNOWN = "UNKNOWN"
 """The name of the status group of a report that tells none."""
 OTHER = "OTHER"
-"""Of what was not told apart any more (followup.OUTCOMES_MOST)."""
+"""Of what was not told apart any more (OUTCOMES_MOST)."""
 
 
 def totals_view(totals: Totals, query: TotalsQuery) -> dict[str, Any]:
@@ -41,7 +41,7 @@ def totals_view(totals: Totals, query: TotalsQuery) -> dict[str, Any]:
         "since": _instant(query.since),
         "until": _instant(query.until),
         "bucket": "hour" if query.span == HOUR else "day",
-        "behind": totals.behind,
+        "behind": totals.lag,
         "total": whole.view(),
         "buckets": [
             {"start": _instant(start), **buckets[start].view()} for start in sorted(buckets)
@@ -59,7 +59,7 @@ class _Bucket:
     prices: dict[str, tuple[int, Decimal]] = field(default_factory=dict)
     durations: Counter[int] = field(default_factory=Counter)
 
-    def count(self, outcome: Outcome | None, reports: int) -> None:
+    def count(self, outcome: ReportOutcome | None, reports: int) -> None:
         self.reports += reports
         if outcome is None:
             self.groups[OTHER] += reports

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -14,7 +14,17 @@ from receiver.callbacks.intake import Entry, NotifyTo
 from receiver.dlr.errors import Unreadable
 from receiver.dlr.json_format import decode_item
 from receiver.dlr.model import Format, Generation, Report
-from receiver.store.excerpt import Outcome
+from receiver.store.excerpt import ReportOutcome
+
+DUPLICATE_DAYS = 4
+"""Today and the days before in which a repeated report is recognised.
+
+The platform repeats for 41:30 h at most, so three days always lie within.
+"""
+
+TURN = 1_000
+"""Reports that the read model follows in one transaction: it keeps intake waiting for 6 ms
+(measured with SQLite)."""
 
 
 class StoreUnavailable(Exception):
@@ -130,7 +140,7 @@ class OutcomeCount(Struct, frozen=True):
     """How many reports said so. `outcome` is `None` for what was not told apart."""
 
     start: int
-    outcome: Outcome | None
+    outcome: ReportOutcome | None
     reports: int
 
 
@@ -154,13 +164,13 @@ class DurationCount(Struct, frozen=True):
 class Totals(Struct, frozen=True):
     """What was added up, each by the start of its span in ascending order.
 
-    `behind` reports are not in it yet; it is 0 unless more came than can be added up at once.
+    `lag` reports are not in it yet; it is 0 unless more came than can be added up at once.
     """
 
     outcomes: Sequence[OutcomeCount]
     prices: Sequence[PriceSum]
     durations: Sequence[DurationCount]
-    behind: int
+    lag: int
 
 
 class ReportStore(Protocol):
@@ -222,3 +232,61 @@ class ReportStore(Protocol):
 
     async def totals(self, query: TotalsQuery) -> Totals:
         """Counts, sums of prices and durations by time of receipt."""
+
+
+class ReadModel(Protocol):
+    """Search keys and totals, made of the reports after they were stored.
+
+    Searches and totals are complete however far it has come: it decides only how fast they are.
+    """
+
+    async def turn(self, most: int = TURN) -> int:
+        """Follow at most `most` reports; returns how many there were to follow.
+
+        Raises StoreUnavailable; then nothing is changed, and the next turn begins at the same one.
+        Of several that take a turn at the same time, one counts the reports.
+        """
+
+    async def catch_up(self) -> int:
+        """Take turns until there is nothing to follow. Returns how many reports were followed."""
+
+
+Pause = Callable[[], Awaitable[None]]
+"""Called between two batches. What it raises ends the work; the batches before it stay."""
+
+
+class StoreRetention(Protocol):
+    """Removes reports and quarantine that are too old, or too many, the oldest first.
+
+    What is older than `before` goes (`None`: nothing is too old), and of more than the `most`
+    newest the oldest (0: as many as there are). Ids decide what is oldest, not instants. Each batch
+    is a small transaction, so that callbacks hardly wait. Returns the rows of each table. Raises
+    StoreUnavailable; then the batches before stay removed.
+
+    A report stays as long as somebody has to read it, which an implementation is told when it is
+    made, or the read model has to follow it.
+    """
+
+    async def purge_reports(
+        self, *, now: datetime, before: datetime | None, most: int, pause: Pause
+    ) -> dict[str, int]:
+        """Remove reports. A repeat of one of the last days (`now`) is recognised all the same."""
+
+    async def count_reports(self, *, before: datetime | None, most: int) -> dict[str, int]:
+        """How many reports `purge_reports` would remove, and as many keys: these go with their
+        day."""
+
+    async def purge_quarantine(
+        self, *, before: datetime | None, most: int, pause: Pause
+    ) -> dict[str, int]:
+        """Remove quarantined bodies and items."""
+
+    async def count_quarantine(self, *, before: datetime | None, most: int) -> dict[str, int]:
+        """What `purge_quarantine` would remove."""
+
+
+class Traces(Struct, frozen=True):
+    """Where a recipient's data was found: ids, ascending."""
+
+    reports: Sequence[int]
+    quarantine: Sequence[int]

@@ -1,6 +1,6 @@
-"""What is asked about of a stored report, read without making the whole report of it.
+"""The fields of a stored report that can be asked about, without the rest.
 
-A `Report` is made in 12 us, an excerpt in 2: searching and adding up go through many.
+Making a `Report` takes 12 us, an excerpt 2: searching and adding up go through many.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BULK_ID: Final = 2
 SENDER: Final = 3
 
 KEY_LENGTH: Final = 48
-"""Characters of a text that are in its search key. What is found is compared as a whole."""
+"""Characters of a text that are in its search key. Whatever a key finds is compared as a whole."""
 
 _LONGEST_NAME: Final = 128
 _IDS = {(group, name): id for (group, id), name in SMS_STATUSES.items()}
@@ -71,7 +71,7 @@ class _V2Excerpt(Excerpt, rename="camel"):
     sender: str | None = msgspec.field(default=None, name="from")
 
 
-class Outcome(Struct, frozen=True, array_like=True):
+class ReportOutcome(Struct, frozen=True, array_like=True):
     """What a report says of status and error. Ids and names stand for each other where only one
     of them came and the provider's table knows the other."""
 
@@ -93,13 +93,14 @@ OTHER_OUTCOMES: Final = 0
 _v2 = msgspec.json.Decoder(_V2Excerpt).decode
 _v3 = msgspec.json.Decoder(Excerpt).decode
 _encode = msgspec.json.Encoder().encode
-_outcome = msgspec.json.Decoder(Outcome).decode
+_outcome = msgspec.json.Decoder(ReportOutcome).decode
 
 
 def excerpt_of(item: str | bytes, generation: Generation | None) -> Excerpt:
     """The excerpt of an item as it is stored.
 
-    Never raises: an item that cannot be read, which nobody has stored, must not stop the others.
+    Never raises: an item that cannot be read is never stored, and if there is one all the same, it
+    must not stop the others.
     """
     try:
         return _v3(item) if generation == "v3" else _v2(item)
@@ -121,14 +122,14 @@ def outcome_of(
     error_id: int | None,
     error_name: str | None,
     permanent: bool | None,
-) -> Outcome:
+) -> ReportOutcome:
     """The outcome that a stored report tells, by its columns and its excerpt's `outcome_key`."""
     id, name = status_id, _name(status_name)
     if id is None and name is not None and status_group is not None:
         id = _IDS.get((status_group, name))
     elif name is None and id is not None and status_group is not None:
         name = SMS_STATUSES.get((status_group, id))
-    return Outcome(
+    return ReportOutcome(
         final=final,
         status_group=status_group,
         status_id=id,
@@ -144,10 +145,10 @@ def _name(text: str | None) -> str | None:
     return text.strip().upper()[:_LONGEST_NAME] if text and not text.isspace() else None
 
 
-def outcome_text(outcome: Outcome) -> str:
+def outcome_text(outcome: ReportOutcome) -> str:
     """An outcome as the database keeps it."""
     return _encode(outcome).decode()
 
 
-def read_outcome(text: str) -> Outcome:
+def read_outcome(text: str) -> ReportOutcome:
     return _outcome(text)

@@ -17,9 +17,8 @@ from tempfile import TemporaryDirectory
 from msgspec import Struct
 
 from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.observe.first_loss import oldest_waiting
+from dispatcher.observe.first_loss import OLDEST
 from dispatcher.queue.base import Lease
-from dispatcher.queue.sqlite.depths import depths
 from dispatcher.storage import Storage, storage
 from tests.benchmarks.memory import resident
 from tests.benchmarks.processes import Running, dlr, server
@@ -107,13 +106,13 @@ async def _looks(
 
 
 def _reading_looks(opened: Storage, now: datetime) -> dict[str, Callable[[], Awaitable[object]]]:
-    queue, database = opened.queue, opened.database
+    queue, figures = opened.queue, opened.figures
     return {
         "what is pending": lambda: queue.pending(now),
         "next due time": lambda: queue.next_due(["sink"]),
         "readiness": lambda: queue.first_due(["sink"]),
-        "first loss": lambda: database.read(lambda c: oldest_waiting(c, ["sink"])),
-        "depths of /metrics": lambda: database.read(depths),
+        "first loss": lambda: figures.oldest_waiting(["sink"], OLDEST),
+        "depths of /metrics": figures.depths,
     }
 
 

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from msgspec import Struct
 
 from receiver.callbacks.intake import Entry, judge
-from receiver.store.sqlite.database import _PRAGMAS, micros
+from receiver.store.sqlite.database import PRAGMAS, micros
 from receiver.store.sqlite.store import MIGRATIONS
 from tests.benchmarks.bodies import Kind, body
 from tests.benchmarks.load import Load, load
@@ -88,7 +88,7 @@ def reports_in(database: Path) -> int:
 
 def _an_empty_store(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, isolation_level=None)
-    for pragma in _PRAGMAS:
+    for pragma in PRAGMAS:
         connection.execute(pragma)
     for migration in MIGRATIONS:
         connection.executescript(migration.sql)

@@ -84,7 +84,7 @@ async def happened(file: Path) -> None:
     """A report each minute from 13:58 to 14:09, to a customer who is down from 14:00 to 14:05."""
     settings = read_table(EndpointSettings, ENDPOINT)
     async with storage(str(file)) as opened:
-        await Registry(opened.database, []).add(ENDPOINT, from_outside=False)
+        await Registry(opened.endpoints, []).add(ENDPOINT, from_outside=False)
         clock = VirtualClock(AT - timedelta(minutes=2))
         endpoint = endpoint_of(settings)
         await opened.queue.adopt([endpoint])

@@ -7,9 +7,11 @@ An implementation's test derives a class from `DispatchQueueContract` and gives 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from itertools import count
+from typing import Any, Protocol, TypeVar
 
 import pytest
 from msgspec.structs import replace
@@ -27,10 +29,12 @@ from dispatcher.queue.base import (
     Record,
     UnknownDispatch,
 )
-from dispatcher.retrying.dispatch import InvalidTransition, State
+from dispatcher.retrying.dispatch import DispatchState, InvalidTransition
 from dispatcher.retrying.outcome import Answer, Outcome
-from receiver.store.base import ReportStore, StoredReport
+from receiver.store.base import ReportStore, StoredReport, StoreUnavailable
 from tests.contracts.report_store import a_callback, an_sms
+
+T = TypeVar("T")
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -39,8 +43,8 @@ ACME = Endpoint(name="acme", url="http://acme.example/dlr")
 BETA = Endpoint(name="beta", url="http://beta.example/", content_type="application/xml")
 
 
-class QueueBackend(Protocol):
-    """A queue and the store it reads from, in one empty database."""
+class StoreAndQueue(Protocol):
+    """A queue and the store it reads from, in one database."""
 
     @property
     def store(self) -> ReportStore: ...
@@ -48,11 +52,26 @@ class QueueBackend(Protocol):
     @property
     def queue(self) -> DispatchQueue: ...
 
+
+class QueueBackend(StoreAndQueue, Protocol):
+    """A queue and the store it reads from, in one empty database."""
+
     async def another_queue(self) -> DispatchQueue:
         """A queue on the same database, as another process has it."""
 
+    async def another_store(self) -> ReportStore:
+        """The reports of the same database, as another process has them."""
+
     async def foreign_queue(self) -> DispatchQueue:
         """A queue on a database of its own."""
+
+    async def skip_ids(self, number: int) -> None:
+        """The next report, dispatch, attempt and replay have ids that are so much higher: as after
+        a transaction that took ids and was rolled back."""
+
+    def losing(self, after: int) -> AbstractAsyncContextManager[None]:
+        """Within the block the database is lost once, after so many steps of what writes to it,
+        however small a step is. What it is in the middle of fails; then it is there again."""
 
 
 def a_lease(token: str = "t1", until: datetime = NOON + MINUTE) -> Lease:
@@ -67,8 +86,9 @@ def leases(lease: Lease = A_LEASE) -> dict[str, Lease]:
     return {ACME.name: lease, BETA.name: lease}
 
 
-def a_report(number: int) -> StoredReport:
-    """The report with this id, as far as a queue looks at it."""
+def a_report(number: int, key: int | None = None) -> StoredReport:
+    """The report with this id, as far as a queue looks at it; by default of a message of its
+    own."""
     return StoredReport(
         id=number,
         received_at=NOON,
@@ -78,29 +98,27 @@ def a_report(number: int) -> StoredReport:
         final=True,
         status_group=None,
         duplicates=0,
-        message_key=number,
+        message_key=number if key is None else key,
         identity=number,
         item=b"{}",
     )
+
+
+def a_bucket(endpoint: Endpoint, reports: Iterable[StoredReport]) -> Bucket:
+    return Bucket(list(reports), None, Target(endpoint.url, endpoint.content_type))
 
 
 def a_forming(
     endpoint: Endpoint, buckets: Mapping[bytes, Sequence[int]], *, read_from: int = 0, read_to: int
 ) -> Forming:
     """Buckets of these reports (ids), by their bytes."""
-    target = Target(endpoint.url, endpoint.content_type)
-    return Forming(
-        endpoint,
-        read_from,
-        read_to,
-        [Bucket([a_report(each) for each in ids], None, target) for ids in buckets.values()],
-        list(buckets),
-    )
+    made = [a_bucket(endpoint, map(a_report, ids)) for ids in buckets.values()]
+    return Forming(endpoint, read_from, read_to, made, list(buckets))
 
 
 def a_record(
     dispatch: Leased,
-    state: State = "waiting",
+    state: DispatchState = "waiting",
     *,
     due_at: datetime | None = NOON + MINUTE,
     status: int = 503,
@@ -123,10 +141,12 @@ def a_record(
 class Desk:
     """A queue in the words of the tests: reports come in, and become dispatches of one each."""
 
-    def __init__(self, backend: QueueBackend) -> None:
+    def __init__(self, backend: StoreAndQueue) -> None:
         self.store = backend.store
         self.queue = backend.queue
         self._count = 0
+        self.keys: dict[int, int] = {}
+        self.read_to = 0
 
     async def receive(self, number: int = 1) -> list[int]:
         """So many reports are stored. Returns their ids."""
@@ -162,6 +182,50 @@ class Desk:
         forming = await self.forming(reports, endpoint)
         return await self.queue.form(at, leases(lease), [forming])
 
+    async def read_on(self, number: int) -> int:
+        """A worker of Acme forms of the next reports, as many. Returns of how many."""
+        place = (await self.queue.pending(NOON)).unread.get(ACME.name)
+        if place is None:
+            return 0
+        reports = [report.id for report in await self.store.reports_after(place, number)]
+        await self.queue.form(NOON, leases(), [await self.forming(reports, read_from=place)])
+        return len(reports)
+
+    async def of_one_message(self, number: int = 2) -> list[int]:
+        """So many reports of one new message. Each goes after the one before it."""
+        self._count += 1
+        last = max([r.id for r in await self.store.reports_after(0, 10_000)], default=0)
+        items = [an_sms(f"m{self._count}", error={"id": n}) for n in range(number)]
+        await self.store.add([a_callback(*items)])
+        reports = await self.store.reports_after(last, number)
+        self.keys |= {report.id: report.message_key for report in reports}
+        return [report.id for report in reports]
+
+    async def forming_in_order(
+        self,
+        reports: Sequence[int],
+        *,
+        hold: Sequence[int] = (),
+        freed: Sequence[int] = (),
+        read_to: int | None = None,
+    ) -> Forming:
+        """A bucket of these reports for Acme, which keeps the order. It has read all before, and
+        reads up to the last of these (or up to `read_to`)."""
+        unread = (await self.queue.pending(NOON)).unread
+        place = unread.get(ACME.name, self.read_to)
+        of_message = {each: a_report(each, self.keys[each]) for each in (*reports, *hold)}
+        bucket = a_bucket(ACME, [of_message[report] for report in reports])
+        held = [of_message[report] for report in hold]
+        self.read_to = max(place, read_to or max(*reports, *hold, 0))
+        in_order = replace(ACME, ordered=True)
+        return Forming(in_order, place, self.read_to, [bucket], [b"[]"], held, freed)
+
+    async def in_order(self, reports: Sequence[int], **given: Any) -> list[Leased]:
+        """As `forming_in_order`, and formed."""
+        return await self.queue.form(
+            NOON, leases(), [await self.forming_in_order(reports, **given)]
+        )
+
     async def waiting(
         self, number: int = 1, endpoint: Endpoint = ACME, *, due_at: datetime = NOON + MINUTE
     ) -> list[Leased]:
@@ -187,6 +251,23 @@ class Desk:
         found = await self.queue.dispatch(dispatch.name)
         assert found is not None
         return found
+
+
+async def losing_the_store(
+    backend: QueueBackend, act: Callable[[], Awaitable[T]], still: Callable[[], Awaitable[None]]
+) -> T:
+    """Lose the store in the middle of `act`, a step later each time, until it comes through. Each
+    time that it does not, it says StoreUnavailable, and `still` has to find all as it was."""
+    for after in count():
+        try:
+            async with backend.losing(after):
+                done = await act()
+        except StoreUnavailable:
+            await still()
+        else:
+            assert after > 10, "it was never lost in the middle"
+            return done
+    raise AssertionError("unreachable")
 
 
 def names(dispatches: Sequence[Leased]) -> list[str]:
@@ -328,23 +409,101 @@ class DispatchQueueContract:
 
         assert sorted(map(len, formed)) == [0] * 9 + [5]
 
-    async def test_forming_is_atomic(self, desk: Desk, queue: DispatchQueue) -> None:
-        """If one dispatch cannot be stored, no dispatch is, and nothing is read off."""
+    async def test_two_writers_and_a_reader_that_goes_on(
+        self, backend: QueueBackend, desk: Desk
+    ) -> None:
+        """Two processes store reports at once while a worker reads on from the last one it has
+        seen: it misses none, and forms none twice."""
+        stores = [desk.store, await backend.another_store()]
+
+        async def write(store: ReportStore, writer: str) -> None:
+            for n in range(20):
+                await store.add([a_callback(an_sms(f"{writer} {n}"), an_sms(f"{writer} {n} too"))])
+
+        writing = [
+            asyncio.create_task(write(stores[n % 2], f"writer {n}")) for n in range(len(stores) * 2)
+        ]
+        while not all(task.done() for task in writing):
+            await desk.read_on(3)
+            await asyncio.sleep(0)  # the writers' turn, where nothing waits for a disk
+        await asyncio.gather(*writing)
+        while await desk.read_on(3):
+            pass
+
+        stored = [report.id for report in await desk.store.reports_after(0, 1_000)]
+        formed = await desk.queue.dispatches(limit=1_000, endpoint="acme")
+        assert len(stored) == 160
+        assert [each for view in reversed(formed) for each in view.report_ids] == stored
+
+    async def test_who_has_read_on_from_elsewhere_takes_nothing(
+        self, backend: QueueBackend, desk: Desk, queue: DispatchQueue
+    ) -> None:
+        """How far an endpoint has read is taken over from the place that it was read from, and
+        from no other: neither from one before it nor from one after it."""
+        reports = await desk.receive(4)
+        await queue.form(NOON, leases(), [await desk.forming(reports[:2])])
+        other = await backend.another_queue()
+
+        for place in (0, reports[0], reports[2], reports[3]):
+            wrong = await desk.forming(reports[2:], read_from=place)
+            wrong = replace(wrong, hold=[a_report(reports[3], 7)])
+            assert await other.form(NOON, leases(), [wrong]) == []
+
+        assert (await queue.pending(NOON)).unread["acme"] == reports[1]
+        assert await queue.blocked("acme", [7], []) == frozenset()
+        right = await desk.forming(reports[2:], read_from=reports[1])
+        assert len(await other.form(NOON, leases(), [right])) == 2
+
+    async def test_ids_that_have_gaps(
+        self, backend: QueueBackend, desk: Desk, queue: DispatchQueue
+    ) -> None:
+        """Nobody takes the next id to be one more than the last: neither of reports nor of
+        dispatches."""
+        await desk.dispatches(2)
+        await backend.skip_ids(1_000)
         reports = await desk.receive(2)
-        good, bad = await desk.forming(reports), await desk.forming(reports, BETA)
-        too_high = a_forming(BETA, {b"": [2**63]}, read_to=0)
-        bad = replace(
-            bad,
-            buckets=[*bad.buckets, *too_high.buckets],
-            bodies=[*bad.bodies, *too_high.bodies],
-        )
-        before = await queue.pending(NOON)
+        await backend.skip_ids(1_000)
+        reports += await desk.receive(2)
+        assert reports[-1] - reports[0] > 1_000
+        forming = a_forming(ACME, {b"all": reports}, read_from=2, read_to=reports[-1])
 
-        with pytest.raises(OverflowError):
-            await queue.form(NOON, leases(), [good, bad])
+        (leased,) = await queue.form(NOON, leases(), [forming])
 
-        assert await queue.pending(NOON) == before
-        assert await queue.dispatches() == []
+        assert (await desk.view(leased)).report_ids == reports
+        assert leased.reports == 4
+        ids = [view.id for view in await queue.dispatches()]
+        assert [int(each.rpartition("-")[2]) for each in ids] == [2_003, 2, 1]
+        between = leased.name.replace("2003", "1500")
+        assert [view.id for view in await queue.dispatches(before=between)] == ids[1:]
+        assert await queue.dispatch(between) is None
+        assert names(await desk.dispatches()) == [leased.name.replace("2003", "2004")]
+
+    async def test_instants_that_do_not_ascend(self, desk: Desk, queue: DispatchQueue) -> None:
+        """A clock that was set back changes no id and no order of attempts; what is due goes by
+        its instant alone."""
+        (first,) = await desk.dispatches(at=NOON, lease=a_lease(until=NOON + 9 * MINUTE))
+        before = NOON - timedelta(hours=1)
+        (second,) = await desk.dispatches(at=before, lease=a_lease(until=before + MINUTE))
+
+        assert [view.id for view in await queue.dispatches()] == [second.name, first.name]
+        assert await desk.next_due() == before + MINUTE
+        assert await queue.release_expired(before + MINUTE) == 1
+        assert await desk.next_due() == before
+        await queue.release([first])
+        assert names(await desk.claim(NOON)) == [second.name, first.name]
+
+    async def test_attempts_whose_instants_do_not_ascend(
+        self, desk: Desk, queue: DispatchQueue
+    ) -> None:
+        """The history is in the order of the attempts, whenever they say that they were."""
+        (leased,) = await desk.dispatches()
+        await queue.record([a_record(leased, due_at=NOON)])
+        (again,) = await desk.claim(NOON)
+        earlier = NOON - timedelta(days=1)
+        await queue.record([a_record(again, "exhausted", started_at=earlier)])
+
+        _, history = await desk.look(leased)
+        assert [(each.number, each.started_at) for each in history] == [(1, NOON), (2, earlier)]
 
     # --- claiming ------------------------------------------------------------------------------
 
@@ -431,7 +590,9 @@ class DispatchQueueContract:
     # --- recording -----------------------------------------------------------------------------
 
     @pytest.mark.parametrize("state", ["acknowledged", "exhausted"])
-    async def test_records_an_end(self, desk: Desk, queue: DispatchQueue, state: State) -> None:
+    async def test_records_an_end(
+        self, desk: Desk, queue: DispatchQueue, state: DispatchState
+    ) -> None:
         """A dispatch that has ended is never due again."""
         (leased,) = await desk.dispatches()
 
@@ -468,6 +629,36 @@ class DispatchQueueContract:
         view, history = await desk.look(leased)
         assert (view.state, view.attempts) == ("waiting", 1)
         assert [attempt.status for attempt in history] == [503]
+
+    async def test_late_though_nobody_has_claimed_it(
+        self, backend: QueueBackend, desk: Desk, queue: DispatchQueue
+    ) -> None:
+        """After the rescue a record is late, whoever has rescued and though nobody has claimed."""
+        (leased,) = await desk.dispatches()
+        other = await backend.another_queue()
+        assert await other.release_expired(NOON + MINUTE) == 1
+
+        assert await queue.record([a_record(leased, "acknowledged", status=200)]) == [False]
+
+        view, history = await desk.look(leased)
+        assert (view.state, view.attempts, history) == ("waiting", 0, [])
+
+    async def test_two_that_rescue_at_once(self, backend: QueueBackend, desk: Desk) -> None:
+        """Each lease that ran out is rescued once, and each dispatch recorded by its new holder
+        alone."""
+        old = await desk.dispatches(20)
+        other = await backend.another_queue()
+
+        rescued = await asyncio.gather(
+            *(queue.release_expired(NOON + MINUTE) for queue in (desk.queue, other) * 3)
+        )
+        new = await desk.claim(lease=a_lease("new"))
+        records = [[a_record(each) for each in held] for held in (old, new)]
+        late, good = await asyncio.gather(desk.queue.record(records[0]), other.record(records[1]))
+
+        assert (sum(rescued), len(new)) == (20, 20)
+        assert (any(late), all(good)) == (False, True)
+        assert (await desk.queue.counts())["acme"] == {"waiting": 20}
 
     async def test_record_before_the_rescue_counts(self, desk: Desk, queue: DispatchQueue) -> None:
         """A lease that ran out is valid until somebody rescues it: the attempt was made."""
@@ -583,6 +774,100 @@ class DispatchQueueContract:
         await queue.adopt([ACME, BETA])
         assert (await queue.pending(NOON + MINUTE)).due == {"acme"}
 
+    # --- order ---------------------------------------------------------------------------------
+
+    async def test_a_later_report_is_held_until_the_earlier_has_ended(
+        self, desk: Desk, queue: DispatchQueue
+    ) -> None:
+        """What is held for a message that is under way is freed when its dispatch ends, however it
+        ends, and not while it waits to be repeated."""
+        for end in ("acknowledged", "exhausted", "cancelled"):
+            first, second = await desk.of_one_message()
+            (leased,) = await desk.in_order([first], hold=[second])
+            assert await queue.freed("acme", 9) == []
+            await queue.record([a_record(leased)])
+            assert await queue.freed("acme", 9) == []
+            assert (await queue.pending(NOON)).freed == frozenset()
+
+            if end == "cancelled":
+                await queue.cancel(leased.name)
+            else:
+                (leased,) = await desk.claim()
+                await queue.record([a_record(leased, end)])
+
+            assert await queue.freed("acme", 9) == [second]
+            assert (await queue.pending(NOON)).freed == {"acme"}
+            (held,) = await desk.in_order([second], freed=[second])
+            assert await queue.freed("acme", 9) == []
+            assert await queue.record([a_record(held, "acknowledged", status=200)]) == [True]
+
+    async def test_blocked(self, desk: Desk, queue: DispatchQueue) -> None:
+        """A message is blocked while it is under way, and while a report of it is held that the
+        asker does not take along; elsewhere it is not."""
+        first, second = await desk.of_one_message()
+        key = desk.keys[first]
+        assert await queue.blocked("acme", [key, 7], []) == frozenset()
+
+        (leased,) = await desk.in_order([first], hold=[second])
+        assert await queue.blocked("acme", [key, 7], [second]) == {key}
+        await queue.record([a_record(leased, "acknowledged", status=200)])
+
+        assert await queue.blocked("acme", [key], []) == {key}
+        assert await queue.blocked("acme", [key], [second]) == frozenset()
+        assert await queue.blocked("beta", [key], []) == frozenset()
+
+    async def test_freed_in_the_order_of_arrival(self, desk: Desk, queue: DispatchQueue) -> None:
+        """What was freed comes oldest first, and no more than is asked for."""
+        first, *later = await desk.of_one_message(4)
+        (leased,) = await desk.in_order([first], hold=later)
+        await queue.record([a_record(leased, "acknowledged", status=200)])
+
+        assert await queue.freed("acme", 2) == later[:2]
+        assert await queue.freed("acme", 9) == later
+
+    async def test_what_was_freed_is_taken_once(
+        self, backend: QueueBackend, desk: Desk, queue: DispatchQueue
+    ) -> None:
+        """Of workers that have found the same freed report, one forms it; the others do nothing."""
+        first, second = await desk.of_one_message()
+        (leased,) = await desk.in_order([first], hold=[second])
+        await queue.record([a_record(leased, "acknowledged", status=200)])
+        forming = await desk.forming_in_order([second], freed=[second])
+        other = await backend.another_queue()
+
+        formed = await asyncio.gather(
+            *(each.form(NOON, leases(), [forming]) for each in (queue, other) * 3)
+        )
+
+        assert sorted(map(len, formed)) == [0] * 5 + [1]
+
+    async def test_a_message_that_is_under_way_is_not_formed_again(
+        self, desk: Desk, queue: DispatchQueue
+    ) -> None:
+        """A worker that saw the message free, when it was, forms nothing when it is no more: nor
+        does it read on or hold anything."""
+        first, second, third = await desk.of_one_message(3)
+        too_late = await desk.forming_in_order([second], hold=[third])
+        (leased,) = await desk.in_order([first], read_to=first)
+        too_late = replace(too_late, read_from=first, read_to=third)
+
+        assert await queue.form(NOON, leases(), [too_late]) == []
+
+        assert (await queue.pending(NOON)).unread["acme"] == first
+        await queue.record([a_record(leased, "acknowledged", status=200)])
+        assert await queue.freed("acme", 9) == []
+        assert len(await queue.form(NOON, leases(), [too_late])) == 1
+
+    async def test_what_did_not_fit_waits_again(self, desk: Desk, queue: DispatchQueue) -> None:
+        """When some of the freed reports of a message go, the others wait for these."""
+        first, second, third = await desk.of_one_message(3)
+        (leased,) = await desk.in_order([first], hold=[second, third])
+        await queue.record([a_record(leased, "acknowledged", status=200)])
+
+        await desk.in_order([second], freed=[second])
+
+        assert await queue.freed("acme", 9) == []
+
     # --- by hand -------------------------------------------------------------------------------
 
     async def test_cancel(self, desk: Desk, queue: DispatchQueue) -> None:
@@ -690,3 +975,95 @@ class DispatchQueueContract:
             "acme": {"waiting": 2, "leased": 1},
             "beta": {"leased": 3},
         }
+
+
+class LostStoreContract:
+    """What holds when the database is lost in the middle of a transaction: nothing is half done,
+    and all goes on when it is there again."""
+
+    @pytest.fixture
+    def queue(self, backend: QueueBackend) -> DispatchQueue:
+        return backend.queue
+
+    @pytest.fixture
+    async def desk(self, backend: QueueBackend) -> Desk:
+        await backend.queue.adopt([ACME, BETA])
+        return Desk(backend)
+
+    async def test_forming_is_atomic(self, desk: Desk, queue: DispatchQueue) -> None:
+        """If one dispatch cannot be stored, no dispatch is, and nothing is read off."""
+        reports = await desk.receive(2)
+        good, bad = await desk.forming(reports), await desk.forming(reports, BETA)
+        too_high = a_forming(BETA, {b"": [2**63]}, read_to=0)
+        buckets, bodies = [*bad.buckets, *too_high.buckets], [*bad.bodies, *too_high.bodies]
+        bad = replace(bad, buckets=buckets, bodies=bodies)
+        before = await queue.pending(NOON)
+
+        with pytest.raises(OverflowError):
+            await queue.form(NOON, leases(), [good, bad])
+
+        assert await queue.pending(NOON) == before
+        assert await queue.dispatches() == []
+
+    async def test_lost_while_forming(
+        self, backend: QueueBackend, desk: Desk, queue: DispatchQueue
+    ) -> None:
+        """Either all dispatches of all endpoints are there and their reports read off and held, or
+        nothing is."""
+        first, second = await desk.of_one_message()
+        formings = [
+            await desk.forming_in_order([first], hold=[second]),
+            await desk.forming([first, second], BETA),
+        ]
+        before = await queue.pending(NOON)
+
+        async def still() -> None:
+            assert await queue.pending(NOON) == before
+            assert await queue.dispatches() == []
+            assert await queue.counts() == {}
+            assert await queue.blocked("acme", [desk.keys[first]], []) == frozenset()
+
+        formed = await losing_the_store(
+            backend, lambda: queue.form(NOON, leases(), formings), still
+        )
+
+        assert [each.endpoint for each in formed] == ["acme", "beta", "beta"]
+        assert await queue.counts() == {"acme": {"leased": 1}, "beta": {"leased": 2}}
+        assert await queue.blocked("acme", [desk.keys[first]], []) == {desk.keys[first]}
+
+    async def test_lost_while_recording(
+        self, backend: QueueBackend, desk: Desk, queue: DispatchQueue
+    ) -> None:
+        """The lease stays and no attempt is counted; when the store is there again, each attempt
+        is recorded once, and what it freed is free."""
+        first, second = await desk.of_one_message()
+        (ending,) = await desk.in_order([first], hold=[second])
+        (failing,) = await desk.dispatches(1, BETA)
+        records = [a_record(ending, "acknowledged", status=200), a_record(failing)]
+
+        async def still() -> None:
+            for each in (ending, failing):
+                view, history = await desk.look(each)
+                assert (view.state, view.attempts, history) == ("leased", 0, [])
+            assert await queue.counts() == {"acme": {"leased": 1}, "beta": {"leased": 1}}
+            assert await queue.freed("acme", 9) == []
+
+        assert await losing_the_store(backend, lambda: queue.record(records), still) == [True, True]
+
+        assert await queue.record(records) == [False, False]
+        for each, state in ((ending, "acknowledged"), (failing, "waiting")):
+            view, history = await desk.look(each)
+            assert (view.state, view.attempts, len(history)) == (state, 1, 1)
+        assert await queue.freed("acme", 9) == [second]
+
+    async def test_lost_while_claiming(
+        self, backend: QueueBackend, desk: Desk, queue: DispatchQueue
+    ) -> None:
+        """What could not be claimed is due as it was."""
+        waiting = await desk.waiting(3)
+
+        async def still() -> None:
+            assert (await queue.counts())["acme"] == {"waiting": 3}
+            assert (await queue.pending(NOON + MINUTE)).due == {"acme"}
+
+        assert names(await losing_the_store(backend, desk.claim, still)) == names(waiting)

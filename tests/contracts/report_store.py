@@ -7,10 +7,12 @@ An implementation's test derives a class from `ReportStoreContract` and gives it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
 from itertools import count
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 import pytest
@@ -25,18 +27,30 @@ from receiver.store.base import (
     Callback,
     Counts,
     QuarantineEntry,
+    ReadModel,
     ReportQuery,
     ReportStore,
     StoredReport,
+    StoreRetention,
     StoreUnavailable,
+    TotalsQuery,
+    Traces,
 )
-from tests.receiver.payloads import STATUSES, a_v3_item, an_item
+from receiver.store.recipient import Recipient
+from tests.receiver.payloads import STATUSES, V2_XML, a_v3_item, an_item
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 NOT_A_REPORT = b'{"smsCount":"many"}'
 
+TEXTS = ["\0", "a\0b", "\0" * 3 + "z", "\U0010ffff", "'\"\\%_", "\u2028\x7f", "e\u0301 \u00e9"]
+
+PRETTY = b'{ "messageId" : "p",\n "smsCount": "1", "status":{"id":5,"groupId":3} }'
+XML = b"<result><messageId>x1</messageId><smsCount> 2 </smsCount></result>"
+LATIN = "<result><messageId>x2</messageId><callbackData>\u00e9</callbackData></result>"
+
 Item = dict[str, Any]
+T = TypeVar("T")
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
@@ -85,17 +99,95 @@ async def everything(store: ReportStore) -> list[StoredReport]:
     return await store.reports_after(0, 10_000)
 
 
+async def picture(store: ReportStore) -> dict[str, Any]:
+    """All that a store shows."""
+    reports = await everything(store)
+    told = [report.read() for report in reports]
+    entries = await store.quarantine(None, 10_000)
+    return {
+        "reports": reports,
+        "found": {
+            number: ids(await store.reports(ReportQuery(limit=10_000, to=number)))
+            for number in {report.to for report in told if report.to}
+        },
+        "messages": {
+            message: ids(await store.reports_of(message))
+            for message in {report.message_id for report in told if report.message_id}
+        },
+        "received": await store.as_received(reports),
+        "quarantine": [await store.quarantined(entry.id) for entry in entries],
+        "totals": await store.totals(TotalsQuery(86_400, 0, 2**33)),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class StillNeeded:
+    """What retention is told: all reports after `unread_after` (`None`: nobody reads) are still to
+    be read by somebody, and `carried` are being brought somewhere."""
+
+    unread_after: int | None = None
+    carried: frozenset[int] = frozenset()
+
+
+NOTHING_NEEDED = StillNeeded()
+
+
+class StoreErasure(Protocol):
+    """Erases one recipient's data from the store's tables. What erases it everywhere does this as a
+    part of its transaction."""
+
+    async def find(self, recipient: Recipient) -> Traces:
+        """All reports and quarantine entries of the recipient."""
+
+    async def count(self, traces: Traces) -> dict[str, int]:
+        """The rows of each table that `erase` would touch."""
+
+    async def erase(self, traces: Traces) -> dict[str, int]:
+        """Remove these in one transaction, and whatever shows or finds them."""
+
+
 class StoreBackend(Protocol):
-    """An empty store, and what a test does to its database behind its back."""
+    """An empty store, and what a test does to its database without asking it."""
 
     @property
     def store(self) -> ReportStore: ...
 
-    async def delete_reports(self) -> None:
-        """As retention would do: all reports go."""
+    @property
+    def read_model(self) -> ReadModel: ...
+
+    @property
+    def erasure(self) -> StoreErasure: ...
+
+    def retention(self, needed: StillNeeded = NOTHING_NEEDED) -> StoreRetention: ...
+
+    async def another(self) -> StoreBackend:
+        """The same database, as another process has it open."""
+
+    async def delete_reports(self, ids: Collection[int] | None = None) -> None:
+        """These reports, or all, are gone."""
 
     async def refuse_writes(self) -> None:
         """As a full or read-only disk does, from now on."""
+
+    def go_away_after(self, statements: int) -> None:
+        """The next transaction that writes loses its database after so many statements, before
+        its end. After that the database is there again."""
+
+
+async def fails_as_a_whole(backend: StoreBackend, act: Callable[[], Awaitable[T]]) -> T:
+    """Do `act` while the database goes away before its first statement, its second, and so on,
+    until it is done. Each time nothing may have changed. Returns what it gave in the end."""
+    before = await picture(backend.store)
+    for statements in count():
+        backend.go_away_after(statements)
+        try:
+            given = await act()
+        except StoreUnavailable:
+            assert await picture(backend.store) == before, statements
+        else:
+            assert statements, "it wrote nothing"
+            return given
+    raise AssertionError  # not reached
 
 
 class ReportStoreContract:
@@ -133,6 +225,71 @@ class ReportStoreContract:
         (stored,) = await everything(store)
         assert stored.status_group == high
         assert stored.read().message_count == high
+
+    @pytest.mark.parametrize("text", TEXTS)
+    async def test_keeps_any_text(self, store: ReportStore, text: str) -> None:
+        """What a text may hold is kept and found as it came: NUL, the last code point, quotes."""
+        item = {"messageId": f"m{text}", "to": text, "from": text, "callbackData": text, text: text}
+        await store.add([a_callback(item)])
+
+        (stored,) = await everything(store)
+        assert stored.read() == read_item(item, "report")
+        assert await store.reports_of(f"m{text}") == [stored]
+        for query in (
+            ReportQuery(message_id=f"m{text}"),
+            ReportQuery(to=text),
+            ReportQuery(to_prefix=text),
+            ReportQuery(sender=text),
+            ReportQuery(callback_data=text),
+            ReportQuery(callback_data_contains=text),
+        ):
+            assert await store.reports(query) == [stored], query
+
+    async def test_texts_that_differ_late(self, store: ReportStore) -> None:
+        """Texts that begin alike, even up to a NUL, are not taken for each other."""
+        texts = ["x", "x\0", "x\0y", "x" * 60 + "y", "x" * 60 + "z"]
+        await store.add([a_callback(*({"messageId": t, "to": t, "bulkId": t} for t in texts))])
+
+        for text in texts:
+            for query in (ReportQuery(to=text), ReportQuery(bulk_id=text)):
+                assert message_ids(await store.reports(query)) == [text]
+            assert message_ids(await store.reports_of(text)) == [text]
+
+    async def test_half_a_character_is_nobody(self, store: ReportStore) -> None:
+        """A lone surrogate, which no report can hold, names no message."""
+        await store.add([a_callback(an_sms("m1"))])
+
+        assert await store.reports_of("\ud800") == []
+        assert await store.reports(ReportQuery(message_id="\ud800")) == []
+
+    async def test_keeps_prices_exactly(self, store: ReportStore) -> None:
+        """A price has the digits that it came with, however many, zeros at the end too."""
+        prices = ["0.1000", "1" + "0" * 30 + ".000000000000000000000000000001", "-0.0", "0E-8"]
+        items = [
+            an_sms(f"m{n}", price={"pricePerMessage": Decimal(price)})
+            for n, price in enumerate(prices)
+        ]
+        await store.add([a_callback(*items)])
+
+        for item, stored in zip(items, await everything(store), strict=True):
+            read, sent = stored.read().price, read_item(item, "report").price
+            assert read is not None
+            assert sent is not None
+            assert str(read.per_message) == str(sent.per_message)
+
+    @pytest.mark.parametrize("hours", [-11, 0, 14])
+    async def test_instants_of_any_zone(self, store: ReportStore, hours: int) -> None:
+        """An instant is the same in whatever zone it was given, and comes back in UTC."""
+        at = NOON.astimezone(timezone(timedelta(hours=hours)))
+        await store.add([a_callback(an_sms("m1"), NOT_A_REPORT, at=at)])
+
+        (stored,) = await everything(store)
+        (entry,) = await store.quarantine(None, 1)
+        assert stored.received_at == entry.received_at == NOON
+        assert stored.received_at.utcoffset() == entry.received_at.utcoffset() == timedelta(0)
+        later = (at + timedelta(microseconds=1)).astimezone(UTC)
+        assert await store.reports(ReportQuery(received_since=at, received_until=later)) == [stored]
+        assert await store.reports(ReportQuery(received_until=at)) == []
 
     async def test_counts_each_callback(self, store: ReportStore) -> None:
         """Each callback is told what became of its own items, in the order of the callbacks."""
@@ -256,6 +413,22 @@ class ReportStoreContract:
 
         assert await store.add([a_callback(an_sms("m1"))]) == [Counts(1, 0, 0)]
 
+    async def test_the_store_goes_away_in_the_middle(
+        self, backend: StoreBackend, store: ReportStore
+    ) -> None:
+        """Wherever the database goes away while callbacks are stored, nothing of them is there."""
+        await store.add([a_callback(an_sms("known"), b'"again"')])
+        group = [
+            replace(a_callback(an_sms("m1"), an_sms("known"), NOT_A_REPORT), received=b"{}"),
+            a_callback(an_sms("m2"), an_sms("m1"), b'"again"'),
+        ]
+
+        counts = await fails_as_a_whole(backend, lambda: store.add(group))
+
+        assert counts == [Counts(1, 1, 1), Counts(1, 1, 1)]
+        assert message_ids(await everything(store)) == ["known", "m1", "m2"]
+        assert [report.duplicates for report in await everything(store)] == [1, 1, 0]
+
     async def test_unwritable(self, backend: StoreBackend, store: ReportStore) -> None:
         """A store that cannot be written says so, stores nothing, and can still be read."""
         await store.add([a_callback(an_sms("m1"))])
@@ -301,6 +474,99 @@ class ReportStoreContract:
         await store.add([a_callback(an_sms("c"))])
 
         assert message_ids(await store.reports_after(highest, 10)) == ["c"]
+
+    async def test_newest_report(self, backend: StoreBackend, store: ReportStore) -> None:
+        """The newest id stays what it was when its report is gone; nothing stored is 0."""
+        assert await store.newest_report() == 0
+        await store.add([a_callback(an_sms("a"), an_sms("b"))])
+        highest = max(ids(await everything(store)))
+        assert await store.newest_report() == highest
+
+        await backend.delete_reports()
+
+        assert await store.newest_report() == highest
+
+    async def test_a_reader_misses_nothing(self, backend: StoreBackend, store: ReportStore) -> None:
+        """Who goes on from the last id that was read gets each report of two writers once.
+
+        A report must not become visible below an id that was read already: ids that are given out
+        in one order and committed in another lose reports for the dispatcher, for good.
+        """
+        writers = [store, (await backend.another()).store]
+        writing = 2
+
+        async def write(writer: int) -> None:
+            nonlocal writing
+            for n in range(25):
+                items = [an_sms(f"{writer}-{n}-{i}") for i in range(1 + n % 4)]
+                await writers[writer].add([a_callback(*items)])
+            writing -= 1
+
+        async def read() -> list[str | None]:
+            found: list[str | None] = []
+            last, ended = 0, False
+            while not ended:
+                ended = not writing  # what was stored before is read once more
+                while page := await store.reports_after(last, 3):
+                    assert ids(page) == sorted(ids(page))
+                    last = page[-1].id
+                    found += message_ids(page)
+            return found
+
+        _, _, found = await asyncio.gather(write(0), write(1), read())
+
+        assert sorted(map(str, found)) == sorted(
+            f"{writer}-{n}-{i}" for writer in (0, 1) for n in range(25) for i in range(1 + n % 4)
+        )
+
+    async def test_two_writers(self, backend: StoreBackend, store: ReportStore) -> None:
+        """Of two processes that are brought the same reports at once, each report is stored by
+        one, and both are told the truth."""
+        writers = [store, (await backend.another()).store] * 10
+        answers = await asyncio.gather(
+            *(
+                writer.add([a_callback(*(an_sms(f"m{(n + i) % 7}") for i in range(3)), b'"bad"')])
+                for n, writer in enumerate(writers)
+            )
+        )
+
+        reports = await everything(store)
+        assert sorted(map(str, message_ids(reports))) == [f"m{n}" for n in range(7)]
+        told = [counts for (counts,) in answers]
+        assert sum(counts.stored for counts in told) == 7
+        assert sum(counts.duplicates for counts in told) == 3 * len(writers) - 7
+        assert sum(report.duplicates for report in reports) == 3 * len(writers) - 7
+        (entry,) = await store.quarantine(None, 10)
+        assert entry.repeats == len(writers) - 1
+
+    async def test_ids_with_gaps(self, backend: StoreBackend, store: ReportStore) -> None:
+        """Ids that are missing, after an erasure or a failure, are passed over by every reader."""
+        await store.add([a_callback(*(an_sms(f"m{n}") for n in range(9)))])
+        all = ids(await everything(store))
+        await backend.delete_reports([all[0], *all[3:6], all[8]])
+        left = [all[n] for n in (1, 2, 6, 7)]
+
+        assert ids(await store.reports_after(0, 10)) == left
+        assert ids(await store.reports_after(all[2], 1)) == [all[6]]
+        assert ids(await store.reports_by_id(all)) == left
+        assert ids(await store.reports(ReportQuery())) == left[::-1]
+        assert ids(await store.reports(ReportQuery(before=all[5]))) == [all[2], all[1]]
+        assert ids(await store.newest_of_messages(all[7], 10)) == [all[6], all[2], all[1]]
+
+    async def test_instants_that_do_not_ascend(self, store: ReportStore) -> None:
+        """A clock that was set back changes no order: lists and readers go by id."""
+        for n, hours in enumerate([5, -100, 3, -4]):
+            at = NOON + timedelta(hours=hours)
+            await store.add([a_callback(an_sms(f"m{n}"), b"%d" % n, at=at)])
+
+        assert message_ids(await everything(store)) == ["m0", "m1", "m2", "m3"]
+        assert message_ids(await store.reports(ReportQuery())) == ["m3", "m2", "m1", "m0"]
+        since = ReportQuery(received_since=NOON)
+        assert message_ids(await store.reports(since)) == ["m2", "m0"]
+        newest = await store.newest_of_messages(None, 10)
+        assert message_ids(newest) == ["m3", "m2", "m1", "m0"]
+        entries = await store.quarantine(None, 10)
+        assert ids(entries) == sorted(ids(entries), reverse=True)
 
     async def test_reports_after(self, store: ReportStore) -> None:
         """Reading on from an id gives what came later, the oldest first, not more than asked."""
@@ -382,6 +648,18 @@ class ReportStoreContract:
             await store.add([a_callback(an_sms("m", doneAt=_done(n)))])
 
         assert shown == wanted
+
+    @pytest.mark.parametrize("before", [-(10**18), 0, 1, 10**18])
+    async def test_cursors_beyond_the_ends(self, store: ReportStore, before: int) -> None:
+        """A cursor below the first id leaves nothing, one above the last leaves all."""
+        await store.add([a_callback(an_sms("m1"), an_sms("m2"), NOT_A_REPORT)])
+        everywhere = before > 1
+
+        reports = await store.reports(ReportQuery(before=before))
+        assert message_ids(reports) == (["m2", "m1"] if everywhere else [])
+        assert await store.reports(ReportQuery(before=before, message_id="m1")) == reports[1:]
+        assert await store.newest_of_messages(before, 10) == reports
+        assert len(await store.quarantine(before, 10)) == everywhere
 
     async def test_reports_of_a_message(self, store: ReportStore) -> None:
         """All reports of a message come in the order of arrival, from every day and source."""
@@ -477,10 +755,154 @@ class ReportStoreContract:
 
         assert shown == wanted
 
+    async def test_quarantine_keeps_what_was_told(self, store: ReportStore) -> None:
+        """Place, reason and content type are kept whole, whatever the sender put into them."""
+        raw = b'{"smsCount":"ma\\u0000ny"}'
+        callback = replace(a_callback(raw), content_type='application/json; x="\0\U0010ffff"')
+        (unreadable,) = callback.quarantined
+        assert "\0" in unreadable.reason
+        await store.add([callback])
+
+        (entry,) = await store.quarantine(None, 10)
+        assert (entry.place, entry.reason) == (unreadable.place, unreadable.reason)
+        assert entry.content_type == callback.content_type
+
+    async def test_quarantine_counts_repeats(self, store: ReportStore) -> None:
+        """The same bytes of the same sender are kept once; of another they are an entry of their
+        own."""
+        for source, content_type in [("a", "x"), ("a", "x"), ("b", "x"), ("a", None), ("a", "x")]:
+            callback = a_callback(NOT_A_REPORT, source=source)
+            await store.add([replace(callback, content_type=content_type)])
+
+        entries = await store.quarantine(None, 10)
+        told = [(entry.source, entry.content_type, entry.repeats) for entry in entries]
+        assert told == [("a", None, 0), ("b", "x", 0), ("a", "x", 2)]
+
     async def test_unknown_quarantine_entry(self, store: ReportStore) -> None:
         """There is no entry that was never made."""
         assert await store.quarantined(1) is None
         assert await store.quarantined(10**18 - 1) is None
+
+    # --- quarantine read again -----------------------------------------------------------------
+
+    async def test_resolve(self, store: ReportStore) -> None:
+        """What can be read of an entry now takes its place; what it repeats, however old, is
+        counted."""
+        await store.add([a_callback(an_sms("old"), at=NOON - 90 * DAY)])
+        entry = await _quarantined(store)
+        callback = a_callback(an_sms("new"), an_sms("old"), an_sms("new"), b'"still bad"')
+
+        assert await store.resolve(entry, callback) == Counts(1, 2, 1)
+
+        reports = await everything(store)
+        assert message_ids(reports) == ["old", "new"]
+        assert [report.duplicates for report in reports] == [1, 1]
+        (left,) = await store.quarantine(None, 10)
+        assert (await store.quarantined(left.id)) == (left, b'"still bad"')
+        assert left.id > entry
+
+    async def test_resolve_what_is_gone(self, store: ReportStore) -> None:
+        """For an entry that is not there nothing is stored."""
+        assert await store.resolve(7, a_callback(an_sms("m1"))) is None
+        assert await everything(store) == []
+
+    async def test_resolve_at_the_same_time(
+        self, backend: StoreBackend, store: ReportStore
+    ) -> None:
+        """Of two that read an entry again at once, one stores it."""
+        entry = await _quarantined(store)
+        writers = [store, (await backend.another()).store]
+
+        answers = await asyncio.gather(
+            *(writer.resolve(entry, a_callback(an_sms("m1"))) for writer in writers)
+        )
+
+        assert sorted(map(str, answers)) == sorted(map(str, [Counts(1, 0, 0), None]))
+        assert [report.duplicates for report in await everything(store)] == [0]
+
+    async def test_the_store_goes_away_while_resolving(
+        self, backend: StoreBackend, store: ReportStore
+    ) -> None:
+        """Until what could be read is stored, the entry stays."""
+        await store.add([a_callback(an_sms("old"))])
+        entry = await _quarantined(store)
+        callback = a_callback(an_sms("old"), an_sms("new"), b'"still bad"')
+
+        counts = await fails_as_a_whole(backend, lambda: store.resolve(entry, callback))
+
+        assert counts == Counts(1, 1, 1)
+
+    # --- items as received ---------------------------------------------------------------------
+
+    async def test_json_as_it_came(self, store: ReportStore) -> None:
+        """Blanks, order, quotes around numbers: the item is given byte for byte."""
+        plain = _encode(an_sms("a"))
+        body = json_format.encode_body([plain, NOT_A_REPORT, PRETTY])
+        await store.add([received(body)])
+
+        assert await items_as_received(store) == {"a": plain, "p": PRETTY}
+
+    async def test_json_as_it_is_stored(self, store: ReportStore) -> None:
+        """A body that says just what is stored is not kept twice, and is still given."""
+        stored = judge(json_format.encode_body([_encode(an_sms("a"))]), "json").entries
+        callback = received(json_format.encode_body([entry.item for entry in stored]))
+
+        assert callback.received is None
+        await store.add([callback])
+        assert await items_as_received(store) == {"a": stored[0].item}
+
+    async def test_xml_as_it_came(self, store: ReportStore) -> None:
+        """XML items are given as they stood in their document, in UTF-8."""
+        latin = f"<?xml version='1.0' encoding='latin-1'?><r><results>{LATIN}</results></r>"
+        await store.add(
+            [
+                received(b"<r><results>" + XML + b"</results></r>", "xml"),
+                received(latin.encode("latin-1"), "xml"),
+            ]
+        )
+
+        assert await items_as_received(store) == {"x1": XML, "x2": LATIN.encode()}
+
+    async def test_repeats_have_the_first_form(self, store: ReportStore) -> None:
+        """A report keeps its first form; new ones beside its repeat have theirs."""
+        await store.add([received(V2_XML, "xml")])
+        both = json_format.encode_body([_encode(an_item()), _encode(an_sms("new"))])
+        await store.add([received(both)])
+
+        found = await items_as_received(store)
+        assert found["2033247207850523791"] is not None
+        assert found["2033247207850523791"].startswith(b"<result>")
+        assert found["new"] is not None
+        assert found["new"] in both
+
+    async def test_as_received_after_gaps(self, backend: StoreBackend, store: ReportStore) -> None:
+        """A report whose neighbours in the body are gone is still given as it came."""
+        pretty = [PRETTY.replace(b'"p"', b'"%d"' % n) for n in range(4)]
+        await store.add([received(json_format.encode_body(pretty))])
+        all = ids(await everything(store))
+        await backend.delete_reports([all[0], all[2]])
+
+        assert await items_as_received(store) == {"1": pretty[1], "3": pretty[3]}
+
+
+async def _quarantined(store: ReportStore) -> int:
+    """An entry that an older program made: its id."""
+    await store.add([a_callback(NOT_A_REPORT)])
+    return (await store.quarantine(None, 1))[0].id
+
+
+def received(body: bytes, format: Format = "json") -> Callback:
+    """A callback as the receiver makes one of this body."""
+    verdict = judge(body, format)
+    callback = Callback("default", format, None, NOON, verdict.entries, verdict.quarantined)
+    return replace(callback, received=verdict.received)
+
+
+async def items_as_received(store: ReportStore) -> dict[str, bytes | None]:
+    """messageId to the bytes as received, None where they are not kept."""
+    reports = await store.reports_after(0, 100)
+    kept = await store.as_received(reports)
+    return {report.read().message_id or "": kept.get(report.id) for report in reports}
 
 
 def _done(second: int) -> str:

@@ -21,7 +21,7 @@ from dispatcher.queue.base import DispatchView, Lease, Leased
 from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.retrying.outcome import Answer, Outcome
 from dispatcher.retrying.schedule import INFOBIP
-from dispatcher.storage import MIGRATIONS
+from dispatcher.storage import MIGRATIONS, Storage, of_sqlite
 from dispatcher.worker import Sender, Worker
 from receiver.dlr.model import Format
 from receiver.store.base import StoredReport
@@ -129,16 +129,22 @@ class ScriptedSender:
         return Answer(5.0, status=reaction, body=self.said)
 
 
+def database_of(storage: Storage) -> Database:
+    """The SQLite file itself, for tests of what only SQLite does and of rows that have no other way
+    in or out. Nobody but a test gets at it from a storage."""
+    assert isinstance(storage.store, SqliteStore)
+    return storage.store._database
+
+
 class Bench:
     """A worker with all it needs, and the words to try it."""
 
-    def __init__(
-        self, store: SqliteStore, queue: SqliteQueue, clock: VirtualClock, *endpoints: Endpoint
-    ) -> None:
+    def __init__(self, storage: Storage, clock: VirtualClock, *endpoints: Endpoint) -> None:
         self.clock = clock
-        self.store = store
-        self.database = store._database
-        self.queue = queue
+        self.storage = storage
+        self.store = storage.store
+        self.database = database_of(storage)
+        self.queue = storage.queue
         self.sender = ScriptedSender(clock)
         self.events: list[AttemptMade] = []
         self.listeners: list[Listener] = [self.events.append]
@@ -208,7 +214,7 @@ async def a_bench(
         queue = await SqliteQueue.open(database, lambda: "db")
         if known:
             await queue.adopt(these)
-        yield Bench(SqliteStore(database), queue, VirtualClock(START), *these)
+        yield Bench(of_sqlite(database, queue), VirtualClock(START), *these)
     finally:
         await database.close()
 

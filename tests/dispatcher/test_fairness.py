@@ -179,7 +179,7 @@ async def test_a_look_costs_the_same_however_much_waits() -> None:
     async with a_bench(*a_hundred(bucket_size=1)) as bench:
         bench.sender.always(503, endpoint=DEAD)
         statements: list[str] = []
-        await bench.store._database.read(lambda c: c.set_trace_callback(statements.append))
+        await bench.database.read(lambda c: c.set_trace_callback(statements.append))
         counted = []
         for _ in range(3):
             for _ in range(20):

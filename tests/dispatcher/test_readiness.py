@@ -255,14 +255,14 @@ async def test_a_hundred_endpoints_are_asked_in_one_query() -> None:
         await bench.work()
         bench.clock.advance(HOUR)
         reads = 0
-        read = bench.store._database.read
+        read = bench.database.read
 
         async def counted(work: Any) -> Any:
             nonlocal reads
             reads += 1
             return await read(work)
 
-        bench.store._database.read = counted  # type: ignore[method-assign]
+        bench.database.read = counted  # type: ignore[method-assign]
         found = await bench.worker.longest_untaken()
 
         assert found is not None

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from dispatcher.sandbox.bulks import TRANSITIONS, Status
+from dispatcher.sandbox.bulks import TRANSITIONS, BulkStatus
 from tests.sandbox.playing import Played, playing
 
 AT_TWO = "2026-03-02T14:00:00.000+0000"
@@ -140,9 +140,9 @@ async def test_it_is_cancelled(tmp_path: Path) -> None:
         assert await status_of(sandbox) == "CANCELED"
 
 
-@pytest.mark.parametrize("wanted", get_args(Status))
+@pytest.mark.parametrize("wanted", get_args(BulkStatus))
 @pytest.mark.parametrize("first", ["PENDING", "PAUSED", "CANCELED", "FINISHED"])
-async def test_transitions(tmp_path: Path, first: Status, wanted: Status) -> None:
+async def test_transitions(tmp_path: Path, first: BulkStatus, wanted: BulkStatus) -> None:
     """A bulk goes where the table leads; elsewhere is a 400 that says where it stands."""
     async with playing(tmp_path) as sandbox:
         await scheduled(sandbox)

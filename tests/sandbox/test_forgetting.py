@@ -5,9 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from dispatcher.sandbox.forgetting import purge
-from dispatcher.upkeep.erasure import erase
-from receiver.store.sqlite.erasure import Recipient
+from receiver.store.recipient import Recipient
 from tests.end_to_end.processes import eventually
 from tests.sandbox.playing import START, playing
 
@@ -35,8 +33,7 @@ async def test_a_scheduled_message_is_kept_from_its_end_on(tmp_path: Path) -> No
         await sandbox.advance("20d1h")
         ten_days_ago = START + timedelta(days=10)
 
-        database = sandbox.running.storage.database
-        removed = await database.write(lambda c: purge(c, ten_days_ago, 500))
+        removed = await sandbox.running.storage.sandbox.purge(ten_days_ago, 500)
         assert removed == 1
         assert [each["to"] for each in await sandbox.messages()] == ["41790000002"]
 
@@ -46,10 +43,10 @@ async def test_erasure(tmp_path: Path) -> None:
     async with playing(tmp_path) as sandbox:
         await sandbox.send("41790000001", "41790000002")
         await sandbox.advance("1m")
-        database = sandbox.running.storage.database
+        erasure = sandbox.running.storage.erasure
         recipient = Recipient(to="+41790000001")
-        told = await erase(database, recipient, dry_run=True)
-        done = await erase(database, recipient, dry_run=False)
+        told = await erasure.count(recipient)
+        done = await erasure.erase(recipient)
 
         assert told["sandbox_message"] == done["sandbox_message"] == 1
         assert [each["to"] for each in await sandbox.messages()] == ["41790000002"]

@@ -1,4 +1,6 @@
-"""One recipient's data in the queue: bodies, members and answers of the dispatches that carry it.
+"""One recipient's data, in the store and in the queue: it goes in one transaction.
+
+In the queue those are bodies, members and answers of the dispatches that carry it.
 
 A retried push is the same bytes, so a body is never rewritten. An ended dispatch loses its body,
 which nobody will send again. A waiting one is cancelled, and what it carried of others becomes a
@@ -17,32 +19,67 @@ from xml.sax.saxutils import escape
 
 import msgspec
 
+from dispatcher.endpoints.endpoint import Target
+from dispatcher.queue.sqlite.dispatches import NewDispatch, insert_dispatch
+from dispatcher.sandbox.store.sqlite.erasure import count_messages, erase_messages
+from dispatcher.upkeep.base import Rows, StillLeased
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.errors import MalformedBody
 from receiver.dlr.model import Report
+from receiver.store.base import Traces
+from receiver.store.recipient import Recipient
 from receiver.store.sqlite.database import Database
-from receiver.store.sqlite.erasure import Recipient, Search, each_span
+from receiver.store.sqlite.erasure import (
+    Search,
+    count_traces,
+    each_span,
+    erase_traces,
+    find_traces,
+)
 
 
-class StillLeased(Exception):
-    """Dispatches that carry the recipient's data are being sent: nothing was erased."""
+class SqliteErasure:
+    """Implements Erasure. What is erased is overwritten in the file and in its write-ahead log; in
+    the log only if no other process is reading just then."""
 
-    def __init__(self, number: int) -> None:
-        super().__init__(f"{number} dispatches with it are being sent: try again in a minute")
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def count(self, recipient: Recipient) -> Rows:
+        traces, dispatches = await self._find(recipient)
+        return await self._database.question(
+            lambda connection: (
+                count_traces(connection, traces)
+                | _count_dispatches(connection, dispatches, traces.reports)
+                | count_messages(connection, recipient)
+            )
+        )
+
+    async def erase(self, recipient: Recipient) -> Rows:
+        traces, dispatches = await self._find(recipient)
+
+        def erase(connection: sqlite3.Connection) -> Rows:
+            connection.execute("PRAGMA secure_delete = ON")
+            queue = erase_from_dispatches(connection, recipient, dispatches, traces.reports)
+            messages = erase_messages(connection, recipient)
+            return erase_traces(connection, traces) | queue | messages
+
+        touched = await self._database.write(erase)
+        await self._database.checkpoint()
+        return touched
+
+    async def _find(self, recipient: Recipient) -> tuple[Traces, list[int]]:
+        """What is the recipient's, and the dispatches that carry it, or whose bytes hold it though
+        the reports are gone."""
+        traces = await find_traces(self._database, recipient)
+        found = set(await self._database.question(lambda c: _members(c, traces.reports)))
+        bodies = each_span(self._database, "dispatch_body", _bodies(recipient), "dispatch")
+        async for number in bodies:
+            found.add(number)
+        return traces, sorted(found)
 
 
-async def find_dispatches(
-    database: Database, recipient: Recipient, report_ids: Sequence[int]
-) -> list[int]:
-    """The dispatches that carry these reports, or whose bytes hold the recipient though the
-    reports are gone."""
-    found = set(await database.question(lambda c: _members(c, report_ids)))
-    async for number in each_span(database, "dispatch_body", _bodies(recipient), "dispatch"):
-        found.add(number)
-    return sorted(found)
-
-
-def count_dispatches(
+def _count_dispatches(
     connection: sqlite3.Connection, dispatches: Sequence[int], report_ids: Sequence[int]
 ) -> dict[str, int]:
     """The rows that `erase_from_dispatches` would touch."""
@@ -69,7 +106,7 @@ def erase_from_dispatches(
     chosen, ids = _json(dispatches), _json(report_ids)
     if leased := _count(connection, f"dispatch WHERE id IN {_LISTED} AND state = 'leased'", chosen):
         raise StillLeased(leased)
-    touched = count_dispatches(connection, dispatches, report_ids)
+    touched = _count_dispatches(connection, dispatches, report_ids)
     rows = connection.execute(
         "SELECT id, content_type, body FROM dispatch JOIN dispatch_body ON dispatch = id"
         f" WHERE id IN {_LISTED} AND state = 'waiting'",
@@ -151,18 +188,23 @@ def _form_anew(
     members = [row[0] for row in rows if row[0] not in erased]
     if body is None or not members:
         return
-    fresh = connection.execute(
-        "INSERT INTO dispatch (endpoint, url, content_type, authorization, state, attempts,"
-        " created_at, due_at, replay, first_report, last_report, reports)"
-        " SELECT endpoint, url, content_type, authorization, 'waiting', attempts, created_at,"
-        " due_at, replay,"
-        " ?, ?, ?"
+    endpoint, *to, attempts, created_at, due_at, replay = connection.execute(
+        "SELECT endpoint, url, content_type, authorization, attempts, created_at, due_at, replay"
         " FROM dispatch WHERE id = ?",
-        (members[0], members[-1], len(members), dispatch),
-    ).lastrowid
-    connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (fresh, body))
-    connection.executemany(
-        "INSERT INTO dispatch_report VALUES (?, ?)", [(report, fresh) for report in members]
+        (dispatch,),
+    ).fetchone()
+    fresh = insert_dispatch(
+        connection,
+        NewDispatch(
+            endpoint=endpoint,
+            target=Target(*to),
+            body=body,
+            report_ids=members,
+            created_at=created_at,
+            due_at=due_at,
+            attempts=attempts,
+            replay=replay,
+        ),
     )
     # Their later reports go on waiting, for the new dispatch.
     connection.execute(

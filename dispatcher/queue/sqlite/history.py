@@ -1,13 +1,12 @@
-"""Attempts of all dispatches in the order in which they were recorded, for whoever follows them."""
+"""Attempts of all dispatches in the order in which they were recorded."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from receiver.answers import timestamp
-from receiver.api.event_stream import Happened, Query
+from dispatcher.observe.base import RecordedAttempt
 from receiver.store.sqlite.database import Database, instant
 
 _AFTER = """
@@ -18,14 +17,8 @@ _AFTER = """
 """
 
 
-class AttemptTrack:
-    """Implements receiver.event_stream.Track: attempts, as they are recorded.
-
-    `state` and `dueAt` are those of the dispatch when it is told, not when it happened.
-    """
-
-    name = "attempt"
-    filters: Collection[str] = frozenset({"endpoint"})
+class SqliteHistory:
+    """Implements AttemptHistory."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -33,14 +26,11 @@ class AttemptTrack:
     async def newest(self) -> int:
         return await self._database.read(_newest)
 
-    async def after(self, event_id: int, limit: int) -> Sequence[Happened]:
+    async def after(self, attempt: int, limit: int) -> Sequence[RecordedAttempt]:
         rows = await self._database.read(
-            lambda connection: connection.execute(_AFTER, (event_id, limit)).fetchall()
+            lambda connection: connection.execute(_AFTER, (attempt, limit)).fetchall()
         )
-        return [Happened(row[0], _view(row)) for row in rows]
-
-    def wanted(self, event: Happened, query: Query) -> bool:
-        return "endpoint" not in query or event.view["endpoint"] == query["endpoint"]
+        return [_attempt(row) for row in rows]
 
 
 def _newest(connection: sqlite3.Connection) -> int:
@@ -48,19 +38,20 @@ def _newest(connection: sqlite3.Connection) -> int:
     return row[0] if row else 0
 
 
-def _view(row: Sequence[Any]) -> Mapping[str, Any]:
-    _, dispatch, endpoint, number, reports, started_at, duration_ms, *rest = row
-    status, outcome, error, state, due_at = rest
-    return {
-        "dispatch": dispatch,
-        "endpoint": endpoint,
-        "number": number,
-        "reports": reports,
-        "startedAt": timestamp(instant(started_at)),
-        "durationMs": round(duration_ms, 1),
-        "status": status,
-        "outcome": outcome,
-        "error": error,
-        "state": state,
-        "dueAt": timestamp(None if due_at is None else instant(due_at)),
-    }
+def _attempt(row: Sequence[Any]) -> RecordedAttempt:
+    number, dispatch, endpoint, nth, reports, started_at, ms, status, outcome, error, *now = row
+    state, due_at = now
+    return RecordedAttempt(
+        id=number,
+        dispatch=dispatch,
+        endpoint=endpoint,
+        number=nth,
+        reports=reports,
+        started_at=instant(started_at),
+        duration_ms=ms,
+        status=status,
+        outcome=outcome,
+        error=error,
+        state=state,
+        due_at=None if due_at is None else instant(due_at),
+    )

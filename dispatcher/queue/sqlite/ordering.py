@@ -21,7 +21,7 @@ Place = tuple[str, int, int]
 _UNDER_WAY = "SELECT 1 FROM message_under_way WHERE endpoint = ? AND message_key = ?"
 _HELD = "SELECT report, replay FROM held_report WHERE endpoint = ? AND message_key = ?"
 _FREED = """
-    SELECT endpoint, report FROM held_report AS mine
+    SELECT endpoint, report FROM held_report AS mine INDEXED BY held_report_freed
     WHERE freed AND replay = ? AND NOT EXISTS (
         SELECT 1 FROM held_report AS other
         WHERE other.endpoint = mine.endpoint AND other.message_key = mine.message_key

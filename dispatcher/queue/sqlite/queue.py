@@ -23,8 +23,9 @@ from dispatcher.queue.base import (
     UnknownDispatch,
 )
 from dispatcher.queue.sqlite import ordering
+from dispatcher.queue.sqlite.dispatches import form_dispatch
 from dispatcher.queue.sqlite.readers import make_known
-from dispatcher.retrying.dispatch import TRANSITIONS, InvalidTransition, State
+from dispatcher.retrying.dispatch import TRANSITIONS, DispatchState, InvalidTransition
 from receiver.store.sqlite.database import Database, instant, micros, migrations_of
 
 MIGRATIONS = migrations_of("dispatcher.queue.sqlite", part="dispatcher.queue")
@@ -39,16 +40,17 @@ _CLAIM = """
     RETURNING id, url, content_type, reports, attempts, due_at,
         (SELECT body FROM dispatch_body WHERE dispatch = dispatch.id), replay, authorization
 """
-_FORM = """
-    INSERT INTO dispatch (endpoint, url, content_type, authorization, state, attempts, created_at,
-        due_at, lease, lease_until, first_report, last_report, reports)
-    VALUES (?, ?, ?, ?, 'leased', 0, ?, ?, ?, ?, ?, ?, ?)
-"""
 _RECORD = """
     UPDATE dispatch SET state = ?, attempts = ?, due_at = ?, lease = NULL, lease_until = NULL
     WHERE id = ? AND state = 'leased' AND lease = ?
 """
 _RELEASE = "UPDATE dispatch SET state = 'waiting', lease = NULL, lease_until = NULL"
+# Each by its own index: what is open of an endpoint, and never what has ended.
+_MOVE_TO_URL = (
+    "UPDATE dispatch SET url = ?1 WHERE state = 'waiting' AND endpoint = ?2 AND url <> ?1",
+    "UPDATE dispatch SET url = ?1 WHERE state = 'leased' AND lease_until IS NOT NULL"
+    " AND endpoint = ?2 AND url <> ?1",
+)
 _VIEW = """
     SELECT id, endpoint, url, state, attempts, created_at, due_at, reports,
         first_report, last_report
@@ -160,7 +162,7 @@ class SqliteQueue:
         before: str | None = None,
         limit: int = 100,
         endpoint: str | None = None,
-        state: State | None = None,
+        state: DispatchState | None = None,
         report_ids: Sequence[int] | None = None,
     ) -> list[DispatchView]:
         cursor = None if before is None else self._number(before)
@@ -189,9 +191,9 @@ class SqliteQueue:
 
         return await self._database.read(read)
 
-    async def counts(self) -> Mapping[str, Mapping[State, int]]:
+    async def counts(self) -> Mapping[str, Mapping[DispatchState, int]]:
         statement = "SELECT endpoint, state, count FROM dispatch_count WHERE count > 0"
-        counts: dict[str, dict[State, int]] = {}
+        counts: dict[str, dict[DispatchState, int]] = {}
         for endpoint, state, count in await self._database.read(
             lambda connection: connection.execute(statement).fetchall()
         ):
@@ -230,9 +232,9 @@ class SqliteQueue:
         lease: Lease,
         now: datetime,
     ) -> Leased:
-        number = _insert_dispatch(connection, endpoint, bucket, body, lease, micros(now))
-        to = bucket.target
-        said = (len(bucket.reports), 0, micros(now), body, None, to.authorization)
+        at, to = micros(now), bucket.target
+        number = form_dispatch(connection, endpoint, bucket, body, at, lease=lease)
+        said = (len(bucket.reports), 0, at, body, None, to.authorization)
         return self._leased((number, to.url, to.content_type, *said), endpoint.name, lease)
 
     def _view(self, connection: sqlite3.Connection, row: Sequence[Any]) -> DispatchView:
@@ -272,11 +274,8 @@ def _adopt(connection: sqlite3.Connection, endpoints: Iterable[Endpoint]) -> Non
     for endpoint in adopted:
         if endpoint.own_urls:
             continue
-        connection.execute(
-            "UPDATE dispatch SET url = ? WHERE endpoint = ? AND url <> ?"
-            " AND state IN ('waiting', 'leased')",
-            (endpoint.url, endpoint.name, endpoint.url),
-        )
+        for statement in _MOVE_TO_URL:
+            connection.execute(statement, (endpoint.url, endpoint.name))
 
 
 def _highest_report(connection: sqlite3.Connection) -> int:
@@ -318,29 +317,6 @@ def _read_on(connection: sqlite3.Connection, forming: Forming) -> bool:
         (forming.read_to, forming.endpoint.name, forming.read_from),
     )
     return moved.rowcount == 1
-
-
-def _insert_dispatch(
-    connection: sqlite3.Connection,
-    endpoint: Endpoint,
-    bucket: Bucket,
-    body: bytes,
-    lease: Lease,
-    at: int,
-) -> int:
-    to, members = bucket.target, [report.id for report in bucket.reports]
-    span = (members[0], members[-1], len(members))
-    where = (endpoint.name, to.url, to.content_type, to.authorization)
-    values = (*where, at, at, lease.token, micros(lease.until), *span)
-    number = connection.execute(_FORM, values).lastrowid
-    assert number is not None
-    connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (number, body))
-    connection.executemany(
-        "INSERT INTO dispatch_report VALUES (?, ?)", [(report, number) for report in members]
-    )
-    keys = [report.message_key for report in bucket.reports] if endpoint.ordered else ()
-    ordering.set_under_way(connection, endpoint.name, keys, number)
-    return number
 
 
 def _record(connection: sqlite3.Connection, records: Sequence[Record]) -> list[bool]:
@@ -408,7 +384,7 @@ def _cancel(connection: sqlite3.Connection, name: str, number: int) -> None:
 
 
 def _where(
-    before: int | None, endpoint: str | None, state: State | None
+    before: int | None, endpoint: str | None, state: DispatchState | None
 ) -> tuple[str, list[int | str]]:
     given: dict[str, int | str | None] = {"id < ?": before, "endpoint = ?": endpoint}
     given["state = ?"] = state

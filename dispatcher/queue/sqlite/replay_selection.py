@@ -25,7 +25,7 @@ from msgspec import Struct
 from dispatcher.replay.items import Items
 from dispatcher.replay.replay import Found, Item
 from dispatcher.replay.request import Selection
-from dispatcher.retrying.dispatch import State
+from dispatcher.retrying.dispatch import DispatchState
 from receiver.dlr.statuses import GROUP_NUMBERS
 from receiver.store.base import ReportQuery, ReportStore
 from receiver.store.sqlite import search
@@ -47,13 +47,14 @@ _PLACES = """
     WHERE report.id IN (SELECT value FROM json_each(?))
     ORDER BY report.id, dispatch.id
 """
+# Dispatch by dispatch, in this order: the other way round is through the members of all there are.
 _MEMBERS = """
-    SELECT DISTINCT report FROM dispatch JOIN dispatch_report
+    SELECT DISTINCT report FROM dispatch CROSS JOIN dispatch_report
         ON report BETWEEN first_report AND last_report AND dispatch = id
     WHERE id IN (SELECT value FROM json_each(?))
 """
 
-_Row = tuple[int, int, str | None, State | None, bool, bool]
+_Row = tuple[int, int, str | None, DispatchState | None, bool, bool]
 
 
 class _Placed(Struct, frozen=True):
@@ -61,18 +62,17 @@ class _Placed(Struct, frozen=True):
 
     report: int
     received_at: int
-    places: dict[str, State]
+    places: dict[str, DispatchState]
 
 
-class Selector:
-    """Finds what a selection means."""
+class SqliteSelector:
+    """Implements ReplaySelector (dispatcher/replay/base.py) on a Database and the reports in it."""
 
     def __init__(self, database: Database, store: ReportStore) -> None:
         self._database = database
         self._store = store
 
     async def endpoints_ever(self) -> set[str]:
-        """The endpoints that dispatches went to, those that are no more included."""
         statement = "SELECT DISTINCT endpoint FROM dispatch_count"
         rows = await self._database.read(lambda c: c.execute(statement).fetchall())
         return {name for (name,) in rows}
@@ -80,8 +80,6 @@ class Selector:
     async def resolve(
         self, selection: Selection, target: str | None, known: Collection[str]
     ) -> tuple[Items, Found]:
-        """The items, in the order of arrival. `target` None: the endpoints they went to, as far as
-        these are `known`."""
         items, first = Items(), list[Item]()
         undispatched, gone = 0, Counter[str]()
         async for placed in self._placed(await self._reports(selection), selection.endpoint):
@@ -152,7 +150,9 @@ class Selector:
             query = replace(query, before=found.next)
 
 
-def targets(places: dict[str, State], selection: Selection, target: str | None) -> list[str]:
+def targets(
+    places: dict[str, DispatchState], selection: Selection, target: str | None
+) -> list[str]:
     """Where a report goes that fits otherwise. A target gets it once, wherever it went before."""
     fitting = [
         endpoint
@@ -212,7 +212,8 @@ def _dispatches(selection: Selection, after: int) -> Callable[[sqlite3.Connectio
     asked = {"state = ?": selection.state, "endpoint = ?": selection.endpoint}
     given = {text: value for text, value in asked.items() if value is not None}
     where = " AND ".join(["id > ?", *given])
-    statement = f"SELECT id FROM dispatch WHERE {where} ORDER BY id LIMIT {PIECE}"
+    # By id and no index: an index would bring all that wait, to be sorted anew for each piece.
+    statement = f"SELECT id FROM dispatch NOT INDEXED WHERE {where} ORDER BY id LIMIT {PIECE}"
     values = (after, *given.values())
     return lambda c: [number for (number,) in c.execute(statement, values)]
 

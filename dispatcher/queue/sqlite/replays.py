@@ -8,15 +8,22 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from msgspec import Struct
 
-from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.endpoints.registry import put_endpoint
-from dispatcher.queue.base import Bucket, Forming
+from dispatcher.queue.base import Forming
 from dispatcher.queue.sqlite import ordering
+from dispatcher.queue.sqlite.dispatches import form_dispatch
+from dispatcher.queue.sqlite.endpoints import put_endpoint
+from dispatcher.replay.base import Portion
 from dispatcher.replay.items import PIECE, Items, read_piece
 from dispatcher.replay.pace import Fed, Original, Pace, Rate, rate
-from dispatcher.replay.replay import InvalidReplay, Item, Replay, State, UnknownReplay
+from dispatcher.replay.replay import (
+    InvalidReplay,
+    Item,
+    Replay,
+    ReplayState,
+    UnknownReplay,
+    target_name,
+)
 from dispatcher.replay.request import Request, Selection
 from receiver.settings.configuration import without_credentials
 from receiver.store.base import StoredReport
@@ -38,10 +45,12 @@ _FEED = """
         started_at = coalesce(started_at, ?)
     WHERE id = ? AND fed = ? AND state = 'running'
 """
-_DISPATCH = """
-    INSERT INTO dispatch (endpoint, url, content_type, authorization, state, attempts, created_at,
-        due_at, first_report, last_report, reports, replay)
-    VALUES (?, ?, ?, ?, 'waiting', 0, ?, ?, ?, ?, ?, ?)
+# Conditions that say more than is needed are those of an index (held_report_replay,
+# dispatch_replay_open): without them everything that is held or waits is gone through.
+_HELD = "replay = ? AND replay > 0"
+_CANCEL = """
+    UPDATE dispatch SET state = 'cancelled', due_at = NULL
+    WHERE replay = ? AND state = 'waiting' AND state IN ('waiting', 'leased')
 """
 _OPEN = "SELECT 1 FROM dispatch WHERE replay = ? AND state IN ('waiting', 'leased') LIMIT 1"
 
@@ -49,55 +58,31 @@ TIDIED = 50
 """Pieces of items that are cleared away in a transaction."""
 
 
-class Feeding(Struct, frozen=True):
-    """Items that become dispatches, if `replay` is as far as it was when they were read.
-
-    `formings` are what each endpoint gets of them. `dropped` are gone, or their endpoint is; those
-    of them that were held (endpoint, report) are `gone`.
-    """
-
-    replay: int
-    fed_from: int
-    fed_to: int
-    dropped: int
-    anchor_at: datetime
-    formings: Sequence[Forming]
-    gone: Sequence[tuple[str, int]] = ()
-
-
 class SqliteReplays:
-    """Makes, shows, feeds and ends replays. Each change is one transaction."""
+    """Implements ReplayStore (dispatcher/replay/base.py) on a Database."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def with_key(self, key: str) -> Replay | None:
-        """The replay that was made with this key."""
         return await self._database.read(lambda c: _one(c, "key = ?", key))
 
     async def one(self, replay: int) -> Replay:
-        """Raises UnknownReplay."""
         found = await self._database.read(lambda c: _one(c, "id = ?", replay))
         if found is None:
             raise UnknownReplay(replay)
         return found
 
     async def all(self, before: int | None = None, limit: int = 100) -> list[Replay]:
-        """Newest first; `before` is the cursor."""
         rest = "WHERE ? IS NULL OR id < ? ORDER BY id DESC LIMIT ?"
         return await self._database.read(lambda c: _all(c, rest, (before, before, limit)))
 
     async def unfinished(self) -> list[Replay]:
-        """Those that run, and those that have left something to be cleared away."""
         return await self._database.read(lambda c: _all(c, "WHERE tidy = 0 ORDER BY id", ()))
 
     async def create(
         self, request: Request, items: Items, now: datetime, *, from_outside: bool
     ) -> tuple[Replay, bool]:
-        """Make a replay of these items, and its endpoint if it goes to a URL. False: there is one
-        with this key already, which is returned. One of nothing is done at once, and remembered.
-        """
-
         def create(connection: sqlite3.Connection) -> tuple[Replay, bool]:
             if request.key is not None and (found := _one(connection, "key = ?", request.key)):
                 return found, False
@@ -113,23 +98,18 @@ class SqliteReplays:
         return await self._database.write(create)
 
     async def following(self, replay: Replay, limit: int) -> list[Item]:
-        """At most `limit` items that are to be fed next."""
         return await self._database.read(lambda c: _items(c, replay.id, replay.fed, limit))
 
     async def freed(self, replay: Replay, limit: int) -> list[Item]:
-        """At most `limit` items that were held and wait for nothing any more."""
         rows = await self._database.read(lambda c: ordering.freed_of_replay(c, replay.id, limit))
         return [Item(report, endpoint, 0) for endpoint, report in rows]
 
     async def blocked(
         self, replay: int, endpoint: str, reports: Sequence[StoredReport], freed: Sequence[int]
     ) -> frozenset[int]:
-        """Those of these reports' messages (keys) that have to wait at an endpoint that keeps the
-        order: something is on its way, held (other than `freed`), or still to be read by itself."""
         return await self._database.read(lambda c: _blocked(c, replay, endpoint, reports, freed))
 
     async def reports(self, items: Sequence[Item]) -> dict[int, StoredReport]:
-        """The reports of these items that are still there, by id."""
         ids = _json(sorted({item.report for item in items}))
         rows = await self._database.read(
             lambda c: c.execute(
@@ -139,8 +119,6 @@ class SqliteReplays:
         return {report.id: report for report in map(stored_report, rows)}
 
     async def untried(self, replay: int, most: Mapping[str, int]) -> dict[str, int]:
-        """How many of its dispatches wait for their first attempt at each endpoint; counted up to
-        `most`."""
         statement = (
             "SELECT count(*) FROM (SELECT 1 FROM dispatch WHERE replay = ? AND endpoint = ?"
             " AND state = 'waiting' AND attempts = 0 LIMIT ?)"
@@ -152,35 +130,22 @@ class SqliteReplays:
             }
         )
 
-    async def feed(self, feeding: Feeding, now: datetime) -> bool:
-        """Make dispatches of items and read these off, in one transaction. False, and nothing is
-        done, when another was faster, the replay has ended, or a report has gone meanwhile."""
-        return await self._database.write(lambda c: _feed(c, feeding, micros(now)))
+    async def feed(self, portion: Portion, now: datetime) -> bool:
+        return await self._database.write(lambda c: _feed(c, portion, micros(now)))
 
-    async def end(self, replay: int, state: State, now: datetime) -> int:
-        """Stop or cancel: nothing more is fed, and what waits is cancelled. Returns how many
-        dispatches that were. Raises UnknownReplay, InvalidReplay."""
+    async def end(self, replay: int, state: ReplayState, now: datetime) -> int:
         return await self._database.write(lambda c: _end(c, replay, state, micros(now)))
 
     async def finish(self, replay: int, now: datetime) -> bool:
-        """Running to done, when all is fed and each of its dispatches has ended."""
         return await self._database.write(lambda c: _finish(c, replay, micros(now)))
 
     async def tidy(self, replay: int) -> bool:
-        """Clear away a piece of what an ended replay has left. True when all of that has gone, and
-        none of its dispatches is under way."""
         return await self._database.write(lambda c: _tidy(c, replay))
 
     async def tidied(self, replay: int) -> None:
-        """Nothing is left of it to be cleared away."""
         await self._database.write(
             lambda c: c.execute("UPDATE replay SET tidy = 1 WHERE id = ?", (replay,))
         )
-
-
-def target_name(replay: int) -> str:
-    """The endpoint that is made for a replay to a URL."""
-    return f"replay-{replay}"
 
 
 def first_unfed(connection: sqlite3.Connection) -> int | None:
@@ -309,14 +274,14 @@ def _blocked(
     return ordering.blocked(connection, replay, endpoint, keys, freed) | unread
 
 
-def _feed(connection: sqlite3.Connection, feeding: Feeding, at: int) -> bool:
-    formings = feeding.formings
+def _feed(connection: sqlite3.Connection, portion: Portion, at: int) -> bool:
+    formings = portion.formings
     placed = [place for forming in formings for place in ordering.placed_by(forming)]
     hold = [place for forming in formings for place in ordering.held_by(forming)]
     freed = [(each.endpoint.name, report) for each in formings for report in each.freed]
-    freed += feeding.gone
+    freed += portion.gone
     if not _all_there(connection, formings) or not ordering.may_form(
-        connection, feeding.replay, placed, freed
+        connection, portion.replay, placed, freed
     ):
         return False
     # An endpoint may have been removed since: what would wait for it, nobody would ever send.
@@ -324,14 +289,14 @@ def _feed(connection: sqlite3.Connection, feeding: Feeding, at: int) -> bool:
     removed = f"SELECT 1 FROM endpoint WHERE removed AND name IN {_LISTED} LIMIT 1"
     if connection.execute(removed, (names,)).fetchone():
         return False
-    anchor = micros(feeding.anchor_at)
-    change = (feeding.fed_to, feeding.dropped, anchor, at, at, feeding.replay, feeding.fed_from)
+    anchor = micros(portion.anchor_at)
+    change = (portion.fed_to, portion.dropped, anchor, at, at, portion.replay, portion.fed_from)
     if connection.execute(_FEED, change).rowcount != 1:
         return False
-    ordering.write(connection, feeding.replay, hold, freed)
+    ordering.write(connection, portion.replay, hold, freed)
     for forming in formings:
         for bucket, body in zip(forming.buckets, forming.bodies, strict=True):
-            _insert_dispatch(connection, feeding.replay, forming.endpoint, bucket, body, at)
+            form_dispatch(connection, forming.endpoint, bucket, body, at, replay=portion.replay)
     return True
 
 
@@ -345,30 +310,7 @@ def _all_there(connection: sqlite3.Connection, formings: Sequence[Forming]) -> b
     return found == len(members)
 
 
-def _insert_dispatch(
-    connection: sqlite3.Connection,
-    replay: int,
-    endpoint: Endpoint,
-    bucket: Bucket,
-    body: bytes,
-    at: int,
-) -> None:
-    to, members = bucket.target, [report.id for report in bucket.reports]
-    span = (members[0], members[-1], len(members))
-    number = connection.execute(
-        _DISPATCH,
-        (endpoint.name, to.url, to.content_type, to.authorization, at, at, *span, replay),
-    ).lastrowid
-    assert number is not None
-    connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (number, body))
-    connection.executemany(
-        "INSERT INTO dispatch_report VALUES (?, ?)", [(report, number) for report in members]
-    )
-    keys = [report.message_key for report in bucket.reports] if endpoint.ordered else ()
-    ordering.set_under_way(connection, endpoint.name, keys, number)
-
-
-def _end(connection: sqlite3.Connection, replay: int, state: State, at: int) -> int:
+def _end(connection: sqlite3.Connection, replay: int, state: ReplayState, at: int) -> int:
     changed = connection.execute(
         "UPDATE replay SET state = ?, ended_at = ? WHERE id = ? AND state = 'running'",
         (state, at, replay),
@@ -378,16 +320,12 @@ def _end(connection: sqlite3.Connection, replay: int, state: State, at: int) -> 
         if row is None:
             raise UnknownReplay(replay)
         raise InvalidReplay(replay, row[0], state)
-    connection.execute("DELETE FROM held_report WHERE replay = ?", (replay,))
-    return connection.execute(
-        "UPDATE dispatch SET state = 'cancelled', due_at = NULL"
-        " WHERE replay = ? AND state = 'waiting'",
-        (replay,),
-    ).rowcount
+    connection.execute(f"DELETE FROM held_report WHERE {_HELD}", (replay,))
+    return connection.execute(_CANCEL, (replay,)).rowcount
 
 
 def _finish(connection: sqlite3.Connection, replay: int, at: int) -> bool:
-    held = "SELECT 1 FROM held_report WHERE replay = ? LIMIT 1"
+    held = f"SELECT 1 FROM held_report WHERE {_HELD} LIMIT 1"
     if any(connection.execute(left, (replay,)).fetchone() for left in (_OPEN, held)):
         return False
     changed = connection.execute(

@@ -1,6 +1,6 @@
-"""What the queue lets go: dispatches that have ended, whole, with their body and their attempts.
+"""What retention removes: dispatches that have ended, whole, with their body and their attempts.
 
-And what it still needs of the store: reports that no endpoint may lose by the store's retention.
+And what the queue still needs of the store: reports that no endpoint may lose by its retention.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from datetime import datetime
 import msgspec
 
 from dispatcher.queue.sqlite.replays import first_unfed
+from dispatcher.upkeep.base import Rows
+from receiver.store.base import Pause
 from receiver.store.sqlite.database import Database
-from receiver.store.sqlite.retention import Pause, last_to_go
+from receiver.store.sqlite.retention import SqliteRetention, last_to_go
 
 BATCH = 200
 """Dispatches in a transaction."""
@@ -49,53 +51,51 @@ class NeededByEndpoints:
         return [row[0] for row in rows]
 
 
-async def purge_dispatches(
-    database: Database, *, before: datetime | None, most: int, pause: Pause
-) -> dict[str, int]:
-    """Remove dispatches that have ended and were formed before `before`, and of those that own
-    more than the `most` newest attempts the oldest. Returns the rows of each table."""
-    removed: Counter[str] = Counter(dict.fromkeys(_TABLES, 0))
-    for find in (_formed_before(before), _beyond(most)):
-        last, batch = await database.question(find)
-        after = 0
-        while True:
-            after, ended = await database.question(_from(batch, after, last))
-            if ended:
-                removed.update(await database.write(_remove(ended)))
-            if after >= last:
-                break
-            await pause()
-    return dict(removed)
+class QueueRetention(SqliteRetention):
+    """Implements Retention: of what the store holds, and of dispatches."""
 
+    def __init__(self, database: Database) -> None:
+        super().__init__(database, NeededByEndpoints())
 
-async def count_dispatches(
-    database: Database, *, before: datetime | None, most: int
-) -> dict[str, int]:
-    """What `purge_dispatches` would remove."""
+    async def purge_dispatches(self, *, before: datetime | None, most: int, pause: Pause) -> Rows:
+        removed: Counter[str] = Counter(dict.fromkeys(_TABLES, 0))
+        for find in (_formed_before(before), _beyond(most)):
+            last, batch = await self._database.question(find)
+            after = 0
+            while True:
+                after, ended = await self._database.question(_from(batch, after, last))
+                if ended:
+                    removed.update(await self._database.write(_remove(ended)))
+                if after >= last:
+                    break
+                await pause()
+        return dict(removed)
 
-    def count(connection: sqlite3.Connection) -> dict[str, int]:
-        formed = last_to_go(connection, "dispatch", before, 0)
-        made = last_to_go(connection, "attempt", None, most)
-        chosen = (
-            f"SELECT id, reports FROM dispatch WHERE {_ENDED} AND (id <= ? OR id IN"
-            " (SELECT dispatch FROM attempt WHERE id <= ?))"
-        )
-        counted = connection.execute(
-            f"SELECT count(*), coalesce(sum(reports), 0) FROM ({chosen})", (formed, made)
-        ).fetchone()
-        attempts = connection.execute(
-            f"SELECT count(*) FROM attempt WHERE dispatch IN (SELECT id FROM ({chosen}))",
-            (formed, made),
-        ).fetchone()
-        return dict(zip(_TABLES, (counted[0], counted[0], counted[1], attempts[0]), strict=True))
-
-    return await database.question(count)
+    async def count_dispatches(self, *, before: datetime | None, most: int) -> Rows:
+        return await self._database.question(lambda c: _count(c, before, most))
 
 
 _TABLES = ("dispatch", "dispatch_body", "dispatch_report", "attempt")
 
 _Batch = Callable[[sqlite3.Connection, int, int], tuple[int, list[Ended]]]
 """What follows an id, up to a last one: the id looked at last, and the ended dispatches."""
+
+
+def _count(connection: sqlite3.Connection, before: datetime | None, most: int) -> Rows:
+    formed = last_to_go(connection, "dispatch", before, 0)
+    made = last_to_go(connection, "attempt", None, most)
+    chosen = (
+        f"SELECT id, reports FROM dispatch WHERE {_ENDED} AND (id <= ? OR id IN"
+        " (SELECT dispatch FROM attempt WHERE id <= ?))"
+    )
+    counted = connection.execute(
+        f"SELECT count(*), coalesce(sum(reports), 0) FROM ({chosen})", (formed, made)
+    ).fetchone()
+    attempts = connection.execute(
+        f"SELECT count(*) FROM attempt WHERE dispatch IN (SELECT id FROM ({chosen}))",
+        (formed, made),
+    ).fetchone()
+    return dict(zip(_TABLES, (counted[0], counted[0], counted[1], attempts[0]), strict=True))
 
 
 def _from(

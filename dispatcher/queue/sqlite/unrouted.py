@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Collection
 
 import msgspec
-from msgspec import Struct
 
-from receiver.store.base import StoredReport
+from dispatcher.api.base import UnroutedReports
+from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.rows import COLUMNS, stored_report
 
 STEP = 20_000
@@ -25,27 +25,28 @@ _UNTAKEN = f"""
 """
 
 
-class UnroutedReports(Struct, frozen=True):
-    """What one step has found, newest first. `next` is the cursor of the next step.
+class SqliteUnrouted:
+    """Implements UnroutedStore. One step looks at `step` reports."""
 
-    Reports behind `read_to` are not judged yet: an endpoint has still to read them. Those up to
-    `forgotten_to` are not judged any more: the dispatches of their time have been removed.
-    """
+    def __init__(self, database: Database, step: int = STEP) -> None:
+        self._database = database
+        self._step = step
 
-    reports: list[StoredReport]
-    next: int | None
-    read_to: int
-    forgotten_to: int
+    async def unrouted(
+        self, endpoints: Collection[str], before: int | None, limit: int
+    ) -> UnroutedReports:
+        return await self._database.question(
+            lambda c: _unrouted(c, endpoints, before, limit, self._step)
+        )
 
 
-def find_unrouted(
+def _unrouted(
     connection: sqlite3.Connection,
     endpoints: Collection[str],
     before: int | None,
     limit: int,
-    step: int = STEP,
+    step: int,
 ) -> UnroutedReports:
-    """One step. `endpoints` are those in force that take reports; of none, none takes any."""
     read_to = _read_to(connection, endpoints)
     forgotten: int = connection.execute("SELECT report FROM taken_forgotten").fetchone()[0]
     first: int = connection.execute("SELECT min(id) FROM report").fetchone()[0] or 1

@@ -7,9 +7,7 @@ is up, and then runs; what happened is read from the tables afterwards, as of a 
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -30,7 +28,7 @@ from dispatcher.service import Service, service
 from dispatcher.settings.settings import RetentionSettings, Settings
 from dispatcher.simulation.answer import clock_text
 from dispatcher.simulation.arrivals import MICROSECOND, Arrivals
-from dispatcher.simulation.recorded import recorded
+from dispatcher.simulation.recorded import recorded_in
 from dispatcher.simulation.scenario import START, ends_at_latest, troubles
 from dispatcher.simulation.timeline import Timeline, Watch
 from receiver.settings.settings import ServerSettings, StoreSettings
@@ -42,21 +40,6 @@ LOOK_SECONDS = 0.02
 """Of the world, between two looks at the time and at what waits."""
 
 FOR_EVER = RetentionSettings(reports=timedelta(0), attempts=timedelta(0))
-
-_OPEN = """
-    SELECT (SELECT coalesce(sum(count), 0) FROM dispatch_count
-            WHERE state IN ('waiting', 'leased'))
-        + (SELECT count(*) FROM held_report)
-        + ((SELECT coalesce(max(id), 0) FROM report) > (SELECT max(read_to) FROM endpoint))
-"""
-_ENDED = """
-    SELECT json_extract(r.item, '$.messageId'), r.final, d.state
-    FROM dispatch d
-    JOIN dispatch_report m
-        ON m.report BETWEEN d.first_report AND d.last_report AND m.dispatch = d.id
-    JOIN report r ON r.id = m.report
-    ORDER BY r.id
-"""
 
 
 class DrillResult(Struct, frozen=True):
@@ -120,8 +103,7 @@ class DrillRun:
                     settings, clock=self._clock, listeners=[self._attempted]
                 ) as running:
                     ended = await self._played(running, (proxy, pausing), watch)
-            with closing(sqlite3.connect(file)) as connection:
-                return self._read(connection, proxy.seen_again, partial=not ended)
+            return self._read(file, proxy.seen_again, partial=not ended)
 
     def _settings(self, file: Path, url: str) -> Settings:
         """What the customer does in the world's time is done faster, as the scenario's is."""
@@ -164,7 +146,7 @@ class DrillRun:
         feeding.result()  # or what it raised
         if self.passed() > ends_at_latest(self._drill.scenario, self._arrivals.duration):
             return True
-        return await running.storage.database.read(lambda c: not c.execute(_OPEN).fetchone()[0])
+        return await running.storage.figures.idle()
 
     async def _turn(self, turning: Sequence[Turning]) -> None:
         at = self.passed()
@@ -218,11 +200,9 @@ class DrillRun:
     def _share(self) -> float:
         return min(1.0, (self._fed + self._over) / max(1, 2 * self._arrivals.expected()))
 
-    def _read(
-        self, connection: sqlite3.Connection, seen_again: int, *, partial: bool
-    ) -> DrillResult:
-        timeline = recorded(
-            connection,
+    def _read(self, file: Path, seen_again: int, *, partial: bool) -> DrillResult:
+        timeline, ended = recorded_in(
+            file,
             self._drill.scenario,
             duration=self._arrivals.duration,
             # The stop watch of an attempt and the clock are not the same.
@@ -232,10 +212,9 @@ class DrillRun:
             engine="rehearsed",
             speed=self._drill.speed,
         )
-        ended = [Ended(id, bool(final), state) for id, final, state in connection.execute(_ENDED)]
         return DrillResult(
             timeline=timeline,
-            ended=ended,
+            ended=[Ended(*each) for each in ended],
             seen_again=seen_again,
             behind=self._behind.total_seconds(),
         )

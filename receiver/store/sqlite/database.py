@@ -1,16 +1,15 @@
 """One SQLite file: a thread that writes, a thread that reads, and its migrations.
 
-Every transaction is one function run on aiosqlite's thread. Awaiting BEGIN, the statements and
+Every transaction is one function run on a connection's thread. Awaiting BEGIN, the statements and
 COMMIT one by one would cost a thread hop each (0.1-0.2 ms), and two tasks awaiting on one
 connection could find themselves inside each other's transaction.
 """
 
 from __future__ import annotations
 
-import asyncio
 import re
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -18,11 +17,10 @@ from functools import partial
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Any, TypeVar, cast
-
-import aiosqlite
+from typing import TypeVar
 
 from receiver.store.base import StoreUnavailable
+from receiver.store.sqlite.connection import Connection
 from receiver.store.sqlite.turns import Turns
 
 T = TypeVar("T")
@@ -31,13 +29,15 @@ Work = Callable[[sqlite3.Connection], T]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
+MICROS_PER_DAY = 86_400_000_000
+
 BUSY_TIMEOUT_SECONDS = 10.0
 """How long a writer waits for another process that is writing to the same file."""
 
 _FLUSHED = "PRAGMA synchronous = FULL"  # 200 means on disk
 _FLUSHED_AT_CHECKPOINTS = "PRAGMA synchronous = NORMAL"  # all that WAL alone would do
 
-_PRAGMAS = (
+PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     _FLUSHED,
     "PRAGMA cache_size = -32768",  # 32 MiB
@@ -91,9 +91,9 @@ class Database:
 
     def __init__(
         self,
-        writer: aiosqlite.Connection,
-        reader: aiosqlite.Connection,
-        questioner: aiosqlite.Connection | None = None,
+        writer: Connection,
+        reader: Connection,
+        questioner: Connection | None = None,
         turns: Turns | None = None,
     ) -> None:
         self._writer = writer
@@ -178,19 +178,14 @@ class Database:
         self._turns.close()
 
 
-async def _connect(path: str | Path) -> aiosqlite.Connection:
+async def _connect(path: str | Path) -> Connection:
     def options(connection: sqlite3.Connection) -> None:
-        for pragma in _PRAGMAS:
+        for pragma in PRAGMAS:
             connection.execute(pragma)
 
-    connecting = aiosqlite.connect(path, isolation_level=None, timeout=BUSY_TIMEOUT_SECONDS)
-    # The thread must not keep the process alive when somebody forgets to close.
-    connecting._thread.daemon = True
     try:
-        connection = await connecting
+        connection = await Connection.open(path, busy_seconds=BUSY_TIMEOUT_SECONDS)
     except sqlite3.Error as error:
-        # Its thread still reports to this loop, which must not be closed before.
-        await asyncio.to_thread(connecting._thread.join)
         raise StoreUnavailable(f"cannot open the database {path}: {error}") from error
     try:
         await _run(connection, options)
@@ -200,15 +195,9 @@ async def _connect(path: str | Path) -> aiosqlite.Connection:
     return connection
 
 
-async def _run(connection: aiosqlite.Connection, work: Work[T]) -> T:
-    """Run `work` on the connection's thread.
-
-    `_execute` is what each public method of aiosqlite is made of; there is no public way to run a
-    function of one's own there. The version is pinned for it.
-    """
-    execute = cast(Callable[..., Awaitable[Any]], connection._execute)
+async def _run(connection: Connection, work: Work[T]) -> T:
     try:
-        return cast(T, await execute(work, connection._conn))
+        return await connection.run(work)
     except (sqlite3.IntegrityError, sqlite3.DataError):
         raise  # the row is at fault and not the store: its neighbours can be written
     except sqlite3.Error as error:

@@ -4,7 +4,7 @@ It is searched as a text through the whole table, because search keys follow lat
 off, and what lies in quarantine has none: seconds for each million reports. What is found is then
 compared exactly: a report's `to` with the number (a leading + does not count), its messageId with
 the id. A quarantined body is found by the bytes of the number or id, in UTF-8 and in UTF-16, where
-no digit or letter goes on before or behind it. Bytes that hold it otherwise (escaped, in another
+no digit or letter stands before or after it. Bytes that hold it otherwise (escaped, in another
 charset) are not found.
 
 The text is overwritten, not only unlinked (`secure_delete`), and the write-ahead log that may still
@@ -18,44 +18,15 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 
 import msgspec
-from msgspec import Struct
 
 from receiver.dlr.json_format import decode_item
-from receiver.dlr.model import Report
-from receiver.store.sqlite.database import Database
-from receiver.store.sqlite.retention import MICROS_PER_DAY, remove_reports
+from receiver.store.base import Traces
+from receiver.store.recipient import Recipient
+from receiver.store.sqlite.database import MICROS_PER_DAY, Database
+from receiver.store.sqlite.retention import remove_reports
 
 SPAN = 20_000
 """Ids that are searched in one go: 20 ms."""
-
-
-class Recipient(Struct, frozen=True):
-    """Whose data: a number, or the recipient of one message. Exactly one is given."""
-
-    to: str | None = None
-    message_id: str | None = None
-
-    @property
-    def text(self) -> str:
-        return self.to.lstrip("+") if self.to is not None else self.message_id or ""
-
-    def has(self, report: Report) -> bool:
-        """Whether the report is about this recipient."""
-        if self.to is None:
-            return report.message_id == self.message_id
-        return report.to is not None and report.to.strip().lstrip("+") == self.text
-
-    @property
-    def written(self) -> str:
-        """The text as it stands inside a JSON text."""
-        return msgspec.json.encode(self.text).decode()[1:-1]
-
-
-class Traces(Struct, frozen=True):
-    """Ids of what was found, ascending."""
-
-    reports: Sequence[int]
-    quarantine: Sequence[int]
 
 
 async def find_traces(database: Database, recipient: Recipient) -> Traces:
@@ -115,7 +86,8 @@ async def each_span(
     database: Database, table: str, search: Search, key: str = "id"
 ) -> AsyncIterator[int]:
     """What `search` finds in a table, span by span: nobody waits for the whole of it."""
-    ends = f"SELECT coalesce(min({key}), 1) - 1, max({key}) FROM {table}"
+    # Asked for as min, max together, SQLite goes through the whole table.
+    ends = f"SELECT (SELECT min({key}) FROM {table}) - 1, (SELECT max({key}) FROM {table})"
     low, high = await database.question(lambda connection: connection.execute(ends).fetchone())
     while high is not None and low < high:
         found = await database.question(_span(search, low, low + SPAN))

@@ -1,7 +1,7 @@
-"""Items as they came: cut out of the bodies that were kept, when somebody asks.
+"""Items as they came, cut out of the stored bodies when somebody asks.
 
-A body is kept whole and only where it differs from what is stored of it. Cutting it into items at
-intake would cost as much as reading it does; and in JSON as the platform writes it nothing differs.
+A body is kept whole, and only if it differs from what is stored of it. Cutting it into items at
+intake would cost as much as reading it does; and JSON as the platform writes it does not differ.
 """
 
 from __future__ import annotations

@@ -1,25 +1,25 @@
-"""What the store lets go: reports and quarantine that are too old, or too many.
+"""Removing reports and quarantine that are too old, or too many.
 
-Everything goes in batches of a few hundred rows, each a transaction of its own with a pause behind
+Everything goes in batches of a few hundred rows, each a transaction of its own with a pause after
 it, so that no callback waits for more than one batch. Ids ascend with time, so that "older than"
 and "more than" are both "up to this id", found by a few steps down the primary key.
 
-Whether a report is still needed is not ours to know: `Needed` asks whoever reads the store.
+Only those who read the store know whether a report is still needed: `Needed` asks them.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Literal, Protocol
 
 import msgspec
 
+from receiver.store.base import DUPLICATE_DAYS, Pause
 from receiver.store.excerpt import excerpt_of
-from receiver.store.sqlite.database import Database, micros
+from receiver.store.sqlite.database import MICROS_PER_DAY, Database, micros
 from receiver.store.sqlite.followup import BLOCK_BITS, followed_to
-from receiver.store.sqlite.store import DUPLICATE_DAYS
 
 BATCH = 200
 """Rows in a transaction, for which callbacks wait. Beside a purge the p99 of a commit was 37 ms and
@@ -28,7 +28,6 @@ not 18 with 200, 47 with 500 (on a busy machine; README.md)."""
 KEY_BATCH = 1_000
 """Keys in a transaction: they are neighbours, and nothing else belongs to them."""
 
-Pause = Callable[[], Awaitable[None]]
 Table = Literal["report", "quarantine", "dispatch", "attempt"]
 
 _INSTANT: dict[Table, str] = {
@@ -37,27 +36,93 @@ _INSTANT: dict[Table, str] = {
     "dispatch": "created_at",
     "attempt": "started_at",
 }
-MICROS_PER_DAY = 86_400_000_000
 
 
 class Needed(Protocol):
     """Which reports somebody still has to read. Asked inside the transaction that removes them."""
 
     def unread_after(self, connection: sqlite3.Connection) -> int | None:
-        """The report behind which all are still unread by somebody; None when nobody reads."""
+        """The report after which all are still unread by somebody; None when nobody reads."""
 
     def carried(self, connection: sqlite3.Connection, first: int, last: int) -> Collection[int]:
         """Of the reports from `first` to `last`, those that are still being brought somewhere."""
 
 
-class NotNeeded:
-    """Implements Needed for a store that nobody reads."""
+class SqliteRetention:
+    """Implements StoreRetention (base.py) on a Database."""
 
-    def unread_after(self, _: sqlite3.Connection) -> int | None:
-        return None
+    def __init__(self, database: Database, needed: Needed) -> None:
+        self._database = database
+        self._needed = needed
 
-    def carried(self, _connection: sqlite3.Connection, _first: int, _last: int) -> Collection[int]:
-        return ()
+    async def purge_reports(
+        self, *, now: datetime, before: datetime | None, most: int, pause: Pause
+    ) -> dict[str, int]:
+        last = await self._database.question(lambda c: self._last_report_to_go(c, before, most))
+        after, removed = 0, 0
+        while ids := await self._database.question(_ids_after("report", after, last)):
+            after = ids[-1]
+            removed += await self._database.write(self._remove_reports(ids))
+            await pause()
+        keys = await self._purge_keys(now, pause) if removed else 0
+        return {"report": removed, "report_key": keys}
+
+    async def count_reports(self, *, before: datetime | None, most: int) -> dict[str, int]:
+        def count(connection: sqlite3.Connection) -> int:
+            last = self._last_report_to_go(connection, before, most)
+            kept = self._needed.carried(connection, 0, last)
+            return _count(connection, "report", last) - len(kept)
+
+        reports = await self._database.question(count)
+        return {"report": reports, "report_key": reports}
+
+    async def purge_quarantine(
+        self, *, before: datetime | None, most: int, pause: Pause
+    ) -> dict[str, int]:
+        last = await self._database.question(lambda c: last_to_go(c, "quarantine", before, most))
+        after, removed = 0, 0
+        while ids := await self._database.question(_ids_after("quarantine", after, last)):
+            after = ids[-1]
+            removed += await self._database.write(_remove("quarantine", ids))
+            await pause()
+        return {"quarantine": removed}
+
+    async def count_quarantine(self, *, before: datetime | None, most: int) -> dict[str, int]:
+        def count(connection: sqlite3.Connection) -> int:
+            return _count(
+                connection, "quarantine", last_to_go(connection, "quarantine", before, most)
+            )
+
+        return {"quarantine": await self._database.question(count)}
+
+    def _last_report_to_go(
+        self, connection: sqlite3.Connection, before: datetime | None, most: int
+    ) -> int:
+        """What has not been added up yet stays too, for the totals."""
+        last = min(last_to_go(connection, "report", before, most), followed_to(connection))
+        unread = self._needed.unread_after(connection)
+        return last if unread is None else min(last, unread)
+
+    def _remove_reports(self, ids: Sequence[int]) -> Callable[[sqlite3.Connection], int]:
+        def remove(connection: sqlite3.Connection) -> int:
+            kept = set(self._needed.carried(connection, ids[0], ids[-1]))
+            return remove_reports(connection, [number for number in ids if number not in kept])
+
+        return remove
+
+    async def _purge_keys(self, now: datetime, pause: Pause) -> int:
+        """Remove the keys of days that have no report any more. Those by which repeats are
+        recognised stay, whatever became of their reports."""
+        day = await self._database.question(lambda connection: _first_day(connection, now))
+        statement = (
+            "DELETE FROM report_key WHERE (day, message_key, identity) IN"
+            f" (SELECT day, message_key, identity FROM report_key WHERE day < ? LIMIT {KEY_BATCH})"
+        )
+        removed = 0
+        while gone := await self._database.write(lambda c: c.execute(statement, (day,)).rowcount):
+            removed += gone
+            await pause()
+        return removed
 
 
 def last_to_go(
@@ -81,7 +146,7 @@ def _last_before(
 ) -> int:
     """The last id from before `at`, by halving: the instants have no index of their own."""
     statement = f"SELECT id, {_INSTANT[table]} FROM {table} WHERE id >= ? ORDER BY id LIMIT 1"
-    low, high = ids[0] - 1, ids[1]  # what is at `low` goes; what is behind `high` stays
+    low, high = ids[0] - 1, ids[1]  # what is at `low` goes; what comes after `high` stays
     while low < high:
         middle = (low + high + 1) // 2
         found, instant = connection.execute(statement, (middle,)).fetchone()
@@ -92,77 +157,9 @@ def _last_before(
     return low if low >= ids[0] else 0
 
 
-async def purge_reports(
-    database: Database,
-    *,
-    now: datetime,
-    before: datetime | None,
-    most: int,
-    needed: Needed,
-    pause: Pause,
-) -> dict[str, int]:
-    """Remove reports, and the keys of days that have none left. Returns the rows of each table."""
-
-    last = await database.question(lambda c: _last_report_to_go(c, before, most, needed))
-    after, removed = 0, 0
-    while True:
-        ids = await database.question(_ids_after("report", after, last))
-        if not ids:
-            break
-        after = ids[-1]
-        removed += await database.write(_remove_reports(ids, needed))
-        await pause()
-    keys = await _purge_keys(database, now, pause) if removed else 0
-    return {"report": removed, "report_key": keys}
-
-
-async def count_reports(
-    database: Database, *, before: datetime | None, most: int, needed: Needed
-) -> dict[str, int]:
-    """What `purge_reports` would remove, at most: keys go with the last report of their day."""
-
-    def count(connection: sqlite3.Connection) -> int:
-        last = _last_report_to_go(connection, before, most, needed)
-        rows = connection.execute("SELECT count(*) FROM report WHERE id <= ?", (last,))
-        return int(rows.fetchone()[0]) - len(needed.carried(connection, 0, last))
-
-    reports = await database.question(count)
-    return {"report": reports, "report_key": reports}
-
-
-async def purge_quarantine(
-    database: Database, *, before: datetime | None, most: int, pause: Pause
-) -> dict[str, int]:
-    """Remove quarantined bodies."""
-    last = await database.question(lambda c: last_to_go(c, "quarantine", before, most))
-    after, removed = 0, 0
-    while ids := await database.question(_ids_after("quarantine", after, last)):
-        after = ids[-1]
-        removed += await database.write(_remove("quarantine", ids))
-        await pause()
-    return {"quarantine": removed}
-
-
-async def count_quarantine(
-    database: Database, *, before: datetime | None, most: int
-) -> dict[str, int]:
-    """What `purge_quarantine` would remove."""
-
-    def count(connection: sqlite3.Connection) -> int:
-        last = last_to_go(connection, "quarantine", before, most)
-        rows = connection.execute("SELECT count(*) FROM quarantine WHERE id <= ?", (last,))
-        return int(rows.fetchone()[0])
-
-    return {"quarantine": await database.question(count)}
-
-
-def _last_report_to_go(
-    connection: sqlite3.Connection, before: datetime | None, most: int, needed: Needed
-) -> int:
-    """What has not been added up yet stays too, for the totals."""
-    last = min(last_to_go(connection, "report", before, most), followed_to(connection))
-    unread = needed.unread_after(connection)
-    return last if unread is None else min(last, unread)
+def _count(connection: sqlite3.Connection, table: Table, last: int) -> int:
+    rows = connection.execute(f"SELECT count(*) FROM {table} WHERE id <= ?", (last,))
+    return int(rows.fetchone()[0])
 
 
 def _ids_after(table: Table, after: int, last: int) -> Callable[[sqlite3.Connection], list[int]]:
@@ -174,14 +171,6 @@ def _remove(table: Table, ids: Collection[int]) -> Callable[[sqlite3.Connection]
     statement = f"DELETE FROM {table} WHERE id IN (SELECT value FROM json_each(?))"
     chosen = msgspec.json.encode(list(ids)).decode()
     return lambda connection: connection.execute(statement, (chosen,)).rowcount
-
-
-def _remove_reports(ids: list[int], needed: Needed) -> Callable[[sqlite3.Connection], int]:
-    def remove(connection: sqlite3.Connection) -> int:
-        kept = set(needed.carried(connection, ids[0], ids[-1]))
-        return remove_reports(connection, [number for number in ids if number not in kept])
-
-    return remove
 
 
 def remove_reports(connection: sqlite3.Connection, ids: Sequence[int]) -> int:
@@ -214,21 +203,6 @@ def _search_keys(
         for number, item, generation in rows
         for field, key in excerpt_of(item, generation).keys()  # noqa: SIM118
     ]
-
-
-async def _purge_keys(database: Database, now: datetime, pause: Pause) -> int:
-    """Remove the keys of days that have no report any more. Those by which repeats are recognised
-    stay, whatever became of their reports."""
-    day = await database.question(lambda connection: _first_day(connection, now))
-    statement = (
-        "DELETE FROM report_key WHERE (day, message_key, identity) IN"
-        f" (SELECT day, message_key, identity FROM report_key WHERE day < ? LIMIT {KEY_BATCH})"
-    )
-    removed = 0
-    while gone := await database.write(lambda c: c.execute(statement, (day,)).rowcount):
-        removed += gone
-        await pause()
-    return removed
 
 
 def _first_day(connection: sqlite3.Connection, now: datetime) -> int:

@@ -2,43 +2,39 @@
 
     ids          where a step looks
     ----------------------------------------------------------------------------------------
-    the newest   reports behind the read model's cursor: each one
+    the newest   reports after the read model's cursor: each one
     the others   with a text to look up (to, bulkId, sender): the ids under its search key
                  with status, error, source, time of receipt: the ids between the first and the
                  last of those hours that have such reports at all
-                 else: each one
+                 otherwise: each one
 
-Whatever the way, each candidate is compared with the whole query, so that the read model decides
-only how fast an answer comes and never what it says.
+In each case every candidate is compared with the whole query: the read model decides only how fast
+an answer comes, never what it says.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from msgspec import Struct
 
-from receiver.dlr.instants import parse_instant
 from receiver.store.base import Found, ReportQuery, StoredReport
 from receiver.store.excerpt import (
     BULK_ID,
     OTHER_OUTCOMES,
     SENDER,
     TO,
-    Excerpt,
-    Outcome,
-    excerpt_of,
     key_of_text,
-    outcome_of,
     read_outcome,
 )
+from receiver.store.matching import asks_for_outcome, item_matches, outcome_matches
 from receiver.store.sqlite.database import micros
-from receiver.store.sqlite.followup import BLOCK_BITS, HOUR, followed_to
+from receiver.store.sqlite.followup import BLOCK_BITS, followed_to
 from receiver.store.sqlite.rows import COLUMNS, stored_report
+from receiver.store.tally import HOUR
 
 STEP = 20_000
 """Reports that one step looks at: at most 0.1 s (measured)."""
@@ -65,12 +61,10 @@ class _Piece(Struct, frozen=True):
 
 
 def find(
-    connection: sqlite3.Connection,
-    query: ReportQuery,
-    message: Sequence[int] | None = None,
-    step: int = STEP,
+    connection: sqlite3.Connection, query: ReportQuery, message: Sequence[int] | None = None
 ) -> Found:
     """One step of a search. `message` are the ids of its reports if the query asks for one."""
+    left = STEP
     found: list[StoredReport] = []
     where, values = _columns_where(query)
     for piece in _pieces(connection, query, message):
@@ -80,12 +74,12 @@ def find(
         )
         for row in rows:
             report = stored_report(row)
-            if _says(report, query):
+            if item_matches(report, query):
                 found.append(report)
                 if len(found) >= query.limit:
                     return Found(found, report.id)
-        step -= piece.cost
-        if step <= 0:
+        left -= piece.cost
+        if left <= 0:
             return Found(found, piece.low)
     return Found(found, None)
 
@@ -129,9 +123,6 @@ def _by_id(ids: Sequence[int]) -> _Piece:
     return _Piece(ids[-1], f"id IN ({marks})", ids, _LOOK_UP * len(ids))
 
 
-_Ids = Callable[[int, int], Sequence[int]]  # block and highest id to ids, newest first
-
-
 def _key(query: ReportQuery) -> tuple[int, str, bool] | None:
     """Field, text, and whether it is a prefix: what there are fewest of comes first."""
     for field, text in ((TO, query.to), (BULK_ID, query.bulk_id)):
@@ -152,7 +143,7 @@ def _under_key(
         else:
             yield from _under_text(connection, block, field, text, high)
         high = (block << BLOCK_BITS) - 1
-        yield _Piece(low, "0", (), 1)  # this block is done, also if there was nothing in it
+        yield _Piece(low, "id < 0", (), 1)  # this block is done, also if there was nothing in it
 
 
 def _under_text(
@@ -175,7 +166,7 @@ def _under_prefix(
     rows = connection.execute(
         "SELECT report FROM search_key WHERE block = ? AND field = ? AND key >= ?"
         " AND key < coalesce(?, x'') AND report <= ? LIMIT ?",
-        (block, field, prefix, _behind(prefix), high, _PREFIX_MOST),
+        (block, field, prefix, _end_of(prefix), high, _PREFIX_MOST),
     )
     ids = sorted((id for (id,) in rows), reverse=True)
     if len(ids) == _PREFIX_MOST:
@@ -185,7 +176,7 @@ def _under_prefix(
         yield _by_id(ids[start : start + _PIECE])
 
 
-def _behind(prefix: str) -> str | None:
+def _end_of(prefix: str) -> str | None:
     """The first text after all that begin with `prefix`; `None` when there is none."""
     text = prefix.rstrip("\U0010ffff")
     if not text:
@@ -226,30 +217,17 @@ def _totals_where(connection: sqlite3.Connection, query: ReportQuery) -> tuple[s
         conditions.append((" AND start >= ?", hour))
     if query.received_until is not None:
         conditions.append((" AND start * 1000000 < ?", micros(query.received_until)))
-    if _asks_for_outcome(query):
+    if asks_for_outcome(query):
         numbers = _outcome_numbers(connection, query)
         text = " AND outcome IN (SELECT value FROM json_each(?))"
         conditions.append((text, json.dumps(numbers)))
     return "".join(text for text, _ in conditions), [value for _, value in conditions]
 
 
-def _asks_for_outcome(query: ReportQuery) -> bool:
-    return bool(
-        query.statuses
-        or query.errors
-        or query.status_groups
-        or query.final is not None
-        or query.permanent is not None
-    )
-
-
 def _outcome_numbers(connection: sqlite3.Connection, query: ReportQuery) -> list[int]:
     rows = connection.execute("SELECT id, said FROM outcome")
-    fitting = [id for id, said in rows if _is_wanted(read_outcome(said), query)]
+    fitting = [id for id, said in rows if outcome_matches(read_outcome(said), query)]
     return [OTHER_OUTCOMES, *fitting]
-
-
-# --- what is wanted ----------------------------------------------------------------------------
 
 
 def _columns_where(query: ReportQuery) -> tuple[str, list[Any]]:
@@ -267,80 +245,3 @@ def _columns_where(query: ReportQuery) -> tuple[str, list[Any]]:
     if query.received_until is not None:
         conditions.append((" AND received_at < ?", (micros(query.received_until),)))
     return "".join(text for text, _ in conditions), [v for _, vs in conditions for v in vs]
-
-
-def _says(report: StoredReport, query: ReportQuery) -> bool:
-    """What the columns do not tell."""
-    if not _asks_for_item(query):
-        return True
-    excerpt = excerpt_of(report.item, report.generation)
-    return _has_texts(excerpt, query) and _has_outcome(report, excerpt, query)
-
-
-def _asks_for_item(query: ReportQuery) -> bool:
-    texts = (
-        query.message_id,
-        query.bulk_id,
-        query.to,
-        query.to_prefix,
-        query.sender,
-        query.permanent,
-        query.callback_data,
-        query.callback_data_contains,
-        query.done_since,
-        query.done_until,
-    )
-    return bool(query.statuses or query.errors) or any(text is not None for text in texts)
-
-
-def _has_texts(excerpt: Excerpt, query: ReportQuery) -> bool:
-    exact = (
-        (query.message_id, excerpt.message_id),
-        (query.bulk_id, excerpt.bulk_id),
-        (query.to, excerpt.to),
-        (query.sender, excerpt.sender),
-        (query.callback_data, excerpt.callback_data),
-    )
-    return (
-        all(wanted is None or wanted == text for wanted, text in exact)
-        and (query.to_prefix is None or (excerpt.to or "").startswith(query.to_prefix))
-        and _contains(excerpt.callback_data, query.callback_data_contains)
-        and _is_done(excerpt, query)
-    )
-
-
-def _contains(text: str | None, part: str | None) -> bool:
-    return part is None or (text is not None and part in text)
-
-
-def _is_done(excerpt: Excerpt, query: ReportQuery) -> bool:
-    if query.done_since is None and query.done_until is None:
-        return True
-    if excerpt.done_at is None:
-        return False
-    return _lies_in(parse_instant(excerpt.done_at), query.done_since, query.done_until)
-
-
-def _lies_in(at: datetime, since: datetime | None, until: datetime | None) -> bool:
-    return (since is None or at >= since) and (until is None or at < until)
-
-
-def _has_outcome(report: StoredReport, excerpt: Excerpt, query: ReportQuery) -> bool:
-    if not (query.statuses or query.errors or query.permanent is not None):
-        return True
-    outcome = outcome_of(report.final, report.status_group, *excerpt.outcome_key())
-    return _is_wanted(outcome, query)
-
-
-def _is_wanted(outcome: Outcome, query: ReportQuery) -> bool:
-    return (
-        (query.final is None or outcome.final == query.final)
-        and (not query.status_groups or outcome.status_group in query.status_groups)
-        and _is_one_of(outcome.status_id, outcome.status_name, query.statuses)
-        and _is_one_of(outcome.error_id, outcome.error_name, query.errors)
-        and (query.permanent is None or outcome.permanent == query.permanent)
-    )
-
-
-def _is_one_of(id: int | None, name: str | None, wanted: Sequence[int | str]) -> bool:
-    return not wanted or (id is not None and id in wanted) or (name is not None and name in wanted)

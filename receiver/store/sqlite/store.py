@@ -14,6 +14,7 @@ from msgspec import structs
 from receiver.callbacks.intake import Entry
 from receiver.dlr.identity import key_of_message
 from receiver.store.base import (
+    DUPLICATE_DAYS,
     Callback,
     Counts,
     Found,
@@ -24,19 +25,12 @@ from receiver.store.base import (
     TotalsQuery,
 )
 from receiver.store.sqlite import received, search
-from receiver.store.sqlite.database import Database, instant, micros, migrations_of
+from receiver.store.sqlite.database import MICROS_PER_DAY, Database, instant, micros, migrations_of
 from receiver.store.sqlite.rows import COLUMNS, stored_report
 from receiver.store.sqlite.totals import totals
 
 MIGRATIONS = migrations_of("receiver.store.sqlite", part="receiver.store")
 
-DUPLICATE_DAYS = 4
-"""Today and the days before in which a repeated report is recognised.
-
-The platform repeats for 41:30 h at most, so three days always lie within.
-"""
-
-_MICROS_PER_DAY = 86_400_000_000
 # All reports of a transaction are looked for at once: one by one costs a third of a large body.
 _FIND = (
     "SELECT message_key, identity, report FROM report_key"
@@ -147,7 +141,7 @@ class _Addition:
             return False
         self._fresh[key] = len(self.reports)
         self.reports.append(_row(self.next_id, callback, entry, received_at))
-        self.keys.append((received_at // _MICROS_PER_DAY, *key, self.next_id))
+        self.keys.append((received_at // MICROS_PER_DAY, *key, self.next_id))
         self.next_id += 1
         return True
 
@@ -188,7 +182,7 @@ def _earlier(
     keys = [entry.message_key for callback in callbacks for entry in callback.entries]
     if not keys:
         return {}
-    received = {micros(callback.received_at) // _MICROS_PER_DAY for callback in callbacks}
+    received = {micros(callback.received_at) // MICROS_PER_DAY for callback in callbacks}
     days = list(range(min(received) - DUPLICATE_DAYS + 1, max(received) + 1))
     found = connection.execute(_FIND, [msgspec.json.encode(each).decode() for each in (days, keys)])
     return {(message_key, identity): report for message_key, identity, report in found}
@@ -223,6 +217,9 @@ def newest(connection: sqlite3.Connection) -> int:
     row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'report'").fetchone()
     return row[0] if row else 0
 
+
+# Not "? IS NULL OR id < ?": that goes through all that is newer than the cursor.
+_BEFORE = f"id <= coalesce(? - 1, {2**63 - 1})"
 
 _NOWHERE = (None, None)
 
@@ -298,8 +295,7 @@ def _newest_of_messages(
     days = list(_days(connection))
     found: list[StoredReport] = []
     rows = connection.execute(
-        f"SELECT {COLUMNS} FROM report WHERE ? IS NULL OR id < ? ORDER BY id DESC",
-        (before, before),
+        f"SELECT {COLUMNS} FROM report WHERE {_BEFORE} ORDER BY id DESC", (before,)
     )
     for row in rows:
         report = stored_report(row)
@@ -322,8 +318,8 @@ def _quarantine(
     connection: sqlite3.Connection, before: int | None, limit: int
 ) -> list[QuarantineEntry]:
     rows = connection.execute(
-        f"{_QUARANTINE} FROM quarantine WHERE ? IS NULL OR id < ? ORDER BY id DESC LIMIT ?",
-        (before, before, limit),
+        f"{_QUARANTINE} FROM quarantine WHERE {_BEFORE} ORDER BY id DESC LIMIT ?",
+        (before, limit),
     )
     return [_quarantine_entry(row) for row in rows]
 

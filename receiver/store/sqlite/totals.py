@@ -8,26 +8,26 @@ from decimal import Decimal
 from typing import Any
 
 from receiver.store.base import DurationCount, OutcomeCount, PriceSum, Totals, TotalsQuery
-from receiver.store.excerpt import Outcome, excerpt_of, read_outcome
-from receiver.store.sqlite import followup
-from receiver.store.sqlite.followup import EXACT, Amount, Tally, followed_to, rows_after
+from receiver.store.excerpt import ReportOutcome, excerpt_of, read_outcome
+from receiver.store.sqlite.followup import followed_to, rows_after
+from receiver.store.tally import EXACT, Amount, Sums, Tally
 
 TAIL_MOST = 20_000
-"""Reports behind the cursor that are added up for one answer: 0.2 s (measured)."""
+"""Reports after the cursor that are added up for one answer: 0.2 s (measured)."""
 
 
 def totals(connection: sqlite3.Connection, query: TotalsQuery) -> Totals:
     """The totals of one view of the database."""
-    tail, behind = _tail(connection)
+    tail, lag = _tail(connection)
     return Totals(
         outcomes=_outcomes(connection, query, tail),
         prices=_prices(connection, query, tail),
         durations=_durations(connection, query, tail),
-        behind=behind,
+        lag=lag,
     )
 
 
-def _tail(connection: sqlite3.Connection) -> tuple[followup.Totals, int]:
+def _tail(connection: sqlite3.Connection) -> tuple[Sums, int]:
     """What has not been followed, and how many reports of it are left out."""
     tally = Tally()
     last = followed_to(connection)
@@ -35,19 +35,17 @@ def _tail(connection: sqlite3.Connection) -> tuple[followup.Totals, int]:
         tally.add(row, excerpt_of(row.item, row.generation))
         last = row.id
     (highest,) = connection.execute("SELECT coalesce(max(id), 0) FROM report").fetchone()
-    return tally.totals(), max(0, highest - last)
+    return tally.sums(), max(0, highest - last)
 
 
-def _outcomes(
-    connection: sqlite3.Connection, query: TotalsQuery, tail: followup.Totals
-) -> list[OutcomeCount]:
+def _outcomes(connection: sqlite3.Connection, query: TotalsQuery, tail: Sums) -> list[OutcomeCount]:
     said = {id: read_outcome(text) for id, text in connection.execute("SELECT * FROM outcome")}
     where, values = _where(query)
     rows = connection.execute(
         f"SELECT start, outcome, sum(reports) FROM total WHERE {where} GROUP BY start, outcome",
         values,
     )
-    counts: Counter[tuple[int, Outcome | None]] = Counter()
+    counts: Counter[tuple[int, ReportOutcome | None]] = Counter()
     for start, outcome, reports in rows:
         counts[start, said.get(outcome)] += reports
     for (span, start, source, told), cell in tail.outcomes.items():
@@ -60,9 +58,7 @@ def _outcomes(
     ]
 
 
-def _prices(
-    connection: sqlite3.Connection, query: TotalsQuery, tail: followup.Totals
-) -> list[PriceSum]:
+def _prices(connection: sqlite3.Connection, query: TotalsQuery, tail: Sums) -> list[PriceSum]:
     where, values = _where(query, with_final=True)
     rows = connection.execute(
         f"SELECT start, currency, reports, sum FROM price_total WHERE {where}", values
@@ -82,7 +78,7 @@ def _pay(amount: Amount, reports: int, sum: Decimal) -> None:
 
 
 def _durations(
-    connection: sqlite3.Connection, query: TotalsQuery, tail: followup.Totals
+    connection: sqlite3.Connection, query: TotalsQuery, tail: Sums
 ) -> list[DurationCount]:
     where, values = _where(query, with_final=True)
     rows = connection.execute(

@@ -1,12 +1,13 @@
 """Turns of the processes that write to one SQLite file.
 
-SQLite lets one write at a time, and whoever finds it busy sleeps: 1 ms, 2, 5, 10 … up to 100, while
-the other goes on and on. With a receiver and a dispatcher under load, callbacks waited 240 ms for
-their commit (p99). So each process first takes a place in a line of one, and who stands there gets
-the next turn: a process that has just written cannot overtake.
+SQLite lets one process write at a time. Another one sleeps for 1 ms, 2, 5, 10 … up to 100, while
+the first goes on and on. With a receiver and a dispatcher under load, callbacks waited 240 ms for
+their commit (p99). So each process first takes a place in a line of one, and the process that
+stands there gets the next turn: one that has just written cannot overtake.
 
-These are advisory locks on two bytes of a file beside the database. They make nothing correct,
-SQLite does; whoever writes without them, such as the command sqlite3, is waited for as before.
+These are advisory locks on two bytes of a file beside the database. SQLite's own locks keep the
+database correct; a program that writes without ours, such as the command sqlite3, is waited for as
+before.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ except ImportError:  # not on Windows: then it is as before
     fcntl = None  # type: ignore[assignment]
 
 LOOK_SECONDS = 0.0003
-"""How often who waits looks. A lock that waits by itself has no end when its holder hangs."""
+"""How often a waiting process looks. A blocking lock would wait for ever when its holder hangs."""
 
 _LINE, _TURN = 0, 1
 
@@ -34,7 +35,7 @@ class Turns:
     def __init__(self, path: Path | None) -> None:
         self._file: IO[bytes] | None = None
         if path is not None and fcntl is not None:
-            with suppress(OSError):  # a read-only folder: nobody writes there anyway
+            with suppress(OSError):  # a read-only folder, where nobody writes
                 self._file = Path(f"{path}-turn").open("ab")  # noqa: SIM115 - held as long as we are
 
     @contextmanager

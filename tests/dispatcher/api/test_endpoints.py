@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
+from msgspec import json
 from pytest_aiohttp.plugin import AiohttpClient
 
 from dispatcher.api.endpoints import EndpointApi
+from dispatcher.endpoints.base import StoredEndpoint
 from dispatcher.endpoints.registry import Registry
 from dispatcher.settings.security import SecuritySettings
 from dispatcher.settings.settings import EndpointSettings
@@ -36,7 +38,7 @@ async def bench() -> AsyncIterator[Bench]:
 
 @pytest.fixture
 def registry(bench: Bench) -> Registry:
-    return Registry(bench.database, [ACME], sources=["default"])
+    return Registry(bench.storage.endpoints, [ACME], sources=["default"])
 
 
 @pytest.fixture
@@ -267,12 +269,8 @@ async def test_unknown_endpoints(client: Client) -> None:
 async def test_one_that_cannot_be_read(bench: Bench, client: Client) -> None:
     """An endpoint whose stored settings cannot be read is shown with its fault, and paused."""
     await ask(client, "POST", body=NEW, status=201)
-    await bench.database.write(
-        lambda c: c.execute(
-            "UPDATE endpoint SET settings = json_set(settings, '$.bucket_size', 0)"
-            " WHERE name = 'beta'"
-        )
-    )
+    older = StoredEndpoint(json.encode({**NEW, "bucket_size": 0}).decode())
+    await bench.storage.endpoints.put("beta", lambda _: older, known=())
 
     said = await ask(client, "GET", "/beta")
 

@@ -31,7 +31,7 @@ async def bench() -> AsyncIterator[ReplayBench]:
 
 @pytest.fixture
 async def registry(bench: ReplayBench) -> Registry:
-    return Registry(bench.database, [ACME])
+    return Registry(bench.bench.storage.endpoints, [ACME])
 
 
 @pytest.fixture

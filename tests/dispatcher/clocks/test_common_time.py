@@ -7,7 +7,6 @@ from datetime import timedelta
 from dispatcher.clocks.clock import MachineClock
 from dispatcher.clocks.common_time import CommonTime, boot_id
 from dispatcher.queue.base import Lease
-from receiver.store.sqlite.database import Database
 from tests.dispatcher.clocks.test_clock import Machine
 from tests.dispatcher.support import MINUTE, START, Bench, a_bench, an_endpoint
 
@@ -15,8 +14,7 @@ HOUR = timedelta(hours=1)
 
 
 async def joined(bench: Bench, clock: MachineClock, boot: str | None = "monday") -> CommonTime:
-    database: Database = bench.store._database
-    common = CommonTime(database, clock, boot)
+    common = CommonTime(bench.storage.time, clock, boot)
     await common.join()
     return common
 

@@ -23,6 +23,7 @@ from receiver.api.filters import report_query
 from receiver.dlr.errors import Unreadable
 from receiver.store.base import Callback, ReportQuery
 from tests.contracts.report_store import NOON, a_callback, an_sms
+from tests.dispatcher.support import database_of
 from tests.receiver.dlr.generated import generated_callbacks
 from tests.receiver.payloads import V2_JSON
 
@@ -201,7 +202,8 @@ def test_unfinished_file_is_not_left(database: Path, tmp_path: Path) -> None:
 
     async def broken(opened: Storage) -> None:
         listing = Listing("csv", None, file)
-        await opened.database.write(lambda c: c.execute("UPDATE report SET item = '' WHERE id = 9"))
+        spoil = "UPDATE report SET item = '' WHERE id = 9"
+        await database_of(opened).write(lambda c: c.execute(spoil))
         await print_reports(opened, ReportQuery(), listing)
 
     with pytest.raises(ValueError, match="report"):

@@ -112,7 +112,7 @@ async def test_a_change_by_another_process(tmp_path: Path, bench: Bench) -> None
     """What `dlr endpoints` writes into the file, the running service notices."""
     async with storage(str(tmp_path / "dlr.db")) as opened:
         table = {"name": "acme", "url": f"{bench.customer.url}/acme"}
-        await Registry(opened.database, []).add(table, from_outside=False)
+        await Registry(opened.endpoints, []).add(table, from_outside=False)
 
     await bench.receive("a")
     await bench.pushed("acme", "a")

@@ -12,23 +12,21 @@ from dispatcher.endpoints.endpoint import Endpoint, Rules, Target
 from dispatcher.endpoints.from_settings import endpoint_of
 from dispatcher.endpoints.own_urls import OF_OWN_URLS, taking_own_urls, target_of
 from dispatcher.endpoints.registry import Registry, UnknownEndpoint
-from dispatcher.observe.first_loss import first_loss, oldest_waiting
+from dispatcher.observe.first_loss import OLDEST, first_loss
 from dispatcher.pushing.http_sender import HttpSender, _headers
 from dispatcher.queue.base import Leased
 from dispatcher.queue.sqlite.retention import NeededByEndpoints
-from dispatcher.queue.sqlite.unrouted import find_unrouted
 from dispatcher.retrying.outcome import Answer, Outcome
 from dispatcher.retrying.schedule import INFOBIP
 from dispatcher.security.addresses import policy
 from dispatcher.security.signing import basic
 from dispatcher.service import LOOPBACK
 from dispatcher.settings.settings import OWN_URLS, read_settings
-from dispatcher.upkeep.erasure import erase
 from dispatcher.worker import Sender
 from receiver.callbacks.intake import NotifyTo
 from receiver.dlr.model import Format
 from receiver.settings.configuration import ConfigurationError
-from receiver.store.sqlite.erasure import Recipient
+from receiver.store.recipient import Recipient
 from tests.contracts.report_store import a_callback, an_sms
 from tests.dispatcher.replay.replaying import a_replay_bench
 from tests.dispatcher.security.test_addresses import listening
@@ -249,7 +247,7 @@ def _of_a_sandbox() -> Any:
 async def test_the_settings_cannot_uncheck_it() -> None:
     """Whatever is said of the endpoint at run time, its URLs come from outside."""
     async with a_bench(OWN) as bench:
-        registry = Registry(bench.database, [], own_urls=True)
+        registry = Registry(bench.storage.endpoints, [], own_urls=True)
         await registry.change(OWN_URLS, {"window": 5}, from_outside=False)
 
         (endpoint,) = await registry.endpoints()
@@ -263,11 +261,11 @@ async def test_the_settings_cannot_uncheck_it() -> None:
 async def test_it_is_there_where_it_has_been() -> None:
     """A sandbox has it; another process has it as soon as a sandbox has worked on the database."""
     async with a_bench(known=False) as bench:
-        other = Registry(bench.database, [])
+        other = Registry(bench.storage.endpoints, [])
         assert await other.all() == {}
         with pytest.raises(UnknownEndpoint):
             await other.pause(OWN_URLS, True)
-        sandbox = Registry(bench.database, [], own_urls=True)
+        sandbox = Registry(bench.storage.endpoints, [], own_urls=True)
         assert list(await sandbox.all()) == [OWN_URLS]
         await bench.queue.adopt(await sandbox.endpoints())
 
@@ -278,7 +276,7 @@ async def test_it_is_there_where_it_has_been() -> None:
 async def test_it_is_changed_like_others() -> None:
     """It can be paused, changed, removed and reset; only its URL is nobody's to say."""
     async with a_bench(OWN) as bench:
-        registry = Registry(bench.database, [])
+        registry = Registry(bench.storage.endpoints, [])
         await registry.pause(OWN_URLS, True)
         assert (await registry.one(OWN_URLS)).paused
         await registry.change(OWN_URLS, {"window": 3}, from_outside=True)
@@ -301,7 +299,7 @@ async def test_its_name_is_taken(tmp_path: Path) -> None:
     async with a_bench() as bench:
         table = {"name": OWN_URLS, "url": "http://x.example/"}
         with pytest.raises(ConfigurationError, match="notify-url is the endpoint of reports"):
-            await Registry(bench.database, []).add(table, from_outside=False)
+            await Registry(bench.storage.endpoints, []).add(table, from_outside=False)
 
 
 # --- the others ---------------------------------------------------------------------------------
@@ -380,10 +378,10 @@ async def test_unrouted_and_retention_and_first_loss() -> None:
         assert await bench.database.read(needed.unread_after) == 0
         await bench.work()
 
-        found = await bench.database.read(lambda c: find_unrouted(c, [OWN_URLS], None, 10))
+        found = await bench.storage.unrouted.unrouted([OWN_URLS], None, 10)
         assert found.reports == []
         assert await bench.database.read(lambda c: needed.carried(c, 1, 1)) == [1]
-        waiting = await bench.database.read(lambda c: oldest_waiting(c, [OWN_URLS]))
+        waiting = await bench.storage.figures.oldest_waiting([OWN_URLS], OLDEST)
         loss = first_loss(waiting[OWN_URLS], INFOBIP, START)
         assert loss is not None
         assert loss.attempts_left == 20
@@ -399,7 +397,7 @@ async def test_erasure_keeps_the_others_way() -> None:
         entries = [replace(entry, notify_to=to) for entry in callback.entries]
         await bench.store.add([replace(callback, entries=entries)])
         await bench.work()
-        await erase(bench.database, Recipient(to="41790000001"), dry_run=False)
+        await bench.storage.erasure.erase(Recipient(to="41790000001"))
         bench.clock.advance(MINUTE)
         seen: list[str | None] = []
         worker = bench.another_worker(OWN, sender=_Seeing(bench.sender, seen))

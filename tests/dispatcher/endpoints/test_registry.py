@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import json
 
+from dispatcher.endpoints.base import StoredEndpoint
 from dispatcher.endpoints.registry import EndpointExists, Registered, Registry, UnknownEndpoint
 from dispatcher.retrying.presets import PRESETS
 from dispatcher.settings.security import SecuritySettings, TlsSettings
@@ -46,7 +48,7 @@ def registry(bench: Bench) -> Registry:
 
 def of(bench: Bench, *endpoints: EndpointSettings) -> Registry:
     """The registry of a process that was started with these in its file."""
-    return Registry(bench.database, endpoints, sources=["default"])
+    return Registry(bench.storage.endpoints, endpoints, sources=["default"])
 
 
 def settings_of(found: Registered) -> EndpointSettings:
@@ -60,10 +62,9 @@ async def faults_of(change: Any) -> tuple[str, ...]:
     return caught.value.faults
 
 
-async def readers(bench: Bench) -> dict[str, int]:
-    """How far each endpoint has read."""
-    statement = "SELECT name, read_to FROM endpoint"
-    return await bench.database.read(lambda c: dict(c.execute(statement).fetchall()))
+async def unread(bench: Bench) -> dict[str, int]:
+    """How many reports each endpoint has still to read."""
+    return dict((await bench.storage.figures.depths()).unread)
 
 
 # --- file and run time -------------------------------------------------------------------------
@@ -86,10 +87,7 @@ async def test_only_what_was_changed_wins_over_the_file(bench: Bench, registry: 
 
     assert (settings_of(after).window, settings_of(after).headers) == (3, new_key)
     assert (after.origin, after.changed) == ("file", ("window",))
-    texts = await bench.database.read(
-        lambda c: [text for (text,) in c.execute("SELECT settings FROM endpoint")]
-    )
-    assert "s3cret" not in str(texts)
+    assert "s3cret" not in str(await bench.storage.endpoints.stored())
 
 
 async def test_null_is_the_default(registry: Registry) -> None:
@@ -126,7 +124,7 @@ async def test_an_added_one_starts_with_the_next_report(bench: Bench, registry: 
     await bench.receive()
     await registry.add(BETA, from_outside=False)
 
-    assert (await readers(bench))["beta"] == 1
+    assert await unread(bench) == {"acme": 1, "beta": 0}
 
 
 async def test_the_first_ones_start_with_the_first_report() -> None:
@@ -138,7 +136,7 @@ async def test_the_first_ones_start_with_the_first_report() -> None:
 
         await bench.queue.adopt(await of(bench, ACME).endpoints())
 
-        assert await readers(bench) == {"acme": 0}
+        assert await unread(bench) == {"acme": 1}
 
 
 async def test_names_are_taken_once(registry: Registry) -> None:
@@ -179,7 +177,7 @@ async def test_a_source_that_goes_stops_nothing(bench: Bench) -> None:
     """An endpoint whose source is taken out of the file later stays as it is."""
     await of(bench).add({**BETA, "sources": ["default"]}, from_outside=False)
 
-    later = Registry(bench.database, [], sources=["other"])
+    later = Registry(bench.storage.endpoints, [], sources=["other"])
 
     assert (await later.one("beta")).faults == ()
     await later.change("beta", {"window": 2}, from_outside=False)
@@ -240,7 +238,7 @@ async def test_one_that_comes_back_is_new(bench: Bench, registry: Registry, how:
     else:
         await registry.add({"name": "acme", "url": HOST}, from_outside=False)
 
-    assert (await readers(bench))["acme"] == 1
+    assert await unread(bench) == {"acme": 0}
     assert "acme" in await registry.all()
 
 
@@ -340,12 +338,8 @@ async def test_one_that_cannot_be_read_stops_no_other(
     """Settings that an upgrade no longer understands hold their endpoint, and only that one; its
     faults are shown and logged once, and a change repairs it."""
     await registry.add(BETA, from_outside=False)
-    await bench.database.write(
-        lambda c: c.execute(
-            "UPDATE endpoint SET settings = json_set(settings, '$.colour', 'red')"
-            " WHERE name = 'beta'"
-        )
-    )
+    newer = StoredEndpoint(json.encode({**BETA, "colour": "red"}).decode())
+    await bench.storage.endpoints.put("beta", lambda _: newer, known=())
     later = of(bench, ACME)
 
     with caplog.at_level(logging.ERROR):

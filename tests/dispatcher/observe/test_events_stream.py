@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from dispatcher.queue.sqlite.history import AttemptTrack
+from dispatcher.observe.attempt_track import AttemptTrack
 from receiver.answers import errors_as_json
 from receiver.api.event_stream import EventStream, ReportTrack, Track
 from tests.contracts.report_store import an_sms
@@ -91,7 +91,7 @@ class Served:
 
 @asynccontextmanager
 async def serving(bench: Bench, readers: int = 20) -> AsyncIterator[Served]:
-    tracks: list[Track] = [ReportTrack(bench.store), AttemptTrack(bench.store._database)]
+    tracks: list[Track] = [ReportTrack(bench.store), AttemptTrack(bench.storage.history)]
     stream = EventStream(tracks, readers=readers)
     app = web.Application(middlewares=[errors_as_json])
     stream.add_routes(app)

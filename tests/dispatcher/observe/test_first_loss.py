@@ -7,7 +7,7 @@ from datetime import timedelta
 from prometheus_client import CollectorRegistry
 
 from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.observe.first_loss import OLDEST, Loss, LossMetrics, first_loss, oldest_waiting
+from dispatcher.observe.first_loss import OLDEST, Loss, LossMetrics, first_loss
 from dispatcher.retrying.schedule import INFOBIP, RetrySchedule
 from receiver.store.base import StoreUnavailable
 from tests.dispatcher.support import MINUTE, START, Bench, a_bench, an_endpoint, since_start
@@ -64,7 +64,7 @@ class Shown:
     def __init__(self, bench: Bench, *endpoints: Endpoint) -> None:
         self._registry = CollectorRegistry()
         self._metrics = LossMetrics(
-            self._registry, bench.store._database, Known(*endpoints), INFOBIP, bench.clock.now
+            self._registry, bench.storage.figures, Known(*endpoints), INFOBIP, bench.clock.now
         )
 
     async def of(self, endpoint: str = "acme") -> tuple[float | None, float | None]:
@@ -123,12 +123,12 @@ async def test_only_the_oldest_are_looked_at() -> None:
             await bench.work()
             bench.clock.advance(MINUTE / 60)
 
-        database = bench.store._database
-        found = await database.read(lambda connection: oldest_waiting(connection, ["acme"]))
+        database = bench.database
+        found = await bench.storage.figures.oldest_waiting(["acme"], OLDEST)
         traced: list[str] = []
         await database.read(lambda c: c.set_trace_callback(traced.append))
-        await database.read(lambda connection: oldest_waiting(connection, ["acme"]))
-        (query,) = [text for text in traced if text.startswith("SELECT")]
+        await bench.storage.figures.oldest_waiting(["acme"], OLDEST)
+        (query,) = [text for text in map(str.strip, traced) if text.startswith("SELECT")]
         plan = await database.read(lambda c: c.execute(f"EXPLAIN QUERY PLAN {query}").fetchall())
 
     assert [due_at - START for _, due_at in found["acme"]] == [
@@ -151,6 +151,6 @@ async def test_an_unavailable_store_leaves_the_last_figures() -> None:
         async def unavailable(_: object) -> None:
             raise StoreUnavailable("gone")
 
-        bench.store._database.question = unavailable  # type: ignore[assignment, method-assign]
+        bench.database.question = unavailable  # type: ignore[assignment, method-assign]
 
         assert await shown.of() == before

@@ -91,7 +91,7 @@ async def test_unknown_sources_share_one_label(tmp_path: Path) -> None:
 
 async def measured(bench: Bench, now: timedelta = timedelta(0)) -> Samples:
     registry = CollectorRegistry()
-    metrics = QueueMetrics(registry, bench.store._database, lambda: START + now)
+    metrics = QueueMetrics(registry, bench.storage.figures, lambda: START + now)
     await metrics.measure()
     return {
         sample.name + str(sorted(sample.labels.values())): sample.value

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.endpoints.registry import Registry
-from dispatcher.queue.sqlite.replay_selection import Selector
 from dispatcher.queue.sqlite.replays import SqliteReplays
 from dispatcher.replay.feeder import Feeder
 from dispatcher.replay.replay import Item, Replay
@@ -43,18 +41,17 @@ class ReplayBench:
 
     def __init__(self, bench: Bench, *endpoints: Endpoint) -> None:
         self.bench = bench
-        self.database: Database = bench.store._database
+        self.database: Database = bench.database
         self.known = Fixed(endpoints)
-        self.replays = SqliteReplays(self.database)
-        self.selector = Selector(self.database, bench.store)
-        self.replaying = Replaying(
-            self.replays, self.selector, cast(Registry, self.known), bench.clock.now
-        )
+        self.replays = bench.storage.replays
+        self.selector = bench.storage.selector
+        self.replaying = Replaying(self.replays, self.selector, self.known, bench.clock.now)
         self.feeder = self.another_feeder()
 
-    def another_feeder(self) -> Feeder:
-        """As in another process, or after a restart."""
-        return Feeder(self.replays, self.known, self.bench.clock.now)
+    def another_feeder(self, database: Any = None) -> Feeder:
+        """As in another process, or after a restart; on what stands for a Database, if given."""
+        replays = self.replays if database is None else SqliteReplays(database)
+        return Feeder(replays, self.known, self.bench.clock.now)
 
     async def ask(self, **asked: Any) -> Replay:
         """A replay of what was asked for, in the words of the API."""

@@ -272,8 +272,7 @@ async def test_a_crash_between_any_two_steps(
         left[0] -= 1
         return left[0] == 0
 
-    dying = bench.another_feeder()
-    dying._replays._database = Crashing(bench.database, dies, after)  # type: ignore[assignment]
+    dying = bench.another_feeder(Crashing(bench.database, dies, after))
 
     async def run_until_it_dies() -> None:
         while True:
@@ -282,7 +281,6 @@ async def test_a_crash_between_any_two_steps(
 
     with pytest.raises(Crash):
         await run_until_it_dies()
-    dying._replays._database = bench.database
     await bench.run()
 
     assert await bench.dispatched(replay) == list(range(1, 11))

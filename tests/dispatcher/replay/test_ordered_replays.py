@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
-from dispatcher.endpoints.registry import _cancel_waiting
+from dispatcher.queue.sqlite.endpoints import cancel_waiting
 from dispatcher.queue.sqlite.erasure import erase_from_dispatches
 from dispatcher.queue.sqlite.retention import NeededByEndpoints
 from dispatcher.replay.replay import Replay, view
-from receiver.store.sqlite.erasure import Recipient
+from receiver.store.recipient import Recipient
 from tests.contracts.report_store import an_sms
 from tests.dispatcher.replay.replaying import ReplayBench, a_replay_bench
 from tests.dispatcher.replay.test_feeder import Crash, Crashing
@@ -245,7 +245,7 @@ async def test_a_dispatch_that_is_cancelled_by_hand_frees_the_replay(bench: Repl
 async def test_an_endpoint_that_is_removed(bench: ReplayBench) -> None:
     """What is held for a replay when its endpoint is removed is dropped by it, and counted."""
     replay = await held_up(bench)
-    await bench.database.write(lambda c: _cancel_waiting(c, "acme"))
+    await bench.database.write(lambda c: cancel_waiting(c, "acme"))
     await bench.known.remove("acme")
     bench.bench.worker.use([])
     await bench.feed()
@@ -334,8 +334,7 @@ async def test_a_crash_between_any_two_steps(bench: ReplayBench, number: int, af
         left[0] -= 1
         return left[0] == 0
 
-    dying = bench.another_feeder()
-    dying._replays._database = Crashing(bench.database, dies, after)  # type: ignore[assignment]
+    dying = bench.another_feeder(Crashing(bench.database, dies, after))
 
     async def run_until_it_dies() -> None:
         while True:
@@ -344,7 +343,6 @@ async def test_a_crash_between_any_two_steps(bench: ReplayBench, number: int, af
 
     with pytest.raises(Crash):
         await run_until_it_dies()
-    dying._replays._database = bench.database
     await go_on(bench)
 
     assert sorted(pushed(bench)) == ["a1", "a2", "a3", "b1"]

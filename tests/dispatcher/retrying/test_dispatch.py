@@ -7,7 +7,13 @@ from typing import get_args
 
 import pytest
 
-from dispatcher.retrying.dispatch import TRANSITIONS, InvalidTransition, Next, State, after_attempt
+from dispatcher.retrying.dispatch import (
+    TRANSITIONS,
+    DispatchState,
+    InvalidTransition,
+    Next,
+    after_attempt,
+)
 from dispatcher.retrying.outcome import Outcome
 from dispatcher.retrying.schedule import INFOBIP
 from tests.dispatcher.support import START
@@ -39,7 +45,7 @@ def test_transitions() -> None:
 
 def test_every_state_is_in_the_table() -> None:
     """The table tells of each state where it leads, if only that it leads nowhere."""
-    assert set(TRANSITIONS) == set(get_args(State))
+    assert set(TRANSITIONS) == set(get_args(DispatchState))
     ends = {state for state, following in TRANSITIONS.items() if not following}
     assert ends == {"acknowledged", "exhausted", "cancelled"}
 

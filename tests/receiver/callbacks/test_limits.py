@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from receiver.callbacks.intake import Limits, judge
+from tests.dispatcher.support import database_of
 from tests.end_to_end.processes import eventually, running
 from tests.receiver.served import (
     LIMIT,
@@ -221,7 +222,7 @@ async def test_connections(tmp_path: Path) -> None:
 
 
 async def pages(running: Any) -> int:
-    count: int = await running.storage.database.read(
+    count: int = await database_of(running.storage).read(
         lambda c: c.execute("PRAGMA page_count").fetchone()[0]
     )
     return count
@@ -302,8 +303,12 @@ async def test_a_full_database(tmp_path: Path) -> None:
     async with served(tmp_path) as running:
         await post(running.url)
         most = await pages(running)
-        await running.storage.database.write(lambda c: c.execute(f"PRAGMA max_page_count={most}"))
+        await database_of(running.storage).write(
+            lambda c: c.execute(f"PRAGMA max_page_count={most}")
+        )
         large = a_body(*(f"{n:0500}" for n in range(100)))
         assert (await post(running.url, large)).status == 503
-        await running.storage.database.write(lambda c: c.execute("PRAGMA max_page_count=1000000"))
+        await database_of(running.storage).write(
+            lambda c: c.execute("PRAGMA max_page_count=1000000")
+        )
         assert (await post(running.url, large)).json["stored"] == 100

@@ -1,4 +1,4 @@
-"""The item as received, beside the normalised one."""
+"""The item as received: what older programs kept of it, and how it is shown."""
 
 from __future__ import annotations
 
@@ -7,23 +7,14 @@ from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient
-from msgspec.structs import replace
 from pytest_aiohttp.plugin import AiohttpClient
 
 from receiver.api.reports import StoreApi
 from receiver.callbacks.app import new_app
-from receiver.callbacks.intake import judge
 from receiver.dlr.json_format import encode_body
-from receiver.dlr.model import Format
-from receiver.store.base import Callback
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
-from tests.contracts.report_store import NOON, NOT_A_REPORT, a_callback, an_sms
-from tests.receiver.payloads import V2_XML, a_json_body, an_item
-
-PRETTY = b'{ "messageId" : "p",\n "smsCount": "1", "status":{"id":5,"groupId":3} }'
-XML = b"<result><messageId>x1</messageId><smsCount> 2 </smsCount></result>"
-LATIN = "<result><messageId>x2</messageId><callbackData>\u00e9</callbackData></result>"
+from tests.contracts.report_store import PRETTY, a_callback, items_as_received, received
 
 
 @pytest.fixture
@@ -32,65 +23,6 @@ async def store() -> AsyncIterator[SqliteStore]:
     await database.migrate(MIGRATIONS)
     yield SqliteStore(database)
     await database.close()
-
-
-def received(body: bytes, format: Format = "json") -> Callback:
-    """A callback as the receiver makes one of this body."""
-    verdict = judge(body, format)
-    callback = Callback("default", format, None, NOON, verdict.entries, verdict.quarantined)
-    return replace(callback, received=verdict.received)
-
-
-async def items(store: SqliteStore) -> dict[str, bytes | None]:
-    """messageId to the bytes as received, None where they are not kept."""
-    reports = await store.reports_after(0, 100)
-    kept = await store.as_received(reports)
-    return {report.read().message_id or "": kept.get(report.id) for report in reports}
-
-
-async def test_json_as_it_came(store: SqliteStore) -> None:
-    """Blanks, order, quotes around numbers: the item is shown byte for byte."""
-    plain = a_json_body(an_sms("a")).removeprefix(b'{"results": [').removesuffix(b"]}")
-    await store.add([received(encode_body([plain, NOT_A_REPORT, PRETTY]))])
-
-    assert await items(store) == {"a": plain, "p": PRETTY}
-
-
-async def test_json_as_it_is_stored(store: SqliteStore) -> None:
-    """A body that says just what is stored is not kept twice, and is still shown."""
-    stored = judge(a_json_body(an_sms("a"), an_sms("b")), "json").entries
-    body = encode_body([entry.item for entry in stored])
-    callback = received(body)
-
-    assert callback.received is None
-    await store.add([callback])
-    assert await items(store) == {"a": stored[0].item, "b": stored[1].item}
-
-
-async def test_xml_as_it_came(store: SqliteStore) -> None:
-    """XML items are shown as they stood in their document, in UTF-8."""
-    latin = f"<?xml version='1.0' encoding='latin-1'?><r><results>{LATIN}</results></r>"
-    await store.add(
-        [
-            received(b"<r><results>" + XML + b"</results></r>", "xml"),
-            received(latin.encode("latin-1"), "xml"),
-        ]
-    )
-
-    assert await items(store) == {"x1": XML, "x2": LATIN.encode()}
-
-
-async def test_repeats_have_the_first_form(store: SqliteStore) -> None:
-    """A report keeps the form in which it came first; new ones beside its repeat have theirs."""
-    await store.add([received(V2_XML, "xml")])
-    both = a_json_body(an_item(), an_sms("new"))
-    await store.add([received(both)])
-
-    found = await items(store)
-    assert found["2033247207850523791"] is not None
-    assert found["2033247207850523791"].startswith(b"<result>")
-    assert found["new"] is not None
-    assert found["new"] in both
 
 
 async def test_kept_by_older_programs() -> None:
@@ -107,7 +39,7 @@ async def test_kept_by_older_programs() -> None:
     store = SqliteStore(database)
     await store.add([a_callback({"messageId": "new"})])
 
-    assert await items(store) == {"old": None, "new": b'{"messageId":"new"}'}
+    assert await items_as_received(store) == {"old": None, "new": b'{"messageId":"new"}'}
     await database.close()
 
 

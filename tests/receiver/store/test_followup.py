@@ -1,4 +1,4 @@
-"""The read model counts each report exactly once, whatever it is killed between."""
+"""The read model in SQLite counts each report exactly once, whatever it is killed between."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import asyncio
 import signal
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from receiver.store.base import StoreUnavailable
-from receiver.store.excerpt import Outcome, outcome_text
+from receiver.store.excerpt import ReportOutcome, outcome_text
 from receiver.store.sqlite import followup
 from receiver.store.sqlite.database import Database
-from receiver.store.sqlite.followup import DAY, HOUR, Follower, followed_to, read_batch, write_batch
+from receiver.store.sqlite.followup import Follower, followed_to, read_batch, write_batch
 from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
-from tests.contracts.report_store import a_callback, an_sms, everything
+from receiver.store.tally import DAY, HOUR
+from tests.contracts.report_store import a_callback, an_sms
+from tests.contracts.sqlite_backend import Doomed
 from tests.receiver.dlr.generated import generated_callbacks
 
 MODEL = ("followed", "search_key", "outcome", "total", "price_total", "duration_total")
@@ -28,29 +29,6 @@ REPORTS = 60
 
 class Killed(BaseException):
     """The process is no more."""
-
-
-class Doomed:
-    """A connection that dies before one of its statements."""
-
-    def __init__(self, connection: sqlite3.Connection, statements: int) -> None:
-        self._connection = connection
-        self._left = statements
-
-    def execute(self, *given: Any) -> sqlite3.Cursor:
-        self._step()
-        return self._connection.execute(*given)
-
-    def executemany(self, statement: str, rows: Iterable[Any]) -> None:
-        """A row at a time, because it can be killed between two rows too."""
-        for row in rows:
-            self._step()
-            self._connection.execute(statement, row)
-
-    def _step(self) -> None:
-        self._left -= 1
-        if self._left < 0:
-            raise Killed
 
 
 @pytest.fixture
@@ -84,17 +62,6 @@ async def the_model_of(seed: int) -> dict[str, list[Any]]:
     return found
 
 
-async def test_follows_in_turns(database: Database) -> None:
-    """Many small turns come to what one large turn comes to, and then there is nothing left."""
-    await SqliteStore(database).add(list(generated_callbacks(1, REPORTS)))
-    follower = Follower(database)
-
-    turns = [await follower.turn(7) for _ in range(12)]
-
-    assert turns == [7] * 8 + [4, 0, 0, 0]
-    assert await model(database) == await the_model_of(1)
-
-
 async def test_killed_between_any_two_steps(database: Database) -> None:
     """Killed before any statement of a turn, the next turn begins anew, and the end is the same."""
     await SqliteStore(database).add(list(generated_callbacks(2, REPORTS)))
@@ -107,7 +74,7 @@ async def test_killed_between_any_two_steps(database: Database) -> None:
         def work(
             connection: sqlite3.Connection, batch: Any = batch, statements: int = statements
         ) -> bool:
-            return write_batch(cast(Any, Doomed(connection, statements)), batch)
+            return write_batch(cast(Any, Doomed(connection, statements, Killed())), batch)
 
         try:
             await database.write(work)
@@ -171,20 +138,6 @@ async def test_two_followers(database: Database) -> None:
     assert await model(database) == await the_model_of(4)
 
 
-async def test_failed_write(database: Database) -> None:
-    """A turn that cannot be written is told as StoreUnavailable, and taken again."""
-    await SqliteStore(database).add(list(generated_callbacks(5, REPORTS)))
-    follower = Follower(database)
-    await database.write(lambda c: c.execute("ALTER TABLE price_total RENAME TO gone"))
-
-    with pytest.raises(StoreUnavailable):
-        await follower.turn()
-
-    await database.write(lambda c: c.execute("ALTER TABLE gone RENAME TO price_total"))
-    await follower.catch_up()
-    assert await model(database) == await the_model_of(5)
-
-
 async def test_erased_while_being_followed(database: Database) -> None:
     """What is erased between the reading and the writing of a turn leaves no key behind."""
     store = SqliteStore(database)
@@ -215,17 +168,6 @@ async def test_too_many_outcomes(database: Database, monkeypatch: pytest.MonkeyP
     assert dict(counted) == {1: 1, 2: 1, 3: 1, 0: 6}
 
 
-async def test_adding_reports_writes_no_read_model(database: Database) -> None:
-    """The transaction that stores reports touches none of the read model's tables."""
-    await SqliteStore(database).add(list(generated_callbacks(6, REPORTS)))
-
-    found = await model(database)
-
-    assert found.pop("followed") == [(1, 0)]
-    assert not any(found.values())
-    assert len(await everything(SqliteStore(database))) == REPORTS
-
-
 def test_an_item_that_is_none_stops_nobody() -> None:
     """A row that nobody has stored so is followed as one that says nothing."""
     with closing(sqlite3.connect(":memory:")) as connection:
@@ -237,4 +179,4 @@ def test_an_item_that_is_none_stops_nobody() -> None:
         )
         assert write_batch(connection, read_batch(connection, 10))
         (said,) = connection.execute("SELECT said FROM outcome").fetchone()
-        assert said == outcome_text(Outcome(False, *[None] * 7))
+        assert said == outcome_text(ReportOutcome(False, *[None] * 7))

@@ -11,11 +11,10 @@ import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import cache
-from typing import Any, Protocol, TypeVar, cast
-
-import aiosqlite
+from typing import Any, Protocol, TypeVar
 
 from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
+from receiver.store.sqlite.connection import Connection
 from receiver.store.sqlite.database import Database, Work
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
 
@@ -35,21 +34,21 @@ class Stepping(Protocol):
         """What is written now may be undone by a power cut."""
 
 
-class AtOnce:
-    """Stands for an aiosqlite connection: runs what is asked for where it is asked for."""
+class AtOnce(Connection):
+    """A connection without a thread: runs what is asked for where it is asked for."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
-        self._conn = connection
+        self._connection = connection
 
-    async def _execute(self, work: Callable[..., T], *args: Any) -> T:
-        return work(*args)
+    async def run(self, work: Work[T]) -> T:
+        return work(self._connection)
 
 
 class SteppedDatabase(Database):
     """The database as one process has it open."""
 
     def __init__(self, connection: sqlite3.Connection, process: Stepping) -> None:
-        here = cast(aiosqlite.Connection, AtOnce(connection))
+        here = AtOnce(connection)
         super().__init__(here, here)
         self._process = process
 
@@ -114,7 +113,7 @@ def new_database() -> sqlite3.Connection:
 @cache
 def _migrated() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    here = cast(aiosqlite.Connection, AtOnce(connection))
+    here = AtOnce(connection)
     migrating = Database(here, here).migrate([*STORE_MIGRATIONS, *QUEUE_MIGRATIONS])
     with suppress(StopIteration):  # it waits for nothing: one step is all of it
         migrating.send(None)

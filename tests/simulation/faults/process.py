@@ -20,8 +20,10 @@ from dispatcher.clocks.common_time import CommonTime
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.endpoints.registry import Registry
 from dispatcher.queue.base import Leased
+from dispatcher.queue.sqlite.common_time import SqliteTime
+from dispatcher.queue.sqlite.endpoints import SqliteEndpoints
 from dispatcher.queue.sqlite.queue import SqliteQueue
-from dispatcher.queue.sqlite.replay_selection import Selector
+from dispatcher.queue.sqlite.replay_selection import SqliteSelector
 from dispatcher.queue.sqlite.replays import SqliteReplays
 from dispatcher.replay.feeder import Feeder, feeding
 from dispatcher.replay.replaying import Replaying
@@ -107,9 +109,9 @@ class Process:
         self.database = SteppedDatabase(world.connection, self)
         self.store = SqliteStore(self.database)
         self.replays = SqliteReplays(self.database)
-        self.registry = Registry(self.database, world.plan.endpoints)
+        self.registry = Registry(SqliteEndpoints(self.database), world.plan.endpoints)
         self.replaying = Replaying(
-            self.replays, Selector(self.database, self.store), self.registry, self.clock.now
+            self.replays, SqliteSelector(self.database, self.store), self.registry, self.clock.now
         )
         self._commit = GroupCommit(self.store.add)
 
@@ -146,7 +148,7 @@ class Process:
     async def _put_together(self) -> None:
         """As dispatcher/service.py does."""
         self.queue = await SqliteQueue.open(self.database, lambda: "db")
-        time = CommonTime(self.database, self.clock, self.world.boot)
+        time = CommonTime(SqliteTime(self.database), self.clock, self.world.boot)
         await time.join()
         endpoints = await self.registry.endpoints()
         self.worker = WatchedWorker(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tests.simulation.faults.process import Process
     from tests.simulation.faults.world import World
 
-BY_HAND = ("SqliteQueue.cancel", "Registry.remove", "SqliteReplays.end")
+BY_HAND = ("SqliteQueue.cancel", "SqliteEndpoints.remove", "SqliteReplays.end")
 
 
 class Watch:

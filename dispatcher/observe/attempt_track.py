@@ -1,0 +1,49 @@
+"""Attempts of all dispatches as events, for whoever follows them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from dispatcher.observe.base import AttemptHistory, RecordedAttempt
+from receiver.answers import timestamp
+from receiver.api.event_stream import Happened, Query
+
+
+class AttemptTrack:
+    """Implements receiver.api.event_stream.Track: attempts, as they are recorded.
+
+    `state` and `dueAt` are those of the dispatch when it is told, not when it happened.
+    """
+
+    name = "attempt"
+    filters: Collection[str] = frozenset({"endpoint"})
+
+    def __init__(self, attempts: AttemptHistory) -> None:
+        self._attempts = attempts
+
+    async def newest(self) -> int:
+        return await self._attempts.newest()
+
+    async def after(self, event_id: int, limit: int) -> Sequence[Happened]:
+        found = await self._attempts.after(event_id, limit)
+        return [Happened(attempt.id, _view(attempt)) for attempt in found]
+
+    def wanted(self, event: Happened, query: Query) -> bool:
+        return "endpoint" not in query or event.view["endpoint"] == query["endpoint"]
+
+
+def _view(attempt: RecordedAttempt) -> Mapping[str, Any]:
+    return {
+        "dispatch": attempt.dispatch,
+        "endpoint": attempt.endpoint,
+        "number": attempt.number,
+        "reports": attempt.reports,
+        "startedAt": timestamp(attempt.started_at),
+        "durationMs": round(attempt.duration_ms, 1),
+        "status": attempt.status,
+        "outcome": attempt.outcome,
+        "error": attempt.error,
+        "state": attempt.state,
+        "dueAt": timestamp(attempt.due_at),
+    }

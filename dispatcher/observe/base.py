@@ -1,0 +1,67 @@
+"""What metrics and the stream of events need of a database."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from msgspec import Struct
+
+from dispatcher.retrying.dispatch import DispatchState
+
+Waiting = tuple[int, datetime]
+"""Of a waiting dispatch: the attempts made, and when the next is due."""
+
+
+class Depths(Struct, frozen=True):
+    """By endpoint; those that have nothing of a kind are not in it."""
+
+    dispatches: Mapping[tuple[str, str], int]  # by endpoint and state
+    oldest_waiting: Mapping[str, datetime]  # when it was formed
+    unread: Mapping[str, int]  # reports that no dispatch was formed of yet
+    oldest_unread: Mapping[str, datetime]  # when it was received
+
+
+class QueueFigures(Protocol):
+    """How much there is to do. No look grows with what waits."""
+
+    async def depths(self) -> Depths:
+        """The depths at this instant. Endpoints that were removed have only dispatches."""
+
+    async def oldest_waiting(
+        self, endpoints: Collection[str], most: int
+    ) -> Mapping[str, Sequence[Waiting]]:
+        """Of each of these endpoints the `most` dispatches that were formed first of those that
+        wait, in the order in which they were formed."""
+
+    async def idle(self) -> bool:
+        """Whether nothing waits, is under way, is held for the order's sake or is unread."""
+
+
+class RecordedAttempt(Struct, frozen=True):
+    """An attempt, and its dispatch as that is now. `id` ascends as attempts are recorded, and is
+    never used twice."""
+
+    id: int
+    dispatch: str
+    endpoint: str
+    number: int
+    reports: int
+    started_at: datetime
+    duration_ms: float
+    status: int | None
+    outcome: str
+    error: str | None
+    state: DispatchState
+    due_at: datetime | None
+
+
+class AttemptHistory(Protocol):
+    """The attempts of all dispatches, in the order in which they were recorded."""
+
+    async def newest(self) -> int:
+        """The id of the attempt that was recorded last, be it kept or not; 0: there was none."""
+
+    async def after(self, attempt: int, limit: int) -> Sequence[RecordedAttempt]:
+        """At most `limit` attempts that were recorded after this one."""

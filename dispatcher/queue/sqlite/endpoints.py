@@ -1,0 +1,102 @@
+"""What was said of endpoints at run time, in the SQLite file that also holds their dispatches."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import msgspec
+
+from dispatcher.endpoints.base import Stored, StoredEndpoint
+from dispatcher.queue.sqlite.readers import HIGHEST, make_known
+from receiver.store.sqlite.database import Database
+
+_UPDATE = f"""
+    UPDATE endpoint SET settings = ?1, from_outside = ?2, paused = ?3, removed = ?4,
+        read_to = iif(removed AND NOT ?4, {HIGHEST}, read_to)
+    WHERE name = ?5
+"""
+
+
+class SqliteEndpoints:
+    """Implements EndpointStore."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def version(self) -> int:
+        return await self._database.read(_version)
+
+    async def stored(self) -> Stored:
+        return await self._database.read(_stored)
+
+    async def put(
+        self, name: str, decide: Callable[[Stored], StoredEndpoint], *, known: Collection[str]
+    ) -> None:
+        def put(connection: sqlite3.Connection) -> None:
+            endpoint = decide(_stored(connection))
+            make_known(connection, [*known, name])
+            _put(connection, name, endpoint)
+
+        await self._database.write(put)
+
+    async def remove(
+        self, name: str, check: Callable[[Stored], object], *, known: Collection[str]
+    ) -> int:
+        def remove(connection: sqlite3.Connection) -> int:
+            check(_stored(connection))
+            make_known(connection, [*known, name])
+            _put(connection, name, StoredEndpoint(removed=True))
+            return cancel_waiting(connection, name)
+
+        return await self._database.write(remove)
+
+
+def put_endpoint(
+    connection: sqlite3.Connection, name: str, table: Mapping[str, Any], from_outside: bool
+) -> None:
+    """Keep an endpoint of a replay's own, as a part of a transaction. `table` has been read."""
+    connection.execute(
+        f"INSERT INTO endpoint (name, read_to) VALUES (?, {HIGHEST}) ON CONFLICT DO NOTHING",
+        (name,),
+    )
+    connection.execute(
+        "UPDATE endpoint SET settings = ?, from_outside = ?, removed = 0 WHERE name = ?",
+        (msgspec.json.encode(table).decode(), from_outside, name),
+    )
+    _changed(connection)
+
+
+def cancel_waiting(connection: sqlite3.Connection, name: str) -> int:
+    """What waits for the endpoint, on its way or held, is not brought any more. What is held for a
+    replay is dropped by it, and counted."""
+    connection.execute("DELETE FROM held_report WHERE endpoint = ? AND replay = 0", (name,))
+    connection.execute("UPDATE held_report SET freed = 1 WHERE endpoint = ?", (name,))
+    connection.execute("DELETE FROM message_under_way WHERE endpoint = ?", (name,))
+    return connection.execute(
+        "UPDATE dispatch SET state = 'cancelled', due_at = NULL"
+        " WHERE endpoint = ? AND state = 'waiting'",
+        (name,),
+    ).rowcount
+
+
+def _put(connection: sqlite3.Connection, name: str, endpoint: StoredEndpoint) -> None:
+    connection.execute(_UPDATE, (*msgspec.structs.astuple(endpoint), name))
+    _changed(connection)
+
+
+def _changed(connection: sqlite3.Connection) -> None:
+    connection.execute("UPDATE endpoint_version SET number = number + 1")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    number: int = connection.execute("SELECT number FROM endpoint_version").fetchone()[0]
+    return number
+
+
+def _stored(connection: sqlite3.Connection) -> Stored:
+    rows = connection.execute(
+        "SELECT name, settings, from_outside, paused, removed FROM endpoint ORDER BY name"
+    )
+    return {name: StoredEndpoint(text, *map(bool, flags)) for name, text, *flags in rows}

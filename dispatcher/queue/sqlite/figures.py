@@ -1,0 +1,84 @@
+"""How much there is to do, in a handful of look-ups: none of them grows with what waits."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+from dispatcher.observe.base import Depths, Waiting
+from receiver.store.sqlite.database import Database, instant
+
+_OLDEST_WAITING = """
+    SELECT attempts, due_at FROM dispatch WHERE state = 'waiting' AND endpoint = ?
+    ORDER BY created_at LIMIT ?
+"""
+_OPEN = """
+    SELECT EXISTS (SELECT 1 FROM dispatch_count
+            WHERE state IN ('waiting', 'leased') AND count > 0)
+        OR EXISTS (SELECT 1 FROM held_report)
+        OR EXISTS (SELECT 1 FROM endpoint
+            WHERE NOT removed AND read_to < (SELECT max(id) FROM report))
+"""
+
+
+class SqliteFigures:
+    """Implements QueueFigures."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def depths(self) -> Depths:
+        return await self._database.read(_depths)
+
+    async def oldest_waiting(
+        self, endpoints: Collection[str], most: int
+    ) -> Mapping[str, Sequence[Waiting]]:
+        return await self._database.question(lambda c: _oldest_waiting(c, endpoints, most))
+
+    async def idle(self) -> bool:
+        return await self._database.read(lambda c: not c.execute(_OPEN).fetchone()[0])
+
+
+def _depths(connection: sqlite3.Connection) -> Depths:
+    counts = {
+        (endpoint, state): count
+        for endpoint, state, count in connection.execute("SELECT * FROM dispatch_count")
+    }
+    readers = dict(connection.execute("SELECT name, read_to FROM endpoint WHERE removed = 0"))
+    highest = connection.execute("SELECT max(id) FROM report").fetchone()[0] or 0
+    return Depths(
+        dispatches=counts,
+        oldest_waiting=_oldest(
+            connection,
+            "SELECT min(created_at) FROM dispatch WHERE state = 'waiting' AND endpoint = ?",
+            {endpoint: endpoint for endpoint, state in counts if state == "waiting"},
+        ),
+        unread={endpoint: max(highest - read_to, 0) for endpoint, read_to in readers.items()},
+        oldest_unread=_oldest(
+            connection, "SELECT received_at FROM report WHERE id > ? ORDER BY id LIMIT 1", readers
+        ),
+    )
+
+
+def _oldest(
+    connection: sqlite3.Connection, statement: str, values: Mapping[str, str | int]
+) -> Mapping[str, datetime]:
+    found = {}
+    for endpoint, value in values.items():
+        row = connection.execute(statement, (value,)).fetchone()
+        if row is not None and row[0] is not None:
+            found[endpoint] = instant(row[0])
+    return found
+
+
+def _oldest_waiting(
+    connection: sqlite3.Connection, endpoints: Collection[str], most: int
+) -> Mapping[str, Sequence[Waiting]]:
+    return {
+        name: [
+            (attempts, instant(at))
+            for attempts, at in connection.execute(_OLDEST_WAITING, (name, most))
+        ]
+        for name in endpoints
+    }

@@ -1,0 +1,80 @@
+"""What happened in a window, for a capture."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
+from typing import Any
+
+from dispatcher.capsule.base import CapturedReport, Window
+from dispatcher.capsule.capsule import SharedAttempt, SharedDispatch
+from receiver.store.sqlite.database import Database, instant, micros
+
+_REPORTS = """
+    SELECT received_at, format, item FROM report r
+    WHERE id BETWEEN :first AND :last AND received_at >= :since AND received_at < :until
+    AND (:endpoint IS NULL OR EXISTS (
+        SELECT 1 FROM dispatch_report m JOIN dispatch d ON d.id = m.dispatch
+        WHERE m.report = r.id AND d.endpoint = :endpoint
+    )) ORDER BY id
+"""
+_DISPATCHES = """
+    SELECT d.id, d.created_at, d.reports, d.state, a.started_at, a.duration_ms, a.outcome, a.status
+    FROM dispatch d LEFT JOIN attempt a ON a.dispatch = d.id
+    WHERE d.id BETWEEN :first AND :last AND d.endpoint = :endpoint AND d.replay IS NULL
+    AND EXISTS (
+        SELECT 1 FROM dispatch_report m JOIN report r ON r.id = m.report
+        WHERE m.report BETWEEN d.first_report AND d.last_report AND m.dispatch = d.id
+        AND r.received_at >= :since AND r.received_at < :until
+    ) ORDER BY d.id, a.number
+"""
+
+
+class SqliteRecording:
+    """Implements Recording."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def last_report(self) -> int:
+        return await self._database.read(lambda c: _last_id(c, "report"))
+
+    async def last_dispatch(self) -> int:
+        return await self._database.read(lambda c: _last_id(c, "dispatch"))
+
+    async def reports(self, window: Window, first: int, last: int) -> Sequence[CapturedReport]:
+        rows = await self._rows(_REPORTS, window, first, last)
+        return [CapturedReport(instant(at), form, item) for at, form, item in rows]
+
+    async def dispatches(self, window: Window, first: int, last: int) -> Sequence[SharedDispatch]:
+        return list(_dispatches(await self._rows(_DISPATCHES, window, first, last)))
+
+    async def _rows(
+        self, query: str, window: Window, first: int, last: int
+    ) -> Sequence[tuple[Any, ...]]:
+        asked: Mapping[str, object] = {
+            "since": micros(window.since),
+            "until": micros(window.until),
+            "endpoint": window.endpoint,
+            "first": first,
+            "last": last,
+        }
+        return await self._database.read(lambda c: c.execute(query, asked).fetchall())
+
+
+def _last_id(connection: sqlite3.Connection, table: str) -> int:
+    return int(connection.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()[0])
+
+
+def _dispatches(rows: Iterable[tuple[Any, ...]]) -> Iterator[SharedDispatch]:
+    for _, found in groupby(rows, key=itemgetter(0)):
+        lines = list(found)
+        _, created_at, reports, state, *_ = lines[0]
+        attempts = [
+            SharedAttempt(instant(started_at), duration_ms, outcome, status)
+            for *_, started_at, duration_ms, outcome, status in lines
+            if started_at is not None
+        ]
+        yield SharedDispatch(instant(created_at), reports, state, attempts)

@@ -1,0 +1,1 @@
+"""What the sandbox keeps: `base.py` says what its users need, `sqlite/` has it in SQLite."""

@@ -1,0 +1,191 @@
+"""What the users of the sandbox's store need, a protocol for each; `SandboxStore` is all of them.
+
+Decisions are handed in as pure functions: the store reads what one needs, asks it, and writes what
+it says, in one transaction. What a decision raises is raised, and then nothing is changed. It is
+called on a thread of the store, and may be called again if the transaction has to be repeated.
+
+Every method raises StoreUnavailable (receiver/store/base.py), and then nothing is changed either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from dispatcher.sandbox.acceptance import Admission, Arrival, Known
+from dispatcher.sandbox.bulks import Bulk, BulkChange, WaitingBulk
+from dispatcher.sandbox.message import Message
+from dispatcher.sandbox.reports import StepTaken
+from receiver.store.base import StoredReport
+
+Admit = Callable[[Arrival, Known], Admission]
+ChangeBulk = Callable[[WaitingBulk], BulkChange]
+TakeStep = Callable[[Message], StepTaken]
+
+
+class StepCounts(Struct, frozen=True):
+    """How many steps were taken, and how many reports were stored of them."""
+
+    steps: int
+    reports: int
+
+
+class ClockState(Struct, frozen=True):
+    """How far the sandbox's clock is ahead of the machine's, and the latest instant that anything
+    in the store has: the clock must not go back before it."""
+
+    ahead: timedelta
+    seen_at: datetime
+
+
+class Counters(Struct, frozen=True):
+    """How many reports and attempts there have been, be they kept or not."""
+
+    reports: int
+    attempts: int
+
+
+class MessageQuery(Struct, frozen=True, kw_only=True):
+    """Messages after one number, in the order in which they came. `None` means: any."""
+
+    after: int
+    limit: int
+    message_id: str | None = None
+    bulk_id: str | None = None
+    to: str | None = None
+
+
+class LogQuery(Struct, frozen=True, kw_only=True):
+    """Messages that leave after `left_after`, newest first. `None` means: any. Of a range the
+    beginning belongs to it, the end does not. `before` is the cursor: only smaller numbers."""
+
+    left_after: datetime
+    limit: int
+    before: int | None = None
+    sender: str | None = None
+    to: str | None = None
+    bulk_ids: Sequence[str] | None = None
+    message_ids: Sequence[str] | None = None
+    status_group: int | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    entity_id: str | None = None
+    application_id: str | None = None
+    campaign_reference_ids: Sequence[str] | None = None
+
+
+class PullQuery(Struct, frozen=True, kw_only=True):
+    """Reports made after `made_after` that wait to be pulled. `None` means: any."""
+
+    made_after: datetime
+    limit: int
+    bulk_id: str | None = None
+    message_id: str | None = None
+    entity_id: str | None = None
+    application_id: str | None = None
+    campaign_reference_id: str | None = None
+
+
+class MessageStore(Protocol):
+    """For the sandbox itself."""
+
+    async def accept(
+        self, arrivals: Sequence[Arrival], now: datetime, admit: Admit
+    ) -> list[Sequence[Message]]:
+        """Take these requests, in their order, in one transaction. Returns the messages of each;
+        then they are on disk.
+
+        Messages are numbered from 1 without gaps, in the order of their transactions; a number is
+        not used again, unless `reset` was called meanwhile. A bulkId that is used again names one
+        bulk with all messages, and opens it, with the newest `gap`.
+        """
+
+    async def next_due(self) -> datetime | None:
+        """When the next step of any message is due."""
+
+    async def take_due(self, now: datetime, most: int, take: TakeStep) -> StepCounts:
+        """Take the steps that are due at `now`, at most `most` and one of each message, those first
+        that were due first. A step, its report and whether that waits to be pulled are one
+        transaction: each step is taken once, whoever takes it."""
+
+    async def rules(self) -> list[dict[str, Any]]:
+        """The outcome rules that came at run time, the latest first, with the settings' keys."""
+
+    async def add_rule(self, rule: Mapping[str, Any]) -> None:
+        """Keep a rule, until a reset."""
+
+    async def reset(self) -> None:
+        """Forget all messages, bulks, rules and reports that wait to be pulled, and cancel the
+        dispatches that wait and have only the sandbox's reports. Reports and clock stay."""
+
+    async def purge(self, before: datetime, most: int) -> int:
+        """Remove at most `most` messages that ended before an instant, the oldest first, and bulks
+        that have none left; returns how many messages. What waits or has a step left stays."""
+
+
+class BulkStore(Protocol):
+    """For the routes of bulks."""
+
+    async def bulk(self, bulk_id: str) -> Bulk | None:
+        """A bulk, if there is one that has or had messages."""
+
+    async def change_bulk(self, bulk_id: str, now: datetime, change: ChangeBulk) -> Bulk | None:
+        """Change a bulk and its messages that wait. Returns it as it stands then."""
+
+
+class LogStore(Protocol):
+    """For the logs."""
+
+    async def logs(self, query: LogQuery) -> list[Message]:
+        """Messages as they stand."""
+
+
+class PullStore(Protocol):
+    """For the pull endpoints."""
+
+    async def pull(self, query: PullQuery) -> list[StoredReport]:
+        """Hand out what waits, in the order in which it was made, and forget that it waited: two
+        who ask at once get different reports. What is older than `made_after` is forgotten too."""
+
+
+class ConversionStore(Protocol):
+    """For the end tag of a conversion."""
+
+    async def sent(self, message_id: str) -> Message | None:
+        """The first message of this id that was not refused."""
+
+
+class MessageListStore(Protocol):
+    """For the list of what was sent."""
+
+    async def messages(self, query: MessageQuery) -> list[Message]:
+        """Messages as they stand, refused ones too."""
+
+
+class ClockStore(Protocol):
+    """For the clock that can be moved."""
+
+    async def clock(self) -> ClockState:
+        """How the clock stood last."""
+
+    async def move_clock(self, ahead: timedelta, now: datetime) -> None:
+        """Remember how far the clock has been moved, and that it shows `now`."""
+
+    async def counters(self) -> Counters:
+        """To be compared with those of another time."""
+
+
+class SandboxStore(
+    MessageStore,
+    BulkStore,
+    LogStore,
+    PullStore,
+    ConversionStore,
+    MessageListStore,
+    ClockStore,
+    Protocol,
+):
+    """Everything that the sandbox keeps."""

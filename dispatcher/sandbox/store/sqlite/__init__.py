@@ -1,0 +1,1 @@
+"""The sandbox's store in SQLite: every statement, and the migrations."""

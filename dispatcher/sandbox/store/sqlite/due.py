@@ -1,0 +1,80 @@
+"""Takes the steps that are due; each function is a part of a transaction. The reports that tell a
+step are added to the store of reports in the same transaction: a process that is killed between two
+steps tells each of them once.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+
+from dispatcher.sandbox.reports import StepTaken
+from dispatcher.sandbox.store.base import StepCounts, TakeStep
+from dispatcher.sandbox.store.sqlite.clock import see
+from dispatcher.sandbox.store.sqlite.rows import micros_or_null, select
+from dispatcher.settings.settings import SANDBOX
+from receiver.callbacks.intake import Entry
+from receiver.store.base import Callback
+from receiver.store.sqlite.database import instant, micros
+from receiver.store.sqlite.store import add, newest
+
+_WRITE = """
+    UPDATE sandbox_message SET done = ?, due_at = ?, state = ?, status_group = ?, status_id = ?,
+        error = ?, done_at = ?
+    WHERE id = ?
+"""
+
+
+def next_due(connection: sqlite3.Connection) -> datetime | None:
+    statement = "SELECT min(due_at) FROM sandbox_message WHERE due_at IS NOT NULL"
+    at: int | None = connection.execute(statement).fetchone()[0]
+    return None if at is None else instant(at)
+
+
+def take_due(
+    connection: sqlite3.Connection, now: datetime, most: int, take: TakeStep
+) -> StepCounts:
+    due = select(
+        connection,
+        "WHERE due_at <= ? ORDER BY due_at, sandbox_message.id LIMIT ?",
+        (micros(now), most),
+    )
+    if not due:
+        return StepCounts(0, 0)
+    see(connection, now)
+    taken = [take(message) for message in due]
+    connection.executemany(
+        _WRITE,
+        [
+            (
+                message.done,
+                micros_or_null(message.due_at),
+                message.state,
+                *message.status,
+                message.error,
+                micros_or_null(message.done_at),
+                message.id,
+            )
+            for message in (each.message for each in taken)
+        ],
+    )
+    return StepCounts(len(taken), _tell(connection, taken, now))
+
+
+def _tell(connection: sqlite3.Connection, taken: Sequence[StepTaken], now: datetime) -> int:
+    """Store the reports, and let those that nobody is pushed to wait. Returns how many are new."""
+    told = [(each, each.report) for each in taken if each.report is not None]
+    number = newest(connection)
+    counts = add(connection, [_callback(report, now) for _, report in told])
+    waiting = []
+    for (each, _), count in zip(told, counts, strict=True):
+        number += count.stored
+        if count.stored and not each.pushed:
+            waiting.append((number, each.message.id, micros(now)))
+    connection.executemany("INSERT INTO sandbox_pull VALUES (?, ?, ?)", waiting)
+    return sum(count.stored for count in counts)
+
+
+def _callback(report: Entry, now: datetime) -> Callback:
+    return Callback(SANDBOX, "json", None, now, [report])

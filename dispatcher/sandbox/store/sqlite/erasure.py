@@ -1,0 +1,67 @@
+"""What a reset takes away, what is too old to be kept, and one recipient's data; each function is a
+part of a transaction.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from datetime import datetime
+
+from dispatcher.settings.settings import SANDBOX
+from receiver.store.recipient import Recipient
+from receiver.store.sqlite.database import micros
+
+_CANCEL = """
+    UPDATE dispatch SET state = 'cancelled', due_at = NULL
+    WHERE state = 'waiting' AND id IN (
+        SELECT dispatch FROM dispatch_report JOIN report ON report.id = report
+        GROUP BY dispatch HAVING min(source) = :source AND max(source) = :source
+    )
+"""
+
+
+def reset(connection: sqlite3.Connection) -> None:
+    for table in ("sandbox_message", "sandbox_bulk", "sandbox_pull"):
+        connection.execute(f"DELETE FROM {table}")
+    # From here on the same messages fare the same again.
+    connection.execute("DELETE FROM sqlite_sequence WHERE name LIKE 'sandbox%'")
+    connection.execute("UPDATE sandbox SET rules = '[]'")
+    connection.execute(_CANCEL, {"source": SANDBOX})
+
+
+def purge(connection: sqlite3.Connection, before: datetime, most: int) -> int:
+    removed = connection.execute(
+        "DELETE FROM sandbox_message WHERE id IN (SELECT id FROM sandbox_message"
+        " WHERE due_at IS NULL AND state <> 'waiting' AND done_at < ? ORDER BY id LIMIT ?)",
+        (micros(before), most),
+    ).rowcount
+    connection.execute(
+        "DELETE FROM sandbox_bulk WHERE NOT EXISTS"
+        " (SELECT 1 FROM sandbox_message WHERE bulk = sandbox_bulk.id)"
+    )
+    return removed
+
+
+_OF_RECIPIENT = "FROM sandbox_message WHERE ltrim(sms ->> 'to', '+') = ?1 OR message_id = ?2"
+
+
+def count_messages(connection: sqlite3.Connection, recipient: Recipient) -> dict[str, int]:
+    """The rows that `erase_messages` would remove, where there are any."""
+    statement = f"SELECT count(*) {_OF_RECIPIENT}"
+    count: int = connection.execute(statement, _values(recipient)).fetchone()[0]
+    return {"sandbox_message": count} if count else {}
+
+
+def erase_messages(connection: sqlite3.Connection, recipient: Recipient) -> dict[str, int]:
+    """Remove what was sent to one recipient: what waits of it is not sent any more."""
+    removed = count_messages(connection, recipient)
+    values = _values(recipient)
+    connection.execute(
+        f"DELETE FROM sandbox_pull WHERE message IN (SELECT id {_OF_RECIPIENT})", values
+    )
+    connection.execute(f"DELETE {_OF_RECIPIENT}", values)
+    return removed
+
+
+def _values(recipient: Recipient) -> tuple[str | None, str | None]:
+    return None if recipient.to is None else recipient.text, recipient.message_id

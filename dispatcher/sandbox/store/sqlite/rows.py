@@ -1,0 +1,114 @@
+"""A message as a row of the table `sandbox_message`, and back; conditions of queries."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from dispatcher.sandbox.message import Message
+from dispatcher.sandbox.model import Sms
+from dispatcher.sandbox.outcomes import Fate
+from receiver.store.sqlite.database import instant, micros
+
+_sms = msgspec.json.Decoder(Sms).decode
+_fate = msgspec.json.Decoder(Fate).decode
+
+_COLUMNS = (
+    "sandbox_message.id, message_id, bulk_id, api, sandbox_message.state, accepted_at, start_at,"
+    " leaves_at, cancelled_at, done, due_at, done_at, status_group, status_id, error, process_key,"
+    " sms, fate"
+)
+_FROM = "sandbox_message JOIN sandbox_bulk ON sandbox_bulk.id = bulk"
+
+IN = "IN (SELECT value FROM json_each(?))"
+"""A condition on a column, whose value is a list."""
+
+
+def select(connection: sqlite3.Connection, rest: str, values: Sequence[Any]) -> list[Message]:
+    """The messages that `rest` of a statement chooses."""
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM {_FROM} {rest}", values)
+    return [_message(row) for row in rows.fetchall()]
+
+
+def _message(row: Sequence[Any]) -> Message:
+    number, message_id, bulk_id, api, state, accepted, start, leaves, cancelled, *rest = row
+    done, due, done_at, group, status, error, process_key, sms, fate = rest
+    return Message(
+        id=number,
+        message_id=message_id,
+        bulk_id=bulk_id,
+        api=api,
+        state=state,
+        accepted_at=instant(accepted),
+        start_at=instant(start),
+        leaves_at=instant(leaves),
+        cancelled_at=None if cancelled is None else instant(cancelled),
+        done=done,
+        due_at=None if due is None else instant(due),
+        done_at=None if done_at is None else instant(done_at),
+        status=(group, status),
+        error=error,
+        process_key=process_key,
+        sms=_sms(sms),
+        fate=None if fate is None else _fate(fate),
+    )
+
+
+_INSERT = """
+    INSERT INTO sandbox_message (id, message_id, bulk, api, process_key, sms, state, accepted_at,
+        start_at, leaves_at, done, due_at, done_at, status_group, status_id, error, fate)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+
+def insert(connection: sqlite3.Connection, bulk: int, messages: Sequence[Message]) -> None:
+    """Store new messages of the bulk of this number."""
+    connection.executemany(_INSERT, [_row(message, bulk) for message in messages])
+
+
+def _row(message: Message, bulk: int) -> tuple[Any, ...]:
+    return (
+        message.id,
+        message.message_id,
+        bulk,
+        message.api,
+        message.process_key,
+        msgspec.json.encode(message.sms).decode(),
+        message.state,
+        micros(message.accepted_at),
+        micros(message.start_at),
+        micros(message.leaves_at),
+        message.done,
+        micros_or_null(message.due_at),
+        micros_or_null(message.done_at),
+        *message.status,
+        message.error,
+        None if message.fate is None else msgspec.json.encode(message.fate).decode(),
+    )
+
+
+def micros_or_null(at: datetime | None) -> int | None:
+    return None if at is None else micros(at)
+
+
+def where(query: Struct, conditions: Mapping[str, str]) -> tuple[str, list[Any]]:
+    """` AND …` of the conditions whose field is given in the query, with their values."""
+    given = {name: getattr(query, name) for name in conditions}
+    given = {name: value for name, value in given.items() if value is not None}
+    return "".join(f" AND {conditions[name]}" for name in given), [*map(_in_sql, given.values())]
+
+
+def _in_sql(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return micros(value)
+    return value if isinstance(value, str | int) else as_json(value)
+
+
+def as_json(values: Sequence[Any]) -> str:
+    """A list for `IN`."""
+    return msgspec.json.encode(values).decode()

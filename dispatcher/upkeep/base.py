@@ -1,0 +1,50 @@
+"""What retention and erasure need of a database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Protocol
+
+from receiver.store.base import Pause, StoreRetention
+from receiver.store.recipient import Recipient
+
+Rows = Mapping[str, int]
+"""How many rows of each table."""
+
+
+class Retention(StoreRetention, Protocol):
+    """Removes reports, quarantine and dispatches that are too old, or too many.
+
+    Somebody still has to read a report when an endpoint or a replay has not read it, or a dispatch
+    or the order of its message holds it.
+    """
+
+    async def purge_dispatches(self, *, before: datetime | None, most: int, pause: Pause) -> Rows:
+        """Remove dispatches that have ended, whole, with their body and their attempts: those
+        formed before `before`, and those that own more than the `most` newest attempts."""
+
+    async def count_dispatches(self, *, before: datetime | None, most: int) -> Rows:
+        """What `purge_dispatches` would remove."""
+
+
+class StillLeased(Exception):
+    """Dispatches that carry the recipient's data are being sent: nothing was erased."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"{number} dispatches with it are being sent: try again in a minute")
+
+
+class Erasure(Protocol):
+    """Erases one recipient's data: reports, quarantine, and the dispatches that carry it."""
+
+    async def count(self, recipient: Recipient) -> Rows:
+        """The rows that `erase` would touch."""
+
+    async def erase(self, recipient: Recipient) -> Rows:
+        """Erase the recipient's data in one transaction; returns the rows touched in each table.
+        Raises StillLeased; then nothing is erased.
+
+        Reports that come in meanwhile are found by the next erasure. What is erased is overwritten,
+        and does not come back from the database's own files.
+        """

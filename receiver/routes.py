@@ -1,0 +1,114 @@
+"""A route of the HTTP API: its method, path and handler, and what is said of it to clients.
+
+`@route(...)` over a handler says all of it. `add_routes` adds the handlers of an object to an
+application; receiver/api/openapi.py describes what it finds there. So a route without a
+description, or a description without a route, cannot be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+from aiohttp import web
+from msgspec import Struct
+
+from receiver.answers import Handler
+
+Schema = dict[str, Any]
+"""A JSON Schema as OpenAPI 3.1 has it."""
+
+Shape = type | Schema | tuple[type, ...]
+"""What goes over the wire: a msgspec Struct, or any other type that msgspec can describe; several
+of them, of which it is one; or a schema where there is no type."""
+
+Place = Literal["query", "path", "header"]
+
+
+class Parameter(Struct, frozen=True):
+    """What a client may say outside the body. `words` is for people."""
+
+    name: str
+    schema: Schema
+    words: str
+    place: Place = "query"
+    required: bool = False
+
+
+class Body(Struct, frozen=True):
+    """A request's body, which must be there. `json` is what it holds as application/json, `others`
+    what it holds as other media types."""
+
+    json: Shape | None = None
+    others: Mapping[str, Shape | None] = {}
+    words: str = ""
+    examples: Mapping[str, Any] = {}
+
+
+class Reply(Struct, frozen=True):
+    """One answer. `json` is its body as application/json, `others` that as other media types
+    (`None`: bytes). `headers` are the ones that belong to it, with what stands in them."""
+
+    words: str
+    json: Shape | None = None
+    others: Mapping[str, Shape | None] = {}
+    headers: Mapping[str, str] = {}
+
+
+class Credentials(Struct, frozen=True):
+    """Which credentials a route asks for: one of these, by name, each as OpenAPI's security scheme.
+    `needed` False: it goes without them too."""
+
+    schemes: Mapping[str, Schema]
+    needed: bool = True
+
+
+class Route(Struct, frozen=True):
+    """What is said of one method of a path.
+
+    `name` is its own among all. `replies` are by status; a text stands for the one shape of errors
+    (ErrorAnswer). What any request can get is not named. `also` are the types of what it
+    tells inside a text. `credentials` None: those of its part of the API.
+    """
+
+    method: str
+    path: str
+    name: str
+    summary: str
+    replies: Mapping[int, Reply | str]
+    parameters: Sequence[Parameter] = ()
+    body: Body | None = None
+    also: Sequence[type] = ()
+    credentials: Credentials | None = None
+
+
+DESCRIBED = web.AppKey("described", list[Route])
+"""All routes of an application that were added here."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def route(described: Route) -> Callable[[F], F]:
+    """Says what a method of an object handles; `add_routes` adds it."""
+
+    def decorate(handler: F) -> F:
+        handler.__dict__["route"] = described
+        return handler
+
+    return decorate
+
+
+def add_routes(app: web.Application, handlers: object) -> None:
+    """Add what `handlers` has of methods with a route, in the order in which they are written."""
+    for name, each in vars(type(handlers)).items():
+        if (described := getattr(each, "route", None)) is not None:
+            add_route(app, described, getattr(handlers, name))
+
+
+def add_route(app: web.Application, described: Route, handler: Handler) -> None:
+    """Add one. GET answers HEAD too."""
+    if described.method == "GET":
+        app.router.add_get(described.path, handler)
+    else:
+        app.router.add_route(described.method, described.path, handler)
+    app.setdefault(DESCRIBED, []).append(described)

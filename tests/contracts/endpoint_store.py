@@ -1,0 +1,246 @@
+"""What every store of endpoints does (dispatcher/endpoints/base.py)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from dispatcher.endpoints.base import EndpointStore, Stored, StoredEndpoint
+from dispatcher.storage import Storage
+from tests.contracts.dispatch_queue import ACME, BETA, Desk
+from tests.contracts.report_store import DAY, NOON, a_callback, an_sms
+from tests.contracts.storages import StorageBackend, a_bench_on, unbroken
+from tests.dispatcher.support import an_endpoint
+
+SAID = StoredEndpoint('{"window":3}')
+
+
+class Refused(Exception):
+    """Somebody else's reason."""
+
+
+def refuse(_: Stored) -> StoredEndpoint:
+    raise Refused
+
+
+def say(settings: str) -> Callable[[Stored], StoredEndpoint]:
+    return lambda _: StoredEndpoint(settings)
+
+
+async def unread(storage: Storage) -> dict[str, int]:
+    """How many reports each endpoint has still to read."""
+    return dict((await storage.figures.depths()).unread)
+
+
+class EndpointStoreContract:
+    @pytest.fixture
+    def endpoints(self, backend: StorageBackend) -> EndpointStore:
+        return backend.storage.endpoints
+
+    @pytest.fixture
+    def desk(self, backend: StorageBackend) -> Desk:
+        return Desk(backend.storage)
+
+    # --- what is said --------------------------------------------------------------------------
+
+    async def test_a_new_database_knows_none(self, endpoints: EndpointStore) -> None:
+        """Nothing is stored, and its version stays what it is."""
+        assert await endpoints.stored() == {}
+        assert await endpoints.version() == await endpoints.version()
+
+    @pytest.mark.parametrize(
+        "said",
+        [
+            StoredEndpoint(),
+            StoredEndpoint('{"name":"ä€ \U0001f600","url":null,"x":"\\u0000"}', from_outside=True),
+            StoredEndpoint("{}", paused=True),
+            StoredEndpoint('{"colour":"red"}', from_outside=True, paused=True),
+        ],
+    )
+    async def test_what_is_said_is_kept_as_it_is(
+        self, backend: StorageBackend, said: StoredEndpoint
+    ) -> None:
+        """To the character, be it settings or what nobody can read as such; for every process."""
+        await backend.storage.endpoints.put("acme", lambda _: said, known=())
+
+        other = await backend.another()
+        assert await other.endpoints.stored() == {"acme": said}
+
+    async def test_they_come_in_the_order_of_their_names(self, endpoints: EndpointStore) -> None:
+        """By code points, whatever the language of the machine."""
+        names = ["b", "a", "B", "a-b", "ab", "a_b"]
+        for name in names:
+            await endpoints.put(name, say("{}"), known=())
+
+        assert list(await endpoints.stored()) == sorted(names)
+
+    async def test_a_change_is_noticed_by_every_process(self, backend: StorageBackend) -> None:
+        """The version goes up with each change, whoever makes it."""
+        here, there = backend.storage.endpoints, (await backend.another()).endpoints
+        seen = [await there.version()]
+        for store in (here, there, here):
+            await store.put("acme", say("{}"), known=())
+            seen += [await there.version(), await here.version()]
+        await there.remove("acme", lambda _: None, known=())
+        seen.append(await here.version())
+
+        assert seen[1::2] == seen[2::2] + seen[-1:]
+        assert sorted(set(seen)) == list(dict.fromkeys(seen))
+        assert len(set(seen)) == 5
+
+    async def test_looking_changes_nothing(
+        self, backend: StorageBackend, endpoints: EndpointStore
+    ) -> None:
+        """Endpoints that are adopted are known, and no version for it."""
+        before = await endpoints.version()
+        await backend.storage.queue.adopt([ACME])
+
+        assert await endpoints.stored() == {"acme": StoredEndpoint()}
+        assert await endpoints.version() == before
+
+    async def test_what_refuses_changes_nothing(self, endpoints: EndpointStore) -> None:
+        """The reason comes through; no endpoint is known by it, and no version is another."""
+        await endpoints.put("acme", say("{}"), known=())
+        before = await endpoints.version()
+
+        with pytest.raises(Refused):
+            await endpoints.put("acme", refuse, known=["beta"])
+        with pytest.raises(Refused):
+            await endpoints.remove("acme", refuse, known=["beta"])
+
+        assert await endpoints.stored() == {"acme": StoredEndpoint("{}")}
+        assert await endpoints.version() == before
+
+    async def test_of_two_at_once_none_is_lost(self, backend: StorageBackend) -> None:
+        """Each change is made of what the other has left, in two processes too."""
+        stores = (backend.storage.endpoints, (await backend.another()).endpoints)
+
+        def one_more(stored: Stored) -> StoredEndpoint:
+            said = stored.get("acme", StoredEndpoint("")).settings or ""
+            return StoredEndpoint(said + "x")
+
+        changes = [store.put("acme", one_more, known=()) for store in stores * 10]
+        await asyncio.gather(*changes)
+
+        assert (await stores[0].stored())["acme"].settings == "x" * 20
+
+    async def test_of_two_at_once_one_is_first(self, backend: StorageBackend) -> None:
+        """Where only the first may, one may: it is told in the transaction that it is the first."""
+
+        def first(stored: Stored) -> StoredEndpoint:
+            return refuse(stored) if "acme" in stored else SAID
+
+        stores = (backend.storage.endpoints, (await backend.another()).endpoints)
+        done = await asyncio.gather(
+            *(store.put("acme", first, known=()) for store in stores * 3), return_exceptions=True
+        )
+
+        assert sorted(type(each).__name__ for each in done) == ["NoneType", *["Refused"] * 5]
+
+    # --- where they begin ----------------------------------------------------------------------
+
+    async def test_the_first_ones_begin_with_the_first_report(
+        self, backend: StorageBackend, desk: Desk
+    ) -> None:
+        """Nothing that came before any dispatcher ran is lost, to none that is known with them."""
+        await desk.receive(2)
+        await backend.storage.endpoints.put("acme", say("{}"), known=["beta"])
+
+        assert await unread(backend.storage) == {"acme": 2, "beta": 2}
+
+    async def test_a_later_one_begins_with_the_next_report(
+        self, backend: StorageBackend, desk: Desk
+    ) -> None:
+        """A customer who is added to a store of a year does not get the year."""
+        endpoints = backend.storage.endpoints
+        await endpoints.put("acme", say("{}"), known=())
+        await desk.receive(2)
+        await endpoints.put("beta", say("{}"), known=["acme"])
+
+        assert await unread(backend.storage) == {"acme": 2, "beta": 0}
+
+    async def test_a_change_does_not_move_it(self, backend: StorageBackend, desk: Desk) -> None:
+        """An endpoint that is changed or paused reads on from where it was."""
+        endpoints = backend.storage.endpoints
+        await endpoints.put("acme", say("{}"), known=())
+        await desk.receive(2)
+        await endpoints.put("acme", lambda _: StoredEndpoint("{}", paused=True), known=["acme"])
+
+        assert await unread(backend.storage) == {"acme": 2}
+
+    async def test_one_that_comes_back_is_new(self, backend: StorageBackend, desk: Desk) -> None:
+        """What came before it was removed, and meanwhile, is not for it."""
+        endpoints = backend.storage.endpoints
+        await endpoints.put("acme", say("{}"), known=())
+        await desk.receive(2)
+        await endpoints.remove("acme", lambda _: None, known=())
+        assert await unread(backend.storage) == {}
+        await desk.receive(1)
+
+        await endpoints.put("acme", say("{}"), known=())
+        assert await unread(backend.storage) == {"acme": 0}
+        await desk.receive(3)
+        assert await unread(backend.storage) == {"acme": 3}
+
+    # --- removing ------------------------------------------------------------------------------
+
+    async def test_what_waits_for_a_removed_one_is_cancelled(
+        self, backend: StorageBackend, desk: Desk
+    ) -> None:
+        """It is told how many those are. What has ended stays, and so does what is another's."""
+        await backend.storage.queue.adopt([ACME, BETA])
+        await desk.waiting(2)
+        await desk.waiting(1, BETA)
+        await desk.dispatches(1)
+
+        cancelled = await backend.storage.endpoints.remove("acme", lambda _: None, known=())
+
+        assert cancelled == 2
+        assert (await backend.storage.endpoints.stored())["acme"] == StoredEndpoint(removed=True)
+        counts = await backend.storage.queue.counts()
+        assert counts == {"acme": {"cancelled": 2, "leased": 1}, "beta": {"waiting": 1}}
+
+    async def test_what_is_held_for_a_removed_one_goes(self, backend: StorageBackend) -> None:
+        """A report that waits for the order's sake holds nothing back any more."""
+        bench = await a_bench_on(backend, an_endpoint(ordered=True))
+        bench.sender.always(503)
+        for status in ("PENDING_ENROUTE", "DELIVERED_TO_HANDSET"):
+            await bench.store.add([a_callback(an_sms("a", status))])
+            await bench.work()
+        assert not await backend.storage.figures.idle()
+
+        await backend.storage.endpoints.remove("acme", lambda _: None, known=())
+
+        assert await backend.storage.figures.idle()
+
+    async def test_a_dispatch_that_comes_back_from_an_attempt_is_cancelled_too(
+        self, backend: StorageBackend, desk: Desk
+    ) -> None:
+        """One that was leased when its endpoint was removed is never sent again."""
+        await backend.storage.queue.adopt([ACME])
+        await desk.dispatches(1)
+        await backend.storage.endpoints.remove("acme", lambda _: None, known=())
+
+        assert await backend.storage.queue.release_expired(NOON + DAY) == 1
+        assert await backend.storage.queue.counts() == {"acme": {"cancelled": 1}}
+
+    # --- a store that goes away ----------------------------------------------------------------
+
+    async def test_the_store_goes_away(self, backend: StorageBackend, desk: Desk) -> None:
+        """Wherever it goes, nothing of a change is there, and it can be made again."""
+        storage = backend.storage
+        await storage.queue.adopt([ACME])
+        await desk.waiting(2)
+
+        async def state() -> object:
+            stored = await storage.endpoints.stored()
+            return stored, await storage.endpoints.version(), await storage.queue.counts()
+
+        await unbroken(backend, lambda: storage.endpoints.put("b", say("{}"), known=["c"]), state)
+        removed = storage.endpoints.remove
+        cancelled = await unbroken(backend, lambda: removed("acme", lambda _: 0, known=()), state)
+
+        assert cancelled == 2
+        assert list(await storage.endpoints.stored()) == ["acme", "b", "c"]

@@ -1,0 +1,132 @@
+"""What every store of the time that processes share does (dispatcher/clocks/base.py)."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from dispatcher.clocks.base import Reading, SharedTime
+from dispatcher.clocks.common_time import CommonTime
+from tests.contracts.report_store import NOON
+from tests.contracts.storages import StorageBackend, unbroken
+from tests.dispatcher.clocks.test_clock import Machine
+
+FIRST = Reading(timedelta(hours=7, microseconds=1), NOON)
+LATER = Reading(timedelta(hours=8), NOON + timedelta(hours=1, microseconds=999_999))
+
+
+class Choice:
+    """Takes what it is told, or `reading`; with `anew` always `reading`."""
+
+    def __init__(self, reading: Reading, *, anew: bool = False) -> None:
+        self._reading = reading
+        self._anew = anew
+        self.told: list[Reading | None] = []
+
+    def __call__(self, told: Reading | None) -> Reading:
+        self.told.append(told)
+        return self._reading if told is None or self._anew else told
+
+
+async def kept(time: SharedTime, boot: str = "monday", speed: float = 1.0) -> Reading | None:
+    """What is kept for this boot and speed; it stays so, unless there is nothing."""
+    choice = Choice(LATER)
+    await time.agree(boot, speed, choice)
+    return choice.told[-1]
+
+
+class SharedTimeContract:
+    @pytest.fixture
+    def time(self, backend: StorageBackend) -> SharedTime:
+        return backend.storage.time
+
+    async def test_the_first_tells_the_others(self, backend: StorageBackend) -> None:
+        """Who is first is told nothing, and everyone after is told what it said."""
+        first = Choice(FIRST)
+        assert await backend.storage.time.agree("monday", 1.0, first) == FIRST
+        assert first.told == [None]
+
+        second = Choice(LATER)
+        assert await (await backend.another()).time.agree("monday", 1.0, second) == FIRST
+        assert second.told == [FIRST]
+
+    async def test_what_is_told_anew_replaces_it(self, time: SharedTime) -> None:
+        """There is one time, and it is the latest that was told."""
+        await time.agree("monday", 1.0, Choice(FIRST))
+        assert await time.agree("monday", 1.0, Choice(LATER, anew=True)) == LATER
+        assert await kept(time) == LATER
+
+    @pytest.mark.parametrize(("boot", "speed"), [("tuesday", 1.0), ("monday", 600.0)])
+    async def test_another_boot_or_speed_begins_anew(
+        self, time: SharedTime, boot: str, speed: float
+    ) -> None:
+        """It is told nothing, and what it says is all that is kept then."""
+        await time.agree("monday", 1.0, Choice(FIRST))
+
+        assert await kept(time, boot, speed) is None
+        assert await kept(time, "monday", 1.0) is None
+
+    @pytest.mark.parametrize("speed", [0.1, 1 / 3, 1.0, 600.0, 1e6])
+    @pytest.mark.parametrize(
+        "reading",
+        [
+            Reading(timedelta(0), datetime(1970, 1, 1, tzinfo=UTC)),
+            Reading(timedelta(microseconds=1), datetime(1969, 7, 20, tzinfo=UTC)),
+            Reading(timedelta(days=4_000, microseconds=7), datetime(9998, 1, 1, 1, tzinfo=UTC)),
+        ],
+    )
+    async def test_nothing_is_rounded(
+        self, time: SharedTime, reading: Reading, speed: float
+    ) -> None:
+        """Neither the instant nor the time since the start nor the speed, however odd."""
+        await time.agree("monday", speed, Choice(reading))
+
+        assert await kept(time, speed=speed) == reading
+
+    async def test_of_two_at_once_one_is_first(self, backend: StorageBackend) -> None:
+        """All go by what the first has said, whichever that is."""
+        times = (backend.storage.time, (await backend.another()).time)
+        choices = [Choice(reading) for reading in (FIRST, LATER) * 5]
+        each = zip(times * 5, choices, strict=True)
+        agreed = await asyncio.gather(*(time.agree("monday", 1.0, choice) for time, choice in each))
+
+        assert len(set(agreed)) == 1
+        assert sum(choice.told == [None] for choice in choices) == 1
+
+    async def test_who_refuses_changes_nothing(self, time: SharedTime) -> None:
+        """What the choice raises is raised, and the time is as it was."""
+        await time.agree("monday", 1.0, Choice(FIRST))
+
+        def refuse(_: Reading | None) -> Reading:
+            raise LookupError
+
+        for boot in ("monday", "tuesday"):
+            with pytest.raises(LookupError):
+                await time.agree(boot, 1.0, refuse)
+        assert await kept(time) == FIRST
+
+    async def test_the_store_goes_away(self, backend: StorageBackend) -> None:
+        """Wherever it goes, the time that was told before is there."""
+        time = backend.storage.time
+        await time.agree("monday", 1.0, Choice(FIRST))
+        await unbroken(
+            backend,
+            lambda: time.agree("monday", 1.0, Choice(LATER, anew=True)),
+            lambda: kept(time),
+        )
+
+        assert await kept(time) == LATER
+
+    async def test_two_compressed_clocks_agree(self, backend: StorageBackend) -> None:
+        """Two processes on one database, the second started later, are at the same instant."""
+        machine = Machine()
+        first = machine.compressed(600)
+        await CommonTime(backend.storage.time, first, "monday").join()
+        machine.pass_time(timedelta(minutes=1))
+
+        second = machine.compressed(600)
+        await CommonTime((await backend.another()).time, second, "monday").join()
+
+        assert second.now() == first.now()

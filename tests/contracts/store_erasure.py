@@ -1,0 +1,259 @@
+"""What erasing one recipient's data does in the store's tables, in every database.
+
+An implementation's test derives a class from `StoreErasureContract` and gives it a fixture
+`backend`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from receiver.dlr.errors import Unreadable
+from receiver.dlr.json_format import encode_body
+from receiver.store.base import Counts, ReportQuery, ReportStore, TotalsQuery
+from receiver.store.recipient import Recipient
+from tests.contracts.report_store import (
+    NOT_A_REPORT,
+    PRETTY,
+    TEXTS,
+    StoreBackend,
+    a_callback,
+    an_sms,
+    everything,
+    fails_as_a_whole,
+    ids,
+    items_as_received,
+    message_ids,
+    picture,
+    received,
+)
+
+NUMBER = "41793026727"
+OTHER = "4179000"
+
+
+async def erased(backend: StoreBackend, **recipient: str) -> dict[str, int]:
+    """Erase this recipient's data. Returns what was touched, without zeros."""
+    traces = await backend.erasure.find(Recipient(**recipient))
+    for found in (traces.reports, traces.quarantine):
+        assert list(found) == sorted(set(found))
+    would = await backend.erasure.count(traces)
+    touched = await backend.erasure.erase(traces)
+    assert touched == would
+    assert set(touched) == {"report", "report_key", "received_body", "quarantine"}
+    assert touched["report"] == len(traces.reports)
+    assert touched["quarantine"] == len(traces.quarantine)
+    return {table: rows for table, rows in touched.items() if rows}
+
+
+async def check_leaves_nothing(store: ReportStore, text: str) -> None:
+    """Nothing that a store shows holds this text."""
+    assert text not in str(await picture(store))
+    for query in (ReportQuery(to=text), ReportQuery(to_prefix=text)):
+        assert await store.reports(query) == []
+
+
+class StoreErasureContract:
+    @pytest.fixture
+    def store(self, backend: StoreBackend) -> ReportStore:
+        return backend.store
+
+    @pytest.mark.parametrize("followed", [0, 1, 100])
+    async def test_a_number_leaves_no_trace(
+        self, backend: StoreBackend, store: ReportStore, followed: int
+    ) -> None:
+        """Reports and quarantine of a number are gone, however far the read model has come, and
+        those of others are as they were."""
+        pretty = PRETTY.replace(b'"p"', b'"p", "to":"%s"' % NUMBER.encode())
+        await store.add(
+            [
+                a_callback(an_sms("m1", to=NUMBER), an_sms("m2", to=OTHER)),
+                received(encode_body([pretty])),
+                a_callback(f'{{"to":"{NUMBER}","smsCount":"x"}}'.encode(), NOT_A_REPORT),
+            ]
+        )
+        others = (await everything(store))[1]
+        await backend.read_model.turn(followed)
+
+        touched = await erased(backend, to=NUMBER)
+
+        assert touched == {"report": 2, "report_key": 2, "received_body": 1, "quarantine": 1}
+        await check_leaves_nothing(store, NUMBER)
+        assert await everything(store) == [others]
+        assert await store.reports(ReportQuery(to=OTHER)) == [others]
+        assert len(await store.quarantine(None, 10)) == 1
+        await backend.read_model.catch_up()
+        await check_leaves_nothing(store, NUMBER)
+
+    async def test_what_was_added_up_stays(self, backend: StoreBackend, store: ReportStore) -> None:
+        """Totals name nobody: what was added up of the erased stays in them."""
+        await store.add([a_callback(an_sms("m1", to=NUMBER), an_sms("m2", to=OTHER))])
+        await backend.read_model.catch_up()
+        query = TotalsQuery(86_400, 0, 2**33)
+        before = await store.totals(query)
+
+        await erased(backend, to=NUMBER)
+
+        assert await store.totals(query) == before
+
+    @pytest.mark.parametrize("given", ["+41793026727", "41793026727"])
+    async def test_a_plus_does_not_count(
+        self, backend: StoreBackend, store: ReportStore, given: str
+    ) -> None:
+        """A number is the same with and without a plus, on either side."""
+        await store.add([a_callback(an_sms("m1", to=NUMBER), an_sms("m2", to="+" + NUMBER))])
+
+        assert (await erased(backend, to=given))["report"] == 2
+
+    async def test_longer_numbers_stay(self, backend: StoreBackend, store: ReportStore) -> None:
+        """A number that contains the erased one, or is mentioned elsewhere, is another's."""
+        await store.add(
+            [
+                a_callback(an_sms("m1", to="1" + NUMBER), an_sms("m2", to=NUMBER + "1")),
+                a_callback(an_sms("m3", to="4", callbackData=NUMBER)),
+                a_callback(f'{{"to":"9{NUMBER}","smsCount":"x"}}'.encode()),
+            ]
+        )
+        before = await picture(store)
+
+        assert await erased(backend, to=NUMBER) == {}
+        assert await picture(store) == before
+
+    @pytest.mark.parametrize("coding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be"])
+    @pytest.mark.parametrize("shift", [0, 1])
+    async def test_quarantine_is_searched_in_utf16_too(
+        self, backend: StoreBackend, store: ReportStore, coding: str, shift: int
+    ) -> None:
+        """A body in UTF-16, as some XML is, is found as well, wherever in it the number stands."""
+        raw = b"<" * shift + f"<a>{NUMBER}</a>".encode(coding)
+        await store.add([_quarantined(raw), _quarantined(raw[:-30], reason="cut off")])
+
+        assert await erased(backend, to=NUMBER) == {"quarantine": 1}
+        assert [entry.reason for entry in await store.quarantine(None, 10)] == ["cut off"]
+
+    async def test_a_reason_may_hold_the_number(
+        self, backend: StoreBackend, store: ReportStore
+    ) -> None:
+        """A reason that quotes the number makes its entry one of the recipient's."""
+        await store.add([_quarantined(b"{}", reason=f'expected an integer, got "{NUMBER}"')])
+
+        assert await erased(backend, to=NUMBER) == {"quarantine": 1}
+
+    async def test_by_message_id(self, backend: StoreBackend, store: ReportStore) -> None:
+        """All reports of one message go, intermediate and final; those of other messages stay."""
+        await store.add(
+            [
+                a_callback(an_sms("m1", "PENDING_ENROUTE"), an_sms("m1"), an_sms("m11")),
+                a_callback({"to": NUMBER}, b'{"messageId":"m1","smsCount":"x"}', b'"m11"'),
+            ]
+        )
+
+        assert await erased(backend, message_id="m1") == {
+            "report": 2,
+            "report_key": 2,
+            "quarantine": 1,
+        }
+
+        assert message_ids(await everything(store)) == ["m11", None]
+        assert await store.reports_of("m1") == []
+        assert await store.reports(ReportQuery(message_id="m1")) == []
+        assert len(await store.quarantine(None, 10)) == 1
+
+    @pytest.mark.parametrize("text", TEXTS)
+    async def test_ids_of_any_text(
+        self, backend: StoreBackend, store: ReportStore, text: str
+    ) -> None:
+        """A message is found by an id with NUL, quotes or whatever else a text may hold."""
+        await store.add([a_callback(an_sms(f"m{text}", to=text), an_sms("m"))])
+
+        assert (await erased(backend, message_id=f"m{text}"))["report"] == 1
+        assert message_ids(await everything(store)) == ["m"]
+
+    async def test_among_gaps(self, backend: StoreBackend, store: ReportStore) -> None:
+        """Ids that are missing, at the ends too, hide nothing."""
+        items = [an_sms(f"m{n}", to=NUMBER if n % 2 else OTHER) for n in range(10)]
+        await store.add([a_callback(*items)])
+        all = ids(await everything(store))
+        await backend.delete_reports([*all[:3], *all[5:7], all[9]])
+
+        assert (await erased(backend, to=NUMBER))["report"] == 2
+        assert message_ids(await everything(store)) == ["m4", "m8"]
+
+    async def test_nothing_stored(self, backend: StoreBackend) -> None:
+        """In an empty store nothing is found."""
+        assert await erased(backend, to=NUMBER) == {}
+
+    async def test_neighbours_in_a_body(self, backend: StoreBackend, store: ReportStore) -> None:
+        """A body as received goes with the first of its reports that is erased: the others stay,
+        normalised."""
+        items = [PRETTY.replace(b'"p"', b'"%d", "to" : "417%d"' % (n, n)) for n in range(3)]
+        await store.add([received(encode_body(items)), received(encode_body([PRETTY]))])
+
+        assert (await erased(backend, to="4171"))["received_body"] == 1
+
+        kept = await items_as_received(store)
+        assert set(kept) == {"0", "2", "p"}
+        assert kept["p"] == PRETTY
+        assert "4171" not in str(kept)
+
+    async def test_a_repeat_comes_in_anew(self, backend: StoreBackend, store: ReportStore) -> None:
+        """Nothing is left of an erased report by which a repeat could be recognised."""
+        await store.add([a_callback(an_sms("m1", to=NUMBER), b"1")])
+        await erased(backend, to=NUMBER)
+
+        assert await store.add([a_callback(an_sms("m1", to=NUMBER))]) == [Counts(1, 0, 0)]
+
+    async def test_beside_others(self, backend: StoreBackend, store: ReportStore) -> None:
+        """While another process receives and follows, the recipient's data goes, and only that."""
+        other = await backend.another()
+        for n in range(40):
+            await store.add([a_callback(an_sms(f"m{n}", to=NUMBER if n % 2 else OTHER))])
+
+        async def receive() -> None:
+            for n in range(20):
+                await other.store.add([a_callback(an_sms(f"new-{n}", to=OTHER))])
+                await other.read_model.turn(3)
+
+        touched, _ = await asyncio.gather(erased(backend, to=NUMBER), receive())
+
+        assert touched["report"] == 20
+        await other.read_model.catch_up()
+        await check_leaves_nothing(store, NUMBER)
+        assert len(await everything(store)) == 40
+        assert len(await store.reports(ReportQuery(to=OTHER))) == 40
+
+    async def test_twice(self, backend: StoreBackend, store: ReportStore) -> None:
+        """Traces that another erasure has taken away meanwhile are no error."""
+        await store.add([a_callback(an_sms("m1", to=NUMBER), an_sms("m2", to=OTHER))])
+        traces = await backend.erasure.find(Recipient(to=NUMBER))
+        await backend.erasure.erase(traces)
+
+        await backend.erasure.erase(traces)
+
+        assert message_ids(await everything(store)) == ["m2"]
+
+    @pytest.mark.parametrize("followed", [0, 10])
+    async def test_the_store_goes_away_in_the_middle(
+        self, backend: StoreBackend, store: ReportStore, followed: int
+    ) -> None:
+        """Wherever the database goes away, nothing is erased: half of it would look like all."""
+        items: list[Any] = [an_sms(f"m{n}", to=NUMBER) for n in range(3)]
+        await store.add([a_callback(*items, an_sms("other", to=OTHER), NUMBER.encode())])
+        pretty = PRETTY.replace(b'"p"', b'"p", "to":"%s"' % NUMBER.encode())
+        await store.add([received(encode_body([pretty]))])
+        await backend.read_model.turn(followed)
+        traces = await backend.erasure.find(Recipient(to=NUMBER))
+
+        touched = await fails_as_a_whole(backend, lambda: backend.erasure.erase(traces))
+
+        assert touched == {"report": 4, "report_key": 4, "received_body": 1, "quarantine": 1}
+        await check_leaves_nothing(store, NUMBER)
+
+
+def _quarantined(raw: bytes, reason: str = "no XML") -> Any:
+    bad = Unreadable(raw=raw, place="", reason=reason)
+    return replace(a_callback(), quarantined=[bad])

@@ -1,0 +1,88 @@
+"""The contracts of the receiver's tables over each database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection
+from pathlib import Path
+
+import pytest
+
+from receiver.api.event_stream import ReportTrack
+from receiver.store.sqlite import followup, search
+from tests.contracts.read_model import ReadModelContract
+from tests.contracts.report_search import ReportSearchContract
+from tests.contracts.report_store import ReportStoreContract, StoreBackend, a_callback, an_sms
+from tests.contracts.report_totals import ReportTotalsContract
+from tests.contracts.sqlite_backend import SqliteBackend, sqlite_backend
+from tests.contracts.store_erasure import StoreErasureContract
+from tests.contracts.store_retention import StoreRetentionContract
+from tests.contracts.track import TrackContract
+
+
+@pytest.fixture(params=["memory", "file"])
+async def backend(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqliteBackend]:
+    async with sqlite_backend(request.param, tmp_path) as opened:
+        yield opened
+
+
+class TestReportStore(ReportStoreContract):
+    pass
+
+
+class TestReportSearch(ReportSearchContract):
+    @pytest.fixture(autouse=True)
+    def small_steps(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Blocks, pieces and steps of which a few hundred reports have many."""
+        monkeypatch.setattr(search, "STEP", 20)
+        monkeypatch.setattr(search, "_PIECE", 7)
+        monkeypatch.setattr(search, "_PREFIX_MOST", 5)
+        for module in (search, followup):
+            monkeypatch.setattr(module, "BLOCK_BITS", 5)
+
+
+class TestReportTotals(ReportTotalsContract):
+    pass
+
+
+class TestReadModel(ReadModelContract):
+    pass
+
+
+class TestStoreRetention(StoreRetentionContract):
+    pass
+
+
+class TestStoreErasure(StoreErasureContract):
+    pass
+
+
+class StoredReports:
+    """Implements Happenings (track.py): reports are stored."""
+
+    def __init__(self, backend: StoreBackend) -> None:
+        self._backend = backend
+        self._count = 0
+        self.track = ReportTrack(backend.store)
+
+    async def happen(self, number: int, *, elsewhere: bool = False) -> None:
+        items = [an_sms(f"m{self._count + n}") for n in range(number)]
+        self._count += number
+        writer = await self._backend.another() if elsewhere else self._backend
+        await writer.store.add([a_callback(*items)])
+
+    async def forget(self, ids: Collection[int]) -> None:
+        await self._backend.delete_reports(ids)
+
+
+class TestReportTrack(TrackContract):
+    @pytest.fixture
+    def happenings(self, backend: StoreBackend) -> StoredReports:
+        return StoredReports(backend)
+
+
+class TestReportTrackInPlace(TestReportTrack):
+    @pytest.fixture
+    async def backend(self, tmp_path: Path) -> AsyncIterator[SqliteBackend]:
+        """As a simulation has it."""
+        async with sqlite_backend("in place", tmp_path) as opened:
+            yield opened

@@ -1,0 +1,418 @@
+"""How the database finds what the queue asks for: by which index, and never through all there is.
+
+The statements are caught as they run. Only steps through tables that grow with the traffic are
+told; those of endpoints, replays and counts are small. `sorts`: what was found is sorted.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
+from dispatcher.queue.sqlite.replay_selection import SqliteSelector
+from dispatcher.queue.sqlite.retention import NeededByEndpoints, QueueRetention
+from dispatcher.replay.items import Items
+from dispatcher.replay.replay import Item
+from dispatcher.replay.request import Request, Selection
+from receiver.store.sqlite.database import Database
+from tests.contracts.dispatch_queue import a_record
+from tests.dispatcher.queue.story import ACME, BETA, MINUTE, NOON, Story, a_story, no_pause
+
+SMALL = {"endpoint", "endpoint_version", "replay", "replay_count", "dispatch_count", "queue_name"}
+SMALL |= {"schema_version", "sqlite_sequence", "taken_forgotten", "followed", "total"}
+ALIASES = {"mine": "held_report", "other": "held_report"}
+
+Act = Callable[[Story], Awaitable[Any]]
+
+_STEP = re.compile(
+    r"(?P<how>SEARCH|SCAN) (?P<table>\w+)"
+    r"(?: USING (?:(?:COVERING )?INDEX (?P<index>\w+)|(?P<id>INTEGER )?(?P<key>PRIMARY KEY)))?"
+    r"(?: \((?P<by>.*)\))?(?: LEFT-JOIN)?"
+)
+_HEADING = re.compile(
+    r"(CORRELATED )?(SCALAR|LIST) SUBQUERY \d+|CO-ROUTINE .*|COMPOUND QUERY|LEFT-MOST SUBQUERY"
+    r"|MULTI-INDEX OR|INDEX \d+|USING INDEX \w+ FOR IN-OPERATOR|UNION USING TEMP B-TREE"
+    r"|(SEARCH|SCAN) (\d+ CONSTANT ROWS|CONSTANT ROW|json_each VIRTUAL TABLE .*|\(subquery-\d+\))"
+)
+
+
+def step(detail: str) -> str | None:
+    """A line of EXPLAIN QUERY PLAN in our words; None for one that goes through nothing large.
+
+    `dispatch by dispatch_due (endpoint=? AND due_at<?)`, `dispatch by id (=?)`, `all of dispatch`.
+    """
+    if _HEADING.fullmatch(detail):
+        return None
+    if detail.startswith("USE TEMP B-TREE FOR"):
+        return "sorts"
+    found = _STEP.fullmatch(detail)
+    assert found is not None, detail
+    table = ALIASES.get(found["table"], found["table"])
+    if table in SMALL:
+        return None
+    by_key = found["key"] and not found["id"]
+    index = found["index"] or ("key" if by_key else "id")
+    index = "key" if index.startswith("sqlite_autoindex") else index
+    if found["how"] == "SCAN":
+        return f"all of {table}" + (f" by {found['index']}" if found["index"] else "")
+    by = (found["by"] or "the first or last").replace("rowid", "")
+    return f"{table} by {index} ({by})"
+
+
+async def plan(database: Database, act: Awaitable[Any]) -> set[str]:
+    """The steps of all statements that `act` runs."""
+    ran: list[str] = []
+    await database.read(lambda c: c.set_trace_callback(ran.append))
+    await act
+    await database.read(lambda c: c.set_trace_callback(None))
+
+    def explained(connection: sqlite3.Connection) -> set[str]:
+        asked = {
+            each for each in ran if each.split()[0] in ("SELECT", "INSERT", "UPDATE", "DELETE")
+        }
+        assert asked
+        return {found for each in asked for found in steps(connection, each)}
+
+    return await database.read(explained)
+
+
+def steps(connection: sqlite3.Connection, statement: str) -> set[str]:
+    rows = connection.execute(f"EXPLAIN QUERY PLAN {statement}")
+    return {found for *_, detail in rows if (found := step(detail)) is not None}
+
+
+@pytest.fixture
+async def story() -> AsyncIterator[Story]:
+    """With dispatches in each state."""
+    made = await a_story(*QUEUE_MIGRATIONS)
+    await made.first_half()
+    yield made
+    await made.database.close()
+
+
+# --- what is asked -------------------------------------------------------------------------------
+
+
+async def _records(story: Story) -> Any:
+    (_, leased, *_) = story.claimed
+    return await story.queue.record([a_record(leased)])
+
+
+async def _cancels(story: Story) -> Any:
+    (waiting, *_) = await story.queue.dispatches(state="waiting", endpoint="acme")
+    return await story.queue.cancel(waiting.id)
+
+
+async def _creates(story: Story) -> Any:
+    request = Request(selection=Selection(ids=(1,)), to_url="http://x.example/", key="once")
+    return await story.replays.create(request, Items(), NOON, from_outside=False)
+
+
+async def _feeds(story: Story) -> Any:
+    return await story.feed(await story.replay([4, 5]), [4], hold=[5])
+
+
+async def _blocked_of_replay(story: Story) -> Any:
+    reports = await story.replays.reports([Item(1, "acme", 0), Item(2, "acme", 0)])
+    return await story.replays.blocked(1, "acme", list(reports.values()), [1])
+
+
+def _selects(**asked: Any) -> Act:
+    def select(story: Story) -> Awaitable[Any]:
+        selector = SqliteSelector(story.database, story.store)
+        return selector.resolve(Selection(**asked), None, ["acme", "beta"])
+
+    return select
+
+
+def _reads(ask: Callable[[sqlite3.Connection], Any]) -> Act:
+    return lambda story: story.database.read(ask)
+
+
+_PLACES = {
+    "report by id (=?)",
+    "dispatch_report by key (report=?)",
+    "dispatch by id (=?)",
+    "sorts",  # the dispatches of each report
+}
+_ORDER = {
+    "message_under_way by key (endpoint=? AND message_key=?)",
+    "held_report by held_report_message (endpoint=? AND message_key=?)",
+}
+# A dispatch remembers its first and its last report and not those between: of a bucket whose
+# reports are far apart (a replay of a few among many) all between them are gone through. An index
+# would make forming a bucket of a hundred half as dear again.
+_MEMBERS = {"dispatch_report by key (report>? AND report<?)"}
+_ENDS = {"dispatch by id (the first or last)", "attempt by id (the first or last)"}
+
+QUEUE: dict[str, tuple[Act, set[str]]] = {
+    "adopt": (
+        lambda s: s.queue.adopt([ACME, BETA]),
+        {
+            "report by id (the first or last)",
+            "dispatch by dispatch_oldest (endpoint=?)",
+            "dispatch by dispatch_lease (lease_until>?)",
+        },
+    ),
+    "pending": (
+        lambda s: s.queue.pending(NOON),
+        {
+            "report by id (the first or last)",
+            "dispatch by dispatch_due (endpoint=?)",
+            "held_report by held_report_freed (replay=?)",
+            "held_report by held_report_freed (replay=? AND endpoint=?)",
+            "held_report by held_report_message (endpoint=? AND message_key=? AND report<?)",
+        },
+    ),
+    "claim": (
+        lambda s: s.claim(NOON + MINUTE, room=5),
+        {
+            "dispatch by dispatch_due (endpoint=? AND due_at<?)",
+            "dispatch by id (=?)",
+            "dispatch_body by id (=?)",
+        },
+    ),
+    "form": (lambda s: s.form(BETA, 8, [1]), set()),
+    "form in order": (
+        lambda s: s.form(ACME, 8, [8], hold=[5], freed=[8]),
+        {
+            "held_report by key (endpoint=? AND report=? AND replay=?)",
+            *_ORDER,
+        },
+    ),
+    "record": (_records, {"dispatch by id (=?)"}),
+    "release": (lambda s: s.queue.release(s.claimed), {"dispatch by id (=?)"}),
+    "release_expired": (
+        lambda s: s.queue.release_expired(NOON + MINUTE),
+        {"dispatch by dispatch_lease (lease_until<?)"},
+    ),
+    "next_due": (
+        lambda s: s.queue.next_due(),
+        {
+            "dispatch by dispatch_due (endpoint=?)",
+            "dispatch by dispatch_lease (the first or last)",
+        },
+    ),
+    "first_due": (
+        lambda s: s.queue.first_due(["acme"]),
+        {"dispatch by dispatch_due (endpoint=?)"},
+    ),
+    "freed": (
+        lambda s: s.queue.freed("acme", 5),
+        {
+            "held_report by held_report_freed (replay=? AND endpoint=?)",
+            "held_report by held_report_message (endpoint=? AND message_key=? AND report<?)",
+        },
+    ),
+    "blocked": (lambda s: s.queue.blocked("acme", [s.keys[1], s.keys[3]], [7]), _ORDER),
+    "cancel": (
+        _cancels,
+        {
+            "dispatch by dispatch_oldest (endpoint=?)",  # of the list that it begins with
+            "sorts",
+            "dispatch by id (=?)",
+            *_MEMBERS,
+        },
+    ),
+    "one dispatch": (
+        lambda s: s.queue.dispatch("db-1"),
+        {"dispatch by id (=?)", "attempt by attempt_of_dispatch (dispatch=?)", *_MEMBERS},
+    ),
+    "counts": (lambda s: s.queue.counts(), set()),
+    # Newest first, along the ids, until the page is full: without a filter these are no more than
+    # it shows. With one it can be far to the next that fits: endpoint and state change with each
+    # attempt or would need an index that does, which every record would pay for.
+    "a page": (lambda s: s.queue.dispatches(), {"all of dispatch", *_MEMBERS}),
+    "the next page": (
+        lambda s: s.queue.dispatches(before="db-9"),
+        {"dispatch by id (<?)", *_MEMBERS},
+    ),
+    "a page of an endpoint": (
+        lambda s: s.queue.dispatches(endpoint="acme"),
+        {"all of dispatch", *_MEMBERS},
+    ),
+    "a page of a state": (
+        lambda s: s.queue.dispatches(state="exhausted"),
+        {"all of dispatch", *_MEMBERS},
+    ),
+    "a page of what waits for an endpoint": (
+        lambda s: s.queue.dispatches(endpoint="acme", state="waiting"),
+        {"dispatch by dispatch_oldest (endpoint=?)", "sorts", *_MEMBERS},
+    ),
+    "dispatches of reports": (
+        lambda s: s.queue.dispatches(report_ids=[1, 2]),
+        {"dispatch by id (=?)", "dispatch_report by key (report=?)", *_MEMBERS},
+    ),
+}
+
+RETENTION: dict[str, tuple[Act, set[str]]] = {
+    "purge the old": (
+        lambda s: QueueRetention(s.database).purge_dispatches(
+            before=NOON + MINUTE, most=0, pause=no_pause
+        ),
+        {
+            *_ENDS,
+            "dispatch by id (>?)",
+            "dispatch by id (>? AND <?)",
+            "attempt by id (>? AND <?)",
+            "dispatch by id (=?)",
+            "dispatch_body by id (=?)",
+            "attempt by attempt_of_dispatch (dispatch=?)",
+            *_MEMBERS,
+        },
+    ),
+    "purge what is too much": (
+        lambda s: QueueRetention(s.database).purge_dispatches(before=None, most=1, pause=no_pause),
+        {
+            *_ENDS,
+            "dispatch by id (>? AND <?)",
+            "attempt by id (>? AND <?)",
+            "dispatch by id (=?)",
+            "dispatch_body by id (=?)",
+            "attempt by attempt_of_dispatch (dispatch=?)",
+            *_MEMBERS,
+        },
+    ),
+    "count what would go": (
+        lambda s: QueueRetention(s.database).count_dispatches(before=NOON, most=1),
+        {
+            *_ENDS,
+            "dispatch by id (>?)",
+            "dispatch by id (<?)",
+            "attempt by id (<?)",
+            "dispatch by id (=?)",
+            "attempt by attempt_of_dispatch (dispatch=?)",
+        },
+    ),
+    "what is unread": (
+        _reads(NeededByEndpoints().unread_after),
+        {"replay_piece by key (replay=? AND position>? AND position<?)"},
+    ),
+    "what is carried": (
+        _reads(lambda c: NeededByEndpoints().carried(c, 1, 5)),
+        {
+            *_MEMBERS,
+            "dispatch by id (=?)",
+            "held_report by key (endpoint=? AND report>? AND report<?)",
+        },
+    ),
+}
+
+REPLAYS: dict[str, tuple[Act, set[str]]] = {
+    "a list of replays": (lambda s: s.replays.all(), set()),
+    "unfinished": (lambda s: s.replays.unfinished(), set()),
+    "with_key": (lambda s: s.replays.with_key("once"), set()),
+    "create": (_creates, {"report by id (the first or last)"}),
+    "following": (
+        lambda s: s.replays.following(s.first, 10),
+        {"replay_piece by key (replay=? AND position>? AND position<?)"},
+    ),
+    "freed of a replay": (
+        lambda s: s.replays.freed(s.first, 10),
+        {
+            "held_report by held_report_freed (replay=?)",
+            "held_report by held_report_message (endpoint=? AND message_key=? AND report<?)",
+        },
+    ),
+    "blocked at a replay": (_blocked_of_replay, {"report by id (=?)", *_ORDER}),
+    "untried": (
+        lambda s: s.replays.untried(1, {"acme": 4}),
+        {"dispatch by dispatch_replay_untried (replay=? AND endpoint=?)"},
+    ),
+    "feed": (_feeds, {"report by id (=?)", *_ORDER}),
+    "end": (
+        lambda s: s.replays.end(s.first.id, "cancelled", NOON),
+        {
+            "held_report by held_report_replay (replay=?)",
+            "dispatch by dispatch_replay_open (replay=? AND state=?)",
+        },
+    ),
+    "finish": (
+        lambda s: s.replays.finish(9, NOON),
+        {
+            "dispatch by dispatch_replay_open (replay=? AND state=?)",
+            "held_report by held_report_replay (replay=?)",
+        },
+    ),
+    "tidy": (
+        lambda s: s.replays.tidy(s.first.id),
+        {
+            "replay_piece by key (replay=? AND position=?)",
+            "replay_piece by key (replay=?)",
+            "dispatch by dispatch_replay_open (replay=? AND state=?)",
+        },
+    ),
+    "tidied": (lambda s: s.replays.tidied(1), set()),
+    "select ids": (_selects(ids=(1, 2)), _PLACES),
+    # Along the ids, a piece at a time: through all dispatches once, however many fit.
+    "select a state": (
+        _selects(state="exhausted"),
+        {"dispatch by id (>?)", *_MEMBERS, *_PLACES},
+    ),
+    "select what waits for an endpoint": (
+        _selects(endpoint="acme", state="waiting"),
+        {"dispatch by id (>?)", *_MEMBERS, *_PLACES},
+    ),
+    "endpoints ever": (
+        lambda s: SqliteSelector(s.database, s.store).endpoints_ever(),
+        set(),
+    ),
+}
+
+ASKED = QUEUE | RETENTION | REPLAYS
+
+
+@pytest.mark.parametrize("name", ASKED)
+async def test_how_it_is_found(story: Story, name: str) -> None:
+    """Each statement takes the way that was meant for it."""
+    act, expected = ASKED[name]
+
+    assert await plan(story.database, act(story)) == expected
+
+
+def test_only_pages_go_through_everything() -> None:
+    """Nothing else goes through all of a table that grows."""
+    through_all = {
+        name for name, (_, told) in ASKED.items() if any(each.startswith("all of") for each in told)
+    }
+
+    assert through_all == {"a page", "a page of an endpoint", "a page of a state"}
+
+
+# --- what the database does by itself ------------------------------------------------------------
+
+
+def _inside(sql: str) -> list[str]:
+    """The statements of a trigger, and its condition as one; what it is about are parameters."""
+    head, _, body = sql.partition(" BEGIN\n")
+    _, _, condition = head.partition("WHEN ")
+    statements = [each.strip() for each in body.removesuffix("END").split(";") if each.strip()]
+    asked = [*statements, *([f"SELECT 1 WHERE {condition}"] if condition else [])]
+    return [re.sub(r"\b(new|old)\.\w+", "1", each) for each in asked]
+
+
+async def test_what_follows_is_found_by_its_key(story: Story) -> None:
+    """What follows from a change (consequences.py) costs the same, however much there is."""
+
+    def all_steps(connection: sqlite3.Connection) -> set[str]:
+        triggers = connection.execute(
+            "SELECT sql FROM sqlite_schema WHERE type = 'trigger'"
+            " AND tbl_name IN ('dispatch', 'held_report')"
+        ).fetchall()
+        return {
+            found
+            for (sql,) in triggers
+            for each in _inside(sql)
+            for found in steps(connection, each)
+        }
+
+    assert await story.database.read(all_steps) == {
+        "dispatch by id (=?)",
+        "message_under_way by message_under_way_dispatch (dispatch=?)",
+        "held_report by held_report_message (endpoint=? AND message_key=?)",
+    }
