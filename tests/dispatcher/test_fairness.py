@@ -76,15 +76,14 @@ class Desk:
         self.worker = bench.another_worker(*endpoints, sender=self.sender)
         self.read: list[tuple[int, int]] = []  # from which report, and how many
         self._stalled: set[asyncio.Task[None]] = set()
-        outbox = self.worker._outbox
-        reports_after = outbox.reports_after
+        reports_after = bench.store.reports_after
 
         async def counted(report_id: int, limit: int) -> list[StoredReport]:
             found = await reports_after(report_id, limit)
             self.read.append((report_id, len(found)))
             return found
 
-        outbox.reports_after = counted  # type: ignore[method-assign]
+        bench.store.reports_after = counted  # type: ignore[method-assign]
 
     async def look(self) -> Counter[str]:
         """Claim once, and have all attempts made that end. Returns the dispatches by endpoint."""
