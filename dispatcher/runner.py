@@ -14,6 +14,7 @@ from typing import Protocol
 
 from dispatcher.clocks.clock import Clock
 from dispatcher.clocks.common_time import CommonTime
+from dispatcher.clocks.repeating import Repeating
 from dispatcher.clocks.wakeups import Wakeups
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.base import DispatchQueue, Leased
@@ -69,11 +70,15 @@ class Runner:
         self._version: int | None = None
         self._common_time = common_time
         self._wakeups = Wakeups()
-        self._awake = asyncio.Event()
+        self._loop = Repeating(
+            self._turn,
+            log=log,
+            waits="the dispatcher waits for its store",
+            fails="the dispatcher's loop failed; it goes on",
+            again_after=AFTER_STORE_FAILURE.total_seconds(),
+        )
         self._quiet = asyncio.Event()  # a turn has found nothing to do, and nothing is under way
-        self._stopping = False
         self._running: dict[asyncio.Task[None], Leased] = {}
-        self._loop_task: asyncio.Task[None] | None = None
         self._alarm_at: datetime | None = None
         self._turned_at = clock.now()
 
@@ -84,58 +89,12 @@ class Runner:
         self._wakeups.every(UPKEEP_EVERY, self._rescue)
         self._wakeups.start()
         self._turned_at = self._clock.now()
-        self._loop_task = asyncio.create_task(self._loop())
-
-    def wake(self) -> None:
-        """There may be something to do."""
-        self._awake.set()
-
-    async def settle(self) -> None:
-        """Return when nothing is under way, and nothing can be taken at this instant. Raises
-        StoreUnavailable when the process stops before."""
-        self._quiet.clear()
-        self.wake()
-        await self._quiet.wait()
-        if self._stopping:
-            raise StoreUnavailable("the process is stopping")
-
-    async def next_at(self) -> datetime | None:
-        """When there may be something to do next, if nothing new happens before."""
-        return await self._worker.next_at()
-
-    def clock_moved(self) -> None:
-        """The clock was moved forward: what was thought to be far off may be due."""
-        self._alarm_at = None
-        self.wake()
-
-    @property
-    def alive(self) -> bool:
-        """Whether the loop runs. It ends only by `stop`; anything else is a defect to be seen."""
-        return self._loop_task is not None and not self._loop_task.done()
-
-    async def trouble(self) -> str | None:
-        """Why nobody should rely on this runner; None when all is well."""
-        if not self.alive:
-            return "the dispatcher's loop has ended"
-        limit = STUCK_AFTER * self._clock.speed
-        still = self._clock.now() - self._turned_at
-        if still > limit:
-            return f"the dispatcher's loop has stood still for {self._in_the_world(still)}"
-        untaken = await self._worker.longest_untaken()
-        if untaken is not None and untaken.waited > limit:
-            waited = self._in_the_world(untaken.waited)
-            return f"a dispatch to {untaken.endpoint} has been due for {waited} and is not taken"
-        return None
-
-    def _in_the_world(self, time: timedelta) -> str:
-        return f"{time.total_seconds() / self._clock.speed:.0f} s"
+        self._loop.start()
 
     async def stop(self, limit: timedelta) -> None:
         """Take on nothing more, let running attempts end within `limit`, give back the rest."""
-        self._stopping = True
-        self.wake()
-        if self._loop_task is not None:
-            await self._loop_task
+        await self._loop.stop()
+        self._quiet.set()  # whoever waits for it waits in vain
         await self._wakeups.stop()
         if self._running:
             await asyncio.wait(self._running, timeout=limit.total_seconds())
@@ -149,31 +108,25 @@ class Runner:
             # These leases will run out: nothing is lost, but it takes longer.
             log.error("leases cannot be given back: %s", error)
 
-    async def _loop(self) -> None:
-        while not self._stopping:
-            self._awake.clear()
-            failed = False
-            try:
-                leased = await self._worker.claim()
-                if not leased:
-                    await self._set_alarm()
-                self._turned_at = self._clock.now()
-            except StoreUnavailable as error:
-                log.error("the dispatcher waits for its store: %s", error)
-                self._wakeups.after(AFTER_STORE_FAILURE, self._alarm)
-                leased, failed = [], True
-            except Exception:
-                # A defect of ours. A loop that dies of it would retry nothing any more, unseen.
-                log.exception("the dispatcher's loop failed; it goes on")
-                self._wakeups.after(AFTER_STORE_FAILURE, self._alarm)
-                leased, failed = [], True
-            for dispatch in leased:
-                self._begin(dispatch)
-            if not leased and not self._worker.behind:
-                if not failed and not self._running and not self._awake.is_set():
-                    self._quiet.set()
-                await self._awake.wait()
-        self._quiet.set()
+    # --- the loop --------------------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._loop.wake()
+
+    async def _turn(self) -> float | None:
+        """Take on what there is to do. Returns 0 when there may be more, otherwise None."""
+        leased = await self._worker.claim()
+        if not leased:
+            await self._set_alarm()
+        self._turned_at = self._clock.now()
+        for dispatch in leased:
+            self._begin(dispatch)
+        if leased or self._worker.more_to_read:
+            return 0
+        if not self._running and not self._loop.woken:
+            self._quiet.set()
+        return None
 
     def _begin(self, dispatch: Leased) -> None:
         task = asyncio.create_task(self._worker.attempt(dispatch))
@@ -201,6 +154,8 @@ class Runner:
         self._alarm_at = None
         self.wake()
 
+    # --- beside it: commits of others, endpoints that change, leases that ran out ----------------
+
     async def _look(self) -> None:
         try:
             await self._refresh()
@@ -227,3 +182,45 @@ class Runner:
                 await self._common_time.tell()
         except StoreUnavailable as error:
             log.error("leases cannot be rescued now: %s", error)
+
+    # --- what others ask -------------------------------------------------------------------------
+
+    async def settle(self) -> None:
+        """Return when nothing is under way, and nothing can be taken at this instant. Raises
+        StoreUnavailable when the process stops before."""
+        self._quiet.clear()
+        self.wake()
+        await self._quiet.wait()
+        if self._loop.stopping:
+            raise StoreUnavailable("the process is stopping")
+
+    async def next_at(self) -> datetime | None:
+        """When there may be something to do next, if nothing new happens before."""
+        return await self._worker.next_at()
+
+    def clock_moved(self) -> None:
+        """The clock was moved forward: what was thought to be far off may be due."""
+        self._alarm_at = None
+        self.wake()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the loop runs. It ends only by `stop`; anything else is a defect to be seen."""
+        return self._loop.alive
+
+    async def trouble(self) -> str | None:
+        """Why nobody should rely on this runner; None when all is well."""
+        if not self.alive:
+            return "the dispatcher's loop has ended"
+        limit = STUCK_AFTER * self._clock.speed
+        still = self._clock.now() - self._turned_at
+        if still > limit:
+            return f"the dispatcher's loop has stood still for {self._in_the_world(still)}"
+        untaken = await self._worker.longest_untaken()
+        if untaken is not None and untaken.waited > limit:
+            waited = self._in_the_world(untaken.waited)
+            return f"a dispatch to {untaken.endpoint} has been due for {waited} and is not taken"
+        return None
+
+    def _in_the_world(self, time: timedelta) -> str:
+        return f"{time.total_seconds() / self._clock.speed:.0f} s"

@@ -30,7 +30,7 @@ from dispatcher.observe.metrics import AttemptMetrics, QueueMetrics
 from dispatcher.pushing.http_sender import HttpSender
 from dispatcher.reconcile.scheduled import ReconcileMetrics, Reconciling
 from dispatcher.reconcile.spool import Spool
-from dispatcher.replay.feeder import Feeder, Feeding
+from dispatcher.replay.feeder import Feeder, feeding
 from dispatcher.replay.replaying import Replaying
 from dispatcher.retrying.schedule import RetrySchedule
 from dispatcher.runner import Runner
@@ -42,7 +42,7 @@ from dispatcher.sandbox.sandbox import Sandbox
 from dispatcher.settings.security import policy_of
 from dispatcher.settings.settings import Settings, sources_of
 from dispatcher.storage import Storage, new_name, storage
-from dispatcher.upkeep.following import Following
+from dispatcher.upkeep.following import following
 from dispatcher.upkeep.retention import Upkeep
 from dispatcher.worker import Worker
 from receiver.api.event_stream import EventStream, ReportTrack, Track
@@ -313,11 +313,11 @@ def _beside(
         )
     ]
     if parts.receives:
-        jobs.append(Following(common.opened.read_model))
+        jobs.append(following(common.opened.read_model))
         jobs.extend(_reconciling(common, on_stored))
     if runner is not None:
         feeder = Feeder(common.opened.replays, common.endpoints, clock.now)
-        jobs.append(Feeding(feeder.look, runner.wake))
+        jobs.append(feeding(feeder.look, runner.wake))
     if sandbox is not None:
         jobs.append(sandbox)
     return jobs

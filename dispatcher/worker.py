@@ -1,7 +1,8 @@
 """The worker: takes what is to be done, sends, judges and records. No loop, no sleep.
 
-The shortest path of a report on its way out is `claim` and then `attempt`. The loop around them is
-runner.py in production; a simulation calls `tick` and moves its clock.
+A dispatch's trip, from top to bottom: `claim` leases what is due and forms dispatches of what is
+new, `attempt` pushes one and records what came of it. The loop around them is runner.py in
+production; a simulation calls `tick` and moves its clock.
 """
 
 from __future__ import annotations
@@ -19,15 +20,12 @@ from dispatcher.clocks.clock import Clock
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.flow.gate import Gate
 from dispatcher.flow.window import Room
-from dispatcher.forming.bucket import Bucket, fill
-from dispatcher.forming.encoding import made_into_bytes
-from dispatcher.forming.order import fill_in_order
-from dispatcher.forming.routing import Reading
+from dispatcher.forming.bucket import encoded, fill
+from dispatcher.forming.routing import ReportReader
 from dispatcher.observe.events import AttemptMade, Listener
-from dispatcher.pushing.sender import Sender
 from dispatcher.queue.base import DispatchQueue, Forming, Lease, Leased, Pending, Record
 from dispatcher.retrying.dispatch import after_attempt
-from dispatcher.retrying.outcome import judge
+from dispatcher.retrying.outcome import Answer, judge
 from dispatcher.retrying.schedule import RetrySchedule
 from receiver.store.base import StoredReport
 from receiver.store.writer import GroupCommit
@@ -43,26 +41,29 @@ XML_AHEAD = 500
 bucket. One takes 80 us, and until it is done the other endpoints' pushes are not begun."""
 
 
-class Untaken(Struct, frozen=True):
-    """A dispatch that is due, and for how long it could have been taken."""
-
-    endpoint: str
-    waited: timedelta
-
-
-class Filled(Struct, frozen=True):
-    """What an endpoint could take over, and the buckets that are to be made into bytes for it."""
-
-    forming: Forming
-    buckets: Sequence[Bucket]
-
-
 class Outbox(Protocol):
     """The store as the dispatcher sees it: reports wait there until they are read off."""
 
     async def reports_after(self, report_id: int, limit: int) -> list[StoredReport]: ...
 
     async def reports_by_id(self, report_ids: Sequence[int]) -> list[StoredReport]: ...
+
+
+class Sender(Protocol):
+    """Makes one HTTP try."""
+
+    async def send(self, dispatch: Leased, endpoint: Endpoint) -> Answer:
+        """Push the dispatch's body and tell what came back.
+
+        Never raises for what the endpoint or the network does: that is an answer too.
+        """
+
+
+class Untaken(Struct, frozen=True):
+    """A dispatch that is due, and for how long it could have been taken."""
+
+    endpoint: str
+    waited: timedelta
 
 
 class Worker:
@@ -99,8 +100,222 @@ class Worker:
         self._turns = count(1)
         self._had_turn: dict[str, int] = {}  # endpoints that take XML: which turn was its last
         self.use(endpoints)
-        self.behind = False
+        self.more_to_read = False
         """Whether the last `claim` only read reports that go nowhere, and there may be more."""
+
+    async def tick(self) -> int:
+        """Do everything that is due at this instant, once. Returns how many attempts were made."""
+        await self._queue.release_expired(self._clock.now())
+        leased = await self.claim()
+        while self.more_to_read:  # though nothing was formed, retries may have been claimed
+            leased += await self.claim()
+        await asyncio.gather(*(self.attempt(dispatch) for dispatch in leased))
+        return len(leased)
+
+    # --- claim: what is due, and what is new -----------------------------------------------------
+
+    async def claim(self) -> list[Leased]:
+        """Take on what there is to do, as far as each endpoint's window has room.
+
+        What is returned is leased and must be given to `attempt` or to `give_back`.
+        """
+        async with self._claiming:
+            return await self._claim()
+
+    async def _claim(self) -> list[Leased]:
+        self.more_to_read = False
+        now = self._clock.now()
+        places = {name: self._gates[name].room(now) for name in self._names}
+        full = {name for name, place in places.items() if not place.retries}
+        self._taken_at.update(dict.fromkeys(full, now))
+        if not any(place.all for place in places.values()):
+            return []
+        pending = await self._queue.pending(now)
+        leased = await self._claim_due(pending, places)
+        for dispatch in leased:
+            self._taken_at[dispatch.endpoint] = now
+            places[dispatch.endpoint] = _one_less(places[dispatch.endpoint])
+        leased += await self._form(pending, places)
+        # Counted last: of a claim that fails half-way nothing comes back that would count down.
+        for dispatch in leased:
+            self._gates[dispatch.endpoint].begin(dispatch.attempts_made)
+        return leased
+
+    async def _claim_due(self, pending: Pending, places: Mapping[str, Room]) -> list[Leased]:
+        """Lease dispatches that are due again."""
+        wanted = {
+            name: place.retries
+            for name, place in places.items()
+            if place.retries and name in pending.due
+        }
+        if not wanted:
+            return []
+        return await self._queue.claim_due(self._clock.now(), self._leases(wanted), wanted)
+
+    async def _form(self, pending: Pending, places: Mapping[str, Room]) -> list[Leased]:
+        """Make dispatches, leased, of reports that are new in the store."""
+        readers = [name for name in pending.unread if name in places and places[name].all]
+        filled = await self._fill(readers, pending, places)
+        formings = await self._encoded(filled)
+        if not formings:
+            return []
+        leases = self._leases(each.endpoint.name for each in formings)
+        leased = await self._queue.form(self._clock.now(), leases, formings)
+        self.more_to_read = not leased and any(each.read_to > each.read_from for each in formings)
+        return leased
+
+    async def _fill(
+        self, readers: Sequence[str], pending: Pending, places: Mapping[str, Room]
+    ) -> list[Forming]:
+        """Put new reports into buckets. Endpoints that have read equally far read together."""
+        filled: list[Forming] = []
+        unread = pending.unread
+        for read_to, group in groupby(sorted(readers, key=unread.__getitem__), unread.__getitem__):
+            names = list(group)
+            rooms = {name: self._room_to_form(name, places[name]) for name in names}
+            most = max(rooms[name] * self._gates[name].endpoint.bucket_size for name in names)
+            reports = await self._outbox.reports_after(read_to, min(most, READ_AHEAD))
+            read = ReportReader()
+            for name in names:
+                endpoint, room = self._gates[name].endpoint, rooms[name]
+                # One that keeps the order no more may still have reports that were held for it.
+                if endpoint.ordered or name in pending.freed:
+                    forming = await self._fill_in_order(endpoint, reports, room, read_to, read)
+                else:
+                    forming = fill(endpoint, reports, room=room, read_from=read_to, read=read)
+                filled.append(forming)
+        return filled
+
+    def _room_to_form(self, name: str, place: Room) -> int:
+        endpoint = self._gates[name].endpoint
+        if endpoint.may_be_xml:
+            return min(place.all, max(1, XML_AHEAD // endpoint.bucket_size))
+        return place.all
+
+    async def _fill_in_order(
+        self,
+        endpoint: Endpoint,
+        reports: Sequence[StoredReport],
+        room: int,
+        read_from: int,
+        read: ReportReader,
+    ) -> Forming:
+        """With a look at what is under way and what is held."""
+        freed_ids = await self._queue.freed(endpoint.name, room * endpoint.bucket_size)
+        freed = await self._outbox.reports_by_id(freed_ids)
+        keys = [report.message_key for report in (*freed, *reports)]
+        blocked = await self._queue.blocked(endpoint.name, keys, freed_ids)
+        forming = fill(
+            endpoint,
+            reports,
+            room=room,
+            read_from=read_from,
+            freed=freed,
+            blocked=blocked,
+            read=read,
+        )
+        erased = set(freed_ids) - {report.id for report in freed}  # while they were held
+        return structs.replace(forming, freed=[*forming.freed, *erased])
+
+    async def _encoded(self, filled: Sequence[Forming]) -> list[Forming]:
+        """As many as XML_AHEAD allows, first those that have not had a turn for longest. The others
+        are not read off, and come with the next look."""
+        formings = []
+        left = XML_AHEAD
+        for forming in sorted(filled, key=lambda each: self._had_turn.get(each.endpoint.name, 0)):
+            endpoint = forming.endpoint
+            if endpoint.may_be_xml and forming.buckets:
+                if left <= 0:
+                    continue
+                left -= sum(len(bucket.reports) for bucket in forming.buckets)
+                self._had_turn[endpoint.name] = next(self._turns)
+            formings.append(await encoded(forming))
+        return formings
+
+    def _leases(self, names: Iterable[str]) -> dict[str, Lease]:
+        """A new lease for each of these endpoints."""
+        now, speed = self._clock.now(), self._clock.speed
+        lengths = {name: self._gates[name].endpoint.attempt_time + LEASE_MARGIN for name in names}
+        return {
+            name: Lease(self._new_token(), now + length * speed) for name, length in lengths.items()
+        }
+
+    # --- attempt: one push, and what came of it --------------------------------------------------
+
+    async def attempt(self, dispatch: Leased) -> None:
+        """Make one attempt and record it; none if the lease has run out. Raises StoreUnavailable
+        when it cannot be recorded: the lease then runs out, and the attempt is repeated."""
+        gate = self._gates[dispatch.endpoint]
+        try:
+            started_at = self._clock.now()
+            if started_at >= dispatch.lease.until:
+                return  # the process stood still: it is another's by now, or will be
+            endpoint = gate.endpoint
+            answer = await self._sender.send(dispatch, endpoint)
+            ended_at = self._clock.now()
+            record = self._judge(dispatch, endpoint, answer, started_at, ended_at)
+            gate.judge(record.outcome.acknowledges, ended_at)
+            if await self._records.submit(record):
+                self._tell(dispatch, record)
+        finally:
+            gate.end(dispatch.attempts_made)
+
+    def _judge(
+        self,
+        dispatch: Leased,
+        endpoint: Endpoint,
+        answer: Answer,
+        started_at: datetime,
+        ended_at: datetime,
+    ) -> Record:
+        """What the answer means, and what becomes of the dispatch."""
+        schedule = self._schedule if endpoint.schedule is None else endpoint.schedule
+        rules = schedule.rules if endpoint.outcome is None else endpoint.outcome
+        outcome = judge(answer, rules)
+        number = dispatch.attempts_made + 1
+        following = after_attempt(
+            outcome,
+            attempts_made=number,
+            started_at=started_at,
+            schedule=schedule,
+            ended_at=ended_at,
+            answer=answer,
+            rules=rules,
+            rng=self._rng,
+        )
+        return Record(
+            dispatch=dispatch.id,
+            token=dispatch.lease.token,
+            number=number,
+            started_at=started_at,
+            answer=answer,
+            outcome=outcome,
+            state=following.state,
+            due_at=following.due_at,
+        )
+
+    def _tell(self, dispatch: Leased, record: Record) -> None:
+        event = AttemptMade(
+            dispatch=dispatch.name,
+            endpoint=dispatch.endpoint,
+            url=dispatch.url,
+            reports=dispatch.reports,
+            number=record.number,
+            started_at=record.started_at,
+            answer=record.answer,
+            outcome=record.outcome,
+            state=record.state,
+            due_at=record.due_at,
+        )
+        for listener in self._listeners:
+            listener(event)
+
+    async def give_back(self, dispatches: Sequence[Leased]) -> None:
+        """Release leases that were not used, or whose attempt was broken off."""
+        if dispatches:
+            await self._queue.release(dispatches)
+
+    # --- for whom it works, and what it waits for ------------------------------------------------
 
     @property
     def endpoints(self) -> Mapping[str, Endpoint]:
@@ -143,207 +358,6 @@ class Worker:
         waits = [(now - max(at, self._taken_at[name]), name) for name, at in due.items()]
         waited, name = max(waits, default=(timedelta(), ""))
         return Untaken(name, waited) if waited > timedelta() else None
-
-    async def tick(self) -> int:
-        """Do everything that is due at this instant, once. Returns how many attempts were made."""
-        await self._queue.release_expired(self._clock.now())
-        leased = await self.claim()
-        while self.behind:  # though nothing was formed, retries may have been claimed
-            leased += await self.claim()
-        await asyncio.gather(*(self.attempt(dispatch) for dispatch in leased))
-        return len(leased)
-
-    async def claim(self) -> list[Leased]:
-        """Take on what there is to do, as far as each endpoint's window has room.
-
-        What is returned is leased and must be given to `attempt` or to `give_back`.
-        """
-        async with self._claiming:
-            return await self._claim()
-
-    async def _claim(self) -> list[Leased]:
-        self.behind = False
-        now = self._clock.now()
-        places = {name: self._gates[name].room(now) for name in self._names}
-        full = {name for name, place in places.items() if not place.retries}
-        self._taken_at.update(dict.fromkeys(full, now))
-        if not any(place.all for place in places.values()):
-            return []
-        pending = await self._queue.pending(now)
-        leased = await self._claim_due(pending, places)
-        for dispatch in leased:
-            self._taken_at[dispatch.endpoint] = now
-            places[dispatch.endpoint] = _one_less(places[dispatch.endpoint])
-        readers = [name for name in pending.unread if name in places and places[name].all]
-        leased += await self._form(readers, pending, places)
-        # Counted last: of a claim that fails half-way nothing comes back that would count down.
-        for dispatch in leased:
-            self._gates[dispatch.endpoint].begin(dispatch.attempts_made)
-        return leased
-
-    async def attempt(self, dispatch: Leased) -> None:
-        """Make one attempt and record it; none if the lease has run out. Raises StoreUnavailable
-        when it cannot be recorded: the lease then runs out, and the attempt is repeated."""
-        gate = self._gates[dispatch.endpoint]
-        try:
-            started_at = self._clock.now()
-            if started_at >= dispatch.lease.until:
-                return  # the process stood still: it is another's by now, or will be
-            endpoint = gate.endpoint
-            schedule = self._schedule if endpoint.schedule is None else endpoint.schedule
-            rules = schedule.rules if endpoint.outcome is None else endpoint.outcome
-            answer = await self._sender.send(dispatch, endpoint)
-            outcome = judge(answer, rules)
-            ended_at = self._clock.now()
-            gate.judge(outcome.acknowledges, ended_at)
-            number = dispatch.attempts_made + 1
-            following = after_attempt(
-                outcome,
-                attempts_made=number,
-                started_at=started_at,
-                schedule=schedule,
-                ended_at=ended_at,
-                answer=answer,
-                rules=rules,
-                rng=self._rng,
-            )
-            record = Record(
-                dispatch=dispatch.id,
-                token=dispatch.lease.token,
-                number=number,
-                started_at=started_at,
-                answer=answer,
-                outcome=outcome,
-                state=following.state,
-                due_at=following.due_at,
-            )
-            if await self._records.submit(record):
-                self._tell(dispatch, record)
-        finally:
-            gate.end(dispatch.attempts_made)
-
-    async def give_back(self, dispatches: Sequence[Leased]) -> None:
-        """Release leases that were not used, or whose attempt was broken off."""
-        if dispatches:
-            await self._queue.release(dispatches)
-
-    async def _claim_due(self, pending: Pending, places: Mapping[str, Room]) -> list[Leased]:
-        wanted = {
-            name: place.retries
-            for name, place in places.items()
-            if place.retries and name in pending.due
-        }
-        if not wanted:
-            return []
-        leases = {name: self._lease(name) for name in wanted}
-        return await self._queue.claim_due(self._clock.now(), leases, wanted)
-
-    async def _form(
-        self, readers: Sequence[str], pending: Pending, places: Mapping[str, Room]
-    ) -> list[Leased]:
-        """Read new reports off the store. Endpoints that have read equally far read together."""
-        filled: list[Filled] = []
-        unread = pending.unread
-        for read_to, group in groupby(sorted(readers, key=unread.__getitem__), unread.__getitem__):
-            names = list(group)
-            rooms = {n: self._room_to_form(n, places[n]) for n in names}
-            most = max(rooms[n] * self._gates[n].endpoint.bucket_size for n in names)
-            reports = await self._outbox.reports_after(read_to, min(most, READ_AHEAD))
-            reading = Reading()
-            for name in names:
-                # One that keeps the order no more may still have reports that were held for it.
-                in_order = self._gates[name].endpoint.ordered or name in pending.freed
-                make = self._filled_in_order if in_order else self._filled
-                filled.append(await make(name, reports, rooms[name], read_to, reading))
-        formings = await self._made_into_bytes(filled)
-        leased = await self._queue.form(formings, self._clock.now()) if formings else []
-        self.behind = not leased and any(each.read_to > each.read_from for each in formings)
-        return leased
-
-    def _room_to_form(self, name: str, place: Room) -> int:
-        endpoint = self._gates[name].endpoint
-        if endpoint.may_be_xml:
-            return min(place.all, max(1, XML_AHEAD // endpoint.bucket_size))
-        return place.all
-
-    async def _made_into_bytes(self, filled: Sequence[Filled]) -> list[Forming]:
-        """As many as XML_AHEAD allows, first those that have not had a turn for longest. The others
-        are not read off, and come with the next look."""
-        formings = []
-        left = XML_AHEAD
-        for each in sorted(filled, key=lambda each: self._last_turn(each.forming.endpoint)):
-            endpoint = each.forming.endpoint
-            if endpoint.may_be_xml and each.buckets:
-                if left <= 0:
-                    continue
-                left -= sum(len(bucket.reports) for bucket in each.buckets)
-                self._had_turn[endpoint.name] = next(self._turns)
-            buckets = await made_into_bytes(endpoint, each.buckets)
-            formings.append(structs.replace(each.forming, buckets=buckets))
-        return formings
-
-    def _last_turn(self, endpoint: Endpoint) -> int:
-        return self._had_turn.get(endpoint.name, 0)
-
-    async def _filled(
-        self, name: str, reports: Sequence[StoredReport], room: int, read_to: int, read: Reading
-    ) -> Filled:
-        endpoint = self._gates[name].endpoint
-        filling = fill(endpoint, reports, room, read_to, read)
-        forming = Forming(
-            endpoint=endpoint,
-            lease=self._lease(name),
-            read_from=read_to,
-            read_to=filling.read_to,
-            buckets=(),
-        )
-        return Filled(forming, filling.buckets)
-
-    async def _filled_in_order(
-        self, name: str, reports: Sequence[StoredReport], room: int, read_to: int, read: Reading
-    ) -> Filled:
-        """As `_filled`, with a look at what is under way and what is held."""
-        endpoint = self._gates[name].endpoint
-        freed_ids = await self._queue.freed(endpoint.name, room * endpoint.bucket_size)
-        freed = await self._outbox.reports_by_id(freed_ids)
-        keys = [report.message_key for report in (*freed, *reports)]
-        blocked = await self._queue.blocked(endpoint.name, keys, freed_ids)
-        filling = fill_in_order(
-            endpoint, freed, reports, blocked=blocked, room=room, read_to=read_to, read=read
-        )
-        placed = {report.id for bucket in filling.buckets for report in bucket.reports}
-        gone = set(freed_ids) - {report.id for report in freed}  # erased while they were held
-        forming = Forming(
-            endpoint=endpoint,
-            lease=self._lease(endpoint.name),
-            read_from=read_to,
-            read_to=filling.read_to,
-            buckets=(),
-            hold=[(report.id, report.message_key) for report in filling.hold],
-            freed=[report for report in freed_ids if report in placed | gone],
-        )
-        return Filled(forming, filling.buckets)
-
-    def _lease(self, endpoint: str) -> Lease:
-        attempt_time = self._gates[endpoint].endpoint.attempt_time
-        length = (attempt_time + LEASE_MARGIN) * self._clock.speed
-        return Lease(self._new_token(), self._clock.now() + length)
-
-    def _tell(self, dispatch: Leased, record: Record) -> None:
-        event = AttemptMade(
-            dispatch=dispatch.name,
-            endpoint=dispatch.endpoint,
-            url=dispatch.url,
-            reports=dispatch.reports,
-            number=record.number,
-            started_at=record.started_at,
-            answer=record.answer,
-            outcome=record.outcome,
-            state=record.state,
-            due_at=record.due_at,
-        )
-        for listener in self._listeners:
-            listener(event)
 
 
 def _one_less(places: Room) -> Room:

@@ -95,11 +95,11 @@ class SystemClock(MachineClock):
         return at, instant
 
 
-def _correction(behind: timedelta, passed: timedelta) -> timedelta:
-    if abs(behind) > UNSET:
-        return behind
+def _correction(lag: timedelta, passed: timedelta) -> timedelta:
+    if abs(lag) > UNSET:
+        return lag
     most = passed * SLEW
-    return max(-most, min(behind, most))
+    return max(-most, min(lag, most))
 
 
 class CompressedClock(MachineClock):

@@ -31,10 +31,11 @@ def taking_own_urls(endpoint: Endpoint) -> Endpoint:
     return structs.replace(endpoint, own_urls=True, checked=True, rules=rules)
 
 
-def target_of(notify_to: NotifyTo | None) -> Target | None:
-    """Where a bucket of such reports goes. `None`: to the URL of its endpoint."""
+def target_of(endpoint: Endpoint, notify_to: NotifyTo | None) -> Target:
+    """Where a bucket of this endpoint goes. `notify_to` is what its reports brought along; `None`:
+    to the URL of the endpoint."""
     if notify_to is None:
-        return None
+        return Target(endpoint.url, endpoint.content_type)
     url, headers = _apart(notify_to.url)
     return Target(url, f"application/{notify_to.format}", headers.get("Authorization"))
 

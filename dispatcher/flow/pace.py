@@ -69,7 +69,7 @@ class SharedPace(Struct, frozen=True):
         return SharedPace(self.all.at_instant(now), self.retries.at_instant(now))
 
     def taken(self, attempts_made: int) -> SharedPace:
-        """After one more has gone, of a dispatch with so many attempts behind it."""
+        """After one more has gone, of a dispatch of which so many attempts were made."""
         return SharedPace(self.all.taken(1), self.retries.taken(1 if attempts_made else 0))
 
     def within(self, places: Room) -> Room:

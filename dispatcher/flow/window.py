@@ -16,7 +16,7 @@ class InFlight(Struct):
         return self.first + self.retries
 
     def count(self, attempts_made: int, change: int) -> None:
-        """One more (+1) or one less (-1), of a dispatch with so many attempts behind it."""
+        """One more (+1) or one less (-1), of a dispatch of which so many attempts were made."""
         if attempts_made:
             self.retries += change
         else:

@@ -3,16 +3,23 @@
 Reports of one endpoint and one shape (and of one URL, where they bring one) that wait together go
 together, in the order of arrival, up to the bucket size. Nothing waits to fill a bucket: it is
 formed when there is room to send it, so buckets grow by themselves while an endpoint is slow.
+
+At an endpoint with `ordered = true` the reports of one message go one after another: a report is
+held while an earlier one of its message is on its way there. Other messages are not held up by it.
+In one bucket the order is that of arrival anyway.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Collection, Sequence
 
-from msgspec import Struct
+from msgspec import structs
 
 from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.endpoints.own_urls import target_of
 from dispatcher.forming.routing import goes_to
+from dispatcher.queue.base import Bucket, Forming
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.model import Generation, Report
 from receiver.store.base import StoredReport
@@ -22,47 +29,85 @@ Shape = tuple[Generation | None, NotifyTo | None]
 """What the reports of a bucket have in common."""
 
 
-class Bucket(Struct, frozen=True):
-    """Reports that go to an endpoint in one push. `notify_to` None: to the endpoint's own URL."""
-
-    reports: Sequence[StoredReport]
-    generation: Generation | None
-    notify_to: NotifyTo | None = None
-
-
-class Filling(Struct, frozen=True):
-    """What `fill` made: the buckets, and the last report that it has dealt with."""
-
-    buckets: list[Bucket]
-    read_to: int
-
-
 def fill(
     endpoint: Endpoint,
-    reports: Sequence[StoredReport],
+    fresh: Sequence[StoredReport],
+    *,
     room: int,
-    read_to: int,
+    read_from: int = 0,
+    freed: Sequence[StoredReport] = (),
+    blocked: Collection[int] | None = None,
     read: Callable[[StoredReport], Report] = StoredReport.read,
-) -> Filling:
-    """Put the reports that go to `endpoint` into at most `room` buckets.
+) -> Forming:
+    """Put the reports that go to `endpoint` into at most `room` buckets. Pure; `bodies` come later.
 
-    `reports` follow the one with id `read_to`. The result's `read_to` is the last report that needs
-    no further look: those behind it did not fit. `read` is for rules that ask for fields.
+    `fresh` follow the report `read_from` in the store. The result's `read_to` is the last of them
+    that needs no further look: those after it did not fit. `freed` were held for the order's sake
+    and are free now, the oldest first; the result names those of them that are in its buckets.
+
+    `blocked` None: the order is not kept. Otherwise these are the messages (keys) that have
+    something on its way, or held reports that are not among `freed`: theirs are all later than
+    those. What has to wait for an earlier report of its message is in the result's `hold`.
+
+    `read` is for rules that ask for fields.
     """
-    buckets: list[tuple[Shape, list[StoredReport]]] = []
-    open_buckets: dict[Shape, list[StoredReport]] = {}
-    for report in reports:
+    buckets = _Buckets(endpoint, room, in_order=blocked is not None)
+    waiting: set[int] = set()  # messages that have a report which waits: their later ones do too
+    taken: list[int] = []
+    for report in freed:
+        if report.message_key not in waiting and buckets.place(report):
+            taken.append(report.id)
+        else:
+            waiting.add(report.message_key)
+    waiting.update(blocked or ())
+    hold: list[StoredReport] = []
+    read_to = read_from
+    for report in fresh:
         if goes_to(report, endpoint.rules, read):
-            shape = shape_of(report, endpoint)
-            bucket = open_buckets.get(shape)
-            if bucket is None or len(bucket) == endpoint.bucket_size:
-                if len(buckets) == room:
-                    break
-                bucket = open_buckets[shape] = []
-                buckets.append((shape, bucket))
-            bucket.append(report)
+            placed = False if report.message_key in waiting else buckets.place(report)
+            if placed is None:
+                break
+            if not placed:
+                waiting.add(report.message_key)
+                hold.append(report)
         read_to = report.id
-    return Filling([Bucket(members, *shape) for shape, members in buckets], read_to)
+    return Forming(endpoint, read_from, read_to, buckets.filled(), hold=hold, freed=taken)
+
+
+class _Buckets:
+    """Buckets that are being filled, and in which of them each message lies."""
+
+    def __init__(self, endpoint: Endpoint, room: int, *, in_order: bool) -> None:
+        self._endpoint = endpoint
+        self._room = room
+        self._in_order = in_order
+        self._all: list[tuple[Shape, list[StoredReport]]] = []
+        self._open: dict[Shape, list[StoredReport]] = {}
+        self._of_message: dict[int, list[StoredReport]] = {}  # only where the order is kept
+
+    def place(self, report: StoredReport) -> bool | None:
+        """True: placed. False: its message is in another bucket. None: no room."""
+        shape = shape_of(report, self._endpoint)
+        bucket = self._open.get(shape)
+        if bucket is not None and len(bucket) == self._endpoint.bucket_size:
+            bucket = None
+        if self._in_order and self._of_message.get(report.message_key, bucket) is not bucket:
+            return False
+        if bucket is None:
+            if len(self._all) == self._room:
+                return None
+            bucket = self._open[shape] = []
+            self._all.append((shape, bucket))
+        bucket.append(report)
+        if self._in_order:
+            self._of_message[report.message_key] = bucket
+        return True
+
+    def filled(self) -> list[Bucket]:
+        return [
+            Bucket(reports, generation, target_of(self._endpoint, notify_to))
+            for (generation, notify_to), reports in self._all
+        ]
 
 
 def shape_of(report: StoredReport, endpoint: Endpoint) -> Shape:
@@ -71,9 +116,23 @@ def shape_of(report: StoredReport, endpoint: Endpoint) -> Shape:
     return generation, report.notify_to if endpoint.own_urls else None
 
 
-def encode(endpoint: Endpoint, bucket: Bucket) -> bytes:
-    """The body of the push, in the content type of its URL and the bucket's generation."""
-    if _is_xml(endpoint, bucket):
+async def encoded(forming: Forming) -> Forming:
+    """The same with the bytes of its buckets, made off the event loop where that takes long."""
+    if forming.endpoint.may_be_xml:
+        # 80 us a report: a few buckets would hold up the event loop for everybody.
+        bodies = await asyncio.to_thread(_encode_all, forming.buckets)
+    else:
+        bodies = _encode_all(forming.buckets)
+    return structs.replace(forming, bodies=bodies)
+
+
+def _encode_all(buckets: Sequence[Bucket]) -> list[bytes]:
+    return [encode(bucket) for bucket in buckets]
+
+
+def encode(bucket: Bucket) -> bytes:
+    """The body of the push, in the content type of its target and the bucket's generation."""
+    if bucket.target.content_type == "application/xml":
         reports = [report.read() for report in bucket.reports]
         return xml_format.encode_body(reports, bucket.generation)
     return json_format.encode_body(
@@ -82,9 +141,3 @@ def encode(endpoint: Endpoint, bucket: Bucket) -> bytes:
         else json_format.encode_item(report.read(), bucket.generation)
         for report in bucket.reports
     )
-
-
-def _is_xml(endpoint: Endpoint, bucket: Bucket) -> bool:
-    if bucket.notify_to is not None:
-        return bucket.notify_to.format == "xml"
-    return endpoint.content_type == "application/xml"

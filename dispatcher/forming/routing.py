@@ -10,7 +10,7 @@ from receiver.dlr.model import Report
 from receiver.store.base import StoredReport
 
 
-class Reading:
+class ReportReader:
     """Reads the items of stored reports: each at most once, and only when a rule asks.
 
     Many endpoints look at the same reports, and most rules need no more than the store's columns.

@@ -44,7 +44,7 @@ _Reply = tuple[int, bytes, str | None]
 
 
 class HttpSender:
-    """Implements Sender on aiohttp sessions. Use it as an asynchronous context manager.
+    """Implements Sender (worker.py) on aiohttp sessions. Use it as an asynchronous context manager.
 
     There are two sessions, so that a connection made without a check of its address never serves
     an endpoint that is checked. `now` is the world's time, which signatures and tokens live by.

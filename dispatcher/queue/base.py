@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -11,9 +11,8 @@ from msgspec import Struct
 from dispatcher.endpoints.endpoint import Endpoint, Target
 from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.retrying.outcome import Answer, Outcome
-
-Place = tuple[str, int, int]
-"""A report on its way to an endpoint: the endpoint, the report, its message's key."""
+from receiver.dlr.model import Generation
+from receiver.store.base import StoredReport
 
 
 class Lease(Struct, frozen=True):
@@ -24,35 +23,28 @@ class Lease(Struct, frozen=True):
     until: datetime
 
 
-class Formed(Struct, frozen=True):
-    """A bucket made into bytes, to become a dispatch that is leased from the start. `target` None:
-    it goes where its endpoint is."""
+class Bucket(Struct, frozen=True):
+    """Reports that go to an endpoint in one push. `generation` None: none of them tells one."""
 
-    body: bytes
-    report_ids: Sequence[int]
-    message_keys: Sequence[int] = ()  # only at an endpoint that keeps the order
-    target: Target | None = None
-
-    @property
-    def messages(self) -> Iterator[tuple[int, int]]:
-        """Each report with its message's key; nothing at an endpoint that keeps no order."""
-        return zip(self.report_ids, self.message_keys, strict=False)
+    reports: Sequence[StoredReport]
+    generation: Generation | None
+    target: Target
 
 
 class Forming(Struct, frozen=True):
-    """What one endpoint takes over from the store: its new dispatches, and how far it has read.
+    """What one endpoint takes over in one transaction: the buckets that become its dispatches,
+    with the bytes of each, and how far it has read in the store.
 
-    Nothing is added if the endpoint has been read on from `read_from` by another worker meanwhile.
-    At an endpoint that keeps the order, `hold` are reports (with their message's key) that wait for
-    an earlier one, and `freed` those that were held and are in the buckets now, or are no more.
+    At an endpoint that keeps the order, `hold` are reports that wait for an earlier one of their
+    message, and `freed` (ids) those that were held and are in the buckets now, or are no more.
     """
 
     endpoint: Endpoint
-    lease: Lease
     read_from: int
     read_to: int
-    buckets: Sequence[Formed]
-    hold: Sequence[tuple[int, int]] = ()
+    buckets: Sequence[Bucket] = ()
+    bodies: Sequence[bytes] = ()
+    hold: Sequence[StoredReport] = ()
     freed: Sequence[int] = ()
 
 
@@ -71,11 +63,6 @@ class Leased(Struct, frozen=True):
     lease: Lease
     replay: int | None = None  # the replay that it is a part of
     authorization: str | None = None  # a header of this dispatch alone
-
-
-def target_of(endpoint: Endpoint, formed: Formed) -> Target:
-    """Where a bucket of this endpoint goes."""
-    return formed.target or Target(endpoint.url, endpoint.content_type)
 
 
 class Record(Struct, frozen=True):
@@ -150,8 +137,13 @@ class DispatchQueue(Protocol):
     ) -> list[Leased]:
         """Lease what is due, for each endpoint the oldest first and at most its room."""
 
-    async def form(self, formings: Sequence[Forming], now: datetime) -> list[Leased]:
-        """Make dispatches of reports, leased, in the same transaction that reads them off."""
+    async def form(
+        self, now: datetime, leases: Mapping[str, Lease], formings: Sequence[Forming]
+    ) -> list[Leased]:
+        """Make dispatches of reports, leased, in the same transaction that reads them off.
+
+        Nothing is added for an endpoint that another worker has read on meanwhile.
+        """
 
     async def record(self, records: Sequence[Record]) -> list[bool]:
         """Record attempts in one transaction. False for each whose lease was not valid any more:

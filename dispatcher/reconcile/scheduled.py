@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
+from dispatcher.clocks.repeating import Repeating
 from dispatcher.reconcile.provider import ProviderFailed, asking
 from dispatcher.reconcile.reconciler import Reconciler, Tally
 from dispatcher.reconcile.spool import Spool
@@ -70,10 +69,13 @@ class ReconcileMetrics:
         self._stored.labels(source).inc(count)
 
 
-class Reconciling:
-    """Runs at once, for a start is when something may have been missed, and then at the interval
-    of the settings, until it is stopped. `seconds` is that interval in the world's time; `now` is
-    the world's too, for the provider lives in it. `on_stored` is called when there is more to push.
+class Reconciling(Repeating):
+    """Runs at once, because a start is when something may have been missed, and then at the
+    interval of the settings, until it is stopped. The run that is going on then is broken off; what
+    it has pulled is kept (spool.py).
+
+    `seconds` is that interval in the world's time; `now` is the world's too, because the provider
+    lives in it. `on_stored` is called when there is more to push.
     """
 
     def __init__(
@@ -98,25 +100,17 @@ class Reconciling:
         self._seconds = seconds
         self._limits = limits
         self._on_stored = on_stored
-        self._task: asyncio.Task[None] | None = None
+        super().__init__(
+            self._run,
+            log=log,
+            waits=f"reconcile {source}",
+            fails=f"reconcile {source}",
+            again_after=seconds,
+            expected=(ProviderFailed, StoreUnavailable, OSError),
+            breaks_off=True,
+        )
 
-    def start(self) -> None:
-        self._task = asyncio.create_task(self._repeat())
-
-    async def stop(self) -> None:
-        """The run that is going on is broken off; what it has pulled is kept (spool.py)."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _repeat(self) -> None:
-        while True:
-            await self.run()
-            await asyncio.sleep(self._seconds)
-
-    async def run(self) -> None:
-        """One run. What goes wrong is counted and logged; the next run comes all the same."""
+    async def _run(self) -> float:
         try:
             async with asking(self._settings) as provider:
                 await self._reconcile(
@@ -130,13 +124,10 @@ class Reconciling:
                         self._limits,
                     )
                 )
-        except (ProviderFailed, StoreUnavailable, OSError) as error:
-            self._metrics.failed(self._source)
-            log.error("reconcile %s: %s", self._source, error)
         except Exception:
-            # A task that has ended would not be seen.
             self._metrics.failed(self._source)
-            log.exception("reconcile %s", self._source)
+            raise
+        return self._seconds
 
     async def _reconcile(self, reconciler: Reconciler) -> None:
         tally = reconciler.tally

@@ -27,8 +27,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.queue.base import Formed, Place
+from dispatcher.queue.base import Forming
 from dispatcher.replay.items import Items
 from dispatcher.replay.replay import Found, Item, Replay, ReplayState
 from dispatcher.replay.request import Request, Selection
@@ -38,8 +37,9 @@ from receiver.store.base import StoredReport
 class Portion(Struct, frozen=True):
     """Items that become dispatches, if `replay` is as far as it was when they were read.
 
-    At endpoints that keep the order, `hold` are those that wait for an earlier report of their
-    message, and `freed` (endpoint, report) those that did, and are in the buckets now or dropped.
+    `formings` are what each endpoint gets of them, with nothing to read off for itself. `dropped`
+    counts those that are no more, or whose endpoint is; those of them that were held (endpoint,
+    report) are `gone`.
     """
 
     replay: int
@@ -47,9 +47,8 @@ class Portion(Struct, frozen=True):
     fed_to: int
     dropped: int
     anchor_at: datetime
-    buckets: Sequence[tuple[Endpoint, Formed]]
-    hold: Sequence[Place] = ()
-    freed: Sequence[tuple[str, int]] = ()
+    formings: Sequence[Forming]
+    gone: Sequence[tuple[str, int]] = ()
 
 
 class ReplayStore(Protocol):

@@ -5,31 +5,29 @@ and makes them dispatches in one transaction that also moves on how far the repl
 place as its condition. So of two feeders one does nothing, and a crash neither skips nor repeats.
 From there on they are dispatches like all others: same worker, same schedule, same windows.
 
-A look is one step of a loop and has none itself; the loop is `Feeding`.
+A look is one step of a loop and has none itself; the loop is `feeding`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
 
-from msgspec import Struct, structs
+from msgspec import structs
 
+from dispatcher.clocks.repeating import Repeating
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.endpoints.own_urls import ANY
 from dispatcher.endpoints.registry import UnknownEndpoint
-from dispatcher.forming.bucket import fill
-from dispatcher.forming.encoding import made_into_bytes
-from dispatcher.forming.order import fill_in_order
-from dispatcher.queue.base import Formed, Place
+from dispatcher.forming.bucket import encoded, fill
+from dispatcher.queue.base import Forming
 from dispatcher.replay.base import Portion, ReplayStore
 from dispatcher.replay.pace import step
 from dispatcher.replay.replay import InvalidReplay, Item, Replay, must_stop, target_name
-from receiver.store.base import StoredReport, StoreUnavailable
+from receiver.store.base import StoredReport
 
 log = logging.getLogger("dlr.dispatcher")
 
@@ -42,15 +40,6 @@ that the worker never waits for the feeder, little enough that a cancel finds mo
 
 LOOK_SECONDS = 0.1
 """How long the feeder sleeps when nothing may go. Shorter than pace.CATCH_UP."""
-
-
-class _Share(Struct, frozen=True):
-    """What one endpoint gets of a portion (replay/base.py says what `hold` and `freed` are)."""
-
-    endpoint: Endpoint
-    buckets: Sequence[Formed]
-    hold: Sequence[Place]
-    freed: Sequence[tuple[str, int]]
 
 
 class Endpoints(Protocol):
@@ -122,8 +111,8 @@ class Feeder:
         gone = {each for each in (*freed, *items) if not _can_go(each, reports, endpoints)}
         were_held = _by_endpoint(freed, reports, gone)
         are_new = _by_endpoint(items, reports, gone)
-        shares = [
-            await self._share(
+        formings = [
+            await self._forming(
                 replay.id, endpoints[name], were_held.get(name, []), are_new.get(name, [])
             )
             for name in {**were_held, **are_new}
@@ -134,38 +123,25 @@ class Feeder:
             fed_to=replay.fed + len(items),
             dropped=len(gone),
             anchor_at=anchor_at if items else replay.progress.anchor_at or anchor_at,
-            buckets=[(share.endpoint, formed) for share in shares for formed in share.buckets],
-            hold=[place for share in shares for place in share.hold],
-            freed=[
-                *((each.endpoint, each.report) for each in freed if each in gone),
-                *(taken for share in shares for taken in share.freed),
-            ],
+            formings=formings,
+            gone=[(each.endpoint, each.report) for each in freed if each in gone],
         )
 
-    async def _share(
+    async def _forming(
         self,
         replay: int,
         endpoint: Endpoint,
         freed: Sequence[StoredReport],
         fresh: Sequence[StoredReport],
-    ) -> _Share:
+    ) -> Forming:
         """What was asked for goes, whatever the rules of the endpoint would let through."""
-        bare, name = structs.replace(endpoint, rules=ANY), endpoint.name
-        reports = [*freed, *fresh]
-        if not endpoint.ordered:
-            buckets = fill(bare, reports, len(reports), 0).buckets
-            taken = [(name, report.id) for report in freed]
-            return _Share(endpoint, await made_into_bytes(endpoint, buckets), [], taken)
-        free = [report.id for report in freed]
-        blocked = await self._replays.blocked(replay, name, reports, free)
-        filling = fill_in_order(bare, freed, fresh, blocked=blocked, room=len(reports), read_to=0)
-        placed = {report.id for bucket in filling.buckets for report in bucket.reports}
-        return _Share(
-            endpoint,
-            await made_into_bytes(endpoint, filling.buckets),
-            hold=[(name, report.id, report.message_key) for report in filling.hold],
-            freed=[(name, report) for report in free if report in placed],
-        )
+        blocked, reports = None, [*freed, *fresh]
+        if endpoint.ordered:
+            free = [report.id for report in freed]
+            blocked = await self._replays.blocked(replay, endpoint.name, reports, free)
+        open_to_all = structs.replace(endpoint, rules=ANY)
+        filled = fill(open_to_all, fresh, room=len(reports), freed=freed, blocked=blocked)
+        return await encoded(filled)
 
     async def _all_full(
         self, replay: Replay, items: Sequence[Item], endpoints: Mapping[str, Endpoint]
@@ -211,38 +187,19 @@ def _by_endpoint(
     return by_endpoint
 
 
-class Feeding:
-    """Has a feeder look from `start` to `stop`. `on_fed` is called when there is more to push."""
+def feeding(look: Callable[[], Awaitable[int]], on_fed: Callable[[], None]) -> Repeating:
+    """Has a feeder `look` from `start` to `stop`. `on_fed` is called when there is more to push."""
 
-    def __init__(self, look: Callable[[], Awaitable[int]], on_fed: Callable[[], None]) -> None:
-        self._look = look
-        self._on_fed = on_fed
-        self._stopped = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+    async def feed() -> float:
+        if not await look():
+            return LOOK_SECONDS
+        on_fed()
+        return 0
 
-    def start(self) -> None:
-        self._task = asyncio.create_task(self._feed())
-
-    async def stop(self) -> None:
-        """The look that is going on is finished."""
-        self._stopped.set()
-        if self._task is not None:
-            await self._task
-
-    async def _feed(self) -> None:
-        while not self._stopped.is_set():
-            if await self._fed_something():
-                self._on_fed()
-                continue
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._stopped.wait(), LOOK_SECONDS)
-
-    async def _fed_something(self) -> bool:
-        try:
-            return bool(await self._look())
-        except StoreUnavailable as error:
-            log.error("replays wait for the store: %s", error)
-        except Exception:
-            # Everything else goes on; a task that has ended would not be seen.
-            log.exception("replays stand still")
-        return False
+    return Repeating(
+        feed,
+        log=log,
+        waits="replays wait for the store",
+        fails="replays stand still",
+        again_after=LOOK_SECONDS,
+    )

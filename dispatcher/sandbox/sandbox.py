@@ -10,13 +10,13 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from random import Random
 from typing import Protocol
 
+from dispatcher.clocks.repeating import Repeating
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.sandbox.clock import MovableClock
 from dispatcher.sandbox.messages.acceptance import Arrival, accepted_of, admitted
@@ -29,7 +29,6 @@ from dispatcher.settings.sandbox import OutcomeRule, SandboxSettings
 from receiver.dlr.instants import utc_microseconds
 from receiver.settings.reader import read_table
 from receiver.settings.writing import as_table
-from receiver.store.base import StoreUnavailable
 from receiver.store.writer import GroupCommit
 
 log = logging.getLogger("dlr.sandbox")
@@ -79,20 +78,24 @@ class Sandbox:
         self._ids = Ids(clock.now)
         self._rules: Sequence[OutcomeRule] = settings.outcome
         self._stepping = asyncio.Lock()
-        self._awake = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-        self._stopping = False
+        self._loop = Repeating(
+            self._look,
+            log=log,
+            waits="the sandbox waits for its store",
+            fails="the sandbox's loop failed; it goes on",
+            again_after=AFTER_STORE_FAILURE,
+        )
 
     async def accept(self, send: Send) -> Accepted:
         """Take a request; when this returns it is on disk. Raises StoreUnavailable."""
         accepted = await self._sends.submit(send)
         self.taken[send.api] += len(accepted.messages)
-        self._awake.set()
+        self._loop.wake()
         return accepted
 
     def wake(self) -> None:
         """Something may be due earlier than was thought."""
-        self._awake.set()
+        self._loop.wake()
 
     async def read_rules(self) -> None:
         """Go by the rules that came at run time too. Raises StoreUnavailable."""
@@ -125,41 +128,21 @@ class Sandbox:
         return await self.store.next_due()
 
     def start(self) -> None:
-        self._task = asyncio.create_task(self._run())
+        self._loop.start()
 
     async def stop(self) -> None:
         """The steps that are being taken are finished."""
-        self._stopping = True
-        self._awake.set()
-        if self._task is not None:
-            await self._task
+        await self._loop.stop()
 
     def trouble(self) -> str | None:
         """Why nobody should rely on it; `None` when all is well."""
-        if self._task is not None and self._task.done() and not self._stopping:
-            return "the sandbox's loop has ended"
-        return None
-
-    async def _run(self) -> None:
-        while not self._stopping:
-            self._awake.clear()
-            sleep = await self._look()
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._awake.wait(), sleep)
+        return "the sandbox's loop has ended" if self._loop.died else None
 
     async def _look(self) -> float:
         """Do what is due. Returns how long to sleep, in the world's seconds."""
-        try:
-            await self.step_all()
-            await self._purge()
-            due_at = await self.next_at()
-        except StoreUnavailable as error:
-            log.error("the sandbox waits for its store: %s", error)
-            return AFTER_STORE_FAILURE
-        except Exception:
-            # A defect of ours. A loop that dies of it would let every message wait, unseen.
-            log.exception("the sandbox's loop failed; it goes on")
-            return AFTER_STORE_FAILURE
+        await self.step_all()
+        await self._purge()
+        due_at = await self.next_at()
         if due_at is None:
             return LONGEST_SLEEP
         seconds = (due_at - self.clock.now()).total_seconds() / self.clock.speed

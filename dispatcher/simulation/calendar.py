@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from heapq import heappop, heappush
 
-from dispatcher.simulation.cohorts import Cohort, cut, pieces
+from dispatcher.simulation.cohorts import Cohort, by_bins, cut
 from dispatcher.simulation.stream import Stream
 
 
@@ -19,7 +19,7 @@ class Calendar:
         self._order: list[int] = []
 
     def add(self, cohort: Cohort) -> None:
-        for index, part in pieces(cohort, self._stream, self.cell, 0):
+        for index, part in by_bins(cohort, self._stream, self.cell, 0):
             if index not in self._cells:
                 heappush(self._order, index)
             self._cells[index].append(part)

@@ -21,7 +21,7 @@ from dispatcher.simulation.contended import Contended
 from dispatcher.simulation.flowing import Flow
 from dispatcher.simulation.phases import next_change
 from dispatcher.simulation.scenario import Scenario
-from dispatcher.simulation.state import State
+from dispatcher.simulation.state import RunState
 from dispatcher.simulation.timeline import Timeline, Watch
 
 ONE_BY_ONE = 300
@@ -37,21 +37,21 @@ for each number of attempts made."""
 ALIKE = 3
 
 
-def simulate(
+def simulate_cohort(
     scenario: Scenario, watch: Watch = lambda _: True, one_by_one: int = ONE_BY_ONE
 ) -> Timeline:
     """The timeline of a scenario. With `one_by_one` 0 nothing is followed by itself.
 
     Raises ConfigurationError when the file of replayed reports cannot be read.
     """
-    return Simulation(scenario, one_by_one).run(watch)
+    return CohortRun(scenario, one_by_one).run(watch)
 
 
-class Simulation:
+class CohortRun:
     """One run of a scenario. Instants are microseconds since the start."""
 
     def __init__(self, scenario: Scenario, one_by_one: int = ONE_BY_ONE) -> None:
-        self._state = State(scenario)
+        self._state = RunState(scenario)
         small = one_by_one and self._state.stream.count <= SMALL
         self._contended = Contended(self._state, math.inf if small else one_by_one)
 

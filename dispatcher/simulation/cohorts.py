@@ -141,7 +141,7 @@ def together(cohorts: Iterable[Cohort], stream: Stream, most: int) -> Iterator[C
             yield some[0] if len(some) == 1 else _one_of(some, stream)
 
 
-def pieces(cohort: Cohort, stream: Stream, width: int, later: int) -> Iterator[tuple[int, Cohort]]:
+def by_bins(cohort: Cohort, stream: Stream, width: int, later: int) -> Iterator[tuple[int, Cohort]]:
     """What happens `later` than it is due, by the bin of that width into which it falls."""
     rest: Cohort | None = cohort
     index = (cohort.due_first(stream) + later) // width

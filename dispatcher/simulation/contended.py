@@ -20,7 +20,7 @@ from dispatcher.simulation.arrivals import MICROSECOND
 from dispatcher.simulation.cohorts import Cohort, apart, cut, starting, taken, waiting
 from dispatcher.simulation.fate import Lot
 from dispatcher.simulation.forming import formed, in_step
-from dispatcher.simulation.state import State
+from dispatcher.simulation.state import RunState
 
 STEPS = 16
 """Into so many steps a stretch is cut."""
@@ -44,7 +44,7 @@ class UnderWay(Struct, frozen=True):
 class Contended:
     """What is due and could not begin, and what is under way. Instants are microseconds."""
 
-    def __init__(self, state: State, one_by_one: float) -> None:
+    def __init__(self, state: RunState, one_by_one: float) -> None:
         self._state = state
         self._one_by_one = one_by_one
         self._bucket = state.customer.bucket_size
@@ -136,7 +136,7 @@ class Contended:
                 self._over(each.lot, at)
 
     def rest(self) -> Iterator[Cohort]:
-        """All that is neither acknowledged nor given up."""
+        """All that is neither acknowledged nor exhausted."""
         yield from (cohort for *_, cohort in self._due)
         yield from (lot.cohort for lot in self.begun())
 

@@ -12,33 +12,33 @@ _DAY = 86_400.0
 
 
 class Curve:
-    """So much a second, in pieces that repeat: `pieces` are lengths in seconds and rates."""
+    """So much a second, in spans that repeat: `spans` are lengths in seconds and rates."""
 
-    def __init__(self, pieces: Iterable[tuple[float, float]]) -> None:
-        known = list(pieces)
+    def __init__(self, spans: Iterable[tuple[float, float]]) -> None:
+        known = list(spans)
         self._rates = [rate for _, rate in known]
         self._starts = list(accumulate((length for length, _ in known), initial=0.0))
         self._totals = list(accumulate((length * rate for length, rate in known), initial=0.0))
 
     @property
     def fastest(self) -> float:
-        """The highest rate of all pieces."""
+        """The highest rate of all spans."""
         return max(self._rates)
 
     def total(self, seconds: float) -> float:
         """How much has come by then."""
         periods, rest = divmod(seconds, self._starts[-1])
-        piece = bisect_right(self._starts, rest) - 1
-        partly = (rest - self._starts[piece]) * self._rates[piece]
-        return periods * self._totals[-1] + self._totals[piece] + partly
+        span = bisect_right(self._starts, rest) - 1
+        partly = (rest - self._starts[span]) * self._rates[span]
+        return periods * self._totals[-1] + self._totals[span] + partly
 
     def at(self, total: float) -> float:
         """When so much has come, in seconds: the inverse of `total`."""
         periods, rest = divmod(total, self._totals[-1])
-        # Of pieces without any rate the last: what comes next comes after them.
-        piece = bisect_right(self._totals, rest) - 1
-        into = (rest - self._totals[piece]) / self._rates[piece]
-        return periods * self._starts[-1] + self._starts[piece] + into
+        # Of spans without any rate the last: what comes next comes after them.
+        span = bisect_right(self._totals, rest) - 1
+        into = (rest - self._totals[span]) / self._rates[span]
+        return periods * self._starts[-1] + self._starts[span] + into
 
 
 def curve_of(settings: ArrivalSettings) -> Curve:

@@ -10,7 +10,8 @@ from typing import Literal
 from msgspec.structs import replace
 
 from dispatcher.simulation.arrivals import Arrivals
-from dispatcher.simulation.exact import simulate as exact
+from dispatcher.simulation.cohort import simulate_cohort
+from dispatcher.simulation.exact import simulate_exact
 from dispatcher.simulation.scenario import Phase, Scenario
 from dispatcher.simulation.timeline import Timeline, Watch
 
@@ -32,10 +33,8 @@ def simulate(scenario: Scenario, engine: Engine, watch: Watch = lambda _: True) 
     Raises ConfigurationError when the file of replayed reports cannot be read.
     """
     if engine == "exact" or (engine == "auto" and is_small(scenario)):
-        return exact(scenario, watch)
-    from dispatcher.simulation.cohort import simulate as cohort
-
-    return replace(cohort(scenario, watch), estimated=is_touchy(scenario))
+        return simulate_exact(scenario, watch)
+    return replace(simulate_cohort(scenario, watch), estimated=is_touchy(scenario))
 
 
 def is_touchy(scenario: Scenario) -> bool:

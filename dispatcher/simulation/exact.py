@@ -58,7 +58,7 @@ class SimulatedSender:
         return reaction.answer
 
 
-class Simulation:
+class ExactRun:
     """One run of a scenario: `run`, then `timeline`. `make` opens its database."""
 
     def __init__(
@@ -89,7 +89,7 @@ class Simulation:
         self.worker = self._worker()
 
     @classmethod
-    async def make(cls, scenario: Scenario, arrivals: Arrivals) -> Simulation:
+    async def make(cls, scenario: Scenario, arrivals: Arrivals) -> ExactRun:
         database = DatabaseInPlace()
         await database.migrate([*STORE_MIGRATIONS, *QUEUE_MIGRATIONS])
         queue = await SqliteQueue.open(database, lambda: "simulated")
@@ -160,7 +160,7 @@ class Simulation:
             for dispatch in leased:
                 self._begin(dispatch)
             await self._settle()
-            if not leased and not self.worker.behind:
+            if not leased and not self.worker.more_to_read:
                 return
 
     async def _idle(self) -> bool:
@@ -245,14 +245,14 @@ class Simulation:
         return min(1.0, (self._arrived + self._ended) / (2 * self._expected))
 
 
-def simulate(scenario: Scenario, watch: Watch = lambda _: True) -> Timeline:
+def simulate_exact(scenario: Scenario, watch: Watch = lambda _: True) -> Timeline:
     """The timeline of a scenario, exactly. It runs an event loop of its own.
 
     Raises ConfigurationError when the file of replayed reports cannot be read.
     """
 
     async def run() -> Timeline:
-        simulation = await Simulation.make(scenario, arrivals)
+        simulation = await ExactRun.make(scenario, arrivals)
         try:
             await simulation.run(watch)
             return await simulation.timeline()

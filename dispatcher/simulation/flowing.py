@@ -11,7 +11,7 @@ from dispatcher.flow.gate import PATIENCE
 from dispatcher.flow.window import InFlight, room
 from dispatcher.simulation.cohorts import Cohort, arriving, cut, waiting
 from dispatcher.simulation.fate import Lot
-from dispatcher.simulation.state import State
+from dispatcher.simulation.state import RunState
 
 _PATIENTLY = 0.7
 """Below that part of a pace, what comes evenly is hardly ever held up by it."""
@@ -22,7 +22,7 @@ class Flow:
     held up. `holds` says whether that is so; then `commit`."""
 
     def __init__(
-        self, state: State, start: int, end: int, due: Iterable[Cohort], begun: Iterable[Lot]
+        self, state: RunState, start: int, end: int, due: Iterable[Cohort], begun: Iterable[Lot]
     ) -> None:
         """`begun`: lots that are under way and not counted yet."""
         self._state = state

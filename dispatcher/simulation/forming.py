@@ -6,11 +6,11 @@ from bisect import bisect_left
 from collections.abc import Iterator
 
 from dispatcher.simulation.cohorts import Cohort, arriving
-from dispatcher.simulation.state import State
+from dispatcher.simulation.state import RunState
 from dispatcher.worker import READ_AHEAD, XML_AHEAD
 
 
-def formed(state: State, now: int, most: int) -> Iterator[Cohort]:
+def formed(state: RunState, now: int, most: int) -> Iterator[Cohort]:
     """Buckets of what has arrived, each by itself, as bucket.fill makes them in one look."""
     bucket = state.customer.bucket_size
     if state.customer.may_be_xml:
@@ -25,7 +25,7 @@ def formed(state: State, now: int, most: int) -> Iterator[Cohort]:
         first = last
 
 
-def in_step(state: State, now: int, step: int, most: int) -> Iterator[Cohort]:
+def in_step(state: RunState, now: int, step: int, most: int) -> Iterator[Cohort]:
     """What had arrived before the step goes in full buckets; what arrives in it goes as it
     comes, in as many pushes as there is room for."""
     stream, bucket = state.stream, state.customer.bucket_size
@@ -45,7 +45,7 @@ def in_step(state: State, now: int, step: int, most: int) -> Iterator[Cohort]:
         yield from _pushed(state, min(fresh.last - fresh.first, most * bucket), most, now, step)
 
 
-def _pushed(state: State, reports: int, pushes: int, now: int, step: int) -> Iterator[Cohort]:
+def _pushed(state: RunState, reports: int, pushes: int, now: int, step: int) -> Iterator[Cohort]:
     """So many reports that come next, in so many pushes."""
     first = state.read_to
     state.read_to = last = first + reports

@@ -17,7 +17,15 @@ from pathlib import Path
 from dispatcher.forming.routing import goes_to
 from dispatcher.retrying.outcome import Outcome
 from dispatcher.simulation.scenario import START, Scenario, bin_width, troubles
-from dispatcher.simulation.timeline import Band, Bins, Engine, Lateness, Timeline, Totals, recovery
+from dispatcher.simulation.timeline import (
+    Band,
+    Bins,
+    Engine,
+    Lateness,
+    RunTotals,
+    Timeline,
+    recovery,
+)
 from receiver.store.sqlite.database import micros
 from receiver.store.sqlite.rows import COLUMNS, stored_report
 
@@ -171,9 +179,9 @@ class _Reading:
             index = second * _SECOND // self._width
             self._peak[index] = max(self._peak[index], count)
 
-    def totals(self) -> Totals:
+    def totals(self) -> RunTotals:
         sums = {name: sum(column) for name, column in self._columns.items()}
-        return Totals(
+        return RunTotals(
             reports=sums["arrivals"],
             acknowledged=sums["acknowledged"],
             exhausted=sums["exhausted"],

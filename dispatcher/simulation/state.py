@@ -17,7 +17,7 @@ CELLS = 1_000
 seconds. What is due in one of them lies together until its turn comes."""
 
 
-class State:
+class RunState:
     """Of one run. Instants are microseconds since the start."""
 
     def __init__(self, scenario: Scenario) -> None:

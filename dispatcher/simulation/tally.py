@@ -11,7 +11,7 @@ from itertools import accumulate
 from msgspec import Struct
 
 from dispatcher.retrying.outcome import Outcome
-from dispatcher.simulation.cohorts import Cohort, cut, pieces
+from dispatcher.simulation.cohorts import Cohort, by_bins, cut
 from dispatcher.simulation.scenario import Scenario, bin_width, troubles
 from dispatcher.simulation.stream import Stream
 from dispatcher.simulation.timeline import (
@@ -19,8 +19,8 @@ from dispatcher.simulation.timeline import (
     Band,
     Bins,
     Lateness,
+    RunTotals,
     Timeline,
-    Totals,
     recovery,
 )
 from receiver.store.histogram import bin_of, least_of
@@ -77,7 +77,7 @@ class Tally:
         column = None
         if not outcome.acknowledges:
             column = self._failed.setdefault(outcome.value, Counter())
-        for index, part in pieces(cohort, self._stream, self._width, 0):
+        for index, part in by_bins(cohort, self._stream, self._width, 0):
             self._attempts[index] += part.dispatches
             if column is not None:
                 column[index] += part.dispatches
@@ -88,7 +88,7 @@ class Tally:
         first, last = cohort.due_first(self._stream), cohort.due_last(self._stream)
         few = cohort.dispatches <= _FEW and last - first <= _FEW * _SECOND
         if few or self._stream.count <= _SMALL:
-            for second, part in pieces(cohort, self._stream, _SECOND, 0):
+            for second, part in by_bins(cohort, self._stream, _SECOND, 0):
                 self._seconds[second] += part.dispatches
         else:
             self._begun.append(_Begun(cohort, first, last))
@@ -96,7 +96,7 @@ class Tally:
     def ended(self, cohort: Cohort, takes: int, *, acknowledged: bool) -> None:
         """Its attempt, which took so long, was the last."""
         column = self._ended[acknowledged]
-        for index, part in pieces(cohort, self._stream, self._width, takes):
+        for index, part in by_bins(cohort, self._stream, self._width, takes):
             column[index] += part.reports
         if acknowledged:
             for seconds, reports in _lateness(cohort, self._stream, takes):
@@ -146,7 +146,7 @@ class Tally:
             schedule=self._scenario.retry_schedule.name,
             partial=partial,
             ended_at=ended_at / _SECOND,
-            totals=Totals(
+            totals=RunTotals(
                 reports=reports,
                 acknowledged=acknowledged,
                 exhausted=exhausted,

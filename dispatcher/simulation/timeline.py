@@ -94,7 +94,7 @@ class Lateness(Struct):
         return found
 
 
-class Totals(Struct, frozen=True):
+class RunTotals(Struct, frozen=True):
     """Of the whole simulation. `reports` are those for the endpoint, and the sum of the three
     below; `wasted` are the attempts that did not acknowledge."""
 
@@ -110,8 +110,8 @@ class Timeline(Struct, frozen=True, kw_only=True):
     """`partial`: it was broken off, and tells of the time up to `ended_at` alone.
 
     `drained_at`: when the last of the reports that had arrived by the recovery was acknowledged or
-    given up. None without a trouble that ends, or when some of them wait still. `estimated`: pushes
-    that got into each other's way were counted, not followed (engines.py says when).
+    exhausted. None without a trouble that ends, or when some of them wait still. `estimated`:
+    pushes that got into each other's way were counted, not followed (engines.py says when).
     """
 
     engine: Engine
@@ -119,7 +119,7 @@ class Timeline(Struct, frozen=True, kw_only=True):
     schedule: str  # its name
     partial: bool
     ended_at: float
-    totals: Totals
+    totals: RunTotals
     lateness: Lateness
     bins: Bins
     bands: list[Band]

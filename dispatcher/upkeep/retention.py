@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from datetime import UTC, datetime, timedelta
-
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from contextlib import suppress
+from datetime import datetime, timedelta
 
 from dispatcher.clocks.clock import Clock
+from dispatcher.clocks.repeating import Repeating
 from dispatcher.settings.settings import RetentionSettings
 from dispatcher.upkeep.base import Retention
-from receiver.store.base import Pause, StoreUnavailable
+from receiver.store.base import Pause
 
 log = logging.getLogger("dlr.retention")
 
@@ -86,8 +86,9 @@ class _Stopped(Exception):
     """The process stops: what has not been removed yet is removed after the next start."""
 
 
-class Upkeep:
-    """Purges once at the start and then every minute, until it is stopped."""
+class Upkeep(Repeating):
+    """Purges once at the start and then every minute, until it is stopped. A purge that is running
+    then ends with its batch."""
 
     def __init__(
         self,
@@ -98,52 +99,21 @@ class Upkeep:
         received: bool,
         dispatched: bool,
     ) -> None:
+        super().__init__(
+            self._purge,
+            log=log,
+            waits="retention waits for the store",
+            fails="retention failed; it goes on",
+            again_after=EVERY.total_seconds(),
+        )
         self._retention = retention
         self._kept = kept
         self._clock = clock
         self._received = received
         self._dispatched = dispatched
-        self._scheduler = AsyncIOScheduler(timezone=UTC, job_defaults={"misfire_grace_time": None})
-        self._stopping = False
-        self._idle = asyncio.Event()
-        self._idle.set()
 
-    def start(self) -> None:
-        self._scheduler.add_job(
-            self.run,
-            "interval",
-            seconds=EVERY.total_seconds(),
-            max_instances=1,
-            coalesce=True,
-            next_run_time=datetime.now(UTC),
-        )
-        self._scheduler.start()
-
-    async def stop(self) -> None:
-        """A purge that is running ends with its batch."""
-        self._stopping = True
-        await self._idle.wait()
-        if self._scheduler.running:
-            self._scheduler.shutdown(wait=False)
-
-    async def run(self) -> None:
-        if self._stopping:
-            return
-        self._idle.clear()
-        try:
-            await self._purge()
-        except _Stopped:
-            pass
-        finally:
-            self._idle.set()
-
-    async def _breathe(self) -> None:
-        if self._stopping:
-            raise _Stopped
-        await breathe()
-
-    async def _purge(self) -> None:
-        try:
+    async def _purge(self) -> float:
+        with suppress(_Stopped):
             removed = await purge(
                 self._retention,
                 self._kept,
@@ -152,9 +122,12 @@ class Upkeep:
                 dispatched=self._dispatched,
                 pause=self._breathe,
             )
-        except StoreUnavailable as error:
-            log.error("retention waits for the store: %s", error)
-            return
-        facts = {table: rows for table, rows in removed.items() if rows}
-        if facts:
-            log.info("retention", extra={"facts": facts})
+            facts = {table: rows for table, rows in removed.items() if rows}
+            if facts:
+                log.info("retention", extra={"facts": facts})
+        return EVERY.total_seconds()
+
+    async def _breathe(self) -> None:
+        if self.stopping:
+            raise _Stopped
+        await breathe()

@@ -11,7 +11,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from dispatcher.simulation.cohort import simulate
+from dispatcher.simulation.cohort import simulate_cohort
 from dispatcher.simulation.scenario import Scenario
 from receiver.settings.reader import read_table
 from tests.benchmarks.results import arguments, print_table, spread
@@ -73,7 +73,7 @@ def _measured(load: str, reports: int, hours: int) -> tuple[float, float, int, i
     arrivals = {"kind": "daily", "per_second": per_second, "by_chance": True}
     scenario = read_table(Scenario, {"duration": f"{hours}h", "arrivals": arrivals, **LOADS[load]})
     start = time.perf_counter()
-    totals = simulate(scenario).totals
+    totals = simulate_cohort(scenario).totals
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return seconds, peak, totals.reports, totals.acknowledged + totals.exhausted + totals.waiting

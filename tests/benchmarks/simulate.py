@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from dispatcher.simulation.exact import simulate as exact
+from dispatcher.simulation.exact import simulate_exact
 from dispatcher.simulation.scenario import Scenario
 from receiver.settings.reader import read_table
 from tests.benchmarks.results import arguments, print_table, ratio, spread
@@ -72,7 +72,7 @@ def _scenario(tables: Mapping[str, Any], reports: int) -> Scenario:
 
 def _timed(scenario: Scenario) -> tuple[Any, float]:
     start = time.perf_counter()
-    timeline = exact(scenario)
+    timeline = simulate_exact(scenario)
     return timeline, time.perf_counter() - start
 
 

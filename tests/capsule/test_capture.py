@@ -22,7 +22,7 @@ from dispatcher.endpoints.registry import Registry
 from dispatcher.retrying.outcome import Answer, Outcome
 from dispatcher.retrying.schedule import INFOBIP
 from dispatcher.settings.settings import EndpointSettings
-from dispatcher.simulation.exact import simulate
+from dispatcher.simulation.exact import simulate_exact
 from dispatcher.simulation.recalled import scenario_of
 from dispatcher.simulation.replayed import replayed
 from dispatcher.storage import storage
@@ -170,7 +170,7 @@ def test_the_settings_that_matter_are_in_it(capsule: Capsule) -> None:
 
 def test_it_can_be_simulated_and_gives_whathappened(capsule: Capsule) -> None:
     """The same attempts: 21, of which 11 failed."""
-    timeline = simulate(scenario_of(capsule))
+    timeline = simulate_exact(scenario_of(capsule))
 
     assert timeline.totals.reports == 10
     assert (timeline.totals.attempts, timeline.totals.wasted) == (21, 11)
@@ -260,7 +260,7 @@ def test_the_first_report_of_an_outage_meets_it(tmp_path: Path) -> None:
     ended = {"end": True, "reports": 3, "dispatches": 3}
     file.write_bytes(gzip.compress(b"".join(json.encode(each) + b"\n" for each in (*lines, ended))))
 
-    assert simulate(scenario_of(read_capsule(file))).totals.exhausted == 3
+    assert simulate_exact(scenario_of(read_capsule(file))).totals.exhausted == 3
 
 
 def test_memory_is_flat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ An implementation's test derives a class from `DispatchQueueContract` and gives 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -16,12 +16,12 @@ from typing import Any, Protocol, TypeVar
 import pytest
 from msgspec.structs import replace
 
-from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.endpoints.endpoint import Endpoint, Target
 from dispatcher.queue.base import (
     AttemptView,
+    Bucket,
     DispatchQueue,
     DispatchView,
-    Formed,
     Forming,
     Lease,
     Leased,
@@ -31,7 +31,7 @@ from dispatcher.queue.base import (
 )
 from dispatcher.retrying.dispatch import DispatchState, InvalidTransition
 from dispatcher.retrying.outcome import Answer, Outcome
-from receiver.store.base import ReportStore, StoreUnavailable
+from receiver.store.base import ReportStore, StoredReport, StoreUnavailable
 from tests.contracts.report_store import a_callback, an_sms
 
 T = TypeVar("T")
@@ -81,6 +81,41 @@ def a_lease(token: str = "t1", until: datetime = NOON + MINUTE) -> Lease:
 A_LEASE = a_lease()
 
 
+def leases(lease: Lease = A_LEASE) -> dict[str, Lease]:
+    """This lease for whoever forms something."""
+    return {ACME.name: lease, BETA.name: lease}
+
+
+def a_report(number: int, key: int | None = None) -> StoredReport:
+    """The report with this id, as far as a queue looks at it; by default of a message of its
+    own."""
+    return StoredReport(
+        id=number,
+        received_at=NOON,
+        source="default",
+        format="json",
+        generation=None,
+        final=True,
+        status_group=None,
+        duplicates=0,
+        message_key=number if key is None else key,
+        identity=number,
+        item=b"{}",
+    )
+
+
+def a_bucket(endpoint: Endpoint, reports: Iterable[StoredReport]) -> Bucket:
+    return Bucket(list(reports), None, Target(endpoint.url, endpoint.content_type))
+
+
+def a_forming(
+    endpoint: Endpoint, buckets: Mapping[bytes, Sequence[int]], *, read_from: int = 0, read_to: int
+) -> Forming:
+    """Buckets of these reports (ids), by their bytes."""
+    made = [a_bucket(endpoint, map(a_report, ids)) for ids in buckets.values()]
+    return Forming(endpoint, read_from, read_to, made, list(buckets))
+
+
 def a_record(
     dispatch: Leased,
     state: DispatchState = "waiting",
@@ -127,13 +162,12 @@ class Desk:
         endpoint: Endpoint = ACME,
         *,
         read_from: int | None = None,
-        lease: Lease = A_LEASE,
     ) -> Forming:
         """A bucket of each of these reports, for an endpoint that has read up to them."""
         if read_from is None:
             read_from = (await self.queue.pending(NOON)).unread[endpoint.name]
-        buckets = [Formed(f"report {report}".encode(), [report]) for report in reports]
-        return Forming(endpoint, lease, read_from, reports[-1], buckets)
+        buckets = {f"report {report}".encode(): [report] for report in reports}
+        return a_forming(endpoint, buckets, read_from=read_from, read_to=reports[-1])
 
     async def dispatches(
         self,
@@ -145,8 +179,8 @@ class Desk:
     ) -> list[Leased]:
         """So many new dispatches, leased."""
         reports = await self.receive(number)
-        forming = await self.forming(reports, endpoint, lease=lease)
-        return await self.queue.form([forming], at)
+        forming = await self.forming(reports, endpoint)
+        return await self.queue.form(at, leases(lease), [forming])
 
     async def read_on(self, number: int) -> int:
         """A worker of Acme forms of the next reports, as many. Returns of how many."""
@@ -154,7 +188,7 @@ class Desk:
         if place is None:
             return 0
         reports = [report.id for report in await self.store.reports_after(place, number)]
-        await self.queue.form([await self.forming(reports, read_from=place)], NOON)
+        await self.queue.form(NOON, leases(), [await self.forming(reports, read_from=place)])
         return len(reports)
 
     async def of_one_message(self, number: int = 2) -> list[int]:
@@ -179,14 +213,18 @@ class Desk:
         reads up to the last of these (or up to `read_to`)."""
         unread = (await self.queue.pending(NOON)).unread
         place = unread.get(ACME.name, self.read_to)
-        bucket = Formed(b"[]", reports, [self.keys[report] for report in reports])
-        held = [(report, self.keys[report]) for report in hold]
+        of_message = {each: a_report(each, self.keys[each]) for each in (*reports, *hold)}
+        bucket = a_bucket(ACME, [of_message[report] for report in reports])
+        held = [of_message[report] for report in hold]
         self.read_to = max(place, read_to or max(*reports, *hold, 0))
-        return Forming(ACME, A_LEASE, place, self.read_to, [bucket], held, freed)
+        in_order = replace(ACME, ordered=True)
+        return Forming(in_order, place, self.read_to, [bucket], [b"[]"], held, freed)
 
     async def in_order(self, reports: Sequence[int], **given: Any) -> list[Leased]:
         """As `forming_in_order`, and formed."""
-        return await self.queue.form([await self.forming_in_order(reports, **given)], NOON)
+        return await self.queue.form(
+            NOON, leases(), [await self.forming_in_order(reports, **given)]
+        )
 
     async def waiting(
         self, number: int = 1, endpoint: Endpoint = ACME, *, due_at: datetime = NOON + MINUTE
@@ -315,9 +353,9 @@ class DispatchQueueContract:
         """A new dispatch is leased to who formed it, with its bytes and no attempt behind it."""
         reports = await desk.receive(2)
         lease = a_lease("mine")
-        forming = Forming(BETA, lease, 0, reports[-1], [Formed(b"\x00\xff<a/>", reports)])
+        forming = a_forming(BETA, {b"\x00\xff<a/>": reports}, read_to=reports[-1])
 
-        (leased,) = await queue.form([forming], NOON)
+        (leased,) = await queue.form(NOON, leases(lease), [forming])
 
         assert (leased.endpoint, leased.url, leased.content_type) == (
             "beta",
@@ -332,7 +370,7 @@ class DispatchQueueContract:
     async def test_forming_reads_on(self, desk: Desk, queue: DispatchQueue) -> None:
         """With the dispatches goes how far the endpoint has read, that of each endpoint alone."""
         reports = await desk.receive(3)
-        await queue.form([await desk.forming(reports[:2])], NOON)
+        await queue.form(NOON, leases(), [await desk.forming(reports[:2])])
 
         assert (await queue.pending(NOON)).unread == {"acme": reports[1], "beta": 0}
 
@@ -340,7 +378,8 @@ class DispatchQueueContract:
         """Reports that go nowhere are read off, too."""
         reports = await desk.receive(3)
 
-        assert await queue.form([Forming(ACME, a_lease(), 0, reports[-1], [])], NOON) == []
+        nothing = a_forming(ACME, {}, read_to=reports[-1])
+        assert await queue.form(NOON, leases(), [nothing]) == []
 
         assert "acme" not in (await queue.pending(NOON)).unread
 
@@ -349,9 +388,9 @@ class DispatchQueueContract:
         reports = await desk.receive(2)
         same = await desk.forming(reports)
         beta = await desk.forming(reports, BETA)
-        assert len(await queue.form([same], NOON)) == 2
+        assert len(await queue.form(NOON, leases(), [same])) == 2
 
-        formed = await queue.form([same, beta], NOON)
+        formed = await queue.form(NOON, leases(), [same, beta])
 
         assert {each.endpoint for each in formed} == {"beta"}
         assert len(await queue.dispatches(endpoint="acme")) == 2
@@ -365,7 +404,7 @@ class DispatchQueueContract:
         other = await backend.another_queue()
 
         formed = await asyncio.gather(
-            *(queue.form([forming], NOON) for queue in (desk.queue, other) * 5)
+            *(queue.form(NOON, leases(), [forming]) for queue in (desk.queue, other) * 5)
         )
 
         assert sorted(map(len, formed)) == [0] * 9 + [5]
@@ -402,17 +441,18 @@ class DispatchQueueContract:
         """How far an endpoint has read is taken over from the place that it was read from, and
         from no other: neither from one before it nor from one after it."""
         reports = await desk.receive(4)
-        await queue.form([await desk.forming(reports[:2])], NOON)
+        await queue.form(NOON, leases(), [await desk.forming(reports[:2])])
         other = await backend.another_queue()
 
         for place in (0, reports[0], reports[2], reports[3]):
             wrong = await desk.forming(reports[2:], read_from=place)
-            assert await other.form([replace(wrong, hold=[(reports[3], 7)])], NOON) == []
+            wrong = replace(wrong, hold=[a_report(reports[3], 7)])
+            assert await other.form(NOON, leases(), [wrong]) == []
 
         assert (await queue.pending(NOON)).unread["acme"] == reports[1]
         assert await queue.blocked("acme", [7], []) == frozenset()
         right = await desk.forming(reports[2:], read_from=reports[1])
-        assert len(await other.form([right], NOON)) == 2
+        assert len(await other.form(NOON, leases(), [right])) == 2
 
     async def test_ids_that_have_gaps(
         self, backend: QueueBackend, desk: Desk, queue: DispatchQueue
@@ -425,9 +465,9 @@ class DispatchQueueContract:
         await backend.skip_ids(1_000)
         reports += await desk.receive(2)
         assert reports[-1] - reports[0] > 1_000
-        forming = Forming(ACME, A_LEASE, 2, reports[-1], [Formed(b"all", reports)])
+        forming = a_forming(ACME, {b"all": reports}, read_from=2, read_to=reports[-1])
 
-        (leased,) = await queue.form([forming], NOON)
+        (leased,) = await queue.form(NOON, leases(), [forming])
 
         assert (await desk.view(leased)).report_ids == reports
         assert leased.reports == 4
@@ -795,7 +835,9 @@ class DispatchQueueContract:
         forming = await desk.forming_in_order([second], freed=[second])
         other = await backend.another_queue()
 
-        formed = await asyncio.gather(*(each.form([forming], NOON) for each in (queue, other) * 3))
+        formed = await asyncio.gather(
+            *(each.form(NOON, leases(), [forming]) for each in (queue, other) * 3)
+        )
 
         assert sorted(map(len, formed)) == [0] * 5 + [1]
 
@@ -809,12 +851,12 @@ class DispatchQueueContract:
         (leased,) = await desk.in_order([first], read_to=first)
         too_late = replace(too_late, read_from=first, read_to=third)
 
-        assert await queue.form([too_late], NOON) == []
+        assert await queue.form(NOON, leases(), [too_late]) == []
 
         assert (await queue.pending(NOON)).unread["acme"] == first
         await queue.record([a_record(leased, "acknowledged", status=200)])
         assert await queue.freed("acme", 9) == []
-        assert len(await queue.form([too_late], NOON)) == 1
+        assert len(await queue.form(NOON, leases(), [too_late])) == 1
 
     async def test_what_did_not_fit_waits_again(self, desk: Desk, queue: DispatchQueue) -> None:
         """When some of the freed reports of a message go, the others wait for these."""
@@ -910,9 +952,8 @@ class DispatchQueueContract:
     async def test_dispatches_of_reports(self, desk: Desk, queue: DispatchQueue) -> None:
         """The dispatches that carry a report are found by it, those of every endpoint."""
         reports = await desk.receive(4)
-        both = [Formed(b"1", reports[:2]), Formed(b"2", reports[2:])]
-        await queue.form([Forming(ACME, a_lease(), 0, reports[-1], both)], NOON)
-        await queue.form([await desk.forming(reports[:1], BETA)], NOON)
+        both = a_forming(ACME, {b"1": reports[:2], b"2": reports[2:]}, read_to=reports[-1])
+        await queue.form(NOON, leases(), [both, await desk.forming(reports[:1], BETA)])
 
         async def carriers(*wanted: int) -> list[tuple[str, list[int]]]:
             found = await queue.dispatches(report_ids=wanted)
@@ -953,11 +994,13 @@ class LostStoreContract:
         """If one dispatch cannot be stored, no dispatch is, and nothing is read off."""
         reports = await desk.receive(2)
         good, bad = await desk.forming(reports), await desk.forming(reports, BETA)
-        bad = replace(bad, buckets=[*bad.buckets, Formed(b"", [2**63])])
+        too_high = a_forming(BETA, {b"": [2**63]}, read_to=0)
+        buckets, bodies = [*bad.buckets, *too_high.buckets], [*bad.bodies, *too_high.bodies]
+        bad = replace(bad, buckets=buckets, bodies=bodies)
         before = await queue.pending(NOON)
 
         with pytest.raises(OverflowError):
-            await queue.form([good, bad], NOON)
+            await queue.form(NOON, leases(), [good, bad])
 
         assert await queue.pending(NOON) == before
         assert await queue.dispatches() == []
@@ -980,7 +1023,9 @@ class LostStoreContract:
             assert await queue.counts() == {}
             assert await queue.blocked("acme", [desk.keys[first]], []) == frozenset()
 
-        formed = await losing_the_store(backend, lambda: queue.form(formings, NOON), still)
+        formed = await losing_the_store(
+            backend, lambda: queue.form(NOON, leases(), formings), still
+        )
 
         assert [each.endpoint for each in formed] == ["acme", "beta", "beta"]
         assert await queue.counts() == {"acme": {"leased": 1}, "beta": {"leased": 2}}

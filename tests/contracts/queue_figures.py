@@ -9,7 +9,7 @@ import pytest
 
 from dispatcher.observe.base import AttemptHistory, Depths, QueueFigures, RecordedAttempt
 from dispatcher.queue.base import Leased
-from tests.contracts.dispatch_queue import ACME, BETA, MINUTE, NOON, Desk, a_record
+from tests.contracts.dispatch_queue import ACME, BETA, MINUTE, NOON, Desk, a_record, leases
 from tests.contracts.report_store import a_callback, an_sms
 from tests.contracts.storages import StorageBackend, a_bench_on
 from tests.dispatcher.support import START, an_endpoint
@@ -87,7 +87,7 @@ class QueueFiguresContract(_OnDesk):
         """Ids that are missing may count as unread only where something is behind them."""
         reports = await desk.receive(4)
         await backend.delete_reports(reports[1:3])
-        (last,) = await desk.queue.form([await desk.forming(reports[3:])], NOON)
+        (last,) = await desk.queue.form(NOON, leases(), [await desk.forming(reports[3:])])
         assert last.reports == 1
 
         found = await figures.depths()

@@ -44,7 +44,7 @@ from dispatcher.sandbox.store.base import (
 )
 from dispatcher.settings.settings import SANDBOX
 from receiver.store.base import ReportStore, StoreUnavailable
-from tests.contracts.dispatch_queue import ACME, Desk, a_record
+from tests.contracts.dispatch_queue import ACME, Desk, a_record, leases
 from tests.contracts.report_store import a_callback, an_sms
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -778,7 +778,7 @@ class SandboxStoreContract:
         await provider.accept()
         await provider.step(NOON + 2 * SECOND, pushed=True)
         report = await backend.reports.newest_report()
-        (ours,) = await backend.queue.form([await desk.forming([report])], NOON)
+        (ours,) = await backend.queue.form(NOON, leases(), [await desk.forming([report])])
         assert all(await backend.queue.record([a_record(ours)]))
 
         await provider.store.reset()

@@ -17,13 +17,12 @@ from msgspec.structs import replace
 from dispatcher.clocks.clock import Clock, VirtualClock
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.observe.events import AttemptMade, Listener
-from dispatcher.pushing.sender import Sender
 from dispatcher.queue.base import DispatchView, Lease, Leased
 from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.retrying.outcome import Answer, Outcome
 from dispatcher.retrying.schedule import INFOBIP
 from dispatcher.storage import MIGRATIONS, Storage, of_sqlite
-from dispatcher.worker import Worker
+from dispatcher.worker import Sender, Worker
 from receiver.dlr.model import Format
 from receiver.store.base import StoredReport
 from receiver.store.sqlite.database import Database

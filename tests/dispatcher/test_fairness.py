@@ -14,9 +14,8 @@ from datetime import timedelta
 import pytest
 
 from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.forming import encoding
-from dispatcher.forming.bucket import Bucket
-from dispatcher.queue.base import Formed, Leased
+from dispatcher.forming import bucket
+from dispatcher.queue.base import Bucket, Leased
 from dispatcher.retrying.outcome import Answer, Outcome
 from dispatcher.worker import XML_AHEAD
 from receiver.store.base import StoredReport
@@ -77,15 +76,14 @@ class Desk:
         self.worker = bench.another_worker(*endpoints, sender=self.sender)
         self.read: list[tuple[int, int]] = []  # from which report, and how many
         self._stalled: set[asyncio.Task[None]] = set()
-        outbox = self.worker._outbox
-        reports_after = outbox.reports_after
+        reports_after = bench.store.reports_after
 
         async def counted(report_id: int, limit: int) -> list[StoredReport]:
             found = await reports_after(report_id, limit)
             self.read.append((report_id, len(found)))
             return found
 
-        outbox.reports_after = counted  # type: ignore[method-assign]
+        bench.store.reports_after = counted  # type: ignore[method-assign]
 
     async def look(self) -> Counter[str]:
         """Claim once, and have all attempts made that end. Returns the dispatches by endpoint."""
@@ -195,18 +193,18 @@ async def test_a_look_costs_the_same_however_much_waits() -> None:
         assert counted[0] < 20
 
 
-async def test_xml_is_made_a_piece_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_look_makes_too_much_xml(monkeypatch: pytest.MonkeyPatch) -> None:
     """Endpoints that take XML and have fallen far behind take turns; one that takes JSON is served
-    at every look, and waits for no more than one piece of XML."""
+    at every look, and waits for no more XML than is made for one look."""
     made: list[int] = []
-    encode_all = encoding._encode_all
+    encode = bucket.encode
 
-    def counted(endpoint: Endpoint, buckets: Sequence[Bucket]) -> list[Formed]:
-        if endpoint.content_type == "application/xml":
-            made.append(sum(len(bucket.reports) for bucket in buckets))
-        return encode_all(endpoint, buckets)
+    def counted(made_now: Bucket) -> bytes:
+        if made_now.target.content_type == "application/xml":
+            made.append(len(made_now.reports))
+        return encode(made_now)
 
-    monkeypatch.setattr("dispatcher.forming.encoding._encode_all", counted)
+    monkeypatch.setattr(bucket, "encode", counted)
     xml = [an_endpoint(f"x{n}", content_type="application/xml") for n in range(3)]
     async with a_bench(*xml, an_endpoint("json")) as bench:
         await bench.receive(*(an_sms(f"m{number}") for number in range(2 * XML_AHEAD)))
@@ -223,7 +221,7 @@ async def test_xml_is_made_a_piece_at_a_time(monkeypatch: pytest.MonkeyPatch) ->
     assert bench.sender.pushes[-1].reports == 100
 
 
-async def test_xml_in_small_pieces_is_made_for_all() -> None:
+async def test_a_little_xml_is_made_for_all() -> None:
     """While they keep up, every endpoint that takes XML gets a new report at the first look."""
     xml = [an_endpoint(f"x{n}", content_type="application/xml") for n in range(20)]
     async with a_bench(*xml) as bench:
@@ -232,7 +230,7 @@ async def test_xml_in_small_pieces_is_made_for_all() -> None:
         assert len(await bench.worker.claim()) == 20
 
 
-async def test_a_bucket_larger_than_a_piece_is_made_all_the_same() -> None:
+async def test_a_bucket_of_too_much_xml_is_made_all_the_same() -> None:
     """An endpoint with buckets of 2,000 gets whole ones, one a look."""
     size = 2 * XML_AHEAD
     endpoint = an_endpoint(content_type="application/xml", bucket_size=size)

@@ -74,12 +74,18 @@ async def test_a_dead_loop_is_seen() -> None:
     """A loop that has ended, by whatever defect, is said at once."""
     async with a_bench() as bench, running(bench) as runner:
         assert await runner.trouble() is None
-        assert runner._loop_task is not None
-        runner._loop_task.cancel()
-        await asyncio.gather(runner._loop_task, return_exceptions=True)
+        dying = asyncio.Event()
+
+        async def ends_the_loop(_: Any) -> Pending:
+            dying.set()
+            raise asyncio.CancelledError
+
+        bench.queue.pending = ends_the_loop  # type: ignore[method-assign, assignment]
+        runner.wake()
+        await asyncio.wait_for(dying.wait(), LIMIT)
+        await asyncio.sleep(0)
 
         assert await runner.trouble() == "the dispatcher's loop has ended"
-        runner._loop_task = None
 
 
 async def test_a_loop_that_turns_and_takes_nothing_is_seen() -> None:

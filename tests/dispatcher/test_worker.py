@@ -270,7 +270,7 @@ async def test_only_unwanted_reports_are_nothing_to_do() -> None:
         await bench.receive(an_sms("a"), an_sms("b"))
 
         assert await bench.worker.tick() == 0
-        assert not bench.worker.behind
+        assert not bench.worker.more_to_read
         assert (await bench.queue.pending(START)).unread == {}
 
 

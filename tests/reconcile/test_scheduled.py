@@ -56,7 +56,7 @@ async def test_a_look_counts_and_stores_nothing(
     provider.log = [Sms("a"), Sms("b")]
     job = Job(provider, opened)
 
-    await job.job.run()
+    await job.job.once()
 
     assert job.value("missing_reports") == 2
     assert job.value("differing_reports") == 0
@@ -72,7 +72,7 @@ async def test_a_run_that_applies_wakes_the_dispatcher(
     provider.log = [Sms("a"), Sms("b")]
     job = Job(provider, opened, apply=True)
 
-    await job.job.run()
+    await job.job.once()
 
     assert job.value("stored_reports_total") == 2
     assert job.stored == 1
@@ -85,12 +85,12 @@ async def test_a_failed_run_is_counted_and_told(
     is made all the same."""
     provider.log = [Sms("a")]
     job = Job(provider, opened)
-    await job.job.run()
+    await job.job.once()
     provider.logs_fail = True
 
-    await job.job.run()
+    await job.job.once()
     provider.logs_fail = False
-    await job.job.run()
+    await job.job.once()
 
     assert job.value("runs_total", outcome="failed") == 1
     assert job.value("runs_total", outcome="done") == 2
@@ -108,7 +108,7 @@ async def test_a_defect_does_not_end_the_runs(
     monkeypatch.setattr(scheduled, "asking", None)
     job = Job(provider, opened)
 
-    await job.job.run()
+    await job.job.once()
 
     assert job.value("runs_total", outcome="failed") == 1
 

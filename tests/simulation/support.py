@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dispatcher.simulation import engines
-from dispatcher.simulation.exact import simulate
+from dispatcher.simulation.exact import simulate_exact
 from dispatcher.simulation.scenario import Scenario, read_scenario
 from dispatcher.simulation.timeline import Timeline
 from receiver.settings.reader import read_table
@@ -31,7 +31,7 @@ def a_scenario(**tables: Any) -> Scenario:
 
 
 def simulated(**tables: Any) -> Timeline:
-    return simulate(a_scenario(**tables))
+    return simulate_exact(a_scenario(**tables))
 
 
 @cache

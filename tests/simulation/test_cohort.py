@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dispatcher.retrying.schedule import INFOBIP
-from dispatcher.simulation.cohort import simulate
+from dispatcher.simulation.cohort import simulate_cohort
 from dispatcher.simulation.scenario import (
     ArrivalSettings,
     Behaviour,
@@ -49,7 +49,7 @@ def all_are_somewhere(timeline: Timeline) -> bool:
 def test_an_endpoint_that_is_up_gets_each_report_at_once() -> None:
     """Of a billion reports to an endpoint that answers at once, each is a push of its own and none
     is late."""
-    timeline = simulate(a_day(10**9 / 86_400))
+    timeline = simulate_cohort(a_day(10**9 / 86_400))
 
     assert timeline.totals.reports == timeline.totals.attempts == 10**9
     assert timeline.totals.acknowledged == 10**9
@@ -68,7 +68,7 @@ def test_only_what_has_all_its_attempts_in_the_outage_is_lost(per_second: float)
         ),
     )
 
-    timeline = simulate(scenario)
+    timeline = simulate_cohort(scenario)
 
     lost = timedelta(minutes=30).total_seconds() * per_second
     assert timeline.totals.exhausted == pytest.approx(lost, rel=0.01)
@@ -83,7 +83,7 @@ def test_attempts_are_made_when_the_schedule_says() -> None:
         phase=(Phase("refuses"),),
     )
 
-    timeline = simulate(scenario)
+    timeline = simulate_cohort(scenario)
 
     instants = [wait // timedelta(minutes=1) for wait in accumulate(INFOBIP.waits)]
     made = [index for index, attempts in enumerate(timeline.bins.attempts) if attempts]
@@ -102,7 +102,7 @@ def test_the_cost_does_not_grow_with_the_reports() -> None:
             return True
 
         scenario = a_day(per_second, Phase("up", latency=timedelta(milliseconds=50)))
-        simulate(scenario, watch)
+        simulate_cohort(scenario, watch)
         looks.append(len(seen))
 
     assert looks[1] <= 2 * looks[0]
@@ -113,7 +113,7 @@ def test_a_full_window_makes_buckets_grow() -> None:
     reports a second each push then brings ten."""
     scenario = a_day(4_000.0, Phase("up", latency=timedelta(milliseconds=50)))
 
-    timeline = simulate(scenario)
+    timeline = simulate_cohort(scenario)
 
     assert timeline.totals.attempts / 86_400 == pytest.approx(400, rel=0.02)
     assert timeline.totals.acknowledged == timeline.totals.reports
@@ -124,7 +124,7 @@ def test_a_rate_limit_is_kept() -> None:
     """At 50 requests a second no second has more than these and what was saved up."""
     scenario = a_day(1_000.0, endpoint=SimulatedEndpoint(rate_limit=50))
 
-    timeline = simulate(scenario)
+    timeline = simulate_cohort(scenario)
 
     assert max(timeline.bins.peak) <= 56
     assert timeline.totals.attempts == pytest.approx(50 * 86_400, rel=0.02)
@@ -136,7 +136,7 @@ def test_an_open_breaker_lets_through_probes_alone() -> None:
     endpoint = SimulatedEndpoint(breaker_failures=10)
     scenario = a_day(500.0, an_outage(HOUR, 6 * HOUR, "refuses"), endpoint=endpoint)
 
-    timeline = simulate(scenario)
+    timeline = simulate_cohort(scenario)
 
     assert 6 * 120 * 0.9 < timeline.totals.wasted < 6 * 120 + 1_500
     assert timeline.totals.exhausted == 0
@@ -146,7 +146,7 @@ def test_shares_are_met() -> None:
     """Where three of ten pushes fail by chance, three of ten attempts are wasted."""
     phase = Phase("answers", share=0.3, status=500)
 
-    timeline = simulate(a_day(100.0, phase, duration=2 * HOUR))
+    timeline = simulate_cohort(a_day(100.0, phase, duration=2 * HOUR))
 
     totals = timeline.totals
     assert totals.wasted / totals.attempts == pytest.approx(0.3, abs=0.01)
@@ -158,7 +158,7 @@ def test_what_waits_at_the_end_is_counted() -> None:
     """A scenario that ends in the outage leaves what arrived in it waiting."""
     scenario = a_day(50.0, an_outage(HOUR, 10 * HOUR, "stalls"), until=2 * HOUR)
 
-    timeline = simulate(scenario)
+    timeline = simulate_cohort(scenario)
 
     assert timeline.totals.acknowledged == 50 * 3_600
     assert timeline.totals.waiting == 50 * 3_600 + 1  # the last comes at the very end
@@ -175,13 +175,13 @@ def test_a_seed_gives_the_same_bytes() -> None:
     arrivals = ArrivalSettings(per_second=100, by_chance=True)
     scenario = a_day(100.0, *phases, arrivals=arrivals, duration=HOUR)
 
-    assert to_json(simulate(scenario)) == to_json(simulate(scenario))
-    assert to_json(simulate(scenario)) != to_json(simulate(replace(scenario, seed=2)))
+    assert to_json(simulate_cohort(scenario)) == to_json(simulate_cohort(scenario))
+    assert to_json(simulate_cohort(scenario)) != to_json(simulate_cohort(replace(scenario, seed=2)))
 
 
 def test_broken_off_it_says_so() -> None:
     """A watch that says no ends it, and the timeline tells of the time up to then."""
-    timeline = simulate(a_day(1_000.0), lambda done: done < 0.1)
+    timeline = simulate_cohort(a_day(1_000.0), lambda done: done < 0.1)
 
     assert timeline.partial
     assert 0 < timeline.ended_at < 86_400

@@ -46,7 +46,7 @@ def figures(timeline: Timeline) -> dict[str, Any]:
 
 def both(scenario: Scenario) -> tuple[Timeline, Timeline]:
     note(f"scenario: {scenario!r}")
-    return exact.simulate(scenario), cohort.simulate(scenario)
+    return exact.simulate_exact(scenario), cohort.simulate_cohort(scenario)
 
 
 def agree_in_all(scenario: Scenario) -> None:
@@ -143,6 +143,6 @@ def test_agree_nearly_on_hundreds() -> None:
 
 
 def far_apart(scenario: Scenario) -> list[str]:
-    found = cohort.simulate(scenario, one_by_one=0)
+    found = cohort.simulate_cohort(scenario, one_by_one=0)
     assume(found.totals.attempts <= MOST_ATTEMPTS)
-    return list(differences(exact.simulate(scenario), found))
+    return list(differences(exact.simulate_exact(scenario), found))

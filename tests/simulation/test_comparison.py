@@ -7,7 +7,7 @@ import json
 import pytest
 
 from dispatcher.simulation.comparison import Run, csv_rows, figures, rows, to_json, variants
-from dispatcher.simulation.exact import simulate
+from dispatcher.simulation.exact import simulate_exact
 from dispatcher.simulation.scenario import Scenario
 from receiver.settings.configuration import ConfigurationError
 from tests.simulation.support import a_scenario, outage
@@ -18,7 +18,10 @@ def ten_minutes_down() -> Scenario:
 
 
 def runs(asked: str) -> list[Run]:
-    return [Run(each.name, simulate(each.scenario)) for each in variants(ten_minutes_down(), asked)]
+    return [
+        Run(each.name, simulate_exact(each.scenario))
+        for each in variants(ten_minutes_down(), asked)
+    ]
 
 
 def test_schedules_meet_the_same_arrivals_and_the_same_outage() -> None:
@@ -38,7 +41,7 @@ def test_schedules_meet_the_same_arrivals_and_the_same_outage() -> None:
 def test_settings_are_compared_by_their_key() -> None:
     """Buckets of a hundred take fewer requests than pushes one by one."""
     given = a_scenario(arrivals={"per_second": 0.1, "per_callback": 20})
-    each = [simulate(v.scenario) for v in variants(given, "bucket_size=1,100")]
+    each = [simulate_exact(v.scenario) for v in variants(given, "bucket_size=1,100")]
 
     assert each[0].totals.reports == each[1].totals.reports
     assert each[0].totals.attempts == 20 * each[1].totals.attempts

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.retrying.schedule import INFOBIP
 from dispatcher.simulation.database_in_place import DatabaseInPlace
-from dispatcher.simulation.exact import simulate
+from dispatcher.simulation.exact import simulate_exact
 from dispatcher.simulation.foresight import Foresight
 from dispatcher.simulation.timeline import Lateness, Timeline, to_json
 from receiver.store.sqlite.database import Database
@@ -390,7 +390,7 @@ def test_another_process_gives_the_same_bytes(hash_seed: str) -> None:
 
 def broken_off_after(calls: int, **tables: Any) -> Timeline:
     left = iter([True] * calls)
-    return simulate(a_scenario(**tables), lambda _: next(left, False))
+    return simulate_exact(a_scenario(**tables), lambda _: next(left, False))
 
 
 def test_a_watch_can_break_it_off() -> None:
@@ -415,7 +415,7 @@ def test_the_watch_hears_how_far_it_is() -> None:
         shares.append(share)
         return True
 
-    simulate(a_scenario(duration="2h", phase=[outage("10m", "5m")]), watch)
+    simulate_exact(a_scenario(duration="2h", phase=[outage("10m", "5m")]), watch)
 
     assert len(shares) > 5
     assert shares == sorted(shares)

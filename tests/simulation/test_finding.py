@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from msgspec import structs
 
-from dispatcher.simulation.exact import simulate
+from dispatcher.simulation.exact import simulate_exact
 from dispatcher.simulation.finding import max_outage_without_loss, min_capacity
 from dispatcher.simulation.scenario import Scenario
 from dispatcher.simulation.timeline import Timeline
@@ -19,7 +19,7 @@ def test_the_longest_outage_without_loss_is_the_span_of_the_schedule() -> None:
     """Closed form: a report that arrives as it begins has its last attempt 41:30 h later."""
     given = a_scenario(arrivals={"per_second": 0.01}, phase=[outage("10m", "1h")])
 
-    found = max_outage_without_loss(given, simulate)
+    found = max_outage_without_loss(given, simulate_exact)
 
     assert (found.value, found.unit, found.exact) == (41.5 * HOUR, "seconds", 60)
     assert found.sentence.startswith("The longest outage without loss is 1d17h30m: one of 1d17h31m")
@@ -35,7 +35,7 @@ def test_a_schedule_of_minutes_is_answered_to_the_second() -> None:
         schedule={"preset": "custom", "waits": ["5m", "5m"]},
     )
 
-    found = max_outage_without_loss(given, simulate)
+    found = max_outage_without_loss(given, simulate_exact)
 
     assert (found.value, found.exact) == (10 * MINUTE, 1)
 
@@ -46,7 +46,7 @@ def test_a_schedule_without_retries_has_no_such_outage() -> None:
         arrivals={"per_second": 0.02}, phase=[outage("10m", "1m")], schedule={"preset": "github"}
     )
 
-    found = max_outage_without_loss(given, simulate)
+    found = max_outage_without_loss(given, simulate_exact)
 
     assert found.sentence.startswith("Already an outage of 1s loses reports")
     assert found.value == 0
@@ -63,7 +63,7 @@ def test_the_least_capacity_drains_the_backlog_in_time() -> None:
         duration="35m",
     )
 
-    found = min_capacity(given, timedelta(minutes=20), simulate)
+    found = min_capacity(given, timedelta(minutes=20), simulate_exact)
 
     assert found.value is not None
     assert 0.07 < found.value < 0.15
@@ -75,7 +75,7 @@ def test_no_capacity_beats_the_waits_of_the_schedule() -> None:
     """After three hours the waits are an hour long: a backlog is not gone in ten minutes."""
     given = a_scenario(arrivals={"per_second": 0.02}, phase=[outage("10m", "3h")], duration="5h")
 
-    found = min_capacity(given, timedelta(minutes=10), simulate)
+    found = min_capacity(given, timedelta(minutes=10), simulate_exact)
 
     assert found.value is None
     assert found.sentence.startswith("No capacity is enough")
@@ -92,7 +92,7 @@ def test_without_an_outage_nothing_is_to_be_later() -> None:
         endpoint={"window": 1},
     )
 
-    found = min_capacity(given, timedelta(minutes=1), simulate)
+    found = min_capacity(given, timedelta(minutes=1), simulate_exact)
 
     assert found.value == pytest.approx(1, abs=0.03)
     assert "so that no report comes later than 1m" in found.sentence
@@ -103,7 +103,7 @@ def test_what_is_broken_off_says_so_and_what_is_known() -> None:
     made: list[Timeline] = []
 
     def broken_off(scenario: Scenario) -> Timeline:
-        timeline = simulate(scenario)
+        timeline = simulate_exact(scenario)
         made.append(timeline)
         return timeline if len(made) < 2 else structs_partial(timeline)
 
@@ -122,4 +122,4 @@ def structs_partial(timeline: Timeline) -> Timeline:
 def test_a_scenario_without_outage_is_refused() -> None:
     """There is nothing to make longer."""
     with pytest.raises(ConfigurationError, match="so it has none"):
-        max_outage_without_loss(a_scenario(), simulate)
+        max_outage_without_loss(a_scenario(), simulate_exact)

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from dispatcher.cli import cli
 from dispatcher.simulation.comparison import Run
-from dispatcher.simulation.exact import simulate
+from dispatcher.simulation.exact import simulate_exact
 from dispatcher.simulation.plots import (
     figure,
     file,
@@ -44,7 +44,7 @@ phase = [{at = "10m", lasts = "10m", behaves = "refuses"}]
 
 @pytest.fixture(scope="module")
 def timeline() -> Timeline:
-    return simulate(a_scenario(arrivals={"per_second": 0.05}, phase=[outage("10m", "10m")]))
+    return simulate_exact(a_scenario(arrivals={"per_second": 0.05}, phase=[outage("10m", "10m")]))
 
 
 def svg(title: str, timeline: Timeline) -> bytes:

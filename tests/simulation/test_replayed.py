@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from dispatcher.cli import cli
 from dispatcher.simulation.arrivals import Arrivals
-from dispatcher.simulation.exact import simulate
+from dispatcher.simulation.exact import simulate_exact
 from dispatcher.simulation.replayed import replayed
 from dispatcher.simulation.scenario import START, Scenario, read_scenario
 from dispatcher.storage import storage
@@ -73,7 +73,7 @@ def test_of_csv_a_column_is_enough(tmp_path: Path) -> None:
     file = tmp_path / "log.csv"
     file.write_text("receivedAt\n" + "2026-03-02T12:00:07Z\n2026-03-02 12:00:00\n" * 2)
 
-    timeline = simulate(a_scenario_of(file))
+    timeline = simulate_exact(a_scenario_of(file))
 
     assert timeline.totals.reports == 4
     assert Arrivals(a_scenario_of(file)).duration == timedelta(seconds=8)
@@ -87,15 +87,15 @@ def test_the_duration_cuts_what_is_replayed(tmp_path: Path) -> None:
     file = tmp_path / "scenario.toml"
     file.write_text('duration = "1h"\n' + file.read_text())
 
-    assert simulate(scenario).totals.reports == 3
-    assert simulate(read_scenario(file)).totals.reports == 2
+    assert simulate_exact(scenario).totals.reports == 3
+    assert simulate_exact(read_scenario(file)).totals.reports == 2
 
 
 def test_rules_of_the_endpoint_see_what_is_replayed(tmp_path: Path) -> None:
     """Two of the three are final."""
     asyncio.run(a_database(tmp_path / "dlr.db"))
 
-    timeline = simulate(a_scenario_of(tmp_path / "dlr.db", '[endpoint]\nreports = "final"'))
+    timeline = simulate_exact(a_scenario_of(tmp_path / "dlr.db", '[endpoint]\nreports = "final"'))
 
     assert timeline.totals.reports == timeline.totals.acknowledged == 2
 
@@ -105,7 +105,7 @@ def test_an_empty_file_is_a_quiet_day(tmp_path: Path) -> None:
     file = tmp_path / "reports.ndjson"
     file.write_text("")
 
-    timeline = simulate(a_scenario_of(file))
+    timeline = simulate_exact(a_scenario_of(file))
 
     assert (timeline.totals.reports, timeline.totals.attempts) == (0, 0)
 
@@ -152,7 +152,7 @@ def test_what_cannot_be_replayed_is_told(
     file.write_text(text)
 
     with pytest.raises(ConfigurationError) as raised:
-        simulate(a_scenario_of(file))
+        simulate_exact(a_scenario_of(file))
 
     assert [each.removeprefix(f"{file}: ") for each in raised.value.faults] == faults
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dispatcher.simulation.exact import simulate
+from dispatcher.simulation.exact import simulate_exact
 from dispatcher.simulation.scenario import read_scenario
 from tests.simulation.support import GALLERY, HOUR, MINUTE, of_the_gallery
 
@@ -61,7 +61,7 @@ def test_rate_limited_customer() -> None:
     """Most requests are refused and most reports late; with a rate limit none."""
     without = of_the_gallery("rate-limited-customer")
     scenario = read_scenario(GALLERY / "rate-limited-customer.toml")
-    limited = simulate(replace(scenario, endpoint=replace(scenario.endpoint, rate_limit=1.0)))
+    limited = simulate_exact(replace(scenario, endpoint=replace(scenario.endpoint, rate_limit=1.0)))
 
     assert without.totals.wasted > 0.7 * without.totals.attempts
     assert without.lateness.longest > 3 * HOUR

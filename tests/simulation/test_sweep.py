@@ -7,7 +7,7 @@ import json
 import pytest
 
 from dispatcher.simulation.comparison import Run
-from dispatcher.simulation.exact import simulate
+from dispatcher.simulation.exact import simulate_exact
 from dispatcher.simulation.sweep import POINTS, csv_rows, read_sweep, rows, to_json
 from receiver.settings.configuration import ConfigurationError
 from tests.simulation.support import a_scenario, outage
@@ -50,7 +50,7 @@ def test_a_sweep_tells_loss_and_lateness_for_each_value() -> None:
         schedule={"preset": "custom", "waits": ["5m", "5m"]},
     )
     sweep = read_sweep("outage=10m,20m")
-    runs = [Run(each.name, simulate(each.scenario)) for each in sweep.variants(given)]
+    runs = [Run(each.name, simulate_exact(each.scenario)) for each in sweep.variants(given)]
 
     table = list(rows(sweep.key, runs))
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from dispatcher.endpoints.endpoint import Endpoint, Target
-from dispatcher.queue.base import Formed, Lease, target_of
+from dispatcher.queue.base import Bucket, Lease
 from dispatcher.queue.sqlite import ordering
 from receiver.store.sqlite.database import micros
 
@@ -58,23 +58,27 @@ def insert_dispatch(connection: sqlite3.Connection, new: NewDispatch) -> int:
 def form_dispatch(
     connection: sqlite3.Connection,
     endpoint: Endpoint,
-    formed: Formed,
+    bucket: Bucket,
+    body: bytes,
     at: int,
     *,
     lease: Lease | None = None,
     replay: int | None = None,
 ) -> int:
-    """Make a bucket a dispatch that is due at once, and its messages under way. Returns its id."""
+    """Make a bucket a dispatch that is due at once; at an endpoint that keeps the order, its
+    messages are under way then. Returns its id."""
     new = NewDispatch(
         endpoint=endpoint.name,
-        target=target_of(endpoint, formed),
-        body=formed.body,
-        report_ids=formed.report_ids,
+        target=bucket.target,
+        body=body,
+        report_ids=[report.id for report in bucket.reports],
         created_at=at,
         due_at=at,
         lease=lease,
         replay=replay,
     )
     number = insert_dispatch(connection, new)
-    ordering.set_under_way(connection, endpoint.name, formed.message_keys, number)
+    if endpoint.ordered:
+        keys = [report.message_key for report in bucket.reports]
+        ordering.set_under_way(connection, endpoint.name, keys, number)
     return number

@@ -10,10 +10,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from dispatcher.queue.base import Place
+from dispatcher.queue.base import Forming
 
 BY_ITSELF = 0
 """What a report that no replay brings is held for."""
+
+Place = tuple[str, int, int]
+"""A report on its way to an endpoint: the endpoint, the report, its message's key."""
 
 _UNDER_WAY = "SELECT 1 FROM message_under_way WHERE endpoint = ? AND message_key = ?"
 _HELD = "SELECT report, replay FROM held_report WHERE endpoint = ? AND message_key = ?"
@@ -26,6 +29,21 @@ _FREED = """
             AND (other.report, other.replay) < (mine.report, mine.replay)
     )
 """
+
+
+def placed_by(forming: Forming) -> list[Place]:
+    """What of it gets on its way; nothing at an endpoint that keeps no order."""
+    endpoint = forming.endpoint
+    if not endpoint.ordered:
+        return []
+    reports = (report for bucket in forming.buckets for report in bucket.reports)
+    return [(endpoint.name, report.id, report.message_key) for report in reports]
+
+
+def held_by(forming: Forming) -> list[Place]:
+    """What of it has to wait."""
+    name = forming.endpoint.name
+    return [(name, report.id, report.message_key) for report in forming.hold]
 
 
 def may_form(

@@ -13,15 +13,14 @@ import msgspec
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.base import (
     AttemptView,
+    Bucket,
     DispatchView,
-    Formed,
     Forming,
     Lease,
     Leased,
     Pending,
     Record,
     UnknownDispatch,
-    target_of,
 )
 from dispatcher.queue.sqlite import ordering
 from dispatcher.queue.sqlite.dispatches import form_dispatch
@@ -103,13 +102,16 @@ class SqliteQueue:
         # A claim that a power cut undoes is one that ran out: the dispatch is due as it was.
         return await self._database.write_unflushed(claim)
 
-    async def form(self, formings: Sequence[Forming], now: datetime) -> list[Leased]:
+    async def form(
+        self, now: datetime, leases: Mapping[str, Lease], formings: Sequence[Forming]
+    ) -> list[Leased]:
         def form(connection: sqlite3.Connection) -> list[Leased]:
             return [
-                self._formed(connection, forming, bucket, now)
+                self._formed(connection, forming.endpoint, bucket, body, lease, now)
                 for forming in formings
                 if _take_over(connection, forming)
-                for bucket in forming.buckets
+                for lease in (leases[forming.endpoint.name],)
+                for bucket, body in zip(forming.buckets, forming.bodies, strict=True)
             ]
 
         return await self._database.write(form)
@@ -222,14 +224,18 @@ class SqliteQueue:
         )
 
     def _formed(
-        self, connection: sqlite3.Connection, forming: Forming, bucket: Formed, now: datetime
+        self,
+        connection: sqlite3.Connection,
+        endpoint: Endpoint,
+        bucket: Bucket,
+        body: bytes,
+        lease: Lease,
+        now: datetime,
     ) -> Leased:
-        at, endpoint, lease = micros(now), forming.endpoint, forming.lease
-        number = form_dispatch(connection, endpoint, bucket, at, lease=lease)
-        to = target_of(endpoint, bucket)
-        said = (len(bucket.report_ids), 0, at, bucket.body, None, to.authorization)
-        row = (number, to.url, to.content_type, *said)
-        return self._leased(row, endpoint.name, lease)
+        at, to = micros(now), bucket.target
+        number = form_dispatch(connection, endpoint, bucket, body, at, lease=lease)
+        said = (len(bucket.reports), 0, at, body, None, to.authorization)
+        return self._leased((number, to.url, to.content_type, *said), endpoint.name, lease)
 
     def _view(self, connection: sqlite3.Connection, row: Sequence[Any]) -> DispatchView:
         number, endpoint, url, state, attempts, created_at, due_at, reports, first, last = row
@@ -294,14 +300,13 @@ def _pending(connection: sqlite3.Connection, endpoints: Iterable[str], at: int) 
 
 def _take_over(connection: sqlite3.Connection, forming: Forming) -> bool:
     name = forming.endpoint.name
-    placed = [(name, report, key) for bucket in forming.buckets for report, key in bucket.messages]
+    placed = ordering.placed_by(forming)
     freed = [(name, report) for report in forming.freed]
     if not ordering.may_form(connection, ordering.BY_ITSELF, placed, freed):
         return False
     if not _read_on(connection, forming):
         return False
-    hold = [(name, report, key) for report, key in forming.hold]
-    ordering.write(connection, ordering.BY_ITSELF, hold, freed)
+    ordering.write(connection, ordering.BY_ITSELF, ordering.held_by(forming), freed)
     return True
 
 

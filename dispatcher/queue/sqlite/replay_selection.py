@@ -208,7 +208,7 @@ def _fitting(
 
 
 def _dispatches(selection: Selection, after: int) -> Callable[[sqlite3.Connection], list[int]]:
-    """The next dispatches behind `after` with this endpoint and state."""
+    """The next dispatches newer than `after` with this endpoint and state."""
     asked = {"state = ?": selection.state, "endpoint = ?": selection.endpoint}
     given = {text: value for text, value in asked.items() if value is not None}
     where = " AND ".join(["id > ?", *given])

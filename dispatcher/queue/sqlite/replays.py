@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from dispatcher.queue.base import Forming
 from dispatcher.queue.sqlite import ordering
 from dispatcher.queue.sqlite.dispatches import form_dispatch
 from dispatcher.queue.sqlite.endpoints import put_endpoint
@@ -274,35 +275,39 @@ def _blocked(
 
 
 def _feed(connection: sqlite3.Connection, portion: Portion, at: int) -> bool:
-    # A recipient may have been erased since the bodies were made: they must not come back.
-    members = {report for _, formed in portion.buckets for report in formed.report_ids}
-    members.update(report for _, report, _ in portion.hold)
-    there = connection.execute(
-        f"SELECT count(*) FROM report WHERE id IN {_LISTED}", (_json(sorted(members)),)
-    ).fetchone()[0]
-    placed = [
-        (endpoint.name, report, key)
-        for endpoint, formed in portion.buckets
-        for report, key in formed.messages
-    ]
-    if there != len(members) or not ordering.may_form(
-        connection, portion.replay, placed, portion.freed
+    formings = portion.formings
+    placed = [place for forming in formings for place in ordering.placed_by(forming)]
+    hold = [place for forming in formings for place in ordering.held_by(forming)]
+    freed = [(each.endpoint.name, report) for each in formings for report in each.freed]
+    freed += portion.gone
+    if not _all_there(connection, formings) or not ordering.may_form(
+        connection, portion.replay, placed, freed
     ):
         return False
     # An endpoint may have been removed since: what would wait for it, nobody would ever send.
-    names = {endpoint.name for endpoint, _ in portion.buckets}
-    names.update(name for name, _, _ in portion.hold)
+    names = _json([each.endpoint.name for each in formings if each.buckets or each.hold])
     removed = f"SELECT 1 FROM endpoint WHERE removed AND name IN {_LISTED} LIMIT 1"
-    if connection.execute(removed, (_json(sorted(names)),)).fetchone():
+    if connection.execute(removed, (names,)).fetchone():
         return False
     anchor = micros(portion.anchor_at)
     change = (portion.fed_to, portion.dropped, anchor, at, at, portion.replay, portion.fed_from)
     if connection.execute(_FEED, change).rowcount != 1:
         return False
-    ordering.write(connection, portion.replay, portion.hold, portion.freed)
-    for endpoint, formed in portion.buckets:
-        form_dispatch(connection, endpoint, formed, at, replay=portion.replay)
+    ordering.write(connection, portion.replay, hold, freed)
+    for forming in formings:
+        for bucket, body in zip(forming.buckets, forming.bodies, strict=True):
+            form_dispatch(connection, forming.endpoint, bucket, body, at, replay=portion.replay)
     return True
+
+
+def _all_there(connection: sqlite3.Connection, formings: Sequence[Forming]) -> bool:
+    """A recipient may have been erased since the bodies were made: they must not come back."""
+    buckets = (bucket.reports for forming in formings for bucket in forming.buckets)
+    members = {report.id for reports in buckets for report in reports}
+    members.update(report.id for forming in formings for report in forming.hold)
+    there = f"SELECT count(*) FROM report WHERE id IN {_LISTED}"
+    found: int = connection.execute(there, (_json(sorted(members)),)).fetchone()[0]
+    return found == len(members)
 
 
 def _end(connection: sqlite3.Connection, replay: int, state: ReplayState, at: int) -> int:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from dispatcher.rehearsal.check import Evidence
 from dispatcher.rehearsal.drill.plan import TICK, Drill
 from dispatcher.rehearsal.drill.reports import Ended
-from dispatcher.rehearsal.drill.run import Outcome
+from dispatcher.rehearsal.drill.run import DrillResult
 from dispatcher.rehearsal.exchange import readable
 from dispatcher.rehearsal.judges import held
 from dispatcher.rehearsal.rules import REPEATED
@@ -35,7 +35,7 @@ Row = tuple[str, str, str]
 
 class Drilled(Struct, frozen=True, kw_only=True):
     """A drill as the reports show it: its rows, simulated beside rehearsed, and what to know of
-    them. `exhausted`: the message ids of reports that were given up."""
+    them. `exhausted`: the message ids of reports whose dispatch is exhausted."""
 
     story: str
     speed: float
@@ -47,33 +47,33 @@ class Drilled(Struct, frozen=True, kw_only=True):
     rehearsed: Timeline
 
 
-def drilled(drill: Drill, simulated: Timeline | None, outcome: Outcome) -> Drilled:
+def drilled(drill: Drill, simulated: Timeline | None, result: DrillResult) -> Drilled:
     return Drilled(
         story=drill.scenario.story,
         speed=drill.speed,
-        rows=tuple(_rows(simulated, outcome)),
-        notes=(*drill.notes, *_late_notes(drill, simulated, outcome)),
-        exhausted=exhausted(outcome.ended),
-        seen_again=outcome.seen_again,
+        rows=tuple(_rows(simulated, result)),
+        notes=(*drill.notes, *_late_notes(drill, simulated, result)),
+        exhausted=exhausted(result.ended),
+        seen_again=result.seen_again,
         simulated=simulated,
-        rehearsed=outcome.timeline,
+        rehearsed=result.timeline,
     )
 
 
 def exhausted(ended: Iterable[Ended]) -> tuple[str, ...]:
-    """The messages with a report that was given up."""
+    """The messages with a report whose dispatch is exhausted."""
     return tuple(dict.fromkeys(e.message_id for e in ended if e.state == "exhausted"))
 
 
-def _late_notes(drill: Drill, simulated: Timeline | None, outcome: Outcome) -> Iterator[str]:
+def _late_notes(drill: Drill, simulated: Timeline | None, result: DrillResult) -> Iterator[str]:
     usual = 4 * TICK.total_seconds() * drill.speed
-    if outcome.behind > usual:
+    if result.behind > usual:
         yield (
-            f"this machine fell behind: reports came up to {span_text(outcome.behind)} later than"
+            f"this machine fell behind: reports came up to {span_text(result.behind)} later than"
             " they should have, so that lateness is partly its own: a lower --speed or rate"
         )
-    made = outcome.timeline.totals.attempts
-    if simulated is not None and not outcome.timeline.partial:
+    made = result.timeline.totals.attempts
+    if simulated is not None and not result.timeline.partial:
         share = made / max(1, simulated.totals.attempts)
         if share < FEWER:
             yield (
@@ -84,11 +84,11 @@ def _late_notes(drill: Drill, simulated: Timeline | None, outcome: Outcome) -> I
             )
 
 
-def _rows(simulated: Timeline | None, outcome: Outcome) -> Iterator[Row]:
+def _rows(simulated: Timeline | None, result: DrillResult) -> Iterator[Row]:
     sim = {} if simulated is None else dict(_figures(simulated))
-    for what, text in _figures(outcome.timeline):
+    for what, text in _figures(result.timeline):
         yield what, sim.get(what, "–"), text
-    yield "pushes the webhook got again", "–", f"{outcome.seen_again:,}"
+    yield "pushes the webhook got again", "–", f"{result.seen_again:,}"
 
 
 def _figures(timeline: Timeline) -> Iterator[tuple[str, str]]:
@@ -109,48 +109,48 @@ def _figures(timeline: Timeline) -> Iterator[tuple[str, str]]:
 
 
 def results(
-    drill: Drill, outcome: Outcome, evidence: Evidence | str, seconds: float
+    drill: Drill, result: DrillResult, evidence: Evidence | str, seconds: float
 ) -> tuple[Result, Result]:
     """The two verdicts. `evidence` as a text says why the app's state was not seen."""
-    came = tuple(_came(outcome))
-    sent = (f"{outcome.timeline.totals.reports:,} reports, {_during(outcome.timeline)}",)
+    came = tuple(_came(result))
+    sent = (f"{result.timeline.totals.reports:,} reports, {_during(result.timeline)}",)
     if isinstance(evidence, str):
-        state = Judgement("not judged" if outcome.timeline.partial else "answered only", evidence)
+        state = Judgement("not judged" if result.timeline.partial else "answered only", evidence)
     else:
         state = _state(evidence)
     return (
-        _result("drill-nothing-lost", _lost(drill, outcome), sent, came, seconds),
+        _result("drill-nothing-lost", _lost(drill, result), sent, came, seconds),
         _result("drill-state", state, sent, came, 0.0),
     )
 
 
-def _lost(drill: Drill, outcome: Outcome) -> Judgement:
-    totals = outcome.timeline.totals
+def _lost(drill: Drill, result: DrillResult) -> Judgement:
+    totals = result.timeline.totals
     measures = {
         "reports": totals.reports,
         "acknowledged": totals.acknowledged,
         "exhausted": totals.exhausted,
         "waiting": totals.waiting,
         "requests": totals.attempts,
-        "seenAgain": outcome.seen_again,
-        "latestSeconds": round(outcome.timeline.lateness.longest, 3),
+        "seenAgain": result.seen_again,
+        "latestSeconds": round(result.timeline.lateness.longest, 3),
     }
-    if outcome.timeline.partial:
-        at = clock_text(outcome.timeline.ended_at)
-        return Judgement("not judged", f"broken off at {at}: {_counts(outcome)}", measures)
+    if result.timeline.partial:
+        at = clock_text(result.timeline.ended_at)
+        return Judgement("not judged", f"broken off at {at}: {_counts(result)}", measures)
     if totals.exhausted or totals.waiting:
-        text = f"{_counts(outcome)}{_names(outcome.ended)}"
+        text = f"{_counts(result)}{_names(result.ended)}"
         return Judgement("failed", text, measures)
     span = drill.scenario.retry_schedule.span
-    latest = span_text(outcome.timeline.lateness.longest)
+    latest = span_text(result.timeline.lateness.longest)
     text = f"all {totals.reports:,} reports acknowledged, the latest {latest} after it had come"
     return Judgement(
         "passed", f"{text}; the schedule lasts {span_text(span.total_seconds())}", measures
     )
 
 
-def _counts(outcome: Outcome) -> str:
-    totals = outcome.timeline.totals
+def _counts(result: DrillResult) -> str:
+    totals = result.timeline.totals
     return (
         f"of {totals.reports:,} reports {totals.acknowledged:,} acknowledged,"
         f" {totals.exhausted:,} exhausted, {totals.waiting:,} waiting"
@@ -158,11 +158,11 @@ def _counts(outcome: Outcome) -> str:
 
 
 def _names(ended: Iterable[Ended]) -> str:
-    lost = exhausted(ended)
-    if not lost:
+    found = exhausted(ended)
+    if not found:
         return ""
-    names = ", ".join(lost[:NAMED])
-    return f": {names}{', …' if lost[NAMED:] else ''}"
+    names = ", ".join(found[:NAMED])
+    return f": {names}{', …' if found[NAMED:] else ''}"
 
 
 def _state(evidence: Evidence) -> Judgement:
@@ -188,12 +188,12 @@ def _during(timeline: Timeline) -> str:
     )
 
 
-def _came(outcome: Outcome) -> Iterator[str]:
-    timeline = outcome.timeline
+def _came(result: DrillResult) -> Iterator[str]:
+    timeline = result.timeline
     failed = {name: sum(column) for name, column in timeline.bins.failed.items()}
     counts = {"acknowledged": timeline.totals.attempts - timeline.totals.wasted, **failed}
     yield "pushes: " + ", ".join(f"{name} {count:,}" for name, count in counts.items())
-    yield f"the webhook got {outcome.seen_again:,} pushes again"
+    yield f"the webhook got {result.seen_again:,} pushes again"
 
 
 _TEXTS = {

@@ -42,7 +42,7 @@ LOOK_SECONDS = 0.02
 FOR_EVER = RetentionSettings(reports=timedelta(0), attempts=timedelta(0))
 
 
-class Outcome(Struct, frozen=True):
+class DrillResult(Struct, frozen=True):
     """What a drill came to. `ended`: each report that got into a dispatch, in order. `behind`: the
     longest that one came later than the scenario says, in seconds of it."""
 
@@ -90,7 +90,7 @@ class DrillRun:
     def passed(self) -> timedelta:
         return self._clock.now() - START
 
-    async def run(self, watch: Watch = lambda _: True) -> Outcome:
+    async def run(self, watch: Watch = lambda _: True) -> DrillResult:
         """Until nothing waits any more, or the watch breaks it off. Raises CannotDrill."""
         with TemporaryDirectory(prefix="dlr-drill-") as folder:
             file = Path(folder) / "drill.db"
@@ -200,7 +200,7 @@ class DrillRun:
     def _share(self) -> float:
         return min(1.0, (self._fed + self._over) / max(1, 2 * self._arrivals.expected()))
 
-    def _read(self, file: Path, seen_again: int, *, partial: bool) -> Outcome:
+    def _read(self, file: Path, seen_again: int, *, partial: bool) -> DrillResult:
         timeline, ended = recorded_in(
             file,
             self._drill.scenario,
@@ -212,7 +212,7 @@ class DrillRun:
             engine="rehearsed",
             speed=self._drill.speed,
         )
-        return Outcome(
+        return DrillResult(
             timeline=timeline,
             ended=[Ended(*each) for each in ended],
             seen_again=seen_again,

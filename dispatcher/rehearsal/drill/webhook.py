@@ -11,7 +11,7 @@ from dispatcher.rehearsal.check import Evidence
 from dispatcher.rehearsal.drill.drilled import LOOKED_AT, drilled, results
 from dispatcher.rehearsal.drill.plan import Drill, eased
 from dispatcher.rehearsal.drill.reports import truth
-from dispatcher.rehearsal.drill.run import DrillRun, Outcome
+from dispatcher.rehearsal.drill.run import DrillResult, DrillRun
 from dispatcher.rehearsal.rehearsed import Rehearsed
 from dispatcher.rehearsal.run import Rehearsal
 from dispatcher.rehearsal.target import Target
@@ -38,10 +38,10 @@ async def drill_webhook(
             simulated = await asyncio.to_thread(simulated_of, drill.scenario)
             drill = eased(drill, rehearsal.opening.seconds)
             run = DrillRun(drill, rehearsal.way, rehearsal.seed, tell)
-            outcome = await run.run(watch)
-            evidence = await _evidence(rehearsal, outcome)
-            verdicts = results(drill, outcome, evidence, time.perf_counter() - started)
-            shown = drilled(drill, simulated, outcome)
+            result = await run.run(watch)
+            evidence = await _evidence(rehearsal, result)
+            verdicts = results(drill, result, evidence, time.perf_counter() - started)
+            shown = drilled(drill, simulated, result)
     return Rehearsed(
         url=rehearsal.way.shown,
         seed=rehearsal.seed,
@@ -61,11 +61,11 @@ def simulated_of(scenario: Scenario) -> Timeline:
     return simulate(scenario, "exact" if exact else "cohort")
 
 
-async def _evidence(rehearsal: Rehearsal, outcome: Outcome) -> Evidence | str:
+async def _evidence(rehearsal: Rehearsal, result: DrillResult) -> Evidence | str:
     """What the app holds, or why that was not seen."""
-    if outcome.timeline.partial:
+    if result.timeline.partial:
         return "broken off: the app was not asked"
     try:
-        return await rehearsal.look_at(truth(outcome.ended), LOOKED_AT)
+        return await rehearsal.look_at(truth(result.ended), LOOKED_AT)
     except CannotVerify as error:
         return f"--verify: {error}"

@@ -14,7 +14,6 @@ from dispatcher.endpoints.own_urls import OF_OWN_URLS, taking_own_urls, target_o
 from dispatcher.endpoints.registry import Registry, UnknownEndpoint
 from dispatcher.observe.first_loss import OLDEST, first_loss
 from dispatcher.pushing.http_sender import HttpSender, _headers
-from dispatcher.pushing.sender import Sender
 from dispatcher.queue.base import Leased
 from dispatcher.queue.sqlite.retention import NeededByEndpoints
 from dispatcher.retrying.outcome import Answer, Outcome
@@ -23,6 +22,7 @@ from dispatcher.security.addresses import policy
 from dispatcher.security.signing import basic
 from dispatcher.service import LOOPBACK
 from dispatcher.settings.settings import OWN_URLS, read_settings
+from dispatcher.worker import Sender
 from receiver.dlr.model import Format
 from receiver.settings.configuration import ConfigurationError
 from receiver.store.callback import Callback, NotifyTo
@@ -140,7 +140,7 @@ async def test_a_retry_is_the_same() -> None:
 
 def test_credentials_become_a_header() -> None:
     """User and password of a URL are a header of its dispatches, and not in the URL any more."""
-    target = target_of(NotifyTo("http://me:s%40cret@app.example/hook?x=1", "xml"))
+    target = target_of(OWN, NotifyTo("http://me:s%40cret@app.example/hook?x=1", "xml"))
 
     assert target == Target(
         "http://app.example/hook?x=1", "application/xml", basic("me", "s@cret")["Authorization"]
@@ -149,9 +149,8 @@ def test_credentials_become_a_header() -> None:
 
 def test_a_url_that_cannot_be_taken_apart() -> None:
     """What is no URL is not called, but neither does it stop the loop nor show its password."""
-    target = target_of(NotifyTo("http://me:secret@[::1", "json"))
+    target = target_of(OWN, NotifyTo("http://me:secret@[::1", "json"))
 
-    assert target is not None
     assert "secret" not in target.url
     assert target.authorization is None
 

@@ -37,7 +37,7 @@ def test_retries_always_have_a_place(window: int) -> None:
 
 
 def test_counts_in_flight() -> None:
-    """A push counts as a retry when attempts lie behind it."""
+    """A push counts as a retry when attempts were made before it."""
     in_flight = InFlight()
     in_flight.count(0, +1)
     in_flight.count(1, +1)

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from dispatcher.endpoints.endpoint import ContentType, Rules
-from dispatcher.forming.bucket import Bucket, Filling, encode, fill
+from dispatcher.endpoints.endpoint import ContentType, Endpoint, Rules
+from dispatcher.endpoints.own_urls import target_of
+from dispatcher.forming.bucket import encode, fill
+from dispatcher.queue.base import Bucket, Forming
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.item import read_item
 from receiver.dlr.model import Format, Generation, Report
@@ -35,8 +37,8 @@ async def reports(kinds: str) -> list[StoredReport]:
     return await stored(a_callback(*items))
 
 
-def shown(filling: Filling) -> list[tuple[Generation | None, list[str | None]]]:
-    return [(bucket.generation, message_ids(bucket.reports)) for bucket in filling.buckets]
+def shown(forming: Forming) -> list[tuple[Generation | None, list[str | None]]]:
+    return [(bucket.generation, message_ids(bucket.reports)) for bucket in forming.buckets]
 
 
 @pytest.mark.parametrize(
@@ -59,36 +61,36 @@ async def test_fills_buckets(
     what did not fit is still to be read."""
     waiting = await reports("2" * number)
 
-    filling = fill(an_endpoint(bucket_size=size), waiting, room, 0)
+    forming = fill(an_endpoint(bucket_size=size), waiting, room=room)
 
-    assert [len(bucket.reports) for bucket in filling.buckets] == sizes
-    gone = [report for bucket in filling.buckets for report in bucket.reports]
+    assert [len(bucket.reports) for bucket in forming.buckets] == sizes
+    gone = [report for bucket in forming.buckets for report in bucket.reports]
     assert gone == waiting[: number - left]
-    assert filling.read_to == (gone[-1].id if gone else 0)
+    assert forming.read_to == (gone[-1].id if gone else 0)
 
 
 async def test_one_shape_a_bucket() -> None:
     """Reports of different generations do not share a push, but each goes as early as it can."""
-    filling = fill(an_endpoint(), await reports("23m23"), 9, 0)
+    forming = fill(an_endpoint(), await reports("23m23"), room=9)
 
-    assert shown(filling) == [("v2", ["02", "32"]), ("v3", ["13", "43"]), (None, ["2m"])]
+    assert shown(forming) == [("v2", ["02", "32"]), ("v3", ["13", "43"]), (None, ["2m"])]
 
 
 async def test_one_generation_for_all() -> None:
     """An endpoint that wants one generation gets reports of both in one push."""
-    filling = fill(an_endpoint(generation="v3"), await reports("23m"), 9, 0)
+    forming = fill(an_endpoint(generation="v3"), await reports("23m"), room=9)
 
-    assert shown(filling) == [("v3", ["02", "13", "2m"])]
+    assert shown(forming) == [("v3", ["02", "13", "2m"])]
 
 
 async def test_a_shape_without_room_waits() -> None:
     """Where there is room for no other bucket, reading stops: nothing is passed over."""
     waiting = await reports("2232")
 
-    filling = fill(an_endpoint(), waiting, 1, 0)
+    forming = fill(an_endpoint(), waiting, room=1)
 
-    assert shown(filling) == [("v2", ["02", "12"])]
-    assert filling.read_to == waiting[1].id
+    assert shown(forming) == [("v2", ["02", "12"])]
+    assert forming.read_to == waiting[1].id
 
 
 async def test_passes_over_what_goes_elsewhere() -> None:
@@ -96,24 +98,33 @@ async def test_passes_over_what_goes_elsewhere() -> None:
     waiting = await reports("2p2p")
     endpoint = an_endpoint(rules=Rules(final=True))
 
-    filling = fill(endpoint, waiting, 9, 0)
+    forming = fill(endpoint, waiting, room=9)
 
-    assert shown(filling) == [("v2", ["02", "22"])]
-    assert filling.read_to == waiting[-1].id
+    assert shown(forming) == [("v2", ["02", "22"])]
+    assert forming.read_to == waiting[-1].id
 
 
 async def test_only_unwanted_reports() -> None:
     """When none is wanted, all are read off and there is no bucket."""
     waiting = await reports("ppp")
 
-    filling = fill(an_endpoint(rules=Rules(final=True)), waiting, 9, 0)
+    forming = fill(an_endpoint(rules=Rules(final=True)), waiting, room=9)
 
-    assert filling == Filling([], waiting[-1].id)
+    assert (forming.buckets, forming.read_to) == ([], waiting[-1].id)
 
 
 async def test_nothing_to_read() -> None:
     """Without reports the endpoint stays where it was."""
-    assert fill(an_endpoint(), [], 9, 41) == Filling([], 41)
+    forming = fill(an_endpoint(), [], room=9, read_from=41)
+
+    assert (forming.buckets, forming.read_from, forming.read_to) == ([], 41, 41)
+
+
+def a_bucket(
+    *reports: StoredReport, generation: Generation | None = "v2", to: Endpoint | None = None
+) -> Bucket:
+    """These reports in one push, to an endpoint's own URL."""
+    return Bucket(reports, generation, target_of(to or an_endpoint(), None))
 
 
 async def test_json_goes_as_it_was_stored() -> None:
@@ -122,7 +133,7 @@ async def test_json_goes_as_it_was_stored() -> None:
     item = an_item(novel={"a": [1, None]})
     (report,) = await stored(a_callback(item))
 
-    body = encode(an_endpoint(), Bucket([report, report], "v2"))
+    body = encode(a_bucket(report, report))
 
     assert body == b'{"results":[' + report.item + b"," + report.item + b"]}"
     assert b'"pricePerMessage":0.010' in body
@@ -133,7 +144,9 @@ async def test_minimal_item_goes_as_it_was_stored() -> None:
     """An item that tells no generation is pushed as it is in any."""
     (report,) = await stored(a_callback({"messageId": "1"}))
 
-    assert encode(an_endpoint(), Bucket([report], "v3")) == b'{"results":[{"messageId":"1"}]}'
+    body = encode(a_bucket(report, generation="v3"))
+
+    assert body == b'{"results":[{"messageId":"1"}]}'
 
 
 READ = {"application/json": json_format.decode_body, "application/xml": xml_format.decode_body}
@@ -148,9 +161,9 @@ async def test_every_form_into_every_form(
 ) -> None:
     """Whatever form a report came in, it can be pushed in any other, and says the same."""
     (report,) = await stored(a_callback(item, format=format))
-    endpoint = an_endpoint(content_type=content_type, generation=generation)
+    bucket = a_bucket(report, generation=generation, to=an_endpoint(content_type=content_type))
 
-    (pushed,) = READ[content_type](encode(endpoint, Bucket([report], generation)))
+    (pushed,) = READ[content_type](encode(bucket))
 
     wanted = read_item(a_v3_item() if generation == "v3" else an_item(), "report")
     assert isinstance(pushed, Report)
@@ -163,6 +176,6 @@ async def test_xml_has_the_root_of_its_generation() -> None:
     (minimal,) = await stored(a_callback({"messageId": "1"}))
     endpoint = an_endpoint(content_type="application/xml")
 
-    assert b"<reportResponse>" in encode(endpoint, Bucket([two], "v2"))
-    assert b"<DeliveryReports>" in encode(endpoint, Bucket([three], "v3"))
-    assert b"<reportResponse>" in encode(endpoint, Bucket([minimal], None))
+    assert b"<reportResponse>" in encode(a_bucket(two, generation="v2", to=endpoint))
+    assert b"<DeliveryReports>" in encode(a_bucket(three, generation="v3", to=endpoint))
+    assert b"<reportResponse>" in encode(a_bucket(minimal, generation=None, to=endpoint))

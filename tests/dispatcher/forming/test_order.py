@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dispatcher.endpoints.endpoint import Rules
-from dispatcher.forming.order import fill_in_order
+from dispatcher.forming.bucket import fill
 from receiver.store.base import StoredReport
 from tests.contracts.report_store import a_callback, an_sms
 from tests.dispatcher.support import MINUTE, a_bench, an_endpoint, since_start, stored
@@ -24,33 +25,31 @@ async def test_one_bucket_holds_them_in_order() -> None:
     """Reports of one message that wait together go in one bucket, in the order of arrival."""
     reports = await a_b_a()
 
-    filling = fill_in_order(an_endpoint(), [], reports, blocked=(), room=1, read_to=0)
+    forming = fill(an_endpoint(), reports, blocked=(), room=1)
 
-    assert [[report.id for report in bucket.reports] for bucket in filling.buckets] == [[1, 2, 3]]
-    assert filling.hold == []
+    assert [[report.id for report in bucket.reports] for bucket in forming.buckets] == [[1, 2, 3]]
+    assert forming.hold == []
 
 
 async def test_a_second_bucket_has_to_wait() -> None:
     """What would go to another bucket than the earlier report of its message is held."""
     reports = await a_b_a()
 
-    filling = fill_in_order(an_endpoint(bucket_size=2), [], reports, blocked=(), room=5, read_to=0)
+    forming = fill(an_endpoint(bucket_size=2), reports, blocked=(), room=5)
 
-    assert [[report.id for report in bucket.reports] for bucket in filling.buckets] == [[1, 2]]
-    assert [report.id for report in filling.hold] == [3]
-    assert filling.read_to == 3
+    assert [[report.id for report in bucket.reports] for bucket in forming.buckets] == [[1, 2]]
+    assert [report.id for report in forming.hold] == [3]
+    assert forming.read_to == 3
 
 
 async def test_other_messages_are_not_held_up() -> None:
     """Only the blocked message waits."""
     reports = await a_b_a()
 
-    filling = fill_in_order(
-        an_endpoint(), [], reports, blocked={reports[0].message_key}, room=5, read_to=0
-    )
+    forming = fill(an_endpoint(), reports, blocked={reports[0].message_key}, room=5)
 
-    assert [[report.id for report in bucket.reports] for bucket in filling.buckets] == [[2]]
-    assert [report.id for report in filling.hold] == [1, 3]
+    assert [[report.id for report in bucket.reports] for bucket in forming.buckets] == [[2]]
+    assert [report.id for report in forming.hold] == [1, 3]
 
 
 async def test_what_does_not_go_there_is_not_held() -> None:
@@ -58,9 +57,9 @@ async def test_what_does_not_go_there_is_not_held() -> None:
     reports = await a_b_a()
     endpoint = an_endpoint(bucket_size=1, rules=Rules(final=True))
 
-    filling = fill_in_order(endpoint, [], reports, blocked=(), room=5, read_to=0)
+    forming = fill(endpoint, reports, blocked=(), room=5)
 
-    assert [[report.id for report in bucket.reports] for bucket in filling.buckets] == [[2], [3]]
+    assert [[report.id for report in bucket.reports] for bucket in forming.buckets] == [[2], [3]]
 
 
 async def test_a_later_report_waits_for_the_retries_of_the_earlier() -> None:
@@ -162,8 +161,6 @@ async def test_never_out_of_order(
 
 def _acknowledged(events: list, pushes: list) -> list[str]:  # type: ignore[type-arg]
     """The callbackData of all acknowledged reports, in the order of acknowledgement."""
-    import msgspec
-
     bodies = {push.name: push.body for push in pushes}
     done = [event.dispatch for event in events if event.state == "acknowledged"]
     return [

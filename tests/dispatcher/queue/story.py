@@ -7,7 +7,7 @@ from typing import Any
 
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.endpoints.registry import Registry
-from dispatcher.queue.base import Formed, Forming, Lease, Leased
+from dispatcher.queue.base import Forming, Lease, Leased
 from dispatcher.queue.sqlite.endpoints import SqliteEndpoints
 from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.queue.sqlite.replays import SqliteReplays
@@ -17,10 +17,11 @@ from dispatcher.replay.items import Items
 from dispatcher.replay.replay import Replay
 from dispatcher.replay.request import Request, Selection
 from dispatcher.settings.settings import EndpointSettings
+from receiver.store.base import StoredReport
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
 from receiver.store.sqlite.store import SqliteStore
-from tests.contracts.dispatch_queue import a_record
+from tests.contracts.dispatch_queue import a_bucket, a_record, a_report
 from tests.contracts.report_store import a_callback, an_sms
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -91,18 +92,18 @@ class Story:
     ) -> list[Leased]:
         forming = Forming(
             endpoint,
-            Lease("t", NOON + MINUTE),
             read_from,
             8,
-            [self._formed(endpoint, bucket) for bucket in buckets],
-            hold=[(report, self.keys[report]) for report in hold or []],
+            [a_bucket(endpoint, map(self._report, bucket)) for bucket in buckets],
+            [b"{}"] * len(buckets),
+            hold=[self._report(report) for report in hold or []],
             freed=freed or [],
         )
-        return await self.queue.form([forming], NOON)
+        leases = {endpoint.name: Lease("t", NOON + MINUTE)}
+        return await self.queue.form(NOON, leases, [forming])
 
-    def _formed(self, endpoint: Endpoint, reports: list[int]) -> Formed:
-        keys = [self.keys[report] for report in reports] if endpoint.ordered else []
-        return Formed(b"{}", reports, keys)
+    def _report(self, report: int) -> StoredReport:
+        return a_report(report, self.keys[report])
 
     async def replay(self, reports: list[int]) -> Replay:
         items = Items()
@@ -115,17 +116,22 @@ class Story:
         self, replay: Replay, *buckets: list[int], hold: list[int] | None = None
     ) -> bool:
         fed = sum(map(len, buckets)) + len(hold or [])
+        # Acme keeps the order; these messages are taken for others, which nothing holds up.
+        forming = Forming(
+            ACME,
+            0,
+            0,
+            [a_bucket(ACME, [a_report(r, 100 + r) for r in bucket]) for bucket in buckets],
+            [b"{}"] * len(buckets),
+            hold=[a_report(report, 100 + buckets[0][0]) for report in hold or []],
+        )
         portion = Portion(
             replay=replay.id,
             fed_from=0,
             fed_to=fed,
             dropped=0,
             anchor_at=NOON,
-            # Acme keeps the order; these messages are taken for others, which nothing holds up.
-            buckets=[
-                (ACME, Formed(b"{}", bucket, [100 + r for r in bucket])) for bucket in buckets
-            ],
-            hold=[("acme", report, 100 + buckets[0][0]) for report in hold or []],
+            formings=[forming],
         )
         return await self.replays.feed(portion, NOON)
 

@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from dispatcher.queue.sqlite.retention import NeededByEndpoints
-from dispatcher.replay.feeder import AHEAD, Feeding
+from dispatcher.replay.feeder import AHEAD, LOOK_SECONDS, feeding
 from dispatcher.replay.replay import InvalidReplay, Replay, UnknownReplay, eta
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.model import Report
@@ -536,5 +536,7 @@ async def test_the_loop_goes_on_after_a_failure() -> None:
             raise told
         return told
 
-    feeding = Feeding(look, lambda: woken.append(True))
-    assert [await feeding._fed_something() for _ in range(3)] == [False, False, True]
+    loop = feeding(look, lambda: woken.append(True))
+
+    assert [await loop.once() for _ in range(3)] == [LOOK_SECONDS, LOOK_SECONDS, 0]
+    assert woken == [True]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -94,11 +94,16 @@ def _reads_and_forms_apart() -> Patch:
     """Two transactions instead of one."""
     form = SqliteQueue.form
 
-    async def apart(self: SqliteQueue, formings: Sequence[Forming], now: datetime) -> list[Leased]:
-        await form(self, [structs.replace(each, buckets=()) for each in formings], now)
-        return await form(
-            self, [structs.replace(each, read_from=each.read_to) for each in formings], now
-        )
+    async def apart(
+        self: SqliteQueue,
+        now: datetime,
+        leases: Mapping[str, Lease],
+        formings: Sequence[Forming],
+    ) -> list[Leased]:
+        read = [structs.replace(each, buckets=(), bodies=()) for each in formings]
+        await form(self, now, leases, read)
+        formed = [structs.replace(each, read_from=each.read_to) for each in formings]
+        return await form(self, now, leases, formed)
 
     return patch.object(SqliteQueue, "form", apart)
 

@@ -25,7 +25,7 @@ from dispatcher.queue.sqlite.endpoints import SqliteEndpoints
 from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.queue.sqlite.replay_selection import SqliteSelector
 from dispatcher.queue.sqlite.replays import SqliteReplays
-from dispatcher.replay.feeder import Feeder, Feeding
+from dispatcher.replay.feeder import Feeder, feeding
 from dispatcher.replay.replaying import Replaying
 from dispatcher.retrying.outcome import Answer
 from dispatcher.runner import Runner
@@ -168,7 +168,7 @@ class Process:
         self.runner._wakeups = self.wakeups  # type: ignore[assignment]
         await self.runner.start()
         feeder = Feeder(self.replays, self.registry, self.clock.now)
-        self.feeding = Feeding(feeder.look, self.runner.wake)
+        self.feeding = feeding(feeder.look, self.runner.wake)
         self.feeding.start()
         self.ready = True
 
