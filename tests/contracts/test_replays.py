@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.contracts.queue_on_sqlite import (
-    IMPLEMENTATIONS,
     WITH_TRANSACTIONS,
-    SqliteBackend,
-    sqlite_backend,
 )
 from tests.contracts.replays import (
     LostReplayStoreContract,
     ReplaySelectorContract,
     ReplayStoreContract,
 )
-
-
-@pytest.fixture(params=IMPLEMENTATIONS)
-async def backend(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqliteBackend]:
-    async with AsyncExitStack() as stack:
-        yield await sqlite_backend(stack, request.param, tmp_path)
 
 
 class TestSqliteReplays(ReplayStoreContract):
@@ -37,8 +26,5 @@ class TestSqliteSelector(ReplaySelectorContract):
 
 class TestSqliteReplaysWithoutTheirStore(LostReplayStoreContract):
     @pytest.fixture(params=WITH_TRANSACTIONS)
-    async def backend(
-        self, request: pytest.FixtureRequest, tmp_path: Path
-    ) -> AsyncIterator[SqliteBackend]:
-        async with AsyncExitStack() as stack:
-            yield await sqlite_backend(stack, request.param, tmp_path)
+    def kind(self, request: pytest.FixtureRequest) -> Any:
+        return request.param

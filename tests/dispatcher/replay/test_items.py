@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
-from dispatcher.queue.sqlite.replays import SqliteReplays
+from dispatcher.queue.sqlite.replays import SqliteReplays, first_unfed
 from dispatcher.replay.base import Portion
 from dispatcher.replay.items import PIECE, Items, read_piece, write_piece
 from dispatcher.replay.replay import Item
