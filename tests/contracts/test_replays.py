@@ -6,9 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.queue_on_sqlite import (
-    WITH_TRANSACTIONS,
-)
+from tests.contracts.queue_on_sqlite import WITH_TRANSACTIONS
 from tests.contracts.replays import (
     LostReplayStoreContract,
     ReplaySelectorContract,

@@ -24,7 +24,7 @@ from dispatcher.queue.base import (
     target_of,
 )
 from dispatcher.queue.sqlite import ordering
-from dispatcher.queue.sqlite.dispatches import form_dispatch
+from dispatcher.queue.sqlite.dispatches import insert_dispatch
 from dispatcher.queue.sqlite.readers import make_known
 from dispatcher.retrying.dispatch import TRANSITIONS, DispatchState, InvalidTransition
 from receiver.store.sqlite.database import Database, instant, micros, migrations_of
@@ -225,8 +225,18 @@ class SqliteQueue:
         self, connection: sqlite3.Connection, forming: Forming, bucket: Formed, now: datetime
     ) -> Leased:
         at, endpoint, lease = micros(now), forming.endpoint, forming.lease
-        number = form_dispatch(connection, endpoint, bucket, at, lease=lease)
         to = target_of(endpoint, bucket)
+        number = insert_dispatch(
+            connection,
+            endpoint.name,
+            to,
+            bucket.body,
+            bucket.report_ids,
+            bucket.message_keys,
+            created_at=at,
+            due_at=at,
+            lease=lease,
+        )
         said = (len(bucket.report_ids), 0, at, bucket.body, None, to.authorization)
         row = (number, to.url, to.content_type, *said)
         return self._leased(row, endpoint.name, lease)

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from dispatcher.endpoints.registry import put_endpoint
+from dispatcher.queue.base import target_of
 from dispatcher.queue.sqlite import ordering
-from dispatcher.queue.sqlite.dispatches import form_dispatch
+from dispatcher.queue.sqlite.dispatches import insert_dispatch
 from dispatcher.replay.base import Portion
 from dispatcher.replay.items import PIECE, Items, read_piece
 from dispatcher.replay.pace import Fed, Original, Pace, Rate, rate
@@ -301,7 +302,17 @@ def _feed(connection: sqlite3.Connection, portion: Portion, at: int) -> bool:
         return False
     ordering.write(connection, portion.replay, portion.hold, portion.freed)
     for endpoint, formed in portion.buckets:
-        form_dispatch(connection, endpoint, formed, at, replay=portion.replay)
+        insert_dispatch(
+            connection,
+            endpoint.name,
+            target_of(endpoint, formed),
+            formed.body,
+            formed.report_ids,
+            formed.message_keys,
+            created_at=at,
+            due_at=at,
+            replay=portion.replay,
+        )
     return True
 
 
