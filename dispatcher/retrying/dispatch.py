@@ -18,6 +18,7 @@ A lease that runs out (the worker died) or is given back (the worker stops) lead
 `waiting` without counting as an attempt: what was tried may be tried twice, never not at all.
 A status after which the endpoint's rules send no more leads to `exhausted` with retries left.
 The three ends are ends: to send an exhausted dispatch again, its reports are dispatched anew.
+What follows from each change is told in consequences.py.
 """
 
 from __future__ import annotations

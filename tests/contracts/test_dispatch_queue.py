@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.contracts.dispatch_queue import ACME, Desk, DispatchQueueContract, LostStoreContract
 from tests.contracts.queue_on_sqlite import (
-    IMPLEMENTATIONS,
     WITH_TRANSACTIONS,
-    SqliteBackend,
     sqlite_backend,
 )
 
 
 class TestSqliteQueue(DispatchQueueContract):
-    @pytest.fixture(params=IMPLEMENTATIONS)
-    async def backend(
-        self, request: pytest.FixtureRequest, tmp_path: Path
-    ) -> AsyncIterator[SqliteBackend]:
-        async with AsyncExitStack() as stack:
-            yield await sqlite_backend(stack, request.param, tmp_path)
+    pass
 
 
 class TestSqliteQueueWithoutItsStore(LostStoreContract):
     @pytest.fixture(params=WITH_TRANSACTIONS)
-    async def backend(
-        self, request: pytest.FixtureRequest, tmp_path: Path
-    ) -> AsyncIterator[SqliteBackend]:
-        async with AsyncExitStack() as stack:
-            yield await sqlite_backend(stack, request.param, tmp_path)
+    def kind(self, request: pytest.FixtureRequest) -> Any:
+        return request.param
 
 
 async def test_keeps_its_name(tmp_path: Path) -> None:

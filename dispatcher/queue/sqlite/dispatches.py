@@ -5,8 +5,6 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from msgspec import Struct
-
 from dispatcher.endpoints.endpoint import Endpoint, Target
 from dispatcher.queue.base import Bucket, Lease
 from dispatcher.queue.sqlite import ordering
@@ -19,39 +17,39 @@ _INSERT = """
 """
 
 
-class NewDispatch(Struct, frozen=True, kw_only=True):
-    """A dispatch to be: what it brings and where to. Instants are in microseconds.
+def insert_dispatch(
+    connection: sqlite3.Connection,
+    endpoint: str,
+    to: Target,
+    body: bytes,
+    report_ids: Sequence[int],
+    message_keys: Sequence[int] = (),
+    *,
+    created_at: int,
+    due_at: int,
+    attempts: int = 0,
+    lease: Lease | None = None,
+    replay: int | None = None,
+) -> int:
+    """Store a dispatch with its bytes and its reports, whose messages are under way from now on.
+    Returns its id. What follows, the database does by itself (retrying/consequences.py).
 
-    `report_ids` ascend. With a `lease` it is leased from the start, otherwise it waits.
+    With a `lease` it is leased from the start, otherwise it waits. Reports ascend, instants are in
+    microseconds. `message_keys` are those of an endpoint that keeps the order.
     """
-
-    endpoint: str
-    target: Target
-    body: bytes
-    report_ids: Sequence[int]
-    created_at: int
-    due_at: int
-    attempts: int = 0
-    lease: Lease | None = None
-    replay: int | None = None
-
-
-def insert_dispatch(connection: sqlite3.Connection, new: NewDispatch) -> int:
-    """Store it with its bytes and its reports. Returns its id. What follows from that, the database
-    does by itself (dispatcher/retrying/consequences.py)."""
-    to, members = new.target, new.report_ids
-    state, lease, until = "waiting", None, None
-    if new.lease is not None:
-        state, lease, until = "leased", new.lease.token, micros(new.lease.until)
-    where = (new.endpoint, to.url, to.content_type, to.authorization)
-    when = (state, new.attempts, new.created_at, new.due_at, lease, until)
-    span = (members[0], members[-1], len(members))
-    number = connection.execute(_INSERT, (*where, *when, *span, new.replay)).lastrowid
+    state, token, until = "waiting", None, None
+    if lease is not None:
+        state, token, until = "leased", lease.token, micros(lease.until)
+    where = (endpoint, to.url, to.content_type, to.authorization)
+    when = (state, attempts, created_at, due_at, token, until)
+    span = (report_ids[0], report_ids[-1], len(report_ids))
+    number = connection.execute(_INSERT, (*where, *when, *span, replay)).lastrowid
     assert number is not None
-    connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (number, new.body))
+    connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (number, body))
     connection.executemany(
-        "INSERT INTO dispatch_report VALUES (?, ?)", [(report, number) for report in members]
+        "INSERT INTO dispatch_report VALUES (?, ?)", [(report, number) for report in report_ids]
     )
+    ordering.set_under_way(connection, endpoint, message_keys, number)
     return number
 
 
@@ -65,20 +63,17 @@ def form_dispatch(
     lease: Lease | None = None,
     replay: int | None = None,
 ) -> int:
-    """Make a bucket a dispatch that is due at once; at an endpoint that keeps the order, its
-    messages are under way then. Returns its id."""
-    new = NewDispatch(
-        endpoint=endpoint.name,
-        target=bucket.target,
-        body=body,
-        report_ids=[report.id for report in bucket.reports],
+    """Make a bucket a dispatch that is due at once. Returns its id."""
+    reports = bucket.reports
+    return insert_dispatch(
+        connection,
+        endpoint.name,
+        bucket.target,
+        body,
+        [report.id for report in reports],
+        [report.message_key for report in reports] if endpoint.ordered else (),
         created_at=at,
         due_at=at,
         lease=lease,
         replay=replay,
     )
-    number = insert_dispatch(connection, new)
-    if endpoint.ordered:
-        keys = [report.message_key for report in bucket.reports]
-        ordering.set_under_way(connection, endpoint.name, keys, number)
-    return number

@@ -20,7 +20,7 @@ from xml.sax.saxutils import escape
 import msgspec
 
 from dispatcher.endpoints.endpoint import Target
-from dispatcher.queue.sqlite.dispatches import NewDispatch, insert_dispatch
+from dispatcher.queue.sqlite.dispatches import insert_dispatch
 from dispatcher.sandbox.store.sqlite.erasure import count_messages, erase_messages
 from dispatcher.upkeep.base import Rows, StillLeased
 from receiver.dlr import json_format, xml_format
@@ -195,16 +195,14 @@ def _form_anew(
     ).fetchone()
     fresh = insert_dispatch(
         connection,
-        NewDispatch(
-            endpoint=endpoint,
-            target=Target(*to),
-            body=body,
-            report_ids=members,
-            created_at=created_at,
-            due_at=due_at,
-            attempts=attempts,
-            replay=replay,
-        ),
+        endpoint,
+        Target(*to),
+        body,
+        members,
+        created_at=created_at,
+        due_at=due_at,
+        attempts=attempts,
+        replay=replay,
     )
     # Their later reports go on waiting, for the new dispatch.
     connection.execute(

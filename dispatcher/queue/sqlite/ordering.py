@@ -2,7 +2,7 @@
 
 Reports that come by themselves and those of replays are held side by side; `replay` says for whom
 (BY_ITSELF: for none). Of one message the earlier report goes first, whoever it is held for. What a
-dispatch holds up is freed by a trigger when it ends, whatever ends it.
+dispatch holds up is freed when it ends, whatever ends it (dispatcher/retrying/consequences.py).
 """
 
 from __future__ import annotations

@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 
 from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
 from dispatcher.queue.sqlite.replays import SqliteReplays, first_unfed
+from dispatcher.replay.base import Portion
 from dispatcher.replay.items import PIECE, Items, read_piece, write_piece
 from dispatcher.replay.replay import Item
+from dispatcher.replay.request import Request, Selection
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
-from tests.dispatcher.replay.replaying import ReplayBench, a_replay_bench
+from tests.dispatcher.replay.replaying import a_replay_bench
+from tests.dispatcher.support import START
 
 BEFORE = [step for step in QUEUE_MIGRATIONS if step.number < 7]
 
@@ -48,36 +51,21 @@ def test_a_piece_is_small() -> None:
     assert read_piece(piece, ["acme"])[-1] == Item(10**8 + PIECE - 1, "acme", (PIECE - 1) * 10**4)
 
 
-@pytest.mark.parametrize("position", [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE + 4])
-async def test_goes_on_at_any_place(position: int) -> None:
-    """What follows is read from any place in any piece, across pieces, and ends with the last."""
+@pytest.mark.parametrize("fed", [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE + 4])
+async def test_retention_knows_the_first_that_is_not_fed(fed: int) -> None:
+    """From any place in any piece, the report that is to be fed next is the first that stays."""
     async with a_replay_bench() as bench:
-        replay = await a_long_replay(bench, 2 * PIECE + 5, fed=position)
-
-        following = await bench.replays.following(await bench.replays.one(replay), PIECE)
-
-        last = min(position + PIECE, 2 * PIECE + 5)
-        assert [item.report for item in following] == list(range(position + 1, last + 1))
-        assert await bench.database.read(first_unfed) == position + 1
-
-
-async def a_long_replay(bench: ReplayBench, count: int, *, fed: int) -> int:
-    """A running replay of the reports 1, 2, 3, … of which so many have been fed."""
-    replay = await bench.ask(source="default", toEndpoint="acme")
-    items = Items()
-    for report in range(1, count + 1):
-        items.add(report, "acme", report)
-    pieces = [(replay.id, place * PIECE, piece) for place, piece in enumerate(items.pieces())]
-
-    def write(connection: sqlite3.Connection) -> None:
-        connection.executemany("INSERT INTO replay_piece VALUES (?, ?, ?)", pieces)
-        connection.execute(
-            "UPDATE replay SET state = 'running', total = ?, fed = ?, endpoints = '[\"acme\"]'",
-            (count, fed),
+        items = Items()
+        for report in range(1, 2 * PIECE + 6):
+            items.add(report, "acme", report)
+        asked = Request(selection=Selection(ids=(1,)), to_endpoint="acme")
+        replay, _ = await bench.replays.create(asked, items, START, from_outside=False)
+        portion = Portion(
+            replay=replay.id, fed_from=0, fed_to=fed, dropped=fed, anchor_at=START, formings=[]
         )
+        assert await bench.replays.feed(portion, START)
 
-    await bench.database.write(write)
-    return replay.id
+        assert await bench.database.read(first_unfed) == fed + 1
 
 
 def _statement(sql: str) -> Callable[[sqlite3.Connection], object]:
