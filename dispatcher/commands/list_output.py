@@ -61,12 +61,12 @@ def _report_row(stored: StoredReport) -> ReportRow:
 
 
 def _in_item(*names: str) -> Columns:
-    """Columns of reports that are named like the field of the item, of which the first is shown
-    that is there: `("from", "sender")` is the column `from`."""
+    """Columns of reports that are named like the field of the item."""
     return {name: _of_item(name) for name in names}
 
 
 def _of_item(*names: str) -> Callable[[ReportRow], object]:
+    """The first of these that the item has."""
     return lambda row: next((row.item[name] for name in names if name in row.item), None)
 
 

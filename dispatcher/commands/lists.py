@@ -10,13 +10,12 @@ import click
 
 from dispatcher.api.dispatches import DISPATCH_FILTERS, dispatch_query
 from dispatcher.commands import list_output
+from dispatcher.commands.api_options import filter_options, parameters
 from dispatcher.commands.list_output import Listing
 from dispatcher.commands.options import (
     fail,
-    filter_options,
     listing_options,
     look,
-    parameters,
     settings_of,
 )
 from dispatcher.service import registry_of

@@ -6,17 +6,15 @@ import asyncio
 import math
 import os
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from functools import wraps
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 import click
 import uvloop
-from msgspec import Meta, Struct, structs
 
 from dispatcher.settings.settings import Settings, read_settings
 from receiver.settings.durations import duration
@@ -25,7 +23,6 @@ from receiver.settings.durations import duration
 if TYPE_CHECKING:
     from dispatcher.commands.console import ListFormat
     from dispatcher.storage import Storage
-    from receiver.api.parameters import Filter
 
 WRONG_USAGE = 2
 """The exit code of wrong usage or configuration."""
@@ -140,78 +137,6 @@ def listing_options(command: Command) -> Command:
     ):
         wrapped = option(wrapped)
     return with_settings(wrapped)
-
-
-def filter_options(filters: Iterable[Filter]) -> Callable[[Command], Command]:
-    """The options of filters, by the names of the API's parameters (`parameters`)."""
-
-    def decorate(command: Command) -> Command:
-        for each in reversed(list(filters)):
-            if each.option is not None:
-                option = click.option(each.option, help=each.words or None, **_typed(each))
-                command = option(command)
-        return command
-
-    return decorate
-
-
-def _typed(row: Filter) -> dict[str, Any]:
-    shape = row.kind.shape
-    if shape is bool:
-        return {"default": None}
-    if isinstance(shape, dict) and "enum" in shape:
-        default = {"default": shape["default"], "show_default": True} if "default" in shape else {}
-        return {"type": click.Choice(shape["enum"]), **default}
-    return {}
-
-
-def body_options(body: type[Struct], **more: Mapping[str, Any]) -> Callable[[Command], Command]:
-    """The options of the fields of a request's body; `parameters` gives what it is read from. A
-    list is an option that is given several times. `more` is what a field cannot tell of its
-    option."""
-
-    def decorate(command: Command) -> Command:
-        for each in reversed(structs.fields(body)):
-            kind = next(kind for kind in _alternatives(each.type) if kind is not NoneType)
-            said = kind.__metadata__[-1]
-            name = said.extra["option"] or f"--{each.name.replace('_', '-')}"
-            typed = {**_body_typed(kind.__origin__, said), **more.get(each.name, {})}
-            command = click.option(name, each.name, help=said.description, **typed)(command)
-        return command
-
-    return decorate
-
-
-def _alternatives(kind: Any) -> Sequence[Any]:
-    return get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
-
-
-def _body_typed(kind: Any, said: Meta) -> dict[str, Any]:
-    if kind is bool:
-        return {"is_flag": True}
-    if kind is float:
-        return {"type": click.FloatRange(said.ge, said.le)}
-    if get_origin(kind) is Literal:
-        return {"type": click.Choice(get_args(kind))}
-    if get_origin(kind) is tuple:
-        of_numbers = getattr(get_args(kind)[0], "__origin__", None) is int
-        return {"multiple": True, **({"type": int} if of_numbers else {})}
-    return {}
-
-
-def parameters(**options: Any) -> dict[str, str]:
-    """The options of a command by the names of the API's parameters: one set of rules for both."""
-    words = {True: "true", False: "false"}
-    return {
-        _camel(name): words[value] if isinstance(value, bool) else value
-        for name, value in options.items()
-        if value is not None
-    }
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
 
 
 def look(

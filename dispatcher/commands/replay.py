@@ -10,14 +10,13 @@ import click
 
 from dispatcher.clocks.clock import SystemClock
 from dispatcher.commands import capsule_replay, replay_output
+from dispatcher.commands.api_options import body_options, parameters
 from dispatcher.commands.list_output import Listing
 from dispatcher.commands.options import (
     Speed,
-    body_options,
     fail,
     listing_options,
     look,
-    parameters,
     settings_of,
     with_settings,
 )

@@ -36,8 +36,8 @@ from receiver.settings.settings import ReceiverSettings, SourceSettings
 class Schemas:
     """The schemas that a document refers to by name, found as it is written.
 
-    A Struct has the name of its class (routes.called). `named` are those that have no
-    class; one of them is in the document when something refers to it.
+    A Struct has the name of its class (routes.called). `named` are those that have no class; one of
+    them is in the document when something refers to it.
     """
 
     def __init__(self, named: Mapping[str, Shape]) -> None:
@@ -74,35 +74,40 @@ def _references(part: Any) -> set[str]:
     return set(re.findall(r'"#/components/schemas/([^"]+)"', written))
 
 
-_BOUND = {"enum", "$ref"}
-"""What null would have to be, too, if it were named as a second type."""
-
-
 def _in_our_form(part: Any) -> Any:
-    """What msgspec says of a type, as our answers are: a Struct has its name without `Answer`, a
-    decimal is a number, what `Literal` names are texts, and nullable is written in short."""
+    """What msgspec says of a type, as our answers are and clients read it."""
     if isinstance(part, list):
         return [_in_our_form(each) for each in part]
     if not isinstance(part, dict):
         return part
-    if part.get("format") == "decimal":
-        return {name: each for name, each in part.items() if name != "format"} | {"type": "number"}
-    made = {
-        name: _in_our_form(each)
-        for name, each in part.items()
-        if not (name == "title" and isinstance(each, str))
-    }
-    match made.get("anyOf"):
-        case [{"type": str(plain)} as schema, {"type": "null"}] if not _BOUND & schema.keys():
-            del made["anyOf"]
-            made = {**schema, **made, "type": [plain, "null"]}
+    made = {name: _in_our_form(each) for name, each in part.items()}
+    if isinstance(made.get("title"), str):
+        del made["title"]
     if isinstance(made.get("$ref"), str):
         made["$ref"] = called(made["$ref"])
     if isinstance(made.get("description"), str):
         made["description"] = " ".join(cleandoc(made["description"]).split())
-    if isinstance(made.get("enum"), list) and all(isinstance(each, str) for each in made["enum"]):
-        made = {"type": "string", **made}
-    return made
+    return _nullable(_scalar(made))
+
+
+def _scalar(schema: Schema) -> Schema:
+    """Decimals are written as numbers; what a `Literal` of texts names are texts."""
+    if schema.get("format") == "decimal":
+        schema = {**schema, "type": "number"}
+        del schema["format"]
+    match schema.get("enum"):
+        case [str(), *_]:
+            schema = {"type": "string", **schema}
+    return schema
+
+
+def _nullable(schema: Schema) -> Schema:
+    """`type: [string, null]`, where null needs no alternative of its own."""
+    match schema.get("anyOf"):
+        case [{"type": str(plain)} as other, {"type": "null"}] if not {"enum", "$ref"} & {*other}:
+            rest = {name: each for name, each in schema.items() if name != "anyOf"}
+            return {**other, **rest, "type": [plain, "null"]}
+    return schema
 
 
 # --- operations ----------------------------------------------------------------------------------

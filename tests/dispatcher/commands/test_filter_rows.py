@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dispatcher.api.dispatches import DISPATCH_FILTERS, DispatchQuery
-from dispatcher.commands.options import parameters
+from dispatcher.commands.api_options import parameters
 from receiver.answers import BadQuery
 from receiver.api.filters import MESSAGE_FILTERS, REPORT_FILTERS, MessageQuery
 from receiver.api.parameters import Filter, choice, read_query
