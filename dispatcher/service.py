@@ -15,7 +15,7 @@ from typing import Protocol
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-from dispatcher.api.described import DESCRIBED as DISPATCHER_DESCRIBED
+from dispatcher.api.attempt_track import AttemptTrack
 from dispatcher.api.dispatches import DispatchApi
 from dispatcher.api.endpoints import EndpointApi
 from dispatcher.api.replays import ReplayApi
@@ -24,7 +24,6 @@ from dispatcher.clocks.clock import Clock, MachineClock, SystemClock, wall_time
 from dispatcher.clocks.common_time import CommonTime, boot_id
 from dispatcher.endpoints.from_settings import schedule_of
 from dispatcher.endpoints.registry import Registry
-from dispatcher.observe.attempt_track import AttemptTrack
 from dispatcher.observe.events import Listener
 from dispatcher.observe.first_loss import LossMetrics
 from dispatcher.observe.metrics import AttemptMetrics, QueueMetrics
@@ -35,10 +34,9 @@ from dispatcher.replay.feeder import Feeder, feeding
 from dispatcher.replay.replaying import Replaying
 from dispatcher.retrying.schedule import RetrySchedule
 from dispatcher.runner import Runner
-from dispatcher.sandbox import routes as sandbox_routes
+from dispatcher.sandbox.api import routes as sandbox_routes
+from dispatcher.sandbox.api.send import REQUESTS
 from dispatcher.sandbox.clock import MovableClock
-from dispatcher.sandbox.described import DESCRIBED as SANDBOX_DESCRIBED
-from dispatcher.sandbox.described_life import PLAYED
 from dispatcher.sandbox.metrics import SandboxMetrics
 from dispatcher.sandbox.sandbox import Sandbox
 from dispatcher.settings.security import policy_of
@@ -47,10 +45,10 @@ from dispatcher.storage import Storage, new_name, storage
 from dispatcher.upkeep.following import following
 from dispatcher.upkeep.retention import Upkeep
 from dispatcher.worker import Worker
-from receiver.api.described import DESCRIBED as RECEIVER_DESCRIBED
 from receiver.api.event_stream import EventStream, ReportTrack, Track
 from receiver.api.openapi import OpenApi
-from receiver.api.reports import StoreApi
+from receiver.api.provider import PROVIDER
+from receiver.api.store_api import StoreApi
 from receiver.api.tokens import ApiTokens
 from receiver.callbacks.app import Health, Receiver, new_app
 from receiver.callbacks.arriving import BodyReader
@@ -254,10 +252,7 @@ def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
     replaying = Replaying(opened.replays, opened.selector, common.endpoints, now)
     ReplayApi(replaying, opened.store).add_routes(app)
     _add_scrape(common)
-    described = [RECEIVER_DESCRIBED, DISPATCHER_DESCRIBED]
-    if isinstance(common.clock, MovableClock):
-        described += [*SANDBOX_DESCRIBED, PLAYED]
-    OpenApi(common.settings, {}, described).add_routes(app)
+    OpenApi(common.settings, {**PROVIDER, **REQUESTS}).add_routes(app)
 
 
 async def _sandbox(

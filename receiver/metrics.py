@@ -34,6 +34,7 @@ from receiver.callbacks.auth import Refusal
 from receiver.callbacks.events import CallbackAnswered
 from receiver.callbacks.other_events import CLICK, INBOUND, ONE_API
 from receiver.dlr.errors import Unreadable
+from receiver.routes import Reply, Route, add_routes
 from receiver.store.base import Callback, Counts
 
 _OUTCOMES = {
@@ -79,8 +80,15 @@ class Scrape:
         self._before.append(measure)
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_get("/metrics", self.metrics)
+        add_routes(app, self)
 
+    @Route(
+        "GET",
+        "/metrics",
+        "showMetrics",
+        "For Prometheus",
+        {200: Reply("metrics", others={"text/plain": str})},
+    )
     async def metrics(self, _: web.Request) -> web.Response:
         for measure in self._before:
             await measure()

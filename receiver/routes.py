@@ -1,8 +1,8 @@
 """A route of the HTTP API: its method, path and handler, and what is said of it to clients.
 
-`@route(...)` over a handler says all of it. `add_routes` adds the handlers of an object to an
-application; receiver/api/openapi.py describes what it finds there. So a route without a
-description, or a description without a route, cannot be.
+`@Route(...)` over a handler says all of it. `add_routes` adds the handlers of an object to an
+application, `add_route` one that is made from a table; receiver/api/openapi.py describes what it
+finds there. So there is no description without a route.
 """
 
 from __future__ import annotations
@@ -18,9 +18,22 @@ from receiver.answers import Handler
 Schema = dict[str, Any]
 """A JSON Schema as OpenAPI 3.1 has it."""
 
-Shape = type | Schema | tuple[type, ...]
-"""What goes over the wire: a msgspec Struct, or any other type that msgspec can describe; several
-of them, of which it is one; or a schema where there is no type."""
+
+def called(kind: type) -> str:
+    """The name of a Struct for clients: that of its class, without `Answer` at the end."""
+    return kind.__name__.removesuffix("Answer")
+
+
+def ref(name: str) -> Schema:
+    """A schema by its name."""
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+Shape = object
+"""What goes over the wire: a msgspec Struct, or any other type that msgspec can describe; a tuple
+of them, of which it is one; or a Schema where there is no type."""
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 Place = Literal["query", "path", "header"]
 
@@ -29,7 +42,7 @@ class Parameter(Struct, frozen=True):
     """What a client may say outside the body. `words` is for people."""
 
     name: str
-    schema: Schema
+    shape: Shape
     words: str
     place: Place = "query"
     required: bool = False
@@ -68,7 +81,8 @@ class Route(Struct, frozen=True):
 
     `name` is its own among all. `replies` are by status; a text stands for the one shape of errors
     (ErrorAnswer). What any request can get is not named. `also` are the types of what it
-    tells inside a text. `credentials` None: those of its part of the API.
+    tells inside a text. `credentials` None: those of its part of the API. `head` False: HEAD is not
+    answered, because asking has an effect.
     """
 
     method: str
@@ -80,22 +94,16 @@ class Route(Struct, frozen=True):
     body: Body | None = None
     also: Sequence[type] = ()
     credentials: Credentials | None = None
+    head: bool = True
+
+    def __call__(self, handler: F) -> F:
+        """As a decorator of a method: `add_routes` adds it."""
+        handler.__dict__["route"] = self
+        return handler
 
 
 DESCRIBED = web.AppKey("described", list[Route])
 """All routes of an application that were added here."""
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def route(described: Route) -> Callable[[F], F]:
-    """Says what a method of an object handles; `add_routes` adds it."""
-
-    def decorate(handler: F) -> F:
-        handler.__dict__["route"] = described
-        return handler
-
-    return decorate
 
 
 def add_routes(app: web.Application, handlers: object) -> None:
@@ -106,9 +114,9 @@ def add_routes(app: web.Application, handlers: object) -> None:
 
 
 def add_route(app: web.Application, described: Route, handler: Handler) -> None:
-    """Add one. GET answers HEAD too."""
+    """Add one. GET answers HEAD too, unless it is said otherwise."""
     if described.method == "GET":
-        app.router.add_get(described.path, handler)
+        app.router.add_get(described.path, handler, allow_head=described.head)
     else:
         app.router.add_route(described.method, described.path, handler)
     app.setdefault(DESCRIBED, []).append(described)

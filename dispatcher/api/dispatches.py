@@ -1,18 +1,175 @@
-"""What can be asked of the dispatcher, and told to it: dispatches. Endpoints: endpoint_api.py."""
+"""Dispatches: the routes under /api, and what they and the command line show."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast, get_args
+from typing import Annotated, Any, Self, get_args
 
 from aiohttp import web
+from msgspec import Meta, Struct
 
 from dispatcher.queue.base import AttemptView, DispatchQueue, DispatchView, UnknownDispatch
 from dispatcher.retrying.dispatch import DispatchState, InvalidTransition
-from receiver.answers import BadQuery, answer, fault, timestamp
-from receiver.api.reports import limit, only
-from receiver.settings.configuration import without_credentials
+from dispatcher.retrying.outcome import Outcome
+from receiver.answers import BadQuery, Count, Instant, Next, answer, fault, timestamp
+from receiver.api.parameters import (
+    LIMIT,
+    LIMIT_DEFAULT,
+    TEXT,
+    Filter,
+    Kind,
+    Parameters,
+    choice,
+    cursor,
+    in_path,
+    in_query,
+    page_of,
+    read_query,
+)
+from receiver.faults import without_credentials
+from receiver.routes import Reply, Route, add_routes
 from receiver.store.base import ReportStore
+
+# --- answers -----------------------------------------------------------------------------------
+
+DispatchId = Annotated[str, Meta(min_length=1, examples=["1f2e3d4c-7"])]
+OutcomeName = Annotated[str, Meta(extra_json_schema={"enum": [each.value for each in Outcome]})]
+HttpStatus = Annotated[int | None, Meta(description="of HTTP; null: there was no answer")]
+
+
+class AttemptAnswer(Struct, frozen=True, rename="camel"):
+    number: Annotated[int, Meta(ge=1)]
+    started_at: Instant
+    duration_ms: float
+    status: HttpStatus
+    outcome: OutcomeName
+    error: str | None
+    answer: Annotated[str, Meta(description="at most its first KB")]
+
+    @classmethod
+    def of(cls, attempt: AttemptView) -> AttemptAnswer:
+        return cls(
+            number=attempt.number,
+            started_at=timestamp(attempt.started_at),
+            duration_ms=round(attempt.duration_ms, 1),
+            status=attempt.status,
+            outcome=attempt.outcome,
+            error=attempt.error,
+            answer=attempt.answer.decode("utf-8", "replace"),
+        )
+
+
+class AttemptEvent(Struct, frozen=True, rename="camel"):
+    """`state` and `dueAt` are of the dispatch when it is told."""
+
+    dispatch: DispatchId
+    endpoint: str
+    number: Annotated[int, Meta(ge=1)]
+    reports: Count
+    started_at: Instant
+    duration_ms: float
+    status: HttpStatus
+    outcome: OutcomeName
+    error: str | None
+    state: DispatchState
+    due_at: Instant | None
+
+
+class DispatchAnswer(Struct, frozen=True, rename="camel"):
+    id: DispatchId
+    endpoint: str
+    url: Annotated[str, Meta(description="without user, password and query")]
+    state: DispatchState
+    attempts: Count
+    created_at: Instant
+    due_at: Instant | None
+    message_ids: Sequence[str]
+    reports: Count
+
+    @classmethod
+    def of(cls, dispatch: DispatchView, message_ids: Sequence[str], **more: Any) -> Self:
+        """`more` are the fields that it has beyond those."""
+        return cls(
+            id=dispatch.id,
+            endpoint=dispatch.endpoint,
+            url=without_credentials(dispatch.url),
+            state=dispatch.state,
+            attempts=dispatch.attempts,
+            created_at=timestamp(dispatch.created_at),
+            due_at=timestamp(dispatch.due_at),
+            message_ids=message_ids,
+            reports=dispatch.reports,
+            **more,
+        )
+
+
+class DispatchWithHistory(DispatchAnswer, frozen=True):
+    history: Sequence[AttemptAnswer]
+
+
+class DispatchPage(Struct, frozen=True):
+    dispatches: Sequence[DispatchAnswer]
+    next: Next
+
+
+async def dispatch_answer(store: ReportStore, dispatch: DispatchView) -> DispatchAnswer:
+    """A dispatch with the messageIds of its reports."""
+    return DispatchAnswer.of(dispatch, await _message_ids(store, dispatch.report_ids))
+
+
+async def with_history(
+    store: ReportStore, dispatch: DispatchView, attempts: Sequence[AttemptView]
+) -> DispatchWithHistory:
+    message_ids = await _message_ids(store, dispatch.report_ids)
+    history = [AttemptAnswer.of(attempt) for attempt in attempts]
+    return DispatchWithHistory.of(dispatch, message_ids, history=history)
+
+
+async def dispatches_with_history(
+    store: ReportStore, queue: DispatchQueue, report_ids: Sequence[int]
+) -> list[DispatchWithHistory]:
+    """The dispatches that carry these reports, newest first, each with its attempts."""
+    shown = []
+    for dispatch in await queue.dispatches(report_ids=report_ids):
+        found = await queue.dispatch(dispatch.id)
+        attempts = found[1] if found else []  # retention may be faster than we are
+        shown.append(await with_history(store, dispatch, attempts))
+    return shown
+
+
+async def _message_ids(store: ReportStore, report_ids: Sequence[int]) -> list[str]:
+    reports = await store.reports_by_id(report_ids)
+    ids = (report.read().message_id for report in reports)
+    return list(dict.fromkeys(message_id for message_id in ids if message_id))
+
+
+# --- what is asked for -------------------------------------------------------------------------
+
+DISPATCH_FILTERS = (
+    Filter("endpoint", "endpoint", TEXT, "Only to this endpoint.", "--endpoint"),
+    Filter("state", "state", choice(get_args(DispatchState)), "Only in this state.", "--state"),
+)
+DISPATCH_PARAMETERS = (LIMIT, cursor(Kind(TEXT.read, DispatchId)), *DISPATCH_FILTERS)
+
+
+class DispatchQuery(Struct, frozen=True):
+    """Which dispatches are wanted, newest first; `before` is the cursor."""
+
+    limit: int = LIMIT_DEFAULT
+    before: str | None = None
+    endpoint: str | None = None
+    state: DispatchState | None = None
+
+
+def dispatch_query(query: Parameters) -> DispatchQuery:
+    """The filters of GET /api/dispatches. Raises BadQuery."""
+    return DispatchQuery(**read_query(query, DISPATCH_PARAMETERS))
+
+
+# --- routes ------------------------------------------------------------------------------------
+
+_NOT_THERE = "there is no such thing"
+_IN_PATH = [in_path("id", DispatchId, "of the dispatch")]
 
 
 class DispatchApi:
@@ -23,40 +180,61 @@ class DispatchApi:
         self._queue = queue
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_get("/api/dispatches", self.dispatches)
-        app.router.add_get("/api/dispatches/{id}", self.dispatch)
-        app.router.add_post("/api/dispatches/{id}/cancel", self.cancel)
+        add_routes(app, self)
 
-    async def dispatches_of(self, report_ids: Sequence[int]) -> list[dict[str, Any]]:
+    async def dispatches_of(self, report_ids: Sequence[int]) -> list[DispatchWithHistory]:
         """The dispatches that carry these reports, each with its attempts."""
-        return await dispatches_with_attempts(self._store, self._queue, report_ids)
+        return await dispatches_with_history(self._store, self._queue, report_ids)
 
+    @Route(
+        "GET",
+        "/api/dispatches",
+        "listDispatches",
+        "Dispatches, newest first",
+        {200: Reply("a page", DispatchPage)},
+        in_query(DISPATCH_PARAMETERS),
+    )
     async def dispatches(self, request: web.Request) -> web.Response:
-        query = request.query
-        only(query, "limit", "cursor", "endpoint", "state")
-        size = limit(query)
-        state = _state(query["state"]) if "state" in query else None
+        query = dispatch_query(request.query)
         try:
             found = await self._queue.dispatches(
-                before=query.get("cursor"),
-                limit=size + 1,  # one more tells whether there is a next page
-                endpoint=query.get("endpoint"),
-                state=state,
+                before=query.before,
+                limit=query.limit + 1,  # one more tells whether there is a next page
+                endpoint=query.endpoint,
+                state=query.state,
             )
         except UnknownDispatch as unknown:
             raise BadQuery(f"cursor: expected the id of a dispatch, got {unknown}") from unknown
-        views = [await self.view(dispatch) for dispatch in found[:size]]
-        following = found[size - 1].id if len(found) > size else None
-        return answer({"dispatches": views, "next": following})
+        page, following = page_of(found, query.limit)
+        shown = [await dispatch_answer(self._store, dispatch) for dispatch in page]
+        return answer(DispatchPage(shown, following))
 
+    @Route(
+        "GET",
+        "/api/dispatches/{id}",
+        "showDispatch",
+        "One dispatch with its attempts",
+        {200: Reply("the dispatch", DispatchWithHistory), 404: _NOT_THERE},
+        _IN_PATH,
+    )
     async def dispatch(self, request: web.Request) -> web.Response:
         found = await self._queue.dispatch(request.match_info["id"])
         if found is None:
             raise web.HTTPNotFound(text=f"there is no dispatch {request.match_info['id']}")
-        dispatch, attempts = found
-        history = [attempt_view(attempt) for attempt in attempts]
-        return answer({**await self.view(dispatch), "history": history})
+        return answer(await with_history(self._store, *found))
 
+    @Route(
+        "POST",
+        "/api/dispatches/{id}/cancel",
+        "cancelDispatch",
+        "From waiting to cancelled",
+        {
+            200: Reply("the dispatch as it is now", DispatchWithHistory),
+            404: _NOT_THERE,
+            409: "its state does not allow that",
+        },
+        _IN_PATH,
+    )
     async def cancel(self, request: web.Request) -> web.Response:
         try:
             await self._queue.cancel(request.match_info["id"])
@@ -65,60 +243,3 @@ class DispatchApi:
         except InvalidTransition as error:
             return fault(409, "invalid_transition", str(error))
         return await self.dispatch(request)
-
-    async def view(self, dispatch: DispatchView) -> dict[str, Any]:
-        """A dispatch as the API and the command line show it."""
-        return await dispatch_view(self._store, dispatch)
-
-
-async def dispatch_view(store: ReportStore, dispatch: DispatchView) -> dict[str, Any]:
-    """A dispatch with the messageIds of its reports."""
-    return {
-        "id": dispatch.id,
-        "endpoint": dispatch.endpoint,
-        "url": without_credentials(dispatch.url),
-        "state": dispatch.state,
-        "attempts": dispatch.attempts,
-        "createdAt": timestamp(dispatch.created_at),
-        "dueAt": timestamp(dispatch.due_at),
-        "messageIds": await _message_ids(store, dispatch.report_ids),
-        "reports": dispatch.reports,
-    }
-
-
-async def dispatches_with_attempts(
-    store: ReportStore, queue: DispatchQueue, report_ids: Sequence[int]
-) -> list[dict[str, Any]]:
-    """The dispatches that carry these reports, newest first, each with its attempts."""
-    views = []
-    for dispatch in await queue.dispatches(report_ids=report_ids):
-        found = await queue.dispatch(dispatch.id)
-        attempts = found[1] if found else []  # retention may be faster than we are
-        history = [attempt_view(attempt) for attempt in attempts]
-        views.append({**await dispatch_view(store, dispatch), "history": history})
-    return views
-
-
-def attempt_view(attempt: AttemptView) -> dict[str, Any]:
-    """An attempt as the history of a dispatch shows it."""
-    return {
-        "number": attempt.number,
-        "startedAt": timestamp(attempt.started_at),
-        "durationMs": round(attempt.duration_ms, 1),
-        "status": attempt.status,
-        "outcome": attempt.outcome,
-        "error": attempt.error,
-        "answer": attempt.answer.decode("utf-8", "replace"),
-    }
-
-
-async def _message_ids(store: ReportStore, report_ids: Sequence[int]) -> list[str]:
-    reports = await store.reports_by_id(report_ids)
-    ids = (report.read().message_id for report in reports)
-    return list(dict.fromkeys(message_id for message_id in ids if message_id))
-
-
-def _state(text: str) -> DispatchState:
-    if text not in get_args(DispatchState):
-        raise BadQuery(f"state: expected {', '.join(get_args(DispatchState))}, got {text[:40]!r}")
-    return cast(DispatchState, text)

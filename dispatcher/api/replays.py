@@ -1,20 +1,177 @@
-"""The routes under /api that concern replays."""
+"""Replays: the routes under /api, and what they and the command line show."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
 
 import msgspec
 from aiohttp import web
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from dispatcher.replay.replay import Found, InvalidReplay, Item, UnknownReplay, view
+from dispatcher.replay.pace import Original, Rate
+from dispatcher.replay.replay import (
+    Found,
+    InvalidReplay,
+    Item,
+    Replay,
+    ReplayState,
+    UnknownReplay,
+    eta,
+)
 from dispatcher.replay.replaying import Replaying
-from dispatcher.replay.request import read_request
-from receiver.answers import BadQuery, answer, fault, timestamp
-from receiver.api.parameters import cursor, limit, number, only
+from dispatcher.replay.request import Body as RequestBody
+from dispatcher.replay.request import Selection, read_request
+from receiver.answers import BadQuery, Count, Id, Instant, Next, answer, fault, timestamp
+from receiver.api.parameters import (
+    PAGE,
+    in_path,
+    in_query,
+    next_cursor,
+    number,
+    page_of,
+    page_query,
+)
 from receiver.dlr.item import write_item
+from receiver.routes import Body, Reply, Route, add_routes, ref
 from receiver.store.base import ReportStore
+
+# --- what goes over the wire -------------------------------------------------------------------
+
+
+class ReplayRequest(RequestBody):
+    """At least one filter; at most one of `to` and `toEndpoint`, and of `rate` and `pace`; `speed`
+    goes with `pace`."""
+
+
+class ReplaySelection(Selection, frozen=True):
+    __doc__ = Selection.__doc__
+
+
+NeverDispatched = Annotated[Count, Meta(description="match, but never went anywhere")]
+
+
+class ReplayAnswer(Struct, frozen=True, rename="camel"):
+    """Counts are of reports. What is left out is told when it is made."""
+
+    id: Id
+    key: str | None
+    state: ReplayState
+    created_at: Instant
+    started_at: Instant | None
+    last_fed_at: Instant | None
+    ended_at: Instant | None
+    selection: Annotated[dict[str, Any], Meta(extra_json_schema=ref("ReplaySelection"))]
+    to_endpoint: str | None
+    to: str | None
+    rate: str | None
+    pace: Literal["original"] | None
+    speed: float | None
+    stop_on_errors: float | None
+    total: Count
+    fed: Count
+    acknowledged: Count
+    waiting: Count
+    exhausted: Count
+    cancelled: Count
+    dropped: Count
+    attempts: Count
+    failed_attempts: Count
+    eta: Instant | None
+    never_dispatched: NeverDispatched | UnsetType = UNSET
+    endpoints_gone: Mapping[str, Count] | UnsetType = UNSET
+
+    @classmethod
+    def of(cls, replay: Replay, now: datetime, found: Found | None = None) -> ReplayAnswer:
+        """`found` is what it was made of, when it was made just now."""
+        counts, pace = replay.counts, replay.pace
+        return cls(
+            id=replay.id,
+            key=replay.key,
+            state=replay.state,
+            created_at=timestamp(replay.created_at),
+            started_at=timestamp(replay.started_at),
+            last_fed_at=timestamp(replay.progress.last_at),
+            ended_at=timestamp(replay.ended_at),
+            selection=_in_their_words(replay.selection),
+            to_endpoint=replay.endpoint,
+            to=replay.url,
+            rate=str(pace) if isinstance(pace, Rate) else None,
+            pace="original" if isinstance(pace, Original) else None,
+            speed=pace.speed if isinstance(pace, Original) else None,
+            stop_on_errors=replay.stop_on_errors,
+            total=replay.total,
+            fed=replay.fed,
+            acknowledged=counts.get("acknowledged", 0),
+            waiting=replay.waiting,
+            exhausted=counts.get("exhausted", 0),
+            cancelled=counts.get("cancelled", 0),
+            dropped=replay.dropped,
+            attempts=replay.attempts,
+            failed_attempts=replay.failed_attempts,
+            eta=timestamp(eta(replay, now)),
+            never_dispatched=UNSET if found is None else found.undispatched,
+            endpoints_gone=UNSET if found is None else found.gone,
+        )
+
+
+def _in_their_words(selection: Selection) -> dict[str, Any]:
+    """A selection in the words in which it was asked for."""
+    shown: dict[str, Any] = msgspec.to_builtins(selection)
+    instants = {"since": selection.since, "until": selection.until}
+    return shown | {name: timestamp(at) for name, at in instants.items() if at is not None}
+
+
+class ReplayPage(Struct, frozen=True):
+    replays: Sequence[ReplayAnswer]
+    next: Next
+
+
+class SelectedReport(Struct, frozen=True, rename="camel"):
+    """Which report, and where it would go."""
+
+    report: Id
+    endpoint: str
+    received_at: Instant
+    source: str
+    message_id: str | None
+    status: str | None
+
+
+class DryRun(Struct, frozen=True, rename="camel"):
+    """What a replay would be. Of what it would bring, the first."""
+
+    dry_run: Literal[True]
+    total: Count
+    never_dispatched: NeverDispatched
+    endpoints_gone: Mapping[str, Count]
+    first: Sequence[SelectedReport]
+
+
+async def selected_reports(store: ReportStore, items: Sequence[Item]) -> list[SelectedReport]:
+    """The first rows of a selection, without those that are gone."""
+    reports = {each.id: each for each in await store.reports_by_id([i.report for i in items])}
+    shown = []
+    for item in items:
+        if (stored := reports.get(item.report)) is not None:
+            written = write_item(stored.read())
+            selected = SelectedReport(
+                report=item.report,
+                endpoint=item.endpoint,
+                received_at=timestamp(stored.received_at),
+                source=stored.source,
+                message_id=written.get("messageId"),
+                status=(written.get("status") or {}).get("name"),
+            )
+            shown.append(selected)
+    return shown
+
+
+# --- routes ------------------------------------------------------------------------------------
+
+_NOT_THERE = "there is no such thing"
+_IN_PATH = [in_path("id", Id, "of the replay")]
 
 
 class ReplayApi:
@@ -25,38 +182,83 @@ class ReplayApi:
         self._store = store
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_post("/api/replays", self.make)
-        app.router.add_get("/api/replays", self.list)
-        app.router.add_get("/api/replays/{id}", self.show)
-        app.router.add_post("/api/replays/{id}/cancel", self.cancel)
+        add_routes(app, self)
 
+    @Route(
+        "GET",
+        "/api/replays",
+        "listReplays",
+        "Replays, newest first",
+        {200: Reply("a page", ReplayPage)},
+        in_query(PAGE),
+        also=[ReplaySelection],
+    )
+    async def list(self, request: web.Request) -> web.Response:
+        query = page_query(request.query)
+        # one more tells whether there is a next page
+        found = await self._replaying.replays.all(query.before, query.limit + 1)
+        page, following = page_of(found, query.limit)
+        return answer(ReplayPage([self._answer(each) for each in page], next_cursor(following)))
+
+    @Route(
+        "POST",
+        "/api/replays",
+        "makeReplay",
+        "Dispatches stored reports again",
+        {
+            200: Reply(
+                "there is one with this `key`; or, with `dryRun`, what it would be",
+                (ReplayAnswer, DryRun),
+            ),
+            201: Reply("the replay", ReplayAnswer),
+            413: "the body is larger than server.body_limit",
+        },
+        body=Body(
+            ReplayRequest,
+            examples={
+                "exhausted": {"state": "exhausted", "since": "2026-11-21T14:00:00+01:00"},
+                "elsewhere": {"ids": [1], "to": "https://acme.example/dlr", "rate": "50/s"},
+            },
+        ),
+    )
     async def make(self, request: web.Request) -> web.Response:
         asked, dry_run = read_request(_body(await request.read()), self._replaying.now())
         if dry_run:
-            found = await self._replaying.find(asked, from_outside=True)
-            return answer(await found_view(self._store, found))
+            return answer(await self._dry_run(await self._replaying.find(asked, from_outside=True)))
         made = await self._replaying.make(asked, from_outside=True)
-        shown = view(made.replay, self._replaying.now())
-        if made.found is not None:
-            shown |= _left_out(made.found)
-        return answer(shown, status=201 if made.new else 200)
+        return answer(self._answer(made.replay, made.found), status=201 if made.new else 200)
 
-    async def list(self, request: web.Request) -> web.Response:
-        only(request.query, "limit", "cursor")
-        size = limit(request.query)
-        # one more tells whether there is a next page
-        found = await self._replaying.replays.all(cursor(request.query), size + 1)
-        views = [view(replay, self._replaying.now()) for replay in found[:size]]
-        following = str(found[size - 1].id) if len(found) > size else None
-        return answer({"replays": views, "next": following})
+    async def _dry_run(self, found: Found) -> DryRun:
+        first = await selected_reports(self._store, found.first)
+        return DryRun(True, found.total, found.undispatched, found.gone, first)
 
+    @Route(
+        "GET",
+        "/api/replays/{id}",
+        "showReplay",
+        "How far a replay is",
+        {200: Reply("the replay", ReplayAnswer), 404: _NOT_THERE},
+        _IN_PATH,
+    )
     async def show(self, request: web.Request) -> web.Response:
         try:
             found = await self._replaying.replays.one(_id(request))
         except UnknownReplay as unknown:
             raise web.HTTPNotFound(text=str(unknown)) from unknown
-        return answer(view(found, self._replaying.now()))
+        return answer(self._answer(found))
 
+    @Route(
+        "POST",
+        "/api/replays/{id}/cancel",
+        "cancelReplay",
+        "Nothing more of it is sent",
+        {
+            200: Reply("the replay as it is now", ReplayAnswer),
+            404: _NOT_THERE,
+            409: "its state does not allow that",
+        },
+        _IN_PATH,
+    )
     async def cancel(self, request: web.Request) -> web.Response:
         try:
             cancelled = await self._replaying.cancel(_id(request))
@@ -64,42 +266,10 @@ class ReplayApi:
             raise web.HTTPNotFound(text=str(unknown)) from unknown
         except InvalidReplay as error:
             return fault(409, "invalid_transition", str(error))
-        return answer(view(cancelled, self._replaying.now()))
+        return answer(self._answer(cancelled))
 
-
-async def found_view(store: ReportStore, found: Found) -> dict[str, Any]:
-    """What a dry run says."""
-    return {
-        "dryRun": True,
-        "total": found.total,
-        **_left_out(found),
-        "first": await item_views(store, found.first),
-    }
-
-
-async def item_views(store: ReportStore, items: Sequence[Item]) -> list[dict[str, Any]]:
-    """The first rows of a selection: which report, and where it would go."""
-    reports = {each.id: each for each in await store.reports_by_id([i.report for i in items])}
-    shown = []
-    for item in items:
-        if (stored := reports.get(item.report)) is not None:
-            written = write_item(stored.read())
-            shown.append(
-                {
-                    "report": item.report,
-                    "endpoint": item.endpoint,
-                    "receivedAt": timestamp(stored.received_at),
-                    "source": stored.source,
-                    "messageId": written.get("messageId"),
-                    "status": (written.get("status") or {}).get("name"),
-                }
-            )
-    return shown
-
-
-def _left_out(found: Found) -> dict[str, Any]:
-    """What matches and cannot be brought, so that nobody misses it unawares."""
-    return {"neverDispatched": found.undispatched, "endpointsGone": found.gone}
+    def _answer(self, replay: Replay, found: Found | None = None) -> ReplayAnswer:
+        return ReplayAnswer.of(replay, self._replaying.now(), found)
 
 
 def _body(raw: bytes) -> dict[str, Any]:

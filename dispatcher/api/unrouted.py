@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Annotated
+
 from aiohttp import web
+from msgspec import Meta, Struct
 
 from dispatcher.api.base import UnroutedReports, UnroutedStore
 from dispatcher.endpoints.registry import Registered, Registry
-from receiver.answers import answer
-from receiver.api.parameters import cursor, limit, only
-from receiver.api.reports import next_cursor, report_view
+from receiver.answers import Id, Next, answer
+from receiver.api.parameters import PAGE, in_query, next_cursor, page_query
+from receiver.api.reports import ReportAnswer
+from receiver.routes import Reply, Route, add_routes
 
 
 class Unrouted:
@@ -30,6 +35,13 @@ def _takes_reports(endpoint: Registered) -> bool:
     return endpoint.settings is None or endpoint.settings.reports != "none"
 
 
+class UnroutedPage(Struct, frozen=True, rename="camel"):
+    reports: Sequence[ReportAnswer]
+    next: Next
+    read_to: Annotated[Id, Meta(description="those behind it are not judged yet")]
+    forgotten_to: Annotated[Id, Meta(description="those up to it are not judged any more")]
+
+
 class UnroutedApi:
     """The route /api/unrouted."""
 
@@ -37,16 +49,24 @@ class UnroutedApi:
         self._unrouted = unrouted
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_get("/api/unrouted", self.list)
+        add_routes(app, self)
 
+    @Route(
+        "GET",
+        "/api/unrouted",
+        "listUnrouted",
+        "Reports that go nowhere, newest first. A page can be short and still have a `next`",
+        {200: Reply("a page", UnroutedPage)},
+        in_query(PAGE),
+    )
     async def list(self, request: web.Request) -> web.Response:
-        only(request.query, "limit", "cursor")
-        found = await self._unrouted.find(cursor(request.query), limit(request.query))
+        query = page_query(request.query)
+        found = await self._unrouted.find(query.before, query.limit)
         return answer(
-            {
-                "reports": [report_view(report) for report in found.reports],
-                "next": next_cursor(found.next),
-                "readTo": found.read_to,
-                "forgottenTo": found.forgotten_to,
-            }
+            UnroutedPage(
+                reports=[ReportAnswer.of(report) for report in found.reports],
+                next=next_cursor(found.next),
+                read_to=found.read_to,
+                forgotten_to=found.forgotten_to,
+            )
         )

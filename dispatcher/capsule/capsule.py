@@ -23,6 +23,7 @@ from typing import Any, BinaryIO
 import msgspec
 from msgspec import Struct, field
 
+from receiver.faults import misfit
 from receiver.settings.configuration import ConfigurationError
 
 VERSION = 1
@@ -142,7 +143,8 @@ def read_capsule(path: Path) -> Capsule:
             raise _fault(path, f"expected a capsule of version {VERSION}, got version {version}")
         return Capsule(path, msgspec.json.decode(first, type=Heading))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _fault(path, f"expected a capsule of `dlr capture`: {error}") from None
+        reason = _reason(error, first, Heading)
+        raise _fault(path, f"expected a capsule of `dlr capture`: {reason}") from None
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -167,8 +169,14 @@ def _line(path: Path, number: int, line: bytes) -> Line | End:
     try:
         read: Line | End = msgspec.json.decode(line, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _fault(path, f"line {number}: {error}") from None
+        raise _fault(path, f"line {number}: {_reason(error, line, kind)}") from None
     return read
+
+
+def _reason(error: Exception, line: bytes, kind: type[Struct]) -> str:
+    if not isinstance(error, msgspec.ValidationError):
+        return str(error)
+    return str(misfit(msgspec.json.decode(line), kind))
 
 
 def _fault(path: Path, text: str) -> ConfigurationError:

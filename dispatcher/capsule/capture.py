@@ -11,7 +11,7 @@ from dispatcher.capsule.capsule import SharedReport, Writer
 from dispatcher.capsule.pseudonyms import Pseudonyms
 from dispatcher.capsule.shared_item import shared
 from dispatcher.settings.settings import DispatchSettings, EndpointSettings
-from receiver.settings.configuration import as_table
+from receiver.settings.writing import as_table
 
 PIECE = 5_000
 """Ids that one reading goes through: some 20 ms."""

@@ -25,7 +25,7 @@ from dispatcher.settings.forms import is_http_url
 from dispatcher.settings.settings import DispatchSettings, EndpointSettings, Settings
 from dispatcher.simulation.replayed import of_capsule
 from dispatcher.storage import Storage
-from receiver.settings.configuration import read_table
+from receiver.settings.reader import read_table
 from receiver.settings.settings import ServerSettings, StoreSettings
 
 _NAME = "capsule"

@@ -8,8 +8,8 @@ import click
 
 from dispatcher.commands.options import fail, settings_of, with_settings
 from dispatcher.settings.settings import find_file
-from receiver.settings.configuration import effective
 from receiver.settings.settings import may_listen
+from receiver.settings.writing import effective
 
 
 @click.command()

@@ -7,86 +7,87 @@ import re
 import sys
 import unicodedata
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from operator import itemgetter
+from operator import attrgetter
 from typing import Any, Literal, TextIO
 
 import msgspec
+from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 ListFormat = Literal["table", "json", "ndjson", "csv"]
-View = Mapping[str, Any]
-Columns = Mapping[str, Callable[[View], object]]
-"""Heading to what stands under it."""
+Columns = Mapping[str, Callable[[Any], object]]
+"""Heading to what stands under it for a row."""
 
 
-def fields(*names: str) -> Columns:
-    """Columns that are named like the field they show."""
-    return {name: itemgetter(name) for name in names}
+def fields(kind: type[Struct], *names: str) -> Columns:
+    """Columns for rows of this kind that are named like the field they show, as JSON has it."""
+    attributes = dict(zip(kind.__struct_encode_fields__, kind.__struct_fields__, strict=True))
+    return {name: attrgetter(attributes[name]) for name in names}
 
 
 _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 
-def encoded(view: View) -> str:
-    """A view as compact JSON, decimals with all their digits."""
-    return _encode(view).decode()
+def encoded(row: Struct) -> str:
+    """An answer as compact JSON, decimals with all their digits."""
+    return _encode(row).decode()
 
 
 async def print_list(
-    views: AsyncIterator[View],
+    rows: AsyncIterator[Struct],
     columns: Columns,
     form: ListFormat,
     file: TextIO | None = None,
     csv_columns: Columns | None = None,
 ) -> None:
-    """Print `views` as they come, to stdout unless a file is given. CSV may have more columns."""
+    """Print `rows` as they come, to stdout unless a file is given. CSV may have more columns."""
     file = file or sys.stdout
     match form:
         case "table":
-            await _print_tables(views, columns, file)
+            await _print_tables(rows, columns, file)
         case "json":
-            await _print_json(views, file)
+            await _print_json(rows, file)
         case "ndjson":
-            async for view in views:
-                file.write(_encode(view).decode() + "\n")
+            async for row in rows:
+                file.write(encoded(row) + "\n")
         case "csv":
-            await _print_csv(views, csv_columns or columns, file)
+            await _print_csv(rows, csv_columns or columns, file)
 
 
-async def _print_csv(views: AsyncIterator[View], columns: Columns, file: TextIO) -> None:
+async def _print_csv(rows: AsyncIterator[Struct], columns: Columns, file: TextIO) -> None:
     writer = csv.writer(file)
     writer.writerow(columns)
-    async for view in views:
-        writer.writerow([_harmless(cell) for cell in _cells(view, columns)])
+    async for row in rows:
+        writer.writerow([_harmless(cell) for cell in _cells(row, columns)])
 
 
 TABLE_ROWS = 500
 """Rows whose columns are aligned together. A longer list is several tables, in flat memory."""
 
 
-async def _print_tables(views: AsyncIterator[View], columns: Columns, file: TextIO) -> None:
-    rows: list[list[str]] = []
+async def _print_tables(rows: AsyncIterator[Struct], columns: Columns, file: TextIO) -> None:
+    lines: list[list[str]] = []
     printed = False
-    async for view in views:
-        rows.append(_cells(view, columns))
-        if len(rows) == TABLE_ROWS:
-            _print_table(rows, list(columns), file)
-            rows, printed = [], True
-    if rows or not printed:
-        _print_table(rows, list(columns), file)
+    async for row in rows:
+        lines.append(_cells(row, columns))
+        if len(lines) == TABLE_ROWS:
+            _print_table(lines, list(columns), file)
+            lines, printed = [], True
+    if lines or not printed:
+        _print_table(lines, list(columns), file)
 
 
-def print_rows(title: str, views: Sequence[View], columns: Columns) -> None:
+def print_rows(title: str, rows: Sequence[Struct], columns: Columns) -> None:
     """A table of few rows under a title; nothing when there are none."""
-    if views:
+    if rows:
         Console().print(f"\n{title}", style="bold")
-        _print_table([_cells(view, columns) for view in views], list(columns))
+        _print_table([_cells(row, columns) for row in rows], list(columns))
 
 
-def _cells(view: View, columns: Columns) -> list[str]:
-    values = [cell(view) for cell in columns.values()]
+def _cells(row: Struct, columns: Columns) -> list[str]:
+    values = [cell(row) for cell in columns.values()]
     return ["" if value is None else str(value) for value in values]
 
 
@@ -105,10 +106,10 @@ def _print_table(
     console.print(table)
 
 
-async def _print_json(views: AsyncIterator[View], file: TextIO) -> None:
+async def _print_json(rows: AsyncIterator[Struct], file: TextIO) -> None:
     separator = "["
-    async for view in views:
-        file.write(separator + _encode(view).decode())
+    async for row in rows:
+        file.write(separator + encoded(row))
         separator = ",\n "
     file.write("[]\n" if separator == "[" else "]\n")
 

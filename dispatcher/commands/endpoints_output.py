@@ -5,33 +5,31 @@ from __future__ import annotations
 import sys
 import tomllib
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from operator import attrgetter
 from typing import Any
 
 import click
 
-from dispatcher.api.endpoints import view
-from dispatcher.commands.console import Columns
+from dispatcher.api.endpoints import EndpointAnswer, endpoint_answer
+from dispatcher.commands.console import Columns, fields
 from dispatcher.commands.list_output import Listing
 from dispatcher.endpoints.registry import EndpointExists, Registered, Registry, UnknownEndpoint
 from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.storage import Storage
 from receiver.answers import BadQuery
-from receiver.settings.configuration import without_credentials
+from receiver.faults import without_credentials
 
 _STATES: tuple[DispatchState, ...] = ("waiting", "leased", "acknowledged", "exhausted")
 
 ENDPOINT_COLUMNS: Columns = {
-    "name": lambda shown: shown["name"],
-    "url": lambda shown: shown.get("url"),
-    "contentType": lambda shown: shown.get("contentType"),
-    "origin": lambda shown: shown["origin"],
-    "changed": lambda shown: ", ".join(shown["changed"]),
-    "paused": lambda shown: "paused" if shown["paused"] else None,
-    **{
-        state: lambda shown, state=state: shown["dispatches"][state]  # type: ignore[misc]
-        for state in _STATES
-    },
-    "faults": lambda shown: "; ".join(shown["faults"]),
+    **fields(EndpointAnswer, "name"),
+    "url": lambda shown: shown.url or None,
+    "contentType": lambda shown: shown.content_type or None,
+    **fields(EndpointAnswer, "origin"),
+    "changed": lambda shown: ", ".join(shown.changed),
+    "paused": lambda shown: "paused" if shown.paused else None,
+    **{state: attrgetter(f"dispatches.{state}") for state in _STATES},
+    "faults": lambda shown: "; ".join(shown.faults),
 }
 
 
@@ -45,7 +43,10 @@ async def print_endpoints(opened: Storage, registry: Registry, listing: Listing)
             yield each
 
     await listing.print(
-        rows(), lambda each: view(each, counts.get(each.name, {})), ENDPOINT_COLUMNS, lambda _: 0.0
+        rows(),
+        lambda each: endpoint_answer(each, counts.get(each.name, {})),
+        ENDPOINT_COLUMNS,
+        lambda _: 0.0,
     )
 
 

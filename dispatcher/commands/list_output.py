@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from msgspec import structs
+from msgspec import Struct, structs
 from msgspec.structs import astuple
 from rich.console import Console
 from rich.markup import escape
 
-from dispatcher.api.dispatches import attempt_view, dispatch_view, dispatches_with_attempts
+from dispatcher.api.dispatches import (
+    AttemptAnswer,
+    DispatchAnswer,
+    DispatchQuery,
+    DispatchWithHistory,
+    dispatch_answer,
+    dispatches_with_history,
+    with_history,
+)
 from dispatcher.api.unrouted import Unrouted
 from dispatcher.commands.console import (
     Columns,
     ListFormat,
-    View,
     encoded,
     fields,
     print_list,
@@ -26,12 +34,13 @@ from dispatcher.commands.console import (
 )
 from dispatcher.commands.export import Output, output
 from dispatcher.endpoints.registry import Registry
-from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.storage import Storage
 from receiver.answers import BadQuery
 from receiver.api.filters import MessageQuery
-from receiver.api.reports import find_messages, message_view, quarantine_view, report_view
-from receiver.api.totals import PERCENTS, totals_view
+from receiver.api.messages import MessageAnswer, find_messages
+from receiver.api.quarantine import QuarantineEntryAnswer
+from receiver.api.reports import ReportAnswer
+from receiver.api.totals import PERCENTS, TotalAnswer, TotalsAnswer
 from receiver.callbacks.intake import Limits
 from receiver.callbacks.quarantine import retry
 from receiver.dlr.item import write_item
@@ -40,93 +49,107 @@ from receiver.store.base import Counts, ReportQuery, StoredReport, TotalsQuery
 PAGE = 500
 """Rows that are read from the database at a time."""
 
+
+class ReportRow(ReportAnswer, frozen=True, kw_only=True):
+    """A report for tables and CSV: `item` holds the names and values of `report`."""
+
+    item: dict[str, Any]
+
+
+def _report_row(stored: StoredReport) -> ReportRow:
+    return ReportRow.of(stored, item=write_item(stored.read()))
+
+
+def _in_item(*names: str) -> Columns:
+    """Columns of reports that are named like the field of the item, of which the first is shown
+    that is there: `("from", "sender")` is the column `from`."""
+    return {name: _of_item(name) for name in names}
+
+
+def _of_item(*names: str) -> Callable[[ReportRow], object]:
+    return lambda row: next((row.item[name] for name in names if name in row.item), None)
+
+
+def _of_part(part: str, *names: str) -> Callable[[ReportRow], object]:
+    """The first of these that `price`, `status` or `error` has."""
+    return lambda row: _first_of(row.item.get(part) or {}, *names)
+
+
+def _first_of(part: Mapping[str, Any], *names: str) -> Any:
+    return next((part[name] for name in names if part.get(name) is not None), None)
+
+
+def _status(status: Mapping[str, Any] | None) -> str | None:
+    status = status or {}
+    return status.get("name") or status.get("groupName") or status.get("id")
+
+
+def _finality(row: ReportRow | MessageAnswer) -> str:
+    return "final" if row.final else "intermediate"
+
+
 REPORT_COLUMNS: Columns = {
-    "id": lambda view: view["id"],
-    "receivedAt": lambda view: view["receivedAt"],
-    "messageId": lambda view: view["report"].get("messageId"),
-    "to": lambda view: view["report"].get("to"),
-    "status": lambda view: _status(view["report"]),
-    "final": lambda view: _finality(view),
-    "doneAt": lambda view: view["report"].get("doneAt"),
-    "callbackData": lambda view: view["report"].get("callbackData"),
-    "source": lambda view: view["source"],
-    "format": lambda view: view["format"],
-    "duplicates": lambda view: view["duplicates"],
+    **fields(ReportRow, "id", "receivedAt"),
+    **_in_item("messageId", "to"),
+    "status": lambda row: _status(row.item.get("status")),
+    "final": _finality,
+    **_in_item("doneAt", "callbackData"),
+    **fields(ReportRow, "source", "format", "duplicates"),
+}
+
+REPORT_CSV_COLUMNS: Columns = {
+    **fields(ReportRow, "id", "receivedAt", "source", "format", "generation", "final"),
+    **fields(ReportRow, "duplicates"),
+    **_in_item("bulkId", "messageId", "to"),
+    "from": _of_item("from", "sender"),
+    **_in_item("sentAt", "doneAt", "mccMnc", "callbackData"),
+    "messageCount": _of_item("messageCount", "smsCount"),
+    "price": lambda row: _price(_first_of(row.item.get("price") or {}, "pricePerMessage")),
+    "currency": _of_part("price", "currency"),
+    "statusGroup": _of_part("status", "groupName"),
+    "status": lambda row: _status(row.item.get("status")),
+    "errorGroup": _of_part("error", "groupName"),
+    "error": _of_part("error", "name", "id"),
+    "permanent": _of_part("error", "permanent"),
 }
 
 MESSAGE_COLUMNS: Columns = {
-    "messageId": lambda view: view["messageId"],
-    "status": lambda view: _status(view),
-    "state": lambda view: _finality(view),
-    "reports": lambda view: len(view["reports"]),
-    "dispatches": lambda view: ", ".join(
-        f"{dispatch['endpoint']} {dispatch['state']}" for dispatch in view["dispatches"]
-    ),
+    **fields(MessageAnswer, "messageId"),
+    "status": lambda row: _status(row.status),
+    "state": _finality,
+    "reports": lambda row: len(row.reports),
+    "dispatches": lambda row: ", ".join(f"{each.endpoint} {each.state}" for each in row.dispatches),
 }
 
 QUARANTINE_COLUMNS: Columns = fields(
-    "id", "receivedAt", "source", "contentType", "size", "place", "reason"
+    QuarantineEntryAnswer,
+    "id",
+    "receivedAt",
+    "source",
+    "contentType",
+    "size",
+    "place",
+    "reason",
 )
 
 DISPATCH_COLUMNS: Columns = fields(
-    "id", "endpoint", "state", "attempts", "reports", "createdAt", "dueAt", "url"
+    DispatchAnswer, "id", "endpoint", "state", "attempts", "reports", "createdAt", "dueAt", "url"
 )
 
 ATTEMPT_COLUMNS: Columns = fields(
-    "number", "startedAt", "durationMs", "status", "outcome", "error", "answer"
+    AttemptAnswer, "number", "startedAt", "durationMs", "status", "outcome", "error", "answer"
 )
 
-
-REPORT_CSV_COLUMNS: Columns = {
-    **fields("id", "receivedAt", "source", "format", "generation", "final", "duplicates"),
-    **{
-        name: lambda view, name=name: view["report"].get(name)  # type: ignore[misc]
-        for name in ("bulkId", "messageId", "to")
-    },
-    "from": lambda view: view["report"].get("from", view["report"].get("sender")),
-    **{
-        name: lambda view, name=name: view["report"].get(name)  # type: ignore[misc]
-        for name in ("sentAt", "doneAt", "mccMnc", "callbackData")
-    },
-    "messageCount": lambda view: view["report"].get("messageCount", view["report"].get("smsCount")),
-    "price": lambda view: _price(_of(view, "price", "pricePerMessage")),
-    "currency": lambda view: _of(view, "price", "currency"),
-    "statusGroup": lambda view: _of(view, "status", "groupName"),
-    "status": lambda view: _status(view["report"]),
-    "errorGroup": lambda view: _of(view, "error", "groupName"),
-    "error": lambda view: _of(view, "error", "name", "id"),
-    "permanent": lambda view: _of(view, "error", "permanent"),
-}
-
 TOTALS_COLUMNS: Columns = {
-    "start": lambda view: view.get("start", "total"),
-    "reports": lambda view: view["reports"],
-    "final": lambda view: view["final"],
-    "statusGroups": lambda view: ", ".join(f"{k} {n}" for k, n in view["statusGroups"].items()),
-    "errors": lambda view: ", ".join(
-        f"{error['name'] or error['id']} {error['reports']}" for error in view["errors"]
+    "start": lambda row: getattr(row, "start", "total"),
+    **fields(TotalAnswer, "reports", "final"),
+    "statusGroups": lambda row: ", ".join(f"{k} {n}" for k, n in row.status_groups.items()),
+    "errors": lambda row: ", ".join(
+        f"{each.name or each.id} {each.reports}" for each in row.errors
     ),
-    "prices": lambda view: ", ".join(f"{p['sum']:f} {p['currency']}" for p in view["prices"]),
-    **{
-        f"p{percent} s": lambda view, percent=percent: view["sentToDone"][f"p{percent}"]  # type: ignore[misc]
-        for percent in PERCENTS
-    },
+    "prices": lambda row: ", ".join(f"{each.sum:f} {each.currency}" for each in row.prices),
+    **{f"p{percent} s": attrgetter(f"sent_to_done.p{percent}") for percent in PERCENTS},
 }
-
-
-def parameters(**options: Any) -> dict[str, str]:
-    """The options of a command by the names of the API's parameters: one set of rules for both."""
-    words = {True: "true", False: "false"}
-    return {
-        _camel(name): words[value] if isinstance(value, bool) else value
-        for name, value in options.items()
-        if value is not None
-    }
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,53 +162,49 @@ class Listing:
 
     async def print(
         self,
-        rows: AsyncIterator[Any],
-        view: Callable[[Any], View],
+        found: AsyncIterator[Any],
+        row: Callable[[Any], Struct],
         columns: Columns,
         share: Callable[[Any], float],
         csv_columns: Columns | None = None,
     ) -> None:
-        """Print `rows` as they come. `share` is how much of the way is behind at a row."""
+        """Print what is found as it comes, each as the answer or row that `row` makes of it.
+        `share` is how much of the way is behind there."""
         with output(self.path) as out:
-            views = self._counted(rows, view, share, out)
-            await print_list(views, columns, self.form, out.file, csv_columns)
+            rows = self._counted(found, row, share, out)
+            await print_list(rows, columns, self.form, out.file, csv_columns)
 
     async def _counted(
         self,
-        rows: AsyncIterator[Any],
-        view: Callable[[Any], View],
+        found: AsyncIterator[Any],
+        row: Callable[[Any], Struct],
         share: Callable[[Any], float],
         out: Output,
-    ) -> AsyncIterator[View]:
-        async for row in rows:
+    ) -> AsyncIterator[Struct]:
+        async for each in found:
             if out.counter.rows == self.limit:
                 return
-            out.counter.row(share(row))
-            yield view(row)
+            out.counter.row(share(each))
+            yield row(each)
+
+    async def print_reports(
+        self, found: AsyncIterator[StoredReport], share: Callable[[Any], float]
+    ) -> None:
+        """Reports: as the API has them in JSON, with the values of the item elsewhere."""
+        as_answers = self.form in ("json", "ndjson")
+        row = ReportAnswer.of if as_answers else _report_row
+        await self.print(found, row, REPORT_COLUMNS, share, REPORT_CSV_COLUMNS)
 
 
 async def print_reports(storage: Storage, wanted: ReportQuery, listing: Listing) -> None:
-    raw = listing.form in ("json", "ndjson")
-    await listing.print(
-        _reports(storage, wanted, listing.limit),
-        report_view if raw else _readable,
-        REPORT_COLUMNS,
-        await _way(storage),
-        REPORT_CSV_COLUMNS,
-    )
+    found = _reports(storage, wanted, listing.limit)
+    await listing.print_reports(found, await _way(storage))
 
 
 async def print_unrouted(storage: Storage, registry: Registry, listing: Listing) -> None:
     """The reports that no endpoint took. On stderr, how far that can be said."""
     unrouted = Unrouted(storage.unrouted, registry)
-    raw = listing.form in ("json", "ndjson")
-    await listing.print(
-        _unrouted(unrouted),
-        report_view if raw else _readable,
-        REPORT_COLUMNS,
-        await _way(storage),
-        REPORT_CSV_COLUMNS,
-    )
+    await listing.print_reports(_unrouted(unrouted), await _way(storage))
     ends = await unrouted.find(1, 1)
     if unread := await storage.store.newest_report() - ends.read_to:
         print(f"the newest {unread} are not read by every endpoint yet", file=sys.stderr)
@@ -231,7 +250,7 @@ async def print_messages(storage: Storage, wanted: MessageQuery, listing: Listin
     way = await _way(storage)
     await listing.print(
         _messages(storage, wanted),
-        lambda found: message_view(*found),
+        lambda found: MessageAnswer.of(*found),
         MESSAGE_COLUMNS,
         lambda found: way(found[0][-1]),
     )
@@ -239,7 +258,7 @@ async def print_messages(storage: Storage, wanted: MessageQuery, listing: Listin
 
 async def _messages(
     storage: Storage, wanted: MessageQuery
-) -> AsyncIterator[tuple[list[StoredReport], list[dict[str, Any]]]]:
+) -> AsyncIterator[tuple[list[StoredReport], list[DispatchWithHistory]]]:
     before = wanted.before
     while True:
         found, before = await find_messages(
@@ -256,11 +275,11 @@ async def print_message(storage: Storage, message_id: str) -> None:
     reports = await storage.store.reports_of(message_id)
     if not reports:
         raise BadQuery(f"there is no report of a message {message_id!r}")
-    view = message_view(reports, await _dispatches_of(storage, [r.id for r in reports]))
+    shown = MessageAnswer.of(reports, await _dispatches_of(storage, [r.id for r in reports]))
     console = Console()
-    console.print(f"[bold]{escape(message_id)}[/] {_status(view)} ({_finality(view)})")
-    print_rows("reports", [_readable(report) for report in reports], REPORT_COLUMNS)
-    print_rows("dispatches", view["dispatches"], DISPATCH_COLUMNS)
+    console.print(f"[bold]{escape(message_id)}[/] {_status(shown.status)} ({_finality(shown)})")
+    print_rows("reports", [_report_row(report) for report in reports], REPORT_COLUMNS)
+    print_rows("dispatches", shown.dispatches, DISPATCH_COLUMNS)
 
 
 async def print_quarantine(storage: Storage, listing: Listing) -> None:
@@ -268,7 +287,7 @@ async def print_quarantine(storage: Storage, listing: Listing) -> None:
     highest = newest[0].id if newest else 1
     await listing.print(
         _pages(lambda cursor: storage.store.quarantine(cursor, PAGE), listing.limit),
-        quarantine_view,
+        QuarantineEntryAnswer.of,
         QUARANTINE_COLUMNS,
         lambda entry: (highest - entry.id) / highest,
     )
@@ -310,17 +329,17 @@ async def print_totals(storage: Storage, wanted: TotalsQuery, listing: Listing) 
         print(f"{found.lag:,} reports are added up first", file=sys.stderr)
         await storage.read_model.catch_up()
         found = await storage.store.totals(wanted)
-    view = totals_view(found, wanted)
+    shown = TotalsAnswer.of(found, wanted)
 
-    async def rows() -> AsyncIterator[View]:
-        for bucket in view["buckets"]:
+    async def rows() -> AsyncIterator[TotalAnswer]:
+        for bucket in shown.buckets:
             yield bucket
         if listing.form == "table":
-            yield view["total"]
+            yield shown.total
 
     with output(listing.path) as out:
         if listing.form == "json":
-            out.file.write(encoded(view) + "\n")
+            out.file.write(encoded(shown) + "\n")
         else:
             await print_list(rows(), TOTALS_COLUMNS, listing.form, out.file)
 
@@ -334,17 +353,15 @@ async def print_quarantined(storage: Storage, entry_id: int) -> None:
     sys.stdout.buffer.flush()
 
 
-async def print_dispatches(
-    storage: Storage, listing: Listing, endpoint: str | None, state: DispatchState | None
-) -> None:
+async def print_dispatches(storage: Storage, wanted: DispatchQuery, listing: Listing) -> None:
     found = _pages(
         lambda cursor: storage.queue.dispatches(
-            before=cursor, limit=PAGE, endpoint=endpoint, state=state
+            before=cursor, limit=PAGE, endpoint=wanted.endpoint, state=wanted.state
         ),
         listing.limit,
     )
-    views = (await dispatch_view(storage.store, dispatch) async for dispatch in found)
-    await listing.print(views, lambda view: view, DISPATCH_COLUMNS, lambda _: 0.0)
+    shown = (await dispatch_answer(storage.store, dispatch) async for dispatch in found)
+    await listing.print(shown, lambda each: each, DISPATCH_COLUMNS, lambda _: 0.0)
 
 
 async def print_dispatch(storage: Storage, dispatch_id: str) -> None:
@@ -352,32 +369,13 @@ async def print_dispatch(storage: Storage, dispatch_id: str) -> None:
     found = await storage.queue.dispatch(dispatch_id)
     if found is None:
         raise BadQuery(f"there is no dispatch {dispatch_id!r}")
-    dispatch, attempts = found
-    view = await dispatch_view(storage.store, dispatch)
-    print_rows("dispatch", [view], DISPATCH_COLUMNS)
-    print_rows("attempts", [attempt_view(attempt) for attempt in attempts], ATTEMPT_COLUMNS)
+    shown = await with_history(storage.store, *found)
+    print_rows("dispatch", [shown], DISPATCH_COLUMNS)
+    print_rows("attempts", shown.history, ATTEMPT_COLUMNS)
 
 
-async def _dispatches_of(storage: Storage, report_ids: Sequence[int]) -> list[dict[str, Any]]:
-    return await dispatches_with_attempts(storage.store, storage.queue, report_ids)
-
-
-def _readable(stored: StoredReport) -> View:
-    return {**report_view(stored), "report": write_item(stored.read())}
-
-
-def _status(item: View) -> str | None:
-    status = item.get("status") or {}
-    return status.get("name") or status.get("groupName") or status.get("id")
-
-
-def _finality(view: View) -> str:
-    return "final" if view["final"] else "intermediate"
-
-
-def _of(view: View, name: str, *fields: str) -> Any:
-    inner = view["report"].get(name) or {}
-    return next((inner[field] for field in fields if inner.get(field) is not None), None)
+async def _dispatches_of(storage: Storage, report_ids: Sequence[int]) -> list[DispatchWithHistory]:
+    return await dispatches_with_history(storage.store, storage.queue, report_ids)
 
 
 def _price(price: Any) -> str | None:

@@ -2,64 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import click
 
+from dispatcher.api.dispatches import DISPATCH_FILTERS, dispatch_query
 from dispatcher.commands import list_output
 from dispatcher.commands.list_output import Listing
-from dispatcher.commands.options import Command, fail, listing_options, look, settings_of
-from dispatcher.retrying.dispatch import DispatchState
+from dispatcher.commands.options import (
+    fail,
+    filter_options,
+    listing_options,
+    look,
+    parameters,
+    settings_of,
+)
 from dispatcher.service import registry_of
 from dispatcher.storage import Storage
-from receiver.api import parameters
-from receiver.api.filters import BUCKETS, message_query, report_query, totals_query
+from receiver.api.filters import (
+    MESSAGE_FILTERS,
+    REPORT_FILTERS,
+    TOTALS_FILTERS,
+    message_query,
+    report_query,
+    totals_query,
+)
+from receiver.api.parameters import number
 from receiver.callbacks.intake import Limits
 from receiver.store.base import ReportQuery
 
 
-def _filters(*options: tuple[str, str]) -> Callable[[Command], Command]:
-    """Options that are parameters of the API: name and help."""
-
-    def decorate(command: Command) -> Command:
-        for name, text in reversed(options):
-            command = click.option(name, help=text)(command)
-        return command
-
-    return decorate
-
-
-_FINALITY = click.option(
-    "--final/--intermediate", default=None, help="Only final, or only intermediate ones."
-)
-_GROUPS = ("--status-group", "Only these groups, ids or names: DELIVERED,EXPIRED.")
-
-
 @click.command()
-@_filters(
-    ("--message-id", "Only of this message."),
-    ("--bulk-id", "Only of this bulk."),
-    ("--to", "Only to this number."),
-    ("--to-prefix", "Only to numbers that begin so: 4179."),
-    ("--sender", "Only from this sender."),
-    _GROUPS,
-    ("--status", "Only these statuses, ids or names: 5,EXPIRED_EXPIRED."),
-    ("--error", "Only these errors, ids or names: EC_ABSENT_SUBSCRIBER,27."),
-)
-@click.option("--permanent/--temporary", default=None, help="Only permanent, or only other errors.")
-@_FINALITY
-@_filters(
-    ("--source", "Only from this source."),
-    ("--callback-data", "Only with this callbackData."),
-    ("--callback-data-contains", "Only with this in the callbackData."),
-    ("--received-since", "Received then or later: 2026-11-21T10:00:00Z."),
-    ("--received-until", "Received before."),
-    ("--done-since", "doneAt then or later."),
-    ("--done-until", "doneAt before."),
-)
+@filter_options(REPORT_FILTERS)
 @click.option("--unrouted", is_flag=True, help="Only those that no endpoint took.")
 @listing_options
 def reports(
@@ -69,7 +45,7 @@ def reports(
 
     Example: dlr reports --status-group EXPIRED,REJECTED --format csv --output failed.csv
     """
-    query = report_query(list_output.parameters(**filters))
+    query = report_query(parameters(**filters))
     if unrouted:
         if query != ReportQuery():
             fail("--unrouted takes no other filter")
@@ -85,8 +61,7 @@ def reports(
 
 @click.command()
 @click.argument("message_id", required=False)
-@_FINALITY
-@_filters(("--source", "Only those with a report from this source."), _GROUPS)
+@filter_options(MESSAGE_FILTERS)
 @listing_options
 def messages(
     config: Path | None,
@@ -99,7 +74,7 @@ def messages(
 
     Example: dlr messages 2033247207850523791
     """
-    query = message_query(list_output.parameters(**filters))
+    query = message_query(parameters(**filters))
     if message_id is None:
         look(config, database, lambda s: list_output.print_messages(s, query, listing))
     else:
@@ -122,7 +97,7 @@ def quarantine(
     Example: dlr quarantine 3 > body.bin
     """
     if retry is not None:
-        again = None if retry == "all" else parameters.number(retry, "--retry")
+        again = None if retry == "all" else number(retry, "--retry")
         settings = settings_of(config, database)
         limits = Limits(items=settings.limits.items, field=settings.limits.field)
 
@@ -137,41 +112,34 @@ def quarantine(
 
 
 @click.command()
-@_filters(
-    ("--since", "The beginning; with it, all of its hour or day. Default: a day, or 31 days ago."),
-    ("--until", "The end. Default: now."),
-)
-@click.option("--bucket", type=click.Choice(list(BUCKETS)), default="hour", show_default=True)
-@_filters(("--source", "Only from this source."))
-@_FINALITY
+@filter_options(TOTALS_FILTERS)
 @listing_options
 def totals(config: Path | None, database: str | None, listing: Listing, **filters: Any) -> None:
     """Reports by hour or day (UTC) of receipt: counts, prices, times from sentAt to doneAt.
 
     Example: dlr totals --bucket day --since 2026-11-01
     """
-    query = totals_query(list_output.parameters(**filters), datetime.now(UTC))
+    query = totals_query(parameters(**filters), datetime.now(UTC))
     look(config, database, lambda s: list_output.print_totals(s, query, listing))
 
 
 @click.command()
 @click.argument("dispatch_id", required=False)
-@click.option("--endpoint", help="Only to this endpoint.")
-@click.option("--state", type=click.Choice(get_args(DispatchState)), help="Only in this state.")
+@filter_options(DISPATCH_FILTERS)
 @listing_options
 def dispatches(
     config: Path | None,
     database: str | None,
     listing: Listing,
     dispatch_id: str | None,
-    endpoint: str | None,
-    state: DispatchState | None,
+    **filters: Any,
 ) -> None:
     """The dispatches, newest first; with DISPATCH_ID its attempts.
 
     Example: dlr dispatches --state exhausted
     """
+    query = dispatch_query(parameters(**filters))
     if dispatch_id is None:
-        look(config, database, lambda s: list_output.print_dispatches(s, listing, endpoint, state))
+        look(config, database, lambda s: list_output.print_dispatches(s, query, listing))
     else:
         look(config, database, lambda s: list_output.print_dispatch(s, dispatch_id))

@@ -6,7 +6,7 @@ import asyncio
 import math
 import os
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from functools import wraps
@@ -23,6 +23,7 @@ from receiver.settings.durations import duration
 if TYPE_CHECKING:
     from dispatcher.commands.console import ListFormat
     from dispatcher.storage import Storage
+    from receiver.api.parameters import Filter
 
 WRONG_USAGE = 2
 """The exit code of wrong usage or configuration."""
@@ -137,6 +138,44 @@ def listing_options(command: Command) -> Command:
     ):
         wrapped = option(wrapped)
     return with_settings(wrapped)
+
+
+def filter_options(filters: Iterable[Filter]) -> Callable[[Command], Command]:
+    """The options of filters, by the names of the API's parameters (`parameters`)."""
+
+    def decorate(command: Command) -> Command:
+        for each in reversed(list(filters)):
+            if each.option is not None:
+                option = click.option(each.option, help=each.words or None, **_typed(each))
+                command = option(command)
+        return command
+
+    return decorate
+
+
+def _typed(row: Filter) -> dict[str, Any]:
+    shape = row.kind.shape
+    if shape is bool:
+        return {"default": None}
+    if isinstance(shape, dict) and "enum" in shape:
+        default = {"default": shape["default"], "show_default": True} if "default" in shape else {}
+        return {"type": click.Choice(shape["enum"]), **default}
+    return {}
+
+
+def parameters(**options: Any) -> dict[str, str]:
+    """The options of a command by the names of the API's parameters: one set of rules for both."""
+    words = {True: "true", False: "false"}
+    return {
+        _camel(name): words[value] if isinstance(value, bool) else value
+        for name, value in options.items()
+        if value is not None
+    }
+
+
+def _camel(name: str) -> str:
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
 
 
 def look(

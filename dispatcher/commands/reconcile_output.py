@@ -6,7 +6,8 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+
+from msgspec import Struct
 
 from dispatcher.clocks.clock import wall_time
 from dispatcher.commands.console import Columns, fields
@@ -23,9 +24,36 @@ from receiver.dlr.model import Report
 
 NO = 1
 
-COLUMNS: Columns = fields(
-    "finding", "by", "messageId", "to", "status", "error", "doneAt", "inStore"
-)
+
+class FindingAnswer(Struct, frozen=True, rename="camel"):
+    """A report that had not come, or that says something else than the store."""
+
+    finding: str
+    by: str
+    message_id: str | None
+    to: str | None
+    status: str | int | None
+    error: str | int | None
+    done_at: str | None
+    in_store: str | int | None
+
+    @classmethod
+    def of(cls, found: Finding) -> FindingAnswer:
+        said, state = found.said, found.state
+        error, done_at = said.error, said.done_at
+        return cls(
+            finding=found.verdict,
+            by=found.by,
+            message_id=said.message_id,
+            to=said.to,
+            status=_status(said),
+            error=None if error is None else error.name or error.id,
+            done_at=None if done_at is None else format_instant(done_at),
+            in_store=None if state is None else _status(state),
+        )
+
+
+COLUMNS: Columns = fields(FindingAnswer, *FindingAnswer.__struct_encode_fields__)
 
 
 async def reconcile(
@@ -48,7 +76,7 @@ async def reconcile(
         # All is compared and stored, however few rows are wanted.
         rows = _first(reconciler.run(since, apply=apply), listing.limit)
         try:
-            await replace(listing, limit=None).print(rows, _view, COLUMNS, lambda _: 0.0)
+            await replace(listing, limit=None).print(rows, FindingAnswer.of, COLUMNS, lambda _: 0.0)
         except ProviderFailed as error:
             _say(_summary(reconciler.tally, settings, apply=apply))
             _say(f"dlr: broken off: {error}")
@@ -64,20 +92,6 @@ async def _first(findings: AsyncIterator[Finding], limit: int | None) -> AsyncIt
         if limit is None or shown < limit:
             shown += 1
             yield found
-
-
-def _view(found: Finding) -> dict[str, Any]:
-    said = found.said
-    return {
-        "finding": found.verdict,
-        "by": found.by,
-        "messageId": said.message_id,
-        "to": said.to,
-        "status": _status(said),
-        "error": said.error and (said.error.name or said.error.id),
-        "doneAt": said.done_at and format_instant(said.done_at),
-        "inStore": found.state and _status(found.state),
-    }
 
 
 def _status(report: Report) -> str | int | None:

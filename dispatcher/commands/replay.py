@@ -9,13 +9,14 @@ from typing import Any, get_args
 import click
 
 from dispatcher.clocks.clock import SystemClock
-from dispatcher.commands import capsule_replay, list_output, replay_output
+from dispatcher.commands import capsule_replay, replay_output
 from dispatcher.commands.list_output import Listing
 from dispatcher.commands.options import (
     Speed,
     fail,
     listing_options,
     look,
+    parameters,
     settings_of,
     with_settings,
 )
@@ -79,8 +80,8 @@ def replay(
     if capsule is not None:
         if dry_run or detach:
             fail("--capsule: --dry-run and --detach belong to replays of a database")
-        sys.exit(capsule_replay.replay(capsule, list_output.parameters(**given)))
-    request, _ = read_request(list_output.parameters(**given), SystemClock().now())
+        sys.exit(capsule_replay.replay(capsule, parameters(**given)))
+    request, _ = read_request(parameters(**given), SystemClock().now())
 
     async def work(opened: Storage) -> None:
         replaying = replay_output.replaying_of(opened, settings_of(config, database))

@@ -8,16 +8,18 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+import msgspec
+from msgspec import structs
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dispatcher.api.replays import item_views
+from dispatcher.api.replays import ReplayAnswer, SelectedReport, selected_reports
 from dispatcher.clocks.clock import SystemClock
 from dispatcher.commands.console import Columns, fields, print_rows
 from dispatcher.commands.list_output import Listing
 from dispatcher.endpoints.registry import Registry
 from dispatcher.replay.base import ReplayStore
-from dispatcher.replay.replay import Found, InvalidReplay, Replay, UnknownReplay, view
+from dispatcher.replay.replay import Found, InvalidReplay, Replay, UnknownReplay
 from dispatcher.replay.replaying import Made, Replaying
 from dispatcher.replay.request import Request
 from dispatcher.settings.settings import Settings
@@ -36,8 +38,11 @@ LINE_SECONDS = 5.0
 NO = 1
 INTERRUPTED = 130
 
-FIRST_COLUMNS: Columns = fields("report", "receivedAt", "messageId", "status", "source", "endpoint")
+FIRST_COLUMNS: Columns = fields(
+    SelectedReport, "report", "receivedAt", "messageId", "status", "source", "endpoint"
+)
 REPLAY_COLUMNS: Columns = fields(
+    ReplayAnswer,
     "id",
     "state",
     "createdAt",
@@ -69,8 +74,8 @@ async def print_dry_run(opened: Storage, replaying: Replaying, request: Request)
     print(f"would replay {_reports(found.total)}")
     _print_left_out(found)
     rows = [
-        row | {"endpoint": request.to_url or row["endpoint"]}
-        for row in await item_views(opened.store, found.first)
+        structs.replace(each, endpoint=request.to_url or each.endpoint)
+        for each in await selected_reports(opened.store, found.first)
     ]
     print_rows(f"the first {len(rows)}", rows, FIRST_COLUMNS)
 
@@ -94,8 +99,12 @@ async def make(replaying: Replaying, request: Request, *, detach: bool) -> int:
 
 async def print_replays(replaying: Replaying, listing: Listing) -> None:
     """All replays, newest first."""
-    views = _views(replaying, listing.limit)
-    await listing.print(views, lambda shown: shown, REPLAY_COLUMNS, lambda _: 0.0)
+    await listing.print(
+        _replays(replaying, listing.limit),
+        lambda replay: ReplayAnswer.of(replay, replaying.now()),
+        REPLAY_COLUMNS,
+        lambda _: 0.0,
+    )
 
 
 async def print_replay(replaying: Replaying, replay: int) -> None:
@@ -104,7 +113,8 @@ async def print_replay(replaying: Replaying, replay: int) -> None:
         found = await replaying.replays.one(replay)
     except UnknownReplay as unknown:
         raise BadQuery(str(unknown)) from unknown
-    for name, value in view(found, replaying.now()).items():
+    shown: dict[str, Any] = msgspec.to_builtins(ReplayAnswer.of(found, replaying.now()))
+    for name, value in shown.items():
         if value is not None:
             print(f"{name:<15}{_in_one_line(value)}")
 
@@ -171,13 +181,13 @@ def _in_one_line(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-async def _views(replaying: Replaying, limit: int | None) -> AsyncIterator[dict[str, Any]]:
+async def _replays(replaying: Replaying, limit: int | None) -> AsyncIterator[Replay]:
     before, count = None, 0
     while found := await replaying.replays.all(before):
         for replay in found:
             if count == limit:
                 return
-            yield view(replay, replaying.now())
+            yield replay
             count += 1
         before = found[-1].id
 

@@ -15,7 +15,7 @@ from msgspec import structs
 from dispatcher.endpoints.endpoint import Endpoint, Rules, Target, credentials_to_header
 from dispatcher.settings.settings import OWN_URLS, EndpointSettings
 from receiver.callbacks.intake import NotifyTo
-from receiver.settings.configuration import without_credentials
+from receiver.faults import without_credentials
 
 OF_OWN_URLS = EndpointSettings(
     name=OWN_URLS,

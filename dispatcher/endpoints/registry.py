@@ -29,7 +29,9 @@ from dispatcher.endpoints.from_outside import faults_from_outside, moves_away, u
 from dispatcher.endpoints.from_settings import endpoint_of
 from dispatcher.endpoints.own_urls import OF_OWN_URLS, taking_own_urls
 from dispatcher.settings.settings import OWN_URLS, RESERVED, EndpointSettings, unknown_sources
-from receiver.settings.configuration import ConfigurationError, as_table, read_table
+from receiver.settings.configuration import ConfigurationError
+from receiver.settings.reader import read_table
+from receiver.settings.writing import as_table
 
 log = logging.getLogger("dlr.dispatcher")
 

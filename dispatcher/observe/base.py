@@ -15,7 +15,11 @@ Waiting = tuple[int, datetime]
 
 
 class Depths(Struct, frozen=True):
-    """By endpoint; those that have nothing of a kind are not in it."""
+    """By endpoint; those that have nothing of a kind are not in it.
+
+    The oldest unread report is the one that was stored first. Ids that are missing may count as
+    unread, but not when everything that is there has been read.
+    """
 
     dispatches: Mapping[tuple[str, str], int]  # by endpoint and state
     oldest_waiting: Mapping[str, datetime]  # when it was formed

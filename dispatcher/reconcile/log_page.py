@@ -20,6 +20,7 @@ from receiver.dlr.errors import MalformedReport
 from receiver.dlr.fields import describe
 from receiver.dlr.item import read_item
 from receiver.dlr.model import Generation, Report
+from receiver.faults import misfit
 
 Api = Literal["v1", "v3"]
 
@@ -53,13 +54,16 @@ class _Body(Struct):
     cursor: _Cursor | None = None
 
 
-_decode = msgspec.json.Decoder(_Body, float_hook=Decimal).decode
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 def read_page(body: bytes, api: Api) -> LogPage:
     """The page that an answer holds. Raises `NoPage`, and nothing else."""
     try:
-        read = _decode(body)
+        document = _decode(body)
+        read = msgspec.convert(document, _Body)
+    except msgspec.ValidationError as error:
+        raise NoPage(f"expected logs as JSON: {misfit(document, _Body)}") from error
     except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError) as error:
         raise NoPage(f"expected logs as JSON, got another thing: {error}") from error
     items = read.results or []

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
-import msgspec
 from msgspec import Struct
 
-from dispatcher.replay.pace import Fed, Original, Pace, Rate
+from dispatcher.replay.pace import Fed, Pace, Rate
 from dispatcher.replay.request import Selection
 from dispatcher.retrying.dispatch import DispatchState
-from receiver.answers import timestamp
 
 ReplayState = Literal["running", "done", "stopped", "cancelled"]
 
@@ -119,44 +117,6 @@ def eta(replay: Replay, now: datetime) -> datetime | None:
         return now + remaining
     except OverflowError:
         return None
-
-
-def view(replay: Replay, now: datetime) -> dict[str, Any]:
-    """A replay as the API and the command line show it."""
-    counts = replay.counts
-    return {
-        "id": replay.id,
-        "key": replay.key,
-        "state": replay.state,
-        "createdAt": timestamp(replay.created_at),
-        "startedAt": timestamp(replay.started_at),
-        "lastFedAt": timestamp(replay.progress.last_at),
-        "endedAt": timestamp(replay.ended_at),
-        "selection": selection_view(replay.selection),
-        "toEndpoint": replay.endpoint,
-        "to": replay.url,
-        "rate": str(replay.pace) if isinstance(replay.pace, Rate) else None,
-        "pace": "original" if isinstance(replay.pace, Original) else None,
-        "speed": replay.pace.speed if isinstance(replay.pace, Original) else None,
-        "stopOnErrors": replay.stop_on_errors,
-        "total": replay.total,
-        "fed": replay.fed,
-        "acknowledged": counts.get("acknowledged", 0),
-        "waiting": replay.waiting,
-        "exhausted": counts.get("exhausted", 0),
-        "cancelled": counts.get("cancelled", 0),
-        "dropped": replay.dropped,
-        "attempts": replay.attempts,
-        "failedAttempts": replay.failed_attempts,
-        "eta": timestamp(eta(replay, now)),
-    }
-
-
-def selection_view(selection: Selection) -> dict[str, Any]:
-    """A selection in the words in which it was asked for."""
-    shown: dict[str, Any] = msgspec.to_builtins(selection)
-    instants = {"since": selection.since, "until": selection.until}
-    return shown | {name: timestamp(at) for name, at in instants.items() if at is not None}
 
 
 class Found(Struct, frozen=True):

@@ -15,7 +15,8 @@ from dispatcher.replay.request import Request
 from dispatcher.security.addresses import url_fault
 from dispatcher.settings.settings import EndpointSettings
 from receiver.answers import BadQuery
-from receiver.settings.configuration import ConfigurationError, read_table
+from receiver.settings.configuration import ConfigurationError
+from receiver.settings.reader import read_table
 
 
 class Made(Struct, frozen=True):

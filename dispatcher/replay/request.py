@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import datetime, time, tzinfo
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
@@ -17,8 +17,9 @@ from dispatcher.replay.pace import Original, Pace, rate
 from dispatcher.retrying.dispatch import DispatchState
 from receiver.answers import BadQuery
 from receiver.dlr.statuses import GROUP_NUMBERS
+from receiver.faults import came, expected, misfit
 
-ReportId = Annotated[int, Meta(ge=1, lt=10**18)]
+ReportId = Annotated[int, Meta(ge=1, le=10**18 - 1)]
 Text = Annotated[str, Meta(min_length=1, max_length=1000)]
 
 FILTERS = (
@@ -102,7 +103,7 @@ def read_request(
     try:
         body = msgspec.convert(dict(asked), Body)
     except msgspec.ValidationError as error:
-        raise BadQuery(_in_our_words(str(error))) from error
+        raise BadQuery(str(misfit(dict(asked), Body))) from error
     if body.to is not None and body.to_endpoint is not None:
         raise BadQuery("to, toEndpoint: give one of the two")
     request = Request(
@@ -126,7 +127,8 @@ def _selection(body: Body, now: datetime, zone: tzinfo | None) -> Selection:
     groups = tuple(name.upper() for name in body.status_groups)
     for name in groups:
         if name not in GROUP_NUMBERS:
-            raise BadQuery(f"statusGroups: expected {', '.join(GROUP_NUMBERS)}, got {name[:40]!r}")
+            fault = expected(", ".join(GROUP_NUMBERS), came(name))
+            raise BadQuery(f"statusGroups: {fault}")
     selection = Selection(
         ids=body.ids,
         message_ids=body.message_ids,
@@ -180,25 +182,11 @@ def instant_of(text: str, name: str, now: datetime, zone: tzinfo | None = None) 
             return _placed(datetime.fromisoformat(text), zone)
     except (ValueError, OverflowError):
         pass
-    raise BadQuery(
-        f"{name}: expected a time of today such as 14:00, or 2026-11-21T14:00:00+01:00,"
-        f" got {text[:40]!r}"
-    )
+    examples = "a time of today such as 14:00, or 2026-11-21T14:00:00+01:00"
+    raise BadQuery(f"{name}: {expected(examples, came(text))}")
 
 
 def _placed(instant: datetime, zone: tzinfo | None) -> datetime:
     if instant.tzinfo is not None:
         return instant
     return instant.astimezone() if zone is None else instant.replace(tzinfo=zone)
-
-
-def _in_our_words(text: str) -> str:
-    """msgspec: "Expected `str`, got `int` - at `$.since`"."""
-    if found := re.fullmatch(r"Object contains unknown field `(.*)`", text):
-        return f"{found[1][:40]}: there is no such field"
-    said, at, place = text.partition(" - at `$.")
-    said = said.replace("`", "").replace("|", " or ")
-    if "Invalid enum value" in said:
-        wanted = ", ".join(get_args(DispatchState)) if place.startswith("state") else '"original"'
-        said = f"expected {wanted}, got {said.removeprefix('Invalid enum value ')}"
-    return f"{place.rstrip('`')}: {said[:1].lower()}{said[1:]}" if at else said

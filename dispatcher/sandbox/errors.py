@@ -12,33 +12,62 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType, to_builtins
 
-from dispatcher.sandbox.model import Api
+from dispatcher.sandbox.messages.send import Api
 from receiver.dlr.model import Format
+from receiver.faults import Misfit
 
 BODY: Final = "body"
-"""The place of a fault that is no field's."""
+"""The place of a misfit that is no field's."""
 
 
-class Fault(Struct, frozen=True):
-    """One thing that is wrong with a request: a path such as `messages[0].from`, and what it must
-    be."""
-
-    place: str
+class ServiceException(Struct, frozen=True, rename="camel"):
+    message_id: str
     text: str
+    validation_errors: dict[str, list[str]] | UnsetType = UNSET
+
+
+class RequestError(Struct, frozen=True, rename="camel"):
+    service_exception: ServiceException
+
+
+class ApiException(Struct, frozen=True, rename="camel"):
+    """an error of v1 and v2"""
+
+    request_error: RequestError
+
+
+class Violation(Struct, frozen=True):
+    property: str
+    violation: str
+
+
+class Resource(Struct, frozen=True):
+    name: str
+    url: str
+
+
+class ApiError(Struct, frozen=True, rename="camel"):
+    """an error of v3"""
+
+    error_code: str
+    description: str
+    action: str
+    violations: list[Violation]
+    resources: list[Resource]
 
 
 class Refused(Exception):
     """A request that is answered with an error of the provider's. `text` None: the usual words."""
 
     def __init__(
-        self, status: int, text: str | None = None, *, faults: Iterable[Fault] = ()
+        self, status: int, text: str | None = None, *, misfits: Iterable[Misfit] = ()
     ) -> None:
-        self.faults = tuple(faults)
+        self.misfits = tuple(misfits)
         self.status = status
         self.text = text
-        super().__init__("; ".join(f"{each.place}: {each.text}" for each in self.faults) or text)
+        super().__init__("; ".join(map(str, self.misfits)) or text)
 
 
 def generation(path: str) -> Api:
@@ -47,12 +76,13 @@ def generation(path: str) -> Api:
 
 
 def document(
-    api: Api, form: Format, status: int, text: str | None = None, faults: Sequence[Fault] = ()
-) -> tuple[str, dict[str, Any]]:
-    """The root of the XML and the fields of an error."""
+    api: Api, form: Format, status: int, text: str | None = None, misfits: Sequence[Misfit] = ()
+) -> tuple[str, ApiException | ApiError | dict[str, Any]]:
+    """The root of the XML, and what is in an error."""
     if api == "v3":
-        return "ApiError", _v3(status, text, faults)
-    return "ApiException", _v1(status, text, faults, form)
+        return "ApiError", _v3(status, text, misfits)
+    made = _v1(status, text, misfits)
+    return "ApiException", _in_xml(made, misfits) if form == "xml" and misfits else made
 
 
 _V1: Final[Mapping[int, tuple[str, str]]] = {
@@ -70,20 +100,21 @@ _V1: Final[Mapping[int, tuple[str, str]]] = {
 }
 
 
-def _v1(status: int, text: str | None, faults: Sequence[Fault], form: Format) -> dict[str, Any]:
+def _v1(status: int, text: str | None, misfits: Sequence[Misfit]) -> ApiException:
     code, usual = _V1.get(status) or _V1[500 if status >= 500 else 400]
-    exception: dict[str, Any] = {"messageId": code, "text": text or usual}
-    if faults:
-        by_place: dict[str, list[str]] = {}
-        for fault in faults:
-            by_place.setdefault(fault.place, []).append(fault.text)
-        exception["validationErrors"] = by_place if form == "json" else _listed(faults)
-    return {"requestError": {"serviceException": exception}}
+    by_place: dict[str, list[str]] = {}
+    for misfit in misfits:
+        by_place.setdefault(misfit.place, []).append(misfit.reason)
+    return ApiException(RequestError(ServiceException(code, text or usual, by_place or UNSET)))
 
 
-def _listed(faults: Sequence[Fault]) -> list[dict[str, str]]:
+def _in_xml(made: ApiException, misfits: Sequence[Misfit]) -> dict[str, Any]:
     """A path such as `messages[0].from` cannot be the name of an element."""
-    return [{"property": fault.place, "message": fault.text} for fault in faults]
+    fields: dict[str, Any] = to_builtins(made)
+    fields["requestError"]["serviceException"]["validationErrors"] = [
+        {"property": misfit.place, "message": misfit.reason} for misfit in misfits
+    ]
+    return fields
 
 
 _CHECK = "Check the syntax, violations and adjust the request."
@@ -120,13 +151,13 @@ _RESOURCES: Final[Mapping[int, tuple[str, str]]] = {
 """The names are documented, the addresses are not."""
 
 
-def _v3(status: int, text: str | None, faults: Sequence[Fault]) -> dict[str, Any]:
+def _v3(status: int, text: str | None, misfits: Sequence[Misfit]) -> ApiError:
     usual, action = _V3.get(status) or _V3[500 if status >= 500 else 400]
     resource = _RESOURCES.get(status)
-    return {
-        "errorCode": f"E{status}",
-        "description": text or usual,
-        "action": action,
-        "violations": [{"property": each.place, "violation": each.text} for each in faults],
-        "resources": [{"name": resource[0], "url": resource[1]}] if resource else [],
-    }
+    return ApiError(
+        error_code=f"E{status}",
+        description=text or usual,
+        action=action,
+        violations=[Violation(misfit.place, misfit.reason) for misfit in misfits],
+        resources=[Resource(*resource)] if resource else [],
+    )

@@ -18,16 +18,17 @@ from typing import Protocol
 
 from dispatcher.clocks.repeating import Repeating
 from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.sandbox.acceptance import Arrival, accepted_of, admitted
 from dispatcher.sandbox.clock import MovableClock
-from dispatcher.sandbox.message import Message, in_milliseconds
-from dispatcher.sandbox.model import Accepted, Send, Sms
-from dispatcher.sandbox.outcomes import Fate, fate_of
-from dispatcher.sandbox.reports import Account, StepTaken, take_step
+from dispatcher.sandbox.messages.acceptance import Arrival, accepted_of, admitted
+from dispatcher.sandbox.messages.message import Message, in_milliseconds
+from dispatcher.sandbox.messages.outcomes import Fate, fate_of
+from dispatcher.sandbox.messages.reports import Account, StepTaken, take_step
+from dispatcher.sandbox.messages.send import Accepted, Send, Sms
 from dispatcher.sandbox.store.base import SandboxStore, StepCounts
 from dispatcher.settings.sandbox import OutcomeRule, SandboxSettings
 from receiver.dlr.instants import utc_microseconds
-from receiver.settings.configuration import as_table, read_table
+from receiver.settings.reader import read_table
+from receiver.settings.writing import as_table
 from receiver.store.writer import GroupCommit
 
 log = logging.getLogger("dlr.sandbox")

@@ -15,8 +15,9 @@ from dispatcher.settings.forms import HEADERS_OF_THE_BODY, HeaderValue, HttpUrl
 from dispatcher.settings.reconcile import ReconcileSettings
 from dispatcher.settings.sandbox import SandboxSettings
 from dispatcher.settings.security import OutgoingSettings, SecuritySettings, TlsSettings
-from receiver.settings.configuration import Between, Form, read
+from receiver.settings.configuration import Between, Form
 from receiver.settings.durations import duration_text
+from receiver.settings.reader import read
 from receiver.settings.settings import Name, ReceiverSettings, repeated_names
 from receiver.settings.settings import RetentionSettings as ReceiverRetention
 from receiver.settings.settings import SourceSettings as ReceiverSource

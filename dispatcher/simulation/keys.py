@@ -17,8 +17,10 @@ from typing import Any
 
 from dispatcher.settings.settings import DispatchSettings
 from dispatcher.simulation.scenario import Phase, Scenario
-from receiver.settings.configuration import ConfigurationError, as_table, read_table
+from receiver.settings.configuration import ConfigurationError
 from receiver.settings.durations import duration, duration_text
+from receiver.settings.reader import read_table
+from receiver.settings.writing import as_table
 
 OUTAGE = "outage"
 LONGEST = timedelta(days=366)

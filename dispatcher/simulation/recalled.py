@@ -21,8 +21,8 @@ from dispatcher.capsule.capsule import (
 from dispatcher.retrying.outcome import Outcome
 from dispatcher.simulation.scenario import Scenario, read_scenario
 from dispatcher.simulation.timeline import Lateness
-from receiver.settings.configuration import read_table
 from receiver.settings.durations import duration_text
+from receiver.settings.reader import read_table
 
 STRETCHES = 100
 """More changes than these are told by the minute, with the share of the attempts that failed."""

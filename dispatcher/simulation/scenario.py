@@ -19,7 +19,8 @@ from dispatcher.endpoints.from_settings import endpoint_of, schedule_of
 from dispatcher.retrying.schedule import RetrySchedule
 from dispatcher.settings.forms import HttpUrl
 from dispatcher.settings.settings import DispatchSettings, EndpointSettings
-from receiver.settings.configuration import Between, ConfigurationError, Form, read
+from receiver.settings.configuration import Between, ConfigurationError, Form
+from receiver.settings.reader import read
 from receiver.settings.settings import Name
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

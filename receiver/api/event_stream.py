@@ -24,7 +24,9 @@ from aiohttp_sse import EventSourceResponse
 from msgspec import Struct
 
 from receiver.answers import BadQuery, fault
-from receiver.api.reports import only, report_view
+from receiver.api.parameters import TEXT, Filter, Kind, in_query, listed, read_query
+from receiver.api.reports import ReportAnswer
+from receiver.routes import Parameter, Reply, Route, add_route, called
 from receiver.store.base import ReportStore, StoreUnavailable
 
 PAGE = 200
@@ -47,10 +49,10 @@ Query = Mapping[str, str]
 
 
 class Happened(Struct, frozen=True):
-    """One event. `id` ascends within its track; `view` is what readers get."""
+    """One event. `id` ascends within its track; `answer` is what readers get."""
 
     id: int
-    view: Mapping[str, Any]
+    answer: Any
 
 
 class Track(Protocol):
@@ -59,8 +61,11 @@ class Track(Protocol):
     name: str
     """The event's name in the stream, and in the filter `types`."""
 
-    filters: Collection[str]
-    """Parameters of the query that choose among its events."""
+    filters: Sequence[Filter]
+    """What chooses among its events."""
+
+    told: type[Struct]
+    """What an event's data are."""
 
     async def newest(self) -> int:
         """The id of the last event; 0 when there was none."""
@@ -76,7 +81,10 @@ class ReportTrack:
     """Implements Track: reports, as they are stored."""
 
     name = "report"
-    filters: Collection[str] = frozenset({"source"})
+    filters: Sequence[Filter] = (
+        Filter("source", "source", TEXT, "Reports of this [[source]] only."),
+    )
+    told: type[Struct] = ReportAnswer
 
     def __init__(self, store: ReportStore) -> None:
         self._store = store
@@ -86,10 +94,10 @@ class ReportTrack:
 
     async def after(self, event_id: int, limit: int) -> Sequence[Happened]:
         found = await self._store.reports_after(event_id, limit)
-        return [Happened(report.id, report_view(report)) for report in found]
+        return [Happened(report.id, ReportAnswer.of(report)) for report in found]
 
     def wanted(self, event: Happened, query: Query) -> bool:
-        return "source" not in query or event.view["source"] == query["source"]
+        return "source" not in query or event.answer.source == query["source"]
 
 
 class EventStream:
@@ -107,13 +115,51 @@ class EventStream:
         return len(self._readers)
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_get("/api/events", self.events)
+        add_route(app, self._route(), self.events)
         app.on_shutdown.append(self._stop)
 
     def wake(self) -> None:
         """Something has been committed in this process."""
         for awake in self._readers.values():
             awake.set()
+
+    def _route(self) -> Route:
+        """What clients are told of the stream: its tracks, and what chooses among their events."""
+        tracks = self._tracks.values()
+        names = " and ".join(f"`event: {e.name}` with the data of {called(e.told)}" for e in tracks)
+        told = f"{names}; a comment every quarter of a minute in which nothing happens"
+        example = f'id: {self._example}\nevent: {tuple(self._tracks)[-1]}\ndata: {{"…":"…"}}\n\n'
+        events = {"type": "string", "examples": [example]}
+        return Route(
+            "GET",
+            "/api/events",
+            "followEvents",
+            "Reports and attempts as they happen, as server-sent events",
+            {200: Reply(told, others={"text/event-stream": events})},
+            [*in_query(self._filters), self._last_event],
+            also=[each.told for each in tracks],
+        )
+
+    @property
+    def _last_event(self) -> Parameter:
+        part = f"[{''.join(name[0] for name in self._tracks)}][0-9]{{1,18}}"
+        schema = {
+            "type": "string",
+            "pattern": rf"^{part}(\.{part})*$",
+            "examples": [self._example],
+        }
+        words = "the id of the last event that was seen: goes on behind it"
+        return Parameter("Last-Event-ID", schema, words, "header")
+
+    @property
+    def _filters(self) -> list[Filter]:
+        words = f"One or several of {listed(self._tracks)}, with commas."
+        types = Filter("types", "types", Kind(self._types, str), words)
+        return [types, *(each for track in self._tracks.values() for each in track.filters)]
+
+    @property
+    def _example(self) -> str:
+        return _written(dict(zip(self._tracks, (120, 77), strict=False)))
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         tracks = self._chosen(request.query)
@@ -156,7 +202,7 @@ class EventStream:
                 for event in page:
                     cursor[track.name] = event.id
                     if track.wanted(event, request.query):
-                        data = self._encode(event.view).decode()
+                        data = self._encode(event.answer).decode()
                         await response.send(data, id=_written(cursor), event=track.name)
                 full = full or len(page) == PAGE
             await asyncio.sleep(BREATH_SECONDS)
@@ -165,14 +211,15 @@ class EventStream:
                     await asyncio.wait_for(awake.wait(), LOOK_SECONDS)
 
     def _chosen(self, query: Query) -> list[Track]:
-        filters = [name for track in self._tracks.values() for name in track.filters]
-        only(query, "types", *filters)
-        names = query["types"].split(",") if "types" in query else list(self._tracks)
-        for name in names:
-            if name not in self._tracks:
-                known = ", ".join(self._tracks)
-                raise BadQuery(f"types: expected {known}, got {name[:40]!r}")
+        names = read_query(query, self._filters).get("types", self._tracks)
         return [track for name, track in self._tracks.items() if name in names]
+
+    def _types(self, text: str, name: str) -> list[str]:
+        names = text.split(",")
+        for each in names:
+            if each not in self._tracks:
+                raise BadQuery(f"{name}: expected {listed(self._tracks)}, got {each[:40]!r}")
+        return names
 
     async def _stop(self, _: web.Application) -> None:
         """End all streams, so that an orderly stop does not wait for their readers."""

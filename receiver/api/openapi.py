@@ -9,17 +9,15 @@ a callback needs is told by the settings.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from inspect import cleandoc
 from typing import Any
 
 import msgspec
 from aiohttp import web
-from msgspec import Struct
 
 from receiver.answers import ErrorAnswer, answer
-from receiver.api.parameters import LIMIT_DEFAULT, LIMIT_MAX
 from receiver.api.tokens import READING, is_protected
 from receiver.routes import (
     DESCRIBED,
@@ -30,24 +28,8 @@ from receiver.routes import (
     Schema,
     Shape,
     add_routes,
-    route,
 )
 from receiver.settings.settings import ReceiverSettings, SourceSettings
-
-# --- schemas where there is no type --------------------------------------------------------------
-
-TEXT: Schema = {"type": "string"}
-TRUTH: Schema = {"type": "boolean"}
-ID: Schema = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
-
-
-def one_of(words: Iterable[str]) -> Schema:
-    return {"type": "string", "enum": list(words)}
-
-
-def ref(name: str) -> Schema:
-    """A schema by its name."""
-    return {"$ref": f"#/components/schemas/{name}"}
 
 
 class Schemas:
@@ -70,7 +52,9 @@ class Schemas:
         (made,), parts = msgspec.json.schema_components(
             [shape], ref_template="#/components/schemas/{name}"
         )
-        self.found |= {_called(name): _in_our_form(part) for name, part in parts.items()}
+        for name, part in parts.items():
+            told = _in_our_form(part)
+            assert self.found.setdefault(_called(name), told) == told, f"two types called {name}"
         schema: Schema = _in_our_form(made)
         return schema
 
@@ -93,9 +77,13 @@ def _called(name: str) -> str:
     return name.removesuffix("Answer")
 
 
+_BOUND = {"enum", "$ref"}
+"""What null would have to be, too, if it were named as a second type."""
+
+
 def _in_our_form(part: Any) -> Any:
     """What msgspec says of a type, as our answers are: a Struct has its name without `Answer`, a
-    decimal is a number, and what `Literal` names are texts."""
+    decimal is a number, what `Literal` names are texts, and nullable is written in short."""
     if isinstance(part, list):
         return [_in_our_form(each) for each in part]
     if not isinstance(part, dict):
@@ -107,6 +95,10 @@ def _in_our_form(part: Any) -> Any:
         for name, each in part.items()
         if not (name == "title" and isinstance(each, str))
     }
+    match made.get("anyOf"):
+        case [{"type": str(plain)} as schema, {"type": "null"}] if not _BOUND & schema.keys():
+            del made["anyOf"]
+            made = {**schema, **made, "type": [plain, "null"]}
     if isinstance(made.get("$ref"), str):
         made["$ref"] = _called(made["$ref"])
     if isinstance(made.get("description"), str):
@@ -157,7 +149,7 @@ def _operation(said: Route, schemas: Schemas) -> Schema:
         "responses": {**own, **common},
     }
     if said.parameters:
-        made["parameters"] = [_parameter(each) for each in said.parameters]
+        made["parameters"] = [_parameter(each, schemas) for each in said.parameters]
     if said.body is not None:
         made["requestBody"] = _body(said.body, schemas)
     for each in said.also:
@@ -169,8 +161,13 @@ def _shared(name: str) -> Schema:
     return {"$ref": f"#/components/responses/{name}"}
 
 
-def _parameter(said: Parameter) -> Schema:
-    made = {"name": said.name, "in": said.place, "schema": said.schema, "description": said.words}
+def _parameter(said: Parameter, schemas: Schemas) -> Schema:
+    made: Schema = {
+        "name": said.name,
+        "in": said.place,
+        "schema": schemas.of(said.shape),
+        "description": said.words,
+    }
     return {**made, "required": True} if said.required else made
 
 
@@ -180,7 +177,8 @@ def _reply(said: Reply | str, schemas: Schemas) -> Schema:
     made: Schema = {"description": said.words, "content": _content(said, schemas)}
     if said.headers:
         made["headers"] = {
-            name: {"description": words, "schema": TEXT} for name, words in said.headers.items()
+            name: {"description": words, "schema": {"type": "string"}}
+            for name, words in said.headers.items()
         }
     return made
 
@@ -222,9 +220,7 @@ class OpenApi:
         self,
         settings: ReceiverSettings,
         named: Mapping[str, Shape],
-        parts: Sequence[Described] = (),
     ) -> None:
-        self._parts = parts
         self._settings = settings
         self._named = named
         self._document: Schema | None = None
@@ -232,18 +228,16 @@ class OpenApi:
     def add_routes(self, app: web.Application) -> None:
         add_routes(app, self)
 
-    @route(
-        Route(
-            "GET",
-            "/api/openapi.json",
-            "showOpenApi",
-            "This document",
-            {200: Reply("OpenAPI 3.1", {"type": "object"})},
-        )
+    @Route(
+        "GET",
+        "/api/openapi.json",
+        "showOpenApi",
+        "This document",
+        {200: Reply("OpenAPI 3.1", {"type": "object"})},
     )
     async def show(self, request: web.Request) -> web.Response:
         if self._document is None:
-            self._document = document(request.app, self._settings, self._named, self._parts)
+            self._document = document(request.app, self._settings, self._named)
         return answer(self._document)
 
 
@@ -262,18 +256,14 @@ def document(
     app: web.Application,
     settings: ReceiverSettings,
     named: Mapping[str, Shape],
-    parts: Sequence[Described] = (),
 ) -> Schema:
     """The description of the routes that `app` has."""
-    schemas = Schemas({**named, **{n: s for part in parts for n, s in part.schemas.items()}})
+    schemas = Schemas(named)
     said = app.get(DESCRIBED, [])
     paths: dict[str, dict[str, Schema]] = {}
     for each in said:
         operation = _secured(each, _operation(each, schemas), settings)
         paths.setdefault(_plain(each.path), {})[each.method.lower()] = operation
-    for path, method, described in _operations(parts):
-        if (method, path) in set(routes(app)):
-            paths.setdefault(path, {})[method] = _secured_part(path, method, described, settings)
     responses = {name: _reply(each, schemas) for name, each in _COMMON.items()}
     return {
         "openapi": "3.1.1",
@@ -282,10 +272,7 @@ def document(
         "components": {
             "schemas": schemas.complete([paths, responses]),
             "responses": responses,
-            "securitySchemes": {
-                **_schemes(said, settings),
-                **{name: each for part in parts for name, each in part.schemes.items()},
-            },
+            "securitySchemes": _schemes(said, settings),
         },
     }
 
@@ -324,9 +311,14 @@ def _callback(said: Route, operation: Schema, settings: ReceiverSettings) -> Sch
     made = {**operation, "security": [_demand(each) for each in sources]}
     if not named:
         return made
-    names = one_of(each.name for each in sources)
-    source = Parameter("source", names, "the name of a [[source]]", "path", required=True)
-    return {**made, "parameters": [_parameter(source)]}
+    source = {
+        "name": "source",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "enum": [each.name for each in sources]},
+        "description": "the name of a [[source]]",
+    }
+    return {**made, "parameters": [source]}
 
 
 def _demand(source: SourceSettings) -> Schema:
@@ -355,146 +347,3 @@ def _demanded(source: SourceSettings) -> Iterator[tuple[str, Schema]]:
 
 def _key(place: str, name: str, words: str) -> Schema:
     return {"type": "apiKey", "in": place, "name": name, "description": words}
-
-
-# --- as dispatcher/sandbox still describes its routes, until it says them at the handler ---------
-
-Operations = dict[str, Schema]
-"""By the method in small letters."""
-
-
-class Described(Struct, frozen=True):
-    """Routes, and the schemas that they share. Paths are those of the router, without patterns.
-
-    `schemes` has the credentials that the routes name in a `security` of their own.
-    """
-
-    paths: Mapping[str, Operations]
-    schemas: Mapping[str, Schema]
-    schemes: Mapping[str, Schema] = {}
-
-
-COUNT: Schema = {"type": "integer", "minimum": 0}
-INTEGER: Schema = {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1}
-NUMBER: Schema = {"type": "number"}
-INSTANT: Schema = {
-    "type": "string",
-    "format": "date-time",
-    "examples": ["2026-11-21T10:00:00.000Z"],
-}
-
-
-def a_list(items: Schema) -> Schema:
-    return {"type": "array", "items": items}
-
-
-def nullable(schema: Schema) -> Schema:
-    """`schema` or null."""
-    if "enum" in schema or not isinstance(schema.get("type"), str):
-        return {"anyOf": [schema, {"type": "null"}]}
-    return {**schema, "type": [schema["type"], "null"]}
-
-
-def an_object(
-    properties: Mapping[str, Schema], *, optional: Collection[str] = (), **more: Any
-) -> Schema:
-    """An object that has all of these properties but the optional ones."""
-    required = [name for name in properties if name not in optional]
-    return {"type": "object", "properties": dict(properties), "required": required, **more}
-
-
-def a_page(name: str, items: Schema) -> Schema:
-    """A page of a list under `name`."""
-    words = "the cursor of the next page, null after the last"
-    following = {"type": ["string", "null"], "description": words}
-    return an_object({name: a_list(items), "next": following})
-
-
-def in_path(name: str, schema: Schema, words: str) -> Schema:
-    return {"name": name, "in": "path", "required": True, "schema": schema, "description": words}
-
-
-def in_query(name: str, schema: Schema, words: str) -> Schema:
-    return {"name": name, "in": "query", "schema": schema, "description": words}
-
-
-LIMIT = in_query(
-    "limit",
-    {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT},
-    "the most that a page has",
-)
-
-
-def a_cursor(schema: Schema) -> Schema:
-    return in_query("cursor", schema, "`next` of the page before")
-
-
-CURSOR = a_cursor({"type": "string", "pattern": "^[0-9]{1,18}$"})
-
-
-def as_json(words: str, schema: Schema) -> Schema:
-    """An answer of JSON."""
-    return {"description": words, "content": {"application/json": {"schema": schema}}}
-
-
-def an_error(words: str, **headers: str) -> Schema:
-    """An answer in the one shape of errors."""
-    shown = {name: {"description": said, "schema": TEXT} for name, said in headers.items()}
-    error = as_json(words, ref("Error"))
-    return {**error, "headers": shown} if shown else error
-
-
-def operation(
-    name: str,
-    summary: str,
-    *answers: tuple[int, Schema],
-    parameters: Sequence[Schema] = (),
-    body: Schema | None = None,
-) -> Schema:
-    """One method of a path. `name` is its own among all; what any request can get is added."""
-    own = {str(status): answered for status, answered in answers}
-    shared = {status: _shared(each) for status, each in _ANYWHERE.items() if status not in own}
-    made: Schema = {"operationId": name, "summary": summary, "responses": {**own, **shared}}
-    if parameters:
-        made["parameters"] = list(parameters)
-    if body is not None:
-        made["requestBody"] = body
-    return made
-
-
-def json_body(schema: Schema, **examples: Any) -> Schema:
-    """A body that must be there."""
-    shown = {name: {"value": value} for name, value in examples.items()}
-    return {
-        "required": True,
-        "content": {"application/json": {"schema": schema, "examples": shown}},
-    }
-
-
-def _operations(parts: Sequence[Described]) -> Iterator[tuple[str, str, Schema]]:
-    for part in parts:
-        for path, operations in part.paths.items():
-            for method, described in operations.items():
-                yield path, method, described
-
-
-def _secured_part(path: str, method: str, described: Schema, settings: ReceiverSettings) -> Schema:
-    if "security" in described:
-        return described
-    if path.startswith("/notify"):
-        named = "{source}" in path
-        sources = [each for each in settings.source if named or each.name == "default"]
-        made = {**described, "security": [_demand(each) for each in sources]}
-        return _with_sources(made, [each.name for each in sources]) if named else made
-    if not is_protected(path) or not settings.api.token:
-        return {**described, "security": []}
-    refusals = {"401": _shared("Unauthorized")}
-    if method.upper() not in READING:
-        refusals["403"] = _shared("Forbidden")
-    responses = {**described["responses"], **refusals}
-    return {**described, "security": [{"token": []}], "responses": responses}
-
-
-def _with_sources(described: Schema, names: list[str]) -> Schema:
-    parameter = in_path("source", one_of(names), "the name of a [[source]]")
-    return {**described, "parameters": [parameter]}

@@ -1,44 +1,95 @@
-"""Parameters of a query string, read one by one. What cannot be used is a BadQuery."""
+"""What a query string may say: one row a parameter, which reads it, describes it, and is the option
+of the command line. What cannot be used is a BadQuery.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from msgspec import Struct
 
 from receiver.answers import BadQuery
 from receiver.dlr.instants import parse_instant
+from receiver.routes import Parameter, Shape
 
 LIMIT_MAX = 1000
 LIMIT_DEFAULT = 100
 
 Parameters = Mapping[str, str]
 
-_BLANK_FOR_PLUS = re.compile(r"(:\d\d(?:\.\d+)?) (\d\d:?\d\d)$")
+
+class Kind(Struct, frozen=True):
+    """How a value is written: `read` takes the text and the parameter's name and raises BadQuery.
+    `words` is for clients."""
+
+    read: Callable[[str, str], Any]
+    shape: Shape
+    words: str = ""
 
 
-def limit(query: Parameters) -> int:
-    """The parameter `limit`, 1 to 1000."""
-    text = query.get("limit")
-    if text is None:
-        return LIMIT_DEFAULT
-    value = number(text, "limit")
-    if not 1 <= value <= LIMIT_MAX:
-        raise BadQuery(f"limit: expected 1 to {LIMIT_MAX}, got {value}")
-    return value
+class Filter(Struct, frozen=True):
+    """A parameter of a query string.
+
+    `field` is where its value goes in the query that the store or the queue is asked. `words` are
+    the help of the command line, and with `more` what API clients are told; `option` is its name on
+    the command line, `None`: it has none there.
+    """
+
+    name: str
+    field: str
+    kind: Kind
+    words: str
+    option: str | None = None
+    more: str = ""
+
+    def read(self, query: Parameters) -> Any:
+        """The value in `query`; `None` when it is not given."""
+        return self.kind.read(query[self.name], self.name) if self.name in query else None
+
+    @property
+    def parameter(self) -> Parameter:
+        words = (each for each in (self.words, self.more, self.kind.words) if each)
+        return Parameter(self.name, self.kind.shape, " ".join(words))
 
 
-def cursor(query: Parameters) -> int | None:
-    """The parameter `cursor`, as a former page gave it."""
-    return number(query["cursor"], "cursor") if "cursor" in query else None
+def in_query(filters: Iterable[Filter]) -> list[Parameter]:
+    """The filters as a route's description has them."""
+    return [each.parameter for each in filters]
+
+
+def in_path(name: str, shape: Shape, words: str) -> Parameter:
+    return Parameter(name, shape, words, "path", required=True)
+
+
+def read_query(query: Parameters, filters: Sequence[Filter]) -> dict[str, Any]:
+    """The values that are given, by the fields of these filters. Raises BadQuery."""
+    only(query, *(each.name for each in filters))
+    given: dict[str, Filter] = {}
+    for each in filters:
+        if each.name in query:
+            first = given.setdefault(each.field, each)
+            if first is not each:
+                text = f"it is another name of {first.name}; give one of them"
+                raise BadQuery(f"{each.name}: {text}")
+    return {field: each.read(query) for field, each in given.items()}
 
 
 def only(query: Parameters, *known: str) -> None:
     """Refuse a misspelt filter: one that is ignored would show too much."""
     for name in query:
         if name not in known:
-            expected = f"; expected {one_of(known)}" if known else ", and there is no other"
+            expected = f"; expected {listed(known)}" if known else ", and there is no other"
             raise BadQuery(f"{name}: there is no such parameter{expected}")
+
+
+# --- kinds -------------------------------------------------------------------------------------
+
+
+def _text(text: str, _: str) -> str:
+    return text
 
 
 def number(text: str, name: str) -> int:
@@ -48,19 +99,20 @@ def number(text: str, name: str) -> int:
     raise BadQuery(f"{name}: expected a number, got {text[:40]!r}")
 
 
-def truth(query: Parameters, name: str) -> bool | None:
-    """`true` or `false`; `None` when it is not given."""
-    text = query.get(name)
-    if text in ("true", "false", None):
-        return None if text is None else text == "true"
+def _limit(text: str, name: str) -> int:
+    value = number(text, name)
+    if not 1 <= value <= LIMIT_MAX:
+        raise BadQuery(f"{name}: expected 1 to {LIMIT_MAX}, got {value}")
+    return value
+
+
+def _truth(text: str, name: str) -> bool:
+    if text in ("true", "false"):
+        return text == "true"
     raise BadQuery(f"{name}: expected true or false, got {text[:40]!r}")
 
 
-def instant(query: Parameters, name: str) -> datetime | None:
-    """An instant in RFC 3339 or in the provider's form; `None` when it is not given."""
-    text = query.get(name)
-    if text is None:
-        return None
+def _instant(text: str, name: str) -> datetime:
     try:
         return parse_instant(with_plus(text))
     except ValueError as error:
@@ -68,18 +120,18 @@ def instant(query: Parameters, name: str) -> datetime | None:
         raise BadQuery(f"{name}: {expected}, got {text[:40]!r}") from error
 
 
+_BLANK_FOR_PLUS = re.compile(r"(:\d\d(?:\.\d+)?) (\d\d:?\d\d)$")
+
+
 def with_plus(text: str) -> str:
     """An instant with its + again: in a query string one that is not written %2B is a blank."""
     return _BLANK_FOR_PLUS.sub(r"\1+\2", text)
 
 
-def ids_or_names(query: Parameters, name: str) -> tuple[int | str, ...]:
-    """Ids or names with commas between them; names in capitals."""
-    if name not in query:
-        return ()
-    words = tuple(id_or_name(word) for word in query[name].split(","))
+def _ids_or_names(text: str, name: str) -> tuple[int | str, ...]:
+    words = tuple(id_or_name(word) for word in text.split(","))
     if "" in words:
-        raise BadQuery(f"{name}: expected ids or names, got {query[name][:40]!r}")
+        raise BadQuery(f"{name}: expected ids or names, got {text[:40]!r}")
     return words
 
 
@@ -92,5 +144,83 @@ def id_or_name(word: str) -> int | str:
     return word.upper()
 
 
-def one_of(names: Iterable[str]) -> str:
+def choice(words: Iterable[str], **more: Any) -> Kind:
+    """One of these words."""
+    known = list(words)
+
+    def read(text: str, name: str) -> str:
+        if text not in known:
+            raise BadQuery(f"{name}: expected {listed(known)}, got {text[:40]!r}")
+        return text
+
+    return Kind(read, {"type": "string", "enum": known, **more})
+
+
+def listed(names: Iterable[str]) -> str:
     return ", ".join(names)
+
+
+TEXT = Kind(_text, str)
+EXACT = Kind(_text, str, "Compared as a whole.")
+TRUTH = Kind(_truth, bool)
+INSTANT = Kind(
+    _instant,
+    {"type": "string", "examples": ["2026-11-21T10:00:00Z"]},
+    "RFC 3339 or the provider's form.",
+)
+IDS_OR_NAMES = Kind(_ids_or_names, str, "Several with commas.")
+
+# --- pages -------------------------------------------------------------------------------------
+
+LIMIT = Filter(
+    "limit",
+    "limit",
+    Kind(
+        _limit,
+        {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT},
+    ),
+    "the most that a page has",
+)
+
+
+def cursor(kind: Kind) -> Filter:
+    """Where the page begins, as the page before told it."""
+    return Filter("cursor", "before", kind, "`next` of the page before")
+
+
+CURSOR = cursor(Kind(number, {"type": "string", "pattern": "^[0-9]{1,18}$"}))
+
+PAGE = (LIMIT, CURSOR)
+
+
+class PageQuery(Struct, frozen=True):
+    """A page of a list without other filters. `before` is the cursor."""
+
+    limit: int = LIMIT_DEFAULT
+    before: int | None = None
+
+
+def page_query(query: Parameters) -> PageQuery:
+    """The parameters of a list that has no others. Raises BadQuery."""
+    return PageQuery(**read_query(query, PAGE))
+
+
+class Row(Protocol):
+    """What lists are of: each has an id, by which the next page begins."""
+
+    @property
+    def id(self) -> Any: ...
+
+
+R = TypeVar("R", bound=Row)
+
+
+def page_of(found: Sequence[R], limit: int) -> tuple[Sequence[R], Any]:
+    """The page, and where the next one begins; `None` when there is none. `found` has one row more
+    than the page to tell that."""
+    return found[:limit], found[limit - 1].id if len(found) > limit else None
+
+
+def next_cursor(before: int | None) -> str | None:
+    """The cursor of the next page as it stands in an answer."""
+    return None if before is None else str(before)

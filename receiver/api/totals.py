@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from receiver.answers import timestamp
+from msgspec import Meta, Struct
+
+from receiver.answers import Count, Instant, Integer, timestamp
 from receiver.dlr.statuses import GROUP_NAMES
 from receiver.store.base import Totals, TotalsQuery
 from receiver.store.excerpt import ReportOutcome
@@ -17,6 +19,7 @@ from receiver.store.histogram import percentiles
 from receiver.store.tally import EXACT, HOUR
 
 PERCENTS = (50, 90, 95, 99)
+"""Those that `Durations` has."""
 
 UNKNOWN = "UNKNOWN"
 """The name of the status group of a report that tells none."""
@@ -24,8 +27,69 @@ OTHER = "OTHER"
 """Of what was not told apart any more (OUTCOMES_MOST)."""
 
 
-def totals_view(totals: Totals, query: TotalsQuery) -> dict[str, Any]:
+class ErrorCount(Struct, frozen=True, rename="camel"):
+    group_id: Integer | None
+    id: Integer | None
+    name: str | None
+    reports: Count
+
+
+class CurrencySum(Struct, frozen=True):
+    currency: str
+    reports: Count
+    sum: Decimal
+
+
+class Durations(Struct, frozen=True):
+    """Percentiles of the seconds from sentAt to doneAt."""
+
+    reports: Count
+    p50: float | None
+    p90: float | None
+    p95: float | None
+    p99: float | None
+
+
+class TotalAnswer(Struct, frozen=True, kw_only=True, rename="camel"):
+    reports: Count
+    final: Count
+    status_groups: dict[str, Count]
+    errors: list[ErrorCount]
+    prices: list[CurrencySum]
+    sent_to_done: Durations
+
+
+class BucketAnswer(TotalAnswer, frozen=True):
+    start: Instant
+
+
+class TotalsAnswer(Struct, frozen=True):
     """Every bucket that has reports, ascending, and all of them together."""
+
+    since: Instant
+    until: Instant
+    bucket: Literal["hour", "day"]
+    behind: Annotated[Count, Meta(description="reports that are not added up yet")]
+    total: TotalAnswer
+    buckets: list[BucketAnswer]
+
+    @classmethod
+    def of(cls, totals: Totals, query: TotalsQuery) -> TotalsAnswer:
+        buckets, whole = _added_up(totals)
+        return cls(
+            since=_instant(query.since),
+            until=_instant(query.until),
+            bucket="hour" if query.span == HOUR else "day",
+            behind=totals.lag,
+            total=TotalAnswer(**whole.told()),
+            buckets=[
+                BucketAnswer(_instant(start), **buckets[start].told()) for start in sorted(buckets)
+            ],
+        )
+
+
+def _added_up(totals: Totals) -> tuple[Mapping[int, _Bucket], _Bucket]:
+    """By the start of each bucket, and all of them together."""
     buckets: defaultdict[int, _Bucket] = defaultdict(_Bucket)
     whole = _Bucket()
     for counted in totals.outcomes:
@@ -37,16 +101,7 @@ def totals_view(totals: Totals, query: TotalsQuery) -> dict[str, Any]:
     for duration in totals.durations:
         for bucket in (buckets[duration.start], whole):
             bucket.durations[duration.bin] += duration.reports
-    return {
-        "since": _instant(query.since),
-        "until": _instant(query.until),
-        "bucket": "hour" if query.span == HOUR else "day",
-        "behind": totals.lag,
-        "total": whole.view(),
-        "buckets": [
-            {"start": _instant(start), **buckets[start].view()} for start in sorted(buckets)
-        ],
-    }
+    return buckets, whole
 
 
 @dataclass(slots=True)
@@ -76,46 +131,38 @@ class _Bucket:
         before = self.prices.get(currency, (0, Decimal(0)))
         self.prices[currency] = (before[0] + reports, EXACT.add(before[1], sum))
 
-    def view(self) -> dict[str, Any]:
+    def told(self) -> dict[str, Any]:
+        """The fields of a TotalAnswer."""
         return {
             "reports": self.reports,
             "final": self.final,
-            "statusGroups": dict(sorted(self.groups.items())),
+            "status_groups": dict(sorted(self.groups.items())),
             "errors": [self._error(key, count) for key, count in self._ranked_errors()],
             "prices": [
-                {"currency": currency, "reports": reports, "sum": sum}
+                CurrencySum(currency, reports, sum)
                 for currency, (reports, sum) in sorted(self.prices.items())
             ],
-            "sentToDone": _durations_view(self.durations),
+            "sent_to_done": _durations(self.durations),
         }
 
     def _ranked_errors(self) -> Iterable[tuple[tuple[int | None, int | str | None], int]]:
         return sorted(self.errors.items(), key=lambda item: (-item[1], str(item[0])))
 
-    def _error(self, key: tuple[int | None, int | str | None], count: int) -> dict[str, Any]:
+    def _error(self, key: tuple[int | None, int | str | None], count: int) -> ErrorCount:
         group, id = key
-        return {
-            "groupId": group,
-            "id": id if isinstance(id, int) else None,
-            "name": self.names[key],
-            "reports": count,
-        }
+        return ErrorCount(group, id if isinstance(id, int) else None, self.names[key], count)
 
 
 def _group_name(group: int | None) -> str:
     return UNKNOWN if group is None else GROUP_NAMES.get(group, str(group))
 
 
-def _durations_view(bins: Counter[int]) -> dict[str, Any]:
-    """Seconds; `None` without reports."""
+def _durations(bins: Counter[int]) -> Durations:
+    """`None` without reports."""
     found = percentiles(sorted(bins.items()), PERCENTS)
     times: list[float | None] = [round(each / 1000, 3) for each in found]
-    times = times or [None] * len(PERCENTS)
-    return {
-        "reports": bins.total(),
-        **{f"p{percent}": time for percent, time in zip(PERCENTS, times, strict=True)},
-    }
+    return Durations(bins.total(), *(times or [None] * len(PERCENTS)))
 
 
-def _instant(seconds: int) -> str | None:
+def _instant(seconds: int) -> str:
     return timestamp(datetime.fromtimestamp(seconds, UTC))

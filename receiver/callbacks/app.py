@@ -12,16 +12,19 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from inspect import isawaitable
+from typing import Literal
 
 from aiohttp import web
+from msgspec import Struct
 
-from receiver.answers import answer, errors_as_json, fault
+from receiver.answers import ErrorAnswer, answer, errors_as_json, fault
 from receiver.callbacks.arriving import BodyReader
 from receiver.callbacks.auth import Gate, Refusal, RequestFacts
 from receiver.callbacks.body import coding_of
 from receiver.callbacks.events import TAKEN, Listener, Taken, telling
 from receiver.callbacks.intake import NO_LIMITS, Limits, Verdict, format_of, take
 from receiver.dlr.model import Format
+from receiver.routes import Body, Reply, Route, add_route, add_routes, ref
 from receiver.store.base import Callback, Counts, ReportStore, StoreUnavailable
 from receiver.store.writer import GroupCommit
 
@@ -30,6 +33,34 @@ log = logging.getLogger("dlr.callback")
 LARGE_BODY: dict[Format, int] = {"json": 256 * 1024, "xml": 8 * 1024}
 """Bytes from which a body is decoded on a thread: about 2 ms of decoding, during which nobody else
 would be served."""
+
+
+def _callback(path: str, name: str) -> Route:
+    return Route(
+        "POST",
+        path,
+        name,
+        "A callback of the SMS platform. 200 when its reports are on disk",
+        {
+            200: Reply("what became of its reports", Counts),
+            400: "the body cannot be read; it is kept in quarantine",
+            401: Reply(
+                "not let in",
+                ErrorAnswer,
+                headers={"WWW-Authenticate": "the same for every reason"},
+            ),
+            404: "there is no such [[source]]",
+            408: "the body took too long",
+            413: "too large, or too many reports; with the latter it is kept in quarantine",
+            415: "neither JSON nor XML, or an unknown charset or coding",
+        },
+        body=Body(
+            ref("JsonCallback"),
+            {"application/xml": ref("XmlCallback"), "text/xml": ref("XmlCallback")},
+            "read liberally: no field is required, unknown ones are kept. Any charset; gzip and"
+            " deflate by `Content-Encoding`",
+        ),
+    )
 
 
 class Receiver:
@@ -69,8 +100,8 @@ class Receiver:
 
     def add_routes(self, app: web.Application) -> None:
         notify = telling(self.notify, self._sources, self._listeners)
-        app.router.add_post("/notify", notify)
-        app.router.add_post("/notify/{source}", notify)
+        add_route(app, _callback("/notify", "notifyDefault"), notify)
+        add_route(app, _callback("/notify/{source}", "notify"), notify)
 
     async def notify(self, request: web.Request) -> web.Response:
         """A callback: 200 when its reports are on disk."""
@@ -156,6 +187,14 @@ async def _verdict(
     return take(body, content_type, None, limits)
 
 
+class Alive(Struct, frozen=True):
+    alive: Literal[True]
+
+
+class Ready(Struct, frozen=True):
+    ready: Literal[True]
+
+
 class Health:
     """`/healthz`: the process is alive. `/readyz`: it can do its work."""
 
@@ -168,11 +207,11 @@ class Health:
         self._checks.append(check)
 
     def add_routes(self, app: web.Application) -> None:
-        app.router.add_get("/healthz", self._alive)
-        app.router.add_get("/readyz", self._ready)
+        add_routes(app, self)
 
+    @Route("GET", "/healthz", "isAlive", "The process is alive", {200: Reply("it is", Alive)})
     async def _alive(self, _: web.Request) -> web.Response:
-        return answer({"alive": True})
+        return answer(Alive(True))
 
     async def reasons(self) -> list[str]:
         """Why this process is not ready; empty when it is."""
@@ -186,10 +225,20 @@ class Health:
             reasons.append(str(error))
         return [reason for reason in reasons if reason is not None]
 
+    @Route(
+        "GET",
+        "/readyz",
+        "isReady",
+        "The process can do its work",
+        {
+            200: Reply("it can", Ready),
+            503: Reply("why it cannot", ErrorAnswer, headers={"Retry-After": "seconds"}),
+        },
+    )
     async def _ready(self, _: web.Request) -> web.Response:
         if reasons := await self.reasons():
             return fault(503, "not_ready", "; ".join(reasons))
-        return answer({"ready": True})
+        return answer(Ready(True))
 
 
 def new_app(*, body_limit: int) -> web.Application:

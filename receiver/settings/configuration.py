@@ -1,4 +1,4 @@
-"""Settings from one TOML file and the environment, into frozen dataclasses.
+"""Settings as frozen dataclasses, which `reader` makes of one TOML file and the environment.
 
 The dataclasses say everything: a field is a section (a dataclass), an array of tables
 (`tuple[Section, ...]`) or a setting; its name is the TOML key, its default the default.
@@ -17,32 +17,20 @@ The dataclasses say everything: a field is a section (a dataclass), an array of 
 `Annotated` adds `Between` and `Form`. A dataclass with a method
 `faults() -> Iterable[tuple[str, str]]` (place within it, text) checks what takes several settings.
 One with `shown() -> Iterable[str]` prints only the settings that it names.
-
-A variable is `DLR_`, section and key: `DLR_SERVER_PORT`. In an array of tables that have names it
-is the entry's name (`DLR_ENDPOINT_ACME_URL`), for entries that the file has.
 """
 
 from __future__ import annotations
 
-import json
-import math
 import re
-import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields, is_dataclass
-from datetime import date, time, timedelta
-from difflib import get_close_matches
+from collections.abc import Callable, Iterable
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
+from datetime import timedelta
 from functools import cache
-from pathlib import Path
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from receiver.settings.durations import duration, duration_text
-
-T = TypeVar("T")
-
-NOT_SETTINGS = frozenset({"DLR_CONFIG", "DLR_DATABASE", "DLR_DEBUG"})
-"""Variables of the command line, which are no settings of the file."""
+from receiver.faults import either, without_credentials
+from receiver.settings.durations import duration_text
 
 
 class ConfigurationError(Exception):
@@ -101,68 +89,12 @@ class Form:
     accepts: Callable[[str], object]
 
 
-_SIZE = object()
-ByteSize = Annotated[int, _SIZE]
+SIZE = object()
+ByteSize = Annotated[int, SIZE]
 """A number of bytes, written `10MB`, `10KB`, `1GB` or plain. 1 KB is 1024 bytes."""
 
 
-def read(kind: type[T], file: Path | None, environment: Mapping[str, str]) -> T:
-    """The settings of `kind` from `file` (`None`: from the defaults) and the environment.
-
-    Raises `ConfigurationError` with all faults. Only a file that cannot be parsed is told alone.
-    """
-    table = _table(file) if file else {}
-    variables = _Variables(kind, table, environment)
-    reader = _Reader(file, variables.used)
-    settings = reader.section(kind, table, "")
-    if faults := reader.faults + variables.faults:
-        raise ConfigurationError(faults)
-    assert isinstance(settings, kind)
-    return settings
-
-
-def read_table(kind: type[T], table: Mapping[str, Any]) -> T:
-    """The settings of `kind` from a table that came otherwise than in a file, as JSON for instance.
-
-    Raises `ConfigurationError` with all faults.
-    """
-    reader = _Reader(None, {})
-    settings = reader.section(kind, dict(table), "")
-    if reader.faults:
-        raise ConfigurationError(reader.faults)
-    assert isinstance(settings, kind)
-    return settings
-
-
-def as_table(settings: Any) -> dict[str, Any]:
-    """What `read_table` makes the same settings of, secrets included. Defaults are left out."""
-    return {
-        each.name: _plain(value)
-        for each in fields(settings)
-        if (value := getattr(settings, each.name))
-        != (_default(each) if _has_default(each) else _UNREADABLE)
-    }
-
-
-def _plain(value: Any) -> Any:
-    if is_dataclass(value):
-        return as_table(value)
-    if isinstance(value, Secret):
-        return value.reveal()
-    if isinstance(value, timedelta):
-        return duration_text(value)
-    if isinstance(value, tuple):
-        return [_plain(each) for each in value]
-    if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    return value
-
-
-def effective(settings: Any) -> list[tuple[str, str]]:
-    """Dotted name and printable value of every setting. Secrets are `set` or `not set`; URLs come
-    without user, password and query.
-    """
-    return list(_printed(settings, (), ""))
+# Sizes
 
 
 def size(text: str) -> int:
@@ -181,148 +113,12 @@ def size_text(value: int) -> str:
 
 _BYTES = {"GB": 1024**3, "MB": 1024**2, "KB": 1024, "B": 1}
 
-# A host with or without a port, then the end of a URL's authority.
-_PLAIN_PLACE = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:@/?#\\\s]+)(:[0-9]*)?(?=[/?#]|$)")
 
-
-def without_credentials(text: str) -> str:
-    """`text` as it may be printed: a URL loses user, password and query (tokens travel there).
-
-    What is no proper URL is cut at its last `@`, for a password may be what broke it.
-    """
-    scheme, mark, rest = text.partition("://") if "://" in text else ("", "", text)
-    if not mark and ":" not in text:
-        return text
-    if not (mark and _PLAIN_PLACE.match(rest)):
-        authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
-        place = authority.rpartition("@")[2]
-        proper = mark and _PLAIN_PLACE.fullmatch(place)
-        rest = place + rest[len(authority) :] if proper else rest.rpartition("@")[2]
-    path, query, _ = rest.partition("?")
-    return f"{scheme}{mark}{path}?…" if mark and query else scheme + mark + rest
-
-
-# The file
-
-
-def _table(file: Path) -> dict[str, Any]:
-    try:
-        text = file.read_bytes().decode()
-        return tomllib.loads(text)
-    except FileNotFoundError:
-        fault = "there is no such file"
-    except OSError as error:
-        fault = f"cannot be read: {error.strerror}"
-    except UnicodeDecodeError as error:
-        fault = f"{_position(error.object[: error.start].decode())}: expected UTF-8"
-    except tomllib.TOMLDecodeError as error:
-        fault = _syntax_fault(str(error), text)
-    except ValueError:  # Python reads no integer of more than 4300 digits; it does not say where
-        fault = "it has a number that is too long"
-    raise ConfigurationError([f"{file}: {fault}"])
-
-
-def _syntax_fault(message: str, text: str) -> str:
-    what, _, place = message.partition(" (at ")
-    place = place.removesuffix(")")
-    if place == "end of document":
-        place = _position(text)
-    return f"{place}: {what[:1].lower()}{what[1:]}"
-
-
-def _position(before: str) -> str:
-    """Where a text goes on that starts with `before`."""
-    return f"line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
-
-
-# The environment
-
-
-class _FromEnvironment(str):
-    """A value from the environment, where everything is a text."""
-
-    __slots__ = ()
-
-
-class _Variables:
-    """Puts the variables into the table that the file gave.
-
-    `used` has the variable by the place that it sets, `faults` those that set nothing.
-    """
-
-    def __init__(self, kind: Any, table: dict[str, Any], environment: Mapping[str, str]) -> None:
-        self.used: dict[str, str] = {}
-        self.faults: list[str] = []
-        self._arrays: list[str] = []
-        self._steps: dict[str, list[_Steps]] = {}
-        self._collect(kind, table, "DLR", ())
-        for variable, text in sorted(environment.items()):
-            if variable.startswith("DLR_") and variable not in NOT_SETTINGS:
-                self._apply(variable, text, table)
-
-    def _collect(self, kind: Any, table: object, prefix: str, steps: _Steps) -> None:
-        for name, hint in _hints(kind).items():
-            variable, inner = f"{prefix}_{_upper(name)}", _step_into(table, name)
-            if hint.section:
-                self._collect(hint.base, inner, variable, (*steps, name))
-            elif hint.entry:
-                self._arrays.append(variable)
-                self._collect_entries(hint.entry, inner, variable, (*steps, name))
-            elif not (name == "name" and steps and isinstance(steps[-1], int)):
-                self._steps.setdefault(variable, []).append((*steps, name))
-
-    def _collect_entries(self, kind: Any, entries: object, prefix: str, steps: _Steps) -> None:
-        for index, entry in enumerate(entries if isinstance(entries, list) else ()):
-            if isinstance(name := _step_into(entry, "name"), str):
-                self._collect(kind, entry, f"{prefix}_{_upper(name)}", (*steps, index))
-
-    def _apply(self, variable: str, text: str, table: dict[str, Any]) -> None:
-        meant = self._steps.get(variable, [])
-        if len(meant) == 1:
-            self.used[_place(meant[0])] = variable
-            _put(table, meant[0], _FromEnvironment(text))
-        elif meant:
-            places = " and ".join(_place(steps) for steps in meant)
-            self.faults.append(f"{variable}: cannot be told apart, it names {places}")
-        else:
-            self.faults.append(f"{variable}: there is no such setting{self._guess(variable)}")
-
-    def _guess(self, variable: str) -> str:
-        """Compared without the beginning that all have, which would make strangers look alike."""
-        array = next((each for each in self._arrays if variable.startswith(f"{each}_")), "")
-        begin = len(array or "DLR") + 1
-        ends = [each[begin:] for each in self._steps if each.startswith(variable[:begin])]
-        if close := get_close_matches(variable[begin:], ends, 1, 0.7):
-            return f"; did you mean {variable[:begin]}{close[0]}?"
-        return "; a variable sets only entries that the file has, by their name" if array else ""
-
-
-_Steps = tuple[str | int, ...]
-
-
-def _upper(name: str) -> str:
-    return re.sub("[^A-Z0-9]", "_", name.upper())
-
-
-def _step_into(table: object, key: str) -> object:
-    return table.get(key) if isinstance(table, dict) else None
-
-
-def _put(table: dict[str, Any], steps: _Steps, value: str) -> None:
-    """Where the file has something else than a table on the way, nothing: that is told anyway."""
-    node: Any = table
-    for step in steps[:-1]:
-        node = node.setdefault(step, {}) if isinstance(node, dict) else node[step]
-        if not isinstance(node, dict | list):
-            return
-    node[steps[-1]] = value
-
-
-# The dataclasses
+# What a dataclass says
 
 
 @dataclass(frozen=True, slots=True)
-class _Hint:
+class Hint:
     """A field's type, taken apart: `Annotated[base, *marks]`, with `| None` or without."""
 
     base: Any
@@ -346,19 +142,19 @@ class _Hint:
             if isinstance(mark, Form):
                 return mark.words
             if isinstance(mark, Between):
-                return f"{self._noun()} {mark.words(lambda v: _written(v, self.marks))}"
+                return f"{self._noun()} {mark.words(lambda v: written(v, self.marks))}"
         if self.base is timedelta:
             return "a duration such as 10s"
-        return "a size such as 10MB" if _SIZE in self.marks else self._noun()
+        return "a size such as 10MB" if SIZE in self.marks else self._noun()
 
     def _noun(self) -> str:
         origin = get_origin(self.base)
         if origin is Literal:
-            return _either(get_args(self.base))
-        return "a size" if _SIZE in self.marks else _NOUNS[origin or self.base]
+            return either(*get_args(self.base))
+        return "a size" if SIZE in self.marks else _NOUNS[origin or self.base]
 
 
-def _hint(annotation: Any) -> _Hint:
+def hint_of(annotation: Any) -> Hint:
     marks: tuple[Any, ...] = ()
     optional = False
     while True:
@@ -370,227 +166,36 @@ def _hint(annotation: Any) -> _Hint:
             (annotation,) = (each for each in get_args(annotation) if each is not NoneType)
             optional = True
         else:
-            return _Hint(annotation, marks, optional)
+            return Hint(annotation, marks, optional)
 
 
 @cache  # evaluating annotations is two thirds of reading a table
-def _hints(kind: Any) -> dict[str, _Hint]:
+def hints_of(kind: Any) -> dict[str, Hint]:
     annotations = get_type_hints(kind, include_extras=True)
-    return {each.name: _hint(annotations[each.name]) for each in fields(kind)}
+    return {each.name: hint_of(annotations[each.name]) for each in fields(kind)}
 
 
-def _hints_of(section: Any) -> dict[str, _Hint]:
-    kind: Any = type(section)
-    return _hints(kind)
-
-
-def _has_default(setting: Field[Any]) -> bool:
-    return setting.default is not MISSING or setting.default_factory is not MISSING
-
-
-def _default(setting: Field[Any]) -> Any:
+def default_of(setting: Field[Any]) -> Any:
+    """A setting's default; `MISSING` when it has none."""
     if setting.default_factory is not MISSING:
         return setting.default_factory()
     return setting.default
 
 
-class _Unreadable:
-    """Stands for a value whose fault has been told."""
+def written(value: Any, marks: tuple[Any, ...]) -> str:
+    """A value as the file would have it, a text without quotes and credentials."""
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, timedelta):
+        return duration_text(value)
+    if isinstance(value, tuple):
+        return f"[{', '.join(written(each, marks) for each in value)}]"
+    if SIZE in marks:
+        return size_text(value)
+    return without_credentials(value) if isinstance(value, str) else str(value)
 
-
-_UNREADABLE = _Unreadable()
-
-
-@dataclass(slots=True)
-class _Reader:
-    """Turns tables into dataclasses and gathers the faults on the way.
-
-    After a fault the sections around it are still checked, for one reading shall tell everything:
-    they see the default of the setting or, of a text without default, the text as it came. Where
-    there is neither they cannot be built, hence not checked. The section itself is not checked.
-    """
-
-    file: Path | None
-    variables: Mapping[str, str]  # by the place that each sets
-    faults: list[str] = field(default_factory=list)
-    told: set[str] = field(default_factory=set)  # places that have a fault
-
-    def section(self, kind: Any, raw: object, place: str) -> Any:
-        if not isinstance(raw, dict):
-            return self._unfit(place, "a table", _came(raw))
-        hints = _hints(kind)
-        self._unknown(raw, hints, place)
-        values = {
-            each.name: self._setting(each, hints[each.name], raw, place) for each in fields(kind)
-        }
-        unread = [each for each in fields(kind) if values[each.name] is _UNREADABLE]
-        for each in unread:
-            values[each.name] = _stand_in(each, hints[each.name], raw)
-        if _UNREADABLE in values.values():
-            return _UNREADABLE
-        built = kind(**values)
-        if not unread:
-            self._across(built, place)
-        return built
-
-    def _setting(self, setting: Field[Any], hint: _Hint, raw: dict[str, Any], place: str) -> Any:
-        inner = _join(place, setting.name)
-        if setting.name in raw:
-            return self._value(hint, raw[setting.name], inner)
-        if hint.section and not hint.optional:
-            return self.section(hint.base, {}, inner)
-        if _has_default(setting):
-            return _default(setting)
-        return self._unfit(inner, hint.words(), "nothing")
-
-    def _value(self, hint: _Hint, raw: Any, place: str) -> Any:
-        if hint.optional and isinstance(raw, _FromEnvironment) and not raw:
-            return None
-        if hint.section:
-            return self.section(hint.base, raw, place)
-        origin = get_origin(hint.base)
-        if origin is tuple:
-            return self._list(hint, raw, place)
-        if origin is dict:
-            return self._dict(hint, raw, place)
-        try:
-            return _leaf(hint, raw)
-        except (ValueError, OverflowError):
-            return self._unfit(place, hint.words(), _came(raw, hint.base is Secret))
-
-    def _list(self, hint: _Hint, raw: Any, place: str) -> Any:
-        raw = _split(raw)
-        if not isinstance(raw, list):
-            expected = f"tables headed [[{place}]]" if hint.entry else hint.words()
-            secret = _hint(get_args(hint.base)[0]).base is Secret
-            return self._unfit(place, expected, _came(raw, secret))
-        inner = _hint(get_args(hint.base)[0])
-        values = tuple(self._value(inner, each, f"{place}[{i}]") for i, each in enumerate(raw))
-        return _UNREADABLE if _UNREADABLE in values else values
-
-    def _dict(self, hint: _Hint, raw: Any, place: str) -> Any:
-        inner = _hint(get_args(hint.base)[1])
-        if isinstance(raw, _FromEnvironment):
-            pairs = [each.partition("=") for each in _split(raw)]
-            if not all(mark for _, mark, _ in pairs):
-                return self._unfit(place, "name=value, name=value …", _came(raw, secret=True))
-            raw = {key.strip(): _FromEnvironment(value.strip()) for key, _, value in pairs}
-        if not isinstance(raw, dict):
-            return self._unfit(place, hint.words(), _came(raw))
-        values = {key: self._value(inner, each, _join(place, key)) for key, each in raw.items()}
-        return _UNREADABLE if _UNREADABLE in values.values() else values
-
-    def _across(self, section: Any, place: str) -> None:
-        if hasattr(section, "faults"):
-            for inner, text in section.faults():
-                if (whole := f"{place}.{inner}" if place else inner) not in self.told:
-                    self._fault(whole, text)
-
-    def _unknown(self, raw: dict[str, Any], known: Iterable[str], place: str) -> None:
-        for key in raw:
-            if key not in known:
-                close = get_close_matches(key, known, 1)
-                guess = f'; did you mean "{close[0]}"?' if close else ""
-                self._fault(_join(place, key), f"there is no such setting{guess}")
-
-    def _unfit(self, place: str, expected: str, came: str) -> _Unreadable:
-        self._fault(place, f"expected {expected}, got {came}")
-        return _UNREADABLE
-
-    def _fault(self, place: str, text: str) -> None:
-        self.told.add(place)
-        self.faults.append(f"{self._origin(place)}: {text}")
-
-    def _origin(self, place: str) -> str:
-        for known, variable in self.variables.items():
-            if place == known or place.startswith((f"{known}.", f"{known}[")):
-                return variable + place.removeprefix(known)
-        return f"{self.file}: {place}" if self.file else place
-
-
-def _stand_in(setting: Field[Any], hint: _Hint, raw: dict[str, Any]) -> Any:
-    """What a section is built with for a setting that cannot be read, if there is such a thing."""
-    if hint.section or hint.entry:
-        return _UNREADABLE
-    if _has_default(setting):
-        return _default(setting)
-    return str(raw.get(setting.name, "")) if hint.base is str else _UNREADABLE
-
-
-# Single values
-
-
-class _Unfit(ValueError):
-    """Not what the setting expects; `_Hint.words` has the text for it."""
-
-
-def _leaf(hint: _Hint, raw: Any) -> Any:
-    if get_origin(hint.base) is Literal:
-        return _choice(get_args(hint.base), raw)
-    value: Any = _size(raw) if _SIZE in hint.marks else _LEAVES[hint.base](raw)
-    tested = value.reveal() if isinstance(value, Secret) else value
-    if not all(m.accepts(tested) for m in hint.marks if isinstance(m, Between | Form)):
-        raise _Unfit
-    return value
-
-
-def _choice(choices: tuple[Any, ...], raw: Any) -> Any:
-    for choice in choices:
-        if raw == (str(choice) if isinstance(raw, _FromEnvironment) else choice):
-            return choice
-    raise _Unfit
-
-
-def _text(raw: Any) -> str:
-    if not isinstance(raw, str):
-        raise _Unfit
-    return str(raw)
-
-
-def _integer(raw: Any) -> int:
-    if isinstance(raw, _FromEnvironment) and re.fullmatch(r"[+-]?[0-9]+", raw):
-        return int(raw)
-    if not isinstance(raw, int) or isinstance(raw, bool):
-        raise _Unfit
-    return raw
-
-
-def _number(raw: Any) -> float:
-    if not isinstance(raw, int | float | _FromEnvironment) or isinstance(raw, bool):
-        raise _Unfit
-    value = float(raw)
-    if not math.isfinite(value):
-        raise _Unfit
-    return value
-
-
-def _boolean(raw: Any) -> bool:
-    if isinstance(raw, _FromEnvironment) and raw in ("true", "false"):
-        return raw == "true"
-    if not isinstance(raw, bool):
-        raise _Unfit
-    return raw
-
-
-def _size(raw: Any) -> int:
-    return size(raw) if isinstance(raw, str) else _integer(raw)
-
-
-def _split(raw: Any) -> Any:
-    """A text of the environment at its commas; anything else as it is."""
-    if not isinstance(raw, _FromEnvironment):
-        return raw
-    return [_FromEnvironment(each.strip()) for each in raw.split(",") if each.strip()]
-
-
-_LEAVES: dict[Any, Callable[[Any], Any]] = {
-    str: _text,
-    int: _integer,
-    float: _number,
-    bool: _boolean,
-    timedelta: lambda raw: duration(_text(raw)),
-    Secret: lambda raw: Secret(_text(raw)),
-}
 
 _NOUNS: dict[Any, str] = {
     str: "a text",
@@ -602,71 +207,3 @@ _NOUNS: dict[Any, str] = {
     tuple: "a list",
     dict: "a table",
 }
-
-
-# Words
-
-
-def _place(steps: _Steps) -> str:
-    place = ""
-    for step in steps:
-        place = f"{place}[{step}]" if isinstance(step, int) else _join(place, step)
-    return place
-
-
-def _join(place: str, key: str) -> str:
-    key = key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _quoted(key)
-    return f"{place}.{key}" if place else key
-
-
-def _quoted(text: str) -> str:
-    text = text if len(text) <= 80 else text[:79] + "…"
-    return json.dumps(text, ensure_ascii=False)
-
-
-def _either(choices: tuple[Any, ...]) -> str:
-    quoted = [_quoted(each) if isinstance(each, str) else str(each) for each in choices]
-    return " or ".join(filter(None, (", ".join(quoted[:-1]), quoted[-1])))
-
-
-def _came(raw: object, secret: bool = False) -> str:
-    """What was found, for people. Of a secret only its kind."""
-    if isinstance(raw, str):
-        length = f"a text of {len(raw)} characters"
-        return length if secret else _quoted(without_credentials(raw))
-    for kind, noun in ((list, "a list"), (dict, "a table"), (date | time, "a date or time")):
-        if isinstance(raw, kind):
-            return noun
-    return "a value of another kind" if secret else _written(raw, ())
-
-
-def _written(value: Any, marks: tuple[Any, ...]) -> str:
-    """A value as the file would have it, a text without quotes and credentials."""
-    if value is None:
-        return "not set"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, timedelta):
-        return duration_text(value)
-    if isinstance(value, tuple):
-        return f"[{', '.join(_written(each, marks) for each in value)}]"
-    if _SIZE in marks:
-        return size_text(value)
-    return without_credentials(value) if isinstance(value, str) else str(value)
-
-
-def _printed(value: Any, marks: tuple[Any, ...], place: str) -> Iterator[tuple[str, str]]:
-    if is_dataclass(value):
-        hints = _hints_of(value)
-        shown = value.shown() if hasattr(value, "shown") else hints
-        for name, hint in ((each, hints[each]) for each in shown):
-            yield from _printed(getattr(value, name), hint.marks, _join(place, name))
-    elif isinstance(value, tuple) and value and is_dataclass(value[0]):
-        for index, entry in enumerate(value):
-            own = getattr(entry, "name", None)
-            yield from _printed(entry, (), _join(place, own) if own else f"{place}[{index}]")
-    elif isinstance(value, dict) and value:
-        for key, inner in value.items():
-            yield from _printed(inner, marks, _join(place, key))
-    else:
-        yield place, _written(value, marks)

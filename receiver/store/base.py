@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from receiver.callbacks.intake import Entry, NotifyTo
 from receiver.dlr.errors import Unreadable
@@ -44,11 +44,11 @@ class Callback(Struct, frozen=True):
 
 
 class Counts(Struct, frozen=True):
-    """What became of one callback. The field names are those of the answer to it."""
+    """What became of one callback. It is the answer to it, too."""
 
-    stored: int
-    duplicates: int
-    quarantined: int
+    stored: Annotated[int, Meta(ge=0, examples=[1])]
+    duplicates: Annotated[int, Meta(ge=0, examples=[0])]
+    quarantined: Annotated[int, Meta(ge=0, examples=[0])]
 
 
 class StoredReport(Struct, frozen=True):

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from dispatcher.simulation.cohort import simulate_cohort
 from dispatcher.simulation.scenario import Scenario
-from receiver.settings.configuration import read_table
+from receiver.settings.reader import read_table
 from tests.benchmarks.results import arguments, print_table, spread
 
 DAY_SECONDS = 86_400

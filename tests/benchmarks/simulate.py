@@ -16,7 +16,7 @@ from msgspec import Struct, field
 
 from dispatcher.simulation.exact import simulate_exact
 from dispatcher.simulation.scenario import Scenario
-from receiver.settings.configuration import read_table
+from receiver.settings.reader import read_table
 from tests.benchmarks.results import arguments, print_table, ratio, spread
 
 DOWN = [{"behaves": "refuses"}]

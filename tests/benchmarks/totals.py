@@ -22,7 +22,7 @@ from typing import Any
 from msgspec import Struct
 
 from receiver.api.filters import totals_query
-from receiver.api.totals import totals_view
+from receiver.api.totals import TotalsAnswer
 from receiver.store.base import ReportQuery
 from receiver.store.sqlite.database import Database, micros
 from receiver.store.sqlite.followup import Follower
@@ -114,7 +114,7 @@ def questions(store: SqliteStore) -> Sequence[tuple[str, Callable[[], Awaitable[
     def totals(**parameters: str) -> Callable[[], Awaitable[Any]]:
         async def ask() -> None:
             query = totals_query(parameters, NOW)
-            totals_view(await store.totals(query), query)
+            TotalsAnswer.of(await store.totals(query), query)
 
         return ask
 

@@ -27,7 +27,8 @@ from dispatcher.simulation.recalled import scenario_of
 from dispatcher.simulation.replayed import replayed
 from dispatcher.storage import storage
 from dispatcher.worker import Worker
-from receiver.settings.configuration import ConfigurationError, read_table
+from receiver.settings.configuration import ConfigurationError
+from receiver.settings.reader import read_table
 from tests.contracts.report_store import a_callback, an_sms
 
 AT = datetime(2026, 3, 2, 14, 0, tzinfo=UTC)
@@ -211,6 +212,20 @@ def test_another_version_is_refused(tmp_path: Path) -> None:
     file.write_bytes(gzip.compress(b'{"capsule":2}\n'))
 
     with pytest.raises(ConfigurationError, match="expected a capsule of version 1, got version 2"):
+        read_capsule(file)
+
+
+def test_a_line_that_is_none_of_ours_is_told_in_our_words(tmp_path: Path) -> None:
+    """With its number and, within it, the place."""
+    heading = b'{"capsule":1,"from":"2026-11-21T10:00:00Z","to":"2026-11-21T11:00:00Z"}\n'
+    file = tmp_path / "odd.capsule"
+    file.write_bytes(gzip.compress(heading + b'{"receivedAt":"x","format":"json","report":{}}\n'))
+
+    with pytest.raises(ConfigurationError, match="line 2: receivedAt: expected an instant such as"):
+        list(read_capsule(file).lines())
+
+    file.write_bytes(gzip.compress(b'{"capsule":1,"from":3}\n'))
+    with pytest.raises(ConfigurationError, match="`dlr capture`: from: expected an instant such"):
         read_capsule(file)
 
 

@@ -17,22 +17,22 @@ import pytest
 from msgspec.structs import replace
 
 from dispatcher.queue.base import DispatchQueue
-from dispatcher.sandbox.acceptance import Admission, Arrival, Known, admitted
-from dispatcher.sandbox.bulks import Bulk, BulkChange, WaitingBulk, moved, with_status
-from dispatcher.sandbox.message import Message
-from dispatcher.sandbox.model import (
-    Binary,
+from dispatcher.sandbox.messages.acceptance import Admission, Arrival, Known, admitted
+from dispatcher.sandbox.messages.bulks import Bulk, BulkChange, WaitingBulk, moved, with_status
+from dispatcher.sandbox.messages.message import Message
+from dispatcher.sandbox.messages.outcomes import Fate
+from dispatcher.sandbox.messages.reports import Account, StepTaken, take_step
+from dispatcher.sandbox.messages.send import (
+    BinaryContent,
     Delivery,
     DeliveryTimeWindow,
     Refusal,
     Send,
     SendingSpeed,
     Sms,
-    Text,
+    TextContent,
     Tracking,
 )
-from dispatcher.sandbox.outcomes import Fate
-from dispatcher.sandbox.reports import Account, StepTaken, take_step
 from dispatcher.sandbox.store.base import (
     ClockState,
     LogQuery,
@@ -89,7 +89,7 @@ def an_sms_to(to: str = "41790000001", **changes: Any) -> Sms:
         message_id=None,
         to=to,
         sender="InfoSMS",
-        content=Text("hello", "hello"),
+        content=TextContent("hello", "hello"),
         parts=1,
         delivery=Delivery(),
     )
@@ -192,7 +192,7 @@ class SandboxStoreContract:
     async def test_keeps_a_message_as_it_was_accepted(self, provider: Provider) -> None:
         """Everything that a message has comes back as it was, whatever content and fate it has."""
         text = an_sms_to(
-            content=Text("ä", "a", "ALL", "TR", True, False),
+            content=TextContent("ä", "a", "ALL", "TR", True, False),
             delivery=Delivery(True, True, "https://app.example/?a=1", "xml", "order 7"),
             send_at=NOON + HOUR,
             window=DeliveryTimeWindow(frozenset({0, 3}), time(9), time(23)),
@@ -200,7 +200,7 @@ class SandboxStoreContract:
             regional={"indiaDlt": {"principalEntityId": "1"}},
             network_id=7,
         )
-        binary = an_sms_to("41790000002", content=Binary(b"\x00\xff", 8, 64), flash=True)
+        binary = an_sms_to("41790000002", content=BinaryContent(b"\x00\xff", 8, 64), flash=True)
         refused = an_sms_to("nobody", refusal=NUMBER)
         arrival = an_arrival(
             binary, text, refused, speed=SendingSpeed(1, HOUR), tracking=Tracking("KEY")

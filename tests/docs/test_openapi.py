@@ -14,10 +14,8 @@ import pytest
 from jsonschema_rs import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from dispatcher.api.described import DESCRIBED as DISPATCHER
 from dispatcher.service import Parts, Service, service
 from dispatcher.settings.settings import read_settings
-from receiver.api.described import DESCRIBED as RECEIVER
 from tests.docs.test_readme import routes
 from tests.end_to_end.processes import LIMIT, an_endpoint, customer, eventually
 from tests.receiver.payloads import a_json_body, a_v3_item, an_item
@@ -130,16 +128,6 @@ async def test_it_has_each_route(tmp_path: Path, parts: Parts) -> None:
 
         named = {f"{method.upper()} {path}" for method, path, _ in operations(document)}
         assert named == routes(running.app)
-
-
-async def test_nothing_is_described_that_is_gone(document: Document) -> None:
-    """What the packages describe is all there in `dlr serve`."""
-    said = {**RECEIVER.paths, **DISPATCHER.paths}
-
-    assert len(said) == len(RECEIVER.paths) + len(DISPATCHER.paths)
-    assert {path: set(methods) for path, methods in document["paths"].items()} == {
-        path: set(methods) for path, methods in said.items()
-    }
 
 
 async def test_it_has_each_parameter(tmp_path: Path) -> None:

@@ -7,8 +7,6 @@ import os
 import re
 import sys
 from asyncio.subprocess import PIPE, STDOUT
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from aiohttp import web
@@ -17,73 +15,41 @@ from dispatcher.cli import cli
 from dispatcher.service import Parts, service
 from dispatcher.settings.settings import Settings
 from receiver.settings.settings import ServerSettings, StoreSettings
-from tests.end_to_end.processes import LIMIT, running
-
-ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+from tests.docs.documents import README, ROOT, Shown, agrees, blocks, blocks_of, shown_in, typed_in
+from tests.end_to_end.processes import LIMIT, an_endpoint, running
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A line `$ …` of the README, what follows up to the next one is what it prints."""
-
-    typed: str
-    printed: str
-
-
-def commands() -> Iterator[Command]:
-    """All commands of the README that are shown with their output, in order."""
-    for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL):
-        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            typed, printed = _split(part)
-            yield Command(typed, printed)
-
-
-def _split(part: str) -> tuple[str, str]:
-    """A command ends with its line, or with the quote that it opens."""
-    end = part.index("\n")
-    while part[:end].count("'") % 2:
-        end = part.index("\n", end + 1)
-    return part[:end], part[end + 1 :]
-
-
-def agrees(printed: str, shown: str) -> bool:
-    """Whether what was printed is what is shown. `…` stands for anything; blanks do not count."""
-    pattern = ".*".join(
-        r"\s*".join(re.escape(word) for word in piece.split()) for piece in shown.split("…")
-    )
-    return re.fullmatch(rf"\s*{pattern}\s*.*", " ".join(printed.split()), re.DOTALL) is not None
-
-
-async def typed(line: str, folder: Path) -> str:
-    """What the shell prints for a line typed in `folder`, without the lines of progress, which come
-    only where the machine is slow."""
+async def run(line: str, folder: Path, said: str = "") -> tuple[int, str]:
+    """The exit code of a line typed in `folder`, and what it prints, when `said` is typed into it.
+    Without the lines of progress, which come only where the machine is slow."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     shell = await asyncio.create_subprocess_exec(
-        "bash",
-        "-c",
-        line,
+        *("bash", "-o", "pipefail", "-c", line),
         cwd=folder,
         env={**os.environ, "PATH": path, "COLUMNS": "200"},
+        stdin=PIPE,
         stdout=PIPE,
         stderr=STDOUT,
     )
     async with asyncio.timeout(LIMIT):
-        printed, _ = await shell.communicate()
-    return re.sub(r"^\w+: +\d+%\n", "", printed.decode(), flags=re.MULTILINE)
+        printed, _ = await shell.communicate(said.encode())
+    assert shell.returncode is not None
+    text = re.sub(r"^\w+: +\d+%\n", "", printed.decode(), flags=re.MULTILINE)
+    return shell.returncode, text
 
 
-async def check(command: Command, folder: Path, url: str) -> None:
-    """That a command, typed against the server at `url`, prints what is shown."""
-    printed = await typed(command.typed.replace("http://127.0.0.1:8080", url), folder)
-    assert agrees(printed, command.printed), f"$ {command.typed}\n{printed}"
+async def check(shown: Shown, folder: Path, url: str) -> None:
+    """That a command, typed against the server at `url`, ends and prints as it is shown."""
+    code, printed = await run(shown.typed.replace("http://127.0.0.1:8080", url), folder)
+    assert agrees(printed, shown.printed), f"$ {shown.typed}\n{printed}"
+    assert code == shown.code, f"$ {shown.typed}\nexit code {code}, shown {shown.code}"
 
 
 async def test_the_commands_print_what_is_shown(tmp_path: Path) -> None:
     """A reader who types the README's commands in order sees what the README shows."""
     (tmp_path / "config").mkdir()
     (tmp_path / "config" / "scenarios").symlink_to(ROOT / "config" / "scenarios")
-    shown = list(commands())
+    shown = [each for block in blocks("console") for each in shown_in(block)]
     with_endpoint = next(n for n, each in enumerate(shown) if each.typed == "dlr dispatches")
     async with running(tmp_path, "serve") as server:
         for command in shown[:with_endpoint]:
@@ -97,6 +63,19 @@ async def test_the_commands_print_what_is_shown(tmp_path: Path) -> None:
             await customer.out.find("push 5: .* answered 200")  # three refused, two taken
             for command in shown[with_endpoint:]:
                 await check(command, tmp_path, server.url)
+
+
+async def test_the_endpoints_are_changed_as_it_is_shown(tmp_path: Path) -> None:
+    """Each line about endpoints at run time is taken, on the command line and over HTTP."""
+    section = README.split("## Endpoints at run time")[1].split("\n## ")[0]
+    (tmp_path / "dlr.toml").write_text(an_endpoint("https://acme.example/dlr"))
+    lines = [each.text for block in blocks_of("README.md", section) for each in typed_in(block)]
+    assert len(lines) > 8
+    async with running(tmp_path, "serve") as server:
+        for line in lines:
+            typed = line.replace("http://127.0.0.1:8080", server.url).replace("curl ", "curl -sf ")
+            code, printed = await run(typed, tmp_path, said="a secret\n")
+            assert code == 0, f"$ {line}\n{printed}"
 
 
 def test_every_command_is_in_the_table() -> None:

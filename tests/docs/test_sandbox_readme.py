@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dispatcher.sandbox.outcomes import MAGIC
+from dispatcher.sandbox.messages.outcomes import MAGIC
 
 README = Path(__file__).parents[2] / "dispatcher" / "sandbox" / "README.md"
 

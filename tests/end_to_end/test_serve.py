@@ -19,6 +19,7 @@ from click.testing import CliRunner
 from dispatcher.cli import cli
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.model import Generation
+from tests.docs.typed_lines import fault_of_dlr
 from tests.end_to_end.processes import an_endpoint, configure, customer, dlr, eventually, running
 from tests.receiver.payloads import BODIES, V2_JSON, a_json_body, an_item
 
@@ -498,7 +499,7 @@ def test_every_help_has_an_example_that_parses(name: str) -> None:
     example = re.search(rf"Example: dlr {name}\b((?:.+\n)*?.*)\n\n", ended.output)
     assert example is not None, ended.output
     words = shlex.split(example[1].partition(" > ")[0])
-    cli.commands[name].make_context(name, words)
+    assert fault_of_dlr([name, *words]) is None
 
 
 def test_the_overview_names_every_command() -> None:

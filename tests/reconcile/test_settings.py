@@ -10,7 +10,8 @@ import pytest
 from dispatcher.settings.reconcile import ReconcileSettings
 from dispatcher.settings.security import TlsSettings
 from dispatcher.settings.settings import Settings, read_settings
-from receiver.settings.configuration import ConfigurationError, Secret, effective
+from receiver.settings.configuration import ConfigurationError, Secret
+from receiver.settings.writing import effective
 
 SOURCE = '[[source]]\nname = "acme"\n[source.reconcile]\nbase_url = "https://acme.example"\n'
 

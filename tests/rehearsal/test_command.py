@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from dispatcher.cli import cli
 from dispatcher.rehearsal import CHECKS, select
 from tests.data.webhooks import wrong
 from tests.data.webhooks.right_aiohttp import Webhook
-from tests.docs.test_readme import README, agrees
+from tests.docs.documents import Shown, agrees, blocks, shown_in
 from tests.end_to_end.processes import Ended, dlr
 from tests.rehearsal.served import listening
 
@@ -49,18 +48,18 @@ async def test_what_is_printed(tmp_path: Path) -> None:
     assert (done.code, done.err) == (1, "")
 
 
-SHOWN = re.findall(r"```text\n\$ dlr rehearse (.*?)\n(.*?)```", README, re.DOTALL)
+SHOWN = [shown for block in blocks("text") for shown in shown_in(block)]
 
 
-@pytest.mark.parametrize(("line", "shown"), SHOWN, ids=["checks", "drill"])
-async def test_the_transcripts_of_the_readme(tmp_path: Path, line: str, shown: str) -> None:
+@pytest.mark.parametrize("shown", SHOWN, ids=["checks", "drill"])
+async def test_the_transcripts_of_the_readme(tmp_path: Path, shown: Shown) -> None:
     """The README's transcripts of failures are what is printed."""
     async with listening(wrong.LastWins()) as base:
-        words = shlex.split(line.replace("http://127.0.0.1:9000", base))
-        done = await dlr(tmp_path, "rehearse", *words, "--patience", "200ms")
+        command, *words = shlex.split(shown.typed.replace("http://127.0.0.1:9000", base))
+        done = await dlr(tmp_path, *words, "--patience", "200ms")
 
-    assert done.code == 1
-    assert agrees(done.out.replace(base, "http://127.0.0.1:9000"), shown), done.out
+    assert (command, done.code, shown.code) == ("dlr", 1, 1)
+    assert agrees(done.out.replace(base, "http://127.0.0.1:9000"), shown.printed), done.out
 
 
 async def test_the_right_one(tmp_path: Path) -> None:

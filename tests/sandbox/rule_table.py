@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dispatcher.sandbox.send_api import POSTED, QUERIED
+from dispatcher.sandbox.api.send import POSTED, QUERIED
 from dispatcher.sandbox.wire import preview
 from dispatcher.sandbox.wire.rules import Rule, Text
-from dispatcher.sandbox.wire.shapes import Field, Listed, Shape
+from dispatcher.sandbox.wire.tables import Field, Listed, Table
 
 FIELDS = Path(__file__).parents[2] / "dispatcher" / "sandbox" / "fields.md"
 
@@ -79,17 +79,17 @@ def rows(rule: Rule, place: str = "") -> Iterator[tuple[str, Field]]:
     """Place and field of every row of a table, and of the tables in it."""
     if isinstance(rule, Listed):
         yield from rows(rule.item, f"{place}[0]")
-    if isinstance(rule, Shape):
+    if isinstance(rule, Table):
         for field in rule.fields:
             inner = f"{place}.{field.name}" if place else field.name
             yield inner, field
             yield from rows(field.rule, inner)
 
 
-def routes() -> dict[str, Shape]:
+def routes() -> dict[str, Table]:
     """The table of each route."""
-    shapes = {endpoint.path: endpoint.shape for endpoint in (*POSTED, *QUERIED)}
-    return {**shapes, "/sms/1/preview": preview.REQUEST}
+    tables = {sending.path: sending.table for sending in (*POSTED, *QUERIED)}
+    return {**tables, "/sms/1/preview": preview.REQUEST}
 
 
 def document() -> str:
@@ -115,16 +115,16 @@ def document() -> str:
 
 def _fields() -> Iterator[str]:
     told: dict[int, str] = {}
-    for path, shape in routes().items():
+    for path, table in routes().items():
         yield f"## {path}"
         yield ""
-        if id(shape) in told:
-            yield f"As {told[id(shape)]}."
+        if id(table) in told:
+            yield f"As {told[id(table)]}."
         else:
-            told[id(shape)] = path
+            told[id(table)] = path
             yield "| field | must be | source |"
             yield "|---|---|---|"
-            for place, field in rows(shape):
+            for place, field in rows(table):
                 words = field.rule.words() + (", must be there" if field.required else "")
                 yield f"| `{place.replace('[0]', '[]')}` | {words} | {field.source} |"
         yield ""
@@ -134,8 +134,8 @@ def _answers() -> Iterator[str]:
     yield "| must be | such as | answer |"
     yield "|---|---|---|"
     told = {}
-    for shape in routes().values():
-        for _, field in rows(shape):
+    for table in routes().values():
+        for _, field in rows(table):
             told[field.rule.words()] = refused(field.rule)
     for words, (value, answer) in sorted(told.items()):
         shown = f"{len(value)} characters" if len(str(value)) > 60 else f"`{value!r}`"

@@ -11,10 +11,10 @@ import xmltodict
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from dispatcher.sandbox.credentials import Credentials, provider_api
-from dispatcher.sandbox.model import Accepted, AcceptedSms, Send, Sms
-from dispatcher.sandbox.send_api import SendApi
-from dispatcher.sandbox.statuses import PENDING_ACCEPTED
+from dispatcher.sandbox.api.credentials import Credentials, provider_api
+from dispatcher.sandbox.api.send import SendApi
+from dispatcher.sandbox.messages.send import Accepted, AcceptedSms, Send, Sms
+from dispatcher.sandbox.messages.statuses import PENDING_ACCEPTED
 from dispatcher.settings.sandbox_credential import CredentialSettings
 from receiver.callbacks.app import new_app
 from receiver.callbacks.arriving import BodyReader

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from dispatcher.sandbox.bulks import TRANSITIONS, BulkStatus
+from dispatcher.sandbox.messages.bulks import TRANSITIONS, BulkStatus
 from tests.sandbox.playing import Played, playing
 
 AT_TWO = "2026-03-02T14:00:00.000+0000"

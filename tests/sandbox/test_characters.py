@@ -8,26 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.sandbox.characters import (
-    PARTS_MAX,
-    Alphabet,
-    Converted,
-    alphabet_of_data_coding,
-    binary_parts,
-    convert,
-    header_fault,
-    parts_of,
-    transliterate,
-)
 from dispatcher.sandbox.characters.alphabet import (
     GSM7,
     OCTETS,
     UCS2,
+    Alphabet,
+    alphabet_of_data_coding,
     decode,
     encode,
     in_default_alphabet,
 )
-from dispatcher.sandbox.characters.parts import capacity
+from dispatcher.sandbox.characters.binary import binary_parts, header_fault
+from dispatcher.sandbox.characters.parts import PARTS_MAX, capacity, parts_of
+from dispatcher.sandbox.characters.text import Converted, convert
+from dispatcher.sandbox.characters.transliteration import transliterate
 
 # The tables of TS 23.038, 6.2.1 and 6.2.1.1, written down once more.
 DEFAULT = (

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from dispatcher.settings.sandbox_credential import CredentialSettings, Scheme, Scope
-from receiver.settings.configuration import ConfigurationError, Secret, read_table
+from receiver.settings.configuration import ConfigurationError, Secret
+from receiver.settings.reader import read_table
 from tests.sandbox.sending import Sending, a_text, a_v3, sending
 
 OPEN = "/sms/2/text/advanced"

@@ -9,8 +9,11 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from msgspec import to_builtins
 
-from dispatcher.sandbox.errors import Fault, document, generation
+from dispatcher.sandbox.errors import document, generation
+from dispatcher.sandbox.messages.send import Api
+from receiver.faults import Misfit
 from receiver.store.base import StoreUnavailable
 from tests.sandbox.sending import AUTHORIZATION, Sending, a_text, a_v3, sending
 
@@ -45,18 +48,23 @@ def test_generations(path: str, api: str) -> None:
     assert generation(path) == api
 
 
+def fields(api: Api, status: int, text: str | None = None, **more: Any) -> Any:
+    """An error as it stands in JSON."""
+    return to_builtins(document(api, "json", status, text, **more)[1])
+
+
 @pytest.mark.parametrize(
     "status", [400, 401, 403, 404, 405, 408, 413, 415, 429, 500, 503, 417, 599]
 )
 def test_every_status_in_both_shapes(status: int) -> None:
     """Each status has a code and words, and v3 always its five fields."""
-    _, v1 = document("v1", "json", status)
-    root, v3 = document("v3", "json", status)
+    v1 = fields("v1", status)
+    v3 = fields("v3", status)
 
     exception = v1["requestError"]["serviceException"]
     assert exception["messageId"].isupper()
     assert exception["text"]
-    assert root == "ApiError"
+    assert document("v3", "json", status)[0] == "ApiError"
     assert list(v3) == ["errorCode", "description", "action", "violations", "resources"]
     assert v3["errorCode"] == f"E{status}"
     assert v3["description"]
@@ -65,18 +73,16 @@ def test_every_status_in_both_shapes(status: int) -> None:
 
 def test_the_documented_words() -> None:
     """The words of the provider's documents, letter by letter."""
-    assert document("v2", "json", 404, "Bulk not found")[1] == v2("NOT_FOUND", "Bulk not found")
-    assert document("v1", "json", 429)[1] == v2("TOO_MANY_REQUESTS", "Too many requests")
-    assert document("v3", "json", 400, faults=[Fault("property.path", "Violation message.")])[
-        1
-    ] == {
+    assert fields("v2", 404, "Bulk not found") == v2("NOT_FOUND", "Bulk not found")
+    assert fields("v1", 429) == v2("TOO_MANY_REQUESTS", "Too many requests")
+    assert fields("v3", 400, misfits=[Misfit("property.path", "Violation message.")]) == {
         "errorCode": "E400",
         "description": "Request cannot be processed.",
         "action": "Check the syntax, violations and adjust the request.",
         "violations": [{"property": "property.path", "violation": "Violation message."}],
         "resources": [],
     }
-    assert document("v3", "json", 429)[1]["resources"][0]["name"] == ("Throttling handling errors")
+    assert fields("v3", 429)["resources"][0]["name"] == ("Throttling handling errors")
 
 
 async def test_unknown_paths_and_methods(provider: Sending) -> None:

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from dispatcher.sandbox.lifecycle import LATE, Life, Step, steps_of
-from dispatcher.sandbox.model import Delivery
-from dispatcher.sandbox.outcomes import Fate
+from dispatcher.sandbox.messages.lifecycle import LATE, Life, Step, steps_of
+from dispatcher.sandbox.messages.outcomes import Fate
+from dispatcher.sandbox.messages.send import Delivery
 from receiver.dlr.model import Status
 from receiver.dlr.statuses import SMS_STATUSES, is_final
 

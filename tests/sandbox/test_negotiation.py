@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from dispatcher.sandbox.negotiation import in_xml, wanted
+from dispatcher.sandbox.api.negotiation import in_xml, wanted
 from receiver.dlr.model import Format
 from tests.sandbox.sending import AUTHORIZATION, Sending, sending
 

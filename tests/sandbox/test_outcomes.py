@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from dispatcher.sandbox.model import Binary, Delivery, Sms, Text
-from dispatcher.sandbox.outcomes import MAGIC, Fate, fate_of, fits, price_of
-from dispatcher.sandbox.statuses import PENDING_ACCEPTED, UNDELIVERABLE_NOT_SENT
+from dispatcher.sandbox.messages.outcomes import MAGIC, Fate, fate_of, fits, price_of
+from dispatcher.sandbox.messages.send import BinaryContent, Delivery, Sms, TextContent
+from dispatcher.sandbox.messages.statuses import PENDING_ACCEPTED, UNDELIVERABLE_NOT_SENT
 from dispatcher.settings.sandbox import OutcomeRule
 from receiver.dlr.sms_errors import errors
 from receiver.dlr.statuses import SMS_STATUSES
@@ -26,7 +26,7 @@ def an_sms(to: str = "41793026727", text: str = "hello", callback_data: str | No
         message_id=None,
         to=to,
         sender="InfoSMS",
-        content=Text(text, text),
+        content=TextContent(text, text),
         parts=1,
         delivery=Delivery(callback_data=callback_data),
     )
@@ -68,7 +68,7 @@ def test_binary_has_no_text() -> None:
         message_id=None,
         to="41793026727",
         sender=None,
-        content=Binary(b"\x00"),
+        content=BinaryContent(b"\x00"),
         parts=1,
         delivery=Delivery(),
     )

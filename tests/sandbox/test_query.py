@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
-from dispatcher.sandbox.model import Delivery, Refusal, Sms, Text, Tracking
+from dispatcher.sandbox.messages.send import Delivery, Refusal, Sms, TextContent, Tracking
 from tests.sandbox.sending import KEY, Sending, sending
 
 
@@ -53,7 +53,7 @@ async def test_all_parameters(provider: Sending) -> None:
             message_id=None,
             to="41793026727",
             sender="InfoSMS",
-            content=Text("Gün", "Gün", "TURKISH", "TR"),
+            content=TextContent("Gün", "Gün", "TURKISH", "TR"),
             parts=1,
             delivery=Delivery(
                 intermediate=True,

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from dispatcher.sandbox.statuses import MESSAGE_ACCEPTED
+from dispatcher.sandbox.messages.statuses import MESSAGE_ACCEPTED
 from tests.sandbox.sending import Sending, sending
 
 DATA = Path(__file__).parents[1] / "data" / "sandbox"

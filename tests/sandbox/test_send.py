@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from dispatcher.sandbox.model import (
+from dispatcher.sandbox.messages.send import (
     Delivery,
     DeliveryTimeWindow,
     Refusal,
     Send,
     SendingSpeed,
     Sms,
-    Text,
+    TextContent,
 )
 from tests.sandbox.sending import Sending, a_text, a_v3, sending, v2, v3
 
@@ -64,7 +64,7 @@ async def test_all_of_a_v2_request(provider: Sending) -> None:
                 message_id="M",
                 to="41793026727",
                 sender="InfoSMS",
-                content=Text("This is a sample message", "This is a sample message"),
+                content=TextContent("This is a sample message", "This is a sample message"),
                 parts=1,
                 delivery=Delivery(
                     intermediate=True,
@@ -121,7 +121,7 @@ async def test_all_of_a_v3_request(provider: Sending) -> None:
                 message_id="M",
                 to="41793026727",
                 sender="InfoSMS",
-                content=Text("This is a sample message", "This is a sample message"),
+                content=TextContent("This is a sample message", "This is a sample message"),
                 parts=1,
                 delivery=Delivery(
                     intermediate=True,

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.sandbox.model import DeliveryTimeWindow, SendingSpeed
-from dispatcher.sandbox.sending_times import gap_of, open_at, sending_times
+from dispatcher.sandbox.messages.send import DeliveryTimeWindow, SendingSpeed
+from dispatcher.sandbox.messages.sending_times import gap_of, open_at, sending_times
 
 MONDAY = datetime(2026, 3, 2, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)

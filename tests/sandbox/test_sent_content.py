@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dispatcher.sandbox.model import Binary, Refusal, Text, Tracking
+from dispatcher.sandbox.messages.send import BinaryContent, Refusal, TextContent, Tracking
 from dispatcher.sandbox.wire.content import SHORT_DOMAIN
 from tests.sandbox.sending import KEY, Sending, a_text, a_v3, octets, sending, v2, v3
 
@@ -52,8 +52,8 @@ async def test_transliteration_and_language(provider: Sending) -> None:
     ]
 
     assert plain.parts == 2
-    assert (bare.content, bare.parts) == (Text(turkish, "s" * 100, "TURKISH"), 1)
-    assert (national.content, national.parts) == (Text(turkish, turkish, None, "TR"), 1)
+    assert (bare.content, bare.parts) == (TextContent(turkish, "s" * 100, "TURKISH"), 1)
+    assert (national.content, national.parts) == (TextContent(turkish, turkish, None, "TR"), 1)
 
 
 async def test_shifts_of_v3(provider: Sending) -> None:
@@ -61,7 +61,7 @@ async def test_shifts_of_v3(provider: Sending) -> None:
     language = {"languageCode": "TR", "singleShift": True, "lockingShift": False}
     send = await v3(provider, a_v3(content={"text": "ş", "language": language}))
 
-    assert send.messages[0].content == Text("ş", "ş", None, "TR", True, False)
+    assert send.messages[0].content == TextContent("ş", "ş", None, "TR", True, False)
 
 
 @pytest.mark.parametrize(
@@ -79,14 +79,14 @@ async def test_hexadecimal_digits(provider: Sending, digits: str, data: bytes) -
     """Octets are parted by blanks, or grouped by two, or not at all; "…" is in the samples."""
     sms = await octets(provider, "/sms/2/binary/advanced", hex=digits)
 
-    assert sms.content == Binary(data)
+    assert sms.content == BinaryContent(data)
 
 
 async def test_binary_content_of_v3(provider: Sending) -> None:
     """v3 has the three fields of a binary message in its content."""
     send = await v3(provider, a_v3(content={"hex": "0048", "dataCoding": 8, "esmClass": 1}))
 
-    assert send.messages[0].content == Binary(b"\0H", 8, 1)
+    assert send.messages[0].content == BinaryContent(b"\0H", 8, 1)
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ async def test_short_links(provider: Sending, options: dict[str, Any], sent: str
 
     for send in (one, two):
         content = send.messages[0].content
-        assert isinstance(content, Text)
+        assert isinstance(content, TextContent)
         assert (content.text, content.sent) == (text, sent)
 
 

@@ -11,9 +11,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from dispatcher.sandbox.send_api import POSTED, PREVIEW, QUERIED
-from dispatcher.sandbox.wire.shapes import Field, Listed, Shape
-from tests.sandbox.rule_table import FIELDS, NULL, document, refused, routes, rows
+from dispatcher.sandbox.api.send import POSTED, PREVIEW, QUERIED
+from dispatcher.sandbox.wire.tables import Field, Listed, Table
+from tests.sandbox.rule_table import FIELDS, NULL, REFUSED, document, refused, routes, rows
 from tests.sandbox.sending import Sending, a_text, a_v3, sending
 
 OCTETS = {"hex": "54 65 73 74"}
@@ -93,7 +93,7 @@ def _told(path: str, answer: Any) -> Iterator[tuple[str, str]]:
     return ((place, text) for place, texts in errors for text in texts)
 
 
-CASES = [(path, place, field) for path, shape in routes().items() for place, field in rows(shape)]
+CASES = [(path, place, field) for path, table in routes().items() for place, field in rows(table)]
 
 
 @pytest.mark.parametrize("path", GOOD)
@@ -145,8 +145,16 @@ async def test_the_least_that_is_taken(provider: Sending) -> None:
 def test_the_tables_are_of_all_routes() -> None:
     """No route sends without a table."""
     assert set(GOOD) == {each.path for each in (*POSTED, *QUERIED)} | {PREVIEW}
-    assert all(isinstance(shape, Shape) and rows(shape) for shape in routes().values())
+    assert all(isinstance(table, Table) and [*rows(table)] for table in routes().values())
     assert all(isinstance(field, Field) and field.source for _, _, field in CASES)
+
+
+def test_each_refused_value_is_of_a_rule() -> None:
+    """The table of refused values has none of a rule that is gone."""
+    rules = [field.rule for _, _, field in CASES]
+    items = [rule.item for rule in rules if isinstance(rule, Listed)]
+
+    assert set(REFUSED) <= {rule.words() for rule in (*rules, *items)}
 
 
 def test_fields_md_is_what_the_tables_say() -> None:

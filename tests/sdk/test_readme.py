@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import subprocess
 import sys
@@ -74,7 +75,9 @@ async def test_curl(dlr_sandbox: DlrSandbox, tmp_path: Path) -> None:
         async with asyncio.timeout(LIMIT):
             told, _ = await advance.communicate()
         assert "DELIVERED_TO_HANDSET" in (await pushed(app, 3))[-1]
-    assert re.match(rb'{"now":.*}{"messages":.*"state":"ended"', told)
+    moved, _, sent = told.decode().partition("}{")
+    assert json.loads(moved + "}").keys() == {"now", "steps", "reports", "attempts"}
+    assert [each["state"] for each in json.loads("{" + sent)["messages"]] == ["ended"]
 
 
 SHOP = """

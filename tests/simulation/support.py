@@ -11,7 +11,7 @@ from dispatcher.simulation import engines
 from dispatcher.simulation.exact import simulate_exact
 from dispatcher.simulation.scenario import Scenario, read_scenario
 from dispatcher.simulation.timeline import Timeline
-from receiver.settings.configuration import read_table
+from receiver.settings.reader import read_table
 
 MINUTE = 60.0
 HOUR = 3600.0

@@ -25,7 +25,7 @@ from dispatcher.replay.replay import (
     target_name,
 )
 from dispatcher.replay.request import Request, Selection
-from receiver.settings.configuration import without_credentials
+from receiver.faults import without_credentials
 from receiver.store.base import StoredReport
 from receiver.store.sqlite.database import Database, instant, micros
 from receiver.store.sqlite.rows import COLUMNS, stored_report

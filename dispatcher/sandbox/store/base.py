@@ -15,10 +15,10 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from dispatcher.sandbox.acceptance import Admission, Arrival, Known
-from dispatcher.sandbox.bulks import Bulk, BulkChange, WaitingBulk
-from dispatcher.sandbox.message import Message
-from dispatcher.sandbox.reports import StepTaken
+from dispatcher.sandbox.messages.acceptance import Admission, Arrival, Known
+from dispatcher.sandbox.messages.bulks import Bulk, BulkChange, WaitingBulk
+from dispatcher.sandbox.messages.message import Message
+from dispatcher.sandbox.messages.reports import StepTaken
 from receiver.store.base import StoredReport
 
 Admit = Callable[[Arrival, Known], Admission]
@@ -51,8 +51,8 @@ class Counters(Struct, frozen=True):
 class MessageQuery(Struct, frozen=True, kw_only=True):
     """Messages after one number, in the order in which they came. `None` means: any."""
 
-    after: int
-    limit: int
+    after: int = 0
+    limit: int = 100
     message_id: str | None = None
     bulk_id: str | None = None
     to: str | None = None

@@ -8,14 +8,15 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from dispatcher.sandbox.errors import BODY, Fault, Refused
-from dispatcher.sandbox.wire.rules import Reading
-from dispatcher.sandbox.wire.shapes import Shape, Values, from_xml
+from dispatcher.sandbox.errors import BODY, Refused
+from dispatcher.sandbox.wire.rules import Inspection
+from dispatcher.sandbox.wire.tables import Table, Values, from_xml
 from receiver.callbacks.body import as_utf8, charset_of, coding_of, inflate
 from receiver.callbacks.intake import format_of
 from receiver.dlr import xml_format
 from receiver.dlr.errors import MalformedBody
 from receiver.dlr.model import Format
+from receiver.faults import Misfit
 
 T = TypeVar("T")
 
@@ -29,7 +30,7 @@ _decode = msgspec.json.Decoder().decode
 
 
 def read_body(
-    body: bytes, content_type: str | None, content_encoding: str | None, limit: int, shape: Shape
+    body: bytes, content_type: str | None, content_encoding: str | None, limit: int, table: Table
 ) -> Any:
     """What JSON has, or would have, for the body; not yet checked.
 
@@ -41,18 +42,18 @@ def read_body(
         form = format_of(content_type, body)
         if form is None:
             expected = "must be application/json or application/xml"
-            raise Refused(415, faults=[Fault("Content-Type", expected)])
+            raise Refused(415, misfits=[Misfit("Content-Type", expected)])
         utf8 = as_utf8(body, form, charset_of(content_type))
-        return _document(utf8, form, shape)
+        return _document(utf8, form, table)
     except MalformedBody as error:
-        raise Refused(400, faults=[Fault(BODY, str(error))]) from error
+        raise Refused(400, misfits=[Misfit(BODY, str(error))]) from error
 
 
-def _document(body: bytes, form: Format, shape: Shape) -> Any:
+def _document(body: bytes, form: Format, table: Table) -> Any:
     if form == "xml":
         if body.count(b"<") > TAGS_MOST:
             raise MalformedBody("", f"has more than {TAGS_MOST} tags")
-        return from_xml(xml_format.decode_document(body), shape)
+        return from_xml(xml_format.decode_document(body), table)
     try:
         return _decode(body)
     except RecursionError as error:
@@ -62,15 +63,15 @@ def _document(body: bytes, form: Format, shape: Shape) -> Any:
 
 
 def checked(
-    shape: Shape,
+    table: Table,
     document: Any,
-    make: Callable[[Values, Reading], T],
+    make: Callable[[Values, Inspection], T],
     now: datetime,
     new_key: Callable[[], str],
 ) -> T:
     """What `make` makes of the document. Raises Refused with all faults."""
-    reading = Reading(now, new_key)
-    values = shape.read(document, "", reading)
-    if reading.faults:
-        raise Refused(400, faults=reading.faults)
-    return make(values, reading)
+    inspection = Inspection(now, new_key)
+    values = table.read(document, "", inspection)
+    if inspection.misfits:
+        raise Refused(400, misfits=inspection.misfits)
+    return make(values, inspection)

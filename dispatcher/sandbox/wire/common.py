@@ -6,17 +6,18 @@ from collections.abc import Iterator
 from datetime import time, timedelta
 from typing import Any, Final, get_args
 
-from dispatcher.sandbox.characters import Transliteration
-from dispatcher.sandbox.model import VALIDITY_MOST, DeliveryTimeWindow, SendingSpeed
+from dispatcher.sandbox.characters.text import Language
+from dispatcher.sandbox.characters.transliteration import Transliteration
+from dispatcher.sandbox.messages.send import VALIDITY_MOST, DeliveryTimeWindow, SendingSpeed
 from dispatcher.sandbox.wire.rules import Boolean, Choice, HttpUrl, Instant, Integer, Text
-from dispatcher.sandbox.wire.shapes import Field, Listed, Shape, Values
+from dispatcher.sandbox.wire.tables import Field, Listed, Table, Values
 
 SEND_AT: Final = Instant(ahead=timedelta(days=180))
 MINUTES: Final = Integer(1, 2**63 - 1)
 CALLBACK_DATA: Final = Text(4000)  # 200 in S3, 4000 everywhere else (reference, part 8)
 CONTENT_TYPE: Final = Choice({"application/json": "json", "application/xml": "xml"})
 TRANSLITERATION: Final = Choice(get_args(Transliteration))
-LANGUAGE_CODE: Final = Choice(("NONE", "TR", "ES", "PT", "AUTODETECT"))
+LANGUAGE_CODE: Final = Choice(get_args(Language))
 TO: Final = Text(64)
 
 _DAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
@@ -29,7 +30,7 @@ def validity(minutes: int | None) -> timedelta:
 
 # --- deliveryTimeWindow --------------------------------------------------------------------------
 
-_TIME_OF_DAY: Final = Shape(
+_TIME_OF_DAY: Final = Table(
     Field("hour", Integer(0, 23), "S0, S3", required=True),
     Field("minute", Integer(0, 59), "S0, S3", required=True),
     make=lambda values: time(values["hour"], values["minute"]),
@@ -50,7 +51,7 @@ def _minutes(at: time) -> int:
     return at.hour * 60 + at.minute
 
 
-WINDOW: Final = Shape(
+WINDOW: Final = Table(
     Field(
         "days",
         Listed(Choice({name: n for n, name in enumerate(_DAYS)}), ("days", "day")),
@@ -71,7 +72,7 @@ _SPEED_UNITS = {
     "DAY": timedelta(days=1),
 }
 
-SPEED: Final = Shape(
+SPEED: Final = Table(
     Field("amount", Integer(1, 2**31 - 1), "S0; at least 1: ours", required=True),
     Field("timeUnit", Choice(_SPEED_UNITS), "S0", default=_SPEED_UNITS["MINUTE"]),
     make=lambda values: SendingSpeed(values["amount"], values["timeUnit"]),
@@ -79,10 +80,10 @@ SPEED: Final = Shape(
 
 # --- regional ------------------------------------------------------------------------------------
 
-REGIONAL: Final = Shape(
+REGIONAL: Final = Table(
     Field(
         "indiaDlt",
-        Shape(
+        Table(
             Field("principalEntityId", Text(), "S0", required=True),
             Field("contentTemplateId", Text(), "S0"),
             Field("telemarketerId", Text(), "S0"),
@@ -91,7 +92,7 @@ REGIONAL: Final = Shape(
     ),
     Field(
         "turkeyIys",
-        Shape(
+        Table(
             Field("recipientType", Choice(("BIREYSEL", "TACIR")), "S0", required=True),
             Field("brandCode", Integer(), "S0"),
         ),
@@ -99,7 +100,7 @@ REGIONAL: Final = Shape(
     ),
     Field(
         "southKorea",
-        Shape(Field("resellerCode", Integer(), "S0"), Field("title", Text(66), "S0")),
+        Table(Field("resellerCode", Integer(), "S0"), Field("title", Text(66), "S0")),
         "S0",
     ),
     make=lambda values: without_absent(values) or None,
@@ -117,7 +118,7 @@ def without_absent(values: Values) -> Values:
 
 # --- urlOptions ----------------------------------------------------------------------------------
 
-URL_OPTIONS: Final = Shape(
+URL_OPTIONS: Final = Table(
     Field("shortenUrl", Boolean(), "OAS", default=True),
     Field("trackClicks", Boolean(), "OAS", default=True),
     Field("trackingUrl", HttpUrl(), "OAS"),

@@ -8,15 +8,17 @@ from typing import Final
 
 from msgspec import Struct
 
-from dispatcher.sandbox.characters import PARTS_MAX, binary_parts, convert, header_fault
-from dispatcher.sandbox.model import Binary, Refusal, Text
-from dispatcher.sandbox.statuses import (
+from dispatcher.sandbox.characters.binary import binary_parts, header_fault
+from dispatcher.sandbox.characters.parts import PARTS_MAX
+from dispatcher.sandbox.characters.text import convert
+from dispatcher.sandbox.messages.send import BinaryContent, Refusal, TextContent
+from dispatcher.sandbox.messages.statuses import (
     MISSING_TO,
     REJECTED_DESTINATION,
     REJECTED_INVALID_UDH,
     REJECTED_MESSAGE_TOO_LONG,
 )
-from dispatcher.sandbox.wire.shapes import Values
+from dispatcher.sandbox.wire.tables import Values
 
 BYTES_MOST: Final = 4000
 """A longer message is refused with status 25, like one of more than 25 parts (statuses of the
@@ -31,7 +33,7 @@ TOO_LONG: Final = Refusal(*REJECTED_MESSAGE_TOO_LONG)
 class Content(Struct, frozen=True):
     """A content with its parts; `refusal` None when it can be sent."""
 
-    content: Text | Binary
+    content: TextContent | BinaryContent
     parts: int
     refusal: Refusal | None = None
 
@@ -44,7 +46,7 @@ def text_content(values: Values, urls: Values | None) -> Content:
     asked = (words["transliteration"], words["languageCode"], *shifts.values())
     to_send = shortened(text, urls) if urls else text
     if len(to_send) > BYTES_MOST:
-        return Content(Text(text, to_send, *asked), 0, TOO_LONG)
+        return Content(TextContent(text, to_send, *asked), 0, TOO_LONG)
     converted = convert(
         to_send,
         transliteration=words["transliteration"],
@@ -53,13 +55,13 @@ def text_content(values: Values, urls: Values | None) -> Content:
         locking_shift=shifts["lockingShift"],
     )
     refusal = TOO_LONG if converted.parts > PARTS_MAX else None
-    return Content(Text(text, converted.text, *asked), converted.parts, refusal)
+    return Content(TextContent(text, converted.text, *asked), converted.parts, refusal)
 
 
 def binary_content(values: Values) -> Content:
     """Of `hex`, `dataCoding` and `esmClass`."""
     data, coding, esm_class = values["hex"], values["dataCoding"], values["esmClass"]
-    content = Binary(data, coding, esm_class)
+    content = BinaryContent(data, coding, esm_class)
     if len(data) > BYTES_MOST:
         return Content(content, 0, TOO_LONG)
     if header_fault(data, coding, esm_class) is not None:

@@ -2,45 +2,69 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from dispatcher.sandbox.characters import convert
+from msgspec import UNSET, Struct, UnsetType
+
+from dispatcher.sandbox.characters.text import Language, convert
+from dispatcher.sandbox.characters.transliteration import Transliteration
 from dispatcher.sandbox.wire.common import LANGUAGE_CODE, TRANSLITERATION
-from dispatcher.sandbox.wire.rules import Reading, Text
-from dispatcher.sandbox.wire.shapes import Field, Shape, Values
+from dispatcher.sandbox.wire.rules import Inspection, Text
+from dispatcher.sandbox.wire.tables import Field, Table, Values
+from receiver.answers import Count
 
 ROOT: Final = "PreviewResponse"
 
 TEXT_MOST: Final = 10_000
 """Ours: nothing that long can be sent, and counting takes time."""
 
-REQUEST: Final = Shape(
+REQUEST: Final = Table(
     Field("text", Text(TEXT_MOST), "OAS; the size: ours", required=True),
     Field("languageCode", LANGUAGE_CODE, "OAS"),
     Field("transliteration", TRANSLITERATION, "OAS"),
 )
 
 
-def answer_of(values: Values, _: Reading) -> dict[str, Any]:
+class PreviewLanguage(Struct, frozen=True, rename="camel"):
+    language_code: str
+
+
+class PreviewConfiguration(Struct, frozen=True):
+    language: PreviewLanguage | UnsetType = UNSET
+    transliteration: str | UnsetType = UNSET
+
+
+class Preview(Struct, frozen=True, rename="camel"):
+    text_preview: str
+    message_count: Count
+    characters_remaining: Count
+    configuration: PreviewConfiguration
+
+
+class PreviewResponse(Struct, frozen=True, rename="camel"):
+    original_text: str
+    previews: list[Preview]
+
+
+def answer_of(values: Values, _: Inspection) -> PreviewResponse:
     """The text as it is and, where a language or transliteration was asked for, with these."""
     text, language = values["text"], values["languageCode"]
     transliteration = values["transliteration"]
     previews = [_preview(text, None, None)]
     if language or transliteration:
         previews.append(_preview(text, language, transliteration))
-    return {"originalText": text, "previews": previews}
+    return PreviewResponse(text, previews)
 
 
-def _preview(text: str, language: Any, transliteration: Any) -> dict[str, Any]:
+def _preview(
+    text: str, language: Language | None, transliteration: Transliteration | None
+) -> Preview:
     converted = convert(text, language_code=language, transliteration=transliteration)
-    configuration: dict[str, Any] = {}
-    if language:
-        configuration["language"] = {"languageCode": language}
-    if transliteration:
-        configuration["transliteration"] = transliteration
-    return {
-        "textPreview": converted.text,
-        "messageCount": converted.parts,
-        "charactersRemaining": converted.characters_remaining,
-        "configuration": configuration,
-    }
+    return Preview(
+        converted.text,
+        converted.parts,
+        converted.characters_remaining,
+        PreviewConfiguration(
+            PreviewLanguage(language) if language else UNSET, transliteration or UNSET
+        ),
+    )

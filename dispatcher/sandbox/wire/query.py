@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from multidict import MultiMapping
 
-from dispatcher.sandbox.model import Api, Delivery, Send, Sms, Tracking
+from dispatcher.sandbox.messages.send import Api, Delivery, Send, Sms, Tracking
 from dispatcher.sandbox.wire.common import (
     CALLBACK_DATA,
     CONTENT_TYPE,
@@ -28,12 +28,12 @@ from dispatcher.sandbox.wire.rules import (
     Boolean,
     Choice,
     HttpUrl,
+    Inspection,
     Integer,
-    Reading,
     Sender,
     Text,
 )
-from dispatcher.sandbox.wire.shapes import Field, Listed, Shape, Values
+from dispatcher.sandbox.wire.tables import Field, Listed, Table, Values
 
 
 def _regional_faults(_: Values, came: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -67,7 +67,7 @@ _COMMON: Final = (
     Field("southKoreaTitle",           Text(66),                       "OAS"),
 )
 
-V1: Final = Shape(
+V1: Final = Table(
     Field("bulkId",     Text(clip=100),         "OAS"),
     Field("text",       Text(),                 "OAS; required: ours", required=True),
     *_COMMON,
@@ -76,7 +76,7 @@ V1: Final = Shape(
     check=_regional_faults,
 )
 
-V3: Final = Shape(
+V3: Final = Table(
     Field("bulkId",                    Text(100), "OAS"),
     Field("text",                      Text(),    "OAS", required=True),
     *_COMMON,
@@ -95,7 +95,7 @@ def parameters(query: MultiMapping[str]) -> dict[str, Any]:
     return came
 
 
-def send_of(api: Api, values: Values, reading: Reading) -> Send:
+def send_of(api: Api, values: Values, inspection: Inspection) -> Send:
     """The request of what `V1` or `V3` read."""
     content = text_content(values, None)
     delivery = Delivery(
@@ -122,7 +122,7 @@ def send_of(api: Api, values: Values, reading: Reading) -> Send:
                 refusal=refusal or content.refusal,
             )
         )
-    tracking = _tracking(values, reading)
+    tracking = _tracking(values, inspection)
     return Send(api=api, bulk_id=values["bulkId"] or None, messages=messages, tracking=tracking)
 
 
@@ -139,8 +139,8 @@ def _regional(values: Values) -> Values | None:
     return without_absent({name: group or None for name, group in grouped.items()}) or None
 
 
-def _tracking(values: Values, reading: Reading) -> Tracking | None:
+def _tracking(values: Values, inspection: Inspection) -> Tracking | None:
     url = values.get("trackingUrl")
     if values.get("track") is None:
         return Tracking(type=values["trackingType"], url=url) if url else None
-    return Tracking(values["processKey"] or reading.new_key(), values["trackingType"], url)
+    return Tracking(values["processKey"] or inspection.new_key(), values["trackingType"], url)

@@ -15,13 +15,13 @@ from typing import Any, Final, Protocol, TypeVar
 
 from yarl import URL
 
-from dispatcher.sandbox.dates import read_instant
-from dispatcher.sandbox.errors import BODY, Fault
+from dispatcher.sandbox.errors import BODY
+from receiver.api.parameters import with_plus
 from receiver.dlr import fields
 from receiver.dlr.errors import MalformedReport
 from receiver.dlr.fields import describe
-from receiver.dlr.instants import EXAMPLE
-from receiver.settings.configuration import without_credentials
+from receiver.dlr.instants import EXAMPLE, parse_instant
+from receiver.faults import Misfit, without_credentials
 
 T = TypeVar("T")
 
@@ -33,22 +33,22 @@ NOT_NULL: Final = "must not be null"
 INT32: Final = (-(2**31), 2**31 - 1)
 
 
-class Reading:
+class Inspection:
     """One request being read: its faults, the time, and where new keys come from."""
 
     def __init__(self, now: datetime, new_key: Callable[[], str]) -> None:
         self.now = now
         self.new_key = new_key
-        self.faults: list[Fault] = []
+        self.misfits: list[Misfit] = []
 
-    def fault(self, place: str, text: str) -> None:
+    def misfit(self, place: str, reason: str) -> None:
         """Tell what is wrong. The value at fault is read as None, and reading goes on."""
-        if len(self.faults) < FAULTS_MOST:
-            self.faults.append(Fault(place or BODY, text))
+        if len(self.misfits) < FAULTS_MOST:
+            self.misfits.append(Misfit(place or BODY, reason))
 
 
 class Rule(Protocol):
-    def read(self, value: Any, place: str, reading: Reading) -> Any:
+    def read(self, value: Any, place: str, inspection: Inspection) -> Any:
         """What `value` means; None after a fault."""
 
     def words(self) -> str:
@@ -66,14 +66,14 @@ class Text:
     least: int = 0
     clip: int | None = None
 
-    def read(self, value: Any, place: str, reading: Reading) -> str | None:
-        text = _read(fields.text, value, place, reading)
+    def read(self, value: Any, place: str, inspection: Inspection) -> str | None:
+        text = _read(fields.text, value, place, inspection)
         if text is None:
             return None
         if self.clip is not None:
             return text[: self.clip]
         if self.most is not None and not self.least <= len(text) <= self.most:
-            reading.fault(place, f"size must be between {self.least} and {self.most}")
+            inspection.misfit(place, f"size must be between {self.least} and {self.most}")
             return None
         return text
 
@@ -92,12 +92,12 @@ class Integer:
     least: int = INT32[0]
     most: int = INT32[1]
 
-    def read(self, value: Any, place: str, reading: Reading) -> int | None:
-        number = _read(fields.integer, value, place, reading)
+    def read(self, value: Any, place: str, inspection: Inspection) -> int | None:
+        number = _read(fields.integer, value, place, inspection)
         if number is None:
             return None
         if not self.least <= number <= self.most:
-            reading.fault(place, f"must be between {self.least} and {self.most}, got {number}")
+            inspection.misfit(place, f"must be between {self.least} and {self.most}, got {number}")
             return None
         return number
 
@@ -110,8 +110,8 @@ class Integer:
 
 @dataclass(frozen=True, slots=True)
 class Boolean:
-    def read(self, value: Any, place: str, reading: Reading) -> bool | None:
-        return _read(fields.boolean, value, place, reading)
+    def read(self, value: Any, place: str, inspection: Inspection) -> bool | None:
+        return _read(fields.boolean, value, place, inspection)
 
     def words(self) -> str:
         return "true or false"
@@ -128,10 +128,10 @@ class Choice:
             meanings if isinstance(meanings, Mapping) else {word: word for word in meanings}
         )
 
-    def read(self, value: Any, place: str, reading: Reading) -> Any:
+    def read(self, value: Any, place: str, inspection: Inspection) -> Any:
         text = value.strip() if isinstance(value, str) else ""
         if text not in self._meanings:
-            reading.fault(place, f"must be {self.words()}, got {describe(value)}")
+            inspection.misfit(place, f"must be {self.words()}, got {describe(value)}")
             return None
         return self._meanings[text]
 
@@ -145,18 +145,20 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Instant:
-    """An instant at most `ahead` from now. One that is past is taken: it means at once."""
+    """An instant at most `ahead` from now, in any form of the provider and its clients (reference,
+    part 1.4), also in a query string, where a + may have become a blank. Without a zone it is UTC.
+    One that is past is taken: it means at once."""
 
     ahead: timedelta
 
-    def read(self, value: Any, place: str, reading: Reading) -> datetime | None:
+    def read(self, value: Any, place: str, inspection: Inspection) -> datetime | None:
         try:
-            instant = read_instant(value)
+            instant = parse_instant(with_plus(value.strip()))
         except (ValueError, TypeError, AttributeError):
-            reading.fault(place, f"must be an instant such as {EXAMPLE}, got {describe(value)}")
+            inspection.misfit(place, f"must be an instant such as {EXAMPLE}, got {describe(value)}")
             return None
-        if instant - reading.now > self.ahead:
-            reading.fault(place, f"must be at most {self.ahead.days} days ahead")
+        if instant - inspection.now > self.ahead:
+            inspection.misfit(place, f"must be at most {self.ahead.days} days ahead")
             return None
         return instant
 
@@ -171,12 +173,12 @@ class HttpUrl:
     """Whether the sandbox may really call it is asked when it does: only then a name is looked
     up."""
 
-    def read(self, value: Any, place: str, reading: Reading) -> str | None:
-        text = _read(fields.text, value, place, reading)
+    def read(self, value: Any, place: str, inspection: Inspection) -> str | None:
+        text = _read(fields.text, value, place, inspection)
         if text is None or _is_http(text.strip()):
             return text and text.strip()
         came = describe(without_credentials(text))
-        reading.fault(place, f"must be an http or https URL with a host, got {came}")
+        inspection.misfit(place, f"must be an http or https URL with a host, got {came}")
         return None
 
     def words(self) -> str:
@@ -201,14 +203,14 @@ _GAP = re.compile(r"[\s\x00-\x1f]")
 class Sender:
     """An alphanumeric sender has 3 to 11 characters, a numeric one 3 to 14 (S1, S3) or 16 (S4)."""
 
-    def read(self, value: Any, place: str, reading: Reading) -> str | None:
-        text = _read(fields.text, value, place, reading)
+    def read(self, value: Any, place: str, inspection: Inspection) -> str | None:
+        text = _read(fields.text, value, place, inspection)
         if text is None:
             return None
         text = text.strip()
         if 3 <= len(text) <= 11 or _NUMERIC.fullmatch(text):
             return text
-        reading.fault(place, f"must be {self.words()}, got {describe(text)}")
+        inspection.misfit(place, f"must be {self.words()}, got {describe(text)}")
         return None
 
     def words(self) -> str:
@@ -226,15 +228,15 @@ class Hex:
     of them, as in "0048 0065"; the "…" of the provider's own sample (S0, S2) counts as one.
     """
 
-    def read(self, value: Any, place: str, reading: Reading) -> bytes | None:
-        text = _read(fields.text, value, place, reading)
+    def read(self, value: Any, place: str, inspection: Inspection) -> bytes | None:
+        text = _read(fields.text, value, place, inspection)
         if text is None:
             return None
         groups = text.replace("…", " ").split()
         try:
             return b"".join(bytes.fromhex(group) for group in groups)
         except ValueError:
-            reading.fault(place, f"must be {self.words()}, got {describe(text)}")
+            inspection.misfit(place, f"must be {self.words()}, got {describe(text)}")
             return None
 
     def words(self) -> str:
@@ -245,10 +247,10 @@ class Hex:
 
 
 def _read(
-    read: Callable[[Any, str, str], T | None], value: Any, place: str, reading: Reading
+    read: Callable[[Any, str, str], T | None], value: Any, place: str, inspection: Inspection
 ) -> T | None:
     try:
         return read(value, place, "")
     except MalformedReport as error:
-        reading.fault(place, f"must be {error.expected}, got {error.came}")
+        inspection.misfit(place, f"must be {error.expected}, got {error.came}")
         return None

@@ -8,25 +8,25 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from dispatcher.sandbox.model import Api, Delivery, Send, Sms
+from dispatcher.sandbox.messages.send import Api, Delivery, Send, Sms
 from dispatcher.sandbox.wire.common import TO
 from dispatcher.sandbox.wire.content import binary_content, destination, text_content
-from dispatcher.sandbox.wire.rules import Reading, Rule, Sender, Text
-from dispatcher.sandbox.wire.shapes import Field, Listed, Shape, Values
+from dispatcher.sandbox.wire.rules import Inspection, Rule, Sender, Text
+from dispatcher.sandbox.wire.tables import Field, Listed, Table, Values
 from dispatcher.sandbox.wire.v2 import BINARY
 
 
-def _single(name: str, content: Rule) -> Shape:
-    return Shape(
+def _single(name: str, content: Rule) -> Table:
+    return Table(
         Field("from", Sender(), "S1"),
         Field("to", Listed(TO, ("to",), one=True), "S1", required=True),
         Field(name, content, "S1; required: ours", required=True),
     )
 
 
-def _multi(single: Shape) -> Shape:
+def _multi(single: Table) -> Table:
     messages = Listed(single, ("message", "messages"))
-    return Shape(
+    return Table(
         Field("bulkId", Text(clip=100), "ours: as in advanced"),
         Field("messages", messages, "WL15", required=True),
     )
@@ -38,7 +38,7 @@ TEXT_MULTI: Final = _multi(TEXT_SINGLE)
 BINARY_MULTI: Final = _multi(BINARY_SINGLE)
 
 
-def send_of(api: Api, values: Values, _: Reading) -> Send:
+def send_of(api: Api, values: Values, _: Inspection) -> Send:
     """The request of what a single or a multi table read."""
     messages = values.get("messages", [values])
     return Send(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from dispatcher.sandbox.model import Api, Delivery, Send, Sms, Tracking
+from dispatcher.sandbox.messages.send import Api, Delivery, Send, Sms, Tracking
 from dispatcher.sandbox.wire.common import (
     CALLBACK_DATA,
     CONTENT_TYPE,
@@ -31,26 +31,26 @@ from dispatcher.sandbox.wire.rules import (
     Choice,
     Hex,
     HttpUrl,
+    Inspection,
     Integer,
-    Reading,
     Sender,
     Text,
 )
-from dispatcher.sandbox.wire.shapes import Field, Listed, Shape, Values
+from dispatcher.sandbox.wire.tables import Field, Listed, Table, Values
 
 # fmt: off
-BINARY: Final = Shape(
+BINARY: Final = Table(
     Field("hex",        Hex(),           "S0, S1", required=True),
     Field("dataCoding", Integer(0, 255), "S0, S1; an octet: SMPP", default=0),
     Field("esmClass",   Integer(0, 255), "S0, S1; an octet: SMPP", default=0),
 )
 
-_DESTINATION = Shape(
+_DESTINATION = Table(
     Field("to",        TO,             "S0; missing: status 51, no number: status 52"),
     Field("messageId", Text(clip=200), "S0"),
 )
 
-_LANGUAGE = Shape(Field("languageCode", LANGUAGE_CODE, "S3, OAS"))
+_LANGUAGE = Table(Field("languageCode", LANGUAGE_CODE, "S3, OAS"))
 
 _TEXT: Final = (
     Field("text",            Text(),          "S3; required: ours"),
@@ -65,8 +65,8 @@ _BINARY: Final = (
 _LISTED_TO = Listed(_DESTINATION, ("destination", "destinations"))
 
 
-def _message(content: tuple[Field, ...], platform_most: int) -> Shape:
-    return Shape(
+def _message(content: tuple[Field, ...], platform_most: int) -> Table:
+    return Table(
         Field("from",                Sender(),            "S1, S3, S4"),
         Field("destinations",        _LISTED_TO,          "S0, S3", required=True),
         *content,
@@ -95,7 +95,7 @@ def _needs(*contents: str) -> Any:
     return check
 
 
-TRACKING: Final = Shape(
+TRACKING: Final = Table(
     Field("track", Choice(("SMS", "URL")), "S3"),
     Field("processKey", Text(), "S3"),
     Field("type", Text(), "S3"),
@@ -103,8 +103,8 @@ TRACKING: Final = Shape(
 )
 
 
-def _request(message: Shape, *more: Field) -> Shape:
-    return Shape(
+def _request(message: Table, *more: Field) -> Table:
+    return Table(
         Field("bulkId", Text(clip=100), "S0"),
         Field("messages", Listed(message, ("message", "messages")), "S0, S3", required=True),
         Field("sendingSpeedLimit", SPEED, "S0"),
@@ -123,7 +123,7 @@ TEXT_REQUEST_V1: Final = _request(_message((*_TEXT, *_BINARY), 50), *_TEXT_REQUE
 BINARY_REQUEST: Final = _request(_message(_BINARY, 66))
 
 
-def send_of(api: Api, values: Values, reading: Reading) -> Send:
+def send_of(api: Api, values: Values, inspection: Inspection) -> Send:
     """The request of what `TEXT_REQUEST` or `BINARY_REQUEST` read."""
     urls = values.get("urlOptions")
     return Send(
@@ -131,7 +131,7 @@ def send_of(api: Api, values: Values, reading: Reading) -> Send:
         bulk_id=values["bulkId"] or None,
         messages=[sms for message in values["messages"] for sms in _messages(message, urls)],
         speed=values["sendingSpeedLimit"],
-        tracking=_tracking(values, reading),
+        tracking=_tracking(values, inspection),
     )
 
 
@@ -172,10 +172,10 @@ def _content(values: Values, urls: Values | None) -> Content:
     return text_content({**values, **(values["language"] or {})}, urls)
 
 
-def _tracking(values: Values, reading: Reading) -> Tracking | None:
+def _tracking(values: Values, inspection: Inspection) -> Tracking | None:
     """Whoever asks for tracking without a process key gets one (S3)."""
     tracking, urls = values.get("tracking"), values.get("urlOptions")
     clicks = urls["trackingUrl"] if urls and urls["trackClicks"] else None
     if tracking is None:
         return Tracking(url=clicks) if clicks else None
-    return Tracking(tracking["processKey"] or reading.new_key(), tracking["type"], clicks)
+    return Tracking(tracking["processKey"] or inspection.new_key(), tracking["type"], clicks)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Final
 
-from dispatcher.sandbox.model import VALIDITY_MOST, Api, Delivery, Send, Sms, Tracking
+from dispatcher.sandbox.messages.send import VALIDITY_MOST, Api, Delivery, Send, Sms, Tracking
 from dispatcher.sandbox.wire.common import (
     CALLBACK_DATA,
     CONTENT_TYPE,
@@ -25,12 +25,12 @@ from dispatcher.sandbox.wire.rules import (
     Choice,
     Hex,
     HttpUrl,
+    Inspection,
     Integer,
-    Reading,
     Sender,
     Text,
 )
-from dispatcher.sandbox.wire.shapes import Field, Listed, Shape, Values
+from dispatcher.sandbox.wire.tables import Field, Listed, Table, Values
 
 
 def _validity(values: Values) -> timedelta:
@@ -52,19 +52,19 @@ _VALIDITY_UNITS = {
 }
 
 # fmt: off
-_DESTINATION = Shape(
+_DESTINATION = Table(
     Field("to",        TO,        "OAS; missing: status 51, no number: status 52"),
     Field("messageId", Text(200), "OAS"),
     Field("networkId", Integer(), "OAS"),
 )
 
-_LANGUAGE = Shape(
+_LANGUAGE = Table(
     Field("languageCode", LANGUAGE_CODE, "OAS"),
     Field("singleShift",  Boolean(),     "OAS"),
     Field("lockingShift", Boolean(),     "OAS"),
 )
 
-_CONTENT = Shape(
+_CONTENT = Table(
     Field("text",            Text(),          "OAS"),
     Field("transliteration", TRANSLITERATION, "OAS"),
     Field("language",        _LANGUAGE,       "OAS"),
@@ -74,18 +74,18 @@ _CONTENT = Shape(
     check=_one_content,
 )
 
-_PLATFORM = Shape(
+_PLATFORM = Table(
     Field("entityId",      Text(255), "OAS"),
     Field("applicationId", Text(255), "OAS"),
 )
 
-_VALIDITY = Shape(
+_VALIDITY = Table(
     Field("amount",   Integer(1, 2**31 - 1),   "OAS; from 1: ours; at most 48 h", True),
     Field("timeUnit", Choice(_VALIDITY_UNITS), "OAS", default=_VALIDITY_UNITS["MINUTES"]),
     make=_validity,
 )
 
-_MESSAGE_OPTIONS = Shape(
+_MESSAGE_OPTIONS = Table(
     Field("platform",            _PLATFORM, "OAS"),
     Field("validityPeriod",      _VALIDITY, "OAS"),
     Field("deliveryTimeWindow",  WINDOW,    "OAS"),
@@ -94,13 +94,13 @@ _MESSAGE_OPTIONS = Shape(
     Field("flash",               Boolean(), "OAS", default=False),
 )
 
-_DELIVERY = Shape(
+_DELIVERY = Table(
     Field("url",                HttpUrl(), "OAS"),
     Field("intermediateReport", Boolean(), "OAS", default=False),
     Field("notify",             Boolean(), "OAS", default=True),
 )
 
-_WEBHOOKS = Shape(
+_WEBHOOKS = Table(
     Field("delivery",     _DELIVERY,     "OAS"),
     Field("contentType",  CONTENT_TYPE,  "OAS", default="json"),
     Field("callbackData", CALLBACK_DATA, "OAS"),
@@ -108,7 +108,7 @@ _WEBHOOKS = Shape(
 
 _DESTINATIONS = Listed(_DESTINATION, ("destination", "destinations"))
 
-_MESSAGE = Shape(
+_MESSAGE = Table(
     Field("sender",       Sender(),         "OAS; the sizes: S1, S4"),
     Field("destinations", _DESTINATIONS,    "OAS", required=True),
     Field("content",      _CONTENT,         "OAS", required=True),
@@ -116,25 +116,25 @@ _MESSAGE = Shape(
     Field("webhooks",     _WEBHOOKS,        "OAS"),
 )
 
-_SCHEDULE = Shape(
+_SCHEDULE = Table(
     Field("bulkId",            Text(100), "OAS"),
     Field("sendAt",            SEND_AT,   "OAS"),
     Field("sendingSpeedLimit", SPEED,     "OAS"),
 )
 
-_CONVERSION = Shape(
+_CONVERSION = Table(
     Field("useConversionTracking",  Boolean(), "OAS", default=False),
     Field("conversionTrackingName", Text(),    "OAS"),
 )
 
-_OPTIONS = Shape(
+_OPTIONS = Table(
     Field("schedule",                  _SCHEDULE,   "OAS, S4"),
     Field("tracking",                  URL_OPTIONS, "OAS"),
     Field("includeSmsCountInResponse", Boolean(),   "OAS", default=False),
     Field("conversionTracking",        _CONVERSION, "OAS"),
 )
 
-REQUEST: Final = Shape(
+REQUEST: Final = Table(
     Field("messages", Listed(_MESSAGE, ("message", "messages")), "OAS, S4", required=True),
     Field("options",  _OPTIONS,                                  "OAS, S4"),
 )
@@ -144,7 +144,7 @@ _NO_SCHEDULE: Values = {"bulkId": None, "sendAt": None, "sendingSpeedLimit": Non
 _NO_PLATFORM: Values = {"entityId": None, "applicationId": None}
 
 
-def send_of(api: Api, values: Values, reading: Reading) -> Send:
+def send_of(api: Api, values: Values, inspection: Inspection) -> Send:
     """The request of what `REQUEST` read."""
     options = values["options"] or {}
     schedule = options.get("schedule") or _NO_SCHEDULE
@@ -156,7 +156,7 @@ def send_of(api: Api, values: Values, reading: Reading) -> Send:
             sms for message in values["messages"] for sms in _messages(message, schedule, urls)
         ],
         speed=schedule["sendingSpeedLimit"],
-        tracking=_tracking(options, reading),
+        tracking=_tracking(options, inspection),
     )
 
 
@@ -207,9 +207,9 @@ def _delivery(webhooks: Values | None) -> Delivery:
     )
 
 
-def _tracking(options: Values, reading: Reading) -> Tracking | None:
+def _tracking(options: Values, inspection: Inspection) -> Tracking | None:
     conversion, urls = options.get("conversionTracking"), options.get("tracking")
     clicks = urls["trackingUrl"] if urls and urls["trackClicks"] else None
     if conversion and conversion["useConversionTracking"]:
-        return Tracking(reading.new_key(), conversion["conversionTrackingName"], clicks)
+        return Tracking(inspection.new_key(), conversion["conversionTrackingName"], clicks)
     return Tracking(url=clicks) if clicks else None

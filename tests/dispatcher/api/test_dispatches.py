@@ -11,7 +11,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from dispatcher.api.dispatches import DispatchApi
 from dispatcher.retrying.outcome import Outcome
-from receiver.api.reports import StoreApi
+from receiver.api.store_api import StoreApi
 from receiver.callbacks.app import new_app
 from tests.contracts.report_store import NOT_A_REPORT, a_callback, an_sms
 from tests.dispatcher.support import MINUTE, Bench, a_bench, an_endpoint

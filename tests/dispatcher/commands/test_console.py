@@ -11,22 +11,29 @@ from typing import Any
 
 import msgspec
 import pytest
+from msgspec import Struct
 
 from dispatcher.commands.console import Columns, fields, print_list, print_rows
 
 Capture = pytest.CaptureFixture[str]
 
-COLUMNS: Columns = {**fields("id"), "what": lambda view: view["what"]}
+
+class Answer(Struct):
+    id: int
+    what: Any
 
 
-async def views(*whats: Any) -> AsyncIterator[dict[str, Any]]:
+COLUMNS: Columns = {**fields(Answer, "id"), "what": lambda row: row.what}
+
+
+async def rows(*whats: Any) -> AsyncIterator[Answer]:
     for number, what in enumerate(whats, start=1):
-        yield {"id": number, "what": what}
+        yield Answer(number, what)
 
 
 async def test_json_is_one_list(capsys: Capture) -> None:
-    """JSON is one list of everything that a view has, with exact numbers."""
-    await print_list(views("a", Decimal("0.010"), msgspec.Raw(b'{"x":1}')), COLUMNS, "json")
+    """JSON is one list of everything that an answer has, with exact numbers."""
+    await print_list(rows("a", Decimal("0.010"), msgspec.Raw(b'{"x":1}')), COLUMNS, "json")
 
     text = capsys.readouterr().out
     assert json.loads(text, parse_float=str) == [
@@ -38,13 +45,13 @@ async def test_json_is_one_list(capsys: Capture) -> None:
 
 async def test_json_of_nothing(capsys: Capture) -> None:
     """An empty list is a list, too."""
-    await print_list(views(), COLUMNS, "json")
+    await print_list(rows(), COLUMNS, "json")
     assert json.loads(capsys.readouterr().out) == []
 
 
 async def test_ndjson_is_one_line_each(capsys: Capture) -> None:
-    """Each view is a line of its own, whatever line ends are in it; nothing is no line."""
-    await print_list(views("a\nb", "é\u2028"), COLUMNS, "ndjson")
+    """Each answer is a line of its own, whatever line ends are in it; nothing is no line."""
+    await print_list(rows("a\nb", "é\u2028"), COLUMNS, "ndjson")
     lines = capsys.readouterr().out.split("\n")
     assert [json.loads(line) for line in lines[:-1]] == [
         {"id": 1, "what": "a\nb"},
@@ -52,12 +59,12 @@ async def test_ndjson_is_one_line_each(capsys: Capture) -> None:
     ]
     assert lines[-1] == ""
 
-    await print_list(views(), COLUMNS, "ndjson")
+    await print_list(rows(), COLUMNS, "ndjson")
     assert capsys.readouterr().out == ""
 
 
 async def read_csv(capsys: Capture, *whats: Any) -> list[list[str]]:
-    await print_list(views(*whats), COLUMNS, "csv")
+    await print_list(rows(*whats), COLUMNS, "csv")
     return list(csv.reader(io.StringIO(capsys.readouterr().out, newline="")))
 
 
@@ -100,7 +107,7 @@ async def test_csv_leaves_the_rest_alone(capsys: Capture, harmless: str) -> None
 
 async def test_table(capsys: Capture) -> None:
     """A table has its headings and a row each; absent is empty, and brackets are no markup."""
-    await print_list(views("[bold]b[/bold]", None, 5), COLUMNS, "table")
+    await print_list(rows("[bold]b[/bold]", None, 5), COLUMNS, "table")
 
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines == [["id", "what"], ["1", "[bold]b[/bold]"], ["2"], ["3", "5"]]
@@ -108,15 +115,15 @@ async def test_table(capsys: Capture) -> None:
 
 async def test_table_in_a_pipe_is_wide(capsys: Capture) -> None:
     """Where there is no terminal, a row of 150 characters stays on its line."""
-    await print_list(views("x" * 150), COLUMNS, "table")
+    await print_list(rows("x" * 150), COLUMNS, "table")
 
     assert "x" * 150 in capsys.readouterr().out
 
 
 def test_rows_under_a_title(capsys: Capture) -> None:
     """Rows stand under their title; where there are none, there is no title either."""
-    print_rows("reports", [{"id": 7}], fields("id"))
+    print_rows("reports", [Answer(7, None)], fields(Answer, "id"))
     assert capsys.readouterr().out.split() == ["reports", "id", "7"]
 
-    print_rows("reports", [], fields("id"))
+    print_rows("reports", [], fields(Answer, "id"))
     assert capsys.readouterr().out == ""

@@ -20,7 +20,9 @@ from dispatcher.endpoints.registry import EndpointExists, Registered, Registry, 
 from dispatcher.retrying.presets import PRESETS
 from dispatcher.settings.security import SecuritySettings, TlsSettings
 from dispatcher.settings.settings import EndpointSettings, OutcomeSettings
-from receiver.settings.configuration import ConfigurationError, Secret, as_table, read_table
+from receiver.settings.configuration import ConfigurationError, Secret
+from receiver.settings.reader import read_table
+from receiver.settings.writing import as_table
 from tests.contracts.report_store import an_sms
 from tests.dispatcher.support import Bench, a_bench
 

@@ -12,7 +12,7 @@ from dispatcher.endpoints.from_settings import endpoint_of
 from dispatcher.forming.routing import goes_to
 from dispatcher.settings.settings import EndpointSettings
 from receiver.dlr.model import Report
-from receiver.settings.configuration import read_table
+from receiver.settings.reader import read_table
 from receiver.store.base import StoredReport
 from tests.contracts.report_store import a_callback, an_sms
 from tests.dispatcher.support import a_bench, an_endpoint, stored

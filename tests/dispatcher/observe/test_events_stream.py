@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from dispatcher.observe.attempt_track import AttemptTrack
+from dispatcher.api.attempt_track import AttemptTrack
 from receiver.answers import errors_as_json
 from receiver.api.event_stream import EventStream, ReportTrack, Track
 from tests.contracts.report_store import an_sms

@@ -13,9 +13,15 @@ from typing import Any
 
 import pytest
 
+from dispatcher.capsule.base import Window
+from dispatcher.queue.sqlite.endpoints import SqliteEndpoints
+from dispatcher.queue.sqlite.figures import SqliteFigures
+from dispatcher.queue.sqlite.history import SqliteHistory
 from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
+from dispatcher.queue.sqlite.recording import SqliteRecording
 from dispatcher.queue.sqlite.replay_selection import SqliteSelector
 from dispatcher.queue.sqlite.retention import NeededByEndpoints, QueueRetention
+from dispatcher.queue.sqlite.unrouted import SqliteUnrouted
 from dispatcher.replay.items import Items
 from dispatcher.replay.replay import Item
 from dispatcher.replay.request import Request, Selection
@@ -26,6 +32,7 @@ from tests.dispatcher.queue.story import ACME, BETA, MINUTE, NOON, Story, a_stor
 SMALL = {"endpoint", "endpoint_version", "replay", "replay_count", "dispatch_count", "queue_name"}
 SMALL |= {"schema_version", "sqlite_sequence", "taken_forgotten", "followed", "total"}
 ALIASES = {"mine": "held_report", "other": "held_report"}
+ALIASES |= {"r": "report", "m": "dispatch_report", "d": "dispatch", "a": "attempt"}
 
 Act = Callable[[Story], Awaitable[Any]]
 
@@ -364,7 +371,74 @@ REPLAYS: dict[str, tuple[Act, set[str]]] = {
     ),
 }
 
-ASKED = QUEUE | RETENTION | REPLAYS
+WINDOW = Window(NOON - MINUTE, NOON + MINUTE, "acme")
+
+LOOKS: dict[str, tuple[Act, set[str]]] = {
+    "depths": (
+        lambda s: SqliteFigures(s.database).depths(),
+        {
+            "report by id (the first or last)",
+            "report by id (>?)",
+            "dispatch by dispatch_oldest (endpoint=?)",
+        },
+    ),
+    "oldest waiting": (
+        lambda s: SqliteFigures(s.database).oldest_waiting(["acme"], 20),
+        {"dispatch by dispatch_oldest (endpoint=?)"},
+    ),
+    # No further than to the first that is held.
+    "idle": (
+        lambda s: SqliteFigures(s.database).idle(),
+        {"report by id (the first or last)", "all of held_report by held_report_message"},
+    ),
+    "newest attempt": (lambda s: SqliteHistory(s.database).newest(), set()),
+    "attempts after": (
+        lambda s: SqliteHistory(s.database).after(1, 10),
+        {"attempt by id (>?)", "dispatch by id (=?)"},
+    ),
+    "unrouted": (
+        lambda s: SqliteUnrouted(s.database).unrouted(["acme"], None, 10),
+        {
+            "report by id (the first or last)",
+            "report by id (>? AND <?)",
+            "dispatch_report by key (report=?)",
+            "held_report by key (endpoint=? AND report=?)",
+        },
+    ),
+    "reports of a window": (
+        lambda s: SqliteRecording(s.database).reports(WINDOW, 1, 9),
+        {
+            "report by id (>? AND <?)",
+            "dispatch_report by key (report=?)",
+            "dispatch by id (=?)",
+        },
+    ),
+    "dispatches of a window": (
+        lambda s: SqliteRecording(s.database).dispatches(WINDOW, 1, 9),
+        {
+            "dispatch by id (>? AND <?)",
+            "attempt by attempt_of_dispatch (dispatch=?)",
+            "report by id (=?)",
+            *_MEMBERS,
+        },
+    ),
+    "endpoints": (lambda s: SqliteEndpoints(s.database).stored(), set()),
+    "add an endpoint": (
+        lambda s: s.registry.add({"name": "new", "url": "http://new.example/"}, from_outside=False),
+        {"report by id (the first or last)"},
+    ),
+    "remove an endpoint": (
+        lambda s: s.registry.remove("acme"),
+        {
+            "report by id (the first or last)",
+            "dispatch by dispatch_oldest (endpoint=?)",
+            "message_under_way by key (endpoint=?)",
+            "held_report by held_report_message (endpoint=?)",
+        },
+    ),
+}
+
+ASKED = QUEUE | RETENTION | REPLAYS | LOOKS
 
 
 @pytest.mark.parametrize("name", ASKED)
@@ -381,7 +455,7 @@ def test_only_pages_go_through_everything() -> None:
         name for name, (_, told) in ASKED.items() if any(each.startswith("all of") for each in told)
     }
 
-    assert through_all == {"a page", "a page of an endpoint", "a page of a state"}
+    assert through_all == {"a page", "a page of an endpoint", "a page of a state", "idle"}
 
 
 # --- what the database does by itself ------------------------------------------------------------

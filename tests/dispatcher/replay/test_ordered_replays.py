@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from dispatcher.api.replays import ReplayAnswer
 from dispatcher.queue.sqlite.endpoints import cancel_waiting
 from dispatcher.queue.sqlite.erasure import erase_from_dispatches
 from dispatcher.queue.sqlite.retention import NeededByEndpoints
-from dispatcher.replay.replay import Replay, view
+from dispatcher.replay.replay import Replay
 from receiver.store.recipient import Recipient
 from tests.contracts.report_store import an_sms
 from tests.dispatcher.replay.replaying import ReplayBench, a_replay_bench
@@ -136,7 +137,7 @@ async def test_what_is_replayed_waits_for_what_came_by_itself(bench: ReplayBench
     assert pushed(bench) == ["a2", "b1"]
     now = await bench.now_at(replay)
     assert (now.fed, now.held, now.waiting, now.settled) == (2, 1, 1, 1)
-    assert view(now, bench.bench.clock.now())["waiting"] == 1
+    assert ReplayAnswer.of(now, bench.bench.clock.now()).waiting == 1
     await go_on(bench)
     assert pushed(bench) == ["a2", "b1", "a2", "a1"]
 

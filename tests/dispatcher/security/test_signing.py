@@ -31,7 +31,8 @@ from dispatcher.service import _time_of_others
 from dispatcher.settings.security import SecuritySettings
 from dispatcher.settings.settings import read_settings
 from receiver.hmac_signature import HmacScheme, verify
-from receiver.settings.configuration import ConfigurationError, effective
+from receiver.settings.configuration import ConfigurationError
+from receiver.settings.writing import effective
 from tests.dispatcher.support import START, a_push, an_endpoint
 
 BODY = b'{"results":[{"messageId":"1","text":"\xc3\xa9"}]}'

@@ -14,8 +14,9 @@ from dispatcher.settings.settings import (
     find_file,
     read_settings,
 )
-from receiver.settings.configuration import ConfigurationError, Secret, effective
+from receiver.settings.configuration import ConfigurationError, Secret
 from receiver.settings.settings import ReceiverSettings
+from receiver.settings.writing import effective
 
 
 def settings(tmp_path: Path, text: str, **environment: str) -> Settings:

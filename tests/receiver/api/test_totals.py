@@ -6,16 +6,18 @@ import math
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from receiver.answers import BadQuery
 from receiver.api.filters import totals_query
-from receiver.api.totals import PERCENTS, totals_view
+from receiver.api.totals import PERCENTS, TotalsAnswer
 from receiver.dlr.statuses import GROUP_NAMES
-from receiver.store.base import TotalsQuery
+from receiver.store.base import ReportStore, TotalsQuery
 from receiver.store.histogram import RESOLUTION
 from receiver.store.sqlite import totals as totals_module
 from receiver.store.tally import DAY, HOUR
@@ -29,6 +31,14 @@ from tests.receiver.dlr.generated import SOURCES, generated_callbacks
 async def backend(tmp_path: Path) -> AsyncIterator[SqliteBackend]:
     async with sqlite_backend("memory", tmp_path) as opened:
         yield opened
+
+
+async def answered(store: ReportStore, query: TotalsQuery) -> dict[str, Any]:
+    """The answer of the API, with exact decimals."""
+    found: dict[str, Any] = msgspec.to_builtins(
+        TotalsAnswer.of(await store.totals(query), query), builtin_types=(Decimal,)
+    )
+    return found
 
 
 def told(view: dict[str, Any]) -> dict[str, Any]:
@@ -76,7 +86,7 @@ async def test_adds_up_what_there_is(backend: SqliteBackend, followed: int, span
             expected = added_up(reports, query)
             for bucket in expected.values():
                 bucket["groups"] = named(bucket["groups"])
-            view = totals_view(await store.totals(query), query)
+            view = await answered(store, query)
             assert [bucket["start"] for bucket in view["buckets"]] == [
                 datetime.fromtimestamp(start, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
                 for start in sorted(expected)
@@ -97,7 +107,7 @@ async def test_too_far_behind(backend: SqliteBackend, monkeypatch: pytest.Monkey
     await backend.store.add(list(generated_callbacks(1, 25)))
     query = TotalsQuery(DAY, START, END)
 
-    view = totals_view(await backend.store.totals(query), query)
+    view = await answered(backend.store, query)
 
     assert (view["total"]["reports"], view["behind"]) == (10, 15)
 

@@ -14,7 +14,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 from pytest_aiohttp.plugin import AiohttpClient
 
-from receiver.api.reports import StoreApi
+from receiver.api.store_api import StoreApi
 from receiver.callbacks.app import new_app
 from receiver.callbacks.intake import Limits
 from receiver.callbacks.quarantine import retry

@@ -18,13 +18,12 @@ from receiver.settings.configuration import (
     ConfigurationError,
     Form,
     Secret,
-    effective,
-    read,
     size,
     size_text,
-    without_credentials,
 )
 from receiver.settings.durations import duration, duration_text
+from receiver.settings.reader import read
+from receiver.settings.writing import effective
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,32 +372,6 @@ def test_effective_values_of_empty_things() -> None:
     lines = dict(effective(Town()))
 
     assert (lines["branch"], lines["shop.prices"], lines["shop.guests"]) == ("[]", "{}", "[]")
-
-
-@pytest.mark.parametrize(
-    ("text", "printed"),
-    [
-        ("https://host/path", "https://host/path"),
-        ("https://me:pw@host:80/path", "https://host:80/path"),
-        ("https://me@host", "https://host"),
-        ("https://host/@team", "https://host/@team"),
-        ("https://host:80/@a:b", "https://host:80/@a:b"),
-        ("https://host/?token=pw", "https://host/?…"),
-        ("https://me:p/w@host/", "https://host/"),
-        ("https://me:p?w@host/", "https://host/"),
-        ("https://me:p@w@host/", "https://host/"),
-        ("https://me:pw@[::1]:80/", "https://[::1]:80/"),
-        ("https:/me:pw@host", "host"),
-        ("me:pw@host", "host"),
-        ("postgresql://me:pw@one:1,two:2/db?password=pw", "postgresql://one:1,two:2/db?…"),
-        ("sqlite:///dlr.db", "sqlite:///dlr.db"),
-        ("var/dlr.db", "var/dlr.db"),
-        ("me@home", "me@home"),
-    ],
-)
-def test_without_credentials(text: str, printed: str) -> None:
-    """A printed URL has no user, no password and no query, however broken it is."""
-    assert without_credentials(text) == printed
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from receiver.settings.configuration import ConfigurationError, read
+from receiver.settings.configuration import ConfigurationError
+from receiver.settings.reader import read
 from receiver.settings.settings import (
     LogSettings,
     ReceiverSettings,

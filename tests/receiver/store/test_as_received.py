@@ -9,7 +9,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 from pytest_aiohttp.plugin import AiohttpClient
 
-from receiver.api.reports import StoreApi
+from receiver.api.store_api import StoreApi
 from receiver.callbacks.app import new_app
 from receiver.dlr.json_format import encode_body
 from receiver.store.sqlite.database import Database

@@ -6,8 +6,8 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from dispatcher.sandbox.acceptance import Arrival, Known
-from dispatcher.sandbox.message import Message
+from dispatcher.sandbox.messages.acceptance import Arrival, Known
+from dispatcher.sandbox.messages.message import Message
 from dispatcher.sandbox.store.base import Admit
 from dispatcher.sandbox.store.sqlite import bulks
 from dispatcher.sandbox.store.sqlite.clock import MICROSECOND, see

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime
 
-from dispatcher.sandbox.bulks import Bulk, BulkChange, WaitingBulk
+from dispatcher.sandbox.messages.bulks import Bulk, BulkChange, WaitingBulk
 from dispatcher.sandbox.store.base import ChangeBulk
 from dispatcher.sandbox.store.sqlite.clock import MICROSECOND, see
 from dispatcher.sandbox.store.sqlite.rows import micros_or_null, select

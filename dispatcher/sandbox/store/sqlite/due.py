@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
-from dispatcher.sandbox.reports import StepTaken
+from dispatcher.sandbox.messages.reports import StepTaken
 from dispatcher.sandbox.store.base import StepCounts, TakeStep
 from dispatcher.sandbox.store.sqlite.clock import see
 from dispatcher.sandbox.store.sqlite.rows import micros_or_null, select

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from dispatcher.sandbox.message import Message
+from dispatcher.sandbox.messages.message import Message
 from dispatcher.sandbox.store.base import LogQuery, MessageQuery, PullQuery
 from dispatcher.sandbox.store.sqlite.rows import IN, as_json, select, where
 from receiver.store.base import StoredReport

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from dispatcher.sandbox.message import Message
-from dispatcher.sandbox.model import Sms
-from dispatcher.sandbox.outcomes import Fate
+from dispatcher.sandbox.messages.message import Message
+from dispatcher.sandbox.messages.outcomes import Fate
+from dispatcher.sandbox.messages.send import Sms
 from receiver.store.sqlite.database import instant, micros
 
 _sms = msgspec.json.Decoder(Sms).decode

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from dispatcher.sandbox.acceptance import Arrival
-from dispatcher.sandbox.bulks import Bulk
-from dispatcher.sandbox.message import Message
+from dispatcher.sandbox.messages.acceptance import Arrival
+from dispatcher.sandbox.messages.bulks import Bulk
+from dispatcher.sandbox.messages.message import Message
 from dispatcher.sandbox.store.base import (
     Admit,
     ChangeBulk,

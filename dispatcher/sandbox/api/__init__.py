@@ -1,0 +1,1 @@
+"""HTTP: the provider's routes, and those for test suites."""

@@ -1,0 +1,255 @@
+"""/sandbox/…: for test suites. What was sent, how it is to fare, and "now make it tomorrow".
+
+It is ours and not the provider's: JSON and errors are those of /api, and so are the credentials.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Any, Final
+
+import msgspec
+from aiohttp import web
+from msgspec import UNSET, Meta, Struct, UnsetType, field, structs
+
+from dispatcher.api.settings_types import SettingsTypes
+from dispatcher.sandbox.advance import Advance
+from dispatcher.sandbox.messages.lifecycle import MessageState
+from dispatcher.sandbox.messages.message import Message
+from dispatcher.sandbox.messages.send import Api, BinaryContent, TextContent
+from dispatcher.sandbox.messages.statuses import status_of
+from dispatcher.sandbox.sandbox import Sandbox
+from dispatcher.sandbox.store.base import MessageQuery
+from dispatcher.sandbox.wire.answers import ReportStatus
+from dispatcher.settings.sandbox import OutcomeRule
+from receiver.answers import BadQuery, Count, Instant, Next, answer, fault, timestamp
+from receiver.api.parameters import (
+    CURSOR,
+    EXACT,
+    LIMIT,
+    Filter,
+    in_query,
+    next_cursor,
+    only,
+    page_of,
+    read_query,
+)
+from receiver.dlr.sms_errors import errors
+from receiver.faults import without_credentials
+from receiver.routes import Body, Parameter, Reply, Route, add_routes, ref
+from receiver.settings.configuration import ConfigurationError
+from receiver.settings.durations import duration
+from receiver.settings.reader import read_table
+
+FARTHEST: Final = timedelta(days=366)
+"""The longest that the clock is moved at once: a schedule is over by then."""
+
+_FILTERS: Final = (
+    LIMIT,
+    structs.replace(CURSOR, field="after"),
+    Filter("messageId", "message_id", EXACT, "Only this message."),
+    Filter("bulkId", "bulk_id", EXACT, "Only of this bulk."),
+    Filter("to", "to", EXACT, "Only to this number."),
+)
+
+_CAMEL: Final = {"callback_data": "callbackData"}
+_SNAKE: Final = {camel: snake for snake, camel in _CAMEL.items()}
+
+
+class SandboxMessage(Struct, frozen=True, kw_only=True, rename="camel"):
+    """with text and sent, or with hex, dataCoding and esmClass"""
+
+    message_id: str
+    bulk_id: str
+    api: Api
+    to: str
+    sender: str | None = field(name="from")
+    text: str | UnsetType = UNSET
+    sent: Annotated[str | UnsetType, Meta(description="the text that goes over the air")] = UNSET
+    hex: str | UnsetType = UNSET
+    data_coding: Count | UnsetType = UNSET
+    esm_class: Count | UnsetType = UNSET
+    parts: Count
+    flash: bool
+    state: MessageState
+    status: ReportStatus
+    error: Annotated[Any, Meta(extra_json_schema=ref("ReportError"))]
+    accepted_at: Instant
+    leaves_at: Instant | None
+    done_at: Instant | None
+    due_at: Instant | None
+    intermediate_report: bool
+    notify_url: Annotated[str | None, Meta(description="without user, password and query")]
+    notify_content_type: str
+    callback_data: str | None
+    entity_id: str | None
+    application_id: str | None
+    campaign_reference_id: str | None
+
+    @classmethod
+    def of(cls, message: Message) -> SandboxMessage:
+        """What was asked for, and how far it has come."""
+        sms, delivery = message.sms, message.sms.delivery
+        return cls(
+            message_id=message.message_id,
+            bulk_id=message.bulk_id,
+            api=message.api,
+            to=sms.to,
+            sender=sms.sender,
+            **_content(sms.content),
+            parts=sms.parts,
+            flash=sms.flash,
+            state=message.state,
+            status=status_of(*message.status),
+            error=errors()[message.error],
+            accepted_at=timestamp(message.accepted_at),
+            leaves_at=None if message.state == "refused" else timestamp(message.leaves_at),
+            done_at=timestamp(message.done_at),
+            due_at=timestamp(message.due_at),
+            intermediate_report=delivery.intermediate,
+            notify_url=None if delivery.url is None else without_credentials(delivery.url),
+            notify_content_type=f"application/{delivery.format}",
+            callback_data=delivery.callback_data,
+            entity_id=sms.entity_id,
+            application_id=sms.application_id,
+            campaign_reference_id=sms.campaign_reference_id,
+        )
+
+
+def _content(content: TextContent | BinaryContent) -> dict[str, Any]:
+    """`sent` is the text that goes over the air, after transliteration."""
+    if isinstance(content, TextContent):
+        return {"text": content.text, "sent": content.sent}
+    return {
+        "hex": content.data.hex(" "),
+        "data_coding": content.data_coding,
+        "esm_class": content.esm_class,
+    }
+
+
+class SandboxMessagePage(Struct, frozen=True):
+    messages: list[SandboxMessage]
+    next: Next
+
+
+class SandboxAdvanced(Struct, frozen=True):
+    """the instant, and what has happened on the way"""
+
+    now: Instant
+    steps: Count
+    reports: Count
+    attempts: Count
+
+
+class SandboxNow(Struct, frozen=True):
+    now: Instant
+
+
+class Added(Struct, frozen=True):
+    added: Annotated[bool, Meta(extra_json_schema={"const": True})] = True
+
+
+class AdminApi:
+    """The routes under /sandbox."""
+
+    def __init__(self, sandbox: Sandbox, advance: Advance) -> None:
+        self._sandbox = sandbox
+        self._advance = advance
+
+    def add_routes(self, app: web.Application) -> None:
+        add_routes(app, self)
+
+    @Route(
+        "GET",
+        "/sandbox/messages",
+        "getSandboxMessages",
+        "What was sent to the sandbox, in its order",
+        {200: Reply("a page of it", SandboxMessagePage)},
+        parameters=in_query(_FILTERS),
+    )
+    async def messages(self, request: web.Request) -> web.Response:
+        """What was sent, in the order in which it came."""
+        query = MessageQuery(**read_query(request.query, _FILTERS))
+        found = await self._sandbox.store.messages(structs.replace(query, limit=query.limit + 1))
+        shown, last = page_of(found, query.limit)
+        messages = [SandboxMessage.of(each) for each in shown]
+        return answer(SandboxMessagePage(messages, next_cursor(last)))
+
+    @Route(
+        "POST",
+        "/sandbox/outcomes",
+        "postSandboxOutcomes",
+        "Adds a rule of outcomes that goes before all others, until a reset",
+        {
+            201: Reply("it holds from now on", Added),
+            400: "it cannot be used; all faults at once",
+        },
+        body=Body(
+            SettingsTypes(_CAMEL).said("SandboxRule", OutcomeRule),
+            examples={"expired": {"to": "4179*", "status": "EXPIRED_EXPIRED"}},
+        ),
+    )
+    async def add_outcome(self, request: web.Request) -> web.Response:
+        """A rule that goes before all others, until a reset."""
+        try:
+            rule = read_table(OutcomeRule, await _table(request))
+        except ConfigurationError as error:
+            faults = [each.replace("callback_data", "callbackData") for each in error.faults]
+            return fault(400, "invalid_settings", "; ".join(faults), faults=faults)
+        await self._sandbox.add_rule(rule)
+        return answer(Added(), status=201)
+
+    @Route(
+        "POST",
+        "/sandbox/advance",
+        "postSandboxAdvance",
+        "Moves the clock forward; all that is due on the way happens, in order and at its instant",
+        {
+            200: Reply("all of it has happened", SandboxAdvanced),
+            400: "not a duration, or longer than a year",
+        },
+        parameters=[
+            Parameter("by", {"type": "string", "examples": ["1h"]}, "how far", required=True)
+        ],
+    )
+    async def advance(self, request: web.Request) -> web.Response:
+        """Move the clock. Answered when all that is due on the way has happened."""
+        only(request.query, "by")
+        done = await self._advance.by(_time(request.query.get("by")))
+        now = timestamp(done.now)
+        return answer(SandboxAdvanced(now, done.steps, done.reports, done.attempts))
+
+    @Route(
+        "POST",
+        "/sandbox/reset",
+        "postSandboxReset",
+        "Forgets what was sent, and cancels the pushes that wait; reports and clock stay",
+        {200: Reply("done", SandboxNow)},
+    )
+    async def reset(self, request: web.Request) -> web.Response:
+        """Forget what was sent. What was under way comes to its end before."""
+        only(request.query)
+        await self._sandbox.reset()
+        await self._advance.settled()
+        await self._sandbox.reset()  # attempts that failed meanwhile would be made again
+        return answer(SandboxNow(timestamp(self._sandbox.clock.now())))
+
+
+def _time(text: str | None) -> timedelta:
+    try:
+        time = duration(text or "")
+    except ValueError as error:
+        raise BadQuery(f"by: expected a duration such as 1h, got {(text or '')[:40]!r}") from error
+    if time > FARTHEST:
+        raise BadQuery(f"by: expected at most {FARTHEST.days}d, got {text}")
+    return time
+
+
+async def _table(request: web.Request) -> dict[str, Any]:
+    """The body with the keys of [[sandbox.outcome]]. Raises ConfigurationError."""
+    try:
+        body = msgspec.json.decode(await request.read(), type=dict[str, Any])
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        text = 'expected a JSON object such as {"to":"4179*","status":"EXPIRED_EXPIRED"}'
+        raise ConfigurationError([f"{text}: {error}"]) from error
+    return {_SNAKE.get(name, name): value for name, value in body.items() if value is not None}

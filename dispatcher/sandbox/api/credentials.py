@@ -1,0 +1,153 @@
+"""Who may use the provider's API, and the one place where its errors are answered.
+
+Four schemes in the header Authorization, or username and password in the query of the text queries
+(reference, part 6.1). Without credentials in the settings any that are well formed will do.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from dispatcher.sandbox.api.negotiation import respond, wanted_by
+from dispatcher.sandbox.errors import Refused, document, generation
+from dispatcher.settings.sandbox_credential import CredentialSettings
+from receiver.answers import RETRY_AFTER_SECONDS, Handler
+from receiver.callbacks.auth import as_sent
+from receiver.callbacks.body import NotTaken
+from receiver.faults import Misfit
+from receiver.store.base import StoreUnavailable
+
+log = logging.getLogger("dlr.sandbox")
+
+SCHEMES: Final = ("App", "Basic", "Bearer", "IBSSO")
+
+_SEND = frozenset({"message:send", "sms:message:send", "sms:manage"})
+_MANAGE = frozenset({"sms:manage"})
+_READ_BULK = frozenset({"sms:message:send", "sms:manage"})
+_LOGS = frozenset({"sms:logs:read", "sms:manage"})
+
+
+def scopes_of(method: str, path: str) -> frozenset[str]:
+    """The scopes of which a route needs one (OAS)."""
+    if path.startswith("/ct/") or path.endswith("/preview"):
+        return _MANAGE
+    if "/bulks" in path:
+        return _READ_BULK if method in ("GET", "HEAD") else _MANAGE
+    return _LOGS if path.endswith("/logs") else _SEND
+
+
+class Credentials:
+    """The credentials that are valid, compared in constant time; none: all that are well formed."""
+
+    def __init__(self, settings: Sequence[CredentialSettings] = ()) -> None:
+        self._known = [(_expected(each), frozenset(each.scopes)) for each in settings]
+
+    def admit(self, request: web.Request) -> None:
+        """Raises Refused: 401 for missing, malformed or unknown ones, 403 without the scope."""
+        given = _given(request.headers.get("Authorization"))
+        if given is None and request.path.split(".")[0].endswith("/text/query"):
+            given = _in_query(request.query)
+        if given is None:
+            raise Refused(401)
+        if not self._known:
+            return
+        matches = [scopes for known, scopes in self._known if hmac.compare_digest(known, given)]
+        if not matches:
+            raise Refused(401)
+        needed = scopes_of(request.method, request.path)
+        if not any(not scopes or scopes & needed for scopes in matches):
+            raise Refused(403)
+
+
+def _expected(settings: CredentialSettings) -> bytes:
+    secret = settings.secret.reveal()
+    text = f"{settings.username}:{secret}" if settings.scheme == "Basic" else secret
+    return f"{settings.scheme} {text}".encode()
+
+
+def _given(header: str | None) -> bytes | None:
+    """Scheme and secret as `_expected` has them; `None` for what is not well formed."""
+    word, _, rest = (header or "").strip().partition(" ")
+    scheme = next((each for each in SCHEMES if each.lower() == word.lower()), None)
+    secret = as_sent(rest.strip())
+    if scheme is None or not secret:
+        return None
+    if scheme == "Basic":
+        try:
+            secret = base64.b64decode(secret, validate=True)
+        except binascii.Error:
+            return None
+        if b":" not in secret:
+            return None
+    return scheme.encode() + b" " + secret
+
+
+def _in_query(query: Mapping[str, str]) -> bytes | None:
+    username, password = query.get("username"), query.get("password")
+    if not username or not password:
+        return None
+    return f"Basic {username}:{password}".encode("utf-8", "surrogatepass")
+
+
+def is_providers(request: web.Request) -> bool:
+    """Whether a request is one of the provider's API, by its path or by the route found for it."""
+    resource = request.match_info.route.resource
+    canonical = "" if resource is None else resource.canonical
+    return any(path.startswith(("/sms/", "/ct/")) for path in (request.path, canonical))
+
+
+def provider_api(credentials: Credentials) -> Middleware:
+    """Asks for credentials on the provider's paths, and answers every error there in its shape."""
+
+    @web.middleware
+    async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not is_providers(request):
+            return await handler(request)
+        try:
+            credentials.admit(request)
+            return await handler(request)
+        except Exception as error:
+            if isinstance(error, web.HTTPException) and error.status < 400:
+                raise
+            return _refusal(request, error)
+
+    return guard
+
+
+def _refusal(request: web.Request, error: Exception) -> web.Response:
+    refused = _as_refused(request, error)
+    form = wanted_by(request)
+    api = generation(request.path)
+    root, fields = document(api, form, refused.status, refused.text, refused.misfits)
+    response = respond(form, root, fields, refused.status)
+    if refused.status == 401:
+        response.headers["WWW-Authenticate"] = 'Basic realm="sandbox"'
+    if refused.status == 503:
+        response.headers["Retry-After"] = RETRY_AFTER_SECONDS
+    if isinstance(error, web.HTTPException) and "Allow" in error.headers:
+        response.headers["Allow"] = error.headers["Allow"]
+    return response
+
+
+def _as_refused(request: web.Request, error: Exception) -> Refused:
+    match error:
+        case Refused():
+            return error
+        case NotTaken():
+            return Refused(error.status, misfits=[Misfit("body", str(error))])
+        case StoreUnavailable():
+            return Refused(503)
+        case web.HTTPException():
+            return Refused(error.status)
+        case web.RequestPayloadError() | ConnectionError():
+            return Refused(400, misfits=[Misfit("body", "cannot be read to its end")])
+    log.exception("%s %s cannot be answered", request.method, request.path)
+    return Refused(500)

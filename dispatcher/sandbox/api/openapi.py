@@ -1,0 +1,94 @@
+"""What clients are told of the provider's routes beyond what their tables and the Structs of their
+answers say: credentials, refusals, both formats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from dispatcher.sandbox.errors import ApiError, ApiException, generation
+from dispatcher.sandbox.wire.tables import Table
+from receiver.answers import ErrorAnswer
+from receiver.routes import Body, Credentials, Parameter, Reply, Route, Schema, Shape
+
+
+def _header(words: str) -> Schema:
+    return {"type": "apiKey", "in": "header", "name": "Authorization", "description": words}
+
+
+CREDENTIALS: Final = Credentials(
+    {
+        "sandbox-basic": {"type": "http", "scheme": "basic"},
+        "sandbox-bearer": {"type": "http", "scheme": "bearer"},
+        "sandbox-app": _header("`App` and an API key"),
+        "sandbox-ibsso": _header("`IBSSO` and a token"),
+    }
+)
+
+LOGIN: Final = [Parameter(name, str, "instead of a header") for name in ("username", "password")]
+"""Of a route that takes credentials in its query too."""
+
+_REFUSALS: Final = {
+    400: "cannot be read, or does not fit; all faults at once",
+    401: "credentials are missing, malformed or unknown",
+    403: "the credentials lack the scope",
+    408: "the body took too long",
+    413: "the body is too large",
+    415: "neither JSON nor XML, or an unknown charset or coding",
+    500: "a defect of this program; its log tells more",
+    503: "the store cannot be written; nothing was accepted",
+}
+
+_OF_BODIES: Final = (408, 413, 415)
+
+_OF_THE_SERVER: Final = (400, 503)
+"""Also told by what listens, which knows no provider: no HTTP at all, or too many connections."""
+
+
+def provider_route(
+    method: str,
+    path: str,
+    name: str,
+    summary: str,
+    answered: Shape,
+    *,
+    parameters: Sequence[Parameter] = (),
+    body: Schema | None = None,
+    refusals: Mapping[int, str] = {},
+    login: bool = False,
+    head: bool = True,
+) -> Route:
+    """A route of the provider's API: 200 with `answered`, and errors in the shape of its
+    generation; `refusals` are those of its own. `login`: credentials may be in the query."""
+    error: type = ApiError if generation(path) == "v3" else ApiException
+    usual = {
+        status: _in_both(words, (error, ErrorAnswer) if status in _OF_THE_SERVER else error)
+        for status, words in _REFUSALS.items()
+        if body is not None or status not in _OF_BODIES
+    }
+    own = {status: Reply(words, error) for status, words in refusals.items()}
+    return Route(
+        method,
+        path,
+        name,
+        summary,
+        {200: _in_both("accepted", answered), **usual, **own},
+        parameters=[*parameters, *LOGIN] if login else parameters,
+        body=None if body is None else Body(body, {"application/xml": body}),
+        credentials=Credentials(CREDENTIALS.schemes, needed=not login),
+        head=head,
+    )
+
+
+def _in_both(words: str, shape: Shape) -> Reply:
+    """An answer in JSON or XML."""
+    return Reply(words, shape, {"application/xml": {}})
+
+
+def parameters_of(table: Table) -> list[Parameter]:
+    """The parameters of a query string that the table reads."""
+    return [
+        Parameter(each.name, each.rule.schema(), each.rule.words(), required=each.required)
+        for each in table.fields
+    ]

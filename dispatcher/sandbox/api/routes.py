@@ -1,0 +1,34 @@
+"""All routes of the sandbox: the provider's, and those for test suites."""
+
+from __future__ import annotations
+
+from aiohttp import web
+
+from dispatcher.sandbox.advance import Advance, Pushing
+from dispatcher.sandbox.api.admin import AdminApi
+from dispatcher.sandbox.api.bulks import BulksApi
+from dispatcher.sandbox.api.conversions import ConversionApi
+from dispatcher.sandbox.api.credentials import Credentials, provider_api
+from dispatcher.sandbox.api.logs import LogsApi
+from dispatcher.sandbox.api.pull import PullApi
+from dispatcher.sandbox.api.send import V1_STATUSES, SendApi
+from dispatcher.sandbox.sandbox import Sandbox
+from dispatcher.settings.settings import Settings
+from receiver.callbacks.arriving import BodyReader
+
+
+def add_routes(
+    app: web.Application, sandbox: Sandbox, pushing: Pushing, settings: Settings
+) -> None:
+    """Mount them on `app`."""
+    store, now, limit = sandbox.store, sandbox.clock.now, settings.server.body_limit
+    limits = settings.limits
+    bodies = BodyReader(limit=limit, timeout=limits.body_timeout, at_once=limits.bodies)
+    app.middlewares.append(provider_api(Credentials(settings.sandbox.credential)))
+    v1_status = V1_STATUSES[settings.sandbox.v1_status]
+    SendApi(sandbox, now=now, bodies=bodies, body_limit=limit, v1_status=v1_status).add_routes(app)
+    PullApi(store, now).add_routes(app)
+    LogsApi(store, sandbox.account, now).add_routes(app)
+    BulksApi(store, now, bodies, limit, sandbox.wake).add_routes(app)
+    ConversionApi(store).add_routes(app)
+    AdminApi(sandbox, Advance(sandbox, pushing)).add_routes(app)

@@ -1,0 +1,230 @@
+"""The routes that ask the store: reports, messages, totals, quarantine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Annotated
+
+from aiohttp import web
+from msgspec import Meta
+
+from receiver.answers import Id, answer
+from receiver.api.filters import (
+    MESSAGE_PARAMETERS,
+    RECEIVED,
+    REPORT_PARAMETERS,
+    TOTALS_FILTERS,
+    message_query,
+    report_query,
+    totals_query,
+)
+from receiver.api.messages import DispatchesOf, MessageAnswer, MessagePage, find_messages
+from receiver.api.parameters import (
+    PAGE,
+    in_path,
+    in_query,
+    next_cursor,
+    number,
+    only,
+    page_of,
+    page_query,
+)
+from receiver.api.quarantine import QuarantineEntryAnswer, QuarantinePage
+from receiver.api.reports import ReportAnswer, ReportPage
+from receiver.api.totals import TotalsAnswer
+from receiver.callbacks.intake import NO_LIMITS, Limits
+from receiver.callbacks.quarantine import retry
+from receiver.routes import Reply, Route, add_routes
+from receiver.store.base import Counts, QuarantineEntry, ReportStore, StoredReport
+
+_NOT_THERE = "there is no such thing"
+_QUARANTINE_ID = in_path("id", Id, "of the entry")
+
+
+class StoreApi:
+    """The routes under /api that read the store, and the one that tries quarantine again."""
+
+    def __init__(
+        self,
+        store: ReportStore,
+        dispatches_of: DispatchesOf,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        on_stored: Callable[[], None] = lambda: None,
+        limits: Limits = NO_LIMITS,
+    ) -> None:
+        self._store = store
+        self._dispatches_of = dispatches_of
+        self._now = now
+        self._on_stored = on_stored
+        self._limits = limits
+
+    def add_routes(self, app: web.Application) -> None:
+        add_routes(app, self)
+
+    @Route(
+        "GET",
+        "/api/reports",
+        "listReports",
+        "Reports, newest first. A page can be short, even empty, and still have a `next`",
+        {200: Reply("a page", ReportPage)},
+        in_query(REPORT_PARAMETERS),
+    )
+    async def reports(self, request: web.Request) -> web.Response:
+        query = report_query(request.query)
+        # one more tells whether there is a next page
+        found = await self._store.find(replace(query, limit=query.limit + 1))
+        reports, following = found.reports, found.next
+        if len(reports) > query.limit:
+            reports, following = reports[:-1], reports[-2].id
+        shown = await self._with_received(request, reports)
+        return answer(ReportPage(shown, next_cursor(following)))
+
+    @Route(
+        "GET",
+        "/api/reports/{id}",
+        "showReport",
+        "One report",
+        {200: Reply("the report", ReportAnswer), 404: _NOT_THERE},
+        [in_path("id", Id, "of the report, ours"), RECEIVED.parameter],
+    )
+    async def report(self, request: web.Request) -> web.Response:
+        only(request.query, RECEIVED.name)
+        found = await self._store.reports_by_id([number(request.match_info["id"], "id")])
+        if not found:
+            raise web.HTTPNotFound(text=f"there is no report {request.match_info['id']}")
+        return answer((await self._with_received(request, found))[0])
+
+    async def _with_received(
+        self, request: web.Request, reports: Sequence[StoredReport]
+    ) -> list[ReportAnswer]:
+        """With the items as they came, where they are asked for."""
+        if not RECEIVED.read(request.query):
+            return [ReportAnswer.of(each) for each in reports]
+        items = await self._store.as_received(reports)
+        return [ReportAnswer.of(each, received=_text(items.get(each.id))) for each in reports]
+
+    @Route(
+        "GET",
+        "/api/messages",
+        "listMessages",
+        "Messages, the last heard of first. A page can be short and still have a `next`",
+        {200: Reply("a page", MessagePage)},
+        in_query(MESSAGE_PARAMETERS),
+    )
+    async def messages(self, request: web.Request) -> web.Response:
+        found, following = await find_messages(self._store, message_query(request.query))
+        shown = [
+            MessageAnswer.of(reports, await self._dispatches_of([report.id for report in reports]))
+            for reports in found
+        ]
+        return answer(MessagePage(shown, next_cursor(following)))
+
+    @Route(
+        "GET",
+        "/api/messages/{messageId:.+}",
+        "showMessage",
+        "Where a message stands, its reports and its dispatches",
+        {200: Reply("the message", MessageAnswer), 404: _NOT_THERE},
+        [in_path("messageId", Annotated[str, Meta(min_length=1)], "the provider's")],
+    )
+    async def message(self, request: web.Request) -> web.Response:
+        message_id = request.match_info["messageId"]
+        reports = await self._store.reports_of(message_id)
+        if not reports:
+            raise web.HTTPNotFound(text=f'there is no report of a message "{message_id}"')
+        dispatches = await self._dispatches_of([report.id for report in reports])
+        return answer(MessageAnswer.of(reports, dispatches))
+
+    @Route(
+        "GET",
+        "/api/totals",
+        "showTotals",
+        "Counts, sums of prices and percentiles of times, by hour or day (UTC)",
+        {200: Reply("the totals", TotalsAnswer)},
+        in_query(TOTALS_FILTERS),
+    )
+    async def totals(self, request: web.Request) -> web.Response:
+        query = totals_query(request.query, self._now())
+        return answer(TotalsAnswer.of(await self._store.totals(query), query))
+
+    @Route(
+        "GET",
+        "/api/quarantine",
+        "listQuarantine",
+        "What could not be read, newest first",
+        {200: Reply("a page", QuarantinePage)},
+        in_query(PAGE),
+    )
+    async def quarantine(self, request: web.Request) -> web.Response:
+        query = page_query(request.query)
+        found, following = page_of(
+            await self._store.quarantine(query.before, query.limit + 1), query.limit
+        )
+        shown = [QuarantineEntryAnswer.of(entry) for entry in found]
+        return answer(QuarantinePage(shown, next_cursor(following)))
+
+    @Route(
+        "GET",
+        "/api/quarantine/{id}",
+        "showQuarantined",
+        "One entry",
+        {200: Reply("the entry", QuarantineEntryAnswer), 404: _NOT_THERE},
+        [_QUARANTINE_ID],
+    )
+    async def quarantined(self, request: web.Request) -> web.Response:
+        entry, _ = await self._quarantined(request)
+        return answer(QuarantineEntryAnswer.of(entry))
+
+    @Route(
+        "GET",
+        "/api/quarantine/{id}/body",
+        "downloadQuarantined",
+        "The bytes of an entry, as they came",
+        {
+            200: Reply(
+                "the bytes",
+                others={"application/octet-stream": None},
+                headers={"Content-Disposition": "`attachment`, and a name for the file"},
+            ),
+            404: _NOT_THERE,
+        },
+        [_QUARANTINE_ID],
+    )
+    async def quarantined_body(self, request: web.Request) -> web.Response:
+        entry, body = await self._quarantined(request)
+        # Whoever sent this chose the bytes: a browser must not take them for a page of ours.
+        headers = {
+            "Content-Disposition": f'attachment; filename="quarantine-{entry.id}"',
+            "X-Content-Type-Options": "nosniff",
+        }
+        return web.Response(body=body, content_type="application/octet-stream", headers=headers)
+
+    @Route(
+        "POST",
+        "/api/quarantine/{id}/retry",
+        "retryQuarantined",
+        "Reads an entry again with today's program",
+        {200: Reply("what became of it", Counts), 404: _NOT_THERE},
+        [_QUARANTINE_ID],
+    )
+    async def retry(self, request: web.Request) -> web.Response:
+        entry_id = number(request.match_info["id"], "id")
+        counts = await retry(self._store, entry_id, self._limits)
+        if counts is None:
+            raise web.HTTPNotFound(text=f"there is no entry {entry_id}")
+        if counts.stored:
+            self._on_stored()
+        return answer(counts)
+
+    async def _quarantined(self, request: web.Request) -> tuple[QuarantineEntry, bytes]:
+        found = await self._store.quarantined(number(request.match_info["id"], "id"))
+        if found is None:
+            raise web.HTTPNotFound(text=f"there is no entry {request.match_info['id']}")
+        return found
+
+
+def _text(item: bytes | None) -> str | None:
+    return None if item is None else item.decode("utf-8", "replace")

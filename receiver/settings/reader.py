@@ -1,0 +1,299 @@
+"""From one TOML file and the environment to frozen dataclasses, or to every fault at once."""
+
+from __future__ import annotations
+
+import math
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, Field, dataclass, field, fields
+from datetime import date, time, timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal, TypeVar, get_args, get_origin
+
+from receiver.faults import expected, joined, quoted, without_credentials
+from receiver.settings.configuration import (
+    SIZE,
+    Between,
+    ConfigurationError,
+    Form,
+    Hint,
+    Secret,
+    default_of,
+    hint_of,
+    hints_of,
+    size,
+    written,
+)
+from receiver.settings.durations import duration
+from receiver.settings.environment import FromEnvironment, Variables, split
+
+T = TypeVar("T")
+
+
+def read(kind: type[T], file: Path | None, environment: Mapping[str, str]) -> T:
+    """The settings of `kind` from `file` (`None`: from the defaults) and the environment.
+
+    Raises `ConfigurationError` with all faults. Only a file that cannot be parsed is told alone.
+    """
+    table = _table(file) if file else {}
+    variables = Variables(kind, table, environment)
+    reader = _Reader(file, variables.used)
+    settings = reader.section(kind, table, "")
+    if faults := reader.faults + variables.faults:
+        raise ConfigurationError(faults)
+    assert isinstance(settings, kind)
+    return settings
+
+
+def read_table(kind: type[T], table: Mapping[str, Any]) -> T:
+    """The settings of `kind` from a table that came otherwise than in a file, as JSON for instance.
+
+    Raises `ConfigurationError` with all faults.
+    """
+    reader = _Reader(None, {})
+    settings = reader.section(kind, dict(table), "")
+    if reader.faults:
+        raise ConfigurationError(reader.faults)
+    assert isinstance(settings, kind)
+    return settings
+
+
+# The file
+
+
+def _table(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_bytes().decode()
+        return tomllib.loads(text)
+    except FileNotFoundError:
+        fault = "there is no such file"
+    except OSError as error:
+        fault = f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError as error:
+        fault = f"{_position(error.object[: error.start].decode())}: expected UTF-8"
+    except tomllib.TOMLDecodeError as error:
+        fault = _syntax_fault(str(error), text)
+    except ValueError:  # Python reads no integer of more than 4300 digits; it does not say where
+        fault = "it has a number that is too long"
+    raise ConfigurationError([f"{file}: {fault}"])
+
+
+def _syntax_fault(message: str, text: str) -> str:
+    what, _, place = message.partition(" (at ")
+    place = place.removesuffix(")")
+    if place == "end of document":
+        place = _position(text)
+    return f"{place}: {what[:1].lower()}{what[1:]}"
+
+
+def _position(before: str) -> str:
+    """Where a text goes on that starts with `before`."""
+    return f"line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
+
+
+# The dataclasses
+
+
+class _Unreadable:
+    """Stands for a value whose fault has been told."""
+
+
+_UNREADABLE = _Unreadable()
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Turns tables into dataclasses and gathers the faults on the way.
+
+    After a fault the sections around it are still checked, for one reading shall tell everything:
+    they see the default of the setting or, of a text without default, the text as it came. Where
+    there is neither they cannot be built, hence not checked. The section itself is not checked.
+    """
+
+    file: Path | None
+    variables: Mapping[str, str]  # by the place that each sets
+    faults: list[str] = field(default_factory=list)
+    told: set[str] = field(default_factory=set)  # places that have a fault
+
+    def section(self, kind: Any, raw: object, place: str) -> Any:
+        if not isinstance(raw, dict):
+            return self._unfit(place, "a table", _came(raw))
+        hints = hints_of(kind)
+        self._unknown(raw, hints, place)
+        values = {
+            each.name: self._setting(each, hints[each.name], raw, place) for each in fields(kind)
+        }
+        unread = [each for each in fields(kind) if values[each.name] is _UNREADABLE]
+        for each in unread:
+            values[each.name] = _stand_in(each, hints[each.name], raw)
+        if _UNREADABLE in values.values():
+            return _UNREADABLE
+        built = kind(**values)
+        if not unread:
+            self._across(built, place)
+        return built
+
+    def _setting(self, setting: Field[Any], hint: Hint, raw: dict[str, Any], place: str) -> Any:
+        inner = joined(place, setting.name)
+        if setting.name in raw:
+            return self._value(hint, raw[setting.name], inner)
+        if hint.section and not hint.optional:
+            return self.section(hint.base, {}, inner)
+        if (default := default_of(setting)) is not MISSING:
+            return default
+        return self._unfit(inner, hint.words(), "nothing")
+
+    def _value(self, hint: Hint, raw: Any, place: str) -> Any:
+        if hint.optional and isinstance(raw, FromEnvironment) and not raw:
+            return None
+        if hint.section:
+            return self.section(hint.base, raw, place)
+        origin = get_origin(hint.base)
+        if origin is tuple:
+            return self._list(hint, raw, place)
+        if origin is dict:
+            return self._dict(hint, raw, place)
+        try:
+            return _leaf(hint, raw)
+        except (ValueError, OverflowError):
+            return self._unfit(place, hint.words(), _came(raw, hint.base is Secret))
+
+    def _list(self, hint: Hint, raw: Any, place: str) -> Any:
+        raw = split(raw)
+        if not isinstance(raw, list):
+            what = f"tables headed [[{place}]]" if hint.entry else hint.words()
+            secret = hint_of(get_args(hint.base)[0]).base is Secret
+            return self._unfit(place, what, _came(raw, secret))
+        inner = hint_of(get_args(hint.base)[0])
+        values = tuple(self._value(inner, each, joined(place, i)) for i, each in enumerate(raw))
+        return _UNREADABLE if _UNREADABLE in values else values
+
+    def _dict(self, hint: Hint, raw: Any, place: str) -> Any:
+        inner = hint_of(get_args(hint.base)[1])
+        if isinstance(raw, FromEnvironment):
+            pairs = [each.partition("=") for each in split(raw)]
+            if not all(mark for _, mark, _ in pairs):
+                return self._unfit(place, "name=value, name=value …", _came(raw, secret=True))
+            raw = {key.strip(): FromEnvironment(value.strip()) for key, _, value in pairs}
+        if not isinstance(raw, dict):
+            return self._unfit(place, hint.words(), _came(raw))
+        values = {key: self._value(inner, each, joined(place, key)) for key, each in raw.items()}
+        return _UNREADABLE if _UNREADABLE in values.values() else values
+
+    def _across(self, section: Any, place: str) -> None:
+        if hasattr(section, "faults"):
+            for inner, text in section.faults():
+                if (whole := f"{place}.{inner}" if place else inner) not in self.told:
+                    self._fault(whole, text)
+
+    def _unknown(self, raw: dict[str, Any], known: Iterable[str], place: str) -> None:
+        for key in raw:
+            if key not in known:
+                close = get_close_matches(key, known, 1)
+                guess = f'; did you mean "{close[0]}"?' if close else ""
+                self._fault(joined(place, key), f"there is no such setting{guess}")
+
+    def _unfit(self, place: str, what: str, came: str) -> _Unreadable:
+        self._fault(place, expected(what, came))
+        return _UNREADABLE
+
+    def _fault(self, place: str, text: str) -> None:
+        self.told.add(place)
+        self.faults.append(f"{self._origin(place)}: {text}")
+
+    def _origin(self, place: str) -> str:
+        for known, variable in self.variables.items():
+            if place == known or place.startswith((f"{known}.", f"{known}[")):
+                return variable + place.removeprefix(known)
+        return f"{self.file}: {place}" if self.file else place
+
+
+def _stand_in(setting: Field[Any], hint: Hint, raw: dict[str, Any]) -> Any:
+    """What a section is built with for a setting that cannot be read, if there is such a thing."""
+    if hint.section or hint.entry:
+        return _UNREADABLE
+    if (default := default_of(setting)) is not MISSING:
+        return default
+    return str(raw.get(setting.name, "")) if hint.base is str else _UNREADABLE
+
+
+# Single values
+
+
+class _Unfit(ValueError):
+    """Not what the setting expects; `Hint.words` has the text for it."""
+
+
+def _leaf(hint: Hint, raw: Any) -> Any:
+    if get_origin(hint.base) is Literal:
+        return _choice(get_args(hint.base), raw)
+    value: Any = _size(raw) if SIZE in hint.marks else _LEAVES[hint.base](raw)
+    tested = value.reveal() if isinstance(value, Secret) else value
+    if not all(m.accepts(tested) for m in hint.marks if isinstance(m, Between | Form)):
+        raise _Unfit
+    return value
+
+
+def _choice(choices: tuple[Any, ...], raw: Any) -> Any:
+    for choice in choices:
+        if raw == (str(choice) if isinstance(raw, FromEnvironment) else choice):
+            return choice
+    raise _Unfit
+
+
+def _text(raw: Any) -> str:
+    if not isinstance(raw, str):
+        raise _Unfit
+    return str(raw)
+
+
+def _integer(raw: Any) -> int:
+    if isinstance(raw, FromEnvironment) and re.fullmatch(r"[+-]?[0-9]+", raw):
+        return int(raw)
+    if not isinstance(raw, int) or isinstance(raw, bool):
+        raise _Unfit
+    return raw
+
+
+def _number(raw: Any) -> float:
+    if not isinstance(raw, int | float | FromEnvironment) or isinstance(raw, bool):
+        raise _Unfit
+    value = float(raw)
+    if not math.isfinite(value):
+        raise _Unfit
+    return value
+
+
+def _boolean(raw: Any) -> bool:
+    if isinstance(raw, FromEnvironment) and raw in ("true", "false"):
+        return raw == "true"
+    if not isinstance(raw, bool):
+        raise _Unfit
+    return raw
+
+
+def _size(raw: Any) -> int:
+    return size(raw) if isinstance(raw, str) else _integer(raw)
+
+
+_LEAVES: dict[Any, Callable[[Any], Any]] = {
+    str: _text,
+    int: _integer,
+    float: _number,
+    bool: _boolean,
+    timedelta: lambda raw: duration(_text(raw)),
+    Secret: lambda raw: Secret(_text(raw)),
+}
+
+
+def _came(raw: object, secret: bool = False) -> str:
+    """What was found, for people. Of a secret only its kind."""
+    if isinstance(raw, str):
+        length = f"a text of {len(raw)} characters"
+        return length if secret else quoted(without_credentials(raw))
+    for kind, noun in ((list, "a list"), (dict, "a table"), (date | time, "a date or time")):
+        if isinstance(raw, kind):
+            return noun
+    return "a value of another kind" if secret else written(raw, ())
