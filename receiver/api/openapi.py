@@ -243,21 +243,13 @@ class OpenApi:
         return answer(self._document)
 
 
-def routes(app: web.Application) -> Iterator[tuple[str, str]]:
-    """Method in small letters and path of each route. A pattern is shown without its expression."""
-    for each in app.router.routes():
-        if each.resource is not None and each.method != "HEAD":
-            yield each.method.lower(), _plain(each.resource.canonical)
-
-
 def _plain(path: str) -> str:
+    """A pattern is shown without its expression."""
     return re.sub(r":[^}]*}", "}", path)
 
 
 def document(
-    app: web.Application,
-    settings: ReceiverSettings,
-    named: Mapping[str, Shape],
+    app: web.Application, settings: ReceiverSettings, named: Mapping[str, Shape]
 ) -> Schema:
     """The description of the routes that `app` has."""
     schemas = Schemas(named)
