@@ -41,12 +41,15 @@ class ReplayBench:
 
     def __init__(self, bench: Bench, *endpoints: Endpoint) -> None:
         self.bench = bench
-        self.database: Database = bench.database
         self.known = Fixed(endpoints)
         self.replays = bench.storage.replays
         self.selector = bench.storage.selector
         self.replaying = Replaying(self.replays, self.selector, self.known, bench.clock.now)
         self.feeder = self.another_feeder()
+
+    @property
+    def database(self) -> Database:
+        return self.bench.database
 
     def another_feeder(self, database: Any = None) -> Feeder:
         """As in another process, or after a restart; on what stands for a Database, if given."""
