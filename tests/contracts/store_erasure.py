@@ -136,6 +136,15 @@ class StoreErasureContract:
         assert await erased(backend, to=NUMBER) == {"quarantine": 1}
         assert [entry.reason for entry in await store.quarantine(None, 10)] == ["cut off"]
 
+    @pytest.mark.parametrize("coding", ["utf-8", "utf-16-le", "utf-16-be"])
+    async def test_a_body_may_end_with_the_number(
+        self, backend: StoreBackend, store: ReportStore, coding: str
+    ) -> None:
+        """A body that was cut off behind it is found too."""
+        await store.add([_quarantined(f"<to>{NUMBER}".encode(coding))])
+
+        assert await erased(backend, to=NUMBER) == {"quarantine": 1}
+
     async def test_a_reason_may_hold_the_number(
         self, backend: StoreBackend, store: ReportStore
     ) -> None:
