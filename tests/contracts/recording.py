@@ -10,6 +10,7 @@ from msgspec import json
 from dispatcher.capsule.base import CapturedReport, Recording, Window
 from dispatcher.capsule.capsule import SharedAttempt, SharedDispatch
 from dispatcher.endpoints.endpoint import Rules
+from tests.contracts.dispatch_queue import a_record
 from tests.contracts.report_store import a_callback, an_sms
 from tests.contracts.storages import OnStorage, StorageBackend, a_bench_on
 from tests.dispatcher.replay.replaying import ReplayBench
@@ -180,6 +181,18 @@ class RecordingContract(OnStorage):
         assert len(await bench.dispatches()) == 2
 
         assert len(await dispatches(recording)) == 1
+
+    async def test_attempts_by_number(self, bench: Bench, recording: Recording) -> None:
+        """In their order, though a clock was set back between them."""
+        await bench.receive()
+        (leased,) = await bench.worker.claim()
+        started = [START + MINUTE, START]
+        await bench.queue.record([a_record(leased, due_at=START, started_at=started[0])])
+        (leased,) = await bench.worker.claim()
+        await bench.queue.record([a_record(leased, "exhausted", started_at=started[1])])
+
+        (dispatch,) = await dispatches(recording)
+        assert [attempt.started_at for attempt in dispatch.attempts] == started
 
     async def test_without_an_endpoint_there_are_none(
         self, bench: Bench, recording: Recording
