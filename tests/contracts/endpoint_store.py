@@ -78,6 +78,17 @@ class EndpointStoreContract:
 
         assert list(await endpoints.stored()) == sorted(names)
 
+    async def test_names_are_compared_to_the_letter(self, endpoints: EndpointStore) -> None:
+        """A change of one is none of another whose name is alike."""
+        names = ["a_b", "A_B", "axb", "a%b"]
+        for name in names:
+            await endpoints.put(name, say(f'"{name}"'), known=())
+        await endpoints.remove("a_b", lambda _: None, known=())
+
+        stored = dict(await endpoints.stored())
+        assert stored.pop("a_b").removed
+        assert stored == {name: StoredEndpoint(f'"{name}"') for name in names[1:]}
+
     async def test_a_change_is_noticed_by_every_process(self, backend: StorageBackend) -> None:
         """The version goes up with each change, whoever makes it."""
         here, there = backend.storage.endpoints, (await backend.another()).endpoints
