@@ -1,6 +1,6 @@
 """Files, classes and functions that the READMEs of the packages name are there.
 
-A path counts from the README's folder, its package or the root. A bare name such as `pace.py` is a
+A path counts from the README's folder, its package or the root. A bare name such as `gate.py` is a
 file of a folder that the same row (or the head of its table) or paragraph names; where none is
 named, of any folder of the package.
 """
@@ -82,12 +82,12 @@ def test_a_wrong_name_in_a_drawing_is_told() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "`flow/gate.py` with `pace.py`",
+        "`flow/gate.py` with `breaker.py`",
         "`flow/` and `clocks/`:\n`gate.py`, `clock.py`",
         "it is in `consequences.py`",
         "`receiver/hmac_signature.py`, `tests/docs/rooms.py`, folders called `sqlite/`",
         "`commands/` with `…_output.py`",
-        "| in `flow/` | |\n|---|---|\n| `gate.py` | |\n| `pace.py` | `clocks/` |",
+        "| in `flow/` | |\n|---|---|\n| `gate.py` | |\n| `breaker.py` | `clocks/` |",
         "`Bucket`, `Receiver.refused`, `worker.py` `_form`",
         "`GET /metrics`, `/api/`, `X-Request-Id`, `Retry-After`",
         "```\nworker.py ──▶ gate.py\n```\n```sh\npython here.py\n```",

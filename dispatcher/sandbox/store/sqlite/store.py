@@ -13,12 +13,12 @@ from dispatcher.sandbox.messages.acceptance import Arrival
 from dispatcher.sandbox.messages.bulks import Bulk
 from dispatcher.sandbox.messages.message import Message
 from dispatcher.sandbox.store.base import (
+    AcceptedQuery,
     Admit,
     ChangeBulk,
     ClockState,
     Counters,
     LogQuery,
-    MessageQuery,
     PullQuery,
     StepCounts,
     TakeStep,
@@ -74,7 +74,7 @@ class SqliteSandboxStore:
     async def sent(self, message_id: str) -> Message | None:
         return await self._database.read(lambda c: queries.sent(c, message_id))
 
-    async def messages(self, query: MessageQuery) -> list[Message]:
+    async def messages(self, query: AcceptedQuery) -> list[Message]:
         return await self._database.question(lambda c: queries.messages(c, query))
 
     async def clock(self) -> ClockState:
