@@ -19,8 +19,7 @@ from dispatcher.commands.options import Duration, fail
 from dispatcher.commands.simulation_output import SimulationOutput, write_csv
 from dispatcher.commands.simulation_progress import BROKEN_OFF, watching
 from dispatcher.simulation.answer import answer, clock_text, late_words, span_text
-from dispatcher.simulation.engines import Engine
-from dispatcher.simulation.engines import simulate as simulate_with
+from dispatcher.simulation.engines import Engine, simulate_with
 from dispatcher.simulation.finding import Question
 from dispatcher.simulation.plots.file import Told
 from dispatcher.simulation.plots.terminal import timeline_plot

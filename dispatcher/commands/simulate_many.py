@@ -17,7 +17,7 @@ from dispatcher.commands.simulation_progress import BROKEN_OFF, part, watching
 from dispatcher.simulation import comparison, finding, sweep
 from dispatcher.simulation.answer import ESTIMATED
 from dispatcher.simulation.comparison import Run, Variant
-from dispatcher.simulation.engines import Engine, simulate
+from dispatcher.simulation.engines import Engine, simulate_with
 from dispatcher.simulation.finding import Found, Question
 from dispatcher.simulation.plots import terminal
 from dispatcher.simulation.plots.file import Told
@@ -86,7 +86,7 @@ def find(
 
         def tried(each: Scenario) -> Timeline:
             nonlocal estimated
-            found = simulate(each, engine, part(watch, min(next(tries), TRIES - 1), TRIES))
+            found = simulate_with(each, engine, part(watch, min(next(tries), TRIES - 1), TRIES))
             estimated |= found.estimated
             return found
 
@@ -107,7 +107,7 @@ def find(
 def _runs(variants: Sequence[Variant], engine: Engine, watch: Watch) -> Iterator[Run]:
     """Until one is broken off, which is the last."""
     for number, variant in enumerate(variants):
-        timeline = simulate(variant.scenario, engine, part(watch, number, len(variants)))
+        timeline = simulate_with(variant.scenario, engine, part(watch, number, len(variants)))
         yield Run(variant.name, timeline)
         if timeline.partial:
             return

@@ -26,7 +26,7 @@ TOUCHY_ATTEMPTS = 60_000
 _SAMPLES = 200
 
 
-def simulate(scenario: Scenario, engine: Engine, watch: Watch = lambda _: True) -> Timeline:
+def simulate_with(scenario: Scenario, engine: Engine, watch: Watch = lambda _: True) -> Timeline:
     """The timeline of a scenario. `auto` is exact where that takes a few seconds, and for replayed
     reports.
 

@@ -144,9 +144,10 @@ def _paragraphs(text: str) -> Iterator[tuple[int, str, str]]:
 
 
 def _folders(path: str, folder: Path, package: Path) -> list[Path]:
-    """The folder that a path is or lies in."""
+    """The folder of the package that a path is or lies in."""
     above = (folder, package, package.parent)
-    return [each / _inner(path) for each in above if (each / _inner(path)).is_dir()][:1]
+    found = [each / _inner(path) for each in above if (each / _inner(path)).is_dir()][:1]
+    return [each for each in found if each.resolve().is_relative_to(package)]
 
 
 def _inner(path: str) -> str:

@@ -23,7 +23,7 @@ from dispatcher.sandbox.store.base import (
     StepCounts,
     TakeStep,
 )
-from dispatcher.sandbox.store.sqlite import accept, bulks, clock, due, erasure, queries
+from dispatcher.sandbox.store.sqlite import accept, bulks, clock, due, queries, removal
 from receiver.store.base import StoredReport
 from receiver.store.sqlite.database import Database, migrations_of
 
@@ -54,10 +54,10 @@ class SqliteSandboxStore:
         await self._database.write(lambda c: _add_rule(c, rule))
 
     async def reset(self) -> None:
-        await self._database.write(erasure.reset)
+        await self._database.write(removal.reset)
 
     async def purge(self, before: datetime, most: int) -> int:
-        return await self._database.write(lambda c: erasure.purge(c, before, most))
+        return await self._database.write(lambda c: removal.purge(c, before, most))
 
     async def bulk(self, bulk_id: str) -> Bulk | None:
         return await self._database.read(lambda c: bulks.bulk(c, bulk_id))
