@@ -22,7 +22,7 @@ from dispatcher.reconcile.paging import EndlessLogs, all_pages
 from dispatcher.reconcile.provider import Provider, ProviderFailed
 from dispatcher.reconcile.spool import Spool
 from dispatcher.settings.reconcile import ReconcileSettings
-from receiver.callbacks.intake import NO_LIMITS, Limits, judge
+from receiver.callbacks.intake import NO_LIMITS, Limits
 from receiver.dlr.json_format import decode_item, encode_body, encode_item
 from receiver.dlr.model import Report
 from receiver.store.base import Counts, ReportStore
@@ -172,7 +172,7 @@ class Reconciler:
 
     async def _judged(self, body: bytes) -> Verdict:
         """On a thread: a page of a thousand would hold up callbacks for a blink."""
-        return await asyncio.to_thread(judge, body, "json", self._limits)
+        return await asyncio.to_thread(verdict_on_bytes, body, "json", self._limits)
 
     async def _add(self, verdict: Verdict) -> None:
         callback = Callback(self._source, "json", "application/json", self._now(), verdict)

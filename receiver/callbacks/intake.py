@@ -35,7 +35,7 @@ class Limits(Struct, frozen=True, kw_only=True):
 NO_LIMITS = Limits()
 
 
-def judge(raw: bytes, format: Format, limits: Limits = NO_LIMITS) -> Verdict:
+def verdict_on_bytes(raw: bytes, format: Format, limits: Limits = NO_LIMITS) -> Verdict:
     """The verdict on bytes of a known format that did not come over the wire."""
     return verdict_on(text_of(raw, format), limits)
 

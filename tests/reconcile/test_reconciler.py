@@ -14,7 +14,7 @@ from dispatcher.reconcile.provider import ProviderFailed
 from dispatcher.reconcile.reconciler import Reconciler, RunCounts
 from dispatcher.reconcile.spool import Spool
 from dispatcher.storage import Storage
-from receiver.callbacks.intake import NO_LIMITS, Limits, judge
+from receiver.callbacks.intake import NO_LIMITS, Limits, verdict_on_bytes
 from receiver.dlr.json_format import encode_body
 from receiver.store.base import ReportStore, StoredReport, StoreUnavailable
 from receiver.store.callback import Callback, Verdict
@@ -55,7 +55,7 @@ class Bench:
             format="json",
             content_type="application/json",
             received_at=NOW - timedelta(hours=1),
-            verdict=Verdict(entries=judge(encode_body(items), "json").entries),
+            verdict=Verdict(entries=verdict_on_bytes(encode_body(items), "json").entries),
         )
         await self.store.add([callback])
 
