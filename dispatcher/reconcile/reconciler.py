@@ -22,7 +22,7 @@ from dispatcher.reconcile.paging import EndlessLogs, all_pages
 from dispatcher.reconcile.provider import Provider, ProviderFailed
 from dispatcher.reconcile.spool import Spool
 from dispatcher.settings.reconcile import ReconcileSettings
-from receiver.callbacks.intake import NO_LIMITS, Limits
+from receiver.callbacks.intake import NO_LIMITS, Limits, verdict_on_bytes
 from receiver.dlr.json_format import decode_item, encode_body, encode_item
 from receiver.dlr.model import Report
 from receiver.store.base import Counts, ReportStore
