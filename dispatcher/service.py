@@ -62,7 +62,7 @@ from receiver.server import listening
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
-def _time_of_others(clock: Clock) -> Callable[[], datetime]:
+def time_of_others(clock: Clock) -> Callable[[], datetime]:
     """The clock of signatures and tokens. Those who judge them live in the world's time: on a
     clock sixty times as fast, a signature would be out of date after five seconds."""
     machines = isinstance(clock, SystemClock | MovableClock)
@@ -185,7 +185,7 @@ def _sender(common: _Common) -> HttpSender:
     if isinstance(common.clock, MovableClock):  # of a sandbox: the app is on this machine
         networks = (*outgoing.allowed_networks, *LOOPBACK)
         outgoing = replace(outgoing, allowed_networks=networks)
-    return HttpSender(_time_of_others(common.clock), policy_of(outgoing))
+    return HttpSender(time_of_others(common.clock), policy_of(outgoing))
 
 
 async def _runner(
@@ -335,7 +335,7 @@ def _reconciling(common: _Common, on_stored: Callable[[], None]) -> Iterator[Rec
                 common.opened.store,
                 Spool(common.settings.store.database, source.name),
                 metrics,
-                now=_time_of_others(common.clock),
+                now=time_of_others(common.clock),
                 seconds=asked.interval.total_seconds() / common.clock.speed,
                 limits=common.limits,
                 on_stored=on_stored,

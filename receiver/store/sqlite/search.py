@@ -39,9 +39,13 @@ from receiver.store.tally import HOUR
 STEP = 20_000
 """Reports that one step looks at: at most 0.1 s (measured)."""
 
-_PIECE = 1_000  # ids that are looked at between two looks at what has been found
+PIECE = 1_000
+"""Ids that are looked at between two looks at what has been found."""
+
+PREFIX_MOST = 5_000
+"""Ids under a prefix in one block, above which the block is read in a row."""
+
 _LOOK_UP = 4  # what a report costs that is fetched by its id, in reports that are read in a row
-_PREFIX_MOST = 5_000  # ids under a prefix in one block, above which the block is read in a row
 
 _HOUR_MICROS = HOUR * 1_000_000
 
@@ -96,8 +100,8 @@ def _pieces(
     high = highest if query.before is None else min(highest, query.before - 1)
     if message is not None:
         ids = sorted((id for id in message if id <= high), reverse=True)
-        for start in range(0, len(ids), _PIECE):
-            yield _by_id(ids[start : start + _PIECE])
+        for start in range(0, len(ids), PIECE):
+            yield _by_id(ids[start : start + PIECE])
         return
     followed = followed_to(connection)
     yield from _in_a_row(max(lowest, followed + 1), high)
@@ -112,7 +116,7 @@ def _pieces(
 def _in_a_row(low: int, high: int) -> Iterator[_Piece]:
     """The ids from high down to low, both included."""
     while high >= low:
-        start = max(low, high - _PIECE + 1)
+        start = max(low, high - PIECE + 1)
         yield _Piece(start, "id BETWEEN ? AND ?", (start, high), high - start + 1)
         high = start - 1
 
@@ -154,7 +158,7 @@ def _under_text(
         " ORDER BY report DESC LIMIT ?"
     )
     while ids := [
-        id for (id,) in connection.execute(statement, (block, field, text, high, _PIECE // 2))
+        id for (id,) in connection.execute(statement, (block, field, text, high, PIECE // 2))
     ]:
         yield _by_id(ids)
         high = ids[-1] - 1
@@ -166,14 +170,14 @@ def _under_prefix(
     rows = connection.execute(
         "SELECT report FROM search_key WHERE block = ? AND field = ? AND key >= ?"
         " AND key < coalesce(?, x'') AND report <= ? LIMIT ?",
-        (block, field, prefix, _end_of(prefix), high, _PREFIX_MOST),
+        (block, field, prefix, _end_of(prefix), high, PREFIX_MOST),
     )
     ids = sorted((id for (id,) in rows), reverse=True)
-    if len(ids) == _PREFIX_MOST:
+    if len(ids) == PREFIX_MOST:
         yield from _in_a_row(low, high)
         return
-    for start in range(0, len(ids), _PIECE):
-        yield _by_id(ids[start : start + _PIECE])
+    for start in range(0, len(ids), PIECE):
+        yield _by_id(ids[start : start + PIECE])
 
 
 def _end_of(prefix: str) -> str | None:
