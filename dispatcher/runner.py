@@ -16,7 +16,7 @@ from dispatcher.clocks.clock import Clock
 from dispatcher.clocks.common_time import CommonTime
 from dispatcher.clocks.repeating import Repeating
 from dispatcher.clocks.wakeups import Job, Wakeups
-from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.endpoints.endpoint import EndpointsInForce
 from dispatcher.queue.base import DispatchQueue, Leased
 from dispatcher.worker import Worker
 from receiver.store.base import StoreUnavailable
@@ -42,14 +42,11 @@ could be taken, before the process is not ready. The longest that is in order is
 commit waits for another process, a few times over on a slow disk."""
 
 
-class EndpointSource(Protocol):
-    """Where the endpoints are that can change while the runner runs."""
+class EndpointSource(EndpointsInForce, Protocol):
+    """Tells when they have changed."""
 
     async def version(self) -> int:
         """A number that is another after each change."""
-
-    async def endpoints(self) -> list[Endpoint]:
-        """All endpoints as they are now."""
 
 
 class Alarms(Protocol):

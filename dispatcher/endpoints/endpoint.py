@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, Protocol
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from msgspec import Struct
@@ -102,6 +102,13 @@ class Endpoint(Struct, frozen=True, kw_only=True):
         """No attempt takes longer, in the world's time. With OAuth it is at most four exchanges:
         a token, the push, and after a 401 a new token and the push again."""
         return self.exchange_time * (4 if isinstance(self.security, OAuth) else 1)
+
+
+class EndpointsInForce(Protocol):
+    """Where the endpoints are asked for that can change meanwhile."""
+
+    async def endpoints(self) -> list[Endpoint]:
+        """All endpoints as they are now."""
 
 
 class Target(Struct, frozen=True):

@@ -13,12 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Protocol
 
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, Gauge
 
-from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.endpoints.endpoint import Endpoint, EndpointsInForce
 from dispatcher.observe.base import QueueFigures, Waiting
 from dispatcher.retrying.schedule import RetrySchedule
 from receiver.store.base import StoreUnavailable
@@ -54,12 +53,6 @@ def _left(schedule: RetrySchedule) -> list[tuple[timedelta, int]]:
     ]
 
 
-class Endpoints(Protocol):
-    """The endpoints in force."""
-
-    async def endpoints(self) -> list[Endpoint]: ...
-
-
 class LossMetrics:
     """Shows the first loss of each endpoint that has something waiting."""
 
@@ -67,7 +60,7 @@ class LossMetrics:
         self,
         registry: CollectorRegistry,
         figures: QueueFigures,
-        endpoints: Endpoints,
+        endpoints: EndpointsInForce,
         schedule: RetrySchedule,
         now: Callable[[], datetime],
     ) -> None:

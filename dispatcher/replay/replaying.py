@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from dispatcher.replay.base import ReplaySelector, ReplayStore
 from dispatcher.replay.items import Items
-from dispatcher.replay.replay import Found, Replay
+from dispatcher.replay.replay import Replay, Selected
 from dispatcher.replay.request import Request
 from dispatcher.security.addresses import url_fault
 from dispatcher.settings.settings import EndpointSettings
@@ -25,7 +25,7 @@ class Made(Struct, frozen=True):
 
     replay: Replay
     new: bool
-    found: Found | None
+    found: Selected | None
 
 
 class KnownEndpoints(Protocol):
@@ -49,7 +49,7 @@ class Replaying:
         self._selector = selector
         self._endpoints = endpoints
 
-    async def find(self, request: Request, *, from_outside: bool) -> Found:
+    async def find(self, request: Request, *, from_outside: bool) -> Selected:
         """What the request would bring. Raises BadQuery."""
         _, found = await self._resolve(request, from_outside)
         return found
@@ -70,7 +70,7 @@ class Replaying:
         await self.replays.end(replay, "cancelled", self.now())
         return await self.replays.one(replay)
 
-    async def _resolve(self, request: Request, from_outside: bool) -> tuple[Items, Found]:
+    async def _resolve(self, request: Request, from_outside: bool) -> tuple[Items, Selected]:
         known = set(await self._endpoints.all())
         selection, target = request.selection, request.to_endpoint
         if target is not None and target not in known:

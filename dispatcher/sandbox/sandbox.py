@@ -14,10 +14,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from random import Random
-from typing import Protocol
 
 from dispatcher.clocks.repeating import Repeating
-from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.endpoints.endpoint import EndpointsInForce
 from dispatcher.sandbox.clock import MovableClock
 from dispatcher.sandbox.messages.acceptance import Arrival, accepted_of, admitted
 from dispatcher.sandbox.messages.message import Message, in_milliseconds
@@ -45,12 +44,6 @@ STEPS_AT_ONCE = 500
 """Steps in one transaction: 20 ms or so, in which callbacks wait."""
 
 
-class Endpoints(Protocol):
-    """The endpoints in force."""
-
-    async def endpoints(self) -> list[Endpoint]: ...
-
-
 class Sandbox:
     """Implements Accepts (messages/send.py). `on_stored` is called when reports are stored."""
 
@@ -59,7 +52,7 @@ class Sandbox:
         store: SandboxStore,
         settings: SandboxSettings,
         clock: MovableClock,
-        endpoints: Endpoints,
+        endpoints: EndpointsInForce,
         on_stored: Callable[[], None],
         kept: timedelta = timedelta(0),
     ) -> None:

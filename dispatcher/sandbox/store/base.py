@@ -48,7 +48,7 @@ class Counters(Struct, frozen=True):
     attempts: int
 
 
-class MessageQuery(Struct, frozen=True, kw_only=True):
+class AcceptedQuery(Struct, frozen=True, kw_only=True):
     """Messages after one number, in the order in which they came. `None` means: any."""
 
     after: int = 0
@@ -161,7 +161,7 @@ class ConversionStore(Protocol):
 class MessageListStore(Protocol):
     """For the list of what was sent."""
 
-    async def messages(self, query: MessageQuery) -> list[Message]:
+    async def messages(self, query: AcceptedQuery) -> list[Message]:
         """Messages as they stand, refused ones too."""
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from receiver.store.base import Found, ReportQuery, StoredReport
+from receiver.store.base import FoundReports, ReportQuery, StoredReport
 from receiver.store.excerpt import (
     BULK_ID,
     OTHER_OUTCOMES,
@@ -66,7 +66,7 @@ class _Piece(Struct, frozen=True):
 
 def find(
     connection: sqlite3.Connection, query: ReportQuery, message: Sequence[int] | None = None
-) -> Found:
+) -> FoundReports:
     """One step of a search. `message` are the ids of its reports if the query asks for one."""
     left = STEP
     found: list[StoredReport] = []
@@ -81,11 +81,11 @@ def find(
             if item_matches(report, query):
                 found.append(report)
                 if len(found) >= query.limit:
-                    return Found(found, report.id)
+                    return FoundReports(found, report.id)
         left -= piece.cost
         if left <= 0:
-            return Found(found, piece.low)
-    return Found(found, None)
+            return FoundReports(found, piece.low)
+    return FoundReports(found, None)
 
 
 # --- where to look -----------------------------------------------------------------------------
