@@ -139,7 +139,7 @@ class StoreErasureContract:
     async def test_a_body_goes_though_others_came_in_it(
         self, backend: StoreBackend, store: ReportStore
     ) -> None:
-        """It holds the recipient too. The others' reports stay, and nobody has them as they came."""
+        """It holds the recipient too. The others stay, no more as they came."""
         pretty = [
             PRETTY.replace(b'"p"', b'"%s", "to":"%s"' % (name, to.encode()))
             for name, to in ((b"m1", NUMBER), (b"m2", OTHER))
