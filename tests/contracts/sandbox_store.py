@@ -506,6 +506,9 @@ class SandboxStoreContract:
             ({"limit": 2}, [3, 2]),
             ({"before": 3}, [2, 1]),
             ({"sender": "Other"}, [3]),
+            ({"sender": "other"}, []),
+            ({"sender": "Oth_r"}, []),
+            ({"to": "%2"}, []),
             ({"to": "41790000002"}, [2]),
             ({"bulk_ids": ["B", "none"]}, [2, 1]),
             ({"bulk_ids": []}, []),
@@ -537,6 +540,7 @@ class SandboxStoreContract:
 
         assert numbers(first) == [1]
         assert numbers(await provider.messages(after=1)) == [3, 4]
+        assert numbers(await provider.messages(after=3)) == [4]
         assert numbers(await provider.messages(bulk_id="C")) == [3]
         assert numbers(await provider.messages(to="41790000001", bulk_id="B")) == [4]
         assert await provider.messages(message_id="m2") == []
