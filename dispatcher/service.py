@@ -34,7 +34,7 @@ from dispatcher.replay.feeder import Feeder, feeding
 from dispatcher.replay.replaying import Replaying
 from dispatcher.retrying.schedule import RetrySchedule
 from dispatcher.runner import Runner
-from dispatcher.sandbox.api import routes as sandbox_routes
+from dispatcher.sandbox.api.routes import add_sandbox
 from dispatcher.sandbox.api.send import REQUESTS
 from dispatcher.sandbox.clock import MovableClock
 from dispatcher.sandbox.metrics import SandboxMetrics
@@ -57,6 +57,7 @@ from receiver.callbacks.events import Listener as CallbackListener
 from receiver.callbacks.forwarded import Proxies
 from receiver.callbacks.intake import Limits
 from receiver.metrics import Readiness, ReceiverMetrics, RefusedCallbacks, Scrape, new_registry
+from receiver.routes import add_routes
 from receiver.server import listening
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
@@ -236,23 +237,25 @@ def _receiver(
 def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
     """Everything that is not a callback: questions, orders, health, metrics, events."""
     app, opened, now = common.app, common.opened, common.clock.now
-    common.health.add_routes(app)
+    add_routes(app, common.health)
     common.events.add_routes(app)
-    EndpointApi(common.endpoints, opened.queue).add_routes(app)
-    UnroutedApi(Unrouted(opened.unrouted, common.endpoints)).add_routes(app)
     dispatches = DispatchApi(opened.store, opened.queue)
-    dispatches.add_routes(app)
-    StoreApi(
-        opened.store,
-        dispatches.dispatches_of,
-        now=now,
-        on_stored=on_stored,
-        limits=common.limits,
-    ).add_routes(app)
-    replaying = Replaying(opened.replays, opened.selector, common.endpoints, now)
-    ReplayApi(replaying, opened.store).add_routes(app)
-    _add_scrape(common)
-    OpenApi(common.settings, {**PROVIDER, **REQUESTS}).add_routes(app)
+    add_routes(
+        app,
+        EndpointApi(common.endpoints, opened.queue),
+        UnroutedApi(Unrouted(opened.unrouted, common.endpoints)),
+        dispatches,
+        StoreApi(
+            opened.store,
+            dispatches.dispatches_of,
+            now=now,
+            on_stored=on_stored,
+            limits=common.limits,
+        ),
+        ReplayApi(Replaying(opened.replays, opened.selector, common.endpoints, now), opened.store),
+        _scrape(common),
+        OpenApi(common.settings, {**PROVIDER, **REQUESTS}),
+    )
 
 
 async def _sandbox(
@@ -270,20 +273,20 @@ async def _sandbox(
         kept=common.settings.retention.reports,
     )
     await sandbox.read_rules()
-    sandbox_routes.add_routes(common.app, sandbox, runner, common.settings)
+    add_sandbox(common.app, sandbox, runner, common.settings)
     SandboxMetrics(common.metrics, sandbox)
     common.health.add(sandbox.trouble)
     return sandbox
 
 
-def _add_scrape(common: _Common) -> None:
+def _scrape(common: _Common) -> Scrape:
     """`/metrics`, and what is measured only when somebody asks."""
     metrics, figures, now = common.metrics, common.opened.figures, common.clock.now
     scrape = Scrape(metrics)
     scrape.before(Readiness(metrics, common.health.reasons).measure)
     scrape.before(QueueMetrics(metrics, figures, now).measure)
     scrape.before(LossMetrics(metrics, figures, common.endpoints, common.schedule, now).measure)
-    scrape.add_routes(common.app)
+    return scrape
 
 
 class _Job(Protocol):

@@ -27,7 +27,7 @@ from receiver.api.parameters import (
     read_query,
 )
 from receiver.faults import without_credentials
-from receiver.routes import Reply, Route, add_routes
+from receiver.routes import Reply, Route
 from receiver.store.base import ReportStore
 
 # --- answers -----------------------------------------------------------------------------------
@@ -162,9 +162,6 @@ class DispatchApi:
     def __init__(self, store: ReportStore, queue: DispatchQueue) -> None:
         self._store = store
         self._queue = queue
-
-    def add_routes(self, app: web.Application) -> None:
-        add_routes(app, self)
 
     async def dispatches_of(self, report_ids: Sequence[int]) -> list[DispatchWithHistory]:
         """The dispatches that carry these reports, each with its attempts."""

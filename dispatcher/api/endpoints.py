@@ -35,7 +35,7 @@ from receiver.api.parameters import (
     in_query,
     read_query,
 )
-from receiver.routes import Body, Reply, Route, add_routes
+from receiver.routes import Body, Reply, Route
 from receiver.settings.configuration import ConfigurationError
 from receiver.settings.settings import Name
 
@@ -70,9 +70,6 @@ class EndpointApi:
     def __init__(self, registry: Registry, queue: DispatchQueue) -> None:
         self._registry = registry
         self._queue = queue
-
-    def add_routes(self, app: web.Application) -> None:
-        add_routes(app, self)
 
     @Route(
         "GET",

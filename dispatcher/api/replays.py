@@ -33,7 +33,7 @@ from receiver.api.parameters import (
     page_query,
 )
 from receiver.dlr.item import write_item
-from receiver.routes import Body, Reply, Route, add_routes, ref
+from receiver.routes import Body, Reply, Route, ref
 from receiver.store.base import ReportStore
 
 # --- what goes over the wire -------------------------------------------------------------------
@@ -174,9 +174,6 @@ class ReplayApi:
     def __init__(self, replaying: Replaying, store: ReportStore) -> None:
         self._replaying = replaying
         self._store = store
-
-    def add_routes(self, app: web.Application) -> None:
-        add_routes(app, self)
 
     @Route(
         "GET",

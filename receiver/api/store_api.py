@@ -36,7 +36,7 @@ from receiver.api.reports import ReportAnswer, ReportPage
 from receiver.api.totals import TotalsAnswer
 from receiver.callbacks.intake import NO_LIMITS, Limits
 from receiver.callbacks.quarantine import read_again
-from receiver.routes import Reply, Route, add_routes
+from receiver.routes import Reply, Route
 from receiver.store.base import Counts, QuarantineEntry, ReportStore, StoredReport
 
 _NOT_THERE = "there is no such thing"
@@ -60,9 +60,6 @@ class StoreApi:
         self._now = now
         self._on_stored = on_stored
         self._limits = limits
-
-    def add_routes(self, app: web.Application) -> None:
-        add_routes(app, self)
 
     @Route(
         "GET",
