@@ -240,6 +240,7 @@ def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
     add_routes(app, common.health)
     common.events.add_routes(app)
     dispatches = DispatchApi(opened.store, opened.queue)
+    replaying = Replaying(opened.replays, opened.selector, common.endpoints.all, now)
     add_routes(
         app,
         EndpointApi(common.endpoints, opened.queue),
@@ -252,7 +253,7 @@ def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
             on_stored=on_stored,
             limits=common.limits,
         ),
-        ReplayApi(Replaying(opened.replays, opened.selector, common.endpoints, now), opened.store),
+        ReplayApi(replaying, opened.store),
         _scrape(common),
         OpenApi(common.settings, {**PROVIDER, **REQUESTS}),
     )
@@ -268,7 +269,7 @@ async def _sandbox(
         common.opened.sandbox,
         common.settings.sandbox,
         common.clock,
-        common.endpoints,
+        common.endpoints.endpoints,
         on_stored,
         kept=common.settings.retention.reports,
     )
@@ -285,7 +286,8 @@ def _scrape(common: _Common) -> Scrape:
     scrape = Scrape(metrics)
     scrape.before(Readiness(metrics, common.health.reasons).measure)
     scrape.before(QueueMetrics(metrics, figures, now).measure)
-    scrape.before(LossMetrics(metrics, figures, common.endpoints, common.schedule, now).measure)
+    endpoints = common.endpoints.endpoints
+    scrape.before(LossMetrics(metrics, figures, endpoints, common.schedule, now).measure)
     return scrape
 
 

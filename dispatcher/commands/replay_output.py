@@ -65,7 +65,7 @@ def replaying_of(opened: Storage, settings: Settings) -> Replaying:
     return Replaying(
         opened.replays,
         opened.selector,
-        Registry(opened.endpoints, settings.endpoint),
+        Registry(opened.endpoints, settings.endpoint).all,
         SystemClock().now,
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Literal
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -121,3 +121,7 @@ def credentials_to_header(url: str) -> tuple[str, dict[str, str]]:
         return url, {}
     user, _, password = userinfo.partition(":")  # the colon belongs to Basic, password or not
     return urlunsplit(parts._replace(netloc=host)), basic(unquote(user), unquote(password))
+
+
+EndpointsNow = Callable[[], Awaitable[Sequence[Endpoint]]]
+"""Gives the endpoints in force."""

@@ -13,12 +13,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Protocol
 
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, Gauge
 
-from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.endpoints.endpoint import Endpoint, EndpointsNow
 from dispatcher.observe.base import QueueFigures, Waiting
 from dispatcher.retrying.schedule import RetrySchedule
 from receiver.store.base import StoreUnavailable
@@ -54,12 +53,6 @@ def _left(schedule: RetrySchedule) -> list[tuple[timedelta, int]]:
     ]
 
 
-class Endpoints(Protocol):
-    """The endpoints in force."""
-
-    async def endpoints(self) -> list[Endpoint]: ...
-
-
 class LossMetrics:
     """Shows the first loss of each endpoint that has something waiting."""
 
@@ -67,7 +60,7 @@ class LossMetrics:
         self,
         registry: CollectorRegistry,
         figures: QueueFigures,
-        endpoints: Endpoints,
+        endpoints: EndpointsNow,
         schedule: RetrySchedule,
         now: Callable[[], datetime],
     ) -> None:
@@ -91,7 +84,7 @@ class LossMetrics:
 
     async def measure(self) -> None:
         try:
-            endpoints = {each.name: each for each in await self._endpoints.endpoints()}
+            endpoints = {each.name: each for each in await self._endpoints()}
             waiting = await self._figures.oldest_waiting(endpoints.keys(), OLDEST)
         except StoreUnavailable:
             return  # dlr_store_readable says so

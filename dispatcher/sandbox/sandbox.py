@@ -14,10 +14,9 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from random import Random
-from typing import Protocol
 
 from dispatcher.clocks.repeating import Repeating
-from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.endpoints.endpoint import EndpointsNow
 from dispatcher.sandbox.clock import MovableClock
 from dispatcher.sandbox.messages.acceptance import Arrival, accepted_of, admitted
 from dispatcher.sandbox.messages.message import Message, in_milliseconds
@@ -45,21 +44,15 @@ STEPS_AT_ONCE = 500
 """Steps in one transaction: 20 ms or so, in which callbacks wait."""
 
 
-class Endpoints(Protocol):
-    """The endpoints in force."""
-
-    async def endpoints(self) -> list[Endpoint]: ...
-
-
 class Sandbox:
-    """Implements Accepts (messages/send.py). `on_stored` is called when reports are stored."""
+    """`on_stored` is called when reports are stored."""
 
     def __init__(
         self,
         store: SandboxStore,
         settings: SandboxSettings,
         clock: MovableClock,
-        endpoints: Endpoints,
+        endpoints: EndpointsNow,
         on_stored: Callable[[], None],
         kept: timedelta = timedelta(0),
     ) -> None:
@@ -159,7 +152,7 @@ class Sandbox:
     async def _step(self) -> StepCounts | None:
         if (due_at := await self.next_at()) is None or due_at > self.clock.now():
             return None
-        endpoints = await self._endpoints.endpoints()
+        endpoints = await self._endpoints()
         now = self.clock.now()
 
         def take(message: Message) -> StepTaken:

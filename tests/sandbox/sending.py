@@ -95,7 +95,7 @@ async def sending(
     app.middlewares.append(provider_api(Credentials(credentials)))
     bodies = BodyReader(limit=limit, timeout=timedelta(seconds=30), at_once=64 * 1024**2)
     SendApi(
-        sandbox,
+        sandbox.accept,
         now=lambda: NOW,
         bodies=bodies,
         body_limit=limit,

@@ -22,7 +22,7 @@ from dispatcher.queue.base import (
 )
 from dispatcher.queue.sqlite import ordering
 from dispatcher.queue.sqlite.dispatches import form_dispatch
-from dispatcher.queue.sqlite.readers import make_known
+from dispatcher.queue.sqlite.endpoints import make_known
 from dispatcher.retrying.dispatch import TRANSITIONS, DispatchState, InvalidTransition
 from receiver.store.sqlite.database import (
     Database,

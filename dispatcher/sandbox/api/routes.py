@@ -27,7 +27,9 @@ def add_sandbox(
     bodies = BodyReader(limit=limit, timeout=limits.body_timeout, at_once=limits.bodies)
     app.middlewares.append(provider_api(Credentials(settings.sandbox.credential)))
     v1_status = V1_STATUSES[settings.sandbox.v1_status]
-    SendApi(sandbox, now=now, bodies=bodies, body_limit=limit, v1_status=v1_status).add_routes(app)
+    SendApi(
+        sandbox.accept, now=now, bodies=bodies, body_limit=limit, v1_status=v1_status
+    ).add_routes(app)
     add_routes(app, PullApi(store, now), LogsApi(store, sandbox.account, now))
     BulksApi(store, now, bodies, limit, sandbox.wake).add_routes(app)
     add_routes(app, ConversionApi(store), AdminApi(sandbox, Advance(sandbox, pushing)))

@@ -38,7 +38,7 @@ async def registry(bench: ReplayBench) -> Registry:
 @pytest.fixture
 async def client(bench: ReplayBench, registry: Registry, aiohttp_client: AiohttpClient) -> Client:
     app = new_app(body_limit=10_000)
-    replaying = Replaying(bench.replays, bench.selector, registry, bench.bench.clock.now)
+    replaying = Replaying(bench.replays, bench.selector, registry.all, bench.bench.clock.now)
     add_routes(app, ReplayApi(replaying, bench.bench.store))
     return await aiohttp_client(app)
 
