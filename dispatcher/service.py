@@ -137,7 +137,12 @@ async def service(
         if parts.dispatches:
             sender = await stack.enter_async_context(_sender(common))
             runner = await _runner(common, sender, time, listeners)
-        on_stored = _both(common.events.wake, runner.wake if runner else None)
+        wakes = [common.events.wake] if runner is None else [common.events.wake, runner.wake]
+
+        def on_stored() -> None:
+            for wake in wakes:
+                wake()
+
         receiver = _receiver(common, on_stored, callback_listeners) if parts.receives else None
         _add_api(common, on_stored)
         sandbox = await _sandbox(common, on_stored, runner) if parts.sandbox else None
@@ -345,18 +350,6 @@ def _reconciling(common: _Common, on_stored: Callable[[], None]) -> Iterator[Rec
                 limits=common.limits,
                 on_stored=on_stored,
             )
-
-
-def _both(first: Callable[[], None], second: Callable[[], None] | None) -> Callable[[], None]:
-    if second is None:
-        return first
-    also = second
-
-    def both() -> None:
-        first()
-        also()
-
-    return both
 
 
 @asynccontextmanager

@@ -68,6 +68,10 @@ class Reply(Struct, frozen=True):
     headers: Mapping[str, str] = {}
 
 
+NOT_THERE = "there is no such thing"
+"""What is said of a 404."""
+
+
 class Credentials(Struct, frozen=True):
     """Which credentials a route asks for: one of these, by name, each as OpenAPI's security scheme.
     `needed` False: it goes without them too."""

@@ -33,7 +33,7 @@ from receiver.api.parameters import (
     page_query,
 )
 from receiver.dlr.item import write_item
-from receiver.routes import Body, Reply, Route, ref
+from receiver.routes import NOT_THERE, Body, Reply, Route, ref
 from receiver.store.base import ReportStore
 
 # --- what goes over the wire -------------------------------------------------------------------
@@ -164,7 +164,6 @@ async def selected_reports(store: ReportStore, items: Sequence[Item]) -> list[Se
 
 # --- routes ------------------------------------------------------------------------------------
 
-_NOT_THERE = "there is no such thing"
 _IN_PATH = [in_path("id", Id, "of the replay")]
 
 
@@ -228,7 +227,7 @@ class ReplayApi:
         "/api/replays/{id}",
         "showReplay",
         "How far a replay is",
-        {200: Reply("the replay", ReplayAnswer), 404: _NOT_THERE},
+        {200: Reply("the replay", ReplayAnswer), 404: NOT_THERE},
         _IN_PATH,
     )
     async def show(self, request: web.Request) -> web.Response:
@@ -245,7 +244,7 @@ class ReplayApi:
         "Nothing more of it is sent",
         {
             200: Reply("the replay as it is now", ReplayAnswer),
-            404: _NOT_THERE,
+            404: NOT_THERE,
             409: "its state does not allow that",
         },
         _IN_PATH,
