@@ -9,7 +9,7 @@ import click
 
 from dispatcher.capsule.base import Window
 from dispatcher.capsule.capsule import Heading, Writer
-from dispatcher.capsule.capture import BrokenOff, shared_schedule, shared_settings
+from dispatcher.capsule.capture import BrokenOff, shared_settings
 from dispatcher.capsule.capture import capture as write_capsule
 from dispatcher.capsule.pseudonyms import Pseudonyms
 from dispatcher.clocks.clock import SystemClock
@@ -21,6 +21,7 @@ from dispatcher.replay.request import instant_of
 from dispatcher.service import registry_of
 from dispatcher.settings.settings import Settings
 from dispatcher.storage import Storage
+from receiver.settings.writing import as_table
 
 
 @click.command()
@@ -84,7 +85,7 @@ async def _capture(
         since=window[0],
         until=window[1],
         endpoint=shared_settings(endpoint.settings) if endpoint and endpoint.settings else {},
-        schedule=shared_schedule(settings.schedule) if known else {},
+        schedule=as_table(settings.schedule) if known else {},
     )
     what = Window(*window, None if endpoint is None else endpoint.name)
     try:
