@@ -15,8 +15,8 @@ from typing import Protocol
 from dispatcher.clocks.clock import Clock
 from dispatcher.clocks.common_time import CommonTime
 from dispatcher.clocks.repeating import Repeating
-from dispatcher.clocks.wakeups import Wakeups
-from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.clocks.wakeups import Job, Wakeups
+from dispatcher.endpoints.endpoint import EndpointsInForce
 from dispatcher.queue.base import DispatchQueue, Leased
 from dispatcher.worker import Worker
 from receiver.store.base import StoreUnavailable
@@ -42,14 +42,24 @@ could be taken, before the process is not ready. The longest that is in order is
 commit waits for another process, a few times over on a slow disk."""
 
 
-class EndpointSource(Protocol):
-    """Where the endpoints are that can change while the runner runs."""
+class EndpointSource(EndpointsInForce, Protocol):
+    """Tells when they have changed."""
 
     async def version(self) -> int:
         """A number that is another after each change."""
 
-    async def endpoints(self) -> list[Endpoint]:
-        """All endpoints as they are now."""
+
+class Alarms(Protocol):
+    """What wakes the runner by the clock; in service `Wakeups`."""
+
+    def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def every(self, interval: timedelta, job: Job) -> None: ...
+
+    def after(self, sleep: timedelta, job: Job) -> None:
+        """Run `job` once; a time that it was given before is forgotten."""
 
 
 class Runner:
@@ -62,6 +72,7 @@ class Runner:
         clock: Clock,
         endpoints: EndpointSource | None = None,
         common_time: CommonTime | None = None,
+        wakeups: Alarms | None = None,
     ) -> None:
         self._worker = worker
         self._queue = queue
@@ -69,7 +80,7 @@ class Runner:
         self._endpoints = endpoints
         self._version: int | None = None
         self._common_time = common_time
-        self._wakeups = Wakeups()
+        self._wakeups = Wakeups() if wakeups is None else wakeups
         self._loop = Repeating(
             self._turn,
             log=log,

@@ -63,7 +63,7 @@ from receiver.server import listening
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
-def _time_of_others(clock: Clock) -> Callable[[], datetime]:
+def time_of_others(clock: Clock) -> Callable[[], datetime]:
     """The clock of signatures and tokens. Those who judge them live in the world's time: on a
     clock sixty times as fast, a signature would be out of date after five seconds."""
     machines = isinstance(clock, SystemClock | MovableClock)
@@ -191,7 +191,7 @@ def _sender(common: _Common) -> HttpSender:
     if isinstance(common.clock, MovableClock):  # of a sandbox: the app is on this machine
         networks = (*outgoing.allowed_networks, *LOOPBACK)
         outgoing = replace(outgoing, allowed_networks=networks)
-    return HttpSender(_time_of_others(common.clock), policy_of(outgoing))
+    return HttpSender(time_of_others(common.clock), policy_of(outgoing))
 
 
 async def _runner(
@@ -274,7 +274,7 @@ async def _sandbox(
         common.opened.sandbox,
         common.settings.sandbox,
         common.clock,
-        common.endpoints.endpoints,
+        common.endpoints,
         on_stored,
         kept=common.settings.retention.reports,
     )
@@ -291,8 +291,7 @@ def _scrape(common: _Common) -> Scrape:
     scrape = Scrape(metrics)
     scrape.before(Readiness(metrics, common.health.reasons).measure)
     scrape.before(QueueMetrics(metrics, figures, now).measure)
-    endpoints = common.endpoints.endpoints
-    scrape.before(LossMetrics(metrics, figures, endpoints, common.schedule, now).measure)
+    scrape.before(LossMetrics(metrics, figures, common.endpoints, common.schedule, now).measure)
     return scrape
 
 
@@ -345,7 +344,7 @@ def _reconciling(common: _Common, on_stored: Callable[[], None]) -> Iterator[Rec
                 common.opened.store,
                 Spool(common.settings.store.database, source.name),
                 metrics,
-                now=_time_of_others(common.clock),
+                now=time_of_others(common.clock),
                 seconds=asked.interval.total_seconds() / common.clock.speed,
                 limits=common.limits,
                 on_stored=on_stored,

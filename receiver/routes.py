@@ -48,7 +48,7 @@ class Parameter(Struct, frozen=True):
     required: bool = False
 
 
-class Body(Struct, frozen=True):
+class RequestBody(Struct, frozen=True):
     """A request's body, which must be there. `json` is what it holds as application/json, `others`
     what it holds as other media types."""
 
@@ -72,7 +72,7 @@ NOT_THERE = "there is no such thing"
 """What is said of a 404."""
 
 
-class Credentials(Struct, frozen=True):
+class SecurityRequirement(Struct, frozen=True):
     """Which credentials a route asks for: one of these, by name, each as OpenAPI's security scheme.
     `needed` False: it goes without them too."""
 
@@ -95,9 +95,9 @@ class Route(Struct, frozen=True):
     summary: str
     replies: Mapping[int, Reply | str]
     parameters: Sequence[Parameter] = ()
-    body: Body | None = None
+    body: RequestBody | None = None
     also: Sequence[type] = ()
-    credentials: Credentials | None = None
+    credentials: SecurityRequirement | None = None
     head: bool = True
 
     def __call__(self, handler: F) -> F:

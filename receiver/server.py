@@ -43,7 +43,7 @@ class _Open:
         self.refused = 0
 
 
-class Connection(web.RequestHandler):
+class ClientConnection(web.RequestHandler):
     """One connection; its errors are answered in our form and do not fill the log."""
 
     __slots__ = ("_open",)
@@ -132,7 +132,7 @@ async def listening(
         def connection() -> asyncio.Protocol:
             if opened.served >= limits.connections:
                 return _Full(opened)
-            return Connection(manager, opened, loop=loop, **options)
+            return ClientConnection(manager, opened, loop=loop, **options)
 
         listener = await loop.create_server(connection, server.bind, server.port, backlog=1024)
         try:

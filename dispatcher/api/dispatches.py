@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self, get_args
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from dispatcher.queue.base import AttemptView, DispatchQueue, DispatchView, UnknownDispatch
+from dispatcher.queue.base import DispatchQueue, StoredAttempt, StoredDispatch, UnknownDispatch
 from dispatcher.retrying.dispatch import DispatchState, InvalidTransition
 from dispatcher.retrying.outcome import Outcome
 from receiver.answers import BadQuery, Count, Instant, Next, answer, fault, timestamp
@@ -47,7 +47,7 @@ class AttemptAnswer(Struct, frozen=True, rename="camel"):
     answer: Annotated[str, Meta(description="at most its first KB")]
 
     @classmethod
-    def of(cls, attempt: AttemptView) -> AttemptAnswer:
+    def of(cls, attempt: StoredAttempt) -> AttemptAnswer:
         return cls(
             number=attempt.number,
             started_at=timestamp(attempt.started_at),
@@ -71,7 +71,7 @@ class DispatchAnswer(Struct, frozen=True, rename="camel"):
     reports: Count
 
     @classmethod
-    def of(cls, dispatch: DispatchView, message_ids: Sequence[str], **more: Any) -> Self:
+    def of(cls, dispatch: StoredDispatch, message_ids: Sequence[str], **more: Any) -> Self:
         """`more` are the fields that it has beyond those."""
         return cls(
             id=dispatch.id,
@@ -96,13 +96,13 @@ class DispatchPage(Struct, frozen=True):
     next: Next
 
 
-async def dispatch_answer(store: ReportStore, dispatch: DispatchView) -> DispatchAnswer:
+async def dispatch_answer(store: ReportStore, dispatch: StoredDispatch) -> DispatchAnswer:
     """A dispatch with the messageIds of its reports."""
     return DispatchAnswer.of(dispatch, await _message_ids(store, dispatch.report_ids))
 
 
 async def with_history(
-    store: ReportStore, dispatch: DispatchView, attempts: Sequence[AttemptView]
+    store: ReportStore, dispatch: StoredDispatch, attempts: Sequence[StoredAttempt]
 ) -> DispatchWithHistory:
     message_ids = await _message_ids(store, dispatch.report_ids)
     history = [AttemptAnswer.of(attempt) for attempt in attempts]

@@ -81,7 +81,7 @@ def _shown_fields() -> list[tuple[str, Any, Any]]:
     """Every setting; of those that hold secrets only what may be told."""
     told = {
         "url": Annotated[str, Meta(description="without user, password and query")],
-        "security": Annotated[dict[str, str], Meta(extra_json_schema=_SECURITY)],
+        "security": Annotated[dict[str, Any], Meta(extra_json_schema=_SECURITY)],
     }
     shown = [each for each in _types.shown(EndpointSettings) if each[0] != "name"]
     return [

@@ -35,7 +35,7 @@ from receiver.api.parameters import (
     in_query,
     read_query,
 )
-from receiver.routes import NOT_THERE, Body, Reply, Route
+from receiver.routes import NOT_THERE, Reply, RequestBody, Route
 from receiver.settings.configuration import ConfigurationError
 from receiver.settings.settings import Name
 
@@ -100,7 +100,7 @@ class EndpointApi:
             409: "there is one of this name already",
             413: _TOO_LARGE,
         },
-        body=Body(
+        body=RequestBody(
             NewEndpoint,
             examples={"webhook": {"name": "acme", "url": "https://acme.example/dlr", "window": 5}},
         ),
@@ -138,7 +138,7 @@ class EndpointApi:
         "Changes some settings",
         {**_NOW, 400: _BAD_SETTINGS, 413: _TOO_LARGE},
         _IN_PATH,
-        Body(EndpointChange, examples={"narrower": {"window": 5, "rateLimit": None}}),
+        RequestBody(EndpointChange, examples={"narrower": {"window": 5, "rateLimit": None}}),
     )
     async def change(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]

@@ -12,11 +12,11 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from dispatcher.replay.pace import Original, Rate
 from dispatcher.replay.replay import (
-    Found,
     InvalidReplay,
     Item,
     Replay,
     ReplayState,
+    Selected,
     UnknownReplay,
     eta,
 )
@@ -33,7 +33,7 @@ from receiver.api.parameters import (
     page_query,
 )
 from receiver.dlr.item import write_item
-from receiver.routes import NOT_THERE, Body, Reply, Route, ref
+from receiver.routes import NOT_THERE, Reply, RequestBody, Route, ref
 from receiver.store.base import ReportStore
 
 # --- what goes over the wire -------------------------------------------------------------------
@@ -77,7 +77,7 @@ class ReplayAnswer(Struct, frozen=True, rename="camel"):
     endpoints_gone: Mapping[str, Count] | UnsetType = UNSET
 
     @classmethod
-    def of(cls, replay: Replay, now: datetime, found: Found | None = None) -> ReplayAnswer:
+    def of(cls, replay: Replay, now: datetime, found: Selected | None = None) -> ReplayAnswer:
         """`found` is what it was made of, when it was made just now."""
         counts, pace = replay.counts, replay.pace
         return cls(
@@ -203,7 +203,7 @@ class ReplayApi:
             201: Reply("the replay", ReplayAnswer),
             413: "the body is larger than server.body_limit",
         },
-        body=Body(
+        body=RequestBody(
             ReplayRequest,
             examples={
                 "exhausted": {"state": "exhausted", "since": "2026-11-21T14:00:00+01:00"},
@@ -218,7 +218,7 @@ class ReplayApi:
         made = await self._replaying.make(asked, from_outside=True)
         return answer(self._answer(made.replay, made.found), status=201 if made.new else 200)
 
-    async def _dry_run(self, found: Found) -> DryRun:
+    async def _dry_run(self, found: Selected) -> DryRun:
         first = await selected_reports(self._store, found.first)
         return DryRun(True, found.total, found.undispatched, found.gone, first)
 
@@ -258,7 +258,7 @@ class ReplayApi:
             return fault(409, "invalid_transition", str(error))
         return answer(self._answer(cancelled))
 
-    def _answer(self, replay: Replay, found: Found | None = None) -> ReplayAnswer:
+    def _answer(self, replay: Replay, found: Selected | None = None) -> ReplayAnswer:
         return ReplayAnswer.of(replay, self._replaying.now(), found)
 
 

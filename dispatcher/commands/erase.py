@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from dispatcher.commands.options import fail, look, print_rows, with_settings
+from dispatcher.commands.options import fail, look, print_counts, with_settings
 from dispatcher.storage import Storage
 from dispatcher.upkeep.base import StillLeased
 from receiver.store.recipient import Recipient
@@ -42,6 +42,6 @@ def erase(
         except StillLeased as error:
             click.echo(f"dlr: {error}", err=True)
             sys.exit(1)
-        print_rows("would touch" if dry_run else "touched", touched)
+        print_counts("would touch" if dry_run else "touched", touched)
 
     look(config, database, work)

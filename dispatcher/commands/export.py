@@ -21,7 +21,7 @@ LINE_EVERY = 100_000
 
 
 class Counter:
-    """Counts rows. `share` is how much of the way is behind, 0 to 1; by rows it would be unknown
+    """Counts rows. `share` is how much of the way is done, 0 to 1; by rows it would be unknown
     until the end, because nobody has counted what a filter finds."""
 
     def __init__(self) -> None:

@@ -170,7 +170,7 @@ class Listing:
         csv_columns: Columns | None = None,
     ) -> None:
         """Print what is found as it comes, each as the answer or row that `row` makes of it.
-        `share` is how much of the way is behind there."""
+        `share` is how much of the way is done there."""
         with output(self.path) as out:
             rows = self._counted(found, row, share, out)
             await print_list(rows, columns, self.form, out.file, csv_columns)
@@ -238,7 +238,7 @@ async def _reports(
 
 
 async def _way(storage: Storage) -> Callable[[Any], float]:
-    """How much of the way, from the newest id down to the first, is behind at a report."""
+    """How much of the way, from the newest id down to the first, is done at a report."""
     newest = await storage.store.reports(ReportQuery(limit=1))
     oldest = await storage.store.reports_after(0, 1)
     if not newest or not oldest:

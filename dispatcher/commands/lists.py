@@ -1,4 +1,4 @@
-"""Commands that show: reports, messages, quarantine, totals, dispatches, schedule."""
+"""Commands that show: reports, messages, quarantine, totals, dispatches."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ def look(
     run_to_end(run())
 
 
-def print_rows(verb: str, rows: Mapping[str, int]) -> None:
+def print_counts(verb: str, rows: Mapping[str, int]) -> None:
     """A line for each table: what was or would be done to how many of its rows."""
     for table, count in rows.items():
         click.echo(f"{verb} {count:>9} of {table}")

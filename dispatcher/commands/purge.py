@@ -9,7 +9,14 @@ from pathlib import Path
 import click
 
 from dispatcher.clocks.clock import SystemClock
-from dispatcher.commands.options import Duration, fail, look, print_rows, settings_of, with_settings
+from dispatcher.commands.options import (
+    Duration,
+    fail,
+    look,
+    print_counts,
+    settings_of,
+    with_settings,
+)
 from dispatcher.storage import Storage
 from dispatcher.upkeep import retention
 
@@ -44,9 +51,9 @@ def purge(
     async def work(opened: Storage) -> None:
         now = SystemClock().now()
         if dry_run:
-            print_rows("would remove", await retention.count(opened.retention, kept, now))
+            print_counts("would remove", await retention.count(opened.retention, kept, now))
         else:
             await opened.read_model.catch_up()  # what is added up may go
-            print_rows("removed", await retention.purge(opened.retention, kept, now))
+            print_counts("removed", await retention.purge(opened.retention, kept, now))
 
     look(config, database, work)

@@ -14,7 +14,7 @@ from dispatcher.commands.console import Columns, fields
 from dispatcher.commands.list_output import Listing
 from dispatcher.reconcile.comparison import Finding
 from dispatcher.reconcile.provider import ProviderFailed, asking
-from dispatcher.reconcile.reconciler import Reconciler, Tally
+from dispatcher.reconcile.reconciler import Reconciler, RunCounts
 from dispatcher.reconcile.spool import Spool
 from dispatcher.settings.reconcile import ReconcileSettings
 from dispatcher.storage import Storage
@@ -78,12 +78,12 @@ async def reconcile(
         try:
             await replace(listing, limit=None).print(rows, FindingAnswer.of, COLUMNS, lambda _: 0.0)
         except ProviderFailed as error:
-            _say(_summary(reconciler.tally, settings, apply=apply))
+            _say(_summary(reconciler.counts, settings, apply=apply))
             _say(f"dlr: broken off: {error}")
             return NO
-    _say(_summary(reconciler.tally, settings, apply=apply))
-    tally = reconciler.tally
-    return NO if (tally.missing or tally.differing) and not apply else 0
+    _say(_summary(reconciler.counts, settings, apply=apply))
+    counts = reconciler.counts
+    return NO if (counts.missing or counts.differing) and not apply else 0
 
 
 async def _first(findings: AsyncIterator[Finding], limit: int | None) -> AsyncIterator[Finding]:
@@ -99,27 +99,27 @@ def _status(report: Report) -> str | int | None:
     return None if status is None else status.name or status.group_name or status.id
 
 
-def _summary(tally: Tally, settings: ReconcileSettings, *, apply: bool) -> str:
+def _summary(counts: RunCounts, settings: ReconcileSettings, *, apply: bool) -> str:
     lines = [
-        f"{tally.entries} in the logs: {tally.agreeing} agree, {tally.open} have not ended, "
-        f"{tally.under_way} ended too recently to miss their reports"
+        f"{counts.entries} in the logs: {counts.agreeing} agree, {counts.open} have not ended, "
+        f"{counts.under_way} ended too recently to miss their reports"
     ]
-    if tally.unreadable:
-        lines.append(f"{tally.unreadable} entries of the logs cannot be read")
-    if tally.cut_off:
+    if counts.unreadable:
+        lines.append(f"{counts.unreadable} entries of the logs cannot be read")
+    if counts.cut_off:
         lines.append("the logs have more at one instant than they give out: not all was compared")
     if apply and settings.pull:
-        lines.append(f"{tally.pulled} pulled")
-    lines.append(f"{tally.missing} missing, {tally.differing} ended differently")
-    lines.append(_done(tally) if apply else _LOOKED)
-    if not apply and (tally.missing or tally.differing):
+        lines.append(f"{counts.pulled} pulled")
+    lines.append(f"{counts.missing} missing, {counts.differing} ended differently")
+    lines.append(_done(counts) if apply else _LOOKED)
+    if not apply and (counts.missing or counts.differing):
         lines.append("--apply stores what had not come, and has it routed and pushed")
     return "\n".join(lines)
 
 
-def _done(tally: Tally) -> str:
-    text = f"{tally.stored} stored, {tally.duplicates} duplicates"
-    return f"{text}, {tally.quarantined} in quarantine" if tally.quarantined else text
+def _done(counts: RunCounts) -> str:
+    text = f"{counts.stored} stored, {counts.duplicates} duplicates"
+    return f"{text}, {counts.quarantined} in quarantine" if counts.quarantined else text
 
 
 _LOOKED = (

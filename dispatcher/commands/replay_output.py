@@ -21,7 +21,7 @@ from dispatcher.commands.list_output import Listing, pages
 from dispatcher.commands.options import stop_event
 from dispatcher.endpoints.registry import Registry
 from dispatcher.replay.base import ReplayStore
-from dispatcher.replay.replay import Found, InvalidReplay, Replay, UnknownReplay
+from dispatcher.replay.replay import InvalidReplay, Replay, Selected, UnknownReplay
 from dispatcher.replay.replaying import Made, Replaying
 from dispatcher.replay.request import Request
 from dispatcher.settings.settings import Settings
@@ -150,7 +150,7 @@ def _print_made(made: Made, detach: bool) -> None:
         print(f"`dlr replays {replay.id}` shows it, `dlr replays --cancel {replay.id}` ends it")
 
 
-def _print_left_out(found: Found) -> None:
+def _print_left_out(found: Selected) -> None:
     if found.undispatched:
         count = _reports(found.undispatched)
         print(f"{count} more match but were never dispatched; name a target for them")

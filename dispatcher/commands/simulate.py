@@ -19,8 +19,7 @@ from dispatcher.commands.options import FILE, Duration, fail
 from dispatcher.commands.simulation_output import SimulationOutput, write_csv
 from dispatcher.commands.simulation_progress import BROKEN_OFF, watching
 from dispatcher.simulation.answer import answer, clock_text, late_words, span_text
-from dispatcher.simulation.engines import Engine
-from dispatcher.simulation.engines import simulate as simulate_with
+from dispatcher.simulation.engines import EngineChoice, simulate_with
 from dispatcher.simulation.finding import Question
 from dispatcher.simulation.plots.file import Told
 from dispatcher.simulation.plots.terminal import timeline_plot
@@ -51,7 +50,7 @@ if TYPE_CHECKING:
 @click.option("--seed", type=int, help="Of all chance, instead of the scenario's.")
 @click.option(
     "--engine",
-    type=click.Choice(list(get_args(Engine))),
+    type=click.Choice(list(get_args(EngineChoice))),
     default="auto",
     show_default=True,
     help="exact: every attempt. cohort: counts, for many reports. auto: by the size.",
@@ -63,7 +62,7 @@ def simulate(
     find: Question | None,
     drain: timedelta | None,
     seed: int | None,
-    engine: Engine,
+    engine: EngineChoice,
     **out: Any,
 ) -> None:
     """What the outage of SCENARIO would cost: reports late and lost, peak, backlog. It is a TOML
@@ -98,7 +97,7 @@ def simulate(
         _simulate_one(read, engine, output)
 
 
-def _simulate_one(scenario: Scenario, engine: Engine, output: SimulationOutput) -> None:
+def _simulate_one(scenario: Scenario, engine: EngineChoice, output: SimulationOutput) -> None:
     with watching() as watch:
         timeline = simulate_with(scenario, engine, watch)
     if output.csv:

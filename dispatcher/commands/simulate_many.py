@@ -17,7 +17,7 @@ from dispatcher.commands.simulation_progress import BROKEN_OFF, part, watching
 from dispatcher.simulation import comparison, finding, sweep
 from dispatcher.simulation.answer import ESTIMATED
 from dispatcher.simulation.comparison import Run, Variant
-from dispatcher.simulation.engines import Engine, simulate
+from dispatcher.simulation.engines import EngineChoice, simulate_with
 from dispatcher.simulation.finding import Found, Question
 from dispatcher.simulation.plots import terminal
 from dispatcher.simulation.plots.file import Told
@@ -32,7 +32,7 @@ TRIES = 12
 """About so many simulations are made to find a number."""
 
 
-def compare(scenario: Scenario, asked: str, engine: Engine, output: SimulationOutput) -> None:
+def compare(scenario: Scenario, asked: str, engine: EngineChoice, output: SimulationOutput) -> None:
     """The scenario under several schedules or settings, side by side."""
     variants = comparison.variants(scenario, asked)
     with watching() as watch:
@@ -51,7 +51,7 @@ def compare(scenario: Scenario, asked: str, engine: Engine, output: SimulationOu
     _end(runs, variants, "variants")
 
 
-def swept(scenario: Scenario, asked: str, engine: Engine, output: SimulationOutput) -> None:
+def swept(scenario: Scenario, asked: str, engine: EngineChoice, output: SimulationOutput) -> None:
     """One setting of the scenario over a range of values."""
     over = sweep.read_sweep(asked)
     variants = over.variants(scenario)
@@ -76,7 +76,7 @@ def find(
     scenario: Scenario,
     question: Question,
     drain: timedelta | None,
-    engine: Engine,
+    engine: EngineChoice,
     output: SimulationOutput,
 ) -> None:
     """The answer to a question, as a sentence and a number."""
@@ -86,7 +86,7 @@ def find(
 
         def tried(each: Scenario) -> Timeline:
             nonlocal estimated
-            found = simulate(each, engine, part(watch, min(next(tries), TRIES - 1), TRIES))
+            found = simulate_with(each, engine, part(watch, min(next(tries), TRIES - 1), TRIES))
             estimated |= found.estimated
             return found
 
@@ -104,10 +104,10 @@ def find(
         sys.exit(BROKEN_OFF)
 
 
-def _runs(variants: Sequence[Variant], engine: Engine, watch: Watch) -> Iterator[Run]:
+def _runs(variants: Sequence[Variant], engine: EngineChoice, watch: Watch) -> Iterator[Run]:
     """Until one is broken off, which is the last."""
     for number, variant in enumerate(variants):
-        timeline = simulate(variant.scenario, engine, part(watch, number, len(variants)))
+        timeline = simulate_with(variant.scenario, engine, part(watch, number, len(variants)))
         yield Run(variant.name, timeline)
         if timeline.partial:
             return

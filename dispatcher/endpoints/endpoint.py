@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, Protocol
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from msgspec import Struct
@@ -104,6 +104,13 @@ class Endpoint(Struct, frozen=True, kw_only=True):
         return self.exchange_time * (4 if isinstance(self.security, OAuth) else 1)
 
 
+class EndpointsInForce(Protocol):
+    """Where the endpoints are asked for that can change meanwhile."""
+
+    async def endpoints(self) -> list[Endpoint]:
+        """All endpoints as they are now."""
+
+
 class Target(Struct, frozen=True):
     """Where a dispatch goes: a URL without user and password, the content type, and the header
     `Authorization` that they became."""
@@ -121,7 +128,3 @@ def credentials_to_header(url: str) -> tuple[str, dict[str, str]]:
         return url, {}
     user, _, password = userinfo.partition(":")  # the colon belongs to Basic, password or not
     return urlunsplit(parts._replace(netloc=host)), basic(unquote(user), unquote(password))
-
-
-EndpointsNow = Callable[[], Awaitable[Sequence[Endpoint]]]
-"""Gives the endpoints in force."""

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.flow.breaker import Breaker
-from dispatcher.flow.pace import SharedPace
+from dispatcher.flow.rate_limit import SharedRateLimit
 from dispatcher.flow.window import InFlight, Room, room
 
 CLOSED = Room(retries=0, all=0)
@@ -39,8 +39,8 @@ class Gate:
         self._breaker = Breaker(endpoint.breaker_failures, endpoint.breaker_probe * self._speed)
         limit = endpoint.rate_limit
         # The customer lives in the world's time, however fast our clock runs.
-        self._limit = None if limit is None else SharedPace.fresh(limit / self._speed, now)
-        self._patience: SharedPace | None = None
+        self._limit = None if limit is None else SharedRateLimit.fresh(limit / self._speed, now)
+        self._patience: SharedRateLimit | None = None
         self._failures = 0  # in a row
 
     def room(self, now: datetime) -> Room:
@@ -53,18 +53,18 @@ class Gate:
             places = Room(retries=1, all=1) if probe else CLOSED
         self._limit = self._limit and self._limit.at_instant(now)
         self._patience = self._patience and self._patience.at_instant(now)
-        for pace in self._paces():
-            places = pace.within(places)
+        for limit in self._limits():
+            places = limit.within(places)
         return places
 
-    def _paces(self) -> list[SharedPace]:
-        return [pace for pace in (self._limit, self._patience) if pace is not None]
+    def _limits(self) -> list[SharedRateLimit]:
+        return [limit for limit in (self._limit, self._patience) if limit is not None]
 
     def opens_at(self) -> datetime | None:
         """When there is room again though no attempt ends before; None when that is not known."""
         if self.endpoint.paused:
             return None
-        late = [at for pace in self._paces() if (at := pace.next_at()) is not None]
+        late = [at for limit in self._limits() if (at := limit.next_at()) is not None]
         if self._breaker.probe_at is not None:
             if self._in_flight.all:
                 return None
@@ -89,4 +89,4 @@ class Gate:
             self._patience = None
         elif self._failures == self.endpoint.window and self._speed == 1:
             a_second = self.endpoint.window / PATIENCE.total_seconds()
-            self._patience = SharedPace.fresh(a_second, now)
+            self._patience = SharedRateLimit.fresh(a_second, now)

@@ -17,7 +17,7 @@ from functools import lru_cache
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, Gauge
 
-from dispatcher.endpoints.endpoint import Endpoint, EndpointsNow
+from dispatcher.endpoints.endpoint import Endpoint, EndpointsInForce
 from dispatcher.observe.base import QueueFigures, Waiting
 from dispatcher.retrying.schedule import RetrySchedule
 from receiver.store.base import StoreUnavailable
@@ -60,7 +60,7 @@ class LossMetrics:
         self,
         registry: CollectorRegistry,
         figures: QueueFigures,
-        endpoints: EndpointsNow,
+        endpoints: EndpointsInForce,
         schedule: RetrySchedule,
         now: Callable[[], datetime],
     ) -> None:
@@ -84,7 +84,7 @@ class LossMetrics:
 
     async def measure(self) -> None:
         try:
-            endpoints = {each.name: each for each in await self._endpoints()}
+            endpoints = {each.name: each for each in await self._endpoints.endpoints()}
             waiting = await self._figures.oldest_waiting(endpoints.keys(), OLDEST)
         except StoreUnavailable:
             return  # dlr_store_readable says so

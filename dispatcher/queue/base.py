@@ -88,8 +88,8 @@ class Pending(Struct, frozen=True):
     freed: frozenset[str] = frozenset()
 
 
-class DispatchView(Struct, frozen=True):
-    """A dispatch as it is shown."""
+class StoredDispatch(Struct, frozen=True):
+    """A dispatch as it is stored, for whoever shows it."""
 
     id: str
     endpoint: str
@@ -102,8 +102,8 @@ class DispatchView(Struct, frozen=True):
     report_ids: Sequence[int]
 
 
-class AttemptView(Struct, frozen=True):
-    """One line of a dispatch's history."""
+class StoredAttempt(Struct, frozen=True):
+    """An attempt as it is stored: one line of a dispatch's history."""
 
     number: int
     started_at: datetime
@@ -183,13 +183,13 @@ class DispatchQueue(Protocol):
         endpoint: str | None = None,
         state: DispatchState | None = None,
         report_ids: Sequence[int] | None = None,
-    ) -> list[DispatchView]:
+    ) -> list[StoredDispatch]:
         """Dispatches, newest first; `before` is the cursor (a dispatch's name).
 
         Raises UnknownDispatch when that is no name of this queue.
         """
 
-    async def dispatch(self, name: str) -> tuple[DispatchView, list[AttemptView]] | None: ...
+    async def dispatch(self, name: str) -> tuple[StoredDispatch, list[StoredAttempt]] | None: ...
 
     async def counts(self) -> Mapping[str, Mapping[DispatchState, int]]:
         """How many dispatches each endpoint has in each state."""

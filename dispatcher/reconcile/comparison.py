@@ -12,7 +12,7 @@ from receiver.dlr.message import state_of
 from receiver.dlr.model import Error, Report, Status
 from receiver.dlr.statuses import REJECTED, group_of, is_final
 
-Verdict = Literal["agrees", "open", "under_way", "missing", "differing"]
+Comparison = Literal["agrees", "open", "under_way", "missing", "differing"]
 """`agrees`: a report that says the same has come. `open`: the log has no last word yet; whoever
 did not ask for intermediate reports never gets one, so that none came is no loss. So is the entry
 of a second message that was refused for its messageId: it says nothing of the first. `under_way`:
@@ -20,8 +20,10 @@ it ended so recently that its report may still be. `missing`: no last word has c
 another last word has come."""
 
 
-def judged(said: Report, came: Sequence[Report], *, now: datetime, under_way: timedelta) -> Verdict:
-    """The verdict on what a log has `said`, beside the reports that came of that message."""
+def judged(
+    said: Report, came: Sequence[Report], *, now: datetime, under_way: timedelta
+) -> Comparison:
+    """How what a log has `said` compares with the reports that came of that message."""
     if any(says_the_same(said, report) for report in came):
         return "agrees"
     if not is_final(said.status) or _is_of_another(said.status):

@@ -22,7 +22,7 @@ from dispatcher.reconcile.paging import EndlessLogs, all_pages
 from dispatcher.reconcile.provider import Provider, ProviderFailed
 from dispatcher.reconcile.spool import Spool
 from dispatcher.settings.reconcile import ReconcileSettings
-from receiver.callbacks.intake import NO_LIMITS, Limits, judge
+from receiver.callbacks.intake import NO_LIMITS, Limits, verdict_on_bytes
 from receiver.dlr.json_format import decode_item, encode_body, encode_item
 from receiver.dlr.model import Report
 from receiver.store.base import Counts, ReportStore
@@ -30,7 +30,7 @@ from receiver.store.callback import Callback, Entry, Verdict
 
 
 @dataclass(slots=True)
-class Tally:
+class RunCounts:
     """What a run has seen so far. `entries` are those of the logs; each is one of `agreeing`,
     `open`, `under_way`, `unreadable`, or a finding. `missing` and `differing` count findings of
     the logs and the pull endpoint together.
@@ -62,7 +62,7 @@ class Tally:
 
 
 class Reconciler:
-    """Reconciles the store with one source's provider, once. `tally` grows while it runs."""
+    """Reconciles the store with one source's provider, once. `counts` grows while it runs."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Reconciler:
         self._now = now
         self._limits = structs.replace(limits, items=None)  # a page has as many as it has
         self._told: set[str] = set()
-        self.tally = Tally()
+        self.counts = RunCounts()
 
     async def run(self, since: timedelta, *, apply: bool) -> AsyncIterator[Finding]:
         """Every report that had not come. With `apply` it is stored when it is yielded.
@@ -110,11 +110,11 @@ class Reconciler:
             await self._store.check_writable()  # what could not be stored is not asked for
             file = await self._provider.pull(self._spool.keep)
             body = self._spool.read(file)
-            pulled_before = self.tally.pulled
+            pulled_before = self.counts.pulled
             for found in await self._store_pulled(file):
                 yield found
             # An answer that comes twice is of a provider that does not keep to "once".
-            if self.tally.pulled == pulled_before or body == last:
+            if self.counts.pulled == pulled_before or body == last:
                 return
             last = body
 
@@ -128,7 +128,7 @@ class Reconciler:
         if not verdict.readable:
             reason = verdict.quarantined[0].reason
             raise ProviderFailed(f"what was pulled is no list of reports: {reason} (quarantined)")
-        self.tally.pulled += len(verdict.entries) + len(verdict.quarantined)
+        self.counts.pulled += len(verdict.entries) + len(verdict.quarantined)
         return self._counted(findings)
 
     async def _new(self, entry: Entry) -> Finding | None:
@@ -142,10 +142,10 @@ class Reconciler:
         return finding(report, [each.read() for each in came], "pull")
 
     async def _compare(self, page: LogPage, *, apply: bool) -> list[Finding]:
-        tally = self.tally
-        tally.entries += page.size
-        tally.unreadable += len(page.unreadable)
-        tally.cut_off |= page.cut_off
+        counts = self.counts
+        counts.entries += page.size
+        counts.unreadable += len(page.unreadable)
+        counts.cut_off |= page.cut_off
         findings = [
             found for said in page.entries if (found := await self._missed(said)) is not None
         ]
@@ -160,11 +160,11 @@ class Reconciler:
         verdict = judged(said, came, now=self._now(), under_way=self._settings.under_way)
         match verdict:
             case "agrees":
-                self.tally.agreeing += 1
+                self.counts.agreeing += 1
             case "open":
-                self.tally.open += 1
+                self.counts.open += 1
             case "under_way":
-                self.tally.under_way += 1
+                self.counts.under_way += 1
             case "missing" | "differing" if message_id not in self._told:
                 self._told.add(message_id)
                 return finding(said, came, "log")
@@ -172,14 +172,14 @@ class Reconciler:
 
     async def _judged(self, body: bytes) -> Verdict:
         """On a thread: a page of a thousand would hold up callbacks for a blink."""
-        return await asyncio.to_thread(judge, body, "json", self._limits)
+        return await asyncio.to_thread(verdict_on_bytes, body, "json", self._limits)
 
     async def _add(self, verdict: Verdict) -> None:
         callback = Callback(self._source, "json", "application/json", self._now(), verdict)
         (counts,) = await self._store.add([callback])
-        self.tally.added(counts)
+        self.counts.added(counts)
 
     def _counted(self, findings: list[Finding]) -> list[Finding]:
         for found in findings:
-            self.tally.found(found)
+            self.counts.found(found)
         return findings

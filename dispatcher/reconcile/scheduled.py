@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from dispatcher.clocks.repeating import Repeating
 from dispatcher.reconcile.provider import Provider, ProviderFailed, asking
-from dispatcher.reconcile.reconciler import Reconciler, Tally
+from dispatcher.reconcile.reconciler import Reconciler, RunCounts
 from dispatcher.reconcile.spool import Spool
 from dispatcher.settings.reconcile import ReconcileSettings
 from receiver.callbacks.intake import Limits
@@ -55,10 +55,10 @@ class ReconcileMetrics:
             registry=registry,
         )
 
-    def done(self, source: str, tally: Tally, at: datetime) -> None:
+    def done(self, source: str, counts: RunCounts, at: datetime) -> None:
         self._runs.labels(source, "done").inc()
-        self._missing.labels(source).set(tally.missing)
-        self._differing.labels(source).set(tally.differing)
+        self._missing.labels(source).set(counts.missing)
+        self._differing.labels(source).set(counts.differing)
         self._last.labels(source).set(at.timestamp())
 
     def failed(self, source: str) -> None:
@@ -122,15 +122,15 @@ class Reconciling(Repeating):
         return self._seconds
 
     async def _reconcile(self, reconciler: Reconciler) -> None:
-        tally = reconciler.tally
+        counts = reconciler.counts
         try:
             async for _ in reconciler.run(self._settings.since, apply=self._settings.apply):
                 pass
         finally:
-            if tally.stored:
-                self._metrics.stored(self._source, tally.stored)
+            if counts.stored:
+                self._metrics.stored(self._source, counts.stored)
                 self._on_stored()
-        self._metrics.done(self._source, tally, self._now())
-        facts = {name: value for name, value in asdict(tally).items() if value}
-        level = logging.WARNING if tally.missing or tally.differing else logging.INFO
+        self._metrics.done(self._source, counts, self._now())
+        facts = {name: value for name, value in asdict(counts).items() if value}
+        level = logging.WARNING if counts.missing or counts.differing else logging.INFO
         log.log(level, "reconcile", extra={"facts": {"source": self._source, **facts}})

@@ -29,7 +29,7 @@ from msgspec import Struct
 
 from dispatcher.queue.base import Forming
 from dispatcher.replay.items import Items
-from dispatcher.replay.replay import Found, Item, Replay, ReplayState
+from dispatcher.replay.replay import Item, Replay, ReplayState, Selected
 from dispatcher.replay.request import Request, Selection
 from receiver.store.base import StoredReport
 
@@ -119,6 +119,6 @@ class ReplaySelector(Protocol):
 
     async def resolve(
         self, selection: Selection, target: str | None, known: Collection[str]
-    ) -> tuple[Items, Found]:
+    ) -> tuple[Items, Selected]:
         """The items, in the order of arrival. `target` None: the endpoints they went to, as far as
         these are `known`."""

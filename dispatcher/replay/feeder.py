@@ -19,13 +19,13 @@ from typing import Protocol
 from msgspec import structs
 
 from dispatcher.clocks.repeating import Repeating
-from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.endpoints.endpoint import Endpoint, EndpointsInForce
 from dispatcher.endpoints.own_urls import ANY
 from dispatcher.endpoints.registry import UnknownEndpoint
 from dispatcher.forming.bucket import encoded, fill
 from dispatcher.queue.base import Forming
 from dispatcher.replay.base import Portion, ReplayStore
-from dispatcher.replay.pace import step
+from dispatcher.replay.pace import allowance
 from dispatcher.replay.replay import InvalidReplay, Item, Replay, must_stop, target_name
 from receiver.store.base import StoredReport
 
@@ -42,10 +42,8 @@ LOOK_SECONDS = 0.1
 """How long the feeder sleeps when nothing may go. Shorter than pace.CATCH_UP."""
 
 
-class Endpoints(Protocol):
-    """The endpoints in force."""
-
-    async def endpoints(self) -> list[Endpoint]: ...
+class RemovableEndpoints(EndpointsInForce, Protocol):
+    """Those of replays to a URL go when their replay has ended."""
 
     async def remove(self, name: str) -> int:
         """Raises UnknownEndpoint."""
@@ -55,7 +53,7 @@ class Feeder:
     """Tends all replays of a database. Any number may do so at once."""
 
     def __init__(
-        self, replays: ReplayStore, endpoints: Endpoints, now: Callable[[], datetime]
+        self, replays: ReplayStore, endpoints: RemovableEndpoints, now: Callable[[], datetime]
     ) -> None:
         self._replays = replays
         self._endpoints = endpoints
@@ -86,7 +84,7 @@ class Feeder:
         now = self._now()
         freed = await self._replays.freed(replay, BATCH) if replay.held else []
         items = await self._replays.following(replay, BATCH)
-        going = step(replay.pace, replay.progress, [item.offset for item in items], now)
+        going = allowance(replay.pace, replay.progress, [item.offset for item in items], now)
         items = items[: going.count]
         if not items and not freed:
             return 0

@@ -70,14 +70,14 @@ class Fed(Struct, frozen=True):
     last_at: datetime | None = None
 
 
-class Step(Struct, frozen=True):
+class Allowance(Struct, frozen=True):
     """How many reports may go now, and the anchor when they have gone."""
 
     count: int
     anchor_at: datetime
 
 
-def step(pace: Pace, fed: Fed, offsets: Sequence[int], now: datetime) -> Step:
+def allowance(pace: Pace, fed: Fed, offsets: Sequence[int], now: datetime) -> Allowance:
     """How many of the next reports, whose offsets these are (ascending, in microseconds)."""
     match pace:
         case Rate():
@@ -85,29 +85,29 @@ def step(pace: Pace, fed: Fed, offsets: Sequence[int], now: datetime) -> Step:
         case Original():
             return _as_they_came(pace, fed, offsets, now)
         case _:
-            return Step(len(offsets), now)
+            return Allowance(len(offsets), now)
 
 
-def _at_a_rate(pace: Rate, fed: Fed, most: int, now: datetime) -> Step:
+def _at_a_rate(pace: Rate, fed: Fed, most: int, now: datetime) -> Allowance:
     if fed.anchor_at is None or fed.anchor_at > now:
-        return Step(min(most, 1), now)  # the first one goes at once
+        return Allowance(min(most, 1), now)  # the first one goes at once
     interval = -(-pace.period // pace.count)
     start = max(fed.anchor_at, now - CATCH_UP - interval)
     count = min(most, (now - start) // _MICROSECOND * pace.count // (pace.period // _MICROSECOND))
-    # Rounded up: never faster than the rate, and slower by a microsecond a step at most.
+    # Rounded up: never faster than the rate, and slower by a microsecond a look at most.
     used = -(-(count * (pace.period // _MICROSECOND)) // pace.count)
-    return Step(count, start + used * _MICROSECOND)
+    return Allowance(count, start + used * _MICROSECOND)
 
 
-def _as_they_came(pace: Original, fed: Fed, offsets: Sequence[int], now: datetime) -> Step:
+def _as_they_came(pace: Original, fed: Fed, offsets: Sequence[int], now: datetime) -> Allowance:
     if not offsets:
-        return Step(0, fed.anchor_at or now)
+        return Allowance(0, fed.anchor_at or now)
     anchor = fed.anchor_at
     set_back = fed.last_at is not None and fed.last_at > now
     if anchor is None or set_back or now - anchor > _after(offsets[0], pace) + CATCH_UP:
         anchor = now - _after(offsets[0], pace)  # the next one goes at once
     reached = (now - anchor) / _MICROSECOND * pace.speed
-    return Step(bisect_right(offsets, reached), anchor)
+    return Allowance(bisect_right(offsets, reached), anchor)
 
 
 def _after(offset: int, pace: Original) -> timedelta:

@@ -119,7 +119,7 @@ def eta(replay: Replay, now: datetime) -> datetime | None:
         return None
 
 
-class Found(Struct, frozen=True):
+class Selected(Struct, frozen=True):
     """What a selection comes to. `undispatched` reports match but never had a dispatch, so that
     there is no place they went to; `gone` names endpoints that are no more, with their counts."""
 

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from dispatcher.replay.base import ReplaySelector, ReplayStore
 from dispatcher.replay.items import Items
-from dispatcher.replay.replay import Found, Replay
+from dispatcher.replay.replay import Replay, Selected
 from dispatcher.replay.request import Request
 from dispatcher.security.addresses import url_fault
 from dispatcher.settings.settings import EndpointSettings
@@ -24,7 +24,7 @@ class Made(Struct, frozen=True):
 
     replay: Replay
     new: bool
-    found: Found | None
+    found: Selected | None
 
 
 class Replaying:
@@ -43,7 +43,7 @@ class Replaying:
         self._selector = selector
         self._known = known
 
-    async def find(self, request: Request, *, from_outside: bool) -> Found:
+    async def find(self, request: Request, *, from_outside: bool) -> Selected:
         """What the request would bring. Raises BadQuery."""
         _, found = await self._resolve(request, from_outside)
         return found
@@ -64,7 +64,7 @@ class Replaying:
         await self.replays.end(replay, "cancelled", self.now())
         return await self.replays.one(replay)
 
-    async def _resolve(self, request: Request, from_outside: bool) -> tuple[Items, Found]:
+    async def _resolve(self, request: Request, from_outside: bool) -> tuple[Items, Selected]:
         known = set(await self._known())
         selection, target = request.selection, request.to_endpoint
         if target is not None and target not in known:

@@ -16,7 +16,7 @@ from functools import partial
 from random import Random
 
 from dispatcher.clocks.repeating import Repeating
-from dispatcher.endpoints.endpoint import EndpointsNow
+from dispatcher.endpoints.endpoint import EndpointsInForce
 from dispatcher.sandbox.clock import MovableClock
 from dispatcher.sandbox.messages.acceptance import Arrival, accepted_of, admitted
 from dispatcher.sandbox.messages.message import Message, in_milliseconds
@@ -52,7 +52,7 @@ class Sandbox:
         store: SandboxStore,
         settings: SandboxSettings,
         clock: MovableClock,
-        endpoints: EndpointsNow,
+        endpoints: EndpointsInForce,
         on_stored: Callable[[], None],
         kept: timedelta = timedelta(0),
     ) -> None:
@@ -152,7 +152,7 @@ class Sandbox:
     async def _step(self) -> StepCounts | None:
         if (due_at := await self.next_at()) is None or due_at > self.clock.now():
             return None
-        endpoints = await self._endpoints()
+        endpoints = await self._endpoints.endpoints()
         now = self.clock.now()
 
         def take(message: Message) -> StepTaken:

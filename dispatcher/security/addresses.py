@@ -126,7 +126,7 @@ def policy(networks: Sequence[str], allowed_ports: Sequence[str]) -> AddressPoli
 
 def _is_odd_number(host: str) -> bool:
     """Whether `host` is an IPv4 address as only old resolvers read it: 0x7f.1, 0177.0.0.1 or, with
-    a dot behind, 127.0.0.1."""
+    a trailing dot, 127.0.0.1."""
     last = host.rstrip(".").rpartition(".")[2]
     if not re.fullmatch(r"[0-9]+|0[xX][0-9A-Fa-f]*", last):
         return False

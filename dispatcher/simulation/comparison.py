@@ -12,7 +12,7 @@ from dispatcher.retrying.presets import PRESETS
 from dispatcher.simulation.answer import span_text
 from dispatcher.simulation.keys import with_schedule, with_setting
 from dispatcher.simulation.scenario import Scenario
-from dispatcher.simulation.timeline import PERCENTS, Timeline, view
+from dispatcher.simulation.timeline import PERCENTS, Timeline, to_dict
 from receiver.settings.configuration import ConfigurationError
 
 OWN = "custom"
@@ -66,7 +66,7 @@ def _under(scenario: Scenario, name: str) -> Scenario:
 
 def figures(timeline: Timeline) -> dict[str, Any]:
     """What a comparison compares. Times are seconds; None where there is nothing to tell."""
-    whole = view(timeline)
+    whole = to_dict(timeline)
     recovered_at, drained_at = timeline.recovered_at, timeline.drained_at
     backlog = None if recovered_at is None or drained_at is None else drained_at - recovered_at
     return {
@@ -120,6 +120,7 @@ def csv_rows(key: str, runs: Iterable[Run]) -> Iterator[list[object]]:
 def to_json(runs: Iterable[Run]) -> bytes:
     """All that a single simulation tells, for each run, with its name and figures."""
     told = [
-        {"name": run.name, "figures": figures(run.timeline), **view(run.timeline)} for run in runs
+        {"name": run.name, "figures": figures(run.timeline), **to_dict(run.timeline)}
+        for run in runs
     ]
     return json.encode({"compared": told}) + b"\n"

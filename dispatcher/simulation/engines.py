@@ -15,7 +15,7 @@ from dispatcher.simulation.exact import simulate_exact
 from dispatcher.simulation.scenario import Phase, Scenario
 from dispatcher.simulation.timeline import Timeline, Watch
 
-Engine = Literal["exact", "cohort", "auto"]
+EngineChoice = Literal["exact", "cohort", "auto"]
 
 EXACT_ATTEMPTS = 20_000
 """As many are simulated one by one in a few seconds; beyond it only their numbers are."""
@@ -26,7 +26,9 @@ TOUCHY_ATTEMPTS = 60_000
 _SAMPLES = 200
 
 
-def simulate(scenario: Scenario, engine: Engine, watch: Watch = lambda _: True) -> Timeline:
+def simulate_with(
+    scenario: Scenario, engine: EngineChoice, watch: Watch = lambda _: True
+) -> Timeline:
     """The timeline of a scenario. `auto` is exact where that takes a few seconds, and for replayed
     reports.
 

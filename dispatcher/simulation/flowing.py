@@ -14,7 +14,7 @@ from dispatcher.simulation.fate import Lot
 from dispatcher.simulation.state import RunState
 
 _PATIENTLY = 0.7
-"""Below that part of a pace, what comes evenly is hardly ever held up by it."""
+"""Below that part of a limit, what comes evenly is hardly ever held up by it."""
 
 
 class Flow:

@@ -1,6 +1,6 @@
 """How much an endpoint may be given, for crowds: window, rate limit, breaker and patience together.
 
-The rules are production's (window.py, pace.py, breaker.py). What gate.py counts one by one is
+The rules are production's (window.py, rate_limit.py, breaker.py). What gate.py counts one by one is
 counted here by numbers, and a push that is over within a step takes only a part of a place.
 """
 
@@ -14,7 +14,7 @@ from msgspec import Struct
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.flow.breaker import Breaker
 from dispatcher.flow.gate import PATIENCE
-from dispatcher.flow.pace import Pace, SharedPace
+from dispatcher.flow.rate_limit import RateLimit, SharedRateLimit
 from dispatcher.flow.window import InFlight, room
 from dispatcher.simulation.arrivals import MICROSECOND
 from dispatcher.simulation.scenario import START
@@ -44,8 +44,8 @@ class Places:
         self._first = self._retries = 0.0
         self._breaker = Breaker(endpoint.breaker_failures, endpoint.breaker_probe)
         rate = endpoint.rate_limit
-        self._limit = None if rate is None else SharedPace.fresh(rate, START)
-        self._patience: SharedPace | None = None
+        self._limit = None if rate is None else SharedRateLimit.fresh(rate, START)
+        self._patience: SharedRateLimit | None = None
         self._failures = 0  # in a row
 
     @property
@@ -88,20 +88,20 @@ class Places:
             places = Free(1.0, 1.0, 1, 1) if probe else CLOSED
         self._limit = self._limit and self._limit.at_instant(instant(now))
         self._patience = self._patience and self._patience.at_instant(instant(now))
-        for pace in self._paces():
-            places = _within(pace, places, step)
+        for limit in self._limits():
+            places = _within(limit, places, step)
         return places
 
     def most_within(self, span: int) -> float:
         """No more than that can begin within so long, as far as rate limit and patience say."""
-        paces = (pace.all for pace in self._paces())
+        limits = (limit.all for limit in self._limits())
         return min(
-            (1 + pace.left + pace.per_second * span / 1e6 for pace in paces), default=math.inf
+            (1 + limit.left + limit.per_second * span / 1e6 for limit in limits), default=math.inf
         )
 
     def opens_at(self) -> int | None:
         """When there are places again though no push ends before; None when that is not known."""
-        late = [at for pace in self._paces() if (at := pace.next_at()) is not None]
+        late = [at for limit in self._limits() if (at := limit.next_at()) is not None]
         if self._breaker.probe_at is not None:
             if self.taken >= _NOTHING:
                 return None
@@ -128,10 +128,12 @@ class Places:
         if acknowledged:
             self._patience = None
         elif before < self._all <= self._failures:
-            self._patience = SharedPace.fresh(self._all / PATIENCE.total_seconds(), instant(now))
+            self._patience = SharedRateLimit.fresh(
+                self._all / PATIENCE.total_seconds(), instant(now)
+            )
 
-    def _paces(self) -> list[SharedPace]:
-        return [pace for pace in (self._limit, self._patience) if pace is not None]
+    def _limits(self) -> list[SharedRateLimit]:
+        return [limit for limit in (self._limit, self._patience) if limit is not None]
 
 
 def instant(at: int) -> datetime:
@@ -142,23 +144,23 @@ def _since(at: datetime | None) -> int | None:
     return None if at is None else (at - START) // MICROSECOND
 
 
-def _within(pace: SharedPace, places: Free, step: int) -> Free:
-    pushes = min(places.pushes, _allowed(pace.all, step))
-    retry_pushes = min(places.retry_pushes, _allowed(pace.retries, step), pushes)
+def _within(limit: SharedRateLimit, places: Free, step: int) -> Free:
+    pushes = min(places.pushes, _allowed(limit.all, step))
+    retry_pushes = min(places.retry_pushes, _allowed(limit.retries, step), pushes)
     return Free(places.retries, places.all, retry_pushes, pushes)
 
 
-def _allowed(pace: Pace, step: int) -> int:
-    return max(0, int(pace.left + pace.per_second * step / 1e6))
+def _allowed(limit: RateLimit, step: int) -> int:
+    return max(0, int(limit.left + limit.per_second * step / 1e6))
 
 
-def _paid(pace: SharedPace, pushes: int, retries: int, step: int) -> SharedPace:
-    """What a step brings is paid in before, and paces keep nothing beyond their burst."""
-    later = pace.at_instant(pace.all.at + step * MICROSECOND)
-    spent = (pushes, pace.all, later.all), (retries, pace.retries, later.retries)
-    return SharedPace(*(_spent(count, old, new, step) for count, old, new in spent))
+def _paid(limit: SharedRateLimit, pushes: int, retries: int, step: int) -> SharedRateLimit:
+    """What a step brings is paid in before, and limits keep nothing beyond their burst."""
+    later = limit.at_instant(limit.all.at + step * MICROSECOND)
+    spent = (pushes, limit.all, later.all), (retries, limit.retries, later.retries)
+    return SharedRateLimit(*(_spent(count, old, new, step) for count, old, new in spent))
 
 
-def _spent(count: int, before: Pace, after: Pace, step: int) -> Pace:
+def _spent(count: int, before: RateLimit, after: RateLimit, step: int) -> RateLimit:
     left = before.left + before.per_second * step / 1e6 - count
-    return Pace(before.per_second, min(left, max(after.left, before.left)), after.at)
+    return RateLimit(before.per_second, min(left, max(after.left, before.left)), after.at)

@@ -19,7 +19,7 @@ import msgspec
 
 from dispatcher.capsule.capsule import Capsule, SharedReport, is_capsule, read_capsule
 from dispatcher.simulation.scenario import START
-from receiver.callbacks.intake import judge
+from receiver.callbacks.intake import verdict_on_bytes
 from receiver.dlr.instants import parse_instant
 from receiver.dlr.json_format import encode_body
 from receiver.dlr.model import Generation
@@ -153,7 +153,7 @@ def _row(row: Mapping[str, str]) -> Callback:
 
 
 def _callback(view: Mapping[str, Any], item: dict[str, Any]) -> Callback:
-    verdict = judge(encode_body([msgspec.json.encode(item)]), "json")
+    verdict = verdict_on_bytes(encode_body([msgspec.json.encode(item)]), "json")
     for bad in verdict.quarantined:
         raise _Fault(f"{bad.place.replace('results[0]', 'report')}: {bad.reason}")
     form = view.get("format")

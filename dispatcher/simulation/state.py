@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dispatcher.simulation.arrivals import MICROSECOND
 from dispatcher.simulation.calendar import Calendar
+from dispatcher.simulation.cohort_tally import CohortTally
 from dispatcher.simulation.cohorts import Cohort
 from dispatcher.simulation.fate import Fates, Lot
 from dispatcher.simulation.phases import next_change, steady
 from dispatcher.simulation.places import Places
 from dispatcher.simulation.scenario import Scenario, ends_at_latest
 from dispatcher.simulation.stream import stream_of
-from dispatcher.simulation.tally import Tally
 
 CELLS = 1_000
 """At least so many stretches are there from the first arrival to the last retry, or as many as
@@ -34,7 +34,7 @@ class RunState:
         self.fates = Fates(scenario, self.phases)
         self.places = Places(self.customer)
         self.calendar = Calendar(self.stream, self.cell)
-        self.tally = Tally(scenario, self.stream)
+        self.tally = CohortTally(scenario, self.stream)
         self.whole_callbacks = scenario.arrivals.per_callback <= (
             self.customer.window * self.customer.bucket_size
         )

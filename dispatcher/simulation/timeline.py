@@ -145,7 +145,7 @@ class Timeline(Struct, frozen=True, kw_only=True):
         return most, (first + self.bins.peak[first:].index(most)) * self.bins.width if most else 0.0
 
 
-def view(timeline: Timeline) -> dict[str, Any]:
+def to_dict(timeline: Timeline) -> dict[str, Any]:
     """As JSON has it: names in camelCase, and what follows from the counts beside them."""
     lateness = timeline.lateness
     found = lateness.percentiles()
@@ -183,7 +183,7 @@ def view(timeline: Timeline) -> dict[str, Any]:
 
 def to_json(timeline: Timeline) -> bytes:
     """The same bytes for the same simulation."""
-    return json.encode(view(timeline)) + b"\n"
+    return json.encode(to_dict(timeline)) + b"\n"
 
 
 def csv_rows(timeline: Timeline) -> Iterable[list[object]]:

@@ -21,9 +21,9 @@ from receiver.answers import ErrorAnswer, answer
 from receiver.api.tokens import READING, is_protected
 from receiver.routes import (
     DESCRIBED,
-    Body,
     Parameter,
     Reply,
+    RequestBody,
     Route,
     Schema,
     Shape,
@@ -184,7 +184,7 @@ def _reply(said: Reply | str, schemas: Schemas) -> Schema:
     return made
 
 
-def _body(said: Body, schemas: Schemas) -> Schema:
+def _body(said: RequestBody, schemas: Schemas) -> Schema:
     made: Schema = {"required": True, "content": _content(said, schemas)}
     if said.words:
         made["description"] = said.words
@@ -194,7 +194,7 @@ def _body(said: Body, schemas: Schemas) -> Schema:
     return made
 
 
-def _content(said: Reply | Body, schemas: Schemas) -> Schema:
+def _content(said: Reply | RequestBody, schemas: Schemas) -> Schema:
     shapes = {} if said.json is None else {"application/json": said.json}
     return {
         media: {} if shape is None else {"schema": schemas.of(shape)}

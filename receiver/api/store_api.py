@@ -206,7 +206,7 @@ class StoreApi:
         {200: Reply("what became of it", Counts), 404: NOT_THERE},
         [_QUARANTINE_ID],
     )
-    async def retry(self, request: web.Request) -> web.Response:
+    async def read_again(self, request: web.Request) -> web.Response:
         entry_id = number(request.match_info["id"], "id")
         counts = await read_again(self._store, entry_id, self._limits)
         if counts is None:

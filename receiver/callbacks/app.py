@@ -24,7 +24,7 @@ from receiver.callbacks.body import coding_of, received_text
 from receiver.callbacks.events import STORED, Listener, StoredCallback, telling
 from receiver.callbacks.intake import NO_LIMITS, Limits, verdict_on
 from receiver.dlr.model import Format
-from receiver.routes import Body, Reply, Route, add_route, ref
+from receiver.routes import Reply, RequestBody, Route, add_route, ref
 from receiver.store.base import Counts, ReportStore, StoreUnavailable
 from receiver.store.callback import Callback
 from receiver.store.writer import GroupCommit
@@ -55,7 +55,7 @@ def _callback(path: str, name: str) -> Route:
             413: "too large, or too many reports; with the latter it is kept in quarantine",
             415: "neither JSON nor XML, or an unknown charset or coding",
         },
-        body=Body(
+        body=RequestBody(
             ref("JsonCallback"),
             {"application/xml": ref("XmlCallback"), "text/xml": ref("XmlCallback")},
             "read liberally: no field is required, unknown ones are kept. Any charset; gzip and"

@@ -26,7 +26,7 @@ from receiver.dlr.model import Format
 CODINGS = ("gzip", "deflate")
 
 
-class Text(Struct, frozen=True):
+class BodyText(Struct, frozen=True):
     """A body ready to be read, in its format and in UTF-8 without a byte order mark.
 
     `raw` is the body without its content coding, in the charset in which it came: the bytes that
@@ -42,7 +42,7 @@ class Text(Struct, frozen=True):
 
 def received_text(
     body: bytes, content_type: str | None, coding: str | None, inflated_most: int
-) -> Text:
+) -> BodyText:
     """The text of a body as it came over the wire; `coding` is what `coding_of` says.
 
     Raises NotTaken for what is not even kept: too large, an unknown charset, neither JSON nor XML.
@@ -58,15 +58,15 @@ def received_text(
     if form is None:
         expected = f"expected JSON or XML, got {content_type!r}"
         raise NotTaken(415, "unsupported_media_type", expected)
-    return text_of(body, form, told) if fault is None else Text(form, body, b"", fault)
+    return text_of(body, form, told) if fault is None else BodyText(form, body, b"", fault)
 
 
-def text_of(raw: bytes, form: Format, told: str | None = None) -> Text:
+def text_of(raw: bytes, form: Format, told: str | None = None) -> BodyText:
     """The text of bytes whose format is known. `told` is the charset of the Content-Type."""
     try:
-        return Text(form, raw, as_utf8(raw, form, told))
+        return BodyText(form, raw, as_utf8(raw, form, told))
     except MalformedBody as error:
-        return Text(form, raw, raw, error)
+        return BodyText(form, raw, raw, error)
 
 
 def too_large(limit: int, after: str = "") -> NotTaken:

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 
 from receiver.callbacks import other_events
-from receiver.callbacks.body import Text, text_of
+from receiver.callbacks.body import BodyText, text_of
 from receiver.dlr.errors import ItemRefused, MalformedBody, TooManyItems, Unreadable
 from receiver.dlr.formats import CODECS
 from receiver.dlr.identity import identity, message_key
@@ -35,12 +35,12 @@ class Limits(Struct, frozen=True, kw_only=True):
 NO_LIMITS = Limits()
 
 
-def judge(raw: bytes, format: Format, limits: Limits = NO_LIMITS) -> Verdict:
+def verdict_on_bytes(raw: bytes, format: Format, limits: Limits = NO_LIMITS) -> Verdict:
     """The verdict on bytes of a known format that did not come over the wire."""
     return verdict_on(text_of(raw, format), limits)
 
 
-def verdict_on(text: Text, limits: Limits) -> Verdict:
+def verdict_on(text: BodyText, limits: Limits) -> Verdict:
     """What is to become of the reports in a body. Never raises, whatever the bytes."""
     try:
         if text.fault is not None:

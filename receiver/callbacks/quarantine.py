@@ -7,7 +7,7 @@ import asyncio
 from msgspec.structs import replace
 
 from receiver.callbacks.body import charset_of, format_of, text_of
-from receiver.callbacks.intake import NO_LIMITS, Limits, judge, verdict_on
+from receiver.callbacks.intake import NO_LIMITS, Limits, verdict_on, verdict_on_bytes
 from receiver.dlr.formats import framed
 from receiver.dlr.model import Format
 from receiver.store.base import Counts, QuarantineEntry, ReportStore
@@ -49,7 +49,7 @@ def _of_item(raw: bytes, format: Format, limits: Limits) -> Verdict | None:
     """The verdict on an item, which is kept in UTF-8 and without its body; `None` when the bytes
     are no item. From XML the whole body may have been kept for one.
     """
-    verdict = judge(framed(raw, format), format, limits)
+    verdict = verdict_on_bytes(framed(raw, format), format, limits)
     if not verdict.readable:
         return None
     return verdict if verdict.received is None else replace(verdict, received=raw)

@@ -77,8 +77,8 @@ def _integer_of(value: Any) -> int | None:
     if isinstance(value, int):
         return value
     if isinstance(value, str):
-        tidy = value.strip()
-        return int(tidy) if _INTEGER.fullmatch(tidy) else None
+        trimmed = value.strip()
+        return int(trimmed) if _INTEGER.fullmatch(trimmed) else None
     if isinstance(value, float):
         return int(value) if value.is_integer() else None
     if isinstance(value, Decimal) and value.is_finite() and value.adjusted() < _PRICE_DIGITS:
@@ -104,8 +104,8 @@ def decimal(value: Any, place: str, name: str) -> Decimal | None:
         return None
     place = f"{place}.{name}"
     if isinstance(value, str) and len(value) <= 2 * _PRICE_DIGITS:
-        tidy = value.strip()
-        value = Decimal(tidy) if _DECIMAL.fullmatch(tidy) else value
+        trimmed = value.strip()
+        value = Decimal(trimmed) if _DECIMAL.fullmatch(trimmed) else value
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise MalformedReport(place, "a decimal number", describe(value))
     return _bounded(value, place, "a decimal number", _PRICE_DIGITS)

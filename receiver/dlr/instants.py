@@ -24,7 +24,7 @@ def parse_instant(text: str) -> datetime:
     for anything else, and for an instant that has no name in UTC within the years 1 to 9999.
     """
     if text[4:5] != "-" or text[10:11] not in "T ":  # fromisoformat takes any sign there
-        text = _tidy(text)
+        text = _trimmed(text)
     instant = datetime.fromisoformat(text)
     zone = instant.tzinfo
     if zone is UTC:
@@ -38,11 +38,11 @@ def parse_instant(text: str) -> datetime:
     return instant
 
 
-def _tidy(text: str) -> str:
-    tidy = text.strip().upper()
-    if tidy[4:5] != "-" or tidy[10:11] not in "T ":
+def _trimmed(text: str) -> str:
+    trimmed = text.strip().upper()
+    if trimmed[4:5] != "-" or trimmed[10:11] not in "T ":
         raise ValueError("not an instant")
-    return tidy
+    return trimmed
 
 
 def _refuse_seconds(instant: datetime) -> None:

@@ -88,7 +88,7 @@ class ReportQuery:
     done_until: datetime | None = None
 
 
-class Found(Struct, frozen=True):
+class FoundReports(Struct, frozen=True):
     """What one step of a search has found, newest first.
 
     `next` is the cursor of the next step, `None` when there is none. It may come with fewer
@@ -176,7 +176,7 @@ class ReportStore(Protocol):
     async def reports(self, query: ReportQuery) -> list[StoredReport]:
         """The wanted reports, newest first. Looks at all that there are, if need be."""
 
-    async def find(self, query: ReportQuery) -> Found:
+    async def find(self, query: ReportQuery) -> FoundReports:
         """One step of the same search, in bounded time."""
 
     async def reports_by_id(self, report_ids: Sequence[int]) -> list[StoredReport]:

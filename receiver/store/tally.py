@@ -31,7 +31,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 _CURRENCY = re.compile("[A-Z0-9]{1,8}")
 
 
-class ReportRow(Struct, frozen=True):
+class CountedReport(Struct, frozen=True):
     """What is read of a report to add it up. `received_at` is in microseconds since 1970 UTC."""
 
     id: int
@@ -94,7 +94,7 @@ class Tally:
         self._prices: Counter[tuple[int, str, bool, str | None, Decimal]] = Counter()
         self._durations: Counter[tuple[int, str, bool, int]] = Counter()
 
-    def add(self, row: ReportRow, excerpt: Excerpt) -> None:
+    def add(self, row: CountedReport, excerpt: Excerpt) -> None:
         hour = row.received_at // _HOUR_MICROS * HOUR
         said = (hour, row.source, row.final, row.status_group, *excerpt.outcome_key())
         cell = self._cells.get(said)

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 
 from msgspec import Struct
 
-from receiver.callbacks.intake import judge
+from receiver.callbacks.intake import verdict_on_bytes
 from receiver.store.callback import Entry
 from receiver.store.sqlite.database import PRAGMAS, micros
 from receiver.store.sqlite.store import MIGRATIONS
@@ -100,7 +100,9 @@ def _insert(connection: sqlite3.Connection, count: int) -> float:
     """Rows a second, of rows that are ready: no HTTP, no decoding, no look for duplicates."""
     rng = random.Random(time.time_ns())
     entries = [
-        e for _ in range(count // 100) for e in judge(body("json", 100, rng), "json").entries
+        e
+        for _ in range(count // 100)
+        for e in verdict_on_bytes(body("json", 100, rng), "json").entries
     ]
     first = 1 + connection.execute("SELECT coalesce(max(id), 0) FROM report").fetchone()[0]
     reports, keys = _rows(entries, first, micros(datetime.now(UTC)))

@@ -21,7 +21,7 @@ import uvloop
 from msgspec import Struct
 
 from dispatcher.storage import storage
-from receiver.callbacks.intake import judge
+from receiver.callbacks.intake import verdict_on_bytes
 from receiver.store.callback import Callback, Verdict
 from tests.benchmarks.bodies import body
 from tests.benchmarks.processes import Running, dlr, run, server
@@ -80,7 +80,7 @@ async def _fill(database: Path, reports: int) -> None:
     async with storage(str(database)) as opened:
         for start in range(0, reports, 10_000):
             size = min(10_000, reports - start)
-            verdict = Verdict(entries=judge(body("json", size, rng), "json").entries)
+            verdict = Verdict(entries=verdict_on_bytes(body("json", size, rng), "json").entries)
             callback = Callback("default", "json", None, datetime.now(UTC), verdict)
             await opened.store.add([callback])
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.storage import storage
-from receiver.callbacks.intake import judge
+from receiver.callbacks.intake import verdict_on_bytes
 from receiver.store.sqlite.database import micros
 from tests.benchmarks.bodies import body
 
@@ -41,7 +41,7 @@ def fill_reports(path: Path, count: int, *, days: int = 10) -> None:
     Each is inserted in the order of arrival under its random key, so the index has the shape that
     it has in service.
     """
-    item = judge(body("json", 1, random.Random(1)), "json").entries[0].item.decode()
+    item = verdict_on_bytes(body("json", 1, random.Random(1)), "json").entries[0].item.decode()
     end = micros(datetime.now(UTC))
     start = end - (days - 1) * 86_400_000_000
     with _opened(path) as connection:
@@ -78,7 +78,7 @@ def fill_dispatches(path: Path, count: int, endpoint: Endpoint, *, due: int) -> 
     the others over the hours after it."""
     now = datetime.now(UTC)
     at = micros(now)
-    report = judge(body("json", 1, random.Random(1)), "json").entries[0].item
+    report = verdict_on_bytes(body("json", 1, random.Random(1)), "json").entries[0].item
     payload = b'{"results":[' + report + b"]}"
     with _opened(path, [endpoint]) as connection:
         connection.execute("BEGIN")

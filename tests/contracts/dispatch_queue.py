@@ -18,15 +18,15 @@ from msgspec.structs import replace
 
 from dispatcher.endpoints.endpoint import Endpoint, Target
 from dispatcher.queue.base import (
-    AttemptView,
     Bucket,
     DispatchQueue,
-    DispatchView,
     Forming,
     Lease,
     Leased,
     Pending,
     Record,
+    StoredAttempt,
+    StoredDispatch,
     UnknownDispatch,
 )
 from dispatcher.retrying.dispatch import DispatchState, InvalidTransition
@@ -244,10 +244,10 @@ class Desk:
     async def next_due(self) -> datetime | None:
         return await self.queue.next_due()
 
-    async def view(self, dispatch: Leased) -> DispatchView:
+    async def view(self, dispatch: Leased) -> StoredDispatch:
         return (await self.look(dispatch))[0]
 
-    async def look(self, dispatch: Leased) -> tuple[DispatchView, list[AttemptView]]:
+    async def look(self, dispatch: Leased) -> tuple[StoredDispatch, list[StoredAttempt]]:
         found = await self.queue.dispatch(dispatch.name)
         assert found is not None
         return found
@@ -612,7 +612,7 @@ class DispatchQueueContract:
 
         view, history = await desk.look(leased)
         assert (view.state, view.attempts, view.due_at) == ("waiting", 1, NOON + 5 * MINUTE)
-        assert history == [AttemptView(1, NOON, 12.5, 503, "failed", None, b"come again")]
+        assert history == [StoredAttempt(1, NOON, 12.5, 503, "failed", None, b"come again")]
 
     async def test_late_record_is_not_stored(self, desk: Desk, queue: DispatchQueue) -> None:
         """What comes back with an old token is late: it is told so, and nothing of it is kept."""
@@ -709,8 +709,8 @@ class DispatchQueueContract:
 
         _, history = await desk.look(leased)
         assert history == [
-            AttemptView(1, NOON, 10_000.25, None, "timed_out", "no answer in time", b""),
-            AttemptView(2, later, 12.5, 200, "acknowledged", None, b"come again"),
+            StoredAttempt(1, NOON, 10_000.25, None, "timed_out", "no answer in time", b""),
+            StoredAttempt(2, later, 12.5, 200, "acknowledged", None, b"come again"),
         ]
 
     # --- leases --------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from dispatcher.queue.base import Forming, Leased
 from dispatcher.replay.base import Portion, ReplaySelector, ReplayStore
 from dispatcher.replay.items import PIECE, Items
 from dispatcher.replay.pace import Original, Rate
-from dispatcher.replay.replay import Found, InvalidReplay, Item, Replay, UnknownReplay
+from dispatcher.replay.replay import InvalidReplay, Item, Replay, Selected, UnknownReplay
 from dispatcher.replay.request import Request, Selection, read_request
 from dispatcher.retrying.dispatch import DispatchState
 from receiver.dlr.statuses import GROUP_NUMBERS
@@ -770,7 +770,7 @@ class SelectionDesk(ReplayDesk):
 
     async def find(
         self, known: Sequence[str] = ("acme", "beta"), to: str | None = None, **asked: Any
-    ) -> tuple[list[Item], Found]:
+    ) -> tuple[list[Item], Selected]:
         request, _ = read_request(asked, NOW)
         items, found = await self.selector.resolve(request.selection, to, known)
         return list(items), found

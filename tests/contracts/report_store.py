@@ -19,7 +19,7 @@ import pytest
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from receiver.callbacks.intake import judge
+from receiver.callbacks.intake import verdict_on_bytes
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.item import read_item
 from receiver.dlr.model import Format
@@ -66,10 +66,10 @@ def a_callback(
     """A callback as the receiver makes one: of items, and of bytes that stand in their place."""
     if format == "xml":
         reports = [read_item(item, "report") for item in items]
-        verdict = judge(xml_format.encode_body(reports), format)
+        verdict = verdict_on_bytes(xml_format.encode_body(reports), format)
     else:
         raw = [item if isinstance(item, bytes) else _encode(item) for item in items]
-        verdict = judge(json_format.encode_body(raw), format)
+        verdict = verdict_on_bytes(json_format.encode_body(raw), format)
     return Callback(
         source=source,
         format=format,
@@ -725,7 +725,7 @@ class ReportStoreContract:
     async def test_quarantine_of_a_whole_body(self, store: ReportStore) -> None:
         """A body that is no list of reports is kept whole, whatever it is and says of itself."""
         body = bytes(range(256))
-        unreadable = judge(body, "json").quarantined
+        unreadable = verdict_on_bytes(body, "json").quarantined
         callback = Callback("default", "json", None, NOON, Verdict(quarantined=unreadable))
         assert await store.add([callback]) == [Counts(0, 0, 1)]
 
@@ -735,7 +735,7 @@ class ReportStoreContract:
 
     async def test_quarantine_of_nothing(self, store: ReportStore) -> None:
         """An empty body is an entry of no bytes."""
-        unreadable = judge(b"", "json").quarantined
+        unreadable = verdict_on_bytes(b"", "json").quarantined
         await store.add([Callback("default", "json", None, NOON, Verdict(quarantined=unreadable))])
 
         (entry,) = await store.quarantine(None, 10)
@@ -844,7 +844,7 @@ class ReportStoreContract:
 
     async def test_json_as_it_is_stored(self, store: ReportStore) -> None:
         """A body that says just what is stored is not kept twice, and is still given."""
-        stored = judge(json_format.encode_body([_encode(an_sms("a"))]), "json").entries
+        stored = verdict_on_bytes(json_format.encode_body([_encode(an_sms("a"))]), "json").entries
         callback = received(json_format.encode_body([entry.item for entry in stored]))
 
         assert callback.verdict.received is None
@@ -905,7 +905,7 @@ def with_body(callback: Callback) -> Callback:
 
 def received(body: bytes, format: Format = "json") -> Callback:
     """A callback as the receiver makes one of this body."""
-    return Callback("default", format, None, NOON, judge(body, format))
+    return Callback("default", format, None, NOON, verdict_on_bytes(body, format))
 
 
 async def items_as_received(store: ReportStore) -> dict[str, bytes | None]:

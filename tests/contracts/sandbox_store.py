@@ -34,9 +34,9 @@ from dispatcher.sandbox.messages.send import (
     Tracking,
 )
 from dispatcher.sandbox.store.base import (
+    AcceptedQuery,
     ClockState,
     LogQuery,
-    MessageQuery,
     PullQuery,
     SandboxStore,
     StepCounts,
@@ -132,7 +132,7 @@ class Provider:
         return [stored.read().to for stored in await self.store.pull(query)]
 
     async def messages(self, after: int = 0, limit: int = 1000, **wanted: Any) -> list[Message]:
-        return await self.store.messages(MessageQuery(after=after, limit=limit, **wanted))
+        return await self.store.messages(AcceptedQuery(after=after, limit=limit, **wanted))
 
     async def logs(self, **wanted: Any) -> list[int]:
         """The numbers of the messages that are found."""

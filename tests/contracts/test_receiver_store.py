@@ -34,8 +34,8 @@ class TestReportSearch(ReportSearchContract):
     def small_steps(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Blocks, pieces and steps of which a few hundred reports have many."""
         monkeypatch.setattr(search, "STEP", 20)
-        monkeypatch.setattr(search, "_PIECE", 7)
-        monkeypatch.setattr(search, "_PREFIX_MOST", 5)
+        monkeypatch.setattr(search, "PIECE", 7)
+        monkeypatch.setattr(search, "PREFIX_MOST", 5)
         for module in (search, followup):
             monkeypatch.setattr(module, "BLOCK_BITS", 5)
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from dispatcher.clocks.clock import Clock, VirtualClock
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.observe.events import AttemptMade, Listener
-from dispatcher.queue.base import DispatchView, Lease, Leased
+from dispatcher.queue.base import Lease, Leased, StoredDispatch
 from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.retrying.outcome import Answer, Outcome
 from dispatcher.retrying.schedule import INFOBIP
@@ -143,7 +143,6 @@ class Bench:
         self.clock = clock
         self.storage = storage
         self.store = storage.store
-        self.database = database_of(storage)
         self.queue = storage.queue
         self.sender = ScriptedSender(clock)
         self.events: list[AttemptMade] = []
@@ -151,6 +150,11 @@ class Bench:
         self._tokens = count()
         self._messages = count()
         self.worker = self.another_worker(*endpoints)
+
+    @property
+    def database(self) -> Database:
+        """As `database_of`: the contract suites have a bench on any database, and do without."""
+        return database_of(self.storage)
 
     def another_worker(
         self, *endpoints: Endpoint, sender: Sender | None = None, clock: Clock | None = None
@@ -193,7 +197,7 @@ class Bench:
         """When this endpoint was pushed to, since the start."""
         return [push.at - START for push in self.sender.pushes if push.endpoint == endpoint]
 
-    async def dispatches(self, endpoint: str = "acme") -> list[DispatchView]:
+    async def dispatches(self, endpoint: str = "acme") -> list[StoredDispatch]:
         """This endpoint's dispatches, the oldest first."""
         return (await self.queue.dispatches(limit=1000, endpoint=endpoint))[::-1]
 

@@ -13,6 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from dispatcher.clocks.clock import Clock, CompressedClock
+from dispatcher.clocks.wakeups import Job
 from dispatcher.commands.scripted_endpoint import Script, ScriptedEndpoint
 from dispatcher.endpoints.endpoint import Rules
 from dispatcher.observe.events import AttemptMade
@@ -53,6 +54,28 @@ async def running(
         yield runner
     finally:
         await runner.stop(timedelta(seconds=LIMIT))
+
+
+class ByHand:
+    """Implements Alarms: notes what is set, and nothing rings by itself."""
+
+    def __init__(self) -> None:
+        self.set: list[timedelta] = []
+        self._job: Job | None = None
+
+    def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+    def every(self, interval: timedelta, job: Job) -> None: ...
+
+    def after(self, sleep: timedelta, job: Job) -> None:
+        self.set.append(sleep)
+        self._job = job
+
+    async def ring(self) -> None:
+        assert self._job is not None
+        await self._job()
 
 
 class Heard:
@@ -109,22 +132,27 @@ async def test_looks_for_what_others_commit(bench: Bench, monkeypatch: pytest.Mo
 async def test_an_alarm_that_comes_first_is_left(bench: Bench) -> None:
     """The alarm is set anew only for what is due before it: to set it for each of a thousand
     pushes a second, whose leases all end a little later, cost more than their transactions."""
-    runner = Runner(bench.worker, bench.queue, bench.clock)
-    alarms: list[timedelta] = []
-    runner._wakeups.after = lambda delay, _: alarms.append(delay)  # type: ignore[method-assign, assignment]
-    for due in (5, 9, 5, 2):
+    alarms = ByHand()
+    due = [5]
 
-        async def next_at(due: int = due) -> datetime:
-            return START + timedelta(minutes=due)
+    async def next_at() -> datetime:
+        return START + timedelta(minutes=due[-1])
 
-        bench.worker.next_at = next_at  # type: ignore[method-assign]
-        await runner._set_alarm()
-    assert alarms == [timedelta(minutes=5), timedelta(minutes=2)]
+    bench.worker.next_at = next_at  # type: ignore[method-assign]
+    runner = Runner(bench.worker, bench.queue, bench.clock, wakeups=alarms)
+    await runner.start()
+    try:
+        for minutes in (5, 9, 5, 2):
+            due.append(minutes)
+            await runner.settle()
+        assert alarms.set == [timedelta(minutes=5), timedelta(minutes=2)]
 
-    await runner._alarm()
-    await runner._set_alarm()
+        await alarms.ring()
+        await runner.settle()
 
-    assert len(alarms) == 3
+        assert len(alarms.set) == 3
+    finally:
+        await runner.stop(timedelta(seconds=LIMIT))
 
 
 async def test_a_full_window_is_not_looked_behind(bench: Bench) -> None:

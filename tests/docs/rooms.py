@@ -322,3 +322,41 @@ def adapters_used(house: House) -> list[str]:
         and not has_sql(each.file)
         and each.file != OPENS_DATABASES
     )
+
+
+# --- contract suites ---------------------------------------------------------------------------
+
+SUITES = "tests/contracts"
+
+_ADAPTERS = ("sqlite", "postgres", "database")
+"""Parts of the names of modules that know one database."""
+
+_BOUND = frozenset({"database", "database_of", "a_bench", "connection", "tmp_path"})
+"""Names under which a test gets at one database, or at its file."""
+
+
+def bound_suites(house: House) -> list[str]:
+    """Contract suites that know which database they run over. Only modules that are called after
+    one, the tests and the conftest.py, which name the implementations, may."""
+    suites = [
+        path
+        for path in sorted((house.root / SUITES).glob("*.py"))
+        if path.name != "conftest.py" and not re.search("^test_|sqlite|postgres", path.name)
+    ]
+    return [
+        f"{SUITES}/{path.name}:{line} {what}"
+        for path in suites
+        for line, what in sorted(_bonds(ast.parse(path.read_text("utf-8"))))
+    ]
+
+
+def _bonds(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    yield from _sql(tree)
+    for node in ast.walk(tree):
+        for module in _modules(node, ""):
+            if any(part in module for part in _ADAPTERS):
+                yield getattr(node, "lineno", 0), f"import {module}"
+        match node:
+            case ast.Attribute(attr=name) | ast.Name(id=name) | ast.arg(arg=name):
+                if name in _BOUND:
+                    yield node.lineno, name

@@ -26,6 +26,7 @@ RULES: list[Rule] = [
     rooms.too_many_loose_files,
     rooms.sql_outside,
     rooms.adapters_used,
+    rooms.bound_suites,
 ]
 
 
@@ -340,3 +341,37 @@ def test_an_adapter_that_is_used_past_the_protocols_is_told(tmp_path: Path) -> N
         "dispatcher/flow/pace.py:1 → receiver/store/sqlite/store.py",
         "dispatcher/flow/pace.py:2 → receiver/store/sqlite/store.py",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("import sqlite3", "import sqlite3"),
+        ("from receiver.store.sqlite.store import SqliteStore", "import receiver.store.sqlite"),
+        ("from tests.contracts import sqlite_backend", "import tests.contracts.sqlite_backend"),
+        ("from tests.contracts.postgres_backend import x", "import tests.contracts.postgres"),
+        ("X = 'PRAGMA query_only = 1'", "SQL text: ['PRAGMA'"),
+        ("X = 'SELECT count(*) FROM report'", "SQL text: ['SELECT'"),
+        ("def count(rows):\n    return rows.execute(X)", ".execute("),
+        ("async def test_x(backend):\n    await backend.database.read(f)", "database"),
+        ("async def test_x(tmp_path):\n    ...", "tmp_path"),
+        ("from tests.dispatcher.support import database_of", "import tests.dispatcher.support"),
+        ("def f(connection):\n    ...", "connection"),
+    ],
+)
+def test_a_suite_that_knows_its_database_is_told(tmp_path: Path, text: str, told: str) -> None:
+    """Whoever writes a second implementation could not run it."""
+    found = small(tmp_path, {"tests/contracts/totals.py": text})
+
+    assert rooms.bound_suites(found)
+    assert all(each.startswith("tests/contracts/totals.py:") for each in rooms.bound_suites(found))
+    assert any(told in each for each in rooms.bound_suites(found))
+
+
+def test_what_names_the_implementations_may_know_them(tmp_path: Path) -> None:
+    """The tests, their fixtures, and what is called after a database."""
+    names = ("test_totals", "conftest", "sqlite_backend", "queue_on_sqlite", "postgres_backend")
+    text = "import sqlite3\ndef f(connection):\n    connection.execute('SELECT 1')"
+    found = small(tmp_path, {f"tests/contracts/{name}.py": text for name in names})
+
+    assert rooms.bound_suites(found) == []

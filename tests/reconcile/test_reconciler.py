@@ -11,10 +11,10 @@ import pytest
 
 from dispatcher.reconcile.comparison import Finding
 from dispatcher.reconcile.provider import ProviderFailed
-from dispatcher.reconcile.reconciler import Reconciler, Tally
+from dispatcher.reconcile.reconciler import Reconciler, RunCounts
 from dispatcher.reconcile.spool import Spool
 from dispatcher.storage import Storage
-from receiver.callbacks.intake import NO_LIMITS, Limits, judge
+from receiver.callbacks.intake import NO_LIMITS, Limits, verdict_on_bytes
 from receiver.dlr.json_format import encode_body
 from receiver.store.base import ReportStore, StoredReport, StoreUnavailable
 from receiver.store.callback import Callback, Verdict
@@ -39,13 +39,13 @@ class Bench:
         limits: Limits = NO_LIMITS,
         store: Any = None,
         **settings: Any,
-    ) -> tuple[list[Finding], Tally]:
+    ) -> tuple[list[Finding], RunCounts]:
         chosen = self.provider.settings(**settings)
         async with calling(self.provider, Watch(), **settings) as asked:
             reconciler = Reconciler(
                 "acme", chosen, asked, store or self.store, self.spool, lambda: NOW, limits
             )
-            return [each async for each in reconciler.run(DAY, apply=apply)], reconciler.tally
+            return [each async for each in reconciler.run(DAY, apply=apply)], reconciler.counts
 
     async def came(self, *messages: Sms) -> None:
         """Their reports were pushed to us and stored."""
@@ -55,7 +55,7 @@ class Bench:
             format="json",
             content_type="application/json",
             received_at=NOW - timedelta(hours=1),
-            verdict=Verdict(entries=judge(encode_body(items), "json").entries),
+            verdict=Verdict(entries=verdict_on_bytes(encode_body(items), "json").entries),
         )
         await self.store.add([callback])
 
@@ -88,13 +88,13 @@ async def test_a_dry_run_lists_and_takes_nothing(bench: Bench) -> None:
     bench.can_be_pulled(missed)
     await bench.came(arrived, Sms("changed"))
 
-    found, tally = await bench.run()
+    found, counts = await bench.run()
 
     assert told(found) == [("missing", "log", "missed"), ("differing", "log", "changed")]
     assert set(bench.provider.asked()) == {"logs"}
     assert len(bench.provider.to_pull) == 1
     assert len(await everything(bench.store)) == 2
-    assert tally == Tally(entries=5, agreeing=1, open=1, under_way=1, missing=1, differing=1)
+    assert counts == RunCounts(entries=5, agreeing=1, open=1, under_way=1, missing=1, differing=1)
 
 
 async def test_what_is_pulled_comes_first_and_whole(bench: Bench) -> None:
@@ -104,7 +104,7 @@ async def test_what_is_pulled_comes_first_and_whole(bench: Bench) -> None:
     bench.provider.log = [both, only_log]
     bench.can_be_pulled(both)
 
-    found, tally = await bench.run(apply=True)
+    found, counts = await bench.run(apply=True)
 
     reports = await bench.stored()
     assert told(found) == [("missing", "pull", "both"), ("missing", "log", "only-log")]
@@ -114,7 +114,7 @@ async def test_what_is_pulled_comes_first_and_whole(bench: Bench) -> None:
     assert {each.source for each in reports.values()} == {"acme"}
     assert {each.received_at for each in reports.values()} == {NOW}
     assert b"secret" not in reports["only-log"].item
-    assert (tally.pulled, tally.stored, tally.agreeing) == (1, 2, 1)
+    assert (counts.pulled, counts.stored, counts.agreeing) == (1, 2, 1)
 
 
 async def test_twice_is_as_once(bench: Bench) -> None:
@@ -123,10 +123,10 @@ async def test_twice_is_as_once(bench: Bench) -> None:
     bench.provider.log = [sms]
     await bench.run(apply=True)
 
-    found, tally = await bench.run(apply=True)
+    found, counts = await bench.run(apply=True)
     await bench.came(sms)
 
-    assert (found, tally.stored, tally.agreeing) == ([], 0, 1)
+    assert (found, counts.stored, counts.agreeing) == ([], 0, 1)
     assert (await bench.stored())["m"].duplicates == 1
 
 
@@ -135,9 +135,9 @@ async def test_all_pages_are_pulled(bench: Bench) -> None:
     bench.provider.most = 2
     bench.can_be_pulled(*(Sms(str(number)) for number in range(5)))
 
-    found, tally = await bench.run(apply=True)
+    found, counts = await bench.run(apply=True)
 
-    assert (len(found), tally.pulled, tally.stored) == (5, 5, 5)
+    assert (len(found), counts.pulled, counts.stored) == (5, 5, 5)
     assert bench.provider.asked() == ["reports"] * 4 + ["logs"]
 
 
@@ -146,9 +146,9 @@ async def test_what_had_come_is_a_duplicate(bench: Bench) -> None:
     await bench.came(Sms("m"))
     bench.can_be_pulled(Sms("m"))
 
-    found, tally = await bench.run(apply=True)
+    found, counts = await bench.run(apply=True)
 
-    assert (found, tally.pulled, tally.stored, tally.duplicates) == ([], 1, 0, 1)
+    assert (found, counts.pulled, counts.stored, counts.duplicates) == ([], 1, 0, 1)
 
 
 async def test_an_intermediate_report_that_is_pulled_is_stored(bench: Bench) -> None:
@@ -188,10 +188,10 @@ async def test_an_unreadable_item_is_quarantined(bench: Bench) -> None:
     bench.provider.to_pull.append({"smsCount": "many"})
     bench.can_be_pulled(Sms("m"))
 
-    _, tally = await bench.run(apply=True)
+    _, counts = await bench.run(apply=True)
 
     (entry,) = await bench.store.quarantine(None, 10)
-    assert (tally.stored, tally.quarantined, entry.source) == (1, 1, "acme")
+    assert (counts.stored, counts.quarantined, entry.source) == (1, 1, "acme")
 
 
 async def test_an_unreadable_answer_is_quarantined_and_told(bench: Bench) -> None:
@@ -210,9 +210,9 @@ async def test_a_small_limit_of_items_is_for_callbacks(bench: Bench) -> None:
     """limits.items says what others may post; a page that we asked for may be longer."""
     bench.provider.log = [Sms(str(number)) for number in range(5)]
 
-    _, tally = await bench.run(apply=True, limits=Limits(items=2))
+    _, counts = await bench.run(apply=True, limits=Limits(items=2))
 
-    assert (tally.stored, tally.quarantined) == (5, 0)
+    assert (counts.stored, counts.quarantined) == (5, 0)
 
 
 class Full:

@@ -12,7 +12,7 @@ from typing import Any
 from dispatcher.sandbox.api.send import POSTED, QUERIED
 from dispatcher.sandbox.wire import preview
 from dispatcher.sandbox.wire.rules import Rule, Text
-from dispatcher.sandbox.wire.tables import Field, Listed, Table
+from dispatcher.sandbox.wire.tables import Field, ListOf, Table
 
 FIELDS = Path(__file__).parents[2] / "dispatcher" / "sandbox" / "fields.md"
 
@@ -77,7 +77,7 @@ def refused(rule: Rule) -> tuple[Any, str]:
 
 def rows(rule: Rule, place: str = "") -> Iterator[tuple[str, Field]]:
     """Place and field of every row of a table, and of the tables in it."""
-    if isinstance(rule, Listed):
+    if isinstance(rule, ListOf):
         yield from rows(rule.item, f"{place}[0]")
     if isinstance(rule, Table):
         for field in rule.fields:

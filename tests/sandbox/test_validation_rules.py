@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pytest
 
 from dispatcher.sandbox.api.send import POSTED, PREVIEW, QUERIED
-from dispatcher.sandbox.wire.tables import Field, Listed, Table
+from dispatcher.sandbox.wire.tables import Field, ListOf, Table
 from tests.sandbox.rule_table import FIELDS, NULL, REFUSED, document, refused, routes, rows
 from tests.sandbox.sending import Sending, a_text, a_v3, sending
 
@@ -115,7 +115,7 @@ async def test_each_rule_of_each_field(provider: Sending, path: str) -> None:
 async def test_each_item_of_each_list(provider: Sending, path: str) -> None:
     """An item of a list is checked by the rule of the items."""
     for place, field in rows(routes()[path]):
-        if isinstance(field.rule, Listed) and "query" not in path:
+        if isinstance(field.rule, ListOf) and "query" not in path:
             value, text = refused(field.rule.item)
             told = await faults(provider, path, planted(GOOD[path], place, [value]))
             assert (f"{place}[0]", text) in told
@@ -152,7 +152,7 @@ def test_the_tables_are_of_all_routes() -> None:
 def test_each_refused_value_is_of_a_rule() -> None:
     """The table of refused values has none of a rule that is gone."""
     rules = [field.rule for _, _, field in CASES]
-    items = [rule.item for rule in rules if isinstance(rule, Listed)]
+    items = [rule.item for rule in rules if isinstance(rule, ListOf)]
 
     assert set(REFUSED) <= {rule.words() for rule in (*rules, *items)}
 

@@ -37,7 +37,7 @@ def simulated(**tables: Any) -> Timeline:
 @cache
 def of_the_gallery(name: str) -> Timeline:
     """Played once, for all that is asked of it."""
-    return engines.simulate(read_scenario(GALLERY / f"{name}.toml"), "auto")
+    return engines.simulate_with(read_scenario(GALLERY / f"{name}.toml"), "auto")
 
 
 def nonzero(column: list[int]) -> list[int]:

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, assume, given, note, settings
 
 from dispatcher.simulation import cohort, exact
 from dispatcher.simulation.scenario import Scenario
-from dispatcher.simulation.timeline import Timeline, view
+from dispatcher.simulation.timeline import Timeline, to_dict
 from tests.simulation.random_scenarios import has_no_faults, scenarios, stories
 
 LONG = 3_000
@@ -41,7 +41,7 @@ RANK = 0.03
 
 
 def figures(timeline: Timeline) -> dict[str, Any]:
-    return {name: value for name, value in view(timeline).items() if name != "engine"}
+    return {name: value for name, value in to_dict(timeline).items() if name != "engine"}
 
 
 def both(scenario: Scenario) -> tuple[Timeline, Timeline]:

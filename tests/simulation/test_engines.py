@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from dispatcher.cli import cli
 from dispatcher.simulation.answer import ESTIMATED, answer
-from dispatcher.simulation.engines import is_small, simulate
+from dispatcher.simulation.engines import is_small, simulate_with
 from tests.simulation.support import a_scenario
 
 SLOWS = {"behaves": "slows", "at": "10s", "lasts": "20s", "per_second": 4}
@@ -30,8 +30,8 @@ def test_counts_of_what_hinders_each_other_are_called_estimated(said: dict[str, 
     in its queue is a timeout more, and so on: counts cannot follow that, so they say it."""
     played = a_scenario(duration="60s", **said)
 
-    assert answer(simulate(played, "cohort"))[-1] == ESTIMATED
-    assert ESTIMATED not in answer(simulate(played, "exact"))
+    assert answer(simulate_with(played, "cohort"))[-1] == ESTIMATED
+    assert ESTIMATED not in answer(simulate_with(played, "exact"))
 
 
 def test_where_counts_are_estimates_more_is_followed_one_by_one() -> None:
@@ -47,7 +47,7 @@ def test_counts_of_an_outage_are_not() -> None:
     """Whose pushes are down or up together, however many."""
     played = a_scenario(duration="60s", phase=[{"behaves": "refuses", "lasts": "30s"}])
 
-    assert not simulate(played, "cohort").estimated
+    assert not simulate_with(played, "cohort").estimated
 
 
 @pytest.mark.parametrize(

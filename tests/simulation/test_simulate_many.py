@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from dispatcher.cli import cli
 from dispatcher.commands import simulate_many
-from dispatcher.simulation.engines import simulate
+from dispatcher.simulation.engines import simulate_with
 from dispatcher.simulation.scenario import Scenario
 from dispatcher.simulation.timeline import Timeline
 from tests.simulation.test_plots import SCENARIO
@@ -89,9 +89,9 @@ def test_ctrl_c_leaves_the_points_that_are_done(
 
     def broken_off(given: Scenario, engine: object, watch: object) -> Timeline:  # noqa: ARG001
         begun.append(given)
-        return simulate(given, "exact", lambda _: len(begun) < 2)
+        return simulate_with(given, "exact", lambda _: len(begun) < 2)
 
-    monkeypatch.setattr(simulate_many, "simulate", broken_off)
+    monkeypatch.setattr(simulate_many, "simulate_with", broken_off)
     monkeypatch.setattr("dispatcher.simulation.exact.WATCHED_EVERY", 1)
     done = typed(scenario, "--sweep", "outage=1m,5m,9m", "--json")
 

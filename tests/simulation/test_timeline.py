@@ -15,8 +15,8 @@ from dispatcher.simulation.timeline import (
     RunTotals,
     Timeline,
     csv_rows,
+    to_dict,
     to_json,
-    view,
 )
 from tests.simulation.support import HOUR, outage, simulated
 
@@ -51,7 +51,7 @@ def test_percentiles_of_an_outage_are_exact() -> None:
 def test_nothing_has_no_percentiles() -> None:
     """Rather than zeros, which would be punctual."""
     assert Lateness().percentiles() == {}
-    assert view(simulated(duration="1s", until="1s", phase=[{"behaves": "refuses"}]))[
+    assert to_dict(simulated(duration="1s", until="1s", phase=[{"behaves": "refuses"}]))[
         "lateness"
     ] == {"p50": None, "p95": None, "p99": None, "max": None, "histogram": []}
 

@@ -20,8 +20,8 @@ from xml.sax.saxutils import escape
 import msgspec
 
 from dispatcher.endpoints.endpoint import Target
-from dispatcher.queue.sqlite.dispatches import insert_dispatch
-from dispatcher.sandbox.store.sqlite.erasure import count_messages, erase_messages
+from dispatcher.queue.sqlite.insert_dispatch import insert_dispatch
+from dispatcher.sandbox.store.sqlite.removal import count_messages, erase_messages
 from dispatcher.upkeep.base import Rows, StillLeased
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.errors import MalformedBody

@@ -10,19 +10,19 @@ from typing import Any
 
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.base import (
-    AttemptView,
     Bucket,
-    DispatchView,
     Forming,
     Lease,
     Leased,
     Pending,
     Record,
+    StoredAttempt,
+    StoredDispatch,
     UnknownDispatch,
 )
 from dispatcher.queue.sqlite import ordering
-from dispatcher.queue.sqlite.dispatches import form_dispatch
 from dispatcher.queue.sqlite.endpoints import make_known
+from dispatcher.queue.sqlite.insert_dispatch import form_dispatch
 from dispatcher.retrying.dispatch import TRANSITIONS, DispatchState, InvalidTransition
 from receiver.store.sqlite.database import (
     Database,
@@ -57,7 +57,7 @@ _MOVE_TO_URL = (
     "UPDATE dispatch SET url = ?1 WHERE state = 'leased' AND lease_until IS NOT NULL"
     " AND endpoint = ?2 AND url <> ?1",
 )
-_VIEW = """
+_STORED = """
     SELECT id, endpoint, url, state, attempts, created_at, due_at, reports,
         first_report, last_report
     FROM dispatch
@@ -170,30 +170,32 @@ class SqliteQueue:
         endpoint: str | None = None,
         state: DispatchState | None = None,
         report_ids: Sequence[int] | None = None,
-    ) -> list[DispatchView]:
+    ) -> list[StoredDispatch]:
         cursor = None if before is None else self._number(before)
         where, values = _where(cursor, endpoint, state)
         if report_ids is not None:
             marks = ", ".join("?" * len(report_ids))
             where += f" AND id IN (SELECT dispatch FROM dispatch_report WHERE report IN ({marks}))"
             values += report_ids
-        statement = f"{_VIEW} WHERE {where} ORDER BY id DESC LIMIT ?"
+        statement = f"{_STORED} WHERE {where} ORDER BY id DESC LIMIT ?"
         return await self._database.read(
             lambda connection: [
-                self._view(connection, row)
+                self._stored(connection, row)
                 for row in connection.execute(statement, (*values, limit)).fetchall()
             ]
         )
 
-    async def dispatch(self, name: str) -> tuple[DispatchView, list[AttemptView]] | None:
+    async def dispatch(self, name: str) -> tuple[StoredDispatch, list[StoredAttempt]] | None:
         try:
             number = self._number(name)
         except UnknownDispatch:
             return None
 
-        def read(connection: sqlite3.Connection) -> tuple[DispatchView, list[AttemptView]] | None:
-            row = connection.execute(f"{_VIEW} WHERE id = ?", (number,)).fetchone()
-            return (self._view(connection, row), _attempts(connection, number)) if row else None
+        def read(
+            connection: sqlite3.Connection,
+        ) -> tuple[StoredDispatch, list[StoredAttempt]] | None:
+            row = connection.execute(f"{_STORED} WHERE id = ?", (number,)).fetchone()
+            return (self._stored(connection, row), _attempts(connection, number)) if row else None
 
         return await self._database.read(read)
 
@@ -243,10 +245,10 @@ class SqliteQueue:
         said = (len(bucket.reports), 0, at, body, None, to.authorization)
         return self._leased((number, to.url, to.content_type, *said), endpoint.name, lease)
 
-    def _view(self, connection: sqlite3.Connection, row: Sequence[Any]) -> DispatchView:
+    def _stored(self, connection: sqlite3.Connection, row: Sequence[Any]) -> StoredDispatch:
         number, endpoint, url, state, attempts, created_at, due_at, reports, first, last = row
         members = "SELECT report FROM dispatch_report WHERE report BETWEEN ? AND ? AND dispatch = ?"
-        return DispatchView(
+        return StoredDispatch(
             id=f"{self._name}-{number}",
             endpoint=endpoint,
             url=url,
@@ -394,10 +396,10 @@ def _where(
     return " AND ".join(["1", *conditions]), list(conditions.values())
 
 
-def _attempts(connection: sqlite3.Connection, number: int) -> list[AttemptView]:
+def _attempts(connection: sqlite3.Connection, number: int) -> list[StoredAttempt]:
     rows = connection.execute(
         "SELECT number, started_at, duration_ms, status, outcome, error, answer"
         " FROM attempt WHERE dispatch = ? ORDER BY number",
         (number,),
     )
-    return [AttemptView(number, instant(at), *rest) for number, at, *rest in rows]
+    return [StoredAttempt(number, instant(at), *rest) for number, at, *rest in rows]

@@ -22,7 +22,7 @@ from operator import itemgetter
 from msgspec import Struct
 
 from dispatcher.replay.items import Items
-from dispatcher.replay.replay import Found, Item
+from dispatcher.replay.replay import Item, Selected
 from dispatcher.replay.request import Selection
 from dispatcher.retrying.dispatch import DispatchState
 from receiver.dlr.statuses import GROUP_NUMBERS
@@ -79,7 +79,7 @@ class SqliteSelector:
 
     async def resolve(
         self, selection: Selection, target: str | None, known: Collection[str]
-    ) -> tuple[Items, Found]:
+    ) -> tuple[Items, Selected]:
         items, first = Items(), list[Item]()
         undispatched, gone = 0, Counter[str]()
         async for placed in self._placed(await self._reports(selection), selection.endpoint):
@@ -92,7 +92,7 @@ class SqliteSelector:
                 if len(first) < FIRST:
                     first.append(Item(placed.report, endpoint, 0))
         without_place = undispatched if target is None and not selection.of_dispatches else 0
-        return items, Found(len(items), without_place, dict(gone), first)
+        return items, Selected(len(items), without_place, dict(gone), first)
 
     async def _placed(self, reports: Sequence[int], named: str | None) -> AsyncIterator[_Placed]:
         for start in range(0, len(reports), PIECE):

@@ -11,8 +11,8 @@ import msgspec
 
 from dispatcher.queue.base import Forming
 from dispatcher.queue.sqlite import ordering
-from dispatcher.queue.sqlite.dispatches import form_dispatch
 from dispatcher.queue.sqlite.endpoints import put_endpoint
+from dispatcher.queue.sqlite.insert_dispatch import form_dispatch
 from dispatcher.replay.base import Portion
 from dispatcher.replay.items import PIECE, Items, read_piece
 from dispatcher.replay.pace import Fed, Original, Pace, Rate, rate
@@ -30,7 +30,7 @@ from receiver.store.base import StoredReport
 from receiver.store.sqlite.database import Database, instant, instant_or_none, micros
 from receiver.store.sqlite.rows import COLUMNS, LISTED, listed, stored_report
 
-_VIEW = """
+_STORED = """
     SELECT id, key, state, created_at, selection, endpoint, url, rate, speed, stop_on_errors,
         total, fed, dropped, tried, attempts, started_at, last_fed_at, anchor_at, ended_at
     FROM replay
@@ -193,7 +193,7 @@ def _one(connection: sqlite3.Connection, condition: str, value: int | str) -> Re
 
 
 def _all(connection: sqlite3.Connection, rest: str, values: Sequence[Any]) -> list[Replay]:
-    rows = connection.execute(f"{_VIEW} {rest}", values).fetchall()
+    rows = connection.execute(f"{_STORED} {rest}", values).fetchall()
     return [_replay(connection, row) for row in rows]
 
 

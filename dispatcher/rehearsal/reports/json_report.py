@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from dispatcher.rehearsal.drill.drilled import Drilled
 
 
-def view(run: Rehearsed) -> dict[str, Any]:
+def to_dict(run: Rehearsed) -> dict[str, Any]:
     drill = {} if run.drill is None else {"drill": _drill(run.drill)}
     return {
         "url": run.url,
@@ -29,7 +29,7 @@ def view(run: Rehearsed) -> dict[str, Any]:
 
 
 def _drill(drilled: Drilled) -> dict[str, Any]:
-    from dispatcher.simulation.timeline import view as timeline_view
+    from dispatcher.simulation.timeline import to_dict as timeline_to_dict
 
     return {
         "story": drilled.story,
@@ -37,10 +37,10 @@ def _drill(drilled: Drilled) -> dict[str, Any]:
         "notes": drilled.notes,
         "exhausted": drilled.exhausted,
         "seenAgain": drilled.seen_again,
-        "simulated": drilled.simulated and timeline_view(drilled.simulated),
-        "rehearsed": timeline_view(drilled.rehearsed),
+        "simulated": drilled.simulated and timeline_to_dict(drilled.simulated),
+        "rehearsed": timeline_to_dict(drilled.rehearsed),
     }
 
 
 def render(run: Rehearsed) -> str:
-    return msgspec.json.format(msgspec.json.encode(view(run)), indent=2).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(to_dict(run)), indent=2).decode() + "\n"

@@ -20,7 +20,7 @@ from dispatcher.sandbox.messages.message import Message
 from dispatcher.sandbox.messages.send import Api, BinaryContent, TextContent
 from dispatcher.sandbox.messages.statuses import status_of
 from dispatcher.sandbox.sandbox import Sandbox
-from dispatcher.sandbox.store.base import MessageQuery
+from dispatcher.sandbox.store.base import AcceptedQuery
 from dispatcher.sandbox.wire.answers import ReportStatus
 from dispatcher.settings.sandbox import OutcomeRule
 from receiver.answers import BadQuery, Count, Instant, Next, answer, fault, timestamp
@@ -37,7 +37,7 @@ from receiver.api.parameters import (
 )
 from receiver.dlr.sms_errors import errors
 from receiver.faults import without_credentials
-from receiver.routes import Body, Parameter, Reply, Route, ref
+from receiver.routes import Parameter, Reply, RequestBody, Route, ref
 from receiver.settings.configuration import ConfigurationError
 from receiver.settings.durations import duration
 from receiver.settings.reader import read_table
@@ -167,7 +167,7 @@ class AdminApi:
     )
     async def messages(self, request: web.Request) -> web.Response:
         """What was sent, in the order in which it came."""
-        query = MessageQuery(**read_query(request.query, _FILTERS))
+        query = AcceptedQuery(**read_query(request.query, _FILTERS))
         found = await self._sandbox.store.messages(structs.replace(query, limit=query.limit + 1))
         shown, last = page_of(found, query.limit)
         messages = [SandboxMessage.of(each) for each in shown]
@@ -182,7 +182,7 @@ class AdminApi:
             201: Reply("it holds from now on", SandboxOutcomeAdded),
             400: "it cannot be used; all faults at once",
         },
-        body=Body(
+        body=RequestBody(
             SettingsTypes(_CAMEL).said("SandboxRule", OutcomeRule),
             examples={"expired": {"to": "4179*", "status": "EXPIRED_EXPIRED"}},
         ),

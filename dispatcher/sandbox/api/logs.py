@@ -27,7 +27,7 @@ from dispatcher.sandbox.store.base import LogQuery, LogStore
 from dispatcher.sandbox.wire import rules
 from dispatcher.sandbox.wire.body import checked
 from dispatcher.sandbox.wire.rules import Boolean, Choice, Inspection, Integer
-from dispatcher.sandbox.wire.tables import Field, Listed, Table, Values
+from dispatcher.sandbox.wire.tables import Field, ListOf, Table, Values
 from receiver.answers import Count
 from receiver.dlr.item import write_item
 from receiver.dlr.statuses import GROUP_NUMBERS
@@ -38,7 +38,7 @@ REQUESTS_A_MINUTE: Final = 120
 _MINUTE = timedelta(minutes=1)
 _TEXT = rules.Text()
 _INSTANT = rules.Instant(ahead=timedelta(days=365 * 100))
-_SEVERAL = Listed(rules.Text(2048), (), one=True)
+_SEVERAL = ListOf(rules.Text(2048), (), one=True)
 
 _COMMON: Final = (
     Field("bulkId", _SEVERAL, "OAS"),

@@ -10,14 +10,14 @@ from typing import Final
 from dispatcher.sandbox.errors import ApiError, ApiException, generation
 from dispatcher.sandbox.wire.tables import Table
 from receiver.answers import ErrorAnswer
-from receiver.routes import Body, Credentials, Parameter, Reply, Route, Schema, Shape
+from receiver.routes import Parameter, Reply, RequestBody, Route, Schema, SecurityRequirement, Shape
 
 
 def _header(words: str) -> Schema:
     return {"type": "apiKey", "in": "header", "name": "Authorization", "description": words}
 
 
-CREDENTIALS: Final = Credentials(
+CREDENTIALS: Final = SecurityRequirement(
     {
         "sandbox-basic": {"type": "http", "scheme": "basic"},
         "sandbox-bearer": {"type": "http", "scheme": "bearer"},
@@ -75,8 +75,8 @@ def provider_route(
         summary,
         {200: _in_both("accepted", answered), **usual, **own},
         parameters=[*parameters, *LOGIN] if login else parameters,
-        body=None if body is None else Body(body, {"application/xml": body}),
-        credentials=Credentials(CREDENTIALS.schemes, needed=not login),
+        body=None if body is None else RequestBody(body, {"application/xml": body}),
+        credentials=SecurityRequirement(CREDENTIALS.schemes, needed=not login),
         head=head,
     )
 

@@ -48,7 +48,7 @@ class Counters(Struct, frozen=True):
     attempts: int
 
 
-class MessageQuery(Struct, frozen=True, kw_only=True):
+class AcceptedQuery(Struct, frozen=True, kw_only=True):
     """Messages after one number, in the order in which they came. `None` means: any."""
 
     after: int = 0
@@ -157,7 +157,7 @@ class SandboxStore(BulkStore, LogStore, PullStore, ConversionStore, Protocol):
         """Remove at most `most` messages that ended before an instant, the oldest first, and bulks
         that have none left; returns how many messages. What waits or has a step left stays."""
 
-    async def messages(self, query: MessageQuery) -> list[Message]:
+    async def messages(self, query: AcceptedQuery) -> list[Message]:
         """Messages as they stand, refused ones too."""
 
     async def clock(self) -> ClockState:

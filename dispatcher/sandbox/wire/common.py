@@ -10,7 +10,7 @@ from dispatcher.sandbox.characters.text import Language
 from dispatcher.sandbox.characters.transliteration import Transliteration
 from dispatcher.sandbox.messages.send import VALIDITY_MOST, DeliveryTimeWindow, SendingSpeed
 from dispatcher.sandbox.wire.rules import Boolean, Choice, HttpUrl, Instant, Integer, Text
-from dispatcher.sandbox.wire.tables import Field, Listed, Table, Values
+from dispatcher.sandbox.wire.tables import Field, ListOf, Table, Values
 
 SEND_AT: Final = Instant(ahead=timedelta(days=180))
 MINUTES: Final = Integer(1, 2**63 - 1)
@@ -54,7 +54,7 @@ def _minutes(at: time) -> int:
 WINDOW: Final = Table(
     Field(
         "days",
-        Listed(Choice({name: n for n, name in enumerate(_DAYS)}), ("days", "day")),
+        ListOf(Choice({name: n for n, name in enumerate(_DAYS)}), ("days", "day")),
         "S0, S3",
         required=True,
     ),

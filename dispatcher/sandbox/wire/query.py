@@ -30,10 +30,10 @@ from dispatcher.sandbox.wire.rules import (
     HttpUrl,
     Inspection,
     Integer,
-    Sender,
+    SenderId,
     Text,
 )
-from dispatcher.sandbox.wire.tables import Field, Listed, Table, Values
+from dispatcher.sandbox.wire.tables import Field, ListOf, Table, Values
 
 
 def _regional_faults(_: Values, came: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -46,8 +46,8 @@ def _regional_faults(_: Values, came: dict[str, Any]) -> Iterator[tuple[str, str
 
 # fmt: off
 _COMMON: Final = (
-    Field("to",                        Listed(TO, ("to",)),            "OAS", required=True),
-    Field("from",                      Sender(),                       "OAS; the sizes: S1, S4"),
+    Field("to",                        ListOf(TO, ("to",)),            "OAS", required=True),
+    Field("from",                      SenderId(),                     "OAS; the sizes: S1, S4"),
     Field("flash",                     Boolean(),                      "OAS", default=False),
     Field("transliteration",           TRANSLITERATION,                "OAS"),
     Field("languageCode",              LANGUAGE_CODE,                  "OAS"),

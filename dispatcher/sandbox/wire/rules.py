@@ -200,7 +200,7 @@ def _is_http(text: str) -> bool:
 _GAP = re.compile(r"[\s\x00-\x1f]")
 
 
-class Sender:
+class SenderId:
     """An alphanumeric sender has 3 to 11 characters, a numeric one 3 to 14 (S1, S3) or 16 (S4)."""
 
     def read(self, value: Any, place: str, inspection: Inspection) -> str | None:

@@ -88,7 +88,7 @@ def _is_blank(came: Any) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListOf:
     """A list of at least one. `one`: a value alone is a list of it.
 
     In XML the items are children of these `names`, or the list's element is repeated itself
@@ -124,13 +124,13 @@ class Listed:
         return {"anyOf": [items, item]} if self.one else items
 
 
-_BLANK_SAYS = (Text, Hex, Listed, Table)
+_BLANK_SAYS = (Text, Hex, ListOf, Table)
 """The rules to which a blank value says something, even if only that it is blank."""
 
 
 def from_xml(element: Any, rule: Rule) -> Any:
     """What JSON would have for an element: lists are unwrapped, empty elements empty objects."""
-    if isinstance(rule, Listed):
+    if isinstance(rule, ListOf):
         return [from_xml(each, rule.item) for each in _items(element, rule)]
     if not isinstance(rule, Table):
         return element
@@ -146,7 +146,7 @@ def from_xml(element: Any, rule: Rule) -> Any:
     }
 
 
-def _items(element: Any, rule: Listed) -> Iterator[Any]:
+def _items(element: Any, rule: ListOf) -> Iterator[Any]:
     for each in element if isinstance(element, list) else [element]:
         held = [each[name] for name in rule.names if isinstance(each, dict) and name in each]
         if held:

@@ -11,21 +11,21 @@ from typing import Final
 from dispatcher.sandbox.messages.send import Api, Delivery, Send, Sms
 from dispatcher.sandbox.wire.common import TO
 from dispatcher.sandbox.wire.content import binary_content, destination, text_content
-from dispatcher.sandbox.wire.rules import Inspection, Rule, Sender, Text
-from dispatcher.sandbox.wire.tables import Field, Listed, Table, Values
+from dispatcher.sandbox.wire.rules import Inspection, Rule, SenderId, Text
+from dispatcher.sandbox.wire.tables import Field, ListOf, Table, Values
 from dispatcher.sandbox.wire.v2 import BINARY
 
 
 def _single(name: str, content: Rule) -> Table:
     return Table(
-        Field("from", Sender(), "S1"),
-        Field("to", Listed(TO, ("to",), one=True), "S1", required=True),
+        Field("from", SenderId(), "S1"),
+        Field("to", ListOf(TO, ("to",), one=True), "S1", required=True),
         Field(name, content, "S1; required: ours", required=True),
     )
 
 
 def _multi(single: Table) -> Table:
-    messages = Listed(single, ("message", "messages"))
+    messages = ListOf(single, ("message", "messages"))
     return Table(
         Field("bulkId", Text(clip=100), "ours: as in advanced"),
         Field("messages", messages, "WL15", required=True),

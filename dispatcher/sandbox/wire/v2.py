@@ -33,10 +33,10 @@ from dispatcher.sandbox.wire.rules import (
     HttpUrl,
     Inspection,
     Integer,
-    Sender,
+    SenderId,
     Text,
 )
-from dispatcher.sandbox.wire.tables import Field, Listed, Table, Values
+from dispatcher.sandbox.wire.tables import Field, ListOf, Table, Values
 
 # fmt: off
 BINARY: Final = Table(
@@ -62,12 +62,12 @@ _BINARY: Final = (
     Field("binary", BINARY, "S0; required: ours"),
 )
 
-_LISTED_TO = Listed(_DESTINATION, ("destination", "destinations"))
+_LISTED_TO = ListOf(_DESTINATION, ("destination", "destinations"))
 
 
 def _message(content: tuple[Field, ...], platform_most: int) -> Table:
     return Table(
-        Field("from",                Sender(),            "S1, S3, S4"),
+        Field("from",                SenderId(),          "S1, S3, S4"),
         Field("destinations",        _LISTED_TO,          "S0, S3", required=True),
         *content,
         Field("flash",               Boolean(),           "S0, S3", default=False),
@@ -106,7 +106,7 @@ TRACKING: Final = Table(
 def _request(message: Table, *more: Field) -> Table:
     return Table(
         Field("bulkId", Text(clip=100), "S0"),
-        Field("messages", Listed(message, ("message", "messages")), "S0, S3", required=True),
+        Field("messages", ListOf(message, ("message", "messages")), "S0, S3", required=True),
         Field("sendingSpeedLimit", SPEED, "S0"),
         *more,
     )

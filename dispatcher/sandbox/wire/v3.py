@@ -27,10 +27,10 @@ from dispatcher.sandbox.wire.rules import (
     HttpUrl,
     Inspection,
     Integer,
-    Sender,
+    SenderId,
     Text,
 )
-from dispatcher.sandbox.wire.tables import Field, Listed, Table, Values
+from dispatcher.sandbox.wire.tables import Field, ListOf, Table, Values
 
 
 def _validity(values: Values) -> timedelta:
@@ -106,10 +106,10 @@ _WEBHOOKS = Table(
     Field("callbackData", CALLBACK_DATA, "OAS"),
 )
 
-_DESTINATIONS = Listed(_DESTINATION, ("destination", "destinations"))
+_DESTINATIONS = ListOf(_DESTINATION, ("destination", "destinations"))
 
 _MESSAGE = Table(
-    Field("sender",       Sender(),         "OAS; the sizes: S1, S4"),
+    Field("sender",       SenderId(),       "OAS; the sizes: S1, S4"),
     Field("destinations", _DESTINATIONS,    "OAS", required=True),
     Field("content",      _CONTENT,         "OAS", required=True),
     Field("options",      _MESSAGE_OPTIONS, "OAS"),
@@ -135,7 +135,7 @@ _OPTIONS = Table(
 )
 
 REQUEST: Final = Table(
-    Field("messages", Listed(_MESSAGE, ("message", "messages")), "OAS, S4", required=True),
+    Field("messages", ListOf(_MESSAGE, ("message", "messages")), "OAS, S4", required=True),
     Field("options",  _OPTIONS,                                  "OAS, S4"),
 )
 # fmt: on

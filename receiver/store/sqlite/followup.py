@@ -23,7 +23,7 @@ from receiver.store.excerpt import (
 )
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.rows import listed
-from receiver.store.tally import EXACT, ReportRow, Sums, Tally
+from receiver.store.tally import EXACT, CountedReport, Sums, Tally
 
 BLOCK_BITS = 18
 
@@ -73,12 +73,12 @@ def followed_to(connection: sqlite3.Connection) -> int:
     return int(report)
 
 
-def rows_after(connection: sqlite3.Connection, report: int, most: int) -> Iterable[ReportRow]:
+def rows_after(connection: sqlite3.Connection, report: int, most: int) -> Iterable[CountedReport]:
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM report WHERE id > ? ORDER BY id LIMIT ?", (report, most)
     )
     for id, received_at, source, generation, final, status_group, item in rows:
-        yield ReportRow(id, received_at, source, generation, bool(final), status_group, item)
+        yield CountedReport(id, received_at, source, generation, bool(final), status_group, item)
 
 
 def read_batch(connection: sqlite3.Connection, most: int) -> Batch:
@@ -88,7 +88,7 @@ def read_batch(connection: sqlite3.Connection, most: int) -> Batch:
     return _batch(read_from, rows[-1].id if rows else read_from, rows)
 
 
-def _batch(read_from: int, read_to: int, rows: Sequence[ReportRow]) -> Batch:
+def _batch(read_from: int, read_to: int, rows: Sequence[CountedReport]) -> Batch:
     keys: list[Key] = []
     tally = Tally()
     for row in rows:

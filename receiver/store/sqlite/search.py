@@ -20,7 +20,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from receiver.store.base import Found, ReportQuery, StoredReport
+from receiver.store.base import FoundReports, ReportQuery, StoredReport
 from receiver.store.excerpt import (
     BULK_ID,
     OTHER_OUTCOMES,
@@ -45,9 +45,13 @@ from receiver.store.tally import HOUR
 STEP = 20_000
 """Reports that one step looks at: at most 0.1 s (measured)."""
 
-_PIECE = 1_000  # ids that are looked at between two looks at what has been found
+PIECE = 1_000
+"""Ids that are looked at between two looks at what has been found."""
+
+PREFIX_MOST = 5_000
+"""Ids under a prefix in one block, above which the block is read in a row."""
+
 _LOOK_UP = 4  # what a report costs that is fetched by its id, in reports that are read in a row
-_PREFIX_MOST = 5_000  # ids under a prefix in one block, above which the block is read in a row
 
 _HOUR_MICROS = HOUR * 1_000_000
 
@@ -64,7 +68,7 @@ class _Piece(Struct, frozen=True):
 
 def find(
     connection: sqlite3.Connection, query: ReportQuery, message: Sequence[int] | None = None
-) -> Found:
+) -> FoundReports:
     """One step of a search. `message` are the ids of its reports if the query asks for one."""
     left = STEP
     found: list[StoredReport] = []
@@ -79,11 +83,11 @@ def find(
             if item_matches(report, query):
                 found.append(report)
                 if len(found) >= query.limit:
-                    return Found(found, report.id)
+                    return FoundReports(found, report.id)
         left -= piece.cost
         if left <= 0:
-            return Found(found, piece.low)
-    return Found(found, None)
+            return FoundReports(found, piece.low)
+    return FoundReports(found, None)
 
 
 # --- where to look -----------------------------------------------------------------------------
@@ -98,8 +102,8 @@ def _pieces(
     high = highest if query.before is None else min(highest, query.before - 1)
     if message is not None:
         ids = sorted((id for id in message if id <= high), reverse=True)
-        for start in range(0, len(ids), _PIECE):
-            yield _by_id(ids[start : start + _PIECE])
+        for start in range(0, len(ids), PIECE):
+            yield _by_id(ids[start : start + PIECE])
         return
     followed = followed_to(connection)
     yield from _in_a_row(max(lowest, followed + 1), high)
@@ -114,7 +118,7 @@ def _pieces(
 def _in_a_row(low: int, high: int) -> Iterator[_Piece]:
     """The ids from high down to low, both included."""
     while high >= low:
-        start = max(low, high - _PIECE + 1)
+        start = max(low, high - PIECE + 1)
         yield _Piece(start, "id BETWEEN ? AND ?", (start, high), high - start + 1)
         high = start - 1
 
@@ -155,7 +159,7 @@ def _under_text(
         "SELECT report FROM search_key WHERE block = ? AND field = ? AND key = ? AND report <= ?"
         " ORDER BY report DESC LIMIT ?"
     )
-    while ids := ids_of(connection, statement, (block, field, text, high, _PIECE // 2)):
+    while ids := ids_of(connection, statement, (block, field, text, high, PIECE // 2)):
         yield _by_id(ids)
         high = ids[-1] - 1
 
@@ -167,13 +171,13 @@ def _under_prefix(
         "SELECT report FROM search_key WHERE block = ? AND field = ? AND key >= ?"
         " AND key < coalesce(?, x'') AND report <= ? LIMIT ?"
     )
-    values = (block, field, prefix, _end_of(prefix), high, _PREFIX_MOST)
+    values = (block, field, prefix, _end_of(prefix), high, PREFIX_MOST)
     ids = sorted(ids_of(connection, statement, values), reverse=True)
-    if len(ids) == _PREFIX_MOST:
+    if len(ids) == PREFIX_MOST:
         yield from _in_a_row(low, high)
         return
-    for start in range(0, len(ids), _PIECE):
-        yield _by_id(ids[start : start + _PIECE])
+    for start in range(0, len(ids), PIECE):
+        yield _by_id(ids[start : start + PIECE])
 
 
 def _end_of(prefix: str) -> str | None:

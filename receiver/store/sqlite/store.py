@@ -14,7 +14,7 @@ from receiver.dlr.identity import key_of_message
 from receiver.store.base import (
     DUPLICATE_DAYS,
     Counts,
-    Found,
+    FoundReports,
     QuarantineEntry,
     ReportQuery,
     StoredReport,
@@ -65,8 +65,8 @@ class SqliteStore:
                 break
         return reports
 
-    async def find(self, query: ReportQuery) -> Found:
-        def find(connection: sqlite3.Connection) -> Found:
+    async def find(self, query: ReportQuery) -> FoundReports:
+        def find(connection: sqlite3.Connection) -> FoundReports:
             message = None
             if query.message_id is not None:
                 key = key_of_message(query.message_id)

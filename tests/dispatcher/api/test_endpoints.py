@@ -10,11 +10,13 @@ from aiohttp.test_utils import TestClient
 from msgspec import json
 from pytest_aiohttp.plugin import AiohttpClient
 
+from dispatcher.api.endpoint_answer import EndpointAnswer
 from dispatcher.api.endpoints import EndpointApi
 from dispatcher.endpoints.base import StoredEndpoint
 from dispatcher.endpoints.registry import Registry
 from dispatcher.settings.security import SecuritySettings
 from dispatcher.settings.settings import EndpointSettings
+from receiver.api.openapi import Schemas
 from receiver.callbacks.app import new_app
 from receiver.routes import add_routes
 from receiver.settings.configuration import Secret
@@ -108,6 +110,14 @@ async def test_an_endpoint_with_every_setting(client: Client) -> None:
             "cancelled": 0,
         },
     }
+
+
+def test_clients_are_told_that_secrets_are_only_set() -> None:
+    """OpenAPI promises "set" for each secret setting of `security`, and nothing else."""
+    schemas = Schemas({})
+    schemas.of(EndpointAnswer)
+    security = schemas.found["Endpoint"]["properties"]["security"]
+    assert security["additionalProperties"] == {"const": "set"}
 
 
 async def test_counts_dispatches(bench: Bench, client: Client) -> None:

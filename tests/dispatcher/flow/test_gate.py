@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from dispatcher.flow.breaker import Breaker
 from dispatcher.flow.gate import Gate
-from dispatcher.flow.pace import Pace
+from dispatcher.flow.rate_limit import RateLimit
 from dispatcher.flow.window import Room
 from tests.contracts.report_store import an_sms
 from tests.dispatcher.support import MINUTE, START, a_bench, an_endpoint, since_start
@@ -18,22 +18,22 @@ from tests.dispatcher.support import MINUTE, START, a_bench, an_endpoint, since_
 SECOND = timedelta(seconds=1)
 
 
-def test_a_pace_is_even() -> None:
+def test_a_rate_limit_is_even() -> None:
     """At five a second a push goes every 200 ms, and after a long pause there is no wave."""
-    pace = Pace.fresh(5.0, START)
+    limit = RateLimit.fresh(5.0, START)
     gone: list[int] = []
     while len(gone) < 4:
-        pace = pace.at_instant(max(pace.at, pace.next_at()) if gone else START)
-        pace = pace.taken(pace.free)
-        gone.append(round((pace.at - START) / timedelta(milliseconds=1)))
+        limit = limit.at_instant(max(limit.at, limit.next_at()) if gone else START)
+        limit = limit.taken(limit.free)
+        gone.append(round((limit.at - START) / timedelta(milliseconds=1)))
 
     assert gone == [0, 200, 400, 600]
-    assert pace.at_instant(START + 60 * MINUTE).free == 1
+    assert limit.at_instant(START + 60 * MINUTE).free == 1
 
 
 def test_a_clock_that_goes_back_gives_no_pushes() -> None:
-    """Setting the clock back neither fills the pace nor stops it for longer than one push."""
-    spent = Pace.fresh(1.0, START).taken(1)
+    """Setting the clock back neither fills the limit nor stops it for longer than one push."""
+    spent = RateLimit.fresh(1.0, START).taken(1)
     back = spent.at_instant(START - 60 * MINUTE)
 
     assert back.free == 0
@@ -183,7 +183,7 @@ async def test_a_rate_limit_does_not_starve_fresh_reports() -> None:
 
 
 async def test_is_not_looked_for_before_it_may_go() -> None:
-    """When retries are due and must wait for the pace, the next look is when the pace gives one."""
+    """When retries are due and must wait for the limit, the next look is when it gives one."""
     async with a_bench(an_endpoint(window=4, bucket_size=1)) as bench:
         bench.sender.always(503)
         await bench.receive(*(an_sms(f"m{n}") for n in range(20)))

@@ -54,9 +54,10 @@ class Reader:
 class Served:
     """A bench whose events can be read."""
 
-    def __init__(self, bench: Bench, stream: EventStream, url: str) -> None:
+    def __init__(self, bench: Bench, stream: EventStream, app: web.Application, url: str) -> None:
         self.bench = bench
         self.stream = stream
+        self.app = app
         self.url = url
 
     @asynccontextmanager
@@ -99,7 +100,7 @@ async def serving(bench: Bench, readers: int = 20) -> AsyncIterator[Served]:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        yield Served(bench, stream, f"http://127.0.0.1:{runner.addresses[0][1]}")
+        yield Served(bench, stream, app, f"http://127.0.0.1:{runner.addresses[0][1]}")
     finally:
         await runner.cleanup()
 
@@ -217,7 +218,7 @@ async def test_readers_are_limited() -> None:
         await served.receive("m1")
         await _until(lambda: not served.stream.readers, served.stream.wake)
         async with served.reader():
-            assert len(served.stream._readers) == 1
+            assert served.stream.readers == 1
 
 
 async def test_a_reader_that_takes_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,7 +244,7 @@ async def test_a_reader_that_takes_nothing_is_dropped(monkeypatch: pytest.Monkey
 async def test_an_orderly_stop_ends_the_streams(served: Served) -> None:
     """When the application stops, readers see the end of the stream and nobody waits for them."""
     async with served.reader() as reader:
-        await served.stream._stop(web.Application())
+        await served.app.shutdown()
         await reader.ended()
 
 

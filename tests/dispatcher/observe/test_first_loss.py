@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 from prometheus_client import CollectorRegistry
@@ -49,17 +48,23 @@ def test_untried_and_overtried() -> None:
     assert first_loss([], SHORT, START) is None
 
 
+class Known:
+    """The endpoints in force."""
+
+    def __init__(self, *endpoints: Endpoint) -> None:
+        self._endpoints = list(endpoints)
+
+    async def endpoints(self) -> list[Endpoint]:
+        return self._endpoints
+
+
 class Shown:
     """What /metrics shows."""
 
     def __init__(self, bench: Bench, *endpoints: Endpoint) -> None:
         self._registry = CollectorRegistry()
-
-        async def known() -> Sequence[Endpoint]:
-            return endpoints
-
         self._metrics = LossMetrics(
-            self._registry, bench.storage.figures, known, INFOBIP, bench.clock.now
+            self._registry, bench.storage.figures, Known(*endpoints), INFOBIP, bench.clock.now
         )
 
     async def of(self, endpoint: str = "acme") -> tuple[float | None, float | None]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.sqlite.replays import SqliteReplays
+from dispatcher.replay.base import ReplayStore
 from dispatcher.replay.feeder import Feeder
 from dispatcher.replay.replay import Item, Replay
 from dispatcher.replay.replaying import Replaying
@@ -36,22 +37,45 @@ class Fixed:
         return 0
 
 
+class AsRead:
+    """A store of replays that finds this one unfinished, as it was."""
+
+    def __init__(self, replays: ReplayStore, replay: Replay) -> None:
+        self._replays = replays
+        self._replay = replay
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._replays, name)
+
+    async def unfinished(self) -> list[Replay]:
+        return [self._replay]
+
+
 class ReplayBench:
     """A bench with replays."""
 
     def __init__(self, bench: Bench, *endpoints: Endpoint) -> None:
         self.bench = bench
-        self.database: Database = bench.database
         self.known = Fixed(endpoints)
         self.replays = bench.storage.replays
         self.selector = bench.storage.selector
         self.replaying = Replaying(self.replays, self.selector, self.known.all, bench.clock.now)
         self.feeder = self.another_feeder()
 
+    @property
+    def database(self) -> Database:
+        return self.bench.database
+
     def another_feeder(self, database: Any = None) -> Feeder:
         """As in another process, or after a restart; on what stands for a Database, if given."""
         replays = self.replays if database is None else SqliteReplays(database)
         return Feeder(replays, self.known, self.bench.clock.now)
+
+    def feeder_that_read(self, replay: Replay) -> Feeder:
+        """One that has read how far the replay is, and is slower than others from there on."""
+        return Feeder(
+            cast(ReplayStore, AsRead(self.replays, replay)), self.known, self.bench.clock.now
+        )
 
     async def ask(self, **asked: Any) -> Replay:
         """A replay of what was asked for, in the words of the API."""
@@ -61,7 +85,7 @@ class ReplayBench:
     async def select(self, **asked: Any) -> list[tuple[int, str]]:
         """What a selection comes to: reports, each with its endpoint."""
         request, _ = read_request(asked, self.bench.clock.now())
-        items, _ = await self.replaying._resolve(request, False)
+        items, _ = await self.selector.resolve(request.selection, None, set(self.known.given))
         return [(item.report, item.endpoint) for item in items]
 
     async def exhaust(self, number: int, gap: timedelta = timedelta(0)) -> None:

@@ -293,10 +293,10 @@ async def test_two_feeders(bench: ReplayBench) -> None:
     await bench.exhaust(10)
     replay = await bench.ask(state="exhausted")
     as_read = await bench.now_at(replay)
-    other = bench.another_feeder()
+    first, other = bench.feeder_that_read(as_read), bench.feeder_that_read(as_read)
 
-    assert await bench.feeder._tend(as_read) == 10
-    assert await other._tend(as_read) == 0
+    assert await first.look() == 10
+    assert await other.look() == 0
     await bench.run()
 
     assert await bench.dispatched(replay) == list(range(1, 11))

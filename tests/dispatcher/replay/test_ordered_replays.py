@@ -358,8 +358,8 @@ async def test_two_feeders(bench: ReplayBench) -> None:
     await bench.bench.work()
     (as_read,) = await bench.replays.unfinished()
 
-    assert await bench.feeder._tend(as_read) == 1
-    assert await bench.another_feeder()._tend(as_read) == 0
+    assert await bench.feeder_that_read(as_read).look() == 1
+    assert await bench.feeder_that_read(as_read).look() == 0
     await go_on(bench)
 
     assert pushed(bench) == ["a1", "a1", "a2", "a3"]

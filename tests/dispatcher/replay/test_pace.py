@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dispatcher.replay.pace import CATCH_UP, Fed, Original, Rate, rate, step
+from dispatcher.replay.pace import CATCH_UP, Fed, Original, Rate, allowance, rate
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -38,12 +38,12 @@ def test_what_is_no_rate(text: str) -> None:
 
 def test_without_a_pace_all_may_go() -> None:
     """Without a pace only the endpoints hold back."""
-    assert step(None, Fed(), [0, 9, 10**9], NOON).count == 3
+    assert allowance(None, Fed(), [0, 9, 10**9], NOON).count == 3
 
 
 def test_the_first_goes_at_once() -> None:
     """At a rate the first report does not wait for its interval."""
-    assert step(Rate(1, "h"), Fed(), MANY, NOON).count == 1
+    assert allowance(Rate(1, "h"), Fed(), MANY, NOON).count == 1
 
 
 @given(
@@ -59,7 +59,7 @@ def test_never_faster_than_the_rate_and_hardly_slower(
     fed, now, total = Fed(), NOON, 0
     for asked, gap in enumerate([0.0, *gaps], start=1):
         now += timedelta(seconds=gap)
-        going = step(pace, fed, MANY, now)
+        going = allowance(pace, fed, MANY, now)
         total += going.count
         if going.count:
             fed = Fed(going.anchor_at, now)
@@ -70,25 +70,25 @@ def test_never_faster_than_the_rate_and_hardly_slower(
 
 def test_lost_time_is_not_made_good() -> None:
     """After an hour in which nobody fed, the rate holds: no burst of what could have gone."""
-    going = step(Rate(50, "s"), Fed(NOON, NOON), MANY, after(3600))
+    going = allowance(Rate(50, "s"), Fed(NOON, NOON), MANY, after(3600))
 
     assert going.count == 1 + 50 * CATCH_UP // SECOND
-    assert step(Rate(50, "s"), Fed(going.anchor_at, after(3600)), MANY, after(3600)).count == 0
+    assert allowance(Rate(50, "s"), Fed(going.anchor_at, after(3600)), MANY, after(3600)).count == 0
 
 
 def test_a_slow_rate_is_not_starved() -> None:
     """A rate whose interval is longer than the time that is made good still goes."""
-    assert step(Rate(6, "h"), Fed(NOON, NOON), MANY, after(599)).count == 0
-    assert step(Rate(6, "h"), Fed(NOON, NOON), MANY, after(600)).count == 1
-    assert step(Rate(6, "h"), Fed(NOON, NOON), MANY, after(7200)).count == 1
+    assert allowance(Rate(6, "h"), Fed(NOON, NOON), MANY, after(599)).count == 0
+    assert allowance(Rate(6, "h"), Fed(NOON, NOON), MANY, after(600)).count == 1
+    assert allowance(Rate(6, "h"), Fed(NOON, NOON), MANY, after(7200)).count == 1
 
 
 def test_a_rate_and_a_clock_set_back() -> None:
     """A clock that is set back by an hour neither stalls the replay nor hurries it."""
-    going = step(Rate(50, "s"), Fed(NOON, NOON), MANY, after(-3600))
+    going = allowance(Rate(50, "s"), Fed(NOON, NOON), MANY, after(-3600))
 
     assert going.count == 1
-    assert step(Rate(50, "s"), Fed(going.anchor_at, NOON), MANY, after(-3599.9)).count == 5
+    assert allowance(Rate(50, "s"), Fed(going.anchor_at, NOON), MANY, after(-3599.9)).count == 5
 
 
 def seconds(*offsets: float) -> list[int]:
@@ -99,43 +99,43 @@ def test_original_gaps() -> None:
     """At the original pace a report goes as long after the first as it came after it."""
     offsets = seconds(0, 0, 10, 30)
 
-    first = step(Original(), Fed(), offsets, NOON)
+    first = allowance(Original(), Fed(), offsets, NOON)
     assert first.count == 2
     fed = Fed(first.anchor_at, NOON)
-    assert step(Original(), fed, offsets[2:], after(9.999)).count == 0
-    assert step(Original(), fed, offsets[2:], after(10)).count == 1
+    assert allowance(Original(), fed, offsets[2:], after(9.999)).count == 0
+    assert allowance(Original(), fed, offsets[2:], after(10)).count == 1
 
 
 def test_original_gaps_faster() -> None:
     """With a speed of ten the gaps are a tenth."""
     fed = Fed(NOON, NOON)
 
-    assert step(Original(10), fed, seconds(10, 30), after(0.999)).count == 0
-    assert step(Original(10), fed, seconds(10, 30), after(1)).count == 1
+    assert allowance(Original(10), fed, seconds(10, 30), after(0.999)).count == 0
+    assert allowance(Original(10), fed, seconds(10, 30), after(1)).count == 1
 
 
 def test_original_gaps_after_an_outage() -> None:
     """After an hour in which nobody fed the gaps are still the original ones."""
     offsets = seconds(10, 20, 30)
 
-    going = step(Original(), Fed(NOON, NOON), offsets, after(3610))
+    going = allowance(Original(), Fed(NOON, NOON), offsets, after(3610))
     assert going.count == 1
     fed = Fed(going.anchor_at, after(3610))
-    assert step(Original(), fed, offsets[1:], after(3619.9)).count == 0
-    assert step(Original(), fed, offsets[1:], after(3620)).count == 1
+    assert allowance(Original(), fed, offsets[1:], after(3619.9)).count == 0
+    assert allowance(Original(), fed, offsets[1:], after(3620)).count == 1
 
 
 def test_original_gaps_and_a_clock_set_back() -> None:
     """When the clock is set back by an hour the next report goes, and the gaps hold from there."""
-    going = step(Original(), Fed(NOON, after(10)), seconds(20, 30), after(-3590))
+    going = allowance(Original(), Fed(NOON, after(10)), seconds(20, 30), after(-3590))
 
     assert going.count == 1
     fed = Fed(going.anchor_at, after(-3590))
-    assert step(Original(), fed, seconds(30), after(-3580.1)).count == 0
-    assert step(Original(), fed, seconds(30), after(-3580)).count == 1
+    assert allowance(Original(), fed, seconds(30), after(-3580.1)).count == 0
+    assert allowance(Original(), fed, seconds(30), after(-3580)).count == 1
 
 
 def test_nothing_left() -> None:
     """Where nothing follows nothing goes."""
-    assert step(Original(), Fed(), [], NOON).count == 0
-    assert step(Rate(1, "s"), Fed(), [], NOON).count == 0
+    assert allowance(Original(), Fed(), [], NOON).count == 0
+    assert allowance(Rate(1, "s"), Fed(), [], NOON).count == 0

@@ -27,7 +27,7 @@ from dispatcher.security.signing import (
     overruled,
     proof,
 )
-from dispatcher.service import _time_of_others
+from dispatcher.service import time_of_others
 from dispatcher.settings.security import SecuritySettings
 from dispatcher.settings.settings import read_settings
 from receiver.hmac_signature import HmacScheme, verify
@@ -212,9 +212,9 @@ def test_signatures_live_in_the_worlds_time() -> None:
     are signed in the world's time; any other clock is as good as the world's."""
     virtual = VirtualClock(START)
 
-    fast = _time_of_others(CompressedClock(3600.0))
-    assert fast is _time_of_others(SystemClock()) is wall_time
-    assert _time_of_others(virtual)() == START
+    fast = time_of_others(CompressedClock(3600.0))
+    assert fast is time_of_others(SystemClock()) is wall_time
+    assert time_of_others(virtual)() == START
 
 
 # Settings

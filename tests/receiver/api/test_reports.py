@@ -14,7 +14,7 @@ from yarl import URL
 
 from receiver.api.store_api import StoreApi
 from receiver.callbacks.app import new_app
-from receiver.callbacks.intake import judge
+from receiver.callbacks.intake import verdict_on_bytes
 from receiver.routes import add_routes
 from receiver.store.callback import Callback
 from receiver.store.sqlite.database import Database
@@ -319,7 +319,9 @@ async def test_quarantine(client: Client, store: SqliteStore) -> None:
 async def test_quarantined_body(client: Client, store: SqliteStore) -> None:
     """The bytes come as they were, as a file: a browser must not take them for a page of ours."""
     body = b"<script>alert(1)</script>\xff\x00"
-    await store.add([Callback("default", "json", "text/html", NOON, judge(body, "json"))])
+    await store.add(
+        [Callback("default", "json", "text/html", NOON, verdict_on_bytes(body, "json"))]
+    )
 
     async with client.get("/api/quarantine/1/body") as response:
         assert response.status == 200

@@ -7,7 +7,7 @@ import random
 import pytest
 from msgspec.structs import replace
 
-from receiver.callbacks.intake import judge
+from receiver.callbacks.intake import verdict_on_bytes
 from receiver.dlr.model import Format
 from tests.receiver.payloads import V2_JSON, V2_XML, V3_JSON, V3_XML
 
@@ -43,11 +43,11 @@ def test_no_body_gets_through_unaccounted(form: Format, bodies: int) -> None:
     for number in range(bodies):
         body = spoilt(_bytes(rng.choice(originals)), rng)
         told = f"seed {seed}, body {number}: {body!r}"
-        verdict = judge(body, form)
+        verdict = verdict_on_bytes(body, form)
         if not verdict.readable:
             assert [bad.raw for bad in verdict.quarantined] == [body], told
         for entry in verdict.entries:
-            again = judge(b'{"results":[' + entry.item + b"]}", "json")
+            again = verdict_on_bytes(b'{"results":[' + entry.item + b"]}", "json")
             assert len(again.entries) == 1, told
             same = replace(again.entries[0], generation=entry.generation)
             assert same.final == entry.final, told

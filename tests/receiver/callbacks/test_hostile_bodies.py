@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from receiver.callbacks.intake import judge
+from receiver.callbacks.intake import verdict_on_bytes
 from receiver.dlr.model import Format
 from tests.receiver.payloads import V2_JSON, V2_XML, a_json_body, a_v3_item, an_item
 
@@ -23,7 +23,7 @@ Outcome = tuple[int, int] | None
 
 
 def outcome(body: bytes, format: Format) -> Outcome:
-    verdict = judge(body, format)
+    verdict = verdict_on_bytes(body, format)
     return (len(verdict.entries), len(verdict.quarantined)) if verdict.readable else None
 
 
@@ -191,7 +191,7 @@ def test_a_wrong_type_at_any_place_is_told_by_its_place(field: str, value: Any) 
     bad: dict[str, Any] = {}
     outer, _, inner = field.partition(".")
     bad[outer] = {inner: value} if inner else value
-    verdict = judge(a_json_body(an_item(), bad, a_v3_item()), "json")
+    verdict = verdict_on_bytes(a_json_body(an_item(), bad, a_v3_item()), "json")
     assert len(verdict.entries) == 2
     (item,) = verdict.quarantined
     assert item.place == f"results[1].{field}"
@@ -202,7 +202,7 @@ def test_any_encoding_python_knows_is_survived() -> None:
     """A declared encoding cannot raise anything new, however odd the codec."""
     for name in sorted({*encodings.aliases.aliases, *encodings.aliases.aliases.values(), "idna"}):
         document = f'<?xml version="1.0" encoding="{name}"?><r><results>x</results></r>'
-        verdict = judge(document.encode(), "xml")
+        verdict = verdict_on_bytes(document.encode(), "xml")
         assert len(verdict.quarantined) == 1
 
 

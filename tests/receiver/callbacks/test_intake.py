@@ -1,7 +1,7 @@
 import pytest
 from msgspec.structs import replace
 
-from receiver.callbacks.intake import judge
+from receiver.callbacks.intake import verdict_on_bytes
 from receiver.dlr.errors import Unreadable
 from receiver.dlr.identity import key_of_message
 from receiver.dlr.json_format import decode_item
@@ -12,7 +12,7 @@ from tests.receiver.payloads import BODIES, a_json_body, a_report, an_item
 @pytest.mark.parametrize(("generation", "format", "body"), BODIES)
 def test_a_report_becomes_an_entry(generation: Generation, format: Format, body: bytes) -> None:
     """An entry has the keys of its report and the item in its own generation."""
-    verdict = judge(body, format)
+    verdict = verdict_on_bytes(body, format)
     (entry,) = verdict.entries
     assert verdict.readable
     assert verdict.quarantined == []
@@ -23,14 +23,14 @@ def test_a_report_becomes_an_entry(generation: Generation, format: Format, body:
 
 def test_the_same_report_has_one_identity_in_every_shape() -> None:
     """The store can tell a repetition, whatever it comes as."""
-    entries = [judge(body, format).entries[0] for _, format, body in BODIES]
+    entries = [verdict_on_bytes(body, format).entries[0] for _, format, body in BODIES]
     assert len({(entry.message_key, entry.identity) for entry in entries}) == 1
 
 
 def test_a_minimal_report_has_a_group() -> None:
     """The group is derived from its name; an unknown one is none, and not final."""
     body = a_json_body({"status": {"groupName": "Rejected"}}, {"status": {"groupName": "NEW"}}, {})
-    told, new, nothing = judge(body, "json").entries
+    told, new, nothing = verdict_on_bytes(body, "json").entries
     assert (told.status_group, told.final) == (5, True)
     assert (new.status_group, new.final) == (None, False)
     assert (nothing.status_group, nothing.final) == (None, False)
@@ -39,14 +39,14 @@ def test_a_minimal_report_has_a_group() -> None:
 
 def test_an_empty_message_id_is_kept_as_it_came() -> None:
     """An empty messageId is no key, but it is what came."""
-    (entry,) = judge(a_json_body(an_item(messageId="")), "json").entries
+    (entry,) = verdict_on_bytes(a_json_body(an_item(messageId="")), "json").entries
     assert decode_item(entry.item).message_id == ""
     assert entry.message_key == entry.identity
 
 
 def test_bad_items_are_quarantined_among_good_ones() -> None:
     """Good items are entries, bad ones are quarantined; the body counts as readable."""
-    verdict = judge(b'{"results":[{"to":"1"},{"to":[]},{"to":"2"}]}', "json")
+    verdict = verdict_on_bytes(b'{"results":[{"to":"1"},{"to":[]},{"to":"2"}]}', "json")
     assert verdict.readable
     assert [decode_item(entry.item) for entry in verdict.entries] == [
         Report(to="1"),
@@ -60,7 +60,7 @@ def test_bad_items_are_quarantined_among_good_ones() -> None:
 @pytest.mark.parametrize("format", ["json", "xml"])
 def test_an_unreadable_body_is_quarantined_whole(format: Format) -> None:
     """A body without a list of reports is kept whole, with the reason."""
-    verdict = judge(b"garbage", format)
+    verdict = verdict_on_bytes(b"garbage", format)
     assert not verdict.readable
     assert verdict.entries == []
     assert [item.raw for item in verdict.quarantined] == [b"garbage"]
@@ -72,13 +72,13 @@ def test_an_unreadable_body_is_quarantined_whole(format: Format) -> None:
 )
 def test_nothing_is_readable(body: bytes, format: Format) -> None:
     """A body with no reports is a readable one."""
-    verdict = judge(body, format)
+    verdict = verdict_on_bytes(body, format)
     assert (verdict.readable, verdict.entries, verdict.quarantined) == (True, [], [])
 
 
 def test_operator_delivery_is_not_the_end() -> None:
     """DELIVERED_TO_OPERATOR is an intermediate report of the group DELIVERED."""
     item = an_item(status={"groupId": 3, "id": 2})
-    (entry,) = judge(a_json_body(item), "json").entries
+    (entry,) = verdict_on_bytes(a_json_body(item), "json").entries
     assert (entry.status_group, entry.final) == (3, False)
     assert decode_item(entry.item).status == Status(group_id=3, id=2)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from receiver.callbacks.intake import Limits, judge
+from receiver.callbacks.intake import Limits, verdict_on_bytes
 from tests.dispatcher.support import database_of
 from tests.end_to_end.processes import eventually, running
 from tests.receiver.served import (
@@ -136,15 +136,15 @@ async def test_too_many_items(tmp_path: Path, form: str) -> None:
 def test_millions_of_items(body: bytes, form: Any) -> None:
     """A list of millions is given up without being taken apart."""
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    assert judge(body, form, limits=Limits(items=2_000)).too_long
+    assert verdict_on_bytes(body, form, limits=Limits(items=2_000)).too_long
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024
 
 
 def test_many_commas_are_no_items() -> None:
     """What has many commas is counted, not guessed."""
     body = b'{"results":[{"x":[' + b"1," * 1_000 + b"1]},{}]}"
-    assert len(judge(body, "json", limits=Limits(items=2)).entries) == 2
-    assert judge(body, "json", limits=Limits(items=1)).too_long
+    assert len(verdict_on_bytes(body, "json", limits=Limits(items=2)).entries) == 2
+    assert verdict_on_bytes(body, "json", limits=Limits(items=1)).too_long
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ def test_a_field_that_is_too_long(item: dict[str, Any], place: str) -> None:
     """An item with a longer text is quarantined with its bytes; its neighbours are stored."""
     raw_item = json.dumps(item, ensure_ascii=False).encode()
     body = b'{"results":[{"to":"1"},' + raw_item + b',{"to":"2"}]}'
-    verdict = judge(body, "json", limits=Limits(field=100))
+    verdict = verdict_on_bytes(body, "json", limits=Limits(field=100))
     assert len(verdict.entries) == 2
     (bad,) = verdict.quarantined
     assert (bad.raw, bad.place) == (raw_item, place)
@@ -172,14 +172,14 @@ def test_a_long_item_of_short_fields() -> None:
     """It is the fields that are measured."""
     item = {f"field{n}": "x" * 100 for n in range(50)}
     body = json.dumps({"results": [item]}).encode()
-    assert len(judge(body, "json", limits=Limits(field=100)).entries) == 1
+    assert len(verdict_on_bytes(body, "json", limits=Limits(field=100)).entries) == 1
 
 
 def test_a_field_that_is_too_long_in_xml() -> None:
     """The same in XML."""
     items = [f"<result><to>{text}</to></result>" for text in ("1", "x" * 101, "2")]
     body = f"<r><results>{''.join(items)}</results></r>".encode()
-    verdict = judge(body, "xml", limits=Limits(field=100))
+    verdict = verdict_on_bytes(body, "xml", limits=Limits(field=100))
     assert len(verdict.entries) == 2
     assert [bad.raw for bad in verdict.quarantined] == [items[1].encode()]
 

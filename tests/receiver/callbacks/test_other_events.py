@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from receiver.callbacks.intake import judge
+from receiver.callbacks.intake import verdict_on_bytes
 from receiver.callbacks.other_events import CLICK, INBOUND, ONE_API
 from receiver.dlr.model import Format
 from tests.receiver.payloads import V2_JSON, V3_XML, an_item
@@ -76,7 +76,7 @@ CASES: list[tuple[bytes, Format, list[str]]] = [
 @pytest.mark.parametrize(("body", "form", "reasons"), CASES)
 def test_they_are_known(body: bytes, form: Format, reasons: list[str]) -> None:
     """Each is readable, is no report, and is kept under its name."""
-    verdict = judge(body, form)
+    verdict = verdict_on_bytes(body, form)
     assert verdict.readable
     assert verdict.entries == []
     assert [kept.reason for kept in verdict.quarantined] == reasons
@@ -85,9 +85,9 @@ def test_they_are_known(body: bytes, form: Format, reasons: list[str]) -> None:
 def test_an_inbound_sms_keeps_its_bytes() -> None:
     """Of an item of a list its own bytes are kept, with its place."""
     body = b'{"results":[ ' + as_json(AN_INBOUND) + b" ]}"
-    (kept,) = judge(body, "json").quarantined
+    (kept,) = verdict_on_bytes(body, "json").quarantined
     assert (kept.raw, kept.place) == (as_json(AN_INBOUND), "results[0]")
-    (kept,) = judge(CASES[-2][0], "xml").quarantined
+    (kept,) = verdict_on_bytes(CASES[-2][0], "xml").quarantined
     assert kept.raw == INBOUND_XML.encode()
 
 
@@ -98,13 +98,13 @@ def test_an_inbound_sms_in_a_document_after_a_blank() -> None:
     answered 500 and nothing of it was kept.
     """
     body = b"\n " + CASES[-2][0]
-    (kept,) = judge(body, "xml").quarantined
+    (kept,) = verdict_on_bytes(body, "xml").quarantined
     assert (kept.raw, kept.reason) == (INBOUND_XML.encode(), INBOUND)
 
 
 def test_reports_among_them_are_stored() -> None:
     """A report beside an inbound SMS is a report."""
-    verdict = judge(as_json({"results": [AN_INBOUND, {"messageId": "1"}]}), "json")
+    verdict = verdict_on_bytes(as_json({"results": [AN_INBOUND, {"messageId": "1"}]}), "json")
     assert (len(verdict.entries), len(verdict.quarantined)) == (1, 1)
 
 
@@ -120,7 +120,7 @@ def test_reports_among_them_are_stored() -> None:
 )
 def test_a_report_is_a_report(item: dict[str, Any]) -> None:
     """What has a status, or no receivedAt, is not taken for something else."""
-    verdict = judge(as_json({"results": [item]}), "json")
+    verdict = verdict_on_bytes(as_json({"results": [item]}), "json")
     assert (len(verdict.entries), len(verdict.quarantined)) == (1, 0)
 
 
@@ -144,14 +144,16 @@ def test_a_report_is_a_report(item: dict[str, Any]) -> None:
 )
 def test_what_only_looks_like_one_is_unreadable(body: bytes, form: Format) -> None:
     """Their words alone do not make garbage readable."""
-    assert not judge(body, form).readable
+    assert not verdict_on_bytes(body, form).readable
 
 
 def test_recorded_reports_are_none_of_these() -> None:
     """The provider's own examples are reports."""
-    assert judge(V2_JSON, "json").quarantined == []
-    assert judge(V3_XML, "xml").quarantined == []
-    assert judge(as_json({"results": [json.loads(V2_JSON)["results"][0]]}), "json").entries
+    assert verdict_on_bytes(V2_JSON, "json").quarantined == []
+    assert verdict_on_bytes(V3_XML, "xml").quarantined == []
+    assert verdict_on_bytes(
+        as_json({"results": [json.loads(V2_JSON)["results"][0]]}), "json"
+    ).entries
     assert an_item()["status"]
 
 

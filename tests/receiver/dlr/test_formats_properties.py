@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from receiver.callbacks.body import format_of
-from receiver.callbacks.intake import judge
+from receiver.callbacks.intake import verdict_on_bytes
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.errors import MalformedBody, MalformedReport, Unreadable
 from receiver.dlr.identity import identity, message_key
@@ -163,7 +163,7 @@ def normal(report: Report) -> Report:
 
 
 def check_judged(body: bytes, format: Format) -> None:
-    verdict = judge(body, format)
+    verdict = verdict_on_bytes(body, format)
     for entry in verdict.entries:
         json_format.decode_item(entry.item, entry.generation)
     for item in verdict.quarantined:

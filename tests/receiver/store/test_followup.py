@@ -92,18 +92,15 @@ import asyncio, os, signal, sys
 from receiver.store.sqlite import followup
 from receiver.store.sqlite.database import Database
 
-name = sys.argv[2]
-real = getattr(followup, name)
-
-def killed(*given):
-    real(*given)
-    os.kill(os.getpid(), signal.SIGKILL)
+def traced(statement):
+    if statement.strip().startswith(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 async def main():
     database = await Database.open(sys.argv[1])
     follower = followup.Follower(database)
     await follower.turn(10)
-    setattr(followup, name, killed)
+    await database.write(lambda c: c.set_trace_callback(traced))
     await follower.turn(10)
 
 asyncio.run(main())
@@ -111,15 +108,24 @@ asyncio.run(main())
 
 
 @pytest.mark.parametrize(
-    "step", ["_write_outcomes", "_write_prices", "_write_durations", "read_batch", "write_batch"]
+    "statement",
+    [
+        "BEGIN IMMEDIATE",
+        "UPDATE followed",
+        "INSERT INTO search_key",
+        "INSERT INTO total",
+        "INSERT INTO price_total",
+        "INSERT INTO duration_total",
+        "COMMIT",
+    ],
 )
-async def test_sigkill(database: Database, step: str) -> None:
-    """A process that is killed in the middle of a turn has followed the turn before, and no more;
-    the next process counts each report once."""
+async def test_sigkill(database: Database, statement: str) -> None:
+    """A process that is killed before a statement of a turn, whichever, has followed the turn
+    before, and no more; the next process counts each report once."""
     await SqliteStore(database).add(list(generated_callbacks(3, REPORTS)))
     path = await database.read(lambda c: c.execute("PRAGMA database_list").fetchone()[2])
 
-    died = await asyncio.create_subprocess_exec(sys.executable, "-c", _FOLLOW, path, step)
+    died = await asyncio.create_subprocess_exec(sys.executable, "-c", _FOLLOW, path, statement)
 
     assert await asyncio.wait_for(died.wait(), 60) == -signal.SIGKILL
     assert await database.read(followed_to) == 10

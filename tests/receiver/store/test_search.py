@@ -41,7 +41,7 @@ async def test_rare_outcome_is_found_in_one_step(
 async def test_a_step_ends(backend: SqliteBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """A step that finds nothing ends all the same, and says where to go on."""
     monkeypatch.setattr(search, "STEP", 20)
-    monkeypatch.setattr(search, "_PIECE", 10)
+    monkeypatch.setattr(search, "PIECE", 10)
     store = backend.store
     await store.add([a_callback(*(an_sms(f"m{n}") for n in range(100)))])
     first = (await everything(store))[0]

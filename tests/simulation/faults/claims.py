@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from dispatcher.clocks import clock
 from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.flow.pace import BURST
+from dispatcher.flow.rate_limit import BURST
 from dispatcher.queue.base import Leased
 from dispatcher.worker import Worker
 

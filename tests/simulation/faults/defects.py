@@ -239,7 +239,7 @@ PLANTED = {
         lambda: patch.object(Gate, "judge", lambda *_: None), "its breaker"
     ),
     "the rate limit is forgotten": Defect(
-        lambda: patch.object(Gate, "_paces", lambda _: []), "allowed"
+        lambda: patch.object(Gate, "_limits", lambda _: []), "allowed"
     ),
     "no message is under way": Defect(
         lambda: patch.object(ordering, "set_under_way", lambda *_: None), "goes before"

@@ -167,8 +167,7 @@ class Process:
             listeners=[self.world.watch.told],
             rng=Random(self.name),
         )
-        self.runner = Runner(self.worker, self.queue, self.clock, self.registry, time)
-        self.runner._wakeups = self.wakeups  # type: ignore[assignment]
+        self.runner = Runner(self.worker, self.queue, self.clock, self.registry, time, self.wakeups)
         await self.runner.start()
         feeder = Feeder(self.replays, self.registry, self.clock.now)
         self.feeding = feeding(feeder.look, self.runner.wake)

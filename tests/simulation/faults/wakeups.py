@@ -6,10 +6,9 @@ APScheduler goes by the wall clock of the machine that runs the tests.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
-from typing import Any
 
+from dispatcher.clocks.wakeups import Job
 from dispatcher.runner import LOOK_EVERY
 
 
@@ -18,19 +17,19 @@ class Wakeups:
 
     def __init__(self, look_every: float) -> None:
         self._look_every = look_every
-        self._jobs: list[tuple[float, Callable[[], Awaitable[None]]]] = []
+        self._jobs: list[tuple[float, Job]] = []
         self._once: dict[str, asyncio.TimerHandle] = {}
         self._repeating: list[asyncio.Task[None]] = []
 
-    def every(self, interval: timedelta, job: Callable[[], Awaitable[None]]) -> None:
+    def every(self, interval: timedelta, job: Job) -> None:
         seconds = self._look_every if interval == LOOK_EVERY else interval.total_seconds()
         self._jobs.append((seconds, job))
 
-    def after(self, sleep: timedelta, job: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    def after(self, sleep: timedelta, job: Job) -> None:
         if job.__name__ in self._once:
             self._once[job.__name__].cancel()
         loop = asyncio.get_running_loop()
-        run = lambda: loop.create_task(job())  # noqa: E731
+        run = lambda: asyncio.ensure_future(job())  # noqa: E731
         self._once[job.__name__] = loop.call_later(sleep.total_seconds(), run)
 
     def start(self) -> None:
@@ -45,7 +44,7 @@ class Wakeups:
         for timer in self._once.values():
             timer.cancel()
 
-    async def _repeat(self, seconds: float, job: Callable[[], Awaitable[None]]) -> None:
+    async def _repeat(self, seconds: float, job: Job) -> None:
         while True:
             await asyncio.sleep(seconds)
             await job()

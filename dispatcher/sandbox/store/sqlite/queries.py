@@ -7,7 +7,7 @@ from __future__ import annotations
 import sqlite3
 
 from dispatcher.sandbox.messages.message import Message
-from dispatcher.sandbox.store.base import LogQuery, MessageQuery, PullQuery
+from dispatcher.sandbox.store.base import AcceptedQuery, LogQuery, PullQuery
 from dispatcher.sandbox.store.sqlite.rows import select, where
 from receiver.store.base import StoredReport
 from receiver.store.sqlite.database import micros
@@ -16,7 +16,7 @@ from receiver.store.sqlite.rows import COLUMNS, LISTED, listed, stored_report
 _MESSAGES = {"message_id": "message_id = ?", "bulk_id": "bulk_id = ?", "to": "sms ->> 'to' = ?"}
 
 
-def messages(connection: sqlite3.Connection, query: MessageQuery) -> list[Message]:
+def messages(connection: sqlite3.Connection, query: AcceptedQuery) -> list[Message]:
     more, values = where(query, _MESSAGES)
     rest = f"WHERE sandbox_message.id > ?{more} ORDER BY sandbox_message.id LIMIT ?"
     return select(connection, rest, (query.after, *values, query.limit))

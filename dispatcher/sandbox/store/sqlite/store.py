@@ -13,17 +13,17 @@ from dispatcher.sandbox.messages.acceptance import Arrival
 from dispatcher.sandbox.messages.bulks import Bulk
 from dispatcher.sandbox.messages.message import Message
 from dispatcher.sandbox.store.base import (
+    AcceptedQuery,
     Admit,
     ChangeBulk,
     ClockState,
     Counters,
     LogQuery,
-    MessageQuery,
     PullQuery,
     StepCounts,
     TakeStep,
 )
-from dispatcher.sandbox.store.sqlite import accept, bulks, clock, due, erasure, queries
+from dispatcher.sandbox.store.sqlite import accept, bulks, clock, due, queries, removal
 from receiver.store.base import StoredReport
 from receiver.store.sqlite.database import Database, migrations_of
 
@@ -54,10 +54,10 @@ class SqliteSandboxStore:
         await self._database.write(lambda c: _add_rule(c, rule))
 
     async def reset(self) -> None:
-        await self._database.write(erasure.reset)
+        await self._database.write(removal.reset)
 
     async def purge(self, before: datetime, most: int) -> int:
-        return await self._database.write(lambda c: erasure.purge(c, before, most))
+        return await self._database.write(lambda c: removal.purge(c, before, most))
 
     async def bulk(self, bulk_id: str) -> Bulk | None:
         return await self._database.read(lambda c: bulks.bulk(c, bulk_id))
@@ -74,7 +74,7 @@ class SqliteSandboxStore:
     async def sent(self, message_id: str) -> Message | None:
         return await self._database.read(lambda c: queries.sent(c, message_id))
 
-    async def messages(self, query: MessageQuery) -> list[Message]:
+    async def messages(self, query: AcceptedQuery) -> list[Message]:
         return await self._database.question(lambda c: queries.messages(c, query))
 
     async def clock(self) -> ClockState:

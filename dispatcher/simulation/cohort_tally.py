@@ -50,7 +50,7 @@ class _Begun(Struct, frozen=True):
     last: int
 
 
-class Tally:
+class CohortTally:
     """`begun`, `attempted`, `ended` as they happen, `peaks` after a stretch; then `timeline`."""
 
     def __init__(self, scenario: Scenario, stream: Stream) -> None:

@@ -12,7 +12,7 @@ BURST = timedelta(milliseconds=100)
 """What has not been used is kept for so long and no longer: after a pause there is no wave."""
 
 
-class Pace(Struct, frozen=True):
+class RateLimit(Struct, frozen=True):
     """A token bucket: `left` pushes may go at `at`, and `per_second` more each second."""
 
     per_second: float
@@ -20,7 +20,7 @@ class Pace(Struct, frozen=True):
     at: datetime
 
     @classmethod
-    def fresh(cls, per_second: float, now: datetime) -> Pace:
+    def fresh(cls, per_second: float, now: datetime) -> RateLimit:
         """One push may go at once."""
         return cls(per_second, 1.0, now)
 
@@ -28,16 +28,16 @@ class Pace(Struct, frozen=True):
     def _most(self) -> float:
         return max(1.0, self.per_second * BURST.total_seconds())
 
-    def at_instant(self, now: datetime) -> Pace:
+    def at_instant(self, now: datetime) -> RateLimit:
         """As it stands at `now`. A clock that goes back gives nothing."""
         passed = max(0.0, (now - self.at).total_seconds())
         # Rounded, so that it makes no difference how often somebody has looked meanwhile.
         left = round(self.left + passed * self.per_second, 9)
-        return Pace(self.per_second, min(self._most, left), now)
+        return RateLimit(self.per_second, min(self._most, left), now)
 
-    def taken(self, count: int) -> Pace:
+    def taken(self, count: int) -> RateLimit:
         """After `count` more have gone."""
-        return Pace(self.per_second, self.left - count, self.at)
+        return RateLimit(self.per_second, self.left - count, self.at)
 
     @property
     def free(self) -> int:
@@ -54,23 +54,23 @@ class Pace(Struct, frozen=True):
         return at
 
 
-class SharedPace(Struct, frozen=True):
-    """A pace of which retries take three quarters at most, as they do of the window: so a backlog
+class SharedRateLimit(Struct, frozen=True):
+    """A limit of which retries take three quarters at most, as they do of the window: so a backlog
     of retries never delays fresh reports."""
 
-    all: Pace
-    retries: Pace
+    all: RateLimit
+    retries: RateLimit
 
     @classmethod
-    def fresh(cls, per_second: float, now: datetime) -> SharedPace:
-        return cls(Pace.fresh(per_second, now), Pace.fresh(per_second * 3 / 4, now))
+    def fresh(cls, per_second: float, now: datetime) -> SharedRateLimit:
+        return cls(RateLimit.fresh(per_second, now), RateLimit.fresh(per_second * 3 / 4, now))
 
-    def at_instant(self, now: datetime) -> SharedPace:
-        return SharedPace(self.all.at_instant(now), self.retries.at_instant(now))
+    def at_instant(self, now: datetime) -> SharedRateLimit:
+        return SharedRateLimit(self.all.at_instant(now), self.retries.at_instant(now))
 
-    def taken(self, attempts_made: int) -> SharedPace:
+    def taken(self, attempts_made: int) -> SharedRateLimit:
         """After one more has gone, of a dispatch of which so many attempts were made."""
-        return SharedPace(self.all.taken(1), self.retries.taken(1 if attempts_made else 0))
+        return SharedRateLimit(self.all.taken(1), self.retries.taken(1 if attempts_made else 0))
 
     def within(self, places: Room) -> Room:
         """What of these places may be taken now."""
@@ -79,5 +79,5 @@ class SharedPace(Struct, frozen=True):
 
     def next_at(self) -> datetime | None:
         """When more may go than now; None when neither fresh reports nor retries wait for it."""
-        late = [pace.next_at() for pace in (self.all, self.retries) if not pace.free]
+        late = [each.next_at() for each in (self.all, self.retries) if not each.free]
         return min(late, default=None)
