@@ -347,7 +347,28 @@ class DispatchQueueContract:
         assert (await desk.view(other)).url == BETA.url
         assert [each.url for each in await desk.claim()] == [moved.url]
 
+    async def test_own_urls_stay(self, desk: Desk, queue: DispatchQueue) -> None:
+        """What goes to URLs that reports brought does not follow the endpoint's: it has none."""
+        (waiting,) = await desk.waiting()
+
+        await queue.adopt([replace(ACME, url="http://none.example/", own_urls=True), BETA])
+
+        assert (await desk.view(waiting)).url == ACME.url
+
     # --- forming -------------------------------------------------------------------------------
+
+    async def test_forms_with_credentials(self, desk: Desk, queue: DispatchQueue) -> None:
+        """The credentials of a bucket's URL are with its dispatch, from the first attempt on."""
+        (report,) = await desk.receive()
+        forming = await desk.forming([report])
+        (bucket,) = forming.buckets
+        bucket = replace(bucket, target=replace(bucket.target, authorization="Basic YTpi"))
+
+        (formed,) = await queue.form(NOON, leases(), [replace(forming, buckets=[bucket])])
+        await queue.record([a_record(formed)])
+
+        assert formed.authorization == "Basic YTpi"
+        assert [each.authorization for each in await desk.claim()] == ["Basic YTpi"]
 
     async def test_forms_leased_dispatches(self, desk: Desk, queue: DispatchQueue) -> None:
         """A new dispatch is leased to who formed it, with its bytes and no attempt behind it."""
@@ -529,6 +550,14 @@ class DispatchQueueContract:
 
         assert names(claimed) == [leased[n].name for n in (1, 3, 2, 0)]
         assert [each.due_at for each in claimed] == [NOON + n * MINUTE for n in (1, 1, 2, 3)]
+
+    async def test_the_oldest_is_what_has_been_due_for_longest(self, desk: Desk) -> None:
+        """When there is room for one, that is the one due first and not the one formed first."""
+        (later,) = await desk.waiting(due_at=NOON + 2 * MINUTE)
+        (sooner,) = await desk.waiting(due_at=NOON + MINUTE)
+
+        assert names(await desk.claim(NOON + 3 * MINUTE, room=1)) == [sooner.name]
+        assert names(await desk.claim(NOON + 3 * MINUTE, room=1)) == [later.name]
 
     async def test_claims_within_room(self, desk: Desk) -> None:
         """No more is claimed than there is room for, the most urgent; the rest stays due."""
@@ -761,6 +790,8 @@ class DispatchQueueContract:
         assert await desk.next_due() == NOON + 4 * MINUTE
         await desk.waiting(due_at=NOON + 2 * MINUTE)
         assert await desk.next_due() == NOON + 2 * MINUTE
+        assert await desk.queue.next_due(["beta"]) == NOON + 4 * MINUTE
+        assert await desk.queue.next_due(["nobody"]) == NOON + 9 * MINUTE
 
     async def test_removed_endpoint_is_not_due(self, desk: Desk, queue: DispatchQueue) -> None:
         """What waits for an endpoint that was taken out of the settings is kept and not tried."""
@@ -796,7 +827,9 @@ class DispatchQueueContract:
                 await queue.record([a_record(leased, end)])
 
             assert await queue.freed("acme", 9) == [second]
-            assert (await queue.pending(NOON)).freed == {"acme"}
+            pending = await queue.pending(NOON)
+            assert pending.freed == {"acme"}
+            assert "acme" in pending.unread
             (held,) = await desk.in_order([second], freed=[second])
             assert await queue.freed("acme", 9) == []
             assert await queue.record([a_record(held, "acknowledged", status=200)]) == [True]
@@ -840,6 +873,28 @@ class DispatchQueueContract:
         )
 
         assert sorted(map(len, formed)) == [0] * 5 + [1]
+
+    async def test_what_was_freed_is_taken_once_without_order_too(
+        self, desk: Desk, queue: DispatchQueue
+    ) -> None:
+        """An endpoint that keeps the order no more may still have reports that were held for it."""
+        first, second = await desk.of_one_message()
+        (leased,) = await desk.in_order([first], hold=[second])
+        await queue.record([a_record(leased, "acknowledged", status=200)])
+        forming = replace(await desk.forming_in_order([second], freed=[second]), endpoint=ACME)
+
+        assert len(await queue.form(NOON, leases(), [forming])) == 1
+        assert await queue.form(NOON, leases(), [forming]) == []
+
+    async def test_what_was_freed_goes_together(self, desk: Desk, queue: DispatchQueue) -> None:
+        """Reports of one message that are free may go in one bucket."""
+        first, *later = await desk.of_one_message(3)
+        (leased,) = await desk.in_order([first], hold=later)
+        await queue.record([a_record(leased, "acknowledged", status=200)])
+
+        (formed,) = await desk.in_order(later, freed=later)
+
+        assert (await desk.view(formed)).report_ids == later
 
     async def test_a_message_that_is_under_way_is_not_formed_again(
         self, desk: Desk, queue: DispatchQueue
@@ -943,6 +998,8 @@ class DispatchQueueContract:
         assert await listed() == [third.name, second.name, first.name]
         assert await listed(endpoint="acme") == [second.name, first.name]
         assert await listed(endpoint="nobody") == []
+        assert await listed(endpoint="ACME") == await listed(endpoint="ac_e") == []
+        assert await listed(endpoint="%") == []
         assert await listed(state="waiting") == [second.name, first.name]
         assert await listed(state="waiting", endpoint="beta") == []
         assert await listed(limit=1) == [third.name]
@@ -1060,10 +1117,14 @@ class LostStoreContract:
         self, backend: QueueBackend, desk: Desk, queue: DispatchQueue
     ) -> None:
         """What could not be claimed is due as it was."""
-        waiting = await desk.waiting(3)
+        waiting = [*await desk.waiting(3), *await desk.waiting(2, BETA)]
+        room = {"acme": 9, "beta": 9}
+
+        async def claim() -> list[Leased]:
+            return await queue.claim_due(NOON + MINUTE, leases(a_lease("t2")), room)
 
         async def still() -> None:
-            assert (await queue.counts())["acme"] == {"waiting": 3}
-            assert (await queue.pending(NOON + MINUTE)).due == {"acme"}
+            assert await queue.counts() == {"acme": {"waiting": 3}, "beta": {"waiting": 2}}
+            assert (await queue.pending(NOON + MINUTE)).due == {"acme", "beta"}
 
-        assert names(await losing_the_store(backend, desk.claim, still)) == names(waiting)
+        assert names(await losing_the_store(backend, claim, still)) == names(waiting)

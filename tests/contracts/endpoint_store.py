@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 import pytest
 
 from dispatcher.endpoints.base import EndpointStore, Stored, StoredEndpoint
 from dispatcher.storage import Storage
-from tests.contracts.dispatch_queue import ACME, BETA, Desk
+from tests.contracts.dispatch_queue import ACME, BETA, Desk, leases
+from tests.contracts.replays import ReplayBackend, ReplayDesk
 from tests.contracts.report_store import DAY, NOON, a_callback, an_sms
 from tests.contracts.storages import StorageBackend, a_bench_on, unbroken
 from tests.dispatcher.support import an_endpoint
@@ -75,6 +77,17 @@ class EndpointStoreContract:
             await endpoints.put(name, say("{}"), known=())
 
         assert list(await endpoints.stored()) == sorted(names)
+
+    async def test_names_are_compared_to_the_letter(self, endpoints: EndpointStore) -> None:
+        """A change of one is none of another whose name is alike."""
+        names = ["a_b", "A_B", "axb", "a%b"]
+        for name in names:
+            await endpoints.put(name, say(f'"{name}"'), known=())
+        await endpoints.remove("a_b", lambda _: None, known=())
+
+        stored = dict(await endpoints.stored())
+        assert stored.pop("a_b").removed
+        assert stored == {name: StoredEndpoint(f'"{name}"') for name in names[1:]}
 
     async def test_a_change_is_noticed_by_every_process(self, backend: StorageBackend) -> None:
         """The version goes up with each change, whoever makes it."""
@@ -184,7 +197,56 @@ class EndpointStoreContract:
         await desk.receive(3)
         assert await unread(backend.storage) == {"acme": 3}
 
+    async def test_those_known_begin_when_one_is_removed_too(
+        self, backend: StorageBackend, desk: Desk
+    ) -> None:
+        """Whatever the first change of a database is, nothing that is stored is lost."""
+        await desk.receive(2)
+        await backend.storage.endpoints.remove("acme", lambda _: None, known=["beta"])
+
+        assert await unread(backend.storage) == {"beta": 2}
+
     # --- removing ------------------------------------------------------------------------------
+
+    async def test_a_removed_one_reads_nothing(self, backend: StorageBackend, desk: Desk) -> None:
+        """Nor does a worker form anything for it that has not noticed yet that it is removed."""
+        queue = backend.storage.queue
+        await queue.adopt([ACME])
+        forming = await desk.forming(await desk.receive())
+        await backend.storage.endpoints.remove("acme", lambda _: None, known=())
+
+        assert (await queue.pending(NOON)).unread == {}
+        assert await queue.form(NOON, leases(), [forming]) == []
+        assert await queue.counts() == {}
+
+    async def test_no_message_is_under_way_to_a_removed_one(
+        self, backend: StorageBackend, desk: Desk
+    ) -> None:
+        """When it comes back, what was being sent as it went holds up no later report."""
+        storage = backend.storage
+        await storage.queue.adopt([ACME])
+        first, second = await desk.of_one_message()
+        await desk.in_order([first], hold=[second])
+        await storage.endpoints.remove("acme", lambda _: None, known=())
+        await storage.endpoints.put("acme", say("{}"), known=())
+
+        assert await storage.queue.blocked("acme", [desk.keys[first]], []) == frozenset()
+
+    async def test_what_a_replay_holds_for_a_removed_one_is_free(
+        self, backend: StorageBackend
+    ) -> None:
+        """The replay finds it, and drops it: otherwise it would wait for ever."""
+        storage = backend.storage
+        await storage.queue.adopt([ACME])
+        desk = ReplayDesk(cast(ReplayBackend, storage))
+        first, second = await desk.messages()
+        replay = await desk.made(first, second)
+        assert await desk.feed(replay, first, hold=[second])
+        await desk.claim(NOON)
+        await storage.endpoints.remove("acme", lambda _: None, known=())
+
+        freed = await storage.replays.freed(await desk.now(replay), 9)
+        assert [(item.report, item.endpoint) for item in freed] == [(second, "acme")]
 
     async def test_what_waits_for_a_removed_one_is_cancelled(
         self, backend: StorageBackend, desk: Desk

@@ -110,6 +110,15 @@ class QueueFiguresContract(_OnDesk):
         assert (list(found.unread), list(found.oldest_unread)) == (["beta"], ["beta"])
         assert found.oldest_waiting == {}
 
+    async def test_what_has_gone_is_not_unread(
+        self, backend: StorageBackend, desk: Desk, figures: QueueFigures
+    ) -> None:
+        """Nobody has less than nothing to read, though the newest reports are gone."""
+        await desk.dispatches(3)
+        await backend.delete_reports([2, 3])
+
+        assert (await figures.depths()).unread == {"acme": 0, "beta": 1}
+
     # --- those that are lost first -------------------------------------------------------------
 
     async def test_the_oldest_waiting(self, desk: Desk, figures: QueueFigures) -> None:
@@ -130,6 +139,17 @@ class QueueFiguresContract(_OnDesk):
         assert [len(found[name]) for name in ("acme", "beta")] == [3, 1]
 
     # --- whether there is anything to do -------------------------------------------------------
+
+    async def test_idle_without_endpoints(
+        self, backend: StorageBackend, desk: Desk, figures: QueueFigures
+    ) -> None:
+        """What a removed endpoint has not read is nothing to do."""
+        await desk.receive()
+        await backend.storage.endpoints.remove("acme", lambda _: None, known=())
+        assert not await figures.idle()
+        await backend.storage.endpoints.remove("beta", lambda _: None, known=())
+
+        assert await figures.idle()
 
     async def test_idle(self, backend: StorageBackend) -> None:
         """As soon as every endpoint has read everything, and no dispatch is open. What is held for
@@ -161,6 +181,7 @@ async def all_after(history: AttemptHistory, attempt: int, limit: int = 2) -> li
     found: list[RecordedAttempt] = []
     while page := await history.after(attempt, limit):
         assert len(page) <= limit
+        assert page[-1].id > attempt, "a reader that goes on would never end"
         attempt = page[-1].id
         found += page
     return found

@@ -10,7 +10,14 @@ import asyncio
 
 import pytest
 
-from receiver.store.base import ReadModel, ReportQuery, ReportStore, StoreUnavailable, TotalsQuery
+from receiver.store.base import (
+    TURN,
+    ReadModel,
+    ReportQuery,
+    ReportStore,
+    StoreUnavailable,
+    TotalsQuery,
+)
 from receiver.store.tally import DAY
 from tests.contracts.report_store import (
     NOON,
@@ -67,6 +74,15 @@ class ReadModelContract:
         assert await backend.read_model.catch_up() == stored - 10
         assert await backend.read_model.catch_up() == 0
         assert await followed(backend) == stored
+
+    async def test_catches_up_over_many_turns(
+        self, backend: StoreBackend, store: ReportStore
+    ) -> None:
+        """What is more than one turn takes is followed to its end."""
+        await store.add([a_callback(*(an_sms(f"m{n}") for n in range(TURN + 3)))])
+
+        assert await backend.read_model.catch_up() == TURN + 3
+        assert await followed(backend) == TURN + 3
 
     async def test_nothing_to_follow(self, model: ReadModel) -> None:
         """A turn on an empty store does nothing."""

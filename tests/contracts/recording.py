@@ -10,6 +10,7 @@ from msgspec import json
 from dispatcher.capsule.base import CapturedReport, Recording, Window
 from dispatcher.capsule.capsule import SharedAttempt, SharedDispatch
 from dispatcher.endpoints.endpoint import Rules
+from tests.contracts.dispatch_queue import ACME, Desk, a_record
 from tests.contracts.report_store import a_callback, an_sms
 from tests.contracts.storages import OnStorage, StorageBackend, a_bench_on
 from tests.dispatcher.replay.replaying import ReplayBench
@@ -107,7 +108,10 @@ class RecordingContract(OnStorage):
         assert named(await reports(recording, OF_ACME)) == ["m1"]
         beta = Window(ALL.since, ALL.until, "beta")
         assert named(await reports(recording, beta)) == ["m1", "m2"]
-        assert await reports(recording, Window(ALL.since, ALL.until, "gone")) == []
+        for name in ("gone", "ACME", "ac_e", "%"):
+            other = Window(ALL.since, ALL.until, name)
+            assert await reports(recording, other) == []
+            assert await dispatches(recording, other) == []
 
     # --- dispatches ----------------------------------------------------------------------------
 
@@ -180,6 +184,30 @@ class RecordingContract(OnStorage):
         assert len(await bench.dispatches()) == 2
 
         assert len(await dispatches(recording)) == 1
+
+    async def test_dispatches_by_number(
+        self, backend: StorageBackend, recording: Recording
+    ) -> None:
+        """In the order in which they were formed, though a clock was set back between them."""
+        await backend.storage.queue.adopt([ACME])
+        desk = Desk(backend.storage)
+        formed = [START + 2 * MINUTE, START, START + MINUTE]
+        for at in formed:
+            await desk.dispatches(1, at=at)
+
+        assert [each.created_at for each in await dispatches(recording)] == formed
+
+    async def test_attempts_by_number(self, bench: Bench, recording: Recording) -> None:
+        """In their order, though a clock was set back between them."""
+        await bench.receive()
+        (leased,) = await bench.worker.claim()
+        started = [START + MINUTE, START]
+        await bench.queue.record([a_record(leased, due_at=START, started_at=started[0])])
+        (leased,) = await bench.worker.claim()
+        await bench.queue.record([a_record(leased, "exhausted", started_at=started[1])])
+
+        (dispatch,) = await dispatches(recording)
+        assert [attempt.started_at for attempt in dispatch.attempts] == started
 
     async def test_without_an_endpoint_there_are_none(
         self, bench: Bench, recording: Recording

@@ -571,6 +571,21 @@ class ReplayStoreContract:
         now = await desk.now(replay)
         assert (now.fed, now.held, now.counts["waiting"]) == (2, 0, 1)
 
+    async def test_counts_all_that_is_held_and_dropped(self, desk: ReplayDesk) -> None:
+        """Feed by feed: what is held, what is dropped, and what is let go again."""
+        first, *later = await desk.messages(5)
+        replay = await desk.made(first, *later, 8, 9)
+        assert await desk.feed(replay, first, hold=later[:3])
+        assert await desk.feed(replay, hold=later[3:], dropped=1)
+        assert await desk.feed(replay, dropped=1)
+        now = await desk.now(replay)
+        assert (now.fed, now.held, now.dropped) == (7, 4, 2)
+
+        await desk.works()
+        assert await desk.feed(replay, later[0], freed=later[:1])
+
+        assert ((await desk.now(replay)).held, (await desk.now(replay)).dropped) == (3, 2)
+
     async def test_the_earlier_goes_first_whoever_brings_it(
         self, desk: ReplayDesk, replays: ReplayStore
     ) -> None:

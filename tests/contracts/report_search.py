@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +17,14 @@ import pytest
 from receiver.dlr.model import Error, Report, Status
 from receiver.dlr.statuses import SMS_STATUSES
 from receiver.store.base import ReportQuery, ReportStore, StoredReport
-from tests.contracts.report_store import StoreBackend, everything, ids
+from tests.contracts.report_store import (
+    NOON,
+    StoreBackend,
+    a_callback,
+    an_sms,
+    everything,
+    ids,
+)
 from tests.receiver.dlr.generated import (
     BULKS,
     CALLBACK_DATA,
@@ -220,6 +228,50 @@ class ReportSearchContract:
             expected = [report for report in reports if fits(report, query)]
             assert await backend.store.reports(query) == expected, query
             assert await other.store.reports(query) == expected, query
+
+    @pytest.mark.parametrize("followed", [0, 100])
+    async def test_texts_are_compared_to_the_letter(
+        self, backend: StoreBackend, followed: int
+    ) -> None:
+        """No sign stands for another one, and a capital letter is another than a small one."""
+        texts = ["a_b", "a%b", "axb", "A_B", "a_B", "a_b ", "á_b"]
+        for text in texts:
+            item = {"messageId": text, "to": text, "bulkId": text, "from": text}
+            item["callbackData"] = f"<{text}>"
+            await backend.store.add([a_callback(item, source=text)])
+        await backend.read_model.turn(followed)
+
+        for text in texts:
+            for query in (
+                ReportQuery(source=text),
+                ReportQuery(message_id=text),
+                ReportQuery(to=text),
+                ReportQuery(bulk_id=text),
+                ReportQuery(sender=text),
+                ReportQuery(callback_data=f"<{text}>"),
+                ReportQuery(callback_data_contains=f"<{text}>"),
+            ):
+                found = await backend.store.reports(query)
+                assert [report.source for report in found] == [text], query
+            found = await backend.store.reports(ReportQuery(to_prefix=text))
+            assert {report.source for report in found} == {t for t in texts if t.startswith(text)}
+
+    @pytest.mark.parametrize("followed", [0, 100])
+    async def test_instants_at_the_ends(self, backend: StoreBackend, followed: int) -> None:
+        """`since` is part of a span, `until` is not, to the microsecond."""
+        a_little = timedelta(microseconds=1)
+        instants = [NOON - a_little, NOON, NOON + a_little]
+        for n, at in enumerate(instants):
+            await backend.store.add([a_callback(an_sms(f"m{n}"), at=at)])
+        await backend.read_model.turn(followed)
+
+        async def found(**span: datetime) -> list[datetime]:
+            query = ReportQuery(**span)  # type: ignore[arg-type]
+            return [each.received_at for each in await backend.store.reports(query)][::-1]
+
+        assert await found(received_since=NOON) == instants[1:]
+        assert await found(received_until=NOON) == instants[:1]
+        assert await found(received_since=NOON, received_until=NOON + a_little) == [NOON]
 
     async def test_nothing_stored(self, backend: StoreBackend) -> None:
         """An empty store is searched to its end at once."""

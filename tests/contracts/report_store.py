@@ -35,7 +35,7 @@ from receiver.store.base import (
     TotalsQuery,
     Traces,
 )
-from receiver.store.callback import Callback, Verdict
+from receiver.store.callback import Callback, Entry, NotifyTo, Verdict
 from receiver.store.recipient import Recipient
 from tests.receiver.payloads import STATUSES, V2_XML, a_v3_item, an_item
 
@@ -79,6 +79,11 @@ def a_callback(
     )
 
 
+def of_entries(*entries: Entry) -> Callback:
+    """A callback of what has been judged already."""
+    return replace(a_callback(), verdict=Verdict(entries=list(entries)))
+
+
 def a_refused_callback() -> Callback:
     """A callback that no database takes: an identity beyond 64 bits."""
     callback = a_callback(an_sms("refused"), NOT_A_REPORT)
@@ -96,7 +101,11 @@ def ids(rows: Iterable[StoredReport | QuarantineEntry]) -> list[int]:
 
 async def everything(store: ReportStore) -> list[StoredReport]:
     """All reports, in the order of arrival."""
-    return await store.reports_after(0, 10_000)
+    reports = await store.reports_after(0, 10_000)
+    if reports:
+        last = reports[-1].id
+        assert await store.reports_after(last, 1) == [], "a reader that goes on would never end"
+    return reports
 
 
 async def picture(store: ReportStore) -> dict[str, Any]:
@@ -308,6 +317,16 @@ class ReportStoreContract:
         """Nothing to store is stored at once."""
         assert await store.add([]) == []
         assert await everything(store) == []
+
+    @pytest.mark.parametrize("format", ["json", "xml"])
+    async def test_keeps_a_url_of_its_own(self, store: ReportStore, format: Format) -> None:
+        """A report that brings the URL it is to be pushed to keeps it, to the character; others
+        have none."""
+        to = NotifyTo("http://me:pä%00ss'@app.example/?a=\U0001f600", format)
+        (entry,) = a_callback(an_sms("m1")).verdict.entries
+        await store.add([of_entries(replace(entry, notify_to=to)), a_callback(an_sms("m2"))])
+
+        assert [report.notify_to for report in await everything(store)] == [to, None]
 
     # --- duplicates ----------------------------------------------------------------------------
 
@@ -685,6 +704,16 @@ class ReportStoreContract:
         assert message_ids(found) == ["m1", "m3", "m2"]
         assert found[0].final
 
+    async def test_newest_of_messages_of_any_day(self, store: ReportStore) -> None:
+        """A message stands once, however long ago its reports came, and other messages since."""
+        for day, status in enumerate(("PENDING_ENROUTE", "DELIVERED_TO_HANDSET")):
+            await store.add([a_callback(an_sms("m1", status), at=NOON + day * DAY)])
+        await store.add([a_callback(an_sms("m2"), at=NOON + 40 * DAY)])
+
+        found = await store.newest_of_messages(None, 10)
+        assert message_ids(found) == ["m2", "m1"]
+        assert found[1].final
+
     async def test_newest_of_messages_without_id(self, store: ReportStore) -> None:
         """Reports without a messageId, or with an empty one, stand for themselves."""
         await store.add(
@@ -770,13 +799,13 @@ class ReportStoreContract:
     async def test_quarantine_counts_repeats(self, store: ReportStore) -> None:
         """The same bytes of the same sender are kept once; of another they are an entry of their
         own."""
-        for source, content_type in [("a", "x"), ("a", "x"), ("b", "x"), ("a", None), ("a", "x")]:
+        for source, content_type in [("a", "x"), ("a", "x"), ("b", "x"), ("a", None), ("a", None)]:
             callback = a_callback(NOT_A_REPORT, source=source)
             await store.add([replace(callback, content_type=content_type)])
 
         entries = await store.quarantine(None, 10)
         told = [(entry.source, entry.content_type, entry.repeats) for entry in entries]
-        assert told == [("a", None, 0), ("b", "x", 0), ("a", "x", 2)]
+        assert told == [("a", None, 1), ("b", "x", 0), ("a", "x", 1)]
 
     async def test_unknown_quarantine_entry(self, store: ReportStore) -> None:
         """There is no entry that was never made."""
@@ -789,14 +818,15 @@ class ReportStoreContract:
         """What can be read of an entry now takes its place; what it repeats, however old, is
         counted."""
         await store.add([a_callback(an_sms("old"), at=NOON - 90 * DAY)])
+        await store.add([a_callback(an_sms("recent"))])
         entry = await _quarantined(store)
         callback = a_callback(an_sms("new"), an_sms("old"), an_sms("new"), b'"still bad"')
 
         assert await store.resolve(entry, callback) == Counts(1, 2, 1)
 
         reports = await everything(store)
-        assert message_ids(reports) == ["old", "new"]
-        assert [report.duplicates for report in reports] == [1, 1]
+        assert message_ids(reports) == ["old", "recent", "new"]
+        assert [report.duplicates for report in reports] == [1, 0, 1]
         (left,) = await store.quarantine(None, 10)
         assert (await store.quarantined(left.id)) == (left, b'"still bad"')
         assert left.id > entry

@@ -109,6 +109,21 @@ class ReportTotalsContract:
     def store(self, backend: StoreBackend) -> ReportStore:
         return backend.store
 
+    @pytest.mark.parametrize("followed", [0, 2, 9])
+    async def test_sources_are_compared_to_the_letter(
+        self, backend: StoreBackend, store: ReportStore, followed: int
+    ) -> None:
+        """No sign of a source stands for another one, nor a small letter for a capital."""
+        sources = ["a_b", "a%b", "axb", "A_B"]
+        for source in sources:
+            await store.add([a_callback(an_sms(source), source=source)])
+        await backend.read_model.turn(followed)
+
+        for source in sources:
+            totals = await store.totals(TotalsQuery(DAY, START, END, source))
+            assert sum(counted.reports for counted in totals.outcomes) == 1
+            await check(store, TotalsQuery(DAY, START, END, source))
+
     @pytest.mark.parametrize("followed", [0, 120, REPORTS])
     async def test_adds_up_what_there_is(
         self, backend: StoreBackend, store: ReportStore, followed: int

@@ -20,6 +20,7 @@ from receiver.store.callback import Verdict
 from receiver.store.recipient import Recipient
 from tests.contracts.report_store import a_callback, an_sms
 from tests.contracts.storages import OnStorage, StorageBackend, a_bench_on, unbroken
+from tests.dispatcher.replay.replaying import ReplayBench
 from tests.dispatcher.support import START, Bench, an_endpoint
 
 DAY = timedelta(days=1)
@@ -122,6 +123,43 @@ class RetentionContract(OnStorage):
         await bench.work()
         assert (await purged(bench, reports=DAY))["report"] == 1
 
+    async def test_what_one_endpoint_has_not_read_stays(self, backend: StorageBackend) -> None:
+        """However far the others have come."""
+        paused = an_endpoint("beta", paused=True)
+        bench = await a_bench_on(backend, an_endpoint(), paused)
+        await bench.receive()
+        await bench.work()
+        bench.clock.advance(100 * DAY)
+
+        assert await bench.states() == ["acknowledged"]
+        assert await purged(bench, reports=DAY) == {}
+
+    async def test_what_a_replay_has_to_read_stays(self, bench: Bench) -> None:
+        """From the first report that is not fed yet; those before it go."""
+        await bench.receive(*(an_sms(f"m{n}") for n in range(4)))
+        await bench.work()
+        bench.clock.advance(100 * DAY)
+        replaying = ReplayBench(bench, an_endpoint())
+        await replaying.ask(ids=[2, 4])
+
+        assert (await purged(bench, reports=DAY))["report"] == 1
+        assert await message_ids(bench) == ["m1", "m2", "m3"]
+
+        await replaying.run()
+        assert (await purged(bench, reports=DAY))["report"] == 3
+
+    async def test_what_is_being_sent_stays(self, bench: Bench) -> None:
+        """A leased dispatch and its report are still in use, however old."""
+        await bench.receive()
+        (leased,) = await bench.worker.claim()
+        bench.clock.advance(100 * DAY)
+        assert await purged(bench, reports=DAY, attempts=DAY) == {}
+
+        await bench.worker.give_back([leased])
+        await bench.work()
+        gone = await purged(bench, reports=DAY, attempts=DAY)
+        assert (gone["report"], gone["dispatch"]) == (1, 1)
+
     async def test_reports_of_waiting_dispatches_stay(self, bench: Bench) -> None:
         """What a waiting dispatch carries stays until the dispatch has ended."""
         bench.sender.always(503)
@@ -219,6 +257,16 @@ class RetentionContract(OnStorage):
         assert await purged(bench, attempts=timedelta(minutes=1)) == gone
         assert await bench.states() == ["waiting"]
         assert await attempts(bench) == 1
+        assert await bench.queue.counts() == {"acme": {"waiting": 1}}
+
+    async def test_an_endpoint_is_remembered(self, bench: Bench) -> None:
+        """When its dispatches have gone, a replay may still name it."""
+        await bench.receive()
+        await bench.work()
+        bench.clock.advance(DAY)
+        assert (await purged(bench, attempts=timedelta(hours=1)))["dispatch"] == 1
+
+        assert await bench.storage.selector.endpoints_ever() == {"acme"}
 
     async def test_attempts_go_by_number(self, bench: Bench) -> None:
         """Of more than the most attempts, the dispatches of the oldest go, if they have ended."""
@@ -295,6 +343,19 @@ class RetentionContract(OnStorage):
 
         removed = await retention.purge_dispatches(before=before, most=0, pause=no_pause)
         assert (removed["dispatch"], removed["attempt"]) == (left, left)
+
+    async def test_large_dispatches_go(self, bench: Bench) -> None:
+        """However many reports they have: each goes once, and none is left out."""
+        bench.worker.use([an_endpoint(bucket_size=1_000)])
+        for size in (900, 900, 900, 1):
+            await bench.receive(*(an_sms(f"{size}-{n}-{size}") for n in range(size)))
+            await bench.work()
+            bench.clock.advance(4 * DAY)  # the same ones are new again
+        await bench.receive(an_sms("newest"))
+        await bench.work()
+
+        gone = await purged(bench, attempts=timedelta(hours=1))
+        assert (gone["dispatch"], gone["dispatch_report"]) == (4, 2_701)
 
     async def test_two_at_once(self, backend: StorageBackend, bench: Bench) -> None:
         """What two processes remove at the same time is counted by one of them."""
@@ -426,6 +487,35 @@ class ErasureContract(OnStorage):
         assert (last.name, last.number, last.reports) == (fresh.id, 2, 1)
         assert b"m2" in last.body
         assert NUMBER.encode() not in last.body
+
+    async def test_later_reports_of_others_still_wait(self, backend: StorageBackend) -> None:
+        """What was held for a report of the cancelled dispatch is held for the new one."""
+        bench = await a_bench_on(backend, an_endpoint(ordered=True))
+        bench.sender.always(503)
+        await bench.receive(an_sms("m1", to=NUMBER), an_sms("m2", "PENDING_ENROUTE", to="4179000"))
+        await bench.work()
+        await bench.receive(an_sms("m2", to="4179000"))
+        await bench.work()
+
+        await erased(bench, to=NUMBER)
+
+        assert await bench.queue.freed("acme", 9) == []
+        fresh = (await bench.dispatches())[-1]
+        await bench.queue.cancel(fresh.id)
+        assert await bench.queue.freed("acme", 9) == [3]
+
+    async def test_a_dispatch_of_a_replay_stays_one(self, bench: Bench) -> None:
+        """What a replay brings of others is its own after the erasure too."""
+        await bench.receive(an_sms("m1", to=NUMBER), an_sms("m2", to="4179000"))
+        await bench.work()
+        replaying = ReplayBench(bench, an_endpoint())
+        replay = await replaying.ask(source="default")
+        assert await replaying.feed() == 2
+
+        await erased(bench, to=NUMBER)
+
+        (leased,) = await bench.worker.claim()
+        assert (leased.replay, leased.reports) == (replay.id, 1)
 
     async def test_a_dispatch_of_one_recipient_is_only_cancelled(self, bench: Bench) -> None:
         """When nothing is left to bring, no dispatch is formed."""

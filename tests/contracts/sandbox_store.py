@@ -44,7 +44,7 @@ from dispatcher.sandbox.store.base import (
 )
 from dispatcher.settings.settings import SANDBOX
 from receiver.store.base import ReportStore, StoreUnavailable
-from tests.contracts.dispatch_queue import ACME, Desk, a_record, leases
+from tests.contracts.dispatch_queue import ACME, Desk, a_forming, a_record, leases
 from tests.contracts.report_store import a_callback, an_sms
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
@@ -614,6 +614,20 @@ class SandboxStoreContract:
         assert [each.leaves_at for each in await provider.messages()] == [NOON, at]
         assert [each.due_at for each in await provider.messages()] == [NOON + 2 * SECOND, at]
 
+    async def test_what_waits_is_told_in_the_order_of_acceptance(self, provider: Provider) -> None:
+        """Whoever changes a bulk gets its waiting messages oldest first, and no others."""
+        messages = [an_sms_to(send_at=NOON + hours * HOUR) for hours in (3, 1, 2)]
+        await provider.accept(an_arrival(an_sms_to(), *messages))
+        await provider.settle(NOON + 9 * SECOND)
+        seen: list[int] = []
+
+        def look(found: WaitingBulk) -> BulkChange:
+            seen.extend(numbers(found.messages))
+            return BulkChange(found.bulk.state)
+
+        await provider.store.change_bulk("B", NOON + 9 * SECOND, look)
+        assert seen == [2, 3, 4]
+
     async def test_a_cancelled_bulk_is_told(self, provider: Provider) -> None:
         """What waits of a cancelled bulk ends at once, and its report says so."""
         await provider.accept(an_arrival(an_sms_to(send_at=NOON + HOUR)))
@@ -767,6 +781,7 @@ class SandboxStoreContract:
         assert await provider.store.clock() == clock
         assert len(await backend.reports.reports_after(0, 10)) == 1
         assert numbers(await provider.accept()) == [1]
+        assert await provider.pull() == []  # the report of the first one of before
 
     async def test_a_reset_cancels_the_sandboxs_dispatches(
         self, backend: SandboxBackend, provider: Provider
@@ -780,10 +795,19 @@ class SandboxStoreContract:
         report = await backend.reports.newest_report()
         (ours,) = await backend.queue.form(NOON, leases(), [await desk.forming([report])])
         assert all(await backend.queue.record([a_record(ours)]))
+        for source in ("aa", "zz"):
+            await backend.reports.add([a_callback(an_sms(source), source=source)])
+        both = [report, report + 1], [report, report + 2]
+        forming = a_forming(
+            ACME, dict(zip((b"1", b"2"), both, strict=True)), read_from=report, read_to=report + 2
+        )
+        mixed = await backend.queue.form(NOON, leases(), [forming])
+        assert all(await backend.queue.record([a_record(each) for each in mixed]))
 
         await provider.store.reset()
 
         assert (await desk.view(foreign)).state == "waiting"
+        assert [(await desk.view(each)).state for each in mixed] == ["waiting"] * 2
         assert (await desk.view(ours)).state == "cancelled"
 
     # --- a store that goes away ----------------------------------------------------------------

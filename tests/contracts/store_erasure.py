@@ -136,6 +136,31 @@ class StoreErasureContract:
         assert await erased(backend, to=NUMBER) == {"quarantine": 1}
         assert [entry.reason for entry in await store.quarantine(None, 10)] == ["cut off"]
 
+    async def test_a_body_goes_though_others_came_in_it(
+        self, backend: StoreBackend, store: ReportStore
+    ) -> None:
+        """It holds the recipient too. The others' reports stay, and nobody has them as they came."""
+        pretty = [
+            PRETTY.replace(b'"p"', b'"%s", "to":"%s"' % (name, to.encode()))
+            for name, to in ((b"m1", NUMBER), (b"m2", OTHER))
+        ]
+        await store.add([received(encode_body(pretty))])
+        assert await items_as_received(store) == {"m1": pretty[0], "m2": pretty[1]}
+
+        assert (await erased(backend, to=NUMBER))["received_body"] == 1
+
+        assert await items_as_received(store) != {"m2": pretty[1]}
+        assert message_ids(await everything(store)) == ["m2"]
+
+    @pytest.mark.parametrize("coding", ["utf-8", "utf-16-le", "utf-16-be"])
+    async def test_a_body_may_end_with_the_number(
+        self, backend: StoreBackend, store: ReportStore, coding: str
+    ) -> None:
+        """A body that was cut off behind it is found too."""
+        await store.add([_quarantined(f"<to>{NUMBER}".encode(coding))])
+
+        assert await erased(backend, to=NUMBER) == {"quarantine": 1}
+
     async def test_a_reason_may_hold_the_number(
         self, backend: StoreBackend, store: ReportStore
     ) -> None:

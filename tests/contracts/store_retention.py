@@ -232,6 +232,16 @@ class StoreRetentionContract:
         assert counts == [Counts(0, 2, 0)]
         assert message_ids(await everything(store)) == ["m2"]
 
+    async def test_the_last_repeat_is_recognised(
+        self, backend: StoreBackend, store: ReportStore
+    ) -> None:
+        """Also if no report of its day is left, to the end of the days that repeats come in."""
+        await stored(store, "m1")
+        await stored(store, "m2", at=NOON + 3 * DAY)
+        assert await purged(backend, most=1, now=NOON + 3 * DAY) == 1
+
+        assert await store.add([a_callback(an_sms("m1"), at=NOON + 3 * DAY)]) == [Counts(0, 1, 0)]
+
     async def test_a_body_is_kept_for_what_is_left(
         self, backend: StoreBackend, store: ReportStore
     ) -> None:
@@ -355,6 +365,17 @@ class StoreRetentionContract:
             assert would == removed == {"quarantine": gone}
         left = await store.quarantine(None, 10)
         assert [entry.received_at for entry in left] == [NOON + n * DAY for n in (5, 4, 3)]
+
+    async def test_however_many_of_quarantine_go(
+        self, backend: StoreBackend, store: ReportStore
+    ) -> None:
+        """All that is to go goes, in whatever pieces."""
+        await store.add([a_callback(*(b'"%d"' % n for n in range(2_050)))])
+
+        assert await backend.retention().purge_quarantine(before=LATER, most=0, pause=at_once) == {
+            "quarantine": 2_050
+        }
+        assert await store.quarantine(None, 10) == []
 
     async def test_repeats_do_not_renew(self, backend: StoreBackend, store: ReportStore) -> None:
         """An entry that came again is as old as its first time, and comes in anew after it went."""

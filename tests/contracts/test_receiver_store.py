@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from receiver.api.event_stream import ReportTrack
-from receiver.store.sqlite import followup, search
+from receiver.store.sqlite import erasure, followup, search
 from tests.contracts.read_model import ReadModelContract
 from tests.contracts.report_search import ReportSearchContract
 from tests.contracts.report_store import ReportStoreContract, StoreBackend, a_callback, an_sms
@@ -32,10 +32,12 @@ class TestReportStore(ReportStoreContract):
 class TestReportSearch(ReportSearchContract):
     @pytest.fixture(autouse=True)
     def small_steps(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Blocks, pieces and steps of which a few hundred reports have many."""
+        """Blocks, pieces and steps of which a few hundred reports have many, and more outcomes
+        than are told apart."""
         monkeypatch.setattr(search, "STEP", 20)
         monkeypatch.setattr(search, "PIECE", 7)
         monkeypatch.setattr(search, "PREFIX_MOST", 5)
+        monkeypatch.setattr(followup, "OUTCOMES_MOST", 5)
         for module in (search, followup):
             monkeypatch.setattr(module, "BLOCK_BITS", 5)
 
@@ -53,7 +55,10 @@ class TestStoreRetention(StoreRetentionContract):
 
 
 class TestStoreErasure(StoreErasureContract):
-    pass
+    @pytest.fixture(autouse=True)
+    def small_spans(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Each id that a test looks for is the first or the last of a span."""
+        monkeypatch.setattr(erasure, "SPAN", 2)
 
 
 class StoredReports:

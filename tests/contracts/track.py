@@ -30,6 +30,7 @@ async def read_on(track: Track, last: int, page: int) -> list[Happened]:
     found: list[Happened] = []
     while events := await track.after(found[-1].id if found else last, page):
         assert len(events) <= page
+        assert events[0].id > (found[-1].id if found else last), "it would never end"
         found += events
     return found
 

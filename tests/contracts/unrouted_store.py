@@ -114,6 +114,29 @@ class UnroutedStoreContract(OnStorage):
         assert await found(backend.storage) == [3]
         assert (await step(backend.storage)).forgotten_to == 2
 
+    async def test_what_is_forgotten_stays_forgotten(self, backend: StorageBackend) -> None:
+        """Up to the last report of all dispatches that went, whichever went last."""
+        bench = await a_bench_on(backend, an_endpoint())
+        bench.sender.answers(503)
+        for names in (("a", "b"), ("c", "d", "e")):
+            await bench.receive(*(an_sms(name) for name in names))
+            await bench.work()
+
+        async def purge() -> int:
+            async def at_once() -> None: ...
+
+            bench.clock.advance(MINUTE)
+            await backend.storage.retention.purge_dispatches(
+                before=bench.clock.now(), most=0, pause=at_once
+            )
+            return (await step(backend.storage, of=["acme"])).forgotten_to
+
+        assert await purge() == 5
+        await bench.work()
+        assert await bench.states() == ["acknowledged"]
+        assert await purge() == 5
+        assert await bench.dispatches() == []
+
     async def test_gaps(self, backend: StorageBackend, bench: Bench) -> None:
         """Reports that are gone are passed over, at the ends too; the cursor may be one of them."""
         await bench.receive(*(an_sms(f"m{n}", PENDING, to=ABROAD) for n in range(9)))

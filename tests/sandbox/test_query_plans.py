@@ -14,7 +14,7 @@ from dispatcher.sandbox.store.sqlite.store import SqliteSandboxStore
 from dispatcher.storage import MIGRATIONS
 from receiver.store.sqlite.database import Database
 from tests.contracts.sandbox_store import HOUR, NOON, Provider, an_arrival, an_sms_to
-from tests.dispatcher.queue.test_query_plans import plan
+from tests.dispatcher.queue.sqlite.test_query_plans import plan
 
 Act = Callable[[Provider], Awaitable[Any]]
 

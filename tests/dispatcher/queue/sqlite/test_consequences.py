@@ -14,7 +14,7 @@ from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
 from dispatcher.retrying.consequences import CONSEQUENCES
 from dispatcher.retrying.dispatch import TRANSITIONS
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
-from tests.dispatcher.queue.story import Story, a_story
+from tests.dispatcher.queue.sqlite.story import Story, a_story
 
 BEFORE = [step for step in QUEUE_MIGRATIONS if step.number < 9]
 

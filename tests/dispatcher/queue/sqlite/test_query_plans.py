@@ -27,7 +27,7 @@ from dispatcher.replay.replay import Item
 from dispatcher.replay.request import Request, Selection
 from receiver.store.sqlite.database import Database
 from tests.contracts.dispatch_queue import a_record
-from tests.dispatcher.queue.story import ACME, BETA, MINUTE, NOON, Story, a_story, no_pause
+from tests.dispatcher.queue.sqlite.story import ACME, BETA, MINUTE, NOON, Story, a_story, no_pause
 
 SMALL = {"endpoint", "endpoint_version", "replay", "replay_count", "dispatch_count", "queue_name"}
 SMALL |= {"schema_version", "sqlite_sequence", "taken_forgotten", "followed", "total"}
