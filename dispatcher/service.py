@@ -34,7 +34,7 @@ from dispatcher.replay.feeder import Feeder, feeding
 from dispatcher.replay.replaying import Replaying
 from dispatcher.retrying.schedule import RetrySchedule
 from dispatcher.runner import Runner
-from dispatcher.sandbox.api import routes as sandbox_routes
+from dispatcher.sandbox.api.routes import add_sandbox
 from dispatcher.sandbox.api.send import REQUESTS
 from dispatcher.sandbox.clock import MovableClock
 from dispatcher.sandbox.metrics import SandboxMetrics
@@ -57,6 +57,7 @@ from receiver.callbacks.events import Listener as CallbackListener
 from receiver.callbacks.forwarded import Proxies
 from receiver.callbacks.intake import Limits
 from receiver.metrics import Readiness, ReceiverMetrics, RefusedCallbacks, Scrape, new_registry
+from receiver.routes import add_routes
 from receiver.server import listening
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
@@ -136,7 +137,12 @@ async def service(
         if parts.dispatches:
             sender = await stack.enter_async_context(_sender(common))
             runner = await _runner(common, sender, time, listeners)
-        on_stored = _both(common.events.wake, runner.wake if runner else None)
+        wakes = [common.events.wake] if runner is None else [common.events.wake, runner.wake]
+
+        def on_stored() -> None:
+            for wake in wakes:
+                wake()
+
         receiver = _receiver(common, on_stored, callback_listeners) if parts.receives else None
         _add_api(common, on_stored)
         sandbox = await _sandbox(common, on_stored, runner) if parts.sandbox else None
@@ -236,23 +242,26 @@ def _receiver(
 def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
     """Everything that is not a callback: questions, orders, health, metrics, events."""
     app, opened, now = common.app, common.opened, common.clock.now
-    common.health.add_routes(app)
+    add_routes(app, common.health)
     common.events.add_routes(app)
-    EndpointApi(common.endpoints, opened.queue).add_routes(app)
-    UnroutedApi(Unrouted(opened.unrouted, common.endpoints)).add_routes(app)
     dispatches = DispatchApi(opened.store, opened.queue)
-    dispatches.add_routes(app)
-    StoreApi(
-        opened.store,
-        dispatches.dispatches_of,
-        now=now,
-        on_stored=on_stored,
-        limits=common.limits,
-    ).add_routes(app)
-    replaying = Replaying(opened.replays, opened.selector, common.endpoints, now)
-    ReplayApi(replaying, opened.store).add_routes(app)
-    _add_scrape(common)
-    OpenApi(common.settings, {**PROVIDER, **REQUESTS}).add_routes(app)
+    replaying = Replaying(opened.replays, opened.selector, common.endpoints.all, now)
+    add_routes(
+        app,
+        EndpointApi(common.endpoints, opened.queue),
+        UnroutedApi(Unrouted(opened.unrouted, common.endpoints)),
+        dispatches,
+        StoreApi(
+            opened.store,
+            dispatches.dispatches_of,
+            now=now,
+            on_stored=on_stored,
+            limits=common.limits,
+        ),
+        ReplayApi(replaying, opened.store),
+        _scrape(common),
+        OpenApi(common.settings, {**PROVIDER, **REQUESTS}),
+    )
 
 
 async def _sandbox(
@@ -270,20 +279,20 @@ async def _sandbox(
         kept=common.settings.retention.reports,
     )
     await sandbox.read_rules()
-    sandbox_routes.add_routes(common.app, sandbox, runner, common.settings)
+    add_sandbox(common.app, sandbox, runner, common.settings)
     SandboxMetrics(common.metrics, sandbox)
     common.health.add(sandbox.trouble)
     return sandbox
 
 
-def _add_scrape(common: _Common) -> None:
+def _scrape(common: _Common) -> Scrape:
     """`/metrics`, and what is measured only when somebody asks."""
     metrics, figures, now = common.metrics, common.opened.figures, common.clock.now
     scrape = Scrape(metrics)
     scrape.before(Readiness(metrics, common.health.reasons).measure)
     scrape.before(QueueMetrics(metrics, figures, now).measure)
     scrape.before(LossMetrics(metrics, figures, common.endpoints, common.schedule, now).measure)
-    scrape.add_routes(common.app)
+    return scrape
 
 
 class _Job(Protocol):
@@ -340,18 +349,6 @@ def _reconciling(common: _Common, on_stored: Callable[[], None]) -> Iterator[Rec
                 limits=common.limits,
                 on_stored=on_stored,
             )
-
-
-def _both(first: Callable[[], None], second: Callable[[], None] | None) -> Callable[[], None]:
-    if second is None:
-        return first
-    also = second
-
-    def both() -> None:
-        first()
-        also()
-
-    return both
 
 
 @asynccontextmanager

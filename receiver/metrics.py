@@ -34,7 +34,7 @@ from receiver.callbacks.auth import Refusal
 from receiver.callbacks.events import CallbackAnswered
 from receiver.callbacks.other_events import CLICK, INBOUND, ONE_API
 from receiver.dlr.errors import Unreadable
-from receiver.routes import Reply, Route, add_routes
+from receiver.routes import Reply, Route
 from receiver.store.base import Counts
 from receiver.store.callback import Callback
 
@@ -79,9 +79,6 @@ class Scrape:
 
     def before(self, measure: Callable[[], Awaitable[None]]) -> None:
         self._before.append(measure)
-
-    def add_routes(self, app: web.Application) -> None:
-        add_routes(app, self)
 
     @Route(
         "GET",

@@ -68,6 +68,10 @@ class Reply(Struct, frozen=True):
     headers: Mapping[str, str] = {}
 
 
+NOT_THERE = "there is no such thing"
+"""What is said of a 404."""
+
+
 class SecurityRequirement(Struct, frozen=True):
     """Which credentials a route asks for: one of these, by name, each as OpenAPI's security scheme.
     `needed` False: it goes without them too."""
@@ -106,11 +110,13 @@ DESCRIBED = web.AppKey("described", list[Route])
 """All routes of an application that were added here."""
 
 
-def add_routes(app: web.Application, handlers: object) -> None:
-    """Add what `handlers` has of methods with a route, in the order in which they are written."""
-    for name, each in vars(type(handlers)).items():
-        if (described := getattr(each, "route", None)) is not None:
-            add_route(app, described, getattr(handlers, name))
+def add_routes(app: web.Application, *objects: object) -> None:
+    """Add what these objects have of methods with a route, in the order in which they are
+    written."""
+    for each in objects:
+        for name, method in vars(type(each)).items():
+            if (described := getattr(method, "route", None)) is not None:
+                add_route(app, described, getattr(each, name))
 
 
 def add_route(app: web.Application, described: Route, handler: Handler) -> None:

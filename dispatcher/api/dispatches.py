@@ -27,7 +27,7 @@ from receiver.api.parameters import (
     read_query,
 )
 from receiver.faults import without_credentials
-from receiver.routes import Reply, Route, add_routes
+from receiver.routes import NOT_THERE, Reply, Route
 from receiver.store.base import ReportStore
 
 # --- answers -----------------------------------------------------------------------------------
@@ -152,7 +152,6 @@ def dispatch_query(query: Parameters) -> DispatchQuery:
 
 # --- routes ------------------------------------------------------------------------------------
 
-_NOT_THERE = "there is no such thing"
 _IN_PATH = [in_path("id", DispatchId, "of the dispatch")]
 
 
@@ -162,9 +161,6 @@ class DispatchApi:
     def __init__(self, store: ReportStore, queue: DispatchQueue) -> None:
         self._store = store
         self._queue = queue
-
-    def add_routes(self, app: web.Application) -> None:
-        add_routes(app, self)
 
     async def dispatches_of(self, report_ids: Sequence[int]) -> list[DispatchWithHistory]:
         """The dispatches that carry these reports, each with its attempts."""
@@ -198,7 +194,7 @@ class DispatchApi:
         "/api/dispatches/{id}",
         "showDispatch",
         "One dispatch with its attempts",
-        {200: Reply("the dispatch", DispatchWithHistory), 404: _NOT_THERE},
+        {200: Reply("the dispatch", DispatchWithHistory), 404: NOT_THERE},
         _IN_PATH,
     )
     async def dispatch(self, request: web.Request) -> web.Response:
@@ -214,7 +210,7 @@ class DispatchApi:
         "From waiting to cancelled",
         {
             200: Reply("the dispatch as it is now", DispatchWithHistory),
-            404: _NOT_THERE,
+            404: NOT_THERE,
             409: "its state does not allow that",
         },
         _IN_PATH,

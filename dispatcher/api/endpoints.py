@@ -35,7 +35,7 @@ from receiver.api.parameters import (
     in_query,
     read_query,
 )
-from receiver.routes import Reply, RequestBody, Route, add_routes
+from receiver.routes import NOT_THERE, Reply, RequestBody, Route
 from receiver.settings.configuration import ConfigurationError
 from receiver.settings.settings import Name
 
@@ -54,13 +54,12 @@ class RemovedEndpoint(Struct, frozen=True):
 
 ENDPOINT_PARAMETERS = (LIMIT, cursor(TEXT))
 
-_NOT_THERE = "there is no such thing"
 _TOO_LARGE = "the body is larger than server.body_limit"
 _BAD_SETTINGS = "settings that cannot be used; `details.faults` has all of them"
 _IN_PATH = [in_path("name", told_type(Name), "its name")]
 _NOW: Mapping[int, Reply | str] = {
     200: Reply("the endpoint as it is now", EndpointAnswer),
-    404: _NOT_THERE,
+    404: NOT_THERE,
 }
 
 
@@ -70,9 +69,6 @@ class EndpointApi:
     def __init__(self, registry: Registry, queue: DispatchQueue) -> None:
         self._registry = registry
         self._queue = queue
-
-    def add_routes(self, app: web.Application) -> None:
-        add_routes(app, self)
 
     @Route(
         "GET",
@@ -159,7 +155,7 @@ class EndpointApi:
         "/api/endpoints/{name}",
         "removeEndpoint",
         "Takes it out; what waits for it is cancelled",
-        {200: Reply("what was done", RemovedEndpoint), 404: _NOT_THERE},
+        {200: Reply("what was done", RemovedEndpoint), 404: NOT_THERE},
         _IN_PATH,
     )
     async def remove(self, request: web.Request) -> web.Response:

@@ -33,7 +33,7 @@ from receiver.api.parameters import (
     page_query,
 )
 from receiver.dlr.item import write_item
-from receiver.routes import Reply, RequestBody, Route, add_routes, ref
+from receiver.routes import NOT_THERE, Reply, RequestBody, Route, ref
 from receiver.store.base import ReportStore
 
 # --- what goes over the wire -------------------------------------------------------------------
@@ -164,7 +164,6 @@ async def selected_reports(store: ReportStore, items: Sequence[Item]) -> list[Se
 
 # --- routes ------------------------------------------------------------------------------------
 
-_NOT_THERE = "there is no such thing"
 _IN_PATH = [in_path("id", Id, "of the replay")]
 
 
@@ -174,9 +173,6 @@ class ReplayApi:
     def __init__(self, replaying: Replaying, store: ReportStore) -> None:
         self._replaying = replaying
         self._store = store
-
-    def add_routes(self, app: web.Application) -> None:
-        add_routes(app, self)
 
     @Route(
         "GET",
@@ -231,7 +227,7 @@ class ReplayApi:
         "/api/replays/{id}",
         "showReplay",
         "How far a replay is",
-        {200: Reply("the replay", ReplayAnswer), 404: _NOT_THERE},
+        {200: Reply("the replay", ReplayAnswer), 404: NOT_THERE},
         _IN_PATH,
     )
     async def show(self, request: web.Request) -> web.Response:
@@ -248,7 +244,7 @@ class ReplayApi:
         "Nothing more of it is sent",
         {
             200: Reply("the replay as it is now", ReplayAnswer),
-            404: _NOT_THERE,
+            404: NOT_THERE,
             409: "its state does not allow that",
         },
         _IN_PATH,

@@ -13,7 +13,7 @@ from dispatcher.endpoints.registry import Registered, Registry
 from receiver.answers import Id, Next, answer
 from receiver.api.parameters import PAGE, in_query, next_cursor, page_query
 from receiver.api.reports import ReportAnswer
-from receiver.routes import Reply, Route, add_routes
+from receiver.routes import Reply, Route
 
 
 class Unrouted:
@@ -47,9 +47,6 @@ class UnroutedApi:
 
     def __init__(self, unrouted: Unrouted) -> None:
         self._unrouted = unrouted
-
-    def add_routes(self, app: web.Application) -> None:
-        add_routes(app, self)
 
     @Route(
         "GET",

@@ -10,7 +10,7 @@ from dispatcher.capsule.base import Recording, Window
 from dispatcher.capsule.capsule import SharedReport, Writer
 from dispatcher.capsule.pseudonyms import Pseudonyms
 from dispatcher.capsule.shared_item import shared
-from dispatcher.settings.settings import DispatchSettings, EndpointSettings
+from dispatcher.settings.settings import EndpointSettings
 from receiver.settings.writing import as_table
 
 PIECE = 5_000
@@ -37,10 +37,6 @@ def shared_settings(settings: EndpointSettings) -> dict[str, Any]:
         settings = replace(settings, outcome=replace(settings.outcome, body_matches=""))
     table = as_table(settings)
     return {name: table[name] for name in _SHARED_SETTINGS if name in table}
-
-
-def shared_schedule(settings: DispatchSettings) -> dict[str, Any]:
-    return as_table(settings)
 
 
 async def capture(

@@ -9,17 +9,19 @@ import click
 
 from dispatcher.capsule.base import Window
 from dispatcher.capsule.capsule import Heading, Writer
-from dispatcher.capsule.capture import BrokenOff, shared_schedule, shared_settings
+from dispatcher.capsule.capture import BrokenOff, shared_settings
 from dispatcher.capsule.capture import capture as write_capsule
 from dispatcher.capsule.pseudonyms import Pseudonyms
 from dispatcher.clocks.clock import SystemClock
-from dispatcher.commands.options import fail, look, settings_of, with_settings
+from dispatcher.commands.export import finished
+from dispatcher.commands.options import FILE, fail, look, settings_of, with_settings
 from dispatcher.commands.simulation_progress import watching
 from dispatcher.endpoints.registry import Registered
 from dispatcher.replay.request import instant_of
 from dispatcher.service import registry_of
 from dispatcher.settings.settings import Settings
 from dispatcher.storage import Storage
+from receiver.settings.writing import as_table
 
 
 @click.command()
@@ -31,13 +33,7 @@ from dispatcher.storage import Storage
 )
 @click.option("--to", "until", required=True, help="Received before then.")
 @click.option("--endpoint", help="What went to this one. Needed where there are several.")
-@click.option(
-    "-o",
-    "--output",
-    required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="The file: outage.capsule.",
-)
+@click.option("-o", "--output", required=True, type=FILE, help="The file: outage.capsule.")
 @with_settings
 def capture(
     config: Path | None,
@@ -89,20 +85,14 @@ async def _capture(
         since=window[0],
         until=window[1],
         endpoint=shared_settings(endpoint.settings) if endpoint and endpoint.settings else {},
-        schedule=shared_schedule(settings.schedule) if known else {},
+        schedule=as_table(settings.schedule) if known else {},
     )
-    unfinished = output.with_name(f".{output.name}.unfinished")
+    what = Window(*window, None if endpoint is None else endpoint.name)
     try:
-        with unfinished.open("wb") as file, watching("capturing") as watch:
+        with finished(output) as path, path.open("wb") as file, watching("capturing") as watch:
             writer = Writer(file, heading)
-            name = None if endpoint is None else endpoint.name
-            await write_capsule(
-                opened.recording, writer, Window(*window, name), Pseudonyms(), watch
-            )
+            await write_capsule(opened.recording, writer, what, Pseudonyms(), watch)
             writer.close()
-        unfinished.replace(output)
     except BrokenOff:
         raise click.Abort from None
-    finally:
-        unfinished.unlink(missing_ok=True)
     print(f"wrote {writer.reports:,} reports and {writer.dispatches:,} dispatches to {output}")

@@ -90,7 +90,7 @@ class _Timeline:
     def __init__(self, start: datetime) -> None:
         self._start = start
         self._rows: list[tuple[str, str, str]] = []
-        self._acknowledged = 0
+        self.acknowledged = 0  # reports
         self.attempts: dict[str, AttemptMade] = {}  # the last one of each dispatch
         self.changed = asyncio.Event()
 
@@ -101,7 +101,7 @@ class _Timeline:
     def listen(self, event: AttemptMade) -> None:
         self.attempts[event.dispatch] = event
         if event.state == "acknowledged":
-            self._acknowledged += event.reports
+            self.acknowledged += event.reports
         answer = event.answer.status or event.outcome.value.replace("_", " ")
         following = (
             f"next attempt at +{_clock_text(event.due_at - self._start)}"
@@ -113,11 +113,6 @@ class _Timeline:
             "dispatcher",
             f"{event.dispatch} attempt {event.number}: {answer}, {following}",
         )
-
-    @property
-    def acknowledged(self) -> int:
-        """Reports that the customer has acknowledged."""
-        return self._acknowledged
 
     def table(self) -> Table:
         table = Table("clock", "who", "what", box=None, header_style="bold")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import sys
 from typing import Any
 
 import click
 
-from dispatcher.commands.options import PORT, Duration, Span, run_to_end
+from dispatcher.commands.options import PORT, Duration, Span, run_to_end, stop_event
 from dispatcher.commands.scripted_endpoint import Push, Script, ScriptedEndpoint
 from dispatcher.service import naming_the_address
 
@@ -32,9 +30,7 @@ def endpoint(bind: str, port: int, **script: Any) -> None:
 
 
 async def _endpoint(bind: str, port: int, script: Script) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_event()
     scripted = ScriptedEndpoint(script, on_push=_print_push)
     with naming_the_address(bind, port):
         await scripted.start(bind, port)

@@ -60,26 +60,25 @@ class Output:
 
 @contextmanager
 def output(path: Path | None) -> Iterator[Output]:
-    """stdout, or the file at `path`. A file that is not finished is not left under its name."""
+    """stdout, or the file at `path`."""
     with ExitStack() as stack:
-        if path is None:
-            file: TextIO = sys.stdout
-        else:
-            file = stack.enter_context(_written(path))
+        file: TextIO = sys.stdout
+        if path is not None:
+            unfinished = stack.enter_context(finished(path))
+            file = stack.enter_context(unfinished.open("w", encoding="utf-8", newline=""))
         waits = path is not None or not sys.stdout.isatty()
         yield Output(file, stack.enter_context(_counting()) if waits else Counter())
 
 
 @contextmanager
-def _written(path: Path) -> Iterator[TextIO]:
+def finished(path: Path) -> Iterator[Path]:
+    """Where to write what is to be at `path`. It is there when the block has come to its end."""
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
-        with unfinished.open("w", encoding="utf-8", newline="") as file:
-            yield file
+        yield unfinished
         unfinished.replace(path)
-    except BaseException:
+    finally:
         unfinished.unlink(missing_ok=True)
-        raise
 
 
 @contextmanager

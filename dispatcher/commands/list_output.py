@@ -72,11 +72,12 @@ def _of_item(*names: str) -> Callable[[ReportRow], object]:
 
 def _of_part(part: str, *names: str) -> Callable[[ReportRow], object]:
     """The first of these that `price`, `status` or `error` has."""
-    return lambda row: _first_of(row.item.get(part) or {}, *names)
 
+    def first(row: ReportRow) -> object:
+        said = row.item.get(part) or {}
+        return next((said[name] for name in names if said.get(name) is not None), None)
 
-def _first_of(part: Mapping[str, Any], *names: str) -> Any:
-    return next((part[name] for name in names if part.get(name) is not None), None)
+    return first
 
 
 def _status(status: Mapping[str, Any] | None) -> str | None:
@@ -104,7 +105,7 @@ REPORT_CSV_COLUMNS: Columns = {
     "from": _of_item("from", "sender"),
     **_in_item("sentAt", "doneAt", "mccMnc", "callbackData"),
     "messageCount": _of_item("messageCount", "smsCount"),
-    "price": lambda row: _price(_first_of(row.item.get("price") or {}, "pricePerMessage")),
+    "price": lambda row: _price((row.item.get("price") or {}).get("pricePerMessage")),
     "currency": _of_part("price", "currency"),
     "statusGroup": _of_part("status", "groupName"),
     "status": lambda row: _status(row.item.get("status")),
@@ -182,10 +183,10 @@ class Listing:
         out: Output,
     ) -> AsyncIterator[Struct]:
         async for each in found:
-            if out.counter.rows == self.limit:
-                return
             out.counter.row(share(each))
             yield row(each)
+            if out.counter.rows == self.limit:
+                return
 
     async def print_reports(
         self, found: AsyncIterator[StoredReport], share: Callable[[Any], float]
@@ -286,20 +287,20 @@ async def print_quarantine(storage: Storage, listing: Listing) -> None:
     newest = await storage.store.quarantine(None, 1)
     highest = newest[0].id if newest else 1
     await listing.print(
-        _pages(lambda cursor: storage.store.quarantine(cursor, PAGE), listing.limit),
+        pages(lambda cursor: storage.store.quarantine(cursor, PAGE)),
         QuarantineEntryAnswer.of,
         QUARANTINE_COLUMNS,
         lambda entry: (highest - entry.id) / highest,
     )
 
 
-async def read_quarantine_again(storage: Storage, entry_id: int | None, limits: Limits) -> Counts:
+async def read_quarantine_again(storage: Storage, entry_id: int | None, limits: Limits) -> None:
     """Read one entry again, or all of them, the oldest first. Prints what became of each that is
-    not as it was; returns the sum."""
+    not as it was, and the sum."""
     if entry_id is not None:
         ids = [entry_id]
     else:
-        entries = _pages(lambda cursor: storage.store.quarantine(cursor, PAGE), None)
+        entries = pages(lambda cursor: storage.store.quarantine(cursor, PAGE))
         ids = [entry.id async for entry in entries][::-1]
     sum = Counts(0, 0, 0)
     for number in ids:
@@ -312,7 +313,6 @@ async def read_quarantine_again(storage: Storage, entry_id: int | None, limits: 
         if counts != Counts(0, 0, 1):
             print(f"{number}: {_told(counts)}")
     print(f"{len(ids)} read again: {_told(sum)}")
-    return sum
 
 
 def _told(counts: Counts) -> str:
@@ -354,11 +354,10 @@ async def print_quarantined(storage: Storage, entry_id: int) -> None:
 
 
 async def print_dispatches(storage: Storage, wanted: DispatchQuery, listing: Listing) -> None:
-    found = _pages(
+    found = pages(
         lambda cursor: storage.queue.dispatches(
             before=cursor, limit=PAGE, endpoint=wanted.endpoint, state=wanted.state
-        ),
-        listing.limit,
+        )
     )
     shown = (await dispatch_answer(storage.store, dispatch) async for dispatch in found)
     await listing.print(shown, lambda each: each, DISPATCH_COLUMNS, lambda _: 0.0)
@@ -382,15 +381,10 @@ def _price(price: Any) -> str | None:
     return None if price is None else f"{price:f}"
 
 
-async def _pages(
-    read: Callable[[Any], Awaitable[Sequence[Any]]], limit: int | None
-) -> AsyncIterator[Any]:
+async def pages(read: Callable[[Any], Awaitable[Sequence[Any]]]) -> AsyncIterator[Any]:
     """All rows, a page at a time, each page by the id of the last row before it."""
-    count, cursor = 0, None
+    cursor = None
     while rows := await read(cursor):
         for row in rows:
-            if count == limit:
-                return
             yield row
-            count += 1
         cursor = rows[-1].id

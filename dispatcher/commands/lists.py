@@ -12,14 +12,8 @@ from dispatcher.api.dispatches import DISPATCH_FILTERS, dispatch_query
 from dispatcher.commands import list_output
 from dispatcher.commands.api_options import filter_options, parameters
 from dispatcher.commands.list_output import Listing
-from dispatcher.commands.options import (
-    fail,
-    listing_options,
-    look,
-    settings_of,
-)
+from dispatcher.commands.options import fail, listing_options, look, settings_of
 from dispatcher.service import registry_of
-from dispatcher.storage import Storage
 from receiver.api.filters import (
     MESSAGE_FILTERS,
     REPORT_FILTERS,
@@ -54,8 +48,8 @@ def reports(
             database,
             lambda s: list_output.print_unrouted(s, registry_of(s, settings), listing),
         )
-        return
-    look(config, database, lambda s: list_output.print_reports(s, query, listing))
+    else:
+        look(config, database, lambda s: list_output.print_reports(s, query, listing))
 
 
 @click.command()
@@ -100,10 +94,7 @@ def quarantine(
         settings = settings_of(config, database)
         limits = Limits(items=settings.limits.items, field=settings.limits.field)
 
-        async def read_again(opened: Storage) -> None:
-            await list_output.read_quarantine_again(opened, again, limits)
-
-        look(config, database, read_again)
+        look(config, database, lambda s: list_output.read_quarantine_again(s, again, limits))
     elif entry is None:
         look(config, database, lambda s: list_output.print_quarantine(s, listing))
     else:

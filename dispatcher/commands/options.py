@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import replace
@@ -34,6 +35,14 @@ def fail(text: str) -> NoReturn:
     sys.exit(WRONG_USAGE)
 
 
+def stop_event() -> asyncio.Event:
+    """Is set by Ctrl-C and by SIGTERM, which then end nothing by themselves."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
 def run_to_end(coroutine: Coroutine[Any, Any, None]) -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(coroutine)
@@ -41,11 +50,13 @@ def run_to_end(coroutine: Coroutine[Any, Any, None]) -> None:
 
 Command = Callable[..., None]
 
+FILE = click.Path(path_type=Path, dir_okay=False)
+
 
 def config_option(command: Command) -> Command:
     return click.option(
         "--config",
-        type=click.Path(path_type=Path, dir_okay=False),
+        type=FILE,
         envvar="DLR_CONFIG",
         help="Settings (TOML). Default: dlr.toml, then config/dlr.toml.",
     )(command)
@@ -129,11 +140,7 @@ def listing_options(command: Command) -> Command:
             show_default=True,
         ),
         click.option("--limit", type=click.IntRange(min=1), help="At most so many rows."),
-        click.option(
-            "--output",
-            type=click.Path(path_type=Path, dir_okay=False),
-            help="Write to this file, and show the progress.",
-        ),
+        click.option("--output", type=FILE, help="Write to this file, and show the progress."),
     ):
         wrapped = option(wrapped)
     return with_settings(wrapped)

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from dispatcher.clocks.clock import wall_time
 from dispatcher.commands.drill_options import DOWN, DrillOptions
-from dispatcher.commands.options import Duration, Speed, fail, run_to_end
+from dispatcher.commands.options import FILE, Duration, Speed, fail, run_to_end
 from dispatcher.commands.simulation_progress import BROKEN_OFF
 from dispatcher.rehearsal.check import Check
 from dispatcher.rehearsal.checks import select
@@ -86,9 +86,7 @@ FAILED = 1
 )
 @click.option("--outage", type=Duration(), help="An outage drill instead of the checks, so long.")
 @click.option(
-    "--scenario",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="A drill of a scenario of `dlr simulate` (TOML), or of a capsule.",
+    "--scenario", type=FILE, help="A drill of a scenario of `dlr simulate` (TOML), or of a capsule."
 )
 @click.option("--rate", metavar="N/s", help="Reports in a drill: 20/s, 100/m. Default: 1/s.")
 @click.option("--speed", type=Speed(), help="Of a drill's clock. Default: 600.")
@@ -105,9 +103,7 @@ FAILED = 1
 @click.option(
     "--format", "form", type=click.Choice(list(RENDER)), default="text", show_default=True
 )
-@click.option(
-    "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file."
-)
+@click.option("--output", type=FILE, help="Write to this file.")
 def rehearse(
     url: str | None,
     only: Sequence[str],

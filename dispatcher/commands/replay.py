@@ -13,6 +13,7 @@ from dispatcher.commands import capsule_replay, replay_output
 from dispatcher.commands.api_options import body_options, parameters
 from dispatcher.commands.list_output import Listing
 from dispatcher.commands.options import (
+    FILE,
     Speed,
     fail,
     listing_options,
@@ -29,7 +30,7 @@ from dispatcher.storage import Storage
 @click.option("--detach", is_flag=True, help="Do not wait for the end.")
 @click.option(
     "--capsule",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     help="The reports of this file of `dlr capture`, and to --to; needs no database and no server.",
 )
 @with_settings

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from math import inf
 from typing import Any
 
 import msgspec
@@ -16,7 +17,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from dispatcher.api.replays import ReplayAnswer, SelectedReport, selected_reports
 from dispatcher.clocks.clock import SystemClock
 from dispatcher.commands.console import Columns, fields, print_rows
-from dispatcher.commands.list_output import Listing
+from dispatcher.commands.list_output import Listing, pages
+from dispatcher.commands.options import stop_event
 from dispatcher.endpoints.registry import Registry
 from dispatcher.replay.base import ReplayStore
 from dispatcher.replay.replay import InvalidReplay, Replay, Selected, UnknownReplay
@@ -63,7 +65,7 @@ def replaying_of(opened: Storage, settings: Settings) -> Replaying:
     return Replaying(
         opened.replays,
         opened.selector,
-        Registry(opened.endpoints, settings.endpoint),
+        Registry(opened.endpoints, settings.endpoint).all,
         SystemClock().now,
     )
 
@@ -100,7 +102,7 @@ async def make(replaying: Replaying, request: Request, *, detach: bool) -> int:
 async def print_replays(replaying: Replaying, listing: Listing) -> None:
     """All replays, newest first."""
     await listing.print(
-        _replays(replaying, listing.limit),
+        pages(replaying.replays.all),
         lambda replay: ReplayAnswer.of(replay, replaying.now()),
         REPLAY_COLUMNS,
         lambda _: 0.0,
@@ -181,30 +183,17 @@ def _in_one_line(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
-async def _replays(replaying: Replaying, limit: int | None) -> AsyncIterator[Replay]:
-    before, count = None, 0
-    while found := await replaying.replays.all(before):
-        for replay in found:
-            if count == limit:
-                return
-            yield replay
-            count += 1
-        before = found[-1].id
-
-
 async def watch(replays: ReplayStore, replay: Replay) -> Replay | None:
     """The replay at its end; `None` when somebody presses Ctrl-C, which ends only the watch."""
-    interrupted = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, interrupted.set)
+    interrupted = stop_event()
     console = Console()
     display = _Bar(console) if console.is_terminal else _Lines()
-    watched_since = time.monotonic()
+    nobody_at = time.monotonic() + NOBODY_SECONDS
     with display:
         while replay.state == "running":
             display.show(replay)
-            if replay.started_at is None and time.monotonic() - watched_since > NOBODY_SECONDS:
+            if replay.started_at is None and time.monotonic() > nobody_at:
+                nobody_at = inf  # it is said once
                 display.say(
                     "no dispatcher seems to be at work on this database:"
                     " start `dlr serve`, and the replay begins"
@@ -224,16 +213,12 @@ async def _happens(event: asyncio.Event, within: float) -> bool:
     return True
 
 
-class _Lines:
+class _Lines(AbstractContextManager[Any]):
     """For a pipe or a file: a line when something has changed, and not too many of them."""
 
     def __init__(self) -> None:
         self._shown = ""
-        self._said: set[str] = set()
         self._next = 0.0
-
-    def __enter__(self) -> _Lines:
-        return self
 
     def __exit__(self, *_: object) -> None: ...
 
@@ -244,16 +229,14 @@ class _Lines:
             self._shown, self._next = line, time.monotonic() + LINE_SECONDS
 
     def say(self, text: str) -> None:
-        if text not in self._said:
-            print(text, flush=True)
-            self._said.add(text)
+        print(text, flush=True)
 
 
-class _Bar:
+class _Bar(Progress):
     """For a terminal: a bar with the time that remains."""
 
     def __init__(self, console: Console) -> None:
-        self._progress = Progress(
+        super().__init__(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -261,19 +244,11 @@ class _Bar:
             TextColumn("{task.fields[told]}"),
             console=console,
         )
-        self._task = self._progress.add_task("replay", total=None, told="")
-        self._said: set[str] = set()
-
-    def __enter__(self) -> _Bar:
-        self._progress.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._progress.stop()
+        self._of_replay = self.add_task("replay", total=None, told="")
 
     def show(self, replay: Replay) -> None:
-        self._progress.update(
-            self._task,
+        self.update(
+            self._of_replay,
             description=f"replay {replay.id}",
             total=replay.total,
             completed=min(replay.settled, replay.total),
@@ -281,9 +256,7 @@ class _Bar:
         )
 
     def say(self, text: str) -> None:
-        if text not in self._said:
-            self._progress.console.print(text)
-            self._said.add(text)
+        self.console.print(text)
 
 
 def _progress(replay: Replay) -> str:

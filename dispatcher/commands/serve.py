@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import shlex
-import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -23,6 +21,7 @@ from dispatcher.commands.options import (
     fail,
     run_to_end,
     settings_of,
+    stop_event,
     with_settings,
 )
 from dispatcher.observe import logs
@@ -119,9 +118,7 @@ def _serve(
 
 
 async def _until_stopped(settings: Settings, parts: Parts, clock: Clock, look: str) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stop = stop_event()
     written = settings.log
     lines = logs.CallbackLines(written.format, written.level, mask_numbers=written.mask_numbers)
     async with (

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dispatcher.commands import simulate_many
-from dispatcher.commands.options import Duration, fail
+from dispatcher.commands.options import FILE, Duration, fail
 from dispatcher.commands.simulation_output import SimulationOutput, write_csv
 from dispatcher.commands.simulation_progress import BROKEN_OFF, watching
 from dispatcher.simulation.answer import answer, clock_text, late_words, span_text
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("scenario", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("scenario", type=FILE)
 @click.option(
     "--compare", metavar="WHAT", help="Side by side: presets, infobip,svix, or values, KEY=A,B."
 )
@@ -42,14 +42,10 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Everything as JSON, and no table.")
 @click.option(
     "--csv",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     help="Also write the timeline to this file, a row for each bin; of several what is compared.",
 )
-@click.option(
-    "--plot",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Also draw it: a file that ends with .svg, .png or .html.",
-)
+@click.option("--plot", type=FILE, help="Also draw it: a file that ends with .svg, .png or .html.")
 @click.option("--open", "opened", is_flag=True, help="Show the plot, in a browser without --plot.")
 @click.option("--seed", type=int, help="Of all chance, instead of the scenario's.")
 @click.option(

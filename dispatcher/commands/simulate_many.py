@@ -39,7 +39,7 @@ def compare(scenario: Scenario, asked: str, engine: EngineChoice, output: Simula
         runs = list(_runs(variants, engine, watch))
     rows = list(comparison.rows(runs))
     if output.csv:
-        write_csv(output.csv, comparison.csv_rows(runs))
+        write_csv(output.csv, comparison.csv_rows("name", runs))
     title = scenario.story or asked
     output.plotted(lambda: _drawn_comparison(title, runs), Told(title, _notes(runs), rows))
     if output.as_json:
@@ -59,7 +59,7 @@ def swept(scenario: Scenario, asked: str, engine: EngineChoice, output: Simulati
         runs = list(_whole(_runs(variants, engine, watch)))
     rows = list(sweep.rows(over.key, runs))
     if output.csv:
-        write_csv(output.csv, sweep.csv_rows(over.key, runs))
+        write_csv(output.csv, comparison.csv_rows(over.key, runs))
     title = scenario.story or asked
     if runs:
         output.plotted(lambda: _drawn_sweep(title, over, runs), Told(title, _notes(runs), rows))

@@ -60,10 +60,6 @@ class Gate:
     def _limits(self) -> list[SharedRateLimit]:
         return [limit for limit in (self._limit, self._patience) if limit is not None]
 
-    @property
-    def breaker_open(self) -> bool:
-        return self._breaker.is_open
-
     def opens_at(self) -> datetime | None:
         """When there is room again though no attempt ends before; None when that is not known."""
         if self.endpoint.paused:

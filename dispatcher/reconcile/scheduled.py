@@ -10,7 +10,7 @@ from datetime import datetime
 from prometheus_client import CollectorRegistry, Counter, Gauge
 
 from dispatcher.clocks.repeating import Repeating
-from dispatcher.reconcile.provider import ProviderFailed, asking
+from dispatcher.reconcile.provider import Provider, ProviderFailed, asking
 from dispatcher.reconcile.reconciler import Reconciler, RunCounts
 from dispatcher.reconcile.spool import Spool
 from dispatcher.settings.reconcile import ReconcileSettings
@@ -93,13 +93,15 @@ class Reconciling(Repeating):
     ) -> None:
         self._source = source
         self._settings = settings
-        self._store = store
-        self._spool = spool
         self._metrics = metrics
         self._now = now
         self._seconds = seconds
-        self._limits = limits
         self._on_stored = on_stored
+
+        def reconciler(provider: Provider) -> Reconciler:
+            return Reconciler(source, settings, provider, store, spool, now, limits)
+
+        self._reconciler = reconciler
         super().__init__(
             self._run,
             log=log,
@@ -113,17 +115,7 @@ class Reconciling(Repeating):
     async def _run(self) -> float:
         try:
             async with asking(self._settings) as provider:
-                await self._reconcile(
-                    Reconciler(
-                        self._source,
-                        self._settings,
-                        provider,
-                        self._store,
-                        self._spool,
-                        self._now,
-                        self._limits,
-                    )
-                )
+                await self._reconcile(self._reconciler(provider))
         except Exception:
             self._metrics.failed(self._source)
             raise

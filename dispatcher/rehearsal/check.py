@@ -61,6 +61,10 @@ class Stage(Struct, frozen=True):
         return Evidence(exchanges=tuple(exchanges), expected=expected)
 
 
+Perform = Callable[[Stage], Awaitable[Evidence]]
+Judge = Callable[[Evidence], Judgement]
+
+
 class Check(Struct, frozen=True, kw_only=True):
     """One question to a webhook. `judge` is pure.
 
@@ -71,8 +75,8 @@ class Check(Struct, frozen=True, kw_only=True):
     name: str
     group: Group
     asks: str
-    perform: Callable[[Stage], Awaitable[Evidence]]
-    judge: Callable[[Evidence], Judgement]
+    perform: Perform
+    judge: Judge
     why: str
     rule: Rule
     mend: str
@@ -87,19 +91,21 @@ class Check(Struct, frozen=True, kw_only=True):
 Bodies = tuple[Sequence[Body], Sequence[Expected]]
 """What is pushed, and what the app should hold afterwards."""
 
+Make = Callable[[Maker], Bodies]
 
-def pushed(
-    group: Group,
-    name: str,
-    asks: str,
-    make: Callable[[Maker], Bodies],
-    judge: Callable[[Evidence], Judgement],
-    **texts: Any,
+
+def performed(
+    group: Group, name: str, asks: str, perform: Perform, judge: Judge, **texts: Any
 ) -> Check:
+    """A check. `texts` are those of Check."""
+    return Check(name=name, group=group, asks=asks, perform=perform, judge=judge, **texts)
+
+
+def pushed(group: Group, name: str, asks: str, make: Make, judge: Judge, **texts: Any) -> Check:
     """A check that pushes the bodies of `make`, one after the other. `texts` are those of Check."""
 
     async def perform(stage: Stage) -> Evidence:
         bodies, expected = make(stage.make)
         return await stage.push(*bodies, expected=tuple(expected))
 
-    return Check(name=name, group=group, asks=asks, perform=perform, judge=judge, **texts)
+    return performed(group, name, asks, perform, judge, **texts)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
-from typing import Protocol
 
 from msgspec import Struct
 
@@ -28,12 +27,6 @@ class Made(Struct, frozen=True):
     found: Selected | None
 
 
-class KnownEndpoints(Protocol):
-    """The endpoints in force, by name."""
-
-    async def all(self) -> Mapping[str, object]: ...
-
-
 class Replaying:
     """Tries, makes, shows and cancels replays."""
 
@@ -41,13 +34,14 @@ class Replaying:
         self,
         replays: ReplayStore,
         selector: ReplaySelector,
-        endpoints: KnownEndpoints,
+        known: Callable[[], Awaitable[Iterable[str]]],
         now: Callable[[], datetime],
     ) -> None:
+        """`known` gives the names of the endpoints in force."""
         self.replays = replays
         self.now = now
         self._selector = selector
-        self._endpoints = endpoints
+        self._known = known
 
     async def find(self, request: Request, *, from_outside: bool) -> Selected:
         """What the request would bring. Raises BadQuery."""
@@ -71,7 +65,7 @@ class Replaying:
         return await self.replays.one(replay)
 
     async def _resolve(self, request: Request, from_outside: bool) -> tuple[Items, Selected]:
-        known = set(await self._endpoints.all())
+        known = set(await self._known())
         selection, target = request.selection, request.to_endpoint
         if target is not None and target not in known:
             raise BadQuery(f"toEndpoint: {_no_such(target, known)}")

@@ -45,7 +45,7 @@ STEPS_AT_ONCE = 500
 
 
 class Sandbox:
-    """Implements Accepts (messages/send.py). `on_stored` is called when reports are stored."""
+    """`on_stored` is called when reports are stored."""
 
     def __init__(
         self,

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from dispatcher.settings.sandbox_credential import CredentialSettings
 from receiver.dlr.sms_errors import errors
 from receiver.dlr.statuses import SMS_STATUSES
-from receiver.settings.configuration import Between, Form
-from receiver.settings.settings import ServerSettings, is_loopback
+from receiver.settings.configuration import Between, Form, Secret
+from receiver.settings.settings import Name, ServerSettings, is_loopback
+
+Scheme = Literal["App", "Basic", "Bearer", "IBSSO"]
+Scope = Literal["message:send", "sms:message:send", "sms:logs:read", "sms:manage"]
 
 Distribution = Literal["fixed", "uniform", "exponential"]
 
@@ -68,6 +70,25 @@ class OutcomeRule:
     distribution: Distribution = "fixed"
     told: Told = "once"
     price: Annotated[float, Between(0, 1_000)] | None = None  # None: sandbox.price; rejected: 0
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialSettings:
+    """One that is valid. `secret` is the API key, the password or the token. With Basic it is also
+    taken as username and password in the query of /sms/1/text/query.
+    """
+
+    name: Name
+    secret: Annotated[Secret, Form("a text that is not empty", bool)]
+    scheme: Scheme = "App"
+    username: str | None = None
+    scopes: tuple[Scope, ...] = ()  # empty: all
+
+    def faults(self) -> Iterable[tuple[str, str]]:
+        if (self.scheme == "Basic") != (self.username is not None):
+            yield "username", "expected with scheme Basic and only there"
+        if self.username is not None and ":" in self.username:
+            yield "username", "expected a name without a colon"
 
 
 @dataclass(frozen=True, slots=True)

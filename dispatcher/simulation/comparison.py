@@ -108,12 +108,12 @@ def rows(runs: Sequence[Run]) -> Iterator[list[str]]:
         yield [what, *("–" if cell is None else written(cell) for cell in cells)]
 
 
-def csv_rows(runs: Iterable[Run]) -> Iterator[list[object]]:
-    """A heading, then a row for each run."""
+def csv_rows(key: str, runs: Iterable[Run]) -> Iterator[list[object]]:
+    """A heading, then a row for each run. `key` says what the runs differ in."""
     for number, run in enumerate(runs):
         found = figures(run.timeline)
         if number == 0:
-            yield ["name", *found]
+            yield [key, *found]
         yield [run.name, *found.values()]
 
 

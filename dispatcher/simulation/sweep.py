@@ -122,15 +122,6 @@ def _unfit(asked: str) -> ConfigurationError:
     )
 
 
-def csv_rows(key: str, runs: Sequence[Run]) -> Iterator[list[object]]:
-    """A heading, then a row for each value."""
-    for number, run in enumerate(runs):
-        found = figures(run.timeline)
-        if number == 0:
-            yield [key, *found]
-        yield [run.name, *found.values()]
-
-
 def to_json(key: str, runs: Sequence[Run], *, partial: bool) -> bytes:
     """The figures for each value. `partial`: it was broken off, and values are missing."""
     told: list[dict[str, Any]] = [

@@ -27,7 +27,6 @@ from receiver.routes import (
     Route,
     Schema,
     Shape,
-    add_routes,
     called,
 )
 from receiver.settings.settings import ReceiverSettings, SourceSettings
@@ -226,9 +225,6 @@ class OpenApi:
         self._settings = settings
         self._named = named
         self._document: Schema | None = None
-
-    def add_routes(self, app: web.Application) -> None:
-        add_routes(app, self)
 
     @Route(
         "GET",

@@ -36,10 +36,9 @@ from receiver.api.reports import ReportAnswer, ReportPage
 from receiver.api.totals import TotalsAnswer
 from receiver.callbacks.intake import NO_LIMITS, Limits
 from receiver.callbacks.quarantine import read_again
-from receiver.routes import Reply, Route, add_routes
+from receiver.routes import NOT_THERE, Reply, Route
 from receiver.store.base import Counts, QuarantineEntry, ReportStore, StoredReport
 
-_NOT_THERE = "there is no such thing"
 _QUARANTINE_ID = in_path("id", Id, "of the entry")
 
 
@@ -60,9 +59,6 @@ class StoreApi:
         self._now = now
         self._on_stored = on_stored
         self._limits = limits
-
-    def add_routes(self, app: web.Application) -> None:
-        add_routes(app, self)
 
     @Route(
         "GET",
@@ -87,7 +83,7 @@ class StoreApi:
         "/api/reports/{id}",
         "showReport",
         "One report",
-        {200: Reply("the report", ReportAnswer), 404: _NOT_THERE},
+        {200: Reply("the report", ReportAnswer), 404: NOT_THERE},
         [in_path("id", Id, "of the report, ours"), RECEIVED.parameter],
     )
     async def report(self, request: web.Request) -> web.Response:
@@ -127,7 +123,7 @@ class StoreApi:
         "/api/messages/{messageId:.+}",
         "showMessage",
         "Where a message stands, its reports and its dispatches",
-        {200: Reply("the message", MessageAnswer), 404: _NOT_THERE},
+        {200: Reply("the message", MessageAnswer), 404: NOT_THERE},
         [in_path("messageId", Annotated[str, Meta(min_length=1)], "the provider's")],
     )
     async def message(self, request: web.Request) -> web.Response:
@@ -171,7 +167,7 @@ class StoreApi:
         "/api/quarantine/{id}",
         "showQuarantined",
         "One entry",
-        {200: Reply("the entry", QuarantineEntryAnswer), 404: _NOT_THERE},
+        {200: Reply("the entry", QuarantineEntryAnswer), 404: NOT_THERE},
         [_QUARANTINE_ID],
     )
     async def quarantined(self, request: web.Request) -> web.Response:
@@ -189,7 +185,7 @@ class StoreApi:
                 others={"application/octet-stream": None},
                 headers={"Content-Disposition": "`attachment`, and a name for the file"},
             ),
-            404: _NOT_THERE,
+            404: NOT_THERE,
         },
         [_QUARANTINE_ID],
     )
@@ -207,7 +203,7 @@ class StoreApi:
         "/api/quarantine/{id}/retry",
         "retryQuarantined",
         "Reads an entry again with today's program",
-        {200: Reply("what became of it", Counts), 404: _NOT_THERE},
+        {200: Reply("what became of it", Counts), 404: NOT_THERE},
         [_QUARANTINE_ID],
     )
     async def read_again(self, request: web.Request) -> web.Response:

@@ -24,7 +24,7 @@ from receiver.callbacks.body import coding_of, received_text
 from receiver.callbacks.events import STORED, Listener, StoredCallback, telling
 from receiver.callbacks.intake import NO_LIMITS, Limits, verdict_on
 from receiver.dlr.model import Format
-from receiver.routes import Reply, RequestBody, Route, add_route, add_routes, ref
+from receiver.routes import Reply, RequestBody, Route, add_route, ref
 from receiver.store.base import Counts, ReportStore, StoreUnavailable
 from receiver.store.callback import Callback
 from receiver.store.writer import GroupCommit
@@ -205,9 +205,6 @@ class Health:
     def add(self, check: Callable[[], str | Awaitable[str | None] | None]) -> None:
         """A check gives the reason why this process is not ready, or None."""
         self._checks.append(check)
-
-    def add_routes(self, app: web.Application) -> None:
-        add_routes(app, self)
 
     @Route("GET", "/healthz", "isAlive", "The process is alive", {200: Reply("it is", Alive)})
     async def _alive(self, _: web.Request) -> web.Response:

@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dispatcher.settings.reconcile import ReconcileSettings
-from dispatcher.settings.sandbox import OutcomeRule
-from dispatcher.settings.sandbox_credential import CredentialSettings
+from dispatcher.settings.sandbox import CredentialSettings, OutcomeRule
 from dispatcher.settings.settings import (
     EndpointSettings,
     OutcomeSettings,

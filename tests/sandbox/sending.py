@@ -15,7 +15,7 @@ from dispatcher.sandbox.api.credentials import Credentials, provider_api
 from dispatcher.sandbox.api.send import SendApi
 from dispatcher.sandbox.messages.send import Accepted, AcceptedSms, Send, Sms
 from dispatcher.sandbox.messages.statuses import PENDING_ACCEPTED
-from dispatcher.settings.sandbox_credential import CredentialSettings
+from dispatcher.settings.sandbox import CredentialSettings
 from receiver.callbacks.app import new_app
 from receiver.callbacks.arriving import BodyReader
 
@@ -95,7 +95,7 @@ async def sending(
     app.middlewares.append(provider_api(Credentials(credentials)))
     bodies = BodyReader(limit=limit, timeout=timedelta(seconds=30), at_once=64 * 1024**2)
     SendApi(
-        sandbox,
+        sandbox.accept,
         now=lambda: NOW,
         bodies=bodies,
         body_limit=limit,

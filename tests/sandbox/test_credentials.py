@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dispatcher.settings.sandbox_credential import CredentialSettings, Scheme, Scope
+from dispatcher.settings.sandbox import CredentialSettings, Scheme, Scope
 from receiver.settings.configuration import ConfigurationError, Secret
 from receiver.settings.reader import read_table
 from tests.sandbox.sending import Sending, a_text, a_v3, sending

@@ -60,7 +60,7 @@ def test_json_has_all_of_each_and_csv_the_figures() -> None:
     """For those who go on with it."""
     found = runs("infobip,github")
     told = json.loads(to_json(found))["compared"]
-    lines = list(csv_rows(found))
+    lines = list(csv_rows("name", found))
 
     assert [each["name"] for each in told] == ["infobip", "github"]
     assert told[1]["figures"]["lost"] == told[1]["totals"]["exhausted"] == 30

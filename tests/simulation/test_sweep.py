@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from dispatcher.simulation.comparison import Run
+from dispatcher.simulation.comparison import Run, csv_rows
 from dispatcher.simulation.exact import simulate_exact
-from dispatcher.simulation.sweep import POINTS, csv_rows, read_sweep, rows, to_json
+from dispatcher.simulation.sweep import POINTS, read_sweep, rows, to_json
 from receiver.settings.configuration import ConfigurationError
 from tests.simulation.support import a_scenario, outage
 

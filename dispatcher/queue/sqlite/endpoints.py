@@ -1,20 +1,29 @@
-"""What was said of endpoints at run time, in the SQLite file that also holds their dispatches."""
+"""What was said of endpoints at run time, and how far they have read, in the SQLite file that also
+holds their dispatches."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import msgspec
 
 from dispatcher.endpoints.base import Stored, StoredEndpoint
-from dispatcher.queue.sqlite.readers import HIGHEST, make_known
 from receiver.store.sqlite.database import Database
+
+_HIGHEST = "(SELECT coalesce(max(id), 0) FROM report)"
+"""The last report there is, in SQL: who has read to there begins with the next."""
+
+# An endpoint that was made for one replay reads nothing.
+_KNOWN = (
+    "SELECT 1 FROM endpoint WHERE name NOT IN"
+    " (SELECT 'replay-' || id FROM replay WHERE url IS NOT NULL) LIMIT 1"
+)
 
 _UPDATE = f"""
     UPDATE endpoint SET settings = ?1, from_outside = ?2, paused = ?3, removed = ?4,
-        read_to = iif(removed AND NOT ?4, {HIGHEST}, read_to)
+        read_to = iif(removed AND NOT ?4, {_HIGHEST}, read_to)
     WHERE name = ?5
 """
 
@@ -53,12 +62,26 @@ class SqliteEndpoints:
         return await self._database.write(remove)
 
 
+def make_known(connection: sqlite3.Connection, names: Iterable[str]) -> None:
+    """Have these endpoints read, each from the next report on unless it reads already.
+
+    The first endpoints of a database read from its first report on. Nothing may be lost silently:
+    what `dlr receive` took in before any dispatcher ran is pushed when one does. But a customer who
+    is added to a store of a year does not get the year.
+    """
+    start = _HIGHEST if connection.execute(_KNOWN).fetchone() else "0"
+    connection.executemany(
+        f"INSERT INTO endpoint (name, read_to) VALUES (?, {start}) ON CONFLICT DO NOTHING",
+        [(name,) for name in names],
+    )
+
+
 def put_endpoint(
     connection: sqlite3.Connection, name: str, table: Mapping[str, Any], from_outside: bool
 ) -> None:
     """Keep an endpoint of a replay's own, as a part of a transaction. `table` has been read."""
     connection.execute(
-        f"INSERT INTO endpoint (name, read_to) VALUES (?, {HIGHEST}) ON CONFLICT DO NOTHING",
+        f"INSERT INTO endpoint (name, read_to) VALUES (?, {_HIGHEST}) ON CONFLICT DO NOTHING",
         (name,),
     )
     connection.execute(

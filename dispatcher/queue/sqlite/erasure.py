@@ -36,6 +36,7 @@ from receiver.store.sqlite.erasure import (
     erase_traces,
     find_traces,
 )
+from receiver.store.sqlite.rows import LISTED, ids_of, listed
 
 
 class SqliteErasure:
@@ -83,15 +84,15 @@ def _count_dispatches(
     connection: sqlite3.Connection, dispatches: Sequence[int], report_ids: Sequence[int]
 ) -> dict[str, int]:
     """The rows that `erase_from_dispatches` would touch."""
-    chosen, ids = _json(dispatches), _json(report_ids)
+    chosen, ids = listed(dispatches), listed(report_ids)
     return {
         "dispatch": _count(
-            connection, f"dispatch WHERE id IN {_LISTED} AND state = 'waiting'", chosen
+            connection, f"dispatch WHERE id IN {LISTED} AND state = 'waiting'", chosen
         ),
-        "dispatch_body": _count(connection, f"dispatch_body WHERE dispatch IN {_LISTED}", chosen),
-        "dispatch_report": _count(connection, f"dispatch_report WHERE report IN {_LISTED}", ids),
+        "dispatch_body": _count(connection, f"dispatch_body WHERE dispatch IN {LISTED}", chosen),
+        "dispatch_report": _count(connection, f"dispatch_report WHERE report IN {LISTED}", ids),
         "attempt": _count(
-            connection, f"attempt WHERE dispatch IN {_LISTED} AND answer <> x''", chosen
+            connection, f"attempt WHERE dispatch IN {LISTED} AND answer <> x''", chosen
         ),
     }
 
@@ -103,37 +104,31 @@ def erase_from_dispatches(
     report_ids: Sequence[int],
 ) -> dict[str, int]:
     """Erase within a transaction. Returns the rows of each table. Raises StillLeased."""
-    chosen, ids = _json(dispatches), _json(report_ids)
-    if leased := _count(connection, f"dispatch WHERE id IN {_LISTED} AND state = 'leased'", chosen):
+    chosen, ids = listed(dispatches), listed(report_ids)
+    if leased := _count(connection, f"dispatch WHERE id IN {LISTED} AND state = 'leased'", chosen):
         raise StillLeased(leased)
     touched = _count_dispatches(connection, dispatches, report_ids)
     rows = connection.execute(
         "SELECT id, content_type, body FROM dispatch JOIN dispatch_body ON dispatch = id"
-        f" WHERE id IN {_LISTED} AND state = 'waiting'",
+        f" WHERE id IN {LISTED} AND state = 'waiting'",
         (chosen,),
     ).fetchall()
     for number, content_type, body in rows:
         _form_anew(connection, number, _without(body, content_type, recipient), set(report_ids))
     for statement in (
         "UPDATE dispatch SET state = 'cancelled', due_at = NULL"
-        f" WHERE id IN {_LISTED} AND state = 'waiting'",
-        f"DELETE FROM dispatch_body WHERE dispatch IN {_LISTED}",
-        f"UPDATE attempt SET answer = x'' WHERE dispatch IN {_LISTED} AND answer <> x''",
+        f" WHERE id IN {LISTED} AND state = 'waiting'",
+        f"DELETE FROM dispatch_body WHERE dispatch IN {LISTED}",
+        f"UPDATE attempt SET answer = x'' WHERE dispatch IN {LISTED} AND answer <> x''",
     ):
         connection.execute(statement, (chosen,))
-    connection.execute(f"DELETE FROM dispatch_report WHERE report IN {_LISTED}", (ids,))
+    connection.execute(f"DELETE FROM dispatch_report WHERE report IN {LISTED}", (ids,))
     return touched
 
 
-_LISTED = "(SELECT value FROM json_each(?))"
-
-
 def _members(connection: sqlite3.Connection, report_ids: Sequence[int]) -> list[int]:
-    rows = connection.execute(
-        f"SELECT DISTINCT dispatch FROM dispatch_report WHERE report IN {_LISTED}",
-        (_json(report_ids),),
-    )
-    return [row[0] for row in rows]
+    statement = f"SELECT DISTINCT dispatch FROM dispatch_report WHERE report IN {LISTED}"
+    return ids_of(connection, statement, (listed(report_ids),))
 
 
 def _bodies(recipient: Recipient) -> Search:
@@ -180,12 +175,13 @@ def _without(body: bytes, content_type: str, recipient: Recipient) -> bytes | No
 def _form_anew(
     connection: sqlite3.Connection, dispatch: int, body: bytes | None, erased: set[int]
 ) -> None:
-    rows = connection.execute(
+    reports = ids_of(
+        connection,
         "SELECT report FROM dispatch_report JOIN dispatch ON dispatch.id = dispatch"
         " WHERE report BETWEEN first_report AND last_report AND dispatch = ? ORDER BY report",
         (dispatch,),
     )
-    members = [row[0] for row in rows if row[0] not in erased]
+    members = [report for report in reports if report not in erased]
     if body is None or not members:
         return
     endpoint, *to, attempts, created_at, due_at, replay = connection.execute(
@@ -207,15 +203,11 @@ def _form_anew(
     # Their later reports go on waiting, for the new dispatch.
     connection.execute(
         "UPDATE message_under_way SET dispatch = ? WHERE dispatch = ? AND message_key IN"
-        f" (SELECT message_key FROM report WHERE id IN {_LISTED})",
-        (fresh, dispatch, _json(members)),
+        f" (SELECT message_key FROM report WHERE id IN {LISTED})",
+        (fresh, dispatch, listed(members)),
     )
 
 
 def _count(connection: sqlite3.Connection, rest: str, ids: str) -> int:
     count: int = connection.execute(f"SELECT count(*) FROM {rest}", (ids,)).fetchone()[0]
     return count
-
-
-def _json(ids: Sequence[int]) -> str:
-    return msgspec.json.encode(ids).decode()

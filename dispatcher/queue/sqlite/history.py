@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
 from dispatcher.observe.base import RecordedAttempt
-from receiver.store.sqlite.database import Database, instant
+from receiver.store.sqlite.database import Database, instant, instant_or_none
+from receiver.store.sqlite.rows import last_id
 
 _AFTER = """
     SELECT attempt.id, (SELECT name FROM queue_name) || '-' || dispatch, endpoint, number, reports,
@@ -24,18 +24,13 @@ class SqliteHistory:
         self._database = database
 
     async def newest(self) -> int:
-        return await self._database.read(_newest)
+        return await self._database.read(lambda c: last_id(c, "attempt"))
 
     async def after(self, attempt: int, limit: int) -> Sequence[RecordedAttempt]:
         rows = await self._database.read(
             lambda connection: connection.execute(_AFTER, (attempt, limit)).fetchall()
         )
         return [_attempt(row) for row in rows]
-
-
-def _newest(connection: sqlite3.Connection) -> int:
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'attempt'").fetchone()
-    return row[0] if row else 0
 
 
 def _attempt(row: Sequence[Any]) -> RecordedAttempt:
@@ -53,5 +48,5 @@ def _attempt(row: Sequence[Any]) -> RecordedAttempt:
         outcome=outcome,
         error=error,
         state=state,
-        due_at=None if due_at is None else instant(due_at),
+        due_at=instant_or_none(due_at),
     )

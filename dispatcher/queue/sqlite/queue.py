@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.base import (
     Bucket,
@@ -23,10 +21,18 @@ from dispatcher.queue.base import (
     UnknownDispatch,
 )
 from dispatcher.queue.sqlite import ordering
+from dispatcher.queue.sqlite.endpoints import make_known
 from dispatcher.queue.sqlite.insert_dispatch import form_dispatch
-from dispatcher.queue.sqlite.readers import make_known
 from dispatcher.retrying.dispatch import TRANSITIONS, DispatchState, InvalidTransition
-from receiver.store.sqlite.database import Database, instant, micros, migrations_of
+from receiver.store.sqlite.database import (
+    Database,
+    instant,
+    instant_or_none,
+    micros,
+    micros_or_null,
+    migrations_of,
+)
+from receiver.store.sqlite.rows import ids_of, listed
 
 MIGRATIONS = migrations_of("dispatcher.queue.sqlite", part="dispatcher.queue")
 
@@ -241,10 +247,7 @@ class SqliteQueue:
 
     def _stored(self, connection: sqlite3.Connection, row: Sequence[Any]) -> StoredDispatch:
         number, endpoint, url, state, attempts, created_at, due_at, reports, first, last = row
-        members = connection.execute(
-            "SELECT report FROM dispatch_report WHERE report BETWEEN ? AND ? AND dispatch = ?",
-            (first, last, number),
-        )
+        members = "SELECT report FROM dispatch_report WHERE report BETWEEN ? AND ? AND dispatch = ?"
         return StoredDispatch(
             id=f"{self._name}-{number}",
             endpoint=endpoint,
@@ -252,9 +255,9 @@ class SqliteQueue:
             state=state,
             attempts=attempts,
             created_at=instant(created_at),
-            due_at=None if due_at is None else instant(due_at),
+            due_at=instant_or_none(due_at),
             reports=reports,
-            report_ids=[report for (report,) in members],
+            report_ids=ids_of(connection, members, (first, last, number)),
         )
 
 
@@ -324,7 +327,7 @@ def _read_on(connection: sqlite3.Connection, forming: Forming) -> bool:
 def _record(connection: sqlite3.Connection, records: Sequence[Record]) -> list[bool]:
     held = []
     for record in records:
-        due_at = None if record.due_at is None else micros(record.due_at)
+        due_at = micros_or_null(record.due_at)
         change = (record.state, record.number, due_at, record.dispatch, record.token)
         held.append(connection.execute(_RECORD, change).rowcount == 1)
     connection.executemany(
@@ -369,8 +372,7 @@ def _first_due(connection: sqlite3.Connection, endpoints: Iterable[str]) -> dict
         "SELECT value, (SELECT min(due_at) FROM dispatch WHERE state = 'waiting'"
         " AND endpoint = value) FROM json_each(?)"
     )
-    names = msgspec.json.encode(list(endpoints)).decode()
-    found = connection.execute(due, (names,))
+    found = connection.execute(due, (listed(endpoints),))
     return {name: at for name, at in found if at is not None}
 
 

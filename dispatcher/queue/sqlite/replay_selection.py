@@ -19,7 +19,6 @@ from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 
-import msgspec
 from msgspec import Struct
 
 from dispatcher.replay.items import Items
@@ -30,6 +29,7 @@ from receiver.dlr.statuses import GROUP_NUMBERS
 from receiver.store.base import ReportQuery, ReportStore
 from receiver.store.sqlite import search
 from receiver.store.sqlite.database import Database
+from receiver.store.sqlite.rows import LISTED, ids_of, listed
 
 PIECE = 500
 """Reports or dispatches that are looked at in one go."""
@@ -37,21 +37,21 @@ PIECE = 500
 FIRST = 10
 """Items that a dry run shows."""
 
-_PLACES = """
+_PLACES = f"""
     SELECT report.id, report.received_at, dispatch.endpoint, dispatch.state,
         dispatch.replay IS NOT NULL, replay.url IS NOT NULL
     FROM report
     LEFT JOIN dispatch_report ON dispatch_report.report = report.id
     LEFT JOIN dispatch ON dispatch.id = dispatch_report.dispatch
     LEFT JOIN replay ON replay.id = dispatch.replay
-    WHERE report.id IN (SELECT value FROM json_each(?))
+    WHERE report.id IN {LISTED}
     ORDER BY report.id, dispatch.id
 """
 # Dispatch by dispatch, in this order: the other way round is through the members of all there are.
-_MEMBERS = """
+_MEMBERS = f"""
     SELECT DISTINCT report FROM dispatch CROSS JOIN dispatch_report
         ON report BETWEEN first_report AND last_report AND dispatch = id
-    WHERE id IN (SELECT value FROM json_each(?))
+    WHERE id IN {LISTED}
 """
 
 _Row = tuple[int, int, str | None, DispatchState | None, bool, bool]
@@ -96,7 +96,7 @@ class SqliteSelector:
 
     async def _placed(self, reports: Sequence[int], named: str | None) -> AsyncIterator[_Placed]:
         for start in range(0, len(reports), PIECE):
-            piece = _json(reports[start : start + PIECE])
+            piece = listed(reports[start : start + PIECE])
             rows = await self._database.question(_rows(piece))
             for placed in _by_report(rows, named):
                 yield placed
@@ -215,17 +215,12 @@ def _dispatches(selection: Selection, after: int) -> Callable[[sqlite3.Connectio
     # By id and no index: an index would bring all that wait, to be sorted anew for each piece.
     statement = f"SELECT id FROM dispatch NOT INDEXED WHERE {where} ORDER BY id LIMIT {PIECE}"
     values = (after, *given.values())
-    return lambda c: [number for (number,) in c.execute(statement, values)]
+    return lambda c: ids_of(c, statement, values)
 
 
 def _members(dispatches: Sequence[int]) -> Callable[[sqlite3.Connection], list[int]]:
-    values = (_json(dispatches),)
-    return lambda c: [report for (report,) in c.execute(_MEMBERS, values)]
+    return lambda c: ids_of(c, _MEMBERS, (listed(dispatches),))
 
 
 def _rows(reports: str) -> Callable[[sqlite3.Connection], list[_Row]]:
     return lambda c: c.execute(_PLACES, (reports,)).fetchall()
-
-
-def _json(ids: Sequence[int]) -> str:
-    return msgspec.json.encode(ids).decode()

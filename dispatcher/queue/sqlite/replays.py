@@ -27,8 +27,8 @@ from dispatcher.replay.replay import (
 from dispatcher.replay.request import Request, Selection
 from receiver.faults import without_credentials
 from receiver.store.base import StoredReport
-from receiver.store.sqlite.database import Database, instant, micros
-from receiver.store.sqlite.rows import COLUMNS, stored_report
+from receiver.store.sqlite.database import Database, instant, instant_or_none, micros
+from receiver.store.sqlite.rows import COLUMNS, LISTED, listed, stored_report
 
 _STORED = """
     SELECT id, key, state, created_at, selection, endpoint, url, rate, speed, stop_on_errors,
@@ -110,10 +110,10 @@ class SqliteReplays:
         return await self._database.read(lambda c: _blocked(c, replay, endpoint, reports, freed))
 
     async def reports(self, items: Sequence[Item]) -> dict[int, StoredReport]:
-        ids = _json(sorted({item.report for item in items}))
+        ids = listed(sorted({item.report for item in items}))
         rows = await self._database.read(
             lambda c: c.execute(
-                f"SELECT {COLUMNS} FROM report WHERE id IN {_LISTED}", (ids,)
+                f"SELECT {COLUMNS} FROM report WHERE id IN {LISTED}", (ids,)
             ).fetchall()
         )
         return {report.id: report for report in map(stored_report, rows)}
@@ -157,13 +157,6 @@ def first_unfed(connection: sqlite3.Connection) -> int | None:
     return min(unfed, default=None)
 
 
-_LISTED = "(SELECT value FROM json_each(?))"
-
-
-def _json(values: Sequence[int] | Sequence[str]) -> str:
-    return msgspec.json.encode(values).decode()
-
-
 def _insert(connection: sqlite3.Connection, request: Request, items: Items, now: datetime) -> int:
     at = micros(now)
     number = connection.execute(
@@ -180,14 +173,14 @@ def _insert(connection: sqlite3.Connection, request: Request, items: Items, now:
             request.stop_on_errors,
             len(items),
             None if items else at,
-            _json(items.endpoints),
+            listed(items.endpoints),
         ),
     ).lastrowid
     assert number is not None
     if request.to_url is not None:
         name = target_name(number)
         change = "UPDATE replay SET endpoint = ?, endpoints = ? WHERE id = ?"
-        connection.execute(change, (name, _json([name]), number))
+        connection.execute(change, (name, listed([name]), number))
     connection.executemany(
         "INSERT INTO replay_piece VALUES (?, ?, ?)",
         ((number, place * PIECE, piece) for place, piece in enumerate(items.pieces())),
@@ -228,9 +221,9 @@ def _replay(connection: sqlite3.Connection, row: Sequence[Any]) -> Replay:
         tried=tried,
         attempts=attempts,
         acknowledged=sum(n for state, n, _ in by_state if state == "acknowledged"),
-        progress=Fed(_instant(anchor), _instant(last_fed)),
-        started_at=_instant(started),
-        ended_at=_instant(ended),
+        progress=Fed(instant_or_none(anchor), instant_or_none(last_fed)),
+        started_at=instant_or_none(started),
+        ended_at=instant_or_none(ended),
     )
 
 
@@ -238,10 +231,6 @@ def _pace(at_rate: str | None, speed: float | None) -> Pace:
     if at_rate is not None:
         return rate(at_rate)
     return None if speed is None else Original(speed)
-
-
-def _instant(at: int | None) -> datetime | None:
-    return None if at is None else instant(at)
 
 
 def _items(connection: sqlite3.Connection, replay: int, position: int, limit: int) -> list[Item]:
@@ -285,8 +274,8 @@ def _feed(connection: sqlite3.Connection, portion: Portion, at: int) -> bool:
     ):
         return False
     # An endpoint may have been removed since: what would wait for it, nobody would ever send.
-    names = _json([each.endpoint.name for each in formings if each.buckets or each.hold])
-    removed = f"SELECT 1 FROM endpoint WHERE removed AND name IN {_LISTED} LIMIT 1"
+    names = listed([each.endpoint.name for each in formings if each.buckets or each.hold])
+    removed = f"SELECT 1 FROM endpoint WHERE removed AND name IN {LISTED} LIMIT 1"
     if connection.execute(removed, (names,)).fetchone():
         return False
     anchor = micros(portion.anchor_at)
@@ -305,8 +294,8 @@ def _all_there(connection: sqlite3.Connection, formings: Sequence[Forming]) -> b
     buckets = (bucket.reports for forming in formings for bucket in forming.buckets)
     members = {report.id for reports in buckets for report in reports}
     members.update(report.id for forming in formings for report in forming.hold)
-    there = f"SELECT count(*) FROM report WHERE id IN {_LISTED}"
-    found: int = connection.execute(there, (_json(sorted(members)),)).fetchone()[0]
+    there = f"SELECT count(*) FROM report WHERE id IN {LISTED}"
+    found: int = connection.execute(there, (listed(sorted(members)),)).fetchone()[0]
     return found == len(members)
 
 

@@ -10,13 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 
-import msgspec
-
 from dispatcher.queue.sqlite.replays import first_unfed
 from dispatcher.upkeep.base import Rows
 from receiver.store.base import Pause
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.retention import SqliteRetention, last_to_go
+from receiver.store.sqlite.rows import LISTED, ids_of, listed
 
 BATCH = 200
 """Dispatches in a transaction."""
@@ -41,14 +40,13 @@ class NeededByEndpoints:
         return min((at for at in (read_to, unfed and unfed - 1) if at is not None), default=None)
 
     def carried(self, connection: sqlite3.Connection, first: int, last: int) -> Collection[int]:
-        rows = connection.execute(
+        statement = (
             "SELECT DISTINCT report FROM dispatch_report JOIN dispatch ON dispatch.id = dispatch"
             " WHERE report BETWEEN ?1 AND ?2 AND state IN ('waiting', 'leased')"
             " UNION SELECT report FROM held_report"
-            " WHERE endpoint IN (SELECT name FROM endpoint) AND report BETWEEN ?1 AND ?2",
-            (first, last),
+            " WHERE endpoint IN (SELECT name FROM endpoint) AND report BETWEEN ?1 AND ?2"
         )
-        return [row[0] for row in rows]
+        return ids_of(connection, statement, (first, last))
 
 
 class QueueRetention(SqliteRetention):
@@ -124,11 +122,10 @@ def _beyond(most: int) -> Callable[[sqlite3.Connection], tuple[int, _Batch]]:
         ).fetchall()
         if not rows:
             return last, []
-        chosen = msgspec.json.encode(sorted({dispatch for _, dispatch in rows})).decode()
         ended = connection.execute(
             "SELECT id, first_report, last_report, reports FROM dispatch"
-            f" WHERE id IN (SELECT value FROM json_each(?)) AND {_ENDED}",
-            (chosen,),
+            f" WHERE id IN {LISTED} AND {_ENDED}",
+            (listed(sorted({dispatch for _, dispatch in rows})),),
         )
         return rows[-1][0], list(ended)
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Collection
 
-import msgspec
-
 from dispatcher.api.base import UnroutedReports
 from receiver.store.sqlite.database import Database
-from receiver.store.sqlite.rows import COLUMNS, stored_report
+from receiver.store.sqlite.rows import COLUMNS, LISTED, last_id, listed, stored_report
 
 STEP = 20_000
 """Reports that one step looks at."""
@@ -64,13 +62,11 @@ def _unrouted(
 def _read_to(connection: sqlite3.Connection, endpoints: Collection[str]) -> int:
     """How far all of them have read. One that nobody has made known yet reads from the next report
     on, unless it is among the first of the database."""
-    last = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'report'").fetchone()
-    highest: int = last[0] if last else 0
+    highest = last_id(connection, "report")
     known = connection.execute("SELECT 1 FROM endpoint LIMIT 1").fetchone()
     if endpoints and not known:
         return 0
-    names = msgspec.json.encode(list(endpoints)).decode()
     read_to: int | None = connection.execute(
-        "SELECT min(read_to) FROM endpoint WHERE name IN (SELECT value FROM json_each(?))", (names,)
+        f"SELECT min(read_to) FROM endpoint WHERE name IN {LISTED}", (listed(endpoints),)
     ).fetchone()[0]
     return highest if read_to is None else min(read_to, highest)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any
+from functools import partial
 
 from dispatcher.rehearsal import rules
 from dispatcher.rehearsal.bodies import Body, body
-from dispatcher.rehearsal.check import Check, Evidence, Stage
+from dispatcher.rehearsal.check import Check, Evidence, Stage, performed
 from dispatcher.rehearsal.exchange import Exchange
 from dispatcher.rehearsal.judges import (
     ANSWER_LARGE,
@@ -208,8 +208,7 @@ def _judge_half(evidence: Evidence) -> Judgement:
     return taken(evidence)
 
 
-def _answer(name: str, asks: str, perform: Any, judge: Any, **texts: Any) -> Check:
-    return Check(name=name, group="answers", asks=asks, perform=perform, judge=judge, **texts)
+_answer = partial(performed, "answers")
 
 
 def _garbage(name: str, asks: str, bodies: tuple[Body, ...], why: str, mend: str) -> Check:

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import gzip
-from collections.abc import Callable
 from typing import Any
 
 from msgspec.structs import replace
 
 from dispatcher.rehearsal import rules
-from dispatcher.rehearsal.bodies import Maker, body
-from dispatcher.rehearsal.check import Bodies, Check, Evidence, Stage, pushed
+from dispatcher.rehearsal.bodies import body
+from dispatcher.rehearsal.check import Check, Evidence, Judge, Make, Stage, pushed
 from dispatcher.rehearsal.checks import format_bodies as bodies
 from dispatcher.rehearsal.exchange import Exchange
 from dispatcher.rehearsal.judges import milliseconds, refused_politely, taken, told
 from dispatcher.rehearsal.verdict import Judgement
-
-Make = Callable[[Maker], Bodies]
-Judge = Callable[[Evidence], Judgement]
 
 
 def _format(name: str, asks: str, make: Make, judge: Judge = taken, **texts: Any) -> Check:

@@ -6,16 +6,15 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from functools import partial
 
 from dispatcher.rehearsal import rules
 from dispatcher.rehearsal.bodies import Body, body
-from dispatcher.rehearsal.check import Check, Evidence, Need, Stage
+from dispatcher.rehearsal.check import Evidence, Stage, performed
 from dispatcher.rehearsal.checks import tls
 from dispatcher.rehearsal.checks.answers import BROKEN_JSON, BROKEN_XML, NO_TEXT, WRONG_SHAPE
 from dispatcher.rehearsal.exchange import Exchange, readable
 from dispatcher.rehearsal.judges import told
-from dispatcher.rehearsal.rules import Rule
 from dispatcher.rehearsal.verdict import Judgement
 
 # --- credentials -------------------------------------------------------------------------------
@@ -164,31 +163,7 @@ def _judge_traces(evidence: Evidence) -> Judgement:
     return Judgement("passed", "no error says more than it must")
 
 
-def _security(
-    name: str,
-    asks: str,
-    perform: Callable[[Stage], Awaitable[Evidence]],
-    judge: Callable[[Evidence], Judgement],
-    *,
-    why: str,
-    rule: Rule,
-    mend: str,
-    needs: Need | None = None,
-    **more: Any,
-) -> Check:
-    return Check(
-        name=name,
-        group="security",
-        asks=asks,
-        perform=perform,
-        judge=judge,
-        why=why,
-        rule=rule,
-        mend=mend,
-        needs=needs,
-        **more,
-    )
-
+_security = partial(performed, "security")
 
 CHECKS = (
     _security(

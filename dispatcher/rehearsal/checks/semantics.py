@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
 from typing import Any
 
 from msgspec.structs import replace
 
 from dispatcher.rehearsal import rules
 from dispatcher.rehearsal.bodies import Body, Maker, body, later
-from dispatcher.rehearsal.check import Bodies, Check, Evidence, Stage, pushed
+from dispatcher.rehearsal.check import Bodies, Check, Evidence, Judge, Make, Stage, pushed
 from dispatcher.rehearsal.judges import held, refused_politely
 from dispatcher.rehearsal.truth import DELIVERED, PENDING, UNDELIVERABLE, WITH_OPERATOR, Expected
 from dispatcher.rehearsal.verdict import Judgement
-
-Judge = Callable[[Evidence], Judgement]
-Make = Callable[[Maker], Bodies]
 
 
 def _semantic(name: str, asks: str, make: Make, judge: Judge = held, **texts: Any) -> Check:

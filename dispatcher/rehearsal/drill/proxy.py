@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 from random import Random
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 import aiohttp
 from aiohttp import web
@@ -28,21 +29,15 @@ _OF_THE_CONNECTION = {"host", "connection", "content-length", "transfer-encoding
 _TOLD = ("Content-Type", "Retry-After")
 
 
-class Clocked(Protocol):
-    """The time of the scenario."""
-
-    def passed(self) -> timedelta: ...
-
-
 class Proxy:
     """Listens on a port of its own, as an asynchronous context manager. It is told the time of the
-    scenario again and again, by `turn`."""
+    scenario again and again, by `turn`; `passed` gives it in between."""
 
-    def __init__(self, way: Way, drill: Drill, clock: Clocked) -> None:
+    def __init__(self, way: Way, drill: Drill, passed: Callable[[], timedelta]) -> None:
         scenario = drill.scenario
         self._way = way
         self._drill = drill
-        self._clock = clock
+        self._passed = passed
         # When the app itself is stopped, the proxy lets all through and counts.
         self._phases = () if drill.pause else scenario.phase
         rng = Random(f"{scenario.seed} endpoint")
@@ -99,7 +94,7 @@ class Proxy:
             connection.force_close()
 
     async def _push(self, request: web.Request) -> web.Response:
-        reaction = self._model.meet(self._clock.passed())
+        reaction = self._model.meet(self._passed())
         data = await request.read()
         response = await self._forwarded(request, data) if reaction.heard else None
         if response is None and reaction.heard:

@@ -7,12 +7,11 @@ is up, and then runs; what happened is read from the tables afterwards, as of a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Protocol
 
 import aiohttp
 from msgspec import Struct
@@ -52,10 +51,8 @@ class DrillResult(Struct, frozen=True):
     behind: float
 
 
-class Turning(Protocol):
-    """What changes with the time of the scenario."""
-
-    async def turn(self, at: timedelta) -> None: ...
+Turn = Callable[[timedelta], Awaitable[None]]
+"""Changes something as the scenario says at this time of it."""
 
 
 class _StopWatch:
@@ -96,13 +93,13 @@ class DrillRun:
             file = Path(folder) / "drill.db"
             async with (
                 Pausing(self._drill) as pausing,
-                Proxy(self._way, self._drill, self) as proxy,
+                Proxy(self._way, self._drill, self.passed) as proxy,
             ):
                 settings = self._settings(file, proxy.url)
                 async with service(
                     settings, clock=self._clock, listeners=[self._attempted]
                 ) as running:
-                    ended = await self._played(running, (proxy, pausing), watch)
+                    ended = await self._played(running, (proxy.turn, pausing.turn), watch)
             return self._read(file, proxy.seen_again, partial=not ended)
 
     def _settings(self, file: Path, url: str) -> Settings:
@@ -125,13 +122,13 @@ class DrillRun:
             retention=FOR_EVER,
         )
 
-    async def _played(self, running: Service, turning: Sequence[Turning], watch: Watch) -> bool:
+    async def _played(self, running: Service, turns: Sequence[Turn], watch: Watch) -> bool:
         """Whether it came to its end."""
         self._watch.start()
         feeding = asyncio.create_task(self._feed(running.url))
         try:
             while not await self._is_over(running, feeding):
-                await self._turn(turning)
+                await self._turn(turns)
                 if not watch(self._share()):
                     return False
                 await asyncio.sleep(LOOK_SECONDS)
@@ -148,10 +145,10 @@ class DrillRun:
             return True
         return await running.storage.figures.idle()
 
-    async def _turn(self, turning: Sequence[Turning]) -> None:
+    async def _turn(self, turns: Sequence[Turn]) -> None:
         at = self.passed()
-        for each in turning:
-            await each.turn(at)
+        for turn in turns:
+            await turn(at)
         while self._edges and self._edges[0][0] <= at:
             when, what = self._edges.pop(0)
             self._tell(f"{clock_text(when.total_seconds())}  {what}")

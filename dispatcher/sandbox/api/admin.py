@@ -37,7 +37,7 @@ from receiver.api.parameters import (
 )
 from receiver.dlr.sms_errors import errors
 from receiver.faults import without_credentials
-from receiver.routes import Parameter, Reply, RequestBody, Route, add_routes, ref
+from receiver.routes import Parameter, Reply, RequestBody, Route, ref
 from receiver.settings.configuration import ConfigurationError
 from receiver.settings.durations import duration
 from receiver.settings.reader import read_table
@@ -156,9 +156,6 @@ class AdminApi:
     def __init__(self, sandbox: Sandbox, advance: Advance) -> None:
         self._sandbox = sandbox
         self._advance = advance
-
-    def add_routes(self, app: web.Application) -> None:
-        add_routes(app, self)
 
     @Route(
         "GET",

@@ -12,7 +12,6 @@ from dispatcher.sandbox.api.openapi import provider_route
 from dispatcher.sandbox.errors import Refused
 from dispatcher.sandbox.store.base import ConversionStore
 from receiver.api.parameters import in_path
-from receiver.routes import add_routes
 
 
 class EndTagResponse(Struct, frozen=True, rename="camel"):
@@ -25,9 +24,6 @@ class ConversionApi:
 
     def __init__(self, store: ConversionStore) -> None:
         self._store = store
-
-    def add_routes(self, app: web.Application) -> None:
-        add_routes(app, self)
 
     @provider_route(
         "POST",

@@ -18,7 +18,7 @@ from aiohttp.typedefs import Middleware
 
 from dispatcher.sandbox.api.negotiation import respond, wanted_by
 from dispatcher.sandbox.errors import Refused, document, generation
-from dispatcher.settings.sandbox_credential import CredentialSettings
+from dispatcher.settings.sandbox import CredentialSettings
 from receiver.answers import RETRY_AFTER_SECONDS, Handler, NotTaken
 from receiver.callbacks.auth import as_sent
 from receiver.faults import Misfit

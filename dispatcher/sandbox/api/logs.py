@@ -31,7 +31,7 @@ from dispatcher.sandbox.wire.tables import Field, ListOf, Table, Values
 from receiver.answers import Count
 from receiver.dlr.item import write_item
 from receiver.dlr.statuses import GROUP_NUMBERS
-from receiver.routes import Route, add_routes
+from receiver.routes import Route
 
 REQUESTS_A_MINUTE: Final = 120
 
@@ -176,9 +176,6 @@ class LogsApi:
         self._account = account
         self._now = now
         self._limit = RateLimit(REQUESTS_A_MINUTE, now)
-
-    def add_routes(self, app: web.Application) -> None:
-        add_routes(app, self)
 
     @_route(1, SmsLogsResponse, LOGS_V1)
     async def _v1(self, request: web.Request) -> web.Response:

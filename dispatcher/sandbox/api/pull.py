@@ -23,7 +23,7 @@ from dispatcher.sandbox.wire.rules import Inspection, Integer, Text
 from dispatcher.sandbox.wire.tables import Field, Table, Values
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.model import Format, Generation
-from receiver.routes import Route, add_routes, ref
+from receiver.routes import Route, ref
 from receiver.store.base import StoredReport
 
 KEPT: Final = timedelta(hours=48)
@@ -74,9 +74,6 @@ class PullApi:
     def __init__(self, store: PullStore, now: Callable[[], datetime]) -> None:
         self._store = store
         self._now = now
-
-    def add_routes(self, app: web.Application) -> None:
-        add_routes(app, self)
 
     @_route(1)
     async def _v1(self, request: web.Request) -> web.Response:

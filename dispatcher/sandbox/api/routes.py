@@ -15,9 +15,10 @@ from dispatcher.sandbox.api.send import V1_STATUSES, SendApi
 from dispatcher.sandbox.sandbox import Sandbox
 from dispatcher.settings.settings import Settings
 from receiver.callbacks.arriving import BodyReader
+from receiver.routes import add_routes
 
 
-def add_routes(
+def add_sandbox(
     app: web.Application, sandbox: Sandbox, pushing: Pushing, settings: Settings
 ) -> None:
     """Mount them on `app`."""
@@ -26,9 +27,9 @@ def add_routes(
     bodies = BodyReader(limit=limit, timeout=limits.body_timeout, at_once=limits.bodies)
     app.middlewares.append(provider_api(Credentials(settings.sandbox.credential)))
     v1_status = V1_STATUSES[settings.sandbox.v1_status]
-    SendApi(sandbox, now=now, bodies=bodies, body_limit=limit, v1_status=v1_status).add_routes(app)
-    PullApi(store, now).add_routes(app)
-    LogsApi(store, sandbox.account, now).add_routes(app)
+    SendApi(
+        sandbox.accept, now=now, bodies=bodies, body_limit=limit, v1_status=v1_status
+    ).add_routes(app)
+    add_routes(app, PullApi(store, now), LogsApi(store, sandbox.account, now))
     BulksApi(store, now, bodies, limit, sandbox.wake).add_routes(app)
-    ConversionApi(store).add_routes(app)
-    AdminApi(sandbox, Advance(sandbox, pushing)).add_routes(app)
+    add_routes(app, ConversionApi(store), AdminApi(sandbox, Advance(sandbox, pushing)))

@@ -15,7 +15,7 @@ from aiohttp import web
 
 from dispatcher.sandbox.api.negotiation import respond, wanted_by
 from dispatcher.sandbox.api.openapi import parameters_of, provider_route
-from dispatcher.sandbox.messages.send import Accepts, Api, Send
+from dispatcher.sandbox.messages.send import Accept, Api, Send
 from dispatcher.sandbox.messages.statuses import MESSAGE_ACCEPTED, PENDING_ACCEPTED
 from dispatcher.sandbox.wire import preview, query, v1, v2, v3
 from dispatcher.sandbox.wire.answers import ROOTS, SmsResponse, SmsResponseEnvelope, answer_of
@@ -86,7 +86,7 @@ class SendApi:
 
     def __init__(
         self,
-        sandbox: Accepts,
+        accept: Accept,
         *,
         now: Callable[[], datetime],
         bodies: BodyReader,
@@ -94,7 +94,7 @@ class SendApi:
         v1_status: tuple[int, int] = PENDING_ACCEPTED,
         new_key: Callable[[], str] = new_key,
     ) -> None:
-        self._sandbox = sandbox
+        self._take = accept
         self._now = now
         self._bodies = bodies
         self._body_limit = body_limit
@@ -130,7 +130,7 @@ class SendApi:
     ) -> web.Response:
         answer = answer_of(
             send,
-            await self._sandbox.accept(send),
+            await self._take(send),
             counts=sending.counts == "always" or (sending.counts == "asked" and _asked(values)),
             bulk_id=sending.lone_bulk_id or len(send.messages) > 1,
             accepted_as=self._v1_status if sending.api == "v1" else PENDING_ACCEPTED,

@@ -6,9 +6,9 @@ knows nothing of HTTP. Names are ours; the provider's spelling is found in `wire
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, time, timedelta
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -142,7 +142,5 @@ class Accepted(Struct, frozen=True):
     messages: Sequence[AcceptedSms]
 
 
-class Accepts(Protocol):
-    """Takes requests. What it has answered is on disk. Raises StoreUnavailable."""
-
-    async def accept(self, send: Send) -> Accepted: ...
+Accept = Callable[[Send], Awaitable[Accepted]]
+"""Takes a request. What it has answered is on disk. Raises StoreUnavailable."""

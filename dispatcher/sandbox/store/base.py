@@ -1,4 +1,4 @@
-"""What the users of the sandbox's store need, a protocol for each; `SandboxStore` is all of them.
+"""What the users of the sandbox's store need; `SandboxStore` is all of it.
 
 Decisions are handed in as pure functions: the store reads what one needs, asks it, and writes what
 it says, in one transaction. What a decision raises is raised, and then nothing is changed. It is
@@ -89,8 +89,40 @@ class PullQuery(Struct, frozen=True, kw_only=True):
     campaign_reference_id: str | None = None
 
 
-class MessageStore(Protocol):
-    """For the sandbox itself."""
+class BulkStore(Protocol):
+    """For the routes of bulks."""
+
+    async def bulk(self, bulk_id: str) -> Bulk | None:
+        """A bulk, if there is one that has or had messages."""
+
+    async def change_bulk(self, bulk_id: str, now: datetime, change: ChangeBulk) -> Bulk | None:
+        """Change a bulk and its messages that wait. Returns it as it stands then."""
+
+
+class LogStore(Protocol):
+    """For the logs."""
+
+    async def logs(self, query: LogQuery) -> list[Message]:
+        """Messages as they stand."""
+
+
+class PullStore(Protocol):
+    """For the pull endpoints."""
+
+    async def pull(self, query: PullQuery) -> list[StoredReport]:
+        """Hand out what waits, in the order in which it was made, and forget that it waited: two
+        who ask at once get different reports. What is older than `made_after` is forgotten too."""
+
+
+class ConversionStore(Protocol):
+    """For the end tag of a conversion."""
+
+    async def sent(self, message_id: str) -> Message | None:
+        """The first message of this id that was not refused."""
+
+
+class SandboxStore(BulkStore, LogStore, PullStore, ConversionStore, Protocol):
+    """Everything that the sandbox keeps: for those above, and for the sandbox itself."""
 
     async def accept(
         self, arrivals: Sequence[Arrival], now: datetime, admit: Admit
@@ -125,48 +157,8 @@ class MessageStore(Protocol):
         """Remove at most `most` messages that ended before an instant, the oldest first, and bulks
         that have none left; returns how many messages. What waits or has a step left stays."""
 
-
-class BulkStore(Protocol):
-    """For the routes of bulks."""
-
-    async def bulk(self, bulk_id: str) -> Bulk | None:
-        """A bulk, if there is one that has or had messages."""
-
-    async def change_bulk(self, bulk_id: str, now: datetime, change: ChangeBulk) -> Bulk | None:
-        """Change a bulk and its messages that wait. Returns it as it stands then."""
-
-
-class LogStore(Protocol):
-    """For the logs."""
-
-    async def logs(self, query: LogQuery) -> list[Message]:
-        """Messages as they stand."""
-
-
-class PullStore(Protocol):
-    """For the pull endpoints."""
-
-    async def pull(self, query: PullQuery) -> list[StoredReport]:
-        """Hand out what waits, in the order in which it was made, and forget that it waited: two
-        who ask at once get different reports. What is older than `made_after` is forgotten too."""
-
-
-class ConversionStore(Protocol):
-    """For the end tag of a conversion."""
-
-    async def sent(self, message_id: str) -> Message | None:
-        """The first message of this id that was not refused."""
-
-
-class MessageListStore(Protocol):
-    """For the list of what was sent."""
-
     async def messages(self, query: AcceptedQuery) -> list[Message]:
         """Messages as they stand, refused ones too."""
-
-
-class ClockStore(Protocol):
-    """For the clock that can be moved."""
 
     async def clock(self) -> ClockState:
         """How the clock stood last."""
@@ -176,16 +168,3 @@ class ClockStore(Protocol):
 
     async def counters(self) -> Counters:
         """To be compared with those of another time."""
-
-
-class SandboxStore(
-    MessageStore,
-    BulkStore,
-    LogStore,
-    PullStore,
-    ConversionStore,
-    MessageListStore,
-    ClockStore,
-    Protocol,
-):
-    """Everything that the sandbox keeps."""

@@ -56,6 +56,14 @@ def instant(at: int) -> datetime:
     return _EPOCH + timedelta(microseconds=at)
 
 
+def micros_or_null(at: datetime | None) -> int | None:
+    return None if at is None else micros(at)
+
+
+def instant_or_none(at: int | None) -> datetime | None:
+    return None if at is None else instant(at)
+
+
 @dataclass(frozen=True, slots=True)
 class Migration:
     """One step of a part's schema. Steps are numbered from 1 and only ever go forward."""

@@ -15,15 +15,14 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Sequence
-
-import msgspec
+from collections.abc import AsyncIterator, Callable
 
 from receiver.dlr.json_format import decode_item
 from receiver.store.base import Traces
 from receiver.store.recipient import Recipient
 from receiver.store.sqlite.database import MICROS_PER_DAY, Database
 from receiver.store.sqlite.retention import remove_reports
+from receiver.store.sqlite.rows import LISTED, ends_of, listed
 
 SPAN = 20_000
 """Ids that are searched in one go: 20 ms."""
@@ -39,7 +38,7 @@ async def find_traces(database: Database, recipient: Recipient) -> Traces:
 
 def count_traces(connection: sqlite3.Connection, traces: Traces) -> dict[str, int]:
     """The rows that `erase_traces` would touch."""
-    ids = _json(traces.reports)
+    ids = listed(traces.reports)
     keys = connection.execute(f"SELECT count(*) {_KEYS}", (ids,)).fetchone()[0]
     bodies = connection.execute(f"SELECT count(*) {_BODIES}", (ids,)).fetchone()[0]
     return {
@@ -57,21 +56,18 @@ def erase_traces(connection: sqlite3.Connection, traces: Traces) -> dict[str, in
     was added up stays: it names nobody.
     """
     touched = count_traces(connection, traces)
-    ids = _json(traces.reports)
+    ids = listed(traces.reports)
     connection.execute(f"DELETE {_KEYS}", (ids,))
     connection.execute(f"DELETE {_BODIES}", (ids,))
     remove_reports(connection, traces.reports)
-    connection.execute(
-        "DELETE FROM quarantine WHERE id IN (SELECT value FROM json_each(?))",
-        (_json(traces.quarantine),),
-    )
+    connection.execute(f"DELETE FROM quarantine WHERE id IN {LISTED}", (listed(traces.quarantine),))
     return touched
 
 
 _KEYS = f"""
     FROM report_key WHERE (day, message_key, identity) IN
         (SELECT received_at / {MICROS_PER_DAY}, message_key, identity FROM report
-        WHERE id IN (SELECT value FROM json_each(?)))
+        WHERE id IN {LISTED})
 """
 _BODIES = """
     FROM received_body WHERE EXISTS
@@ -86,14 +82,12 @@ async def each_span(
     database: Database, table: str, search: Search, key: str = "id"
 ) -> AsyncIterator[int]:
     """What `search` finds in a table, span by span: nobody waits for the whole of it."""
-    # Asked for as min, max together, SQLite goes through the whole table.
-    ends = f"SELECT (SELECT min({key}) FROM {table}) - 1, (SELECT max({key}) FROM {table})"
-    low, high = await database.question(lambda connection: connection.execute(ends).fetchone())
-    while high is not None and low < high:
-        found = await database.question(_span(search, low, low + SPAN))
-        for number in found:
+    lowest, highest = await database.question(lambda connection: ends_of(connection, table, key))
+    if lowest is None or highest is None:
+        return
+    for after in range(lowest - 1, highest, SPAN):
+        for number in await database.question(_span(search, after, after + SPAN)):
             yield number
-        low += SPAN
 
 
 def _span(search: Search, after: int, last: int) -> Callable[[sqlite3.Connection], list[int]]:
@@ -135,7 +129,3 @@ def _bodies(recipient: Recipient) -> Search:
         return [number for number, body, reason in rows if stands_alone(body, reason)]
 
     return search
-
-
-def _json(ids: Sequence[int]) -> str:
-    return msgspec.json.encode(ids).decode()

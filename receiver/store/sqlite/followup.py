@@ -13,8 +13,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-import msgspec
-
 from receiver.store.base import TURN
 from receiver.store.excerpt import (
     OTHER_OUTCOMES,
@@ -24,6 +22,7 @@ from receiver.store.excerpt import (
     outcome_text,
 )
 from receiver.store.sqlite.database import Database
+from receiver.store.sqlite.rows import listed
 from receiver.store.tally import EXACT, CountedReport, Sums, Tally
 
 BLOCK_BITS = 18
@@ -124,7 +123,7 @@ def write_batch(connection: sqlite3.Connection, batch: Batch) -> bool:
         rows = rows_after(connection, batch.read_from, batch.followed)
         left = [row for row in rows if row.id <= batch.read_to]
         batch = _batch(batch.read_from, batch.read_to, left)
-    connection.execute(_ADD_KEYS, (msgspec.json.encode(batch.keys).decode(),))
+    connection.execute(_ADD_KEYS, (listed(batch.keys),))
     _write_outcomes(connection, batch.sums)
     _write_prices(connection, batch.sums)
     _write_durations(connection, batch.sums)
@@ -196,4 +195,4 @@ def _write_prices(connection: sqlite3.Connection, sums: Sums) -> None:
 
 def _write_durations(connection: sqlite3.Connection, sums: Sums) -> None:
     rows = sorted((*key, count) for key, count in sums.durations.items())
-    connection.execute(_ADD_DURATIONS, (msgspec.json.encode(rows).decode(),))
+    connection.execute(_ADD_DURATIONS, (listed(rows),))

@@ -14,12 +14,11 @@ from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Literal, Protocol
 
-import msgspec
-
 from receiver.store.base import DUPLICATE_DAYS, Pause
 from receiver.store.excerpt import excerpt_of
 from receiver.store.sqlite.database import MICROS_PER_DAY, Database, micros
 from receiver.store.sqlite.followup import BLOCK_BITS, followed_to
+from receiver.store.sqlite.rows import LISTED, ends_of, ids_of, listed
 
 BATCH = 200
 """Rows in a transaction, for which callbacks wait. Beside a purge the p99 of a commit was 37 ms and
@@ -130,10 +129,8 @@ def last_to_go(
 ) -> int:
     """The id up to which rows are older than `before` or more than the `most` newest (0: as many
     as there are). 0 when none is."""
-    # Asked for as min(id), max(id) together, SQLite goes through the whole table.
-    ends = f"SELECT (SELECT min(id) FROM {table}), (SELECT max(id) FROM {table})"
-    lowest, highest = connection.execute(ends).fetchone()
-    if highest is None:
+    lowest, highest = ends_of(connection, table)
+    if lowest is None or highest is None:
         return 0
     too_many = max(highest - most, 0) if most else 0
     if before is None:
@@ -164,13 +161,12 @@ def _count(connection: sqlite3.Connection, table: Table, last: int) -> int:
 
 def _ids_after(table: Table, after: int, last: int) -> Callable[[sqlite3.Connection], list[int]]:
     statement = f"SELECT id FROM {table} WHERE id > ? AND id <= ? ORDER BY id LIMIT {BATCH}"
-    return lambda connection: [row[0] for row in connection.execute(statement, (after, last))]
+    return lambda connection: ids_of(connection, statement, (after, last))
 
 
 def _remove(table: Table, ids: Collection[int]) -> Callable[[sqlite3.Connection], int]:
-    statement = f"DELETE FROM {table} WHERE id IN (SELECT value FROM json_each(?))"
-    chosen = msgspec.json.encode(list(ids)).decode()
-    return lambda connection: connection.execute(statement, (chosen,)).rowcount
+    statement = f"DELETE FROM {table} WHERE id IN {LISTED}"
+    return lambda connection: connection.execute(statement, (listed(ids),)).rowcount
 
 
 def remove_reports(connection: sqlite3.Connection, ids: Sequence[int]) -> int:
@@ -195,8 +191,7 @@ def _search_keys(
     connection: sqlite3.Connection, ids: Sequence[int]
 ) -> list[tuple[int, int, str, int]]:
     rows = connection.execute(
-        "SELECT id, item, generation FROM report WHERE id IN (SELECT value FROM json_each(?))",
-        (msgspec.json.encode(ids).decode(),),
+        f"SELECT id, item, generation FROM report WHERE id IN {LISTED}", (listed(ids),)
     )
     return [
         (number >> BLOCK_BITS, field, key, number)

@@ -1,13 +1,46 @@
-"""A report as a row of the table `report`, and back."""
+"""What statements have in common: lists as values, ids, and the row of a report."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+import msgspec
 
 from receiver.store.base import StoredReport
 from receiver.store.callback import NotifyTo
 from receiver.store.sqlite.database import instant
+
+LISTED = "(SELECT value FROM json_each(?))"
+"""In a statement: the values of a list. Its parameter is what `listed` writes."""
+
+
+def listed(values: Iterable[object]) -> str:
+    return msgspec.json.encode(list(values)).decode()
+
+
+def ids_of(connection: sqlite3.Connection, statement: str, values: Sequence[Any]) -> list[int]:
+    """The first column of the rows that a statement finds."""
+    return [row[0] for row in connection.execute(statement, values)]
+
+
+def ends_of(
+    connection: sqlite3.Connection, table: str, key: str = "id"
+) -> tuple[int, int] | tuple[None, None]:
+    """The lowest and the highest id of a table."""
+    # Asked for as min(id), max(id) together, SQLite goes through the whole table.
+    ends = f"SELECT (SELECT min({key}) FROM {table}), (SELECT max({key}) FROM {table})"
+    lowest, highest = connection.execute(ends).fetchone()
+    return lowest, highest
+
+
+def last_id(connection: sqlite3.Connection, table: str) -> int:
+    """The id that a table gave last, be its row still there or not; 0 when it gave none."""
+    given = "SELECT seq FROM sqlite_sequence WHERE name = ?"
+    row = connection.execute(given, (table,)).fetchone()
+    return row[0] if row else 0
+
 
 COLUMNS = (
     "id, received_at, source, format, generation, final, status_group, duplicates,"

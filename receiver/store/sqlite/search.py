@@ -14,7 +14,6 @@ an answer comes, never what it says.
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -33,7 +32,14 @@ from receiver.store.excerpt import (
 from receiver.store.matching import asks_for_outcome, item_matches, outcome_matches
 from receiver.store.sqlite.database import micros
 from receiver.store.sqlite.followup import BLOCK_BITS, followed_to
-from receiver.store.sqlite.rows import COLUMNS, stored_report
+from receiver.store.sqlite.rows import (
+    COLUMNS,
+    LISTED,
+    ends_of,
+    ids_of,
+    listed,
+    stored_report,
+)
 from receiver.store.tally import HOUR
 
 STEP = 20_000
@@ -48,10 +54,6 @@ PREFIX_MOST = 5_000
 _LOOK_UP = 4  # what a report costs that is fetched by its id, in reports that are read in a row
 
 _HOUR_MICROS = HOUR * 1_000_000
-
-
-# Not min(id), max(id): asked for together SQLite finds them by going through the table.
-_ENDS = "SELECT (SELECT min(id) FROM report), (SELECT max(id) FROM report)"
 
 
 class _Piece(Struct, frozen=True):
@@ -94,8 +96,8 @@ def find(
 def _pieces(
     connection: sqlite3.Connection, query: ReportQuery, message: Sequence[int] | None
 ) -> Iterator[_Piece]:
-    lowest, highest = connection.execute(_ENDS).fetchone()
-    if lowest is None:
+    lowest, highest = ends_of(connection, "report")
+    if lowest is None or highest is None:
         return
     high = highest if query.before is None else min(highest, query.before - 1)
     if message is not None:
@@ -157,9 +159,7 @@ def _under_text(
         "SELECT report FROM search_key WHERE block = ? AND field = ? AND key = ? AND report <= ?"
         " ORDER BY report DESC LIMIT ?"
     )
-    while ids := [
-        id for (id,) in connection.execute(statement, (block, field, text, high, PIECE // 2))
-    ]:
+    while ids := ids_of(connection, statement, (block, field, text, high, PIECE // 2)):
         yield _by_id(ids)
         high = ids[-1] - 1
 
@@ -167,12 +167,12 @@ def _under_text(
 def _under_prefix(
     connection: sqlite3.Connection, block: int, field: int, prefix: str, low: int, high: int
 ) -> Iterator[_Piece]:
-    rows = connection.execute(
+    statement = (
         "SELECT report FROM search_key WHERE block = ? AND field = ? AND key >= ?"
-        " AND key < coalesce(?, x'') AND report <= ? LIMIT ?",
-        (block, field, prefix, _end_of(prefix), high, PREFIX_MOST),
+        " AND key < coalesce(?, x'') AND report <= ? LIMIT ?"
     )
-    ids = sorted((id for (id,) in rows), reverse=True)
+    values = (block, field, prefix, _end_of(prefix), high, PREFIX_MOST)
+    ids = sorted(ids_of(connection, statement, values), reverse=True)
     if len(ids) == PREFIX_MOST:
         yield from _in_a_row(low, high)
         return
@@ -223,8 +223,7 @@ def _totals_where(connection: sqlite3.Connection, query: ReportQuery) -> tuple[s
         conditions.append((" AND start * 1000000 < ?", micros(query.received_until)))
     if asks_for_outcome(query):
         numbers = _outcome_numbers(connection, query)
-        text = " AND outcome IN (SELECT value FROM json_each(?))"
-        conditions.append((text, json.dumps(numbers)))
+        conditions.append((f" AND outcome IN {LISTED}", listed(numbers)))
     return "".join(text for text, _ in conditions), [value for _, value in conditions]
 
 

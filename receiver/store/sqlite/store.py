@@ -8,7 +8,6 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
 
-import msgspec
 from msgspec import structs
 
 from receiver.dlr.identity import key_of_message
@@ -25,7 +24,7 @@ from receiver.store.base import (
 from receiver.store.callback import Callback, Entry
 from receiver.store.sqlite import received, search
 from receiver.store.sqlite.database import MICROS_PER_DAY, Database, instant, micros, migrations_of
-from receiver.store.sqlite.rows import COLUMNS, stored_report
+from receiver.store.sqlite.rows import COLUMNS, LISTED, ids_of, last_id, listed, stored_report
 from receiver.store.sqlite.totals import totals
 
 MIGRATIONS = migrations_of("receiver.store.sqlite", part="receiver.store")
@@ -33,8 +32,7 @@ MIGRATIONS = migrations_of("receiver.store.sqlite", part="receiver.store")
 # All reports of a transaction are looked for at once: one by one costs a third of a large body.
 _FIND = (
     "SELECT message_key, identity, report FROM report_key"
-    " WHERE day IN (SELECT value FROM json_each(?))"
-    " AND message_key IN (SELECT value FROM json_each(?))"
+    f" WHERE day IN {LISTED} AND message_key IN {LISTED}"
 )
 _INSERT = f"INSERT INTO report ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
@@ -94,7 +92,7 @@ class SqliteStore:
         return await self._select("WHERE id > ? ORDER BY id LIMIT ?", (report_id, limit))
 
     async def newest_report(self) -> int:
-        return await self._database.read(newest)
+        return await self._database.read(lambda c: last_id(c, "report"))
 
     async def reports_of(self, message_id: str) -> list[StoredReport]:
         key = key_of_message(message_id)
@@ -121,7 +119,7 @@ class _Addition:
 
     def __init__(self, connection: sqlite3.Connection, callbacks: Sequence[Callback]) -> None:
         self._cursor = connection.cursor()
-        self.next_id = 1 + newest(connection)
+        self.next_id = 1 + last_id(connection, "report")
         self._earlier = _earlier(connection, callbacks)
         self._fresh: dict[tuple[int, int], int] = {}  # (message_key, identity) to index in reports
         self._repeats: dict[int, int] = {}  # id of a report stored before to how often again
@@ -183,7 +181,7 @@ def _earlier(
         return {}
     received = {micros(callback.received_at) // MICROS_PER_DAY for callback in callbacks}
     days = list(range(min(received) - DUPLICATE_DAYS + 1, max(received) + 1))
-    found = connection.execute(_FIND, [msgspec.json.encode(each).decode() for each in (days, keys)])
+    found = connection.execute(_FIND, (listed(days), listed(keys)))
     return {(message_key, identity): report for message_key, identity, report in found}
 
 
@@ -211,12 +209,6 @@ def _stored_as(connection: sqlite3.Connection, entry: Entry) -> int | None:
         if row is not None:
             return int(row[0])
     return None
-
-
-def newest(connection: sqlite3.Connection) -> int:
-    """As `SqliteStore.newest_report`, as a part of a transaction."""
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'report'").fetchone()
-    return row[0] if row else 0
 
 
 # Not "? IS NULL OR id < ?": that goes through all that is newer than the cursor.
@@ -280,7 +272,7 @@ def _days(connection: sqlite3.Connection) -> Iterator[int]:
 
 def _ids_of(connection: sqlite3.Connection, key: int, days: Iterable[int]) -> list[int]:
     statement = "SELECT report FROM report_key WHERE day = ? AND message_key = ?"
-    return sorted(row[0] for day in days for row in connection.execute(statement, (day, key)))
+    return sorted(id for day in days for id in ids_of(connection, statement, (day, key)))
 
 
 def _reports_of(connection: sqlite3.Connection, key: int) -> list[StoredReport]:

@@ -13,6 +13,7 @@ from dispatcher.api.dispatches import DispatchApi
 from dispatcher.retrying.outcome import Outcome
 from receiver.api.store_api import StoreApi
 from receiver.callbacks.app import new_app
+from receiver.routes import add_routes
 from tests.contracts.report_store import NOT_A_REPORT, a_callback, an_sms
 from tests.dispatcher.support import MINUTE, Bench, a_bench, an_endpoint
 
@@ -36,8 +37,7 @@ def an_api(bench: Bench) -> DispatchApi:
 async def client(bench: Bench, aiohttp_client: AiohttpClient) -> Client:
     api = an_api(bench)
     app = new_app(body_limit=1000)
-    api.add_routes(app)
-    StoreApi(bench.store, api.dispatches_of).add_routes(app)
+    add_routes(app, api, StoreApi(bench.store, api.dispatches_of))
     return await aiohttp_client(app)
 
 

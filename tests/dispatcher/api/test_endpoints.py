@@ -18,6 +18,7 @@ from dispatcher.settings.security import SecuritySettings
 from dispatcher.settings.settings import EndpointSettings
 from receiver.api.openapi import Schemas
 from receiver.callbacks.app import new_app
+from receiver.routes import add_routes
 from receiver.settings.configuration import Secret
 from tests.dispatcher.support import Bench, a_bench
 
@@ -46,7 +47,7 @@ def registry(bench: Bench) -> Registry:
 @pytest.fixture
 async def client(bench: Bench, registry: Registry, aiohttp_client: AiohttpClient) -> Client:
     app = new_app(body_limit=10_000)
-    EndpointApi(registry, bench.queue).add_routes(app)
+    add_routes(app, EndpointApi(registry, bench.queue))
     return await aiohttp_client(app)
 
 

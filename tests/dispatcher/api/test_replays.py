@@ -14,6 +14,7 @@ from dispatcher.endpoints.registry import Registry
 from dispatcher.replay.replaying import Replaying
 from dispatcher.settings.settings import EndpointSettings
 from receiver.callbacks.app import new_app
+from receiver.routes import add_routes
 from tests.dispatcher.replay.replaying import ReplayBench, a_replay_bench
 
 Client = TestClient[Any, Any]
@@ -37,8 +38,8 @@ async def registry(bench: ReplayBench) -> Registry:
 @pytest.fixture
 async def client(bench: ReplayBench, registry: Registry, aiohttp_client: AiohttpClient) -> Client:
     app = new_app(body_limit=10_000)
-    replaying = Replaying(bench.replays, bench.selector, registry, bench.bench.clock.now)
-    ReplayApi(replaying, bench.bench.store).add_routes(app)
+    replaying = Replaying(bench.replays, bench.selector, registry.all, bench.bench.clock.now)
+    add_routes(app, ReplayApi(replaying, bench.bench.store))
     return await aiohttp_client(app)
 
 

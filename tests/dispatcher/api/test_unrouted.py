@@ -14,6 +14,7 @@ from dispatcher.endpoints.endpoint import Rules
 from dispatcher.endpoints.registry import Registry
 from dispatcher.settings.settings import EndpointSettings
 from receiver.callbacks.app import new_app
+from receiver.routes import add_routes
 from tests.contracts.report_store import an_sms
 from tests.dispatcher.support import Bench, a_bench, an_endpoint
 
@@ -65,7 +66,7 @@ async def test_endpoints_of_replays_do_not_count(bench: Bench) -> None:
 @pytest.fixture
 async def client(bench: Bench, aiohttp_client: AiohttpClient) -> Client:
     app = new_app(body_limit=1000)
-    UnroutedApi(unrouted(bench)).add_routes(app)
+    add_routes(app, UnroutedApi(unrouted(bench)))
     return await aiohttp_client(app)
 
 

@@ -59,7 +59,7 @@ class ReplayBench:
         self.known = Fixed(endpoints)
         self.replays = bench.storage.replays
         self.selector = bench.storage.selector
-        self.replaying = Replaying(self.replays, self.selector, self.known, bench.clock.now)
+        self.replaying = Replaying(self.replays, self.selector, self.known.all, bench.clock.now)
         self.feeder = self.another_feeder()
 
     @property

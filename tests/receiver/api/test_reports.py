@@ -15,6 +15,7 @@ from yarl import URL
 from receiver.api.store_api import StoreApi
 from receiver.callbacks.app import new_app
 from receiver.callbacks.intake import verdict_on_bytes
+from receiver.routes import add_routes
 from receiver.store.callback import Callback
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
@@ -42,7 +43,7 @@ async def dispatches_of(reports: Sequence[int]) -> list[Any]:
 @pytest.fixture
 async def client(store: SqliteStore, aiohttp_client: AiohttpClient) -> Client:
     app = new_app(body_limit=1000)
-    StoreApi(store, dispatches_of).add_routes(app)
+    add_routes(app, StoreApi(store, dispatches_of))
     return await aiohttp_client(app)
 
 

@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestClient
 from pytest_aiohttp.plugin import AiohttpClient
 
 from receiver.callbacks.app import Health, Receiver, new_app
+from receiver.routes import add_routes
 from receiver.store.base import Counts, StoreUnavailable
 from receiver.store.callback import Callback
 from receiver.store.sqlite.database import Database
@@ -86,7 +87,7 @@ def health(store: Store) -> Health:
 def app(receiver: Receiver, health: Health) -> web.Application:
     made = new_app(body_limit=BODY_LIMIT)
     receiver.add_routes(made)
-    health.add_routes(made)
+    add_routes(made, health)
     return made
 
 

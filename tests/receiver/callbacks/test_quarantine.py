@@ -19,6 +19,7 @@ from receiver.callbacks.app import new_app
 from receiver.callbacks.intake import Limits
 from receiver.callbacks.quarantine import read_again
 from receiver.dlr.errors import Unreadable
+from receiver.routes import add_routes
 from receiver.store.base import Counts
 from receiver.store.callback import Callback, Verdict
 from receiver.store.sqlite.database import Database
@@ -164,7 +165,7 @@ async def test_over_http(store: SqliteStore, aiohttp_client: AiohttpClient) -> N
     async def no_dispatches(_: Any) -> list[Any]:
         return []
 
-    StoreApi(store, no_dispatches, on_stored=lambda: told.append("stored")).add_routes(app)
+    add_routes(app, StoreApi(store, no_dispatches, on_stored=lambda: told.append("stored")))
     client: TestClient[Any, Any] = await aiohttp_client(app)
     good = await quarantine(store, V2_JSON)
     bad = await quarantine(store, b"!")

@@ -112,7 +112,10 @@ class Process:
         self.replays = SqliteReplays(self.database)
         self.registry = Registry(SqliteEndpoints(self.database), world.plan.endpoints)
         self.replaying = Replaying(
-            self.replays, SqliteSelector(self.database, self.store), self.registry, self.clock.now
+            self.replays,
+            SqliteSelector(self.database, self.store),
+            self.registry.all,
+            self.clock.now,
         )
         self._commit = GroupCommit(self.store.add)
 

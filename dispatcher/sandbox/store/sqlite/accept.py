@@ -11,7 +11,8 @@ from dispatcher.sandbox.messages.message import Message
 from dispatcher.sandbox.store.base import Admit
 from dispatcher.sandbox.store.sqlite import bulks
 from dispatcher.sandbox.store.sqlite.clock import MICROSECOND, see
-from dispatcher.sandbox.store.sqlite.rows import IN, as_json, insert
+from dispatcher.sandbox.store.sqlite.rows import insert
+from receiver.store.sqlite.rows import LISTED, last_id, listed
 
 
 def accept(
@@ -23,7 +24,7 @@ def accept(
 
 def _accept(connection: sqlite3.Connection, arrival: Arrival, admit: Admit) -> Sequence[Message]:
     known = Known(
-        _highest(connection) + 1,
+        last_id(connection, "sandbox_message") + 1,
         _taken(connection, arrival),
         bulks.paused(connection, arrival.bulk_id),
     )
@@ -34,20 +35,14 @@ def _accept(connection: sqlite3.Connection, arrival: Arrival, admit: Admit) -> S
     return admission.messages
 
 
-def _highest(connection: sqlite3.Connection) -> int:
-    row = connection.execute(
-        "SELECT seq FROM sqlite_sequence WHERE name = 'sandbox_message'"
-    ).fetchone()
-    return int(row[0]) if row else 0
-
-
 def _taken(connection: sqlite3.Connection, arrival: Arrival) -> frozenset[str]:
     given = [sms.message_id for sms in arrival.send.messages if sms.message_id is not None]
     if not given:
         return frozenset()
     rows = connection.execute(
-        f"SELECT message_id FROM sandbox_message WHERE state <> 'refused' AND message_id {IN}",
-        (as_json(given),),
+        "SELECT message_id FROM sandbox_message"
+        f" WHERE state <> 'refused' AND message_id IN {LISTED}",
+        (listed(given),),
     )
     return frozenset(message_id for (message_id,) in rows)
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from dispatcher.sandbox.messages.bulks import Bulk, BulkChange, WaitingBulk
 from dispatcher.sandbox.store.base import ChangeBulk
 from dispatcher.sandbox.store.sqlite.clock import MICROSECOND, see
-from dispatcher.sandbox.store.sqlite.rows import micros_or_null, select
-from receiver.store.sqlite.database import instant, micros
+from dispatcher.sandbox.store.sqlite.rows import select
+from receiver.store.sqlite.database import instant, instant_or_none, micros, micros_or_null
 
 _BULK = """
     SELECT sandbox_bulk.state, gap,
@@ -29,8 +29,8 @@ def bulk(connection: sqlite3.Connection, bulk_id: str) -> Bulk | None:
     if row is None or row[4] is None:
         return None
     state, gap, waiting, accepted, start, left = row
-    last = None if left is None else instant(left)
-    return Bulk(bulk_id, state, gap * MICROSECOND, waiting, accepted, instant(start), last)
+    times = instant(start), instant_or_none(left)
+    return Bulk(bulk_id, state, gap * MICROSECOND, waiting, accepted, *times)
 
 
 def paused(connection: sqlite3.Connection, bulk_id: str) -> WaitingBulk | None:

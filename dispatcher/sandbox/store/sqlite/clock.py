@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from dispatcher.sandbox.store.base import ClockState, Counters
 from receiver.store.sqlite.database import instant, micros
-from receiver.store.sqlite.store import newest
+from receiver.store.sqlite.rows import last_id
 
 MICROSECOND = timedelta(microseconds=1)
 
@@ -28,5 +28,4 @@ def state(connection: sqlite3.Connection) -> ClockState:
 
 
 def counters(connection: sqlite3.Connection) -> Counters:
-    row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'attempt'").fetchone()
-    return Counters(newest(connection), int(row[0]) if row else 0)
+    return Counters(last_id(connection, "report"), last_id(connection, "attempt"))

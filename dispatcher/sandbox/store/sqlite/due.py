@@ -12,11 +12,12 @@ from datetime import datetime
 from dispatcher.sandbox.messages.reports import StepTaken
 from dispatcher.sandbox.store.base import StepCounts, TakeStep
 from dispatcher.sandbox.store.sqlite.clock import see
-from dispatcher.sandbox.store.sqlite.rows import micros_or_null, select
+from dispatcher.sandbox.store.sqlite.rows import select
 from dispatcher.settings.settings import SANDBOX
 from receiver.store.callback import Callback, Entry, Verdict
-from receiver.store.sqlite.database import instant, micros
-from receiver.store.sqlite.store import add, newest
+from receiver.store.sqlite.database import instant_or_none, micros, micros_or_null
+from receiver.store.sqlite.rows import last_id
+from receiver.store.sqlite.store import add
 
 _WRITE = """
     UPDATE sandbox_message SET done = ?, due_at = ?, state = ?, status_group = ?, status_id = ?,
@@ -28,7 +29,7 @@ _WRITE = """
 def next_due(connection: sqlite3.Connection) -> datetime | None:
     statement = "SELECT min(due_at) FROM sandbox_message WHERE due_at IS NOT NULL"
     at: int | None = connection.execute(statement).fetchone()[0]
-    return None if at is None else instant(at)
+    return instant_or_none(at)
 
 
 def take_due(
@@ -64,7 +65,7 @@ def take_due(
 def _tell(connection: sqlite3.Connection, taken: Sequence[StepTaken], now: datetime) -> int:
     """Store the reports, and let those that nobody is pushed to wait. Returns how many are new."""
     told = [(each, each.report) for each in taken if each.report is not None]
-    number = newest(connection)
+    number = last_id(connection, "report")
     counts = add(connection, [_callback(report, now) for _, report in told])
     waiting = []
     for (each, _), count in zip(told, counts, strict=True):

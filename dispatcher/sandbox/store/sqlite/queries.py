@@ -8,10 +8,10 @@ import sqlite3
 
 from dispatcher.sandbox.messages.message import Message
 from dispatcher.sandbox.store.base import AcceptedQuery, LogQuery, PullQuery
-from dispatcher.sandbox.store.sqlite.rows import IN, as_json, select, where
+from dispatcher.sandbox.store.sqlite.rows import select, where
 from receiver.store.base import StoredReport
 from receiver.store.sqlite.database import micros
-from receiver.store.sqlite.rows import COLUMNS, stored_report
+from receiver.store.sqlite.rows import COLUMNS, LISTED, listed, stored_report
 
 _MESSAGES = {"message_id": "message_id = ?", "bulk_id": "bulk_id = ?", "to": "sms ->> 'to' = ?"}
 
@@ -33,14 +33,14 @@ def sent(connection: sqlite3.Connection, message_id: str) -> Message | None:
 _LOGS = {
     "sender": "sms ->> 'sender' = ?",
     "to": "sms ->> 'to' = ?",
-    "bulk_ids": f"bulk_id {IN}",
-    "message_ids": f"message_id {IN}",
+    "bulk_ids": f"bulk_id IN {LISTED}",
+    "message_ids": f"message_id IN {LISTED}",
     "status_group": "status_group = ?",
     "since": "leaves_at >= ?",
     "until": "leaves_at < ?",
     "entity_id": "sms ->> 'entity_id' = ?",
     "application_id": "sms ->> 'application_id' = ?",
-    "campaign_reference_ids": f"sms ->> 'campaign_reference_id' {IN}",
+    "campaign_reference_ids": f"sms ->> 'campaign_reference_id' IN {LISTED}",
     "before": "sandbox_message.id < ?",
 }
 
@@ -70,7 +70,9 @@ def pull(connection: sqlite3.Connection, query: PullQuery) -> list[StoredReport]
         f" WHERE TRUE{more} ORDER BY report LIMIT ?",
         (*values, query.limit),
     )
-    chosen = as_json([report for (report,) in rows])
-    connection.execute(f"DELETE FROM sandbox_pull WHERE report {IN}", (chosen,))
-    found = connection.execute(f"SELECT {COLUMNS} FROM report WHERE id {IN} ORDER BY id", (chosen,))
+    chosen = listed(report for (report,) in rows)
+    connection.execute(f"DELETE FROM sandbox_pull WHERE report IN {LISTED}", (chosen,))
+    found = connection.execute(
+        f"SELECT {COLUMNS} FROM report WHERE id IN {LISTED} ORDER BY id", (chosen,)
+    )
     return [stored_report(row) for row in found]

@@ -13,7 +13,8 @@ from msgspec import Struct
 from dispatcher.sandbox.messages.message import Message
 from dispatcher.sandbox.messages.outcomes import Fate
 from dispatcher.sandbox.messages.send import Sms
-from receiver.store.sqlite.database import instant, micros
+from receiver.store.sqlite.database import instant, instant_or_none, micros, micros_or_null
+from receiver.store.sqlite.rows import listed
 
 _sms = msgspec.json.Decoder(Sms).decode
 _fate = msgspec.json.Decoder(Fate).decode
@@ -24,9 +25,6 @@ _COLUMNS = (
     " sms, fate"
 )
 _FROM = "sandbox_message JOIN sandbox_bulk ON sandbox_bulk.id = bulk"
-
-IN = "IN (SELECT value FROM json_each(?))"
-"""A condition on a column, whose value is a list."""
 
 
 def select(connection: sqlite3.Connection, rest: str, values: Sequence[Any]) -> list[Message]:
@@ -47,10 +45,10 @@ def _message(row: Sequence[Any]) -> Message:
         accepted_at=instant(accepted),
         start_at=instant(start),
         leaves_at=instant(leaves),
-        cancelled_at=None if cancelled is None else instant(cancelled),
+        cancelled_at=instant_or_none(cancelled),
         done=done,
-        due_at=None if due is None else instant(due),
-        done_at=None if done_at is None else instant(done_at),
+        due_at=instant_or_none(due),
+        done_at=instant_or_none(done_at),
         status=(group, status),
         error=error,
         process_key=process_key,
@@ -92,10 +90,6 @@ def _row(message: Message, bulk: int) -> tuple[Any, ...]:
     )
 
 
-def micros_or_null(at: datetime | None) -> int | None:
-    return None if at is None else micros(at)
-
-
 def where(query: Struct, conditions: Mapping[str, str]) -> tuple[str, list[Any]]:
     """` AND …` of the conditions whose field is given in the query, with their values."""
     given = {name: getattr(query, name) for name in conditions}
@@ -106,9 +100,4 @@ def where(query: Struct, conditions: Mapping[str, str]) -> tuple[str, list[Any]]
 def _in_sql(value: Any) -> Any:
     if isinstance(value, datetime):
         return micros(value)
-    return value if isinstance(value, str | int) else as_json(value)
-
-
-def as_json(values: Sequence[Any]) -> str:
-    """A list for `IN`."""
-    return msgspec.json.encode(values).decode()
+    return value if isinstance(value, str | int) else listed(value)

@@ -12,6 +12,7 @@ from pytest_aiohttp.plugin import AiohttpClient
 from receiver.api.store_api import StoreApi
 from receiver.callbacks.app import new_app
 from receiver.dlr.json_format import encode_body
+from receiver.routes import add_routes
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
 from tests.contracts.report_store import PRETTY, a_callback, items_as_received, received
@@ -50,7 +51,7 @@ async def test_shown_when_asked(store: SqliteStore, aiohttp_client: AiohttpClien
         return []
 
     app = new_app(body_limit=1000)
-    StoreApi(store, no_dispatches).add_routes(app)
+    add_routes(app, StoreApi(store, no_dispatches))
     client: TestClient[Any, Any] = await aiohttp_client(app)
     await store.add([received(encode_body([PRETTY]))])
 
