@@ -150,7 +150,7 @@ def _words(given: Sequence[str] | None) -> list[str] | None:
     return [word.strip() for each in given for word in each.split(",")]
 
 
-class RateLimit:
+class RequestLimit:
     """So many requests in any minute of the sandbox's clock."""
 
     def __init__(self, most: int, now: Callable[[], datetime]) -> None:
@@ -175,7 +175,7 @@ class LogsApi:
         self._store = store
         self._account = account
         self._now = now
-        self._limit = RateLimit(REQUESTS_A_MINUTE, now)
+        self._limit = RequestLimit(REQUESTS_A_MINUTE, now)
 
     @_route(1, SmsLogsResponse, LOGS_V1)
     async def _v1(self, request: web.Request) -> web.Response:
