@@ -9,6 +9,7 @@ at once: all they do is look.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
@@ -44,6 +45,9 @@ class Wakeups:
     ) -> None:
         self._wall = wall
         self._elapsed = elapsed
+        # It logs each run of a job, and warns of each that is skipped because the one before still
+        # runs. Both are in order here: a job only looks, and the look that runs sees it all.
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._scheduler = AsyncIOScheduler(
             timezone=UTC,
             job_defaults={"misfire_grace_time": None, "max_instances": 1, "coalesce": True},

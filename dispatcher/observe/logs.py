@@ -34,8 +34,6 @@ def set_up(form: Literal["console", "json"], level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    # Its lines at level info tell of each job's every run.
-    logging.getLogger("apscheduler").setLevel(logging.WARNING)
 
 
 def log_attempt(event: AttemptMade) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -156,3 +156,28 @@ async def test_a_job_is_finished_before_the_end(
 
     assert ended.is_set()
     assert caplog.text == ""
+
+
+async def test_a_run_that_is_skipped_is_no_line_in_the_log(
+    wakeups: Wakeups, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A look that takes longer than its interval is in order: the runs that are skipped meanwhile
+    are not told. `dlr demo`, on a busy machine, had APScheduler's warning in its story.
+    """
+    free = asyncio.Event()
+    other = Woken()
+    wakeups.every(timedelta(milliseconds=1), _waiting_for(free))
+    wakeups.every(timedelta(milliseconds=1), other.job)
+
+    for _ in range(5):  # by now the other job has been skipped
+        await other.once_more()
+    free.set()
+
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+def _waiting_for(event: asyncio.Event) -> Callable[[], Awaitable[None]]:
+    async def job() -> None:
+        await event.wait()
+
+    return job
