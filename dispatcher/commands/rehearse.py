@@ -267,7 +267,7 @@ def _verify(template: str | None, paths: Sequence[str]) -> Verify | None:
 
 
 def _header(option: str) -> tuple[str, str]:
-    """Its value is a secret, and stands in no error."""
+    """The name and value of `NAME: VALUE`. The value is a secret: no error message shows it."""
     name, colon, value = (part.strip() for part in option.partition(":"))
     if not colon or not value or not _TOKEN.fullmatch(name):
         fault = "no value" if colon and name else "no name and colon"

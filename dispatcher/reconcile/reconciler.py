@@ -2,8 +2,8 @@
 
 A look uses the logs alone, which can be asked again. With `apply` the pull endpoint comes first: it
 has whole reports, but hands each out once, so an answer of it is on the disk before the next call
-is made. What then still is missing is made of the logs. All of it is stored as callbacks are: the
-same reading, the same identity, so that what comes after all is counted as a repeat.
+is made. Whatever is still missing is rebuilt from the logs. All of it is stored as callbacks are,
+with the same reading and the same identity, so a report that arrives later counts as a duplicate.
 """
 
 from __future__ import annotations

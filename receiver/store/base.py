@@ -92,7 +92,7 @@ class FoundReports(Struct, frozen=True):
     """What one step of a search has found, newest first.
 
     `next` is the cursor of the next step, `None` when there is none. It may come with fewer
-    reports than were asked for, even with none: one step looks at so many and not at all.
+    reports than were asked for, even with none, because one step looks at a bounded number.
     """
 
     reports: Sequence[StoredReport]

@@ -1,6 +1,6 @@
 """Statuses as the sandbox writes them: the wire's texts, from the provider's tables.
 
-Those that only the table of codes has come without a text on the wire: theirs is made of the name.
+A status that only the table of codes has comes without a text: its text is derived from its name.
 """
 
 from __future__ import annotations

@@ -28,7 +28,7 @@ from receiver.store.tally import EXACT, CountedReport, Sums, Tally
 BLOCK_BITS = 18
 
 OUTCOMES_MOST = 10_000
-"""Combinations of status and error that are told apart: hostile ones must not fill the totals."""
+"""Combinations of status and error that are counted each: hostile ones must not fill the totals."""
 
 Key = tuple[int, int, str, int]
 """Block, field, text and report: a row of search_key."""
