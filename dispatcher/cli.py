@@ -12,7 +12,7 @@ import click
 from dispatcher.commands.options import fail
 from receiver.answers import BadQuery
 from receiver.settings.configuration import ConfigurationError
-from receiver.store.base import StoreUnavailable
+from receiver.store.base import AmbiguousMessage, StoreUnavailable
 
 MODULES = {
     "serve": "serve",
@@ -102,6 +102,8 @@ def main() -> None:
         sys.exit(130)
     except BrokenPipeError:  # `dlr reports | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except AmbiguousMessage as error:
+        fail(f"{error}; give one of them with --source")
     except (ConfigurationError, StoreUnavailable, BadQuery, OSError) as error:
         if debug:
             raise

@@ -203,8 +203,8 @@ class Worker:
         """With a look at what is under way and what is held."""
         freed_ids = await self._queue.freed(endpoint.name, room * endpoint.bucket_size)
         freed = await self._outbox.reports_by_id(freed_ids)
-        keys = [report.message_key for report in (*freed, *reports)]
-        blocked = await self._queue.blocked(endpoint.name, keys, freed_ids)
+        messages = [report.message for report in (*freed, *reports)]
+        blocked = await self._queue.blocked(endpoint.name, messages, freed_ids)
         forming = fill(
             endpoint,
             reports,

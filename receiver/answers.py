@@ -12,7 +12,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
-from receiver.store.base import StoreUnavailable
+from receiver.store.base import AmbiguousMessage, StoreUnavailable
 
 log = logging.getLogger("dlr.http")
 
@@ -100,6 +100,9 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         return fault(400, "bad_query", str(error))
     except NotTaken as error:
         return fault(error.status, error.code, str(error))
+    except AmbiguousMessage as error:
+        why = f"{error}; give one of them as source"
+        return fault(409, "ambiguous", why, sources=error.sources)
     except StoreUnavailable as error:
         return fault(503, "store_unavailable", str(error))
     except web.HTTPException as error:

@@ -71,6 +71,9 @@ class Reply(Struct, frozen=True):
 NOT_THERE = "there is no such thing"
 """What is said of a 404."""
 
+AMBIGUOUS = "several sources have such a message, and the request names none of them"
+"""What is said of a 409 with the code `ambiguous`."""
+
 
 class SecurityRequirement(Struct, frozen=True):
     """Which credentials a route asks for: one of these, by name, each as OpenAPI's security scheme.

@@ -10,12 +10,14 @@ import click
 from dispatcher.commands.options import fail, look, print_counts, with_settings
 from dispatcher.storage import Storage
 from dispatcher.upkeep.base import StillLeased
+from receiver.api.messages import find_message
 from receiver.store.recipient import Recipient
 
 
 @click.command()
 @click.option("--to", help="The recipient's number.")
 @click.option("--message-id", help="Of one message of the recipient.")
+@click.option("--source", help="Of this source; needed when several have such a message.")
 @click.option("--dry-run", is_flag=True, help="Only print what would be touched.")
 @with_settings
 def erase(
@@ -23,6 +25,7 @@ def erase(
     database: str | None,
     to: str | None,
     message_id: str | None,
+    source: str | None,
     dry_run: bool,
 ) -> None:
     """Erase one recipient's data: reports, quarantine, bodies and answers that hold it.
@@ -34,10 +37,15 @@ def erase(
     """
     if (to is None) == (message_id is None) or not (to or message_id):
         fail("expected either --to NUMBER or --message-id ID")
+    if source is not None and message_id is None:
+        fail("--source goes with --message-id: a number is erased wherever it is")
 
     async def work(opened: Storage) -> None:
+        if message_id is not None:
+            await find_message(opened.store, message_id, source)  # several sources may have it
         try:
-            erasure, recipient = opened.erasure, Recipient(to=to, message_id=message_id)
+            erasure = opened.erasure
+            recipient = Recipient(to=to, message_id=message_id, source=source)
             touched = await (erasure.count if dry_run else erasure.erase)(recipient)
         except StillLeased as error:
             click.echo(f"dlr: {error}", err=True)

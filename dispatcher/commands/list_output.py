@@ -37,7 +37,7 @@ from dispatcher.endpoints.registry import Registry
 from dispatcher.storage import Storage
 from receiver.answers import BadQuery
 from receiver.api.filters import MessageQuery
-from receiver.api.messages import MessageAnswer, find_messages
+from receiver.api.messages import MessageAnswer, find_message, find_messages
 from receiver.api.quarantine import QuarantineEntryAnswer
 from receiver.api.reports import ReportAnswer
 from receiver.api.totals import PERCENTS, TotalAnswer, TotalsAnswer
@@ -120,6 +120,7 @@ MESSAGE_COLUMNS: Columns = {
     "state": _finality,
     "reports": lambda row: len(row.reports),
     "dispatches": lambda row: ", ".join(f"{each.endpoint} {each.state}" for each in row.dispatches),
+    **fields(MessageAnswer, "source"),
 }
 
 QUARANTINE_COLUMNS: Columns = fields(
@@ -271,9 +272,9 @@ async def _messages(
             return
 
 
-async def print_message(storage: Storage, message_id: str) -> None:
-    """One message: where it stands, its reports, its dispatches."""
-    reports = await storage.store.reports_of(message_id)
+async def print_message(storage: Storage, message_id: str, source: str | None) -> None:
+    """One message: where it stands, its reports, its dispatches. Raises AmbiguousMessage."""
+    reports = await find_message(storage.store, message_id, source)
     if not reports:
         raise BadQuery(f"there is no report of a message {message_id!r}")
     shown = MessageAnswer.of(reports, await _dispatches_of(storage, [r.id for r in reports]))

@@ -65,13 +65,15 @@ def messages(
 ) -> None:
     """The messages and their state; with MESSAGE_ID its history, dispatches and attempts.
 
+    If several sources have a message with this id, name one of them with --source.
+
     Example: dlr messages 2033247207850523791
     """
     query = message_query(parameters(**filters))
     if message_id is None:
         look(config, database, lambda s: list_output.print_messages(s, query, listing))
     else:
-        look(config, database, lambda s: list_output.print_message(s, message_id))
+        look(config, database, lambda s: list_output.print_message(s, message_id, query.source))
 
 
 @click.command()

@@ -22,7 +22,7 @@ from dispatcher.forming.routing import goes_to
 from dispatcher.queue.base import Bucket, Forming
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.model import Generation, Report
-from receiver.store.base import StoredReport
+from receiver.store.base import Message, StoredReport
 from receiver.store.callback import NotifyTo
 
 Shape = tuple[Generation | None, NotifyTo | None]
@@ -36,7 +36,7 @@ def fill(
     room: int,
     read_from: int = 0,
     freed: Sequence[StoredReport] = (),
-    blocked: Collection[int] | None = None,
+    blocked: Collection[Message] | None = None,
     read: Callable[[StoredReport], Report] = StoredReport.read,
 ) -> Forming:
     """Put the reports that go to `endpoint` into at most `room` buckets. Pure; `bodies` come later.
@@ -45,30 +45,32 @@ def fill(
     that needs no further look: those after it did not fit. `freed` were held for the order's sake
     and are free now, the oldest first; the result names those of them that are in its buckets.
 
-    `blocked` None: the order is not kept. Otherwise these are the messages (keys) that have
-    something on its way, or held reports that are not among `freed`: theirs are all later than
-    those. What has to wait for an earlier report of its message is in the result's `hold`.
+    `blocked` None: the order is not kept. Otherwise these are the messages that have something on
+    its way, or held reports that are not among `freed`: theirs are all later than those. What has
+    to wait for an earlier report of its message is in the result's `hold`.
 
     `read` is for rules that ask for fields.
     """
     buckets = _Buckets(endpoint, room, in_order=blocked is not None)
-    waiting: set[int] = set()  # messages that have a report which waits: their later ones do too
+    waiting: set[Message] = (
+        set()
+    )  # messages that have a report which waits: their later ones do too
     taken: list[int] = []
     for report in freed:
-        if report.message_key not in waiting and buckets.place(report):
+        if report.message not in waiting and buckets.place(report):
             taken.append(report.id)
         else:
-            waiting.add(report.message_key)
+            waiting.add(report.message)
     waiting.update(blocked or ())
     hold: list[StoredReport] = []
     read_to = read_from
     for report in fresh:
         if goes_to(report, endpoint.rules, read):
-            placed = False if report.message_key in waiting else buckets.place(report)
+            placed = False if report.message in waiting else buckets.place(report)
             if placed is None:
                 break
             if not placed:
-                waiting.add(report.message_key)
+                waiting.add(report.message)
                 hold.append(report)
         read_to = report.id
     return Forming(endpoint, read_from, read_to, buckets.filled(), hold=hold, freed=taken)
@@ -83,7 +85,7 @@ class _Buckets:
         self._in_order = in_order
         self._all: list[tuple[Shape, list[StoredReport]]] = []
         self._open: dict[Shape, list[StoredReport]] = {}
-        self._of_message: dict[int, list[StoredReport]] = {}  # only where the order is kept
+        self._of_message: dict[Message, list[StoredReport]] = {}  # only where the order is kept
 
     def place(self, report: StoredReport) -> bool | None:
         """True: placed. False: its message is in another bucket. None: no room."""
@@ -91,7 +93,7 @@ class _Buckets:
         bucket = self._open.get(shape)
         if bucket is not None and len(bucket) == self._endpoint.bucket_size:
             bucket = None
-        if self._in_order and self._of_message.get(report.message_key, bucket) is not bucket:
+        if self._in_order and self._of_message.get(report.message, bucket) is not bucket:
             return False
         if bucket is None:
             if len(self._all) == self._room:
@@ -100,7 +102,7 @@ class _Buckets:
             self._all.append((shape, bucket))
         bucket.append(report)
         if self._in_order:
-            self._of_message[report.message_key] = bucket
+            self._of_message[report.message] = bucket
         return True
 
     def filled(self) -> list[Bucket]:

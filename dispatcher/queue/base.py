@@ -12,7 +12,7 @@ from dispatcher.endpoints.endpoint import Endpoint, Target
 from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.retrying.outcome import Answer, Outcome
 from receiver.dlr.model import Generation
-from receiver.store.base import StoredReport
+from receiver.store.base import Message, StoredReport
 
 
 class Lease(Struct, frozen=True):
@@ -167,8 +167,8 @@ class DispatchQueue(Protocol):
         """Reports held for the order's sake that wait for nothing any more, oldest first."""
 
     async def blocked(
-        self, endpoint: str, message_keys: Sequence[int], besides: Sequence[int]
-    ) -> frozenset[int]:
+        self, endpoint: str, messages: Sequence[Message], besides: Sequence[int]
+    ) -> frozenset[Message]:
         """Those of these messages that have a report on its way to the endpoint, or a held report
         which is none of `besides`."""
 

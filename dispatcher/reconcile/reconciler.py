@@ -136,7 +136,7 @@ class Reconciler:
         report = decode_item(entry.item, entry.generation)
         if not report.message_id:
             return finding(report, [], "pull")
-        came = await self._store.reports_of(report.message_id)
+        came = await self._store.reports_of(report.message_id, self._source)
         if any(each.identity == entry.identity for each in came):
             return None
         return finding(report, [each.read() for each in came], "pull")
@@ -156,7 +156,8 @@ class Reconciler:
 
     async def _missed(self, said: Report) -> Finding | None:
         message_id = said.message_id or ""
-        came = [each.read() for each in await self._store.reports_of(message_id)]
+        reports = await self._store.reports_of(message_id, self._source)
+        came = [each.read() for each in reports]
         verdict = judged(said, came, now=self._now(), under_way=self._settings.under_way)
         match verdict:
             case "agrees":

@@ -31,7 +31,7 @@ from dispatcher.queue.base import Forming
 from dispatcher.replay.items import Items
 from dispatcher.replay.replay import Item, Replay, ReplayState, Selected
 from dispatcher.replay.request import Request, Selection
-from receiver.store.base import StoredReport
+from receiver.store.base import Message, StoredReport
 
 
 class Portion(Struct, frozen=True):
@@ -81,8 +81,8 @@ class ReplayStore(Protocol):
 
     async def blocked(
         self, replay: int, endpoint: str, reports: Sequence[StoredReport], freed: Sequence[int]
-    ) -> frozenset[int]:
-        """Those of these reports' messages (keys) that have to wait at an endpoint that keeps the
+    ) -> frozenset[Message]:
+        """Those of these reports' messages that have to wait at an endpoint that keeps the
         order: something is on its way, held (other than `freed`), or still to be read by itself."""
 
     async def reports(self, items: Sequence[Item]) -> dict[int, StoredReport]:
@@ -121,4 +121,8 @@ class ReplaySelector(Protocol):
         self, selection: Selection, target: str | None, known: Collection[str]
     ) -> tuple[Items, Selected]:
         """The items, in the order of arrival. `target` None: the endpoints they went to, as far as
-        these are `known`."""
+        these are `known`.
+
+        Raises AmbiguousMessage when all is to go to one target and the selection has a messageId of
+        several sources and names none of these: one customer would get another's reports.
+        """

@@ -25,7 +25,7 @@ from dispatcher.simulation.arrivals import MICROSECOND, Arrivals
 from dispatcher.simulation.chance import poisson
 from dispatcher.simulation.curve import curve_of
 from dispatcher.simulation.scenario import START, MixSettings, Scenario
-from receiver.store.base import StoredReport
+from receiver.store.base import Message, StoredReport
 from receiver.store.callback import Callback
 
 LISTED = 50_000
@@ -226,13 +226,13 @@ def stream_of(scenario: Scenario) -> Stream:
 
 def _groups(callbacks: Iterable[Callback], endpoint: Endpoint) -> Iterator[Group]:
     """What arrives at one instant goes into the same buckets, so far as it has one shape."""
-    seen: set[tuple[int, int]] = set()  # the store keeps repeats once
+    seen: set[tuple[Message, int]] = set()  # the store keeps repeats once
     for at, together in groupby(callbacks, key=lambda each: each.received_at):
         wanted: list[bool] = []
         shapes: Counter[Shape] = Counter()
         for report in (report for callback in together for report in _stored(callback)):
-            if (report.message_key, report.identity) not in seen:
-                seen.add((report.message_key, report.identity))
+            if (report.message, report.identity) not in seen:
+                seen.add((report.message, report.identity))
                 wanted.append(goes_to(report, endpoint.rules))
                 shapes[shape_of(report, endpoint)] += wanted[-1]
         pushes = sum(-(-count // endpoint.bucket_size) for count in shapes.values())

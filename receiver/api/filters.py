@@ -115,8 +115,12 @@ REPORT_FILTERS = (
 
 MESSAGE_FILTERS = (
     _FINAL,
-    Filter("source", TEXT, "Only those with a report from this source.", _A_SOURCE),
+    _SOURCE,
     _STATUS_GROUP,
+)
+
+OF_SOURCE = Filter(
+    "source", TEXT, "Of this source.", "Needed when several sources have such a message."
 )
 
 TOTALS_FILTERS = (
@@ -147,7 +151,7 @@ def report_query(query: Parameters) -> ReportQuery:
 
 
 class MessageQuery(Struct, frozen=True):
-    """Which messages are wanted, by their state now; `source` by any of their reports."""
+    """Which messages are wanted, by their source and their state now."""
 
     limit: int = LIMIT_DEFAULT
     before: int | None = None

@@ -14,7 +14,7 @@ from receiver.dlr.item import write_item
 from receiver.dlr.message import state_of
 from receiver.dlr.statuses import group_of
 from receiver.routes import ref
-from receiver.store.base import ReportStore, StoredReport
+from receiver.store.base import ReportStore, StoredReport, of_one_source
 
 MESSAGES_STEP = 1_000
 """Messages that one request looks at, whatever of them is wanted: about a second."""
@@ -30,6 +30,7 @@ Part = dict[str, Any]
 
 class MessageAnswer(Struct, frozen=True, rename="camel"):
     message_id: str | None
+    source: str
     final: bool
     status: Annotated[Part, Meta(extra_json_schema=ref("Status"))] | None
     error: Annotated[Part, Meta(extra_json_schema=ref("ReportError"))] | None
@@ -43,6 +44,7 @@ class MessageAnswer(Struct, frozen=True, rename="camel"):
         current = write_item(state.report)
         return cls(
             message_id=state.report.message_id,
+            source=reports[0].source,
             final=state.final,
             status=current.get("status"),
             error=current.get("error"),
@@ -54,6 +56,14 @@ class MessageAnswer(Struct, frozen=True, rename="camel"):
 class MessagePage(Struct, frozen=True):
     messages: Sequence[MessageAnswer]
     next: Next
+
+
+async def find_message(
+    store: ReportStore, message_id: str, source: str | None
+) -> Sequence[StoredReport]:
+    """The reports of one message, in the order of arrival; none when there is no such message.
+    Raises AmbiguousMessage when several sources have one and `source` names none of them."""
+    return of_one_source(message_id, await store.reports_of(message_id, source))
 
 
 async def find_messages(
@@ -85,11 +95,11 @@ async def find_messages(
 
 async def _reports_with(store: ReportStore, newest: StoredReport) -> list[StoredReport]:
     message_id = newest.read().message_id
-    return await store.reports_of(message_id) if message_id else [newest]
+    return await store.reports_of(message_id, newest.source) if message_id else [newest]
 
 
 def _is_wanted(reports: Sequence[StoredReport], query: MessageQuery) -> bool:
-    if query.source is not None and all(each.source != query.source for each in reports):
+    if query.source is not None and reports[0].source != query.source:
         return False
     if query.final is None and not query.status_groups:
         return True

@@ -13,6 +13,7 @@ from msgspec import Meta
 from receiver.answers import Id, answer
 from receiver.api.filters import (
     MESSAGE_PARAMETERS,
+    OF_SOURCE,
     RECEIVED,
     REPORT_PARAMETERS,
     TOTALS_FILTERS,
@@ -20,7 +21,13 @@ from receiver.api.filters import (
     report_query,
     totals_query,
 )
-from receiver.api.messages import DispatchesOf, MessageAnswer, MessagePage, find_messages
+from receiver.api.messages import (
+    DispatchesOf,
+    MessageAnswer,
+    MessagePage,
+    find_message,
+    find_messages,
+)
 from receiver.api.parameters import (
     PAGE,
     in_path,
@@ -36,7 +43,7 @@ from receiver.api.reports import ReportAnswer, ReportPage
 from receiver.api.totals import TotalsAnswer
 from receiver.callbacks.intake import NO_LIMITS, Limits
 from receiver.callbacks.quarantine import read_again
-from receiver.routes import NOT_THERE, Reply, Route
+from receiver.routes import AMBIGUOUS, NOT_THERE, Reply, Route
 from receiver.store.base import Counts, QuarantineEntry, ReportStore, StoredReport
 
 _QUARANTINE_ID = in_path("id", Id, "of the entry")
@@ -123,12 +130,16 @@ class StoreApi:
         "/api/messages/{messageId:.+}",
         "showMessage",
         "Where a message stands, its reports and its dispatches",
-        {200: Reply("the message", MessageAnswer), 404: NOT_THERE},
-        [in_path("messageId", Annotated[str, Meta(min_length=1)], "the provider's")],
+        {200: Reply("the message", MessageAnswer), 404: NOT_THERE, 409: AMBIGUOUS},
+        [
+            in_path("messageId", Annotated[str, Meta(min_length=1)], "the provider's"),
+            OF_SOURCE.parameter,
+        ],
     )
     async def message(self, request: web.Request) -> web.Response:
+        only(request.query, OF_SOURCE.name)
         message_id = request.match_info["messageId"]
-        reports = await self._store.reports_of(message_id)
+        reports = await find_message(self._store, message_id, OF_SOURCE.read(request.query))
         if not reports:
             raise web.HTTPNotFound(text=f'there is no report of a message "{message_id}"')
         dispatches = await self._dispatches_of([report.id for report in reports])

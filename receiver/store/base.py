@@ -38,6 +38,20 @@ class Counts(Struct, frozen=True):
     quarantined: Annotated[int, Meta(ge=0, examples=[0])]
 
 
+Message = tuple[str, int]
+"""Which message: the source that its reports came from, and its `message_key`. Sources are tenants:
+the same messageId from two of them is two messages."""
+
+
+class AmbiguousMessage(Exception):
+    """Several sources have a message with this messageId, and none of them was named."""
+
+    def __init__(self, message_id: str, sources: Sequence[str]) -> None:
+        names = ", ".join(sources)
+        super().__init__(f'{len(sources)} sources have a message "{message_id}": {names}')
+        self.sources = sources
+
+
 class StoredReport(Struct, frozen=True):
     """A report as it lies in the store. `item` is JSON in the provider's field names."""
 
@@ -54,9 +68,22 @@ class StoredReport(Struct, frozen=True):
     item: bytes
     notify_to: NotifyTo | None = None  # came with a URL of its own
 
+    @property
+    def message(self) -> Message:
+        """The message that it is of."""
+        return self.source, self.message_key
+
     def read(self) -> Report:
         """The report itself. Raises nothing: it was read before it was stored."""
         return decode_item(self.item, self.generation)
+
+
+def of_one_source(message_id: str, reports: Sequence[StoredReport]) -> Sequence[StoredReport]:
+    """The reports with this messageId, if they are of one message. Raises AmbiguousMessage."""
+    sources = sorted({report.source for report in reports})
+    if len(sources) > 1:
+        raise AmbiguousMessage(message_id, sources)
+    return reports
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +193,8 @@ class ReportStore(Protocol):
     async def add(self, callbacks: Sequence[Callback]) -> list[Counts]:
         """Store all callbacks in one transaction; when this returns they are on disk.
 
-        A report whose identity was seen in the last days is counted on the stored one instead.
+        A report whose source and identity were seen in the last days is counted on the stored one
+        instead.
         Raises StoreUnavailable; then nothing of any of them is stored.
         """
 
@@ -188,8 +216,9 @@ class ReportStore(Protocol):
     async def newest_report(self) -> int:
         """The id of the report that was stored last, be it kept or not; 0 when there was none."""
 
-    async def reports_of(self, message_id: str) -> list[StoredReport]:
-        """All reports of one message, in the order of arrival."""
+    async def reports_of(self, message_id: str, source: str | None = None) -> list[StoredReport]:
+        """All reports of this source's message, in the order of arrival; without a source those of
+        each source that has a message with this messageId."""
 
     async def newest_of_messages(self, before: int | None, limit: int) -> list[StoredReport]:
         """Each message's last received report, newest first: one report a message.
@@ -207,8 +236,8 @@ class ReportStore(Protocol):
     async def resolve(self, entry_id: int, callback: Callback) -> Counts | None:
         """Put in place of a quarantine entry what could be read of it now, in one transaction.
 
-        A report that is stored already, however long ago, is counted on that one. `None`, and
-        nothing is stored, when the entry is not there (any more).
+        A report of the same source that is stored already, however long ago, is counted on that
+        one. `None`, and nothing is stored, when the entry is not there (any more).
         """
 
     async def as_received(self, reports: Sequence[StoredReport]) -> dict[int, bytes]:

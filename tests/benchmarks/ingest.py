@@ -115,7 +115,7 @@ def _insert(connection: sqlite3.Connection, count: int) -> float:
             reports[start : start + BATCH],
         )
         connection.executemany(
-            "INSERT INTO report_key VALUES (?, ?, ?, ?)", keys[start : start + BATCH]
+            "INSERT INTO report_key VALUES (?, ?, ?, ?, ?)", keys[start : start + BATCH]
         )
         connection.execute("COMMIT")
     return len(reports) / (time.perf_counter() - started)
@@ -131,7 +131,7 @@ def _rows(entries: Sequence[Entry], first: int, at: int) -> tuple[Rows, Rows]:
     for number, e in enumerate(entries, first):
         head = (number, at, "default", "json", e.generation, e.final, e.status_group, 0)
         reports.append((*head, e.message_key, e.identity, e.item.decode()))
-        keys.append((day, e.message_key, e.identity, number))
+        keys.append((day, e.message_key, "default", e.identity, number))
     return reports, keys
 
 

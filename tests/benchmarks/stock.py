@@ -65,8 +65,8 @@ def fill_reports(path: Path, count: int, *, days: int = 10) -> None:
                 },
             )
             connection.execute(
-                "INSERT INTO report_key (day, message_key, identity, report)"
-                " SELECT received_at / 86400000000, message_key, identity, id"
+                "INSERT INTO report_key (day, message_key, source, identity, report)"
+                " SELECT received_at / 86400000000, message_key, source, identity, id"
                 " FROM report WHERE id BETWEEN ? AND ?",
                 (first, last),
             )

@@ -31,7 +31,7 @@ from dispatcher.queue.base import (
 )
 from dispatcher.retrying.dispatch import DispatchState, InvalidTransition
 from dispatcher.retrying.outcome import Answer, Outcome
-from receiver.store.base import ReportStore, StoredReport, StoreUnavailable
+from receiver.store.base import Message, ReportStore, StoredReport, StoreUnavailable
 from tests.contracts.report_store import a_callback, an_sms
 
 T = TypeVar("T")
@@ -86,13 +86,13 @@ def leases(lease: Lease = A_LEASE) -> dict[str, Lease]:
     return {ACME.name: lease, BETA.name: lease}
 
 
-def a_report(number: int, key: int | None = None) -> StoredReport:
+def a_report(number: int, key: int | None = None, source: str = "default") -> StoredReport:
     """The report with this id, as far as a queue looks at it; by default of a message of its
     own."""
     return StoredReport(
         id=number,
         received_at=NOON,
-        source="default",
+        source=source,
         format="json",
         generation=None,
         final=True,
@@ -200,6 +200,10 @@ class Desk:
         reports = await self.store.reports_after(last, number)
         self.keys |= {report.id: report.message_key for report in reports}
         return [report.id for report in reports]
+
+    def message(self, report: int) -> Message:
+        """The message of a report of `of_one_message`."""
+        return "default", self.keys[report]
 
     async def forming_in_order(
         self,
@@ -471,7 +475,7 @@ class DispatchQueueContract:
             assert await other.form(NOON, leases(), [wrong]) == []
 
         assert (await queue.pending(NOON)).unread["acme"] == reports[1]
-        assert await queue.blocked("acme", [7], []) == frozenset()
+        assert await queue.blocked("acme", [("default", 7)], []) == frozenset()
         right = await desk.forming(reports[2:], read_from=reports[1])
         assert len(await other.form(NOON, leases(), [right])) == 2
 
@@ -838,16 +842,17 @@ class DispatchQueueContract:
         """A message is blocked while it is under way, and while a report of it is held that the
         asker does not take along; elsewhere it is not."""
         first, second = await desk.of_one_message()
-        key = desk.keys[first]
-        assert await queue.blocked("acme", [key, 7], []) == frozenset()
+        message = desk.message(first)
+        messages = [message, ("default", 7)]
+        assert await queue.blocked("acme", messages, []) == frozenset()
 
         (leased,) = await desk.in_order([first], hold=[second])
-        assert await queue.blocked("acme", [key, 7], [second]) == {key}
+        assert await queue.blocked("acme", messages, [second]) == {message}
         await queue.record([a_record(leased, "acknowledged", status=200)])
 
-        assert await queue.blocked("acme", [key], []) == {key}
-        assert await queue.blocked("acme", [key], [second]) == frozenset()
-        assert await queue.blocked("beta", [key], []) == frozenset()
+        assert await queue.blocked("acme", [message], []) == {message}
+        assert await queue.blocked("acme", [message], [second]) == frozenset()
+        assert await queue.blocked("beta", [message], []) == frozenset()
 
     async def test_freed_in_the_order_of_arrival(self, desk: Desk, queue: DispatchQueue) -> None:
         """What was freed comes oldest first, and no more than is asked for."""
@@ -1078,7 +1083,7 @@ class LostStoreContract:
             assert await queue.pending(NOON) == before
             assert await queue.dispatches() == []
             assert await queue.counts() == {}
-            assert await queue.blocked("acme", [desk.keys[first]], []) == frozenset()
+            assert await queue.blocked("acme", [desk.message(first)], []) == frozenset()
 
         formed = await losing_the_store(
             backend, lambda: queue.form(NOON, leases(), formings), still
@@ -1086,7 +1091,8 @@ class LostStoreContract:
 
         assert [each.endpoint for each in formed] == ["acme", "beta", "beta"]
         assert await queue.counts() == {"acme": {"leased": 1}, "beta": {"leased": 2}}
-        assert await queue.blocked("acme", [desk.keys[first]], []) == {desk.keys[first]}
+        message = desk.message(first)
+        assert await queue.blocked("acme", [message], []) == {message}
 
     async def test_lost_while_recording(
         self, backend: QueueBackend, desk: Desk, queue: DispatchQueue

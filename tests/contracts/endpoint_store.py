@@ -230,7 +230,7 @@ class EndpointStoreContract:
         await storage.endpoints.remove("acme", lambda _: None, known=())
         await storage.endpoints.put("acme", say("{}"), known=())
 
-        assert await storage.queue.blocked("acme", [desk.keys[first]], []) == frozenset()
+        assert await storage.queue.blocked("acme", [desk.message(first)], []) == frozenset()
 
     async def test_what_a_replay_holds_for_a_removed_one_is_free(
         self, backend: StorageBackend

@@ -23,7 +23,7 @@ from dispatcher.replay.replay import InvalidReplay, Item, Replay, Selected, Unkn
 from dispatcher.replay.request import Request, Selection, read_request
 from dispatcher.retrying.dispatch import DispatchState
 from receiver.dlr.statuses import GROUP_NUMBERS
-from receiver.store.base import StoredReport
+from receiver.store.base import AmbiguousMessage, Message, StoredReport
 from tests.contracts.dispatch_queue import (
     A_LEASE,
     ACME,
@@ -633,23 +633,23 @@ class ReplayStoreContract:
         """A message has to wait while it is under way, while a report of it is held, and while the
         endpoint has still to read one by itself."""
         first, second = await desk.messages()
-        key = desk.keys[first]
+        message = desk.message(first)
         replay = await desk.made(first, second)
         reports = await desk.store.reports_by_id([first, second])
 
-        async def blocked(*freed: int) -> frozenset[int]:
+        async def blocked(*freed: int) -> frozenset[Message]:
             return await replays.blocked(replay.id, "acme", reports, freed)
 
         assert await blocked() == frozenset()
         await desk.feed(replay, first, hold=[second])
-        assert await blocked(second) == {key}
+        assert await blocked(second) == {message}
         await desk.works()
-        assert await blocked() == {key}
+        assert await blocked() == {message}
         assert await blocked(second) == frozenset()
 
         unread = await desk.of_one_message(1)
         reports = await desk.store.reports_by_id(unread)
-        assert await blocked() == {desk.keys[unread[0]]}
+        assert await blocked() == {desk.message(unread[0])}
         await desk.reads_all()
         assert await blocked() == frozenset()
 
@@ -715,7 +715,7 @@ class LostReplayStoreContract:
         async def still() -> None:
             assert await desk.now(replay) == replay
             assert await desk.queue.dispatches() == []
-            assert await desk.queue.blocked("acme", [desk.keys[first]], []) == frozenset()
+            assert await desk.queue.blocked("acme", [desk.message(first)], []) == frozenset()
 
         assert await losing_the_store(
             backend, lambda: desk.feed(replay, first, third, hold=[second]), still
@@ -864,6 +864,14 @@ class World:
             found += [(report.id, place) for place in places]
         return found
 
+    def is_ambiguous(self, asked: Selection) -> bool:
+        """Whether a messageId is asked for that several sources have."""
+        sources: dict[str | None, set[str]] = {}
+        for stored in self.reports:
+            if asked.source in (None, stored.source):
+                sources.setdefault(stored.read().message_id, set()).add(stored.source)
+        return any(len(sources.get(name, ())) > 1 for name in asked.message_ids)
+
     def _fits(self, stored: StoredReport, asked: Selection) -> bool:
         report = stored.read()
         groups = [GROUP_NUMBERS[name] for name in asked.status_groups]
@@ -913,17 +921,39 @@ class ReplaySelectorContract:
         self, backend: ReplayBackend, desk: SelectionDesk, seed: int
     ) -> None:
         """Whatever is asked for together, the selection has the reports that fit and no other, each
-        with its endpoints, in the order of arrival."""
+        with its endpoints, in the order of arrival. A messageId of two sources is refused where all
+        would go to one target."""
         world = World(desk, backend, seed)
         await world.make()
         for _ in range(150):
             asked = world.a_selection()
             target = world.random.choice([None, "acme"])
             request, _ = read_request(asked, NOW)
+            if target is not None and world.is_ambiguous(request.selection):
+                with pytest.raises(AmbiguousMessage):
+                    await desk.select(**asked, to=target)
+                continue
             found = await desk.select(**asked, to=target)
 
             assert sorted(found) == sorted(world.expected(request.selection, target)), asked
             assert [report for report, _ in found] == sorted(report for report, _ in found)
+
+    async def test_a_message_id_of_two_sources(self, desk: SelectionDesk) -> None:
+        """By its messageId and its source one message is selected. Without a source each report of
+        both goes where it went before, and nothing goes to one target: a customer would get the
+        report of another one."""
+        for source in ("alpha", "beta"):
+            await desk.store.add([a_callback(an_sms("order-1001"), source=source)])
+        await desk.bring([1], acme="exhausted")
+        await desk.bring([2], beta="exhausted")
+
+        asked: dict[str, Any] = {"messageIds": ["order-1001"]}
+        assert await desk.select(**asked, source="beta") == [(2, "beta")]
+        assert await desk.select(**asked, source="beta", to="acme") == [(2, "acme")]
+        assert await desk.select(**asked, endpoint="acme") == [(1, "acme")]
+        assert await desk.select(**asked) == [(1, "acme"), (2, "beta")]
+        with pytest.raises(AmbiguousMessage, match="2 sources have"):
+            await desk.select(**asked, to="acme")
 
     async def test_what_was_brought_since_is_not_exhausted(self, desk: SelectionDesk) -> None:
         """A report that was exhausted and has been brought by a replay is not selected once more;

@@ -345,11 +345,11 @@ class ReportStoreContract:
 
     async def test_duplicate_of_an_earlier_group(self, store: ReportStore) -> None:
         """Each repetition of a stored report is counted on it, and changes nothing else."""
-        await store.add([a_callback(an_sms("m1"), source="first")])
+        await store.add([a_callback(an_sms("m1"))])
         (before,) = await everything(store)
 
         await store.add([a_callback(an_sms("m1"), an_sms("m1")), a_callback(an_sms("m1"))])
-        await store.add([a_callback(an_sms("m1"), source="second")])
+        await store.add([a_callback(an_sms("m1"))])
 
         assert await everything(store) == [replace(before, duplicates=4)]
 
@@ -406,6 +406,70 @@ class ReportStoreContract:
 
         assert sum(counts.stored for (counts,) in answers) == 21
         assert [report.duplicates for report in await store.reports_of("m1")] == [19]
+
+    # --- sources are tenants -------------------------------------------------------------------
+    #
+    # Two customers chose the same messageId, and the report of the second was swallowed as a
+    # duplicate of the first one's. The second one's next report then ended the first one's message.
+
+    async def test_the_same_report_of_two_sources(self, store: ReportStore) -> None:
+        """What two sources post alike, in one group or later, is a report of each, and a repeat is
+        counted on the report of its own source."""
+        first = [a_callback(an_sms("m1"), source=name) for name in ("alpha", "beta")]
+        assert await store.add(first) == [Counts(1, 0, 0)] * 2
+        assert await store.add([a_callback(an_sms("m1"), source="gamma")]) == [Counts(1, 0, 0)]
+
+        again = [a_callback(an_sms("m1"), source=name) for name in ("beta", "gamma", "beta")]
+        assert await store.add(again) == [Counts(0, 1, 0)] * 3
+
+        assert [(each.source, each.duplicates) for each in await everything(store)] == [
+            ("alpha", 0),
+            ("beta", 2),
+            ("gamma", 1),
+        ]
+
+    async def test_nameless_reports_of_two_sources(self, store: ReportStore) -> None:
+        """A report without messageId, too, is one of its source."""
+        nameless = an_item(messageId=..., to="1")
+        callbacks = [a_callback(nameless, source=name) for name in ("alpha", "beta", "beta")]
+
+        assert await store.add(callbacks) == [Counts(1, 0, 0), Counts(1, 0, 0), Counts(0, 1, 0)]
+        assert await store.add(callbacks[::-1]) == [Counts(0, 1, 0)] * 3
+
+    async def test_messages_of_two_sources(self, store: ReportStore) -> None:
+        """Messages with one messageId are as many as its sources: each has its own reports, and
+        stands for itself in the list of messages."""
+        enroute, arrived = an_sms("m1", "PENDING_ENROUTE"), an_sms("m1", "DELIVERED_TO_HANDSET")
+        await store.add([a_callback(enroute, source="alpha"), a_callback(arrived, source="beta")])
+        alpha, beta = await everything(store)
+
+        assert await store.reports_of("m1", "alpha") == [alpha]
+        assert await store.reports_of("m1", "beta") == [beta]
+        assert await store.reports_of("m1", "gamma") == []
+        assert await store.reports_of("m1") == [alpha, beta]
+        assert await store.reports(ReportQuery(message_id="m1", source="alpha")) == [alpha]
+        assert await store.reports(ReportQuery(message_id="m1")) == [beta, alpha]
+        assert await store.newest_of_messages(None, 9) == [beta, alpha]
+        assert alpha.message_key == beta.message_key
+        assert alpha.message != beta.message
+
+        await store.add([a_callback(arrived, source="alpha")])
+        newest = await store.newest_of_messages(None, 9)
+        assert [(each.source, each.final) for each in newest] == [("alpha", True), ("beta", True)]
+
+    async def test_retried_quarantine_of_another_source(self, store: ReportStore) -> None:
+        """What is read again out of quarantine is compared with its own source, in all days."""
+        await store.add([a_callback(NOT_A_REPORT, source=name) for name in ("alpha", "beta")])
+        beta, alpha = await store.quarantine(None, 2)
+        later = NOON + 30 * DAY
+        await store.add([a_callback(an_sms("m1"), source="alpha")])
+
+        of_beta = a_callback(an_sms("m1"), source="beta", at=later)
+        assert await store.resolve(beta.id, of_beta) == Counts(1, 0, 0)
+        of_alpha = a_callback(an_sms("m1"), source="alpha", at=later)
+        assert await store.resolve(alpha.id, of_alpha) == Counts(0, 1, 0)
+        assert [each.duplicates for each in await store.reports_of("m1", "alpha")] == [1]
+        assert [each.duplicates for each in await store.reports_of("m1", "beta")] == [0]
 
     # --- all or nothing ------------------------------------------------------------------------
 

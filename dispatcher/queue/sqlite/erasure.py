@@ -14,7 +14,7 @@ Answers of customers to these dispatches go as well: they may repeat what was pu
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from xml.sax.saxutils import escape
 
 import msgspec
@@ -25,6 +25,7 @@ from dispatcher.sandbox.store.sqlite.removal import count_messages, erase_messag
 from dispatcher.upkeep.base import Rows, StillLeased
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.errors import MalformedBody
+from receiver.dlr.identity import key_of_message
 from receiver.dlr.model import Report
 from receiver.store.base import Traces
 from receiver.store.recipient import Recipient
@@ -75,9 +76,10 @@ class SqliteErasure:
         traces = await find_traces(self._database, recipient)
         found = set(await self._database.question(lambda c: _members(c, traces.reports)))
         bodies = each_span(self._database, "dispatch_body", _bodies(recipient), "dispatch")
-        async for number in bodies:
-            found.add(number)
-        return traces, sorted(found)
+        others = {number async for number in bodies} - found
+        if recipient.source is not None:
+            others -= set(await self._database.question(_of_other_sources(others, recipient)))
+        return traces, sorted(found | others)
 
 
 def _count_dispatches(
@@ -104,7 +106,7 @@ def erase_from_dispatches(
     report_ids: Sequence[int],
 ) -> dict[str, int]:
     """Erase within a transaction. Returns the rows of each table. Raises StillLeased."""
-    chosen, ids = listed(dispatches), listed(report_ids)
+    chosen, ids, gone = listed(dispatches), listed(report_ids), set(report_ids)
     if leased := _count(connection, f"dispatch WHERE id IN {LISTED} AND state = 'leased'", chosen):
         raise StillLeased(leased)
     touched = _count_dispatches(connection, dispatches, report_ids)
@@ -114,7 +116,10 @@ def erase_from_dispatches(
         (chosen,),
     ).fetchall()
     for number, content_type, body in rows:
-        _form_anew(connection, number, _without(body, content_type, recipient), set(report_ids))
+        members = _reports_in(connection, number)
+        spared = _spared(connection, members, recipient)
+        rest = _without(body, content_type, recipient, spared)
+        _form_anew(connection, number, rest, [each for each in members if each not in gone])
     for statement in (
         "UPDATE dispatch SET state = 'cancelled', due_at = NULL"
         f" WHERE id IN {LISTED} AND state = 'waiting'",
@@ -162,9 +167,58 @@ def _items(body: bytes, content_type: str) -> list[tuple[bytes, Report]]:
         return []
 
 
-def _without(body: bytes, content_type: str, recipient: Recipient) -> bytes | None:
-    """The body without the recipient's reports; None when nothing is left."""
-    others = [each for each in _items(body, content_type) if not recipient.has(each[1])]
+def _reports_in(connection: sqlite3.Connection, dispatch: int) -> list[int]:
+    """The reports that a dispatch carries, in the order of its body."""
+    return ids_of(
+        connection,
+        "SELECT report FROM dispatch_report JOIN dispatch ON dispatch.id = dispatch"
+        " WHERE report BETWEEN first_report AND last_report AND dispatch = ? ORDER BY report",
+        (dispatch,),
+    )
+
+
+_OTHERS = "report.message_key = ? AND report.source <> ?"
+"""What has the recipient's messageId and is another source's."""
+
+
+def _others(recipient: Recipient) -> tuple[int, str | None]:
+    return key_of_message(recipient.message_id or ""), recipient.source
+
+
+def _spared(
+    connection: sqlite3.Connection, members: Sequence[int], recipient: Recipient
+) -> set[int]:
+    """The places in a body, of these reports, where other sources' messages lie."""
+    statement = f"SELECT id FROM report WHERE id IN {LISTED} AND {_OTHERS}"
+    spared = set(ids_of(connection, statement, (listed(members), *_others(recipient))))
+    return {place for place, report in enumerate(members) if report in spared}
+
+
+def _of_other_sources(
+    dispatches: Collection[int], recipient: Recipient
+) -> Callable[[sqlite3.Connection], list[int]]:
+    """Those that carry another source's message. (Where the reports are gone, nobody knows whose
+    message it was: better one body too many.)"""
+    statement = (
+        "SELECT DISTINCT dispatch.id FROM dispatch CROSS JOIN dispatch_report AS member"
+        " ON member.report BETWEEN first_report AND last_report AND member.dispatch = dispatch.id"
+        f" CROSS JOIN report ON report.id = member.report WHERE dispatch.id IN {LISTED}"
+        f" AND {_OTHERS}"
+    )
+    values = (listed(dispatches), *_others(recipient))
+    return lambda connection: ids_of(connection, statement, values)
+
+
+def _without(
+    body: bytes, content_type: str, recipient: Recipient, spared: Collection[int]
+) -> bytes | None:
+    """The body without the recipient's reports, but for those at the `spared` places; None when
+    nothing is left."""
+    others = [
+        each
+        for place, each in enumerate(_items(body, content_type))
+        if place in spared or not recipient.has(each[1])
+    ]
     if not others:
         return None
     if content_type == "application/xml":
@@ -173,15 +227,8 @@ def _without(body: bytes, content_type: str, recipient: Recipient) -> bytes | No
 
 
 def _form_anew(
-    connection: sqlite3.Connection, dispatch: int, body: bytes | None, erased: set[int]
+    connection: sqlite3.Connection, dispatch: int, body: bytes | None, members: Sequence[int]
 ) -> None:
-    reports = ids_of(
-        connection,
-        "SELECT report FROM dispatch_report JOIN dispatch ON dispatch.id = dispatch"
-        " WHERE report BETWEEN first_report AND last_report AND dispatch = ? ORDER BY report",
-        (dispatch,),
-    )
-    members = [report for report in reports if report not in erased]
     if body is None or not members:
         return
     endpoint, *to, attempts, created_at, due_at, replay = connection.execute(
@@ -202,8 +249,9 @@ def _form_anew(
     )
     # Their later reports go on waiting, for the new dispatch.
     connection.execute(
-        "UPDATE message_under_way SET dispatch = ? WHERE dispatch = ? AND message_key IN"
-        f" (SELECT message_key FROM report WHERE id IN {LISTED})",
+        "UPDATE message_under_way SET dispatch = ? WHERE dispatch = ?"
+        " AND (source, message_key) IN"
+        f" (SELECT source, message_key FROM report WHERE id IN {LISTED})",
         (fresh, dispatch, listed(members)),
     )
 

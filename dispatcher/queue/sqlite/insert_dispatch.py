@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dispatcher.endpoints.endpoint import Endpoint, Target
 from dispatcher.queue.base import Bucket, Lease
 from dispatcher.queue.sqlite import ordering
+from receiver.store.base import Message
 from receiver.store.sqlite.database import micros
 
 _INSERT = """
@@ -23,7 +24,7 @@ def insert_dispatch(
     to: Target,
     body: bytes,
     report_ids: Sequence[int],
-    message_keys: Sequence[int] = (),
+    messages: Sequence[Message] = (),
     *,
     created_at: int,
     due_at: int,
@@ -35,7 +36,7 @@ def insert_dispatch(
     Returns its id. What follows, the database does by itself (retrying/consequences.py).
 
     With a `lease` it is leased from the start, otherwise it waits. Reports ascend, instants are in
-    microseconds. `message_keys` are those of an endpoint that keeps the order.
+    microseconds. `messages` are those of an endpoint that keeps the order.
     """
     state, token, until = "waiting", None, None
     if lease is not None:
@@ -49,7 +50,7 @@ def insert_dispatch(
     connection.executemany(
         "INSERT INTO dispatch_report VALUES (?, ?)", [(report, number) for report in report_ids]
     )
-    ordering.set_under_way(connection, endpoint, message_keys, number)
+    ordering.set_under_way(connection, endpoint, messages, number)
     return number
 
 
@@ -71,7 +72,7 @@ def form_dispatch(
         bucket.target,
         body,
         [report.id for report in reports],
-        [report.message_key for report in reports] if endpoint.ordered else (),
+        [report.message for report in reports] if endpoint.ordered else (),
         created_at=at,
         due_at=at,
         lease=lease,

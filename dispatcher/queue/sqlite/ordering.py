@@ -11,20 +11,23 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from dispatcher.queue.base import Forming
+from receiver.store.base import Message
 
 BY_ITSELF = 0
 """What a report that no replay brings is held for."""
 
-Place = tuple[str, int, int]
-"""A report on its way to an endpoint: the endpoint, the report, its message's key."""
+Place = tuple[str, int, Message]
+"""A report on its way to an endpoint: the endpoint, the report, its message."""
 
-_UNDER_WAY = "SELECT 1 FROM message_under_way WHERE endpoint = ? AND message_key = ?"
-_HELD = "SELECT report, replay FROM held_report WHERE endpoint = ? AND message_key = ?"
+_OF_MESSAGE = "endpoint = ? AND source = ? AND message_key = ?"
+_UNDER_WAY = f"SELECT 1 FROM message_under_way WHERE {_OF_MESSAGE}"
+_HELD = f"SELECT report, replay FROM held_report WHERE {_OF_MESSAGE}"
 _FREED = """
     SELECT endpoint, report FROM held_report AS mine INDEXED BY held_report_freed
     WHERE freed AND replay = ? AND NOT EXISTS (
         SELECT 1 FROM held_report AS other
-        WHERE other.endpoint = mine.endpoint AND other.message_key = mine.message_key
+        WHERE other.endpoint = mine.endpoint
+            AND other.source = mine.source AND other.message_key = mine.message_key
             AND other.replay <> mine.replay
             AND (other.report, other.replay) < (mine.report, mine.replay)
     )
@@ -37,13 +40,13 @@ def placed_by(forming: Forming) -> list[Place]:
     if not endpoint.ordered:
         return []
     reports = (report for bucket in forming.buckets for report in bucket.reports)
-    return [(endpoint.name, report.id, report.message_key) for report in reports]
+    return [(endpoint.name, report.id, report.message) for report in reports]
 
 
 def held_by(forming: Forming) -> list[Place]:
     """What of it has to wait."""
     name = forming.endpoint.name
-    return [(name, report.id, report.message_key) for report in forming.hold]
+    return [(name, report.id, report.message) for report in forming.hold]
 
 
 def may_form(
@@ -58,12 +61,12 @@ def may_form(
         return False
     besides = set(freed)
     return not any(
-        _under_way(connection, endpoint, key)
+        _under_way(connection, endpoint, message)
         or any(
             (other, of) < (report, replay) and not (of == replay and (endpoint, other) in besides)
-            for other, of in connection.execute(_HELD, (endpoint, key))
+            for other, of in connection.execute(_HELD, (endpoint, *message))
         )
-        for endpoint, report, key in placed
+        for endpoint, report, message in placed
     )
 
 
@@ -81,27 +84,29 @@ def write(
         [(endpoint, report, replay) for endpoint, report in freed],
     )
     connection.executemany(
-        "INSERT INTO held_report (endpoint, report, message_key, replay, freed)"
-        f" VALUES (?, ?, ?, ?, NOT EXISTS ({_UNDER_WAY}))",
-        [(endpoint, report, key, replay, endpoint, key) for endpoint, report, key in hold],
+        "INSERT INTO held_report (endpoint, report, source, message_key, replay, freed)"
+        f" VALUES (?, ?, ?, ?, ?, NOT EXISTS ({_UNDER_WAY}))",
+        [
+            (endpoint, report, *message, replay, endpoint, *message)
+            for endpoint, report, message in hold
+        ],
     )
 
 
 def set_under_way(
-    connection: sqlite3.Connection, endpoint: str, keys: Sequence[int], dispatch: int
+    connection: sqlite3.Connection, endpoint: str, messages: Sequence[Message], dispatch: int
 ) -> None:
     """These messages have a report on its way to the endpoint."""
-    if not keys:
+    if not messages:
         return
+    places = [(endpoint, *message) for message in dict.fromkeys(messages)]
     connection.executemany(
-        "INSERT INTO message_under_way VALUES (?, ?, ?)",
-        [(endpoint, key, dispatch) for key in dict.fromkeys(keys)],
+        "INSERT INTO message_under_way (endpoint, source, message_key, dispatch)"
+        " VALUES (?, ?, ?, ?)",
+        [(*place, dispatch) for place in places],
     )
     # What did not fit into the same bucket waits again.
-    connection.executemany(
-        "UPDATE held_report SET freed = 0 WHERE endpoint = ? AND message_key = ?",
-        [(endpoint, key) for key in dict.fromkeys(keys)],
-    )
+    connection.executemany(f"UPDATE held_report SET freed = 0 WHERE {_OF_MESSAGE}", places)
 
 
 def freed(connection: sqlite3.Connection, endpoint: str, limit: int) -> list[int]:
@@ -130,22 +135,22 @@ def blocked(
     connection: sqlite3.Connection,
     replay: int,
     endpoint: str,
-    keys: Sequence[int],
+    messages: Sequence[Message],
     besides: Sequence[int],
-) -> frozenset[int]:
+) -> frozenset[Message]:
     """Those of these messages that are under way, or have a held report which is not `besides`
     (of this replay)."""
     taken = {(report, replay) for report in besides}
     return frozenset(
-        key
-        for key in dict.fromkeys(keys)
-        if _under_way(connection, endpoint, key)
-        or any(held not in taken for held in connection.execute(_HELD, (endpoint, key)))
+        message
+        for message in dict.fromkeys(messages)
+        if _under_way(connection, endpoint, message)
+        or any(held not in taken for held in connection.execute(_HELD, (endpoint, *message)))
     )
 
 
-def _under_way(connection: sqlite3.Connection, endpoint: str, key: int) -> bool:
-    return connection.execute(_UNDER_WAY, (endpoint, key)).fetchone() is not None
+def _under_way(connection: sqlite3.Connection, endpoint: str, message: Message) -> bool:
+    return connection.execute(_UNDER_WAY, (endpoint, *message)).fetchone() is not None
 
 
 def _is_held(connection: sqlite3.Connection, endpoint: str, report: int, replay: int) -> bool:

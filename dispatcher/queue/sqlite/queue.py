@@ -24,6 +24,7 @@ from dispatcher.queue.sqlite import ordering
 from dispatcher.queue.sqlite.endpoints import make_known
 from dispatcher.queue.sqlite.insert_dispatch import form_dispatch
 from dispatcher.retrying.dispatch import TRANSITIONS, DispatchState, InvalidTransition
+from receiver.store.base import Message
 from receiver.store.sqlite.database import (
     Database,
     instant,
@@ -152,10 +153,10 @@ class SqliteQueue:
         return await self._database.read(lambda c: ordering.freed(c, endpoint, limit))
 
     async def blocked(
-        self, endpoint: str, message_keys: Sequence[int], besides: Sequence[int]
-    ) -> frozenset[int]:
+        self, endpoint: str, messages: Sequence[Message], besides: Sequence[int]
+    ) -> frozenset[Message]:
         return await self._database.read(
-            lambda c: ordering.blocked(c, ordering.BY_ITSELF, endpoint, message_keys, besides)
+            lambda c: ordering.blocked(c, ordering.BY_ITSELF, endpoint, messages, besides)
         )
 
     async def cancel(self, name: str) -> None:

@@ -26,7 +26,7 @@ from dispatcher.replay.replay import Item, Selected
 from dispatcher.replay.request import Selection
 from dispatcher.retrying.dispatch import DispatchState
 from receiver.dlr.statuses import GROUP_NUMBERS
-from receiver.store.base import ReportQuery, ReportStore
+from receiver.store.base import ReportQuery, ReportStore, of_one_source
 from receiver.store.sqlite import search
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.rows import LISTED, ids_of, listed
@@ -82,7 +82,8 @@ class SqliteSelector:
     ) -> tuple[Items, Selected]:
         items, first = Items(), list[Item]()
         undispatched, gone = 0, Counter[str]()
-        async for placed in self._placed(await self._reports(selection), selection.endpoint):
+        found = await self._reports(selection, to_one=target is not None)
+        async for placed in self._placed(found, selection.endpoint):
             undispatched += not placed.places
             for endpoint in targets(placed.places, selection, target):
                 if endpoint != target and endpoint not in known:
@@ -101,10 +102,11 @@ class SqliteSelector:
             for placed in _by_report(rows, named):
                 yield placed
 
-    async def _reports(self, selection: Selection) -> Sequence[int]:
-        """The ids of the reports that fit, as far as reports tell; ascending."""
+    async def _reports(self, selection: Selection, *, to_one: bool) -> Sequence[int]:
+        """The ids of the reports that fit, as far as reports tell; ascending. `to_one`: all of them
+        go to one target."""
         query = _query(selection)
-        candidates = await self._candidates(selection)
+        candidates = await self._candidates(selection, to_one=to_one)
         if candidates is None:
             return [each async for each in self._searched(query)][::-1]
         if query == ReportQuery(limit=PIECE):
@@ -115,20 +117,21 @@ class SqliteSelector:
             found += await self._database.question(_fitting(piece, query))
         return found
 
-    async def _candidates(self, selection: Selection) -> Sequence[int] | None:
+    async def _candidates(self, selection: Selection, *, to_one: bool) -> Sequence[int] | None:
         """The only reports that can fit, ascending; `None`: any can."""
         named: list[set[int]] = []
         if selection.ids:
             named.append(set(selection.ids))
         if selection.message_ids:
-            named.append({each async for each in self._of_messages(selection.message_ids)})
+            named.append({each async for each in self._of_messages(selection, to_one=to_one)})
         if not named and selection.of_dispatches:
             named.append({each async for each in self._dispatched(selection)})
         return sorted(set.intersection(*named)) if named else None
 
-    async def _of_messages(self, message_ids: Iterable[str]) -> AsyncIterator[int]:
-        for message_id in message_ids:
-            for report in await self._store.reports_of(message_id):
+    async def _of_messages(self, selection: Selection, *, to_one: bool) -> AsyncIterator[int]:
+        for message_id in selection.message_ids:
+            reports = await self._store.reports_of(message_id, selection.source)
+            for report in of_one_source(message_id, reports) if to_one else reports:
                 yield report.id
 
     async def _dispatched(self, selection: Selection) -> AsyncIterator[int]:

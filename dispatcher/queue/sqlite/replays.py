@@ -26,7 +26,7 @@ from dispatcher.replay.replay import (
 )
 from dispatcher.replay.request import Request, Selection
 from receiver.faults import without_credentials
-from receiver.store.base import StoredReport
+from receiver.store.base import Message, StoredReport
 from receiver.store.sqlite.database import Database, instant, instant_or_none, micros
 from receiver.store.sqlite.rows import COLUMNS, LISTED, listed, stored_report
 
@@ -106,7 +106,7 @@ class SqliteReplays:
 
     async def blocked(
         self, replay: int, endpoint: str, reports: Sequence[StoredReport], freed: Sequence[int]
-    ) -> frozenset[int]:
+    ) -> frozenset[Message]:
         return await self._database.read(lambda c: _blocked(c, replay, endpoint, reports, freed))
 
     async def reports(self, items: Sequence[Item]) -> dict[int, StoredReport]:
@@ -255,12 +255,12 @@ def _blocked(
     endpoint: str,
     reports: Sequence[StoredReport],
     freed: Sequence[int],
-) -> frozenset[int]:
+) -> frozenset[Message]:
     reading = "SELECT read_to FROM endpoint WHERE name = ? AND NOT removed"
     row = connection.execute(reading, (endpoint,)).fetchone()
-    unread = {each.message_key for each in reports if row is not None and each.id > row[0]}
-    keys = [each.message_key for each in reports]
-    return ordering.blocked(connection, replay, endpoint, keys, freed) | unread
+    unread = {each.message for each in reports if row is not None and each.id > row[0]}
+    messages = [each.message for each in reports]
+    return ordering.blocked(connection, replay, endpoint, messages, freed) | unread
 
 
 def _feed(connection: sqlite3.Connection, portion: Portion, at: int) -> bool:

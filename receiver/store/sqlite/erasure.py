@@ -65,14 +65,16 @@ def erase_traces(connection: sqlite3.Connection, traces: Traces) -> dict[str, in
 
 
 _KEYS = f"""
-    FROM report_key WHERE (day, message_key, identity) IN
-        (SELECT received_at / {MICROS_PER_DAY}, message_key, identity FROM report
+    FROM report_key WHERE (day, message_key, source, identity) IN
+        (SELECT received_at / {MICROS_PER_DAY}, message_key, source, identity FROM report
         WHERE id IN {LISTED})
 """
 _BODIES = """
     FROM received_body WHERE EXISTS
         (SELECT 1 FROM json_each(?) WHERE value BETWEEN first_report AND last_report)
 """
+
+_OF_SOURCE = "source = coalesce(?, source)"
 
 Search = Callable[[sqlite3.Connection, int, int], list[int]]
 """The ids that are meant, after one id and up to another."""
@@ -97,9 +99,9 @@ def _span(search: Search, after: int, last: int) -> Callable[[sqlite3.Connection
 def _reports(recipient: Recipient) -> Search:
     def search(connection: sqlite3.Connection, after: int, last: int) -> list[int]:
         rows = connection.execute(
-            "SELECT id, generation, item FROM report"
-            " WHERE id > ? AND id <= ? AND instr(item, ?) > 0 ORDER BY id",
-            (after, last, recipient.written),
+            "SELECT id, generation, item FROM report WHERE id > ? AND id <= ?"
+            f" AND instr(item, ?) > 0 AND {_OF_SOURCE} ORDER BY id",
+            (after, last, recipient.written, recipient.source),
         )
         return [
             number
@@ -123,8 +125,9 @@ def _bodies(recipient: Recipient) -> Search:
     def search(connection: sqlite3.Connection, after: int, last: int) -> list[int]:
         rows = connection.execute(
             "SELECT id, body, reason FROM quarantine WHERE id > ? AND id <= ? AND"
-            " (instr(body, ?) OR instr(body, ?) OR instr(body, ?) OR instr(reason, ?)) ORDER BY id",
-            (after, last, *needles, recipient.text),
+            " (instr(body, ?) OR instr(body, ?) OR instr(body, ?) OR instr(reason, ?))"
+            f" AND {_OF_SOURCE} ORDER BY id",
+            (after, last, *needles, recipient.text, recipient.source),
         )
         return [number for number, body, reason in rows if stands_alone(body, reason)]
 

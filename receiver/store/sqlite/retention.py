@@ -114,8 +114,9 @@ class SqliteRetention:
         recognised stay, whatever became of their reports."""
         day = await self._database.question(lambda connection: _first_day(connection, now))
         statement = (
-            "DELETE FROM report_key WHERE (day, message_key, identity) IN"
-            f" (SELECT day, message_key, identity FROM report_key WHERE day < ? LIMIT {KEY_BATCH})"
+            "DELETE FROM report_key WHERE (day, message_key, source, identity) IN"
+            " (SELECT day, message_key, source, identity FROM report_key"
+            f" WHERE day < ? LIMIT {KEY_BATCH})"
         )
         removed = 0
         while gone := await self._database.write(lambda c: c.execute(statement, (day,)).rowcount):

@@ -31,9 +31,15 @@ MIGRATIONS = migrations_of("receiver.store.sqlite", part="receiver.store")
 
 # All reports of a transaction are looked for at once: one by one costs a third of a large body.
 _FIND = (
-    "SELECT message_key, identity, report FROM report_key"
+    "SELECT source, message_key, identity, report FROM report_key"
     f" WHERE day IN {LISTED} AND message_key IN {LISTED}"
 )
+_ANY_SOURCE = ""
+"""Of a key whose report had gone before keys had a source (0005_sources_are_tenants.sql)."""
+
+Key = tuple[str, int, int]
+"""Which report: its source, its message's key, its identity."""
+
 _INSERT = f"INSERT INTO report ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
@@ -69,8 +75,7 @@ class SqliteStore:
         def find(connection: sqlite3.Connection) -> FoundReports:
             message = None
             if query.message_id is not None:
-                key = key_of_message(query.message_id)
-                message = _ids_of(connection, key, list(_days(connection)))
+                message = _ids_of_message_id(connection, query.message_id, query.source)
             return search.find(connection, query, message)
 
         return await self._database.question(find)
@@ -94,9 +99,8 @@ class SqliteStore:
     async def newest_report(self) -> int:
         return await self._database.read(lambda c: last_id(c, "report"))
 
-    async def reports_of(self, message_id: str) -> list[StoredReport]:
-        key = key_of_message(message_id)
-        return await self._database.read(lambda connection: _reports_of(connection, key))
+    async def reports_of(self, message_id: str, source: str | None = None) -> list[StoredReport]:
+        return await self._database.read(lambda c: _reports_of(c, message_id, source))
 
     async def newest_of_messages(self, before: int | None, limit: int) -> list[StoredReport]:
         return await self._database.read(lambda c: _newest_of_messages(c, before, limit))
@@ -121,31 +125,36 @@ class _Addition:
         self._cursor = connection.cursor()
         self.next_id = 1 + last_id(connection, "report")
         self._earlier = _earlier(connection, callbacks)
-        self._fresh: dict[tuple[int, int], int] = {}  # (message_key, identity) to index in reports
+        self._fresh: dict[Key, int] = {}  # to index in reports
         self._repeats: dict[int, int] = {}  # id of a report stored before to how often again
         self.reports: list[list[Any]] = []
-        self.keys: list[tuple[int, int, int, int]] = []
+        self.keys: list[tuple[int, int, str, int, int]] = []
         self.bodies: list[tuple[int, int, bytes]] = []
 
     def add(self, callback: Callback, entry: Entry, received_at: int) -> bool:
         """Take one report. False when it is a duplicate."""
-        key = (entry.message_key, entry.identity)
+        key = (callback.source, entry.message_key, entry.identity)
         if (index := self._fresh.get(key)) is not None:
             self.reports[index][7] += 1
             return False
-        if (earlier := self._earlier.get(key)) is not None:
+        if self._earlier and (earlier := self._stored_before(key)) is not None:
             self._repeats[earlier] = self._repeats.get(earlier, 0) + 1
             return False
         self._fresh[key] = len(self.reports)
         self.reports.append(_row(self.next_id, callback, entry, received_at))
-        self.keys.append((received_at // MICROS_PER_DAY, *key, self.next_id))
+        day = received_at // MICROS_PER_DAY
+        self.keys.append((day, entry.message_key, callback.source, entry.identity, self.next_id))
         self.next_id += 1
         return True
+
+    def _stored_before(self, key: Key) -> int | None:
+        _, message_key, identity = key
+        return self._earlier.get(key, self._earlier.get((_ANY_SOURCE, message_key, identity)))
 
     def write(self) -> None:
         cursor = self._cursor
         cursor.executemany(_INSERT, self.reports)
-        cursor.executemany("INSERT INTO report_key VALUES (?, ?, ?, ?)", self.keys)
+        cursor.executemany("INSERT INTO report_key VALUES (?, ?, ?, ?, ?)", self.keys)
         if self.bodies:
             cursor.executemany("INSERT INTO received_body VALUES (?, ?, ?)", self.bodies)
         cursor.executemany(
@@ -172,24 +181,22 @@ def add(connection: sqlite3.Connection, callbacks: Sequence[Callback]) -> list[C
     return counts
 
 
-def _earlier(
-    connection: sqlite3.Connection, callbacks: Sequence[Callback]
-) -> dict[tuple[int, int], int]:
-    """The reports of these callbacks that are stored already: (message_key, identity) to id."""
+def _earlier(connection: sqlite3.Connection, callbacks: Sequence[Callback]) -> dict[Key, int]:
+    """The reports of these callbacks that are stored already, to their ids."""
     keys = [entry.message_key for callback in callbacks for entry in callback.verdict.entries]
     if not keys:
         return {}
     received = {micros(callback.received_at) // MICROS_PER_DAY for callback in callbacks}
     days = list(range(min(received) - DUPLICATE_DAYS + 1, max(received) + 1))
     found = connection.execute(_FIND, (listed(days), listed(keys)))
-    return {(message_key, identity): report for message_key, identity, report in found}
+    return {(source, key, told): report for source, key, told, report in found}
 
 
 def _resolve(connection: sqlite3.Connection, entry_id: int, callback: Callback) -> Counts | None:
     if connection.execute("DELETE FROM quarantine WHERE id = ?", (entry_id,)).rowcount != 1:
         return None
     verdict = callback.verdict
-    repeats = [_stored_as(connection, entry) for entry in verdict.entries]
+    repeats = [_stored_as(connection, callback.source, entry) for entry in verdict.entries]
     fresh = [e for e, stored in zip(verdict.entries, repeats, strict=True) if stored is None]
     connection.executemany(
         "UPDATE report SET duplicates = duplicates + 1 WHERE id = ?",
@@ -201,11 +208,15 @@ def _resolve(connection: sqlite3.Connection, entry_id: int, callback: Callback) 
     return Counts(counts.stored, counts.duplicates + repeated, counts.quarantined)
 
 
-def _stored_as(connection: sqlite3.Connection, entry: Entry) -> int | None:
+def _stored_as(connection: sqlite3.Connection, source: str, entry: Entry) -> int | None:
     """The report that an entry is a repeat of, however long ago it was stored."""
-    statement = "SELECT report FROM report_key WHERE day = ? AND message_key = ? AND identity = ?"
+    statement = (
+        "SELECT report FROM report_key"
+        " WHERE day = ? AND message_key = ? AND source IN (?, ?) AND identity = ?"
+    )
+    told = (entry.message_key, source, _ANY_SOURCE, entry.identity)
     for day in list(_days(connection)):
-        row = connection.execute(statement, (day, entry.message_key, entry.identity)).fetchone()
+        row = connection.execute(statement, (day, *told)).fetchone()
         if row is not None:
             return int(row[0])
     return None
@@ -270,13 +281,27 @@ def _days(connection: sqlite3.Connection) -> Iterator[int]:
         day = following.fetchone()[0]
 
 
-def _ids_of(connection: sqlite3.Connection, key: int, days: Iterable[int]) -> list[int]:
+def _ids_of(
+    connection: sqlite3.Connection, key: int, source: str | None, days: Iterable[int]
+) -> list[int]:
+    """The reports of a message; without a source those of each source's."""
     statement = "SELECT report FROM report_key WHERE day = ? AND message_key = ?"
-    return sorted(id for day in days for id in ids_of(connection, statement, (day, key)))
+    of: tuple[Any, ...] = (key,)
+    if source is not None:
+        statement, of = f"{statement} AND source = ?", (key, source)
+    return sorted(id for day in days for id in ids_of(connection, statement, (day, *of)))
 
 
-def _reports_of(connection: sqlite3.Connection, key: int) -> list[StoredReport]:
-    ids = _ids_of(connection, key, list(_days(connection)))
+def _ids_of_message_id(
+    connection: sqlite3.Connection, message_id: str, source: str | None
+) -> list[int]:
+    return _ids_of(connection, key_of_message(message_id), source, list(_days(connection)))
+
+
+def _reports_of(
+    connection: sqlite3.Connection, message_id: str, source: str | None
+) -> list[StoredReport]:
+    ids = _ids_of_message_id(connection, message_id, source)
     marks = ", ".join("?" * len(ids))
     rows = connection.execute(f"SELECT {COLUMNS} FROM report WHERE id IN ({marks})", ids)
     return sorted((stored_report(row) for row in rows), key=lambda report: report.id)
@@ -292,7 +317,8 @@ def _newest_of_messages(
     )
     for row in rows:
         report = stored_report(row)
-        if _ids_of(connection, report.message_key, days)[-1:] in ([report.id], []):
+        ids = _ids_of(connection, report.message_key, report.source, days)
+        if ids[-1:] in ([report.id], []):
             found.append(report)
             if len(found) == limit:
                 break

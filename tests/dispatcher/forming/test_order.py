@@ -46,7 +46,7 @@ async def test_other_messages_are_not_held_up() -> None:
     """Only the blocked message waits."""
     reports = await a_b_a()
 
-    forming = fill(an_endpoint(), reports, blocked={reports[0].message_key}, room=5)
+    forming = fill(an_endpoint(), reports, blocked={reports[0].message}, room=5)
 
     assert [[report.id for report in bucket.reports] for bucket in forming.buckets] == [[2]]
     assert [report.id for report in forming.hold] == [1, 3]

@@ -96,5 +96,5 @@ async def test_the_items_of_before_are_carried_over() -> None:
     ]
     assert await replays.following(await replays.one(2), 9) == [Item(99, "gamma", 0)]
     held = await database.read(lambda c: c.execute("SELECT * FROM held_report").fetchall())
-    assert held == [("acme", 5, 0, 77, 1)]
+    assert held == [("acme", 5, 0, "", 77, 1)]
     await database.close()

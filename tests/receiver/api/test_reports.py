@@ -226,6 +226,7 @@ async def test_a_message(client: Client, store: SqliteStore) -> None:
     reports = [await get(client, f"/api/reports/{number}") for number in (1, 3)]
     assert said == {
         "messageId": "a",
+        "source": "default",
         "final": True,
         "status": an_sms("a")["status"],
         "error": an_item()["error"],

@@ -128,7 +128,7 @@ async def test_what_is_left_of_a_body(store: SqliteStore) -> None:
 @pytest.mark.parametrize("later", [timedelta(0), 20 * DAY, -20 * DAY])
 async def test_a_repeat_is_counted_however_old(store: SqliteStore, later: timedelta) -> None:
     """What the platform repeated in readable form, long before or after, is not stored again."""
-    await store.add([a_callback(an_item(), at=NOON + later)])
+    await store.add([a_callback(an_item(), at=NOON + later, source="eu")])
     entry = await quarantine(store, a_json_body(an_item(), an_sms("new")), place="byte 3")
 
     assert await read_again(store, entry) == Counts(1, 1, 0)

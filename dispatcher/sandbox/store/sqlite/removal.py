@@ -64,4 +64,6 @@ def erase_messages(connection: sqlite3.Connection, recipient: Recipient) -> dict
 
 
 def _values(recipient: Recipient) -> tuple[str | None, str | None]:
+    if recipient.source not in (None, SANDBOX):
+        return None, None
     return None if recipient.to is None else recipient.text, recipient.message_id

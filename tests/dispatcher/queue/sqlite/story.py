@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,7 +19,7 @@ from dispatcher.replay.replay import Replay
 from dispatcher.replay.request import Request, Selection
 from dispatcher.settings.settings import EndpointSettings
 from receiver.store.base import StoredReport
-from receiver.store.sqlite.database import Database
+from receiver.store.sqlite.database import Database, Migration
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
 from receiver.store.sqlite.store import SqliteStore
 from tests.contracts.dispatch_queue import a_bucket, a_record, a_report
@@ -142,7 +143,61 @@ class Story:
 async def no_pause() -> None: ...
 
 
-async def a_story(*migrations: Any) -> Story:
+async def as_before(story: Story, *migrations: Migration) -> Story:
+    """The same story as it lies in a database of an earlier schema: each row, as far as its columns
+    were there."""
+    before = await a_story(*migrations)
+    rows = await story.database.read(_all_rows)
+    await before.database.write(lambda c: _put(c, rows))
+    before.__dict__ |= {
+        name: told for name, told in vars(story).items() if name not in vars(before)
+    }
+    return before
+
+
+Rows = dict[str, list[dict[str, Any]]]
+
+
+def _all_rows(connection: sqlite3.Connection) -> Rows:
+    return {
+        table: [
+            dict(zip((name for name, *_ in found.description), row, strict=True)) for row in found
+        ]
+        for table in _tables(connection)
+        for found in (connection.execute(f"SELECT * FROM {table}"),)
+    }
+
+
+def _put(connection: sqlite3.Connection, rows: Rows) -> None:
+    """What triggers did is among the rows already."""
+    triggers = connection.execute(
+        "SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'"
+    ).fetchall()
+    for name, _ in triggers:
+        connection.execute(f"DROP TRIGGER {name}")
+    for table in _tables(connection):
+        connection.execute(f"DELETE FROM {table}")
+        there = {name for _, name, *_ in connection.execute(f"PRAGMA table_info({table})")}
+        for row in rows.get(table, []):
+            kept = {name: value for name, value in row.items() if name in there}
+            marks = ", ".join("?" * len(kept))
+            connection.execute(
+                f"INSERT INTO {table} ({', '.join(kept)}) VALUES ({marks})", [*kept.values()]
+            )
+    for _, sql in triggers:
+        connection.execute(sql)
+
+
+def _tables(connection: sqlite3.Connection) -> list[str]:
+    """But for what says how far the schema has come."""
+    found = connection.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'table'"
+        " AND name NOT IN ('schema_version', 'queue_name') ORDER BY name"
+    )
+    return [name for (name,) in found]
+
+
+async def a_story(*migrations: Migration) -> Story:
     database = await Database.open(":memory:")
     await database.migrate([*STORE_MIGRATIONS, *migrations])
     return Story(database, await SqliteQueue.open(database, lambda: "db"))

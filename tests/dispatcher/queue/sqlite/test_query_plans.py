@@ -147,9 +147,10 @@ _PLACES = {
     "dispatch by id (=?)",
     "sorts",  # the dispatches of each report
 }
+_HELD_BEFORE = "held_report by held_report_message (endpoint=? AND source=? AND message_key=?"
 _ORDER = {
-    "message_under_way by key (endpoint=? AND message_key=?)",
-    "held_report by held_report_message (endpoint=? AND message_key=?)",
+    "message_under_way by key (endpoint=? AND source=? AND message_key=?)",
+    "held_report by held_report_message (endpoint=? AND source=? AND message_key=?)",
 }
 # A dispatch remembers its first and its last report and not those between: of a bucket whose
 # reports are far apart (a replay of a few among many) all between them are gone through. An index
@@ -173,7 +174,7 @@ QUEUE: dict[str, tuple[Act, set[str]]] = {
             "dispatch by dispatch_due (endpoint=?)",
             "held_report by held_report_freed (replay=?)",
             "held_report by held_report_freed (replay=? AND endpoint=?)",
-            "held_report by held_report_message (endpoint=? AND message_key=? AND report<?)",
+            f"{_HELD_BEFORE} AND report<?)",
         },
     ),
     "claim": (
@@ -213,10 +214,13 @@ QUEUE: dict[str, tuple[Act, set[str]]] = {
         lambda s: s.queue.freed("acme", 5),
         {
             "held_report by held_report_freed (replay=? AND endpoint=?)",
-            "held_report by held_report_message (endpoint=? AND message_key=? AND report<?)",
+            f"{_HELD_BEFORE} AND report<?)",
         },
     ),
-    "blocked": (lambda s: s.queue.blocked("acme", [s.keys[1], s.keys[3]], [7]), _ORDER),
+    "blocked": (
+        lambda s: s.queue.blocked("acme", [("default", s.keys[n]) for n in (1, 3)], [7]),
+        _ORDER,
+    ),
     "cancel": (
         _cancels,
         {
@@ -323,7 +327,7 @@ REPLAYS: dict[str, tuple[Act, set[str]]] = {
         lambda s: s.replays.freed(s.first, 10),
         {
             "held_report by held_report_freed (replay=?)",
-            "held_report by held_report_message (endpoint=? AND message_key=? AND report<?)",
+            f"{_HELD_BEFORE} AND report<?)",
         },
     ),
     "blocked at a replay": (_blocked_of_replay, {"report by id (=?)", *_ORDER}),
@@ -488,5 +492,5 @@ async def test_what_follows_is_found_by_its_key(story: Story) -> None:
     assert await story.database.read(all_steps) == {
         "dispatch by id (=?)",
         "message_under_way by message_under_way_dispatch (dispatch=?)",
-        "held_report by held_report_message (endpoint=? AND message_key=?)",
+        "held_report by held_report_message (endpoint=? AND source=? AND message_key=?)",
     }

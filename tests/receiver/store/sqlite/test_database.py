@@ -136,5 +136,7 @@ async def test_refused_row_is_not_an_unavailable_store() -> None:
     await database.migrate(MIGRATIONS)
 
     with pytest.raises(sqlite3.IntegrityError):
-        await database.write(lambda c: c.execute("INSERT INTO report_key VALUES (1, 2, 3, NULL)"))
+        await database.write(
+            lambda c: c.execute("INSERT INTO report_key VALUES (1, 2, 'a', 3, NULL)")
+        )
     await database.close()

@@ -151,12 +151,13 @@ def by_key(table: str, compared: str = "") -> str:
 
 
 AN_ID, A_MESSAGE = by_id("rowid=?"), by_key("report_key", "day=? AND message_key=?")
+A_MESSAGE_OF_A_SOURCE = by_key("report_key", "day=? AND message_key=? AND source=?")
 THE_NEXT, THE_LAST, A_STRETCH = (
     by_id("rowid>?"),
     by_id("rowid<?"),
     by_id("rowid>? AND rowid<?"),
 )
-A_REPORTS_KEY = by_key("report_key", "day=? AND message_key=? AND identity=?")
+A_REPORTS_KEY = by_key("report_key", "day=? AND message_key=? AND source=? AND identity=?")
 ENDS = "SEARCH report"  # min(id) and max(id): one step down each end
 DAYS = {by_key("report_key"), by_key("report_key", "day>?")}
 A_KEY = by_key("search_key", "block=? AND field=? AND key=? AND report=?")
@@ -189,9 +190,13 @@ PLANS: dict[str, tuple[Callable[[Desk], Awaitable[Any]], set[str]]] = {
     "reports_after": (lambda d: d.store.reports_after(1, 10), {THE_NEXT}),
     "reports_by_id": (lambda d: d.store.reports_by_id([1, 2]), {AN_ID}),
     "reports_of": (lambda d: d.store.reports_of("m1"), {*DAYS, A_MESSAGE, AN_ID}),
+    "reports_of a source": (
+        lambda d: d.store.reports_of("m1", "default"),
+        {*DAYS, A_MESSAGE_OF_A_SOURCE, AN_ID},
+    ),
     "newest_of_messages": (
         lambda d: d.store.newest_of_messages(5, 10),
-        {*DAYS, A_MESSAGE, THE_LAST},
+        {*DAYS, A_MESSAGE_OF_A_SOURCE, THE_LAST},
     ),
     "quarantine": (lambda d: d.store.quarantine(5, 10), {by_id("rowid<?", "quarantine")}),
     "quarantined": (lambda d: d.store.quarantined(1), {by_id("rowid=?", "quarantine")}),
@@ -241,7 +246,7 @@ PLANS: dict[str, tuple[Callable[[Desk], Awaitable[Any]], set[str]]] = {
         lambda d: d.purge(),
         {
             *{THE_NEXT, A_STRETCH, A_PRICE},  # the read model is brought up first
-            *{ENDS, AN_ID, A_KEY, A_REPORTS_KEY},
+            *{ENDS, AN_ID, A_KEY, A_MESSAGE},  # of the keys a message's few
             by_key("report_key", "day<?"),
             by_id("rowid<?", "received_body"),
             "SCAN report",  # ends with the first row: ORDER BY id LIMIT 1
@@ -267,7 +272,7 @@ PLANS: dict[str, tuple[Callable[[Desk], Awaitable[Any]], set[str]]] = {
     "erase": (
         lambda d: d.erase(),
         {
-            *{ENDS, A_STRETCH, AN_ID, A_KEY, A_REPORTS_KEY},
+            *{ENDS, A_STRETCH, AN_ID, A_KEY, A_MESSAGE},
             "SEARCH quarantine",
             by_id("rowid=?", "quarantine"),
             by_id("rowid>? AND rowid<?", "quarantine"),
