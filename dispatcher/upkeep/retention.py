@@ -65,7 +65,9 @@ async def count(retention: Retention, kept: RetentionSettings, now: datetime) ->
         **await retention.count_dispatches(
             before=_before(now, kept.attempts), most=kept.attempts_max
         ),
-        **await retention.count_reports(before=_before(now, kept.reports), most=kept.reports_max),
+        **await retention.count_reports(
+            now=now, before=_before(now, kept.reports), most=kept.reports_max
+        ),
         **await retention.count_quarantine(
             before=_before(now, kept.quarantine), most=kept.quarantine_max
         ),

@@ -288,9 +288,11 @@ class StoreRetention(Protocol):
     ) -> dict[str, int]:
         """Remove reports. A repeat of one of the last days (`now`) is recognised all the same."""
 
-    async def count_reports(self, *, before: datetime | None, most: int) -> dict[str, int]:
-        """How many reports `purge_reports` would remove, and as many keys: these go with their
-        day."""
+    async def count_reports(
+        self, *, now: datetime, before: datetime | None, most: int
+    ) -> dict[str, int]:
+        """What `purge_reports` would remove. Keys go with their day, so that they can be fewer than
+        reports, or more."""
 
     async def purge_quarantine(
         self, *, before: datetime | None, most: int, pause: Pause

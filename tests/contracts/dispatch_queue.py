@@ -854,6 +854,42 @@ class DispatchQueueContract:
         assert await queue.blocked("acme", [message], [second]) == frozenset()
         assert await queue.blocked("beta", [message], []) == frozenset()
 
+    async def test_messages_of_two_sources(self, desk: Desk, queue: DispatchQueue) -> None:
+        """A message is of a source: what is under way or held of alpha's does not hold up beta's
+        with the same key, and its end frees nothing of beta's."""
+        await desk.receive(4)
+        in_order = replace(ACME, ordered=True)
+        alpha, later = a_report(1, 7, "alpha"), a_report(3, 7, "alpha")
+        beta, last = a_report(2, 7, "beta"), a_report(4, 7, "beta")
+
+        def taken(report: StoredReport, hold: StoredReport, read_from: int) -> Forming:
+            bucket, read_to = a_bucket(ACME, [report]), hold.id
+            return Forming(in_order, read_from, read_to, [bucket], [b"[]"], [hold])
+
+        (of_alpha,) = await queue.form(NOON, leases(), [taken(alpha, later, 0)])
+        messages = [alpha.message, beta.message]
+        assert await queue.blocked("acme", messages, []) == {alpha.message}
+        (of_beta,) = await queue.form(NOON, leases(), [taken(beta, last, 3)])
+        assert await queue.blocked("acme", messages, []) == set(messages)
+        assert await queue.freed("acme", 9) == []
+
+        await queue.record([a_record(of_beta, "acknowledged", status=200)])
+        assert await queue.freed("acme", 9) == [4]
+        await queue.record([a_record(of_alpha, "exhausted")])
+        assert await queue.freed("acme", 9) == [3, 4]
+
+    async def test_a_bucket_of_two_sources(self, desk: Desk, queue: DispatchQueue) -> None:
+        """Reports of both sources in one dispatch are under way for both, until it ends."""
+        await desk.receive(2)
+        both = [a_report(1, 7, "alpha"), a_report(2, 7, "beta")]
+        forming = Forming(replace(ACME, ordered=True), 0, 2, [a_bucket(ACME, both)], [b"[]"])
+        (leased,) = await queue.form(NOON, leases(), [forming])
+        messages = [report.message for report in both]
+        assert await queue.blocked("acme", [*messages, ("gamma", 7)], []) == set(messages)
+
+        await queue.record([a_record(leased, "acknowledged", status=200)])
+        assert await queue.blocked("acme", messages, []) == frozenset()
+
     async def test_freed_in_the_order_of_arrival(self, desk: Desk, queue: DispatchQueue) -> None:
         """What was freed comes oldest first, and no more than is asked for."""
         first, *later = await desk.of_one_message(4)

@@ -653,6 +653,28 @@ class ReplayStoreContract:
         await desk.reads_all()
         assert await blocked() == frozenset()
 
+    async def test_messages_of_two_sources_do_not_wait_for_each_other(
+        self, desk: ReplayDesk, replays: ReplayStore
+    ) -> None:
+        """What a replay brings of beta's message neither waits for alpha's report with the same
+        messageId, be it under way, held or still unread, nor holds it up."""
+        await desk.receive(2)
+        alpha, beta = a_report(1, 7, "alpha"), a_report(2, 7, "beta")
+        in_order = replace(ACME, ordered=True)
+
+        def portion(replay: Replay, report: StoredReport) -> Portion:
+            forming = Forming(in_order, 0, 0, [a_bucket(ACME, [report])], [b"[]"])
+            return replace(desk.portion(replay, report.id), formings=[forming])
+
+        of_alpha, of_beta = await desk.made(1), await desk.made(2)
+        assert await replays.feed(portion(of_alpha, alpha), NOON)
+        blocked = await replays.blocked(of_beta.id, "acme", [alpha, beta], [])
+        assert blocked == {alpha.message, beta.message}  # what acme has not read comes first
+        await desk.queue.form(NOON, leases(), [Forming(in_order, 0, 2)])
+        blocked = await replays.blocked(of_beta.id, "acme", [alpha, beta], [])
+        assert blocked == {alpha.message}
+        assert await replays.feed(portion(of_beta, beta), NOON)
+
     async def test_what_is_not_read_yet_goes_by_itself_first(
         self, desk: ReplayDesk, replays: ReplayStore
     ) -> None:

@@ -227,7 +227,10 @@ class RetentionContract(OnStorage):
         await backend.delete_reports([2, 5, 6])
 
         for day in range(11):
-            counted = await bench.storage.retention.count_reports(before=START + day * DAY, most=0)
+            before = START + day * DAY
+            counted = await bench.storage.retention.count_reports(
+                now=bench.clock.now(), before=before, most=0
+            )
             assert counted["report"] == sum(1 for number in range(day) if number not in (1, 4, 5))
 
     # --- quarantine ----------------------------------------------------------------------------
@@ -463,6 +466,38 @@ class ErasureContract(OnStorage):
         assert (await erased(bench, message_id="m1"))["report"] == 2
         assert await message_ids(bench) == ["m11"]
         assert await bench.store.reports(ReportQuery(message_id="m1")) == []
+
+    async def test_by_message_id_of_a_source(self, bench: Bench) -> None:
+        """Of two sources with one messageId only the message of the named one goes: out of a
+        bucket that carries both, and out of none that carries the other's alone."""
+        bench.sender.always(503)
+        for item, sources in ((an_sms("m1"), ("alpha", "beta")), (an_sms("m2"), ("alpha",))):
+            for source in sources:
+                await bench.receive(item, source=source)
+        await bench.work()
+        await bench.receive(an_sms("m1", "PENDING_ENROUTE"), source="alpha")
+        await bench.work()
+
+        assert (await erased(bench, message_id="m1", source="beta"))["dispatch"] == 1
+
+        both, alone, fresh = await bench.dispatches()
+        assert [each.state for each in (both, alone, fresh)] == ["cancelled", "waiting", "waiting"]
+        assert (alone.report_ids, fresh.report_ids) == ([4], [1, 3])
+        bench.sender.always(200)
+        await bench.run_until_idle()
+        bodies = [push.body for push in bench.sender.pushes if push.name in (alone.id, fresh.id)]
+        assert [body.count(b'"m1"') for body in bodies] == [1, 1, 1]
+        assert (await erased(bench, message_id="m1", source="beta")) == {}
+
+    async def test_whose_message_it_was_when_the_reports_are_gone(self, bench: Bench) -> None:
+        """Nobody knows any more whose report a body carried: it goes, because better one body too
+        many than one that is left."""
+        await bench.receive(an_sms("m1"), source="alpha")
+        await bench.work()
+        bench.clock.advance(10 * DAY)
+        await purged(bench, reports=DAY)
+
+        assert (await erased(bench, message_id="m1", source="beta"))["dispatch_body"] == 1
 
     @pytest.mark.parametrize("content_type", ["application/json", "application/xml"])
     async def test_a_waiting_dispatch_is_formed_anew_of_the_others(

@@ -189,6 +189,25 @@ class StoreErasureContract:
         assert await store.reports(ReportQuery(message_id="m1")) == []
         assert len(await store.quarantine(None, 10)) == 1
 
+    async def test_by_message_id_of_a_source(
+        self, backend: StoreBackend, store: ReportStore
+    ) -> None:
+        """Of two sources with one messageId only the message of the named one goes. Its keys go
+        with it, and the other's repeats are recognised as before."""
+        bad = b'{"messageId":"m1","smsCount":"x"}'
+        await store.add([a_callback(an_sms("m1"), bad, source=name) for name in ("alpha", "beta")])
+
+        gone = await erased(backend, message_id="m1", source="beta")
+        assert gone == {"report": 1, "report_key": 1, "quarantine": 1}
+
+        (left,) = await everything(store)
+        assert left.source == "alpha"
+        assert [each.source for each in await store.quarantine(None, 9)] == ["alpha"]
+        again = [a_callback(an_sms("m1"), source=name) for name in ("alpha", "beta")]
+        assert await store.add(again) == [Counts(0, 1, 0), Counts(1, 0, 0)]
+        assert await erased(backend, message_id="m1", source="gamma") == {}
+        assert (await erased(backend, message_id="m1"))["report"] == 2
+
     @pytest.mark.parametrize("text", TEXTS)
     async def test_ids_of_any_text(
         self, backend: StoreBackend, store: ReportStore, text: str

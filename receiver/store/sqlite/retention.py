@@ -66,14 +66,18 @@ class SqliteRetention:
         keys = await self._purge_keys(now, pause) if removed else 0
         return {"report": removed, "report_key": keys}
 
-    async def count_reports(self, *, before: datetime | None, most: int) -> dict[str, int]:
-        def count(connection: sqlite3.Connection) -> int:
+    async def count_reports(
+        self, *, now: datetime, before: datetime | None, most: int
+    ) -> dict[str, int]:
+        def count(connection: sqlite3.Connection) -> dict[str, int]:
             last = self._last_report_to_go(connection, before, most)
             kept = self._needed.carried(connection, 0, last)
-            return _count(connection, "report", last) - len(kept)
+            reports = _count(connection, "report", last) - len(kept)
+            left = min(kept, default=last + 1)
+            keys = _count_keys(connection, _first_day(connection, now, left)) if reports else 0
+            return {"report": reports, "report_key": keys}
 
-        reports = await self._database.question(count)
-        return {"report": reports, "report_key": reports}
+        return await self._database.question(count)
 
     async def purge_quarantine(
         self, *, before: datetime | None, most: int, pause: Pause
@@ -160,6 +164,11 @@ def _count(connection: sqlite3.Connection, table: Table, last: int) -> int:
     return int(rows.fetchone()[0])
 
 
+def _count_keys(connection: sqlite3.Connection, day: int) -> int:
+    rows = connection.execute("SELECT count(*) FROM report_key WHERE day < ?", (day,))
+    return int(rows.fetchone()[0])
+
+
 def _ids_after(table: Table, after: int, last: int) -> Callable[[sqlite3.Connection], list[int]]:
     statement = f"SELECT id FROM {table} WHERE id > ? AND id <= ? ORDER BY id LIMIT {BATCH}"
     return lambda connection: ids_of(connection, statement, (after, last))
@@ -201,8 +210,9 @@ def _search_keys(
     ]
 
 
-def _first_day(connection: sqlite3.Connection, now: datetime) -> int:
-    """The first day whose keys stay."""
+def _first_day(connection: sqlite3.Connection, now: datetime, first: int = 0) -> int:
+    """The first day whose keys stay, if the reports from `first` on stay."""
     recognised = micros(now) // MICROS_PER_DAY - DUPLICATE_DAYS + 1
-    oldest = connection.execute("SELECT received_at FROM report ORDER BY id LIMIT 1").fetchone()
+    statement = "SELECT received_at FROM report WHERE id >= ? ORDER BY id LIMIT 1"
+    oldest = connection.execute(statement, (first,)).fetchone()
     return recognised if oldest is None else min(recognised, oldest[0] // MICROS_PER_DAY)

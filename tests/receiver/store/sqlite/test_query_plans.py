@@ -133,7 +133,7 @@ class Desk:
         await self._retention.purge_quarantine(before=LATER, most=1, pause=at_once)
 
     async def count(self) -> None:
-        await self._retention.count_reports(before=LATER, most=1)
+        await self._retention.count_reports(now=LATER, before=LATER, most=1)
         await self._retention.count_quarantine(before=LATER, most=1)
 
     async def erase(self) -> None:
@@ -249,7 +249,6 @@ PLANS: dict[str, tuple[Callable[[Desk], Awaitable[Any]], set[str]]] = {
             *{ENDS, AN_ID, A_KEY, A_MESSAGE},  # of the keys a message's few
             by_key("report_key", "day<?"),
             by_id("rowid<?", "received_body"),
-            "SCAN report",  # ends with the first row: ORDER BY id LIMIT 1
         },
     ),
     "purge quarantine": (
@@ -267,6 +266,7 @@ PLANS: dict[str, tuple[Callable[[Desk], Awaitable[Any]], set[str]]] = {
             *{ENDS, THE_NEXT, THE_LAST, "SEARCH quarantine"},
             by_id("rowid>?", "quarantine"),
             by_id("rowid<?", "quarantine"),
+            by_key("report_key", "day<?"),
         },
     ),
     "erase": (
