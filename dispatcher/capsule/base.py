@@ -23,6 +23,7 @@ class CapturedReport(Struct, frozen=True):
     """A report as it lies in the store. `item` is JSON in the provider's field names."""
 
     received_at: datetime
+    source: str
     format: str
     item: str
 

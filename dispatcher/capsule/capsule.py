@@ -1,7 +1,7 @@
 """The file format: gzip over NDJSON, a line each for the heading, reports, dispatches and the end.
 
     {"capsule":1,"from":…,"to":…,"endpoint":{…},"schedule":{…}}
-    {"receivedAt":…,"format":"json","report":{…}}                            in the order of receipt
+    {"receivedAt":…,"format":"json","report":{…},"source":…}                 in the order of receipt
     {"createdAt":…,"reports":3,"state":"acknowledged","attempts":[{…}, …]}   in the order of forming
     {"end":true,"reports":12345,"dispatches":678}
 
@@ -44,9 +44,13 @@ class Heading(Struct, frozen=True, kw_only=True, rename={"since": "from", "until
 
 
 class SharedReport(Struct, frozen=True, rename="camel"):
+    """`source` is another name for where it came from: what two sources report alike is two
+    reports. `None`: of a capsule that did not tell them apart."""
+
     received_at: datetime
     format: str
     report: dict[str, Any]
+    source: str | None = None
 
 
 class SharedAttempt(Struct, frozen=True, rename="camel"):

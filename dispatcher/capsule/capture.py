@@ -60,7 +60,8 @@ async def capture(
     for first, last in _pieces(last_report):
         for report in await recording.reports(window, first, last):
             item = shared(report.item, pseudonyms)
-            writer.report(SharedReport(report.received_at, report.format, item))
+            source = pseudonyms.text("source", report.source)
+            writer.report(SharedReport(report.received_at, report.format, item, source))
         piece_done()
     for first, last in _pieces(last_dispatch):
         for dispatch in await recording.dispatches(window, first, last):

@@ -31,6 +31,8 @@ from receiver.settings.settings import ServerSettings, StoreSettings
 _NAME = "capsule"
 _TAKEN = frozenset({"to", "rate", "pace", "speed", "stopOnErrors"})
 _AT_ONCE = 1_000
+_NEVER = "9999-12-31T00:00:00Z"
+"""All reports of a capsule were received before."""
 
 
 def replay(file: Path, asked: Mapping[str, Any]) -> int:
@@ -41,9 +43,7 @@ def replay(file: Path, asked: Mapping[str, Any]) -> int:
     if not is_http_url(str(asked.get("to", ""))):
         fail("--capsule: expected --to with an http or https URL, such as that of a test system")
     words = {name: value for name, value in asked.items() if name != "to"}
-    request, _ = read_request(
-        {**words, "source": "default", "toEndpoint": _NAME}, SystemClock().now()
-    )
+    request, _ = read_request({**words, "until": _NEVER, "toEndpoint": _NAME}, SystemClock().now())
     capsule = read_capsule(file)
     with TemporaryDirectory(prefix="dlr-") as folder:
         settings = _settings(capsule, str(asked["to"]), Path(folder) / "dlr.db")

@@ -106,7 +106,8 @@ def of_capsule(capsule: Capsule) -> Iterator[Callback]:
 
 def _shared(report: SharedReport) -> Callback:
     at = report.received_at.isoformat()
-    return _callback({"receivedAt": at, "format": report.format}, report.report)
+    view = {"receivedAt": at, "format": report.format, "source": report.source}
+    return _callback(view, report.report)
 
 
 def _of_csv(file: Path) -> Iterator[Callback]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import re
 import tracemalloc
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -187,6 +188,33 @@ def test_a_scenario_can_have_its_reports(capsule: Capsule) -> None:
     assert len(callbacks) == 10
     assert callbacks[1].received_at - callbacks[0].received_at == timedelta(minutes=1)
     assert all(entry.final for each in callbacks for entry in each.verdict.entries)
+
+
+async def posted_to(file: Path, *sources: str) -> None:
+    """A report a minute; the first two are of one message."""
+    async with storage(str(file)) as opened:
+        for minute, source in enumerate(sources):
+            at = AT + timedelta(minutes=minute)
+            await opened.store.add([a_callback(an_item(minute // 2), at=at, source=source)])
+
+
+def test_sources_stay_apart(tmp_path: Path) -> None:
+    """What two sources reported alike is two reports wherever the capsule is played, under other
+    names; a capsule that does not tell sources apart is of one source."""
+    asyncio.run(posted_to(tmp_path / "dlr.db", "alpha-bank", "beta-bank", "alpha-bank"))
+
+    done, written = captured(tmp_path / "dlr.db")
+    assert done.exit_code == 0, done.output
+    first, second, third = replayed(str(written))
+
+    told = gzip.decompress(written.read_bytes())
+    assert b"-bank" not in told
+    assert first.source == third.source != second.source
+    assert first.verdict.entries[0].identity == second.verdict.entries[0].identity
+    assert simulate_exact(scenario_of(read_capsule(written))).totals.reports == 3
+    older = tmp_path / "older.capsule"
+    older.write_bytes(gzip.compress(re.sub(rb',"source":"[^"]*"', b"", told)))
+    assert [each.source for each in replayed(str(older))] == ["default"] * 3
 
 
 def test_a_file_that_was_cut_is_refused(capsule: Capsule, tmp_path: Path) -> None:

@@ -61,17 +61,17 @@ class RecordingContract(OnStorage):
     async def test_reports_as_they_lie_in_the_store(
         self, backend: StorageBackend, bench: Bench
     ) -> None:
-        """When they were received, in which format, and the item."""
-        await bench.receive(an_sms("m1"))
+        """When they were received, where from, in which format, and the item."""
+        await bench.receive(an_sms("m1"), source="alpha")
         bench.clock.advance(timedelta(microseconds=1))
-        await bench.receive(an_sms("m2"), format="xml")
+        await bench.receive(an_sms("m2"), format="xml", source="beta")
         stored = await bench.store.reports_after(0, 10)
 
         found = await reports((await backend.another()).recording, ALL)
 
-        assert [(each.received_at, each.format) for each in found] == [
-            (START, "json"),
-            (START + timedelta(microseconds=1), "xml"),
+        assert [(each.received_at, each.source, each.format) for each in found] == [
+            (START, "alpha", "json"),
+            (START + timedelta(microseconds=1), "beta", "xml"),
         ]
         assert [each.item.encode() for each in found] == [each.item for each in stored]
 

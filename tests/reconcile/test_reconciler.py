@@ -47,11 +47,11 @@ class Bench:
             )
             return [each async for each in reconciler.run(DAY, apply=apply)], reconciler.counts
 
-    async def came(self, *messages: Sms) -> None:
+    async def came(self, *messages: Sms, source: str = "acme") -> None:
         """Their reports were pushed to us and stored."""
         items = [json.dumps(sms.report(self.provider.api)).encode() for sms in messages]
         callback = Callback(
-            source="acme",
+            source=source,
             format="json",
             content_type="application/json",
             received_at=NOW - timedelta(hours=1),
@@ -115,6 +115,30 @@ async def test_what_is_pulled_comes_first_and_whole(bench: Bench) -> None:
     assert {each.received_at for each in reports.values()} == {NOW}
     assert b"secret" not in reports["only-log"].item
     assert (counts.pulled, counts.stored, counts.agreeing) == (1, 2, 1)
+
+
+async def test_what_came_of_another_source_is_missing(bench: Bench) -> None:
+    """Another source's report with the same messageId is of another message: it neither makes up
+    for what has not come, nor counts it as a duplicate, be it told by the logs or pulled."""
+    by_log, pulled, differing = Sms("by-log"), Sms("pulled"), Sms("differing", "EXPIRED_EXPIRED")
+    bench.provider.log = [by_log, pulled, differing]
+    bench.can_be_pulled(pulled)
+    await bench.came(by_log, pulled, Sms("differing"), source="other")
+
+    found, counts = await bench.run(apply=True)
+
+    assert sorted(told(found)) == [
+        ("missing", "log", "by-log"),
+        ("missing", "log", "differing"),
+        ("missing", "pull", "pulled"),
+    ]
+    assert (counts.stored, counts.duplicates) == (3, 0)
+    of_acme = [each for each in await everything(bench.store) if each.source == "acme"]
+    assert sorted(str(each.read().message_id) for each in of_acme) == [
+        "by-log",
+        "differing",
+        "pulled",
+    ]
 
 
 async def test_twice_is_as_once(bench: Bench) -> None:

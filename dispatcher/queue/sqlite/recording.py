@@ -13,7 +13,7 @@ from dispatcher.capsule.capsule import SharedAttempt, SharedDispatch
 from receiver.store.sqlite.database import Database, instant, micros
 
 _REPORTS = """
-    SELECT received_at, format, item FROM report r
+    SELECT received_at, source, format, item FROM report r
     WHERE id BETWEEN :first AND :last AND received_at >= :since AND received_at < :until
     AND (:endpoint IS NULL OR EXISTS (
         SELECT 1 FROM dispatch_report m JOIN dispatch d ON d.id = m.dispatch
@@ -46,7 +46,7 @@ class SqliteRecording:
 
     async def reports(self, window: Window, first: int, last: int) -> Sequence[CapturedReport]:
         rows = await self._rows(_REPORTS, window, first, last)
-        return [CapturedReport(instant(at), form, item) for at, form, item in rows]
+        return [CapturedReport(instant(at), *told) for at, *told in rows]
 
     async def dispatches(self, window: Window, first: int, last: int) -> Sequence[SharedDispatch]:
         return list(_dispatches(await self._rows(_DISPATCHES, window, first, last)))
