@@ -108,6 +108,10 @@ def main() -> None:
         if debug:
             raise
         fail(str(error) or type(error).__name__)
+    except UnicodeEncodeError as error:  # a shell passes on bytes that are no UTF-8
+        if debug:
+            raise
+        fail(f"expected a text in UTF-8, got {error.object!r}")
     except Exception as error:  # a defect of ours: no traceback either, unless asked for
         if debug:
             raise

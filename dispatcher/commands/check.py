@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from dispatcher.commands.options import fail, settings_of, with_settings
+from dispatcher.settings.never_matching import never_matching
 from dispatcher.settings.settings import find_file
 from receiver.settings.settings import may_listen
 from receiver.settings.writing import effective
@@ -17,12 +18,19 @@ from receiver.settings.writing import effective
 def check(config: Path | None, database: str | None) -> None:
     """Read the configuration, name every fault at once, print what is in effect.
 
+    Rules of endpoints and of the sandbox that can never match are named too. Exit code 2: a fault,
+    or such a rule.
+
     Example: dlr check --config config/dlr.toml
     """
     settings = settings_of(config, database)
     file = find_file(config, Path())
-    click.echo(f"settings from {file or 'defaults and the environment'}: no fault")
+    never = [f"{place}: can never match: {reason}" for place, reason in never_matching(settings)]
+    found = f"rules that can never match: {len(never)}" if never else "no fault"
+    click.echo(f"settings from {file or 'defaults and the environment'}: {found}")
     for name, value in effective(settings):
         click.echo(f"  {name} = {value}")
     if (refusal := may_listen(settings.server, settings.api)) is not None:
-        fail(refusal)
+        never.append(refusal)
+    if never:
+        fail("\n".join(never))

@@ -23,7 +23,7 @@ class Rules(Struct, frozen=True):
 
     `nothing`: none goes there by itself, it takes only what is replayed to it. `own_urls`: those
     that came with a URL of their own; a URL of a message goes before any subscription (reference,
-    4.3). `None`: with one or without.
+    4.3). `None`: with one or without. Numbers are in the comparable form (number.py).
     """
 
     own_urls: bool | None = False

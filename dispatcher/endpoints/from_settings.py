@@ -12,6 +12,7 @@ from dispatcher.retrying.schedule import RetrySchedule, formula
 from dispatcher.security.signing import overruled
 from dispatcher.settings.security import security_of, tls_of
 from dispatcher.settings.settings import DispatchSettings, EndpointSettings, OutcomeSettings
+from receiver.dlr.number import comparable, comparable_prefix
 from receiver.dlr.statuses import GROUP_NUMBERS
 
 
@@ -36,8 +37,8 @@ def endpoint_of(settings: EndpointSettings, *, from_outside: bool = False) -> En
             nothing=settings.reports == "none",
             final={"final": True, "intermediate": False}.get(settings.reports),
             status_groups=frozenset(GROUP_NUMBERS[name] for name in settings.status_groups),
-            senders=frozenset(settings.senders),
-            to_prefixes=settings.to_prefixes,
+            senders=frozenset(map(comparable, settings.senders)),
+            to_prefixes=tuple(map(comparable_prefix, settings.to_prefixes)),
             bulk_ids=frozenset(settings.bulk_ids),
             application_ids=frozenset(settings.application_ids),
             entity_ids=frozenset(settings.entity_ids),

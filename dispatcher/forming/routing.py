@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from dispatcher.endpoints.endpoint import Rules
 from receiver.dlr.model import Report
+from receiver.dlr.number import comparable
 from receiver.store.base import StoredReport
 
 
@@ -44,8 +45,8 @@ def goes_to(
 
 def _fields_agree(report: Report, rules: Rules) -> bool:
     return (
-        (not rules.senders or report.sender in rules.senders)
-        and (not rules.to_prefixes or (report.to or "").startswith(rules.to_prefixes))
+        (not rules.senders or comparable(report.sender or "") in rules.senders)
+        and (not rules.to_prefixes or comparable(report.to or "").startswith(rules.to_prefixes))
         and (not rules.bulk_ids or report.bulk_id in rules.bulk_ids)
         and (not rules.application_ids or report.application_id in rules.application_ids)
         and (not rules.entity_ids or report.entity_id in rules.entity_ids)

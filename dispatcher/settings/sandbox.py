@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Literal
 
+from receiver.dlr.number import is_prefix
 from receiver.dlr.sms_errors import errors
 from receiver.dlr.statuses import SMS_STATUSES
 from receiver.settings.configuration import Between, Form, Secret
@@ -41,7 +42,7 @@ Recipient = Annotated[
     str,
     Form(
         "a number such as 41793026727, or its beginning and a star such as 4179*",
-        re.compile(r"[0-9]+\*?|", re.ASCII).fullmatch,
+        lambda text: not text or is_prefix(text.removesuffix("*")),
     ),
 ]
 

@@ -15,6 +15,7 @@ from dispatcher.settings.forms import HEADERS_OF_THE_BODY, HeaderValue, HttpUrl
 from dispatcher.settings.reconcile import ReconcileSettings
 from dispatcher.settings.sandbox import SandboxSettings
 from dispatcher.settings.security import OutgoingSettings, SecuritySettings, TlsSettings
+from receiver.dlr.number import is_prefix
 from receiver.settings.configuration import Between, Form
 from receiver.settings.durations import duration_text
 from receiver.settings.reader import read
@@ -58,7 +59,7 @@ _Text = Annotated[str, Form("a text that is not empty", bool)]
 
 _NumberPrefix = Annotated[
     str,
-    Form("the beginning of a number such as 4179", re.compile(r"\+?[0-9]+", re.ASCII).fullmatch),
+    Form("the beginning of a number such as 4179", is_prefix),
 ]
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlite3
 from typing import TypeVar
 
-from receiver.store.sqlite.database import Database, Work
+from receiver.store.sqlite.database import Database, Work, add_functions
 
 T = TypeVar("T")
 
@@ -21,6 +21,7 @@ class DatabaseInPlace(Database):
 
     def __init__(self) -> None:
         self._connection = sqlite3.connect(":memory:", isolation_level=None)
+        add_functions(self._connection)
         self._connection.execute("BEGIN")  # else each statement would be a transaction
 
     async def write(self, work: Work[T]) -> T:

@@ -15,6 +15,7 @@ from receiver.api.parameters import (
     INSTANT,
     LIMIT,
     LIMIT_DEFAULT,
+    NUMBER,
     TEXT,
     TRUTH,
     Filter,
@@ -78,9 +79,14 @@ _SOURCE = Filter("source", TEXT, "Only from this source.", _A_SOURCE)
 REPORT_FILTERS = (
     Filter("messageId", EXACT, "Only of this message."),
     Filter("bulkId", EXACT, "Only of this bulk."),
-    Filter("to", EXACT, "Only to this number."),
-    Filter("toPrefix", TEXT, "Only to numbers that begin so: 4179."),
-    Filter("sender", EXACT, "Only from this sender.", "In either generation."),
+    Filter("to", NUMBER, "Only to this number."),
+    Filter("toPrefix", NUMBER, "Only to numbers that begin so: 4179."),
+    Filter(
+        "sender",
+        EXACT,
+        "Only from this sender.",
+        "In either generation. A number in any of its forms.",
+    ),
     Filter(
         "from", EXACT, "Another name of `sender`; give one of them.", field="sender", option=None
     ),

@@ -55,8 +55,10 @@ class Filter(Struct, frozen=True):
             force_setattr(self, "option", f"--{snake.replace('_', '-')}")
 
     def read(self, query: Parameters) -> Any:
-        """The value in `query`; `None` when it is not given."""
-        return self.kind.read(query[self.name], self.name) if self.name in query else None
+        """The value in `query`; `None` when it is not given. Raises BadQuery."""
+        if self.name not in query:
+            return None
+        return self.kind.read(whole(query[self.name], self.name), self.name)
 
     @property
     def parameter(self) -> Parameter:
@@ -100,6 +102,16 @@ def only(query: Parameters, *known: str) -> None:
 def unexpected(name: str, what: str, text: str) -> BadQuery:
     """What is raised for a value: its name, what was expected, and the beginning of what came."""
     return BadQuery(str(Misfit(name, expected(what, repr(text[:40])))))
+
+
+def whole(text: str, name: str) -> str:
+    """`text`, unless it holds half a character: a shell may pass bytes that are no UTF-8, and no
+    database can be asked for them."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise unexpected(name, "a text in UTF-8", text) from error
+    return text
 
 
 def _text(text: str, _: str) -> str:
@@ -175,6 +187,7 @@ def listed(names: Iterable[str]) -> str:
 
 TEXT = Kind(_text, str)
 EXACT = Kind(_text, str, "Compared as a whole.")
+NUMBER = Kind(_text, str, "Any form will do: 41793026727, +41 79 302 67 27, 0041793026727.")
 TRUTH = Kind(_truth, bool)
 INSTANT = Kind(
     _instant,

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct
 
 from receiver.dlr.json_format import decode_item
 from receiver.dlr.model import Format, Generation, Report
+from receiver.dlr.number import comparable, comparable_prefix
 from receiver.store.callback import Callback, NotifyTo
 from receiver.store.excerpt import ReportOutcome
 
@@ -92,6 +93,9 @@ class ReportQuery:
 
     `before` is the cursor: only reports with a smaller id. `statuses` and `errors` are ids, or
     names in capitals. Of a range the beginning belongs to it, the end does not.
+
+    `to`, `to_prefix` and `sender` may be given in any form of a number, and are kept in the
+    comparable one (number.py).
     """
 
     limit: int = 100
@@ -113,6 +117,16 @@ class ReportQuery:
     received_until: datetime | None = None
     done_since: datetime | None = None
     done_until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        self._compare_by("to", comparable)
+        self._compare_by("to_prefix", comparable_prefix)
+        self._compare_by("sender", comparable)
+
+    def _compare_by(self, name: str, form: Callable[[str], str]) -> None:
+        text = getattr(self, name)
+        if text is not None:
+            object.__setattr__(self, name, form(text))  # it is frozen
 
 
 class FoundReports(Struct, frozen=True):

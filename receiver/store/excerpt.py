@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from receiver.dlr.model import Generation
+from receiver.dlr.number import comparable
 from receiver.dlr.statuses import SMS_STATUSES
 
 TO: Final = 1
@@ -57,9 +58,15 @@ class Excerpt(Struct, rename="camel"):
     error: _Error | None = None
 
     def keys(self) -> list[tuple[int, str]]:
-        """What the report can be looked up by: field and text."""
-        texts = ((TO, self.to), (BULK_ID, self.bulk_id), (SENDER, self.sender))
-        return [(field, key_of_text(text)) for field, text in texts if text is not None]
+        """What the report can be looked up by: field and text, of a number the comparable one."""
+        found = []
+        if self.to is not None:
+            found.append((TO, key_of_text(comparable(self.to))))
+        if self.bulk_id is not None:
+            found.append((BULK_ID, key_of_text(self.bulk_id)))
+        if self.sender is not None:
+            found.append((SENDER, key_of_text(comparable(self.sender))))
+        return found
 
     def outcome_key(self) -> tuple[Any, ...]:
         """What an outcome is made of besides the columns: the arguments of `outcome_of`."""

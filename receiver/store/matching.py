@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from receiver.dlr.instants import parse_instant
+from receiver.dlr.number import comparable
 from receiver.store.base import ReportQuery, StoredReport
 from receiver.store.excerpt import Excerpt, ReportOutcome, excerpt_of, outcome_of
 
@@ -57,15 +58,24 @@ def _has_texts(excerpt: Excerpt, query: ReportQuery) -> bool:
     exact = (
         (query.message_id, excerpt.message_id),
         (query.bulk_id, excerpt.bulk_id),
-        (query.to, excerpt.to),
-        (query.sender, excerpt.sender),
         (query.callback_data, excerpt.callback_data),
     )
     return (
         all(wanted is None or wanted == text for wanted, text in exact)
-        and (query.to_prefix is None or (excerpt.to or "").startswith(query.to_prefix))
+        and _has_numbers(excerpt, query)
         and _contains(excerpt.callback_data, query.callback_data_contains)
         and _is_done(excerpt, query)
+    )
+
+
+def _has_numbers(excerpt: Excerpt, query: ReportQuery) -> bool:
+    """The query has its numbers in the comparable form already."""
+    to = None if excerpt.to is None else comparable(excerpt.to)
+    sender = None if excerpt.sender is None else comparable(excerpt.sender)
+    return (
+        query.to in (None, to)
+        and (query.to_prefix is None or (to or "").startswith(query.to_prefix))
+        and query.sender in (None, sender)
     )
 
 

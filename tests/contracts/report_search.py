@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from receiver.dlr.model import Error, Report, Status
+from receiver.dlr.number import comparable, comparable_prefix
 from receiver.dlr.statuses import SMS_STATUSES
 from receiver.store.base import ReportQuery, ReportStore, StoredReport
 from tests.contracts.report_store import (
@@ -48,9 +49,10 @@ def fits(stored: StoredReport, query: ReportQuery) -> bool:
             query.final in (None, stored.final),
             not query.status_groups or stored.status_group in query.status_groups,
             query.bulk_id in (None, report.bulk_id),
-            query.to in (None, report.to),
-            query.to_prefix is None or str(report.to or "").startswith(query.to_prefix),
-            query.sender in (None, report.sender),
+            query.to is None or is_number(query.to, report.to),
+            query.to_prefix is None
+            or comparable(report.to or "").startswith(comparable_prefix(query.to_prefix)),
+            query.sender is None or is_number(query.sender, report.sender),
             not query.statuses or told_by_status(report, stored) & set(query.statuses),
             not query.errors or told_by_error(report.error) & set(query.errors),
             query.permanent is None
@@ -69,6 +71,10 @@ def fits(stored: StoredReport, query: ReportQuery) -> bool:
             or (report.done_at is not None and report.done_at < query.done_until),
         )
     )
+
+
+def is_number(wanted: str, told: str | None) -> bool:
+    return told is not None and comparable(told) == comparable(wanted)
 
 
 def told_by_status(report: Report, stored: StoredReport) -> set[int | str]:
@@ -97,7 +103,9 @@ def a_query(rng: random.Random) -> ReportQuery:
         "message_id": f"m{rng.randrange(42)}",
         "bulk_id": rng.choice([*BULKS, "nothing"]),
         "to": rng.choice([*NUMBERS, "nothing"]),
-        "to_prefix": rng.choice(["4", "417", "41793026727", "5", "\u0001\U0010ffff", "\U0010ffff"]),
+        "to_prefix": rng.choice(
+            ["4", "+417", "41793026727", "00417930", "5", "\u0001\U0010ffff", "\U0010ffff"]
+        ),
         "sender": rng.choice([*SENDERS, "nobody"]),
         "source": rng.choice([*SOURCES, "nowhere"]),
         "final": rng.random() < 0.5,
@@ -168,6 +176,39 @@ class ReportSearchContract:
             query = replace(a_query(rng), limit=4)
             expected = [report.id for report in reports if fits(report, query)]
             assert await step_by_step(store, query) == expected, query
+
+    @pytest.mark.parametrize("followed", [0, 100])
+    @pytest.mark.parametrize("told", ["41793026727", "+41793026727", "0041 79 302 67 27"])
+    async def test_a_number_is_found_in_any_form(
+        self, backend: StoreBackend, told: str, followed: int
+    ) -> None:
+        """A platform told +41793026727: neither that nor 41793026727 found it. All forms of a
+        number are one, as recipient and as sender; it is shown as it came."""
+        await backend.store.add([a_callback(an_sms("m", to=told, from_=told), an_sms("o", to="4"))])
+        await backend.read_model.turn(followed)
+
+        for asked in ("41793026727", "+41 79 302 67 27", "0041793026727", "tel:+41-79-302-67-27"):
+            for query in (
+                ReportQuery(to=asked),
+                ReportQuery(to_prefix=asked),
+                ReportQuery(to_prefix=asked[:9]),
+                ReportQuery(sender=asked),
+            ):
+                found = await backend.store.reports(query)
+                assert [report.read().to for report in found] == [told], query
+        assert await backend.store.reports(ReportQuery(to="0793026727")) == []
+
+    @pytest.mark.parametrize("followed", [0, 100])
+    async def test_names_are_no_numbers(self, backend: StoreBackend, followed: int) -> None:
+        """A sender 7-11 is not the short code 711, and InfoSMS is not infosms."""
+        senders = ["7-11", "711", "InfoSMS", "infosms", "Info SMS"]
+        items = [an_sms(f"m{n}", from_=sender) for n, sender in enumerate(senders)]
+        await backend.store.add([a_callback(*items)])
+        await backend.read_model.turn(followed)
+
+        for sender in senders:
+            found = await backend.store.reports(ReportQuery(sender=sender))
+            assert [report.read().sender for report in found] == [sender]
 
     async def test_a_cursor_may_stand_anywhere(self, backend: StoreBackend) -> None:
         """From any id a search finds what is older than it, also from one that is not there."""

@@ -510,6 +510,7 @@ class SandboxStoreContract:
             ({"sender": "Oth_r"}, []),
             ({"to": "%2"}, []),
             ({"to": "41790000002"}, [2]),
+            ({"to": "+41 79 000 00 02"}, [2]),
             ({"bulk_ids": ["B", "none"]}, [2, 1]),
             ({"bulk_ids": []}, []),
             ({"message_ids": ["m2"]}, [2]),
@@ -543,6 +544,7 @@ class SandboxStoreContract:
         assert numbers(await provider.messages(after=3)) == [4]
         assert numbers(await provider.messages(bulk_id="C")) == [3]
         assert numbers(await provider.messages(to="41790000001", bulk_id="B")) == [4]
+        assert numbers(await provider.messages(to="0041790000001", bulk_id="B")) == [4]
         assert await provider.messages(message_id="m2") == []
         assert await provider.logs(before=4) == [3]
 

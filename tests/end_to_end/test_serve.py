@@ -416,6 +416,42 @@ async def test_check_prints_what_is_in_effect(tmp_path: Path) -> None:
     assert "pass" not in ended.out
 
 
+async def test_check_names_what_can_never_match(tmp_path: Path) -> None:
+    """A rule that no report can match was "no fault": it is named, and the answer is no."""
+    configure(tmp_path, an_endpoint("http://acme.example/") + 'to_prefixes = ["+4179", "079"]\n')
+
+    ended = await dlr(tmp_path, "check")
+
+    assert ended.code == 2
+    assert "settings from dlr.toml: rules that can never match: 1" in ended.out
+    assert ended.err == (
+        "dlr: endpoint[0].to_prefixes[1]: can never match: numbers come with their country code,"
+        " which never begins with 0, got 079\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("reports", "--to", "\udcff"),
+        ("reports", "--bulk-id", "\udcff"),
+        ("messages", "--source", "\udcff"),
+        ("dispatches", "--endpoint", "\udcff"),
+        ("erase", "--to", "\udcff"),
+        ("replay", "--message-id", "\udcff", "--dry-run"),
+    ],
+)
+async def test_bytes_that_are_no_text(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """A shell passes on bytes that are no UTF-8, in which no database can be asked."""
+    await dlr(tmp_path, "migrate")
+
+    ended = await dlr(tmp_path, *words)
+
+    assert ended.code == 2
+    assert re.search(r"expected a text in UTF-8, got '.*udcff'", ended.err), ended.err
+    assert "Unicode" not in ended.err
+
+
 async def test_migrate_says_what_it_did(tmp_path: Path) -> None:
     """`dlr migrate` names each step that it applies, and at a second run that there is none."""
     first = await dlr(tmp_path, "migrate", "--database", "m.db")

@@ -28,6 +28,7 @@ from receiver.api.parameters import (
     CURSOR,
     EXACT,
     LIMIT,
+    NUMBER,
     Filter,
     in_query,
     next_cursor,
@@ -50,7 +51,7 @@ _FILTERS: Final = (
     structs.replace(CURSOR, field="after"),
     Filter("messageId", EXACT, "Only this message."),
     Filter("bulkId", EXACT, "Only of this bulk."),
-    Filter("to", EXACT, "Only to this number."),
+    Filter("to", NUMBER, "Only to this number."),
 )
 
 _CAMEL: Final = {"callback_data": "callbackData"}

@@ -19,6 +19,7 @@ from msgspec import Struct
 from dispatcher.sandbox.messages.send import VALIDITY_MOST, Sms, TextContent
 from dispatcher.sandbox.messages.statuses import UNDELIVERABLE_NOT_SENT
 from dispatcher.settings.sandbox import OutcomeRule, Told
+from receiver.dlr.number import comparable, comparable_prefix
 from receiver.dlr.sms_errors import NO_ERROR
 from receiver.dlr.statuses import EXPIRED, REJECTED, SMS_STATUSES, UNDELIVERABLE
 
@@ -91,7 +92,7 @@ def fits(rule: OutcomeRule, sms: Sms) -> bool:
     """Whether a rule is meant for this message."""
     return (
         _is_to(rule.to, sms.to)
-        and rule.sender in ("", sms.sender)
+        and (not rule.sender or comparable(rule.sender) == comparable(sms.sender or ""))
         and _found(rule.text, sms.content.text if isinstance(sms.content, TextContent) else "")
         and _found(rule.callback_data, sms.delivery.callback_data or "")
     )
@@ -112,8 +113,8 @@ def price_of(fate: Fate, status: Key, usual: Decimal) -> Decimal:
 
 def _is_to(pattern: str, number: str) -> bool:
     if pattern.endswith("*"):
-        return number.startswith(pattern[:-1])
-    return pattern in ("", number)
+        return number.startswith(comparable_prefix(pattern[:-1]))
+    return not pattern or comparable(pattern) == number
 
 
 def _found(pattern: str, text: str) -> bool:

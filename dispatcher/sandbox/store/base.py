@@ -49,7 +49,8 @@ class Counters(Struct, frozen=True):
 
 
 class AcceptedQuery(Struct, frozen=True, kw_only=True):
-    """Messages after one number, in the order in which they came. `None` means: any."""
+    """Messages after one number, in the order in which they came. `None` means: any. `to` may be
+    in any form of a number (receiver/dlr/number.py)."""
 
     after: int = 0
     limit: int = 100
@@ -60,7 +61,8 @@ class AcceptedQuery(Struct, frozen=True, kw_only=True):
 
 class LogQuery(Struct, frozen=True, kw_only=True):
     """Messages that leave after `left_after`, newest first. `None` means: any. Of a range the
-    beginning belongs to it, the end does not. `before` is the cursor: only smaller numbers."""
+    beginning belongs to it, the end does not. `before` is the cursor: only smaller numbers. `to`
+    and `sender` may be in any form of a number (receiver/dlr/number.py)."""
 
     left_after: datetime
     limit: int

@@ -19,6 +19,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TypeVar
 
+from receiver.dlr.number import comparable
 from receiver.store.base import StoreUnavailable
 from receiver.store.sqlite.connection import Connection
 from receiver.store.sqlite.turns import Turns
@@ -186,8 +187,19 @@ class Database:
         self._turns.close()
 
 
+def add_functions(connection: sqlite3.Connection) -> None:
+    """What statements call beyond SQLite's own functions: `comparable` of a number (number.py)."""
+    connection.create_function(
+        "comparable",
+        1,
+        lambda text: None if text is None else comparable(text),
+        deterministic=True,
+    )
+
+
 async def _connect(path: str | Path) -> Connection:
     def options(connection: sqlite3.Connection) -> None:
+        add_functions(connection)
         for pragma in PRAGMAS:
             connection.execute(pragma)
 

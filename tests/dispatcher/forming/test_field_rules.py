@@ -43,6 +43,10 @@ async def one(**fields: Any) -> StoredReport:
         ({"to_prefixes": ["4179"]}, True),
         ({"to_prefixes": ["49", "41793026727"]}, True),
         ({"to_prefixes": ["417930267270", "1793"]}, False),
+        ({"to_prefixes": ["+41 79"]}, True),
+        ({"to_prefixes": ["0041793026727"]}, True),
+        ({"to_prefixes": ["tel:+41-79"]}, True),
+        ({"to_prefixes": ["079"]}, False),
         ({"bulk_ids": ["BULK-ID-123-xyz"]}, True),
         ({"bulk_ids": ["BULK-ID-123"]}, False),
         ({"application_ids": ["default"]}, True),
@@ -62,6 +66,19 @@ async def one(**fields: Any) -> StoredReport:
 async def test_each_rule(settings: dict[str, Any], goes: bool) -> None:
     """All rules that are given must agree; of each list one is enough."""
     assert goes_to(await one(), rules_of(**settings)) is goes
+
+
+@pytest.mark.parametrize("told", ["41793026727", "+41 79 302 67 27", "0041793026727"])
+async def test_numbers_match_in_any_form(told: str) -> None:
+    """to_prefixes = ["+4179"] was taken and never matched a report to 41793026727, nor did 4179
+    match +41793026727. In rules a number is one in all its forms, as recipient and as sender."""
+    report = await one(to=told, from_=told)
+
+    for form in ("4179", "+41 79", "0041 79", "tel:+41-79"):
+        assert goes_to(report, rules_of(to_prefixes=[form]))
+        assert goes_to(report, rules_of(senders=[f"{form} 302 67 27"]))
+    assert not goes_to(report, rules_of(to_prefixes=["+4178"]))
+    assert not goes_to(report, rules_of(senders=["+41793026728"]))
 
 
 async def test_fields_of_v3_are_the_same() -> None:

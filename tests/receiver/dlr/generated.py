@@ -17,9 +17,19 @@ from tests.receiver.payloads import STATUSES, a_v3_item, an_item
 
 Item = dict[str, Any]
 
-NUMBERS = ["41793026727", "41793026834", "4179", "4917012345", "", "\u0001\U0010ffff"]
+NUMBERS = [
+    "41793026727",
+    "+41793026727",
+    "0041 79 302 67 27",
+    "tel:+41-79-302-68-34",
+    "41793026834",
+    "4179",
+    "4917012345",
+    "",
+    "\u0001\U0010ffff",
+]
 BULKS = ["BULK-1", "BULK-2", "", "x" * 60 + "1", "x" * 60 + "2"]
-SENDERS = ["InfoSMS", "Acme", "Ünï"]
+SENDERS = ["InfoSMS", "Acme", "Ünï", "+41790000000", "41790000000"]
 CALLBACK_DATA = ["order 4711", "order 4712", "", "äöü%_", 'say "hi"']
 SOURCES = ["default", "eu"]
 ERRORS: list[Item] = [

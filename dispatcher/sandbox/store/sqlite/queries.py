@@ -13,7 +13,8 @@ from receiver.store.base import StoredReport
 from receiver.store.sqlite.database import micros
 from receiver.store.sqlite.rows import COLUMNS, LISTED, listed, stored_report
 
-_MESSAGES = {"message_id": "message_id = ?", "bulk_id": "bulk_id = ?", "to": "sms ->> 'to' = ?"}
+_TO = "comparable(sms ->> 'to') = comparable(?)"
+_MESSAGES = {"message_id": "message_id = ?", "bulk_id": "bulk_id = ?", "to": _TO}
 
 
 def messages(connection: sqlite3.Connection, query: AcceptedQuery) -> list[Message]:
@@ -31,8 +32,8 @@ def sent(connection: sqlite3.Connection, message_id: str) -> Message | None:
 
 
 _LOGS = {
-    "sender": "sms ->> 'sender' = ?",
-    "to": "sms ->> 'to' = ?",
+    "sender": "comparable(sms ->> 'sender') = comparable(?)",
+    "to": _TO,
     "bulk_ids": f"bulk_id IN {LISTED}",
     "message_ids": f"message_id IN {LISTED}",
     "status_group": "status_group = ?",

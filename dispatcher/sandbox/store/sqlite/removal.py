@@ -42,7 +42,7 @@ def purge(connection: sqlite3.Connection, before: datetime, most: int) -> int:
     return removed
 
 
-_OF_RECIPIENT = "FROM sandbox_message WHERE ltrim(sms ->> 'to', '+') = ?1 OR message_id = ?2"
+_OF_RECIPIENT = "FROM sandbox_message WHERE comparable(sms ->> 'to') = ?1 OR message_id = ?2"
 
 
 def count_messages(connection: sqlite3.Connection, recipient: Recipient) -> dict[str, int]:
