@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
@@ -24,7 +24,15 @@ from receiver.store.base import (
 from receiver.store.callback import Callback, Entry
 from receiver.store.sqlite import received, search
 from receiver.store.sqlite.database import MICROS_PER_DAY, Database, instant, micros, migrations_of
-from receiver.store.sqlite.rows import COLUMNS, LISTED, ids_of, last_id, listed, stored_report
+from receiver.store.sqlite.rows import (
+    COLUMNS,
+    LISTED,
+    days_of_keys,
+    ids_of,
+    last_id,
+    listed,
+    stored_report,
+)
 from receiver.store.sqlite.totals import totals
 
 MIGRATIONS = migrations_of("receiver.store.sqlite", part="receiver.store")
@@ -70,7 +78,7 @@ class SqliteStore:
             message = None
             if query.message_id is not None:
                 key = key_of_message(query.message_id)
-                message = _ids_of(connection, key, list(_days(connection)))
+                message = _ids_of(connection, key, days_of_keys(connection))
             return search.find(connection, query, message)
 
         return await self._database.question(find)
@@ -204,7 +212,7 @@ def _resolve(connection: sqlite3.Connection, entry_id: int, callback: Callback) 
 def _stored_as(connection: sqlite3.Connection, entry: Entry) -> int | None:
     """The report that an entry is a repeat of, however long ago it was stored."""
     statement = "SELECT report FROM report_key WHERE day = ? AND message_key = ? AND identity = ?"
-    for day in list(_days(connection)):
+    for day in days_of_keys(connection):
         row = connection.execute(statement, (day, entry.message_key, entry.identity)).fetchone()
         if row is not None:
             return int(row[0])
@@ -261,22 +269,13 @@ def _digest(source: str, content_type: str | None, raw: bytes) -> int:
     return int.from_bytes(told.digest(), signed=True)
 
 
-def _days(connection: sqlite3.Connection) -> Iterator[int]:
-    """The days that have reports, found by one step down the key each."""
-    day = connection.execute("SELECT min(day) FROM report_key").fetchone()[0]
-    while day is not None:
-        yield day
-        following = connection.execute("SELECT min(day) FROM report_key WHERE day > ?", (day,))
-        day = following.fetchone()[0]
-
-
 def _ids_of(connection: sqlite3.Connection, key: int, days: Iterable[int]) -> list[int]:
     statement = "SELECT report FROM report_key WHERE day = ? AND message_key = ?"
     return sorted(id for day in days for id in ids_of(connection, statement, (day, key)))
 
 
 def _reports_of(connection: sqlite3.Connection, key: int) -> list[StoredReport]:
-    ids = _ids_of(connection, key, list(_days(connection)))
+    ids = _ids_of(connection, key, days_of_keys(connection))
     marks = ", ".join("?" * len(ids))
     rows = connection.execute(f"SELECT {COLUMNS} FROM report WHERE id IN ({marks})", ids)
     return sorted((stored_report(row) for row in rows), key=lambda report: report.id)
@@ -285,7 +284,7 @@ def _reports_of(connection: sqlite3.Connection, key: int) -> list[StoredReport]:
 def _newest_of_messages(
     connection: sqlite3.Connection, before: int | None, limit: int
 ) -> list[StoredReport]:
-    days = list(_days(connection))
+    days = days_of_keys(connection)
     found: list[StoredReport] = []
     rows = connection.execute(
         f"SELECT {COLUMNS} FROM report WHERE {_BEFORE} ORDER BY id DESC", (before,)

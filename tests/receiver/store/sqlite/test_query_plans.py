@@ -158,7 +158,14 @@ THE_NEXT, THE_LAST, A_STRETCH = (
 )
 A_REPORTS_KEY = by_key("report_key", "day=? AND message_key=? AND identity=?")
 ENDS = "SEARCH report"  # min(id) and max(id): one step down each end
-DAYS = {by_key("report_key"), by_key("report_key", "day>?")}
+DAYS = {by_key("report_key", "day>?")}
+OLDEST = {
+    table: f"SEARCH {table} USING COVERING INDEX {table}_received (received_at>? AND received_at<?)"
+    for table in ("report", "quarantine")
+}
+# As many of the oldest as are too many are passed over.
+TOO_MANY = "SCAN report USING COVERING INDEX report_received"
+HOW_MANY = "SCAN quarantine USING COVERING INDEX quarantine_received"
 A_KEY = by_key("search_key", "block=? AND field=? AND key=? AND report=?")
 UNDER_A_KEY = by_key("search_key", "block=? AND field=? AND key=? AND report<?")
 IN_TURN = {ENDS, A_STRETCH}
@@ -241,27 +248,23 @@ PLANS: dict[str, tuple[Callable[[Desk], Awaitable[Any]], set[str]]] = {
         lambda d: d.purge(),
         {
             *{THE_NEXT, A_STRETCH, A_PRICE},  # the read model is brought up first
-            *{ENDS, AN_ID, A_KEY, A_REPORTS_KEY},
-            by_key("report_key", "day<?"),
+            *{AN_ID, A_KEY, A_REPORTS_KEY, *DAYS, by_key("report_key", "day=?")},
+            *{OLDEST["report"], TOO_MANY},
             by_id("rowid<?", "received_body"),
-            "SCAN report",  # ends with the first row: ORDER BY id LIMIT 1
         },
     ),
     "purge quarantine": (
         lambda d: d.purge_quarantine(),
         {
-            "SEARCH quarantine",
-            by_id("rowid>?", "quarantine"),
+            *{OLDEST["quarantine"], HOW_MANY},
             by_id("rowid=?", "quarantine"),
-            by_id("rowid>? AND rowid<?", "quarantine"),
         },
     ),
     "count what would go": (
         lambda d: d.count(),
         {
-            *{ENDS, THE_NEXT, THE_LAST, "SEARCH quarantine"},
-            by_id("rowid>?", "quarantine"),
-            by_id("rowid<?", "quarantine"),
+            *{THE_NEXT, OLDEST["report"], TOO_MANY, HOW_MANY},
+            "SEARCH quarantine USING COVERING INDEX quarantine_received (received_at<?)",
         },
     ),
     "erase": (
