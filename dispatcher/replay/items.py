@@ -74,5 +74,10 @@ def read_piece(piece: str, endpoints: Sequence[str]) -> list[Item]:
     return [Item(report, endpoints[place], offset) for report, place, offset in rows]
 
 
+def reports_of_piece(piece: str) -> Iterator[int]:
+    """The reports of its items, in their order."""
+    return accumulate(_decoder.decode(piece)[0])
+
+
 def _differences(values: Sequence[int]) -> list[int]:
     return [*values[:1], *map(sub, values[1:], values)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -289,31 +290,43 @@ class StoreRetention(Protocol):
     """Removes reports and quarantine that are too old, or too many, the oldest first.
 
     What is older than `before` goes (`None`: nothing is too old), and of more than the `most`
-    newest the oldest (0: as many as there are). Ids decide what is oldest, not instants. Each batch
-    is a small transaction, so that callbacks hardly wait. Returns the rows of each table. Raises
-    StoreUnavailable; then the batches before stay removed.
+    newest the oldest (0: as many as there are). Instants decide what is oldest, whatever the order
+    in which it was stored; of one instant the lower id is older. Each batch is a small transaction,
+    so that callbacks hardly wait. Returns the rows of each table. Raises StoreUnavailable; then the
+    batches before stay removed.
 
     A report stays as long as somebody has to read it, which an implementation is told when it is
-    made, or the read model has to follow it.
+    made, or the read model has to follow it. `held` is told how many stay for whom.
     """
 
     async def purge_reports(
-        self, *, now: datetime, before: datetime | None, most: int, pause: Pause
-    ) -> dict[str, int]:
+        self,
+        *,
+        now: datetime,
+        before: datetime | None,
+        most: int,
+        pause: Pause,
+        held: Counter[str] | None = None,
+    ) -> Mapping[str, int]:
         """Remove reports. A repeat of one of the last days (`now`) is recognised all the same."""
 
     async def count_reports(
-        self, *, now: datetime, before: datetime | None, most: int
-    ) -> dict[str, int]:
-        """What `purge_reports` would remove. Keys go with their day, so that they can be fewer than
-        reports, or more."""
+        self,
+        *,
+        now: datetime,
+        before: datetime | None,
+        most: int,
+        held: Counter[str] | None = None,
+    ) -> Mapping[str, int]:
+        """How many reports and keys `purge_reports` would remove. Keys go with their day, so that
+        they can be fewer than reports, or more."""
 
     async def purge_quarantine(
         self, *, before: datetime | None, most: int, pause: Pause
-    ) -> dict[str, int]:
+    ) -> Mapping[str, int]:
         """Remove quarantined bodies and items."""
 
-    async def count_quarantine(self, *, before: datetime | None, most: int) -> dict[str, int]:
+    async def count_quarantine(self, *, before: datetime | None, most: int) -> Mapping[str, int]:
         """What `purge_quarantine` would remove."""
 
 

@@ -294,6 +294,19 @@ class RetentionContract(OnStorage):
         await bench.work()
         assert (await purged(bench, attempts=timedelta(hours=1)))["dispatch"] == 1
 
+    async def test_dispatches_of_a_wrong_clock(self, bench: Bench) -> None:
+        """Dispatches that a wrong clock has dated cost no younger one, and keep no older one."""
+        for day in (30, 2, 31, 0, 32, 1):
+            bench.clock = VirtualClock(START + day * DAY)
+            bench.worker = bench.another_worker(an_endpoint())
+            await bench.receive()
+            await bench.work()
+        bench.clock = VirtualClock(START + 10 * DAY)
+
+        assert (await purged(bench, attempts=8 * DAY))["dispatch"] == 2
+        left = [(each.created_at - START).days for each in await bench.dispatches()]
+        assert left == [30, 2, 31, 32]
+
     async def test_zero_keeps_for_ever(self, bench: Bench) -> None:
         """An age of 0 and a number of 0 are no limit."""
         await bench.receive()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,11 +83,14 @@ class Needed:
 
     needed: StillNeeded
 
-    def unread_after(self, _: sqlite3.Connection) -> int | None:
-        return self.needed.unread_after
-
-    def carried(self, _: sqlite3.Connection, first: int, last: int) -> Collection[int]:
-        return [report for report in self.needed.carried if first <= report <= last]
+    def holders(
+        self, _: sqlite3.Connection, reports: Sequence[int]
+    ) -> Mapping[str, Collection[int]]:
+        after = self.needed.unread_after
+        return {
+            "a reader": [] if after is None else [report for report in reports if report > after],
+            "a carrier": self.needed.carried.intersection(reports),
+        }
 
 
 class StoreErasureInSqlite:

@@ -7,6 +7,7 @@ An implementation's test derives a class from `StoreRetentionContract` and gives
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace as changed
 from datetime import datetime, timedelta
@@ -178,15 +179,107 @@ class StoreRetentionContract:
     async def test_instants_that_do_not_ascend(
         self, backend: StoreBackend, store: ReportStore, days: list[int]
     ) -> None:
-        """When the clock was set back, still the reports that were stored first go first, and the
-        purge ends."""
+        """Whatever the clock did: what is older than the limit goes, and nothing else.
+
+        Ids once decided which were the oldest. A clock that had been wrong, or a quarantine entry
+        that was read again, then took younger reports along, or kept older ones.
+        """
         names = [f"m{n}" for n in range(5)]
         for name, day in zip(names, days, strict=True):
             await stored(store, name, at=NOON + day * DAY)
 
-        gone = await purged(backend, before=NOON + 3 * DAY)
-        await check_finds_only(store, names[gone:])
-        assert await purged(backend, before=NOON + 20 * DAY) == 5 - gone
+        young = [name for name, day in zip(names, days, strict=True) if day >= 3]
+        assert await purged(backend, before=NOON + 3 * DAY) == 5 - len(young)
+        await check_finds_only(store, young)
+        assert await purged(backend, before=NOON + 20 * DAY) == len(young)
+
+    @pytest.mark.parametrize("young_first", [True, False])
+    async def test_old_reports_that_were_stored_late(
+        self, backend: StoreBackend, store: ReportStore, young_first: bool
+    ) -> None:
+        """A hundred reports of today and a thousand that were read again from quarantine, twenty
+        days old: with a limit of seven days exactly the thousand go."""
+        today = [f"young-{n}" for n in range(100)]
+        old = [f"old-{n}" for n in range(1_000)]
+        for young in (True, False) if young_first else (False, True):
+            names, at = (today, LATER) if young else (old, LATER - 20 * DAY)
+            await stored(store, *names, at=at)
+
+        assert await purged(backend, before=LATER - 7 * DAY) == 1_000
+        await check_finds_only(store, today)
+
+    async def test_of_too_many_the_oldest_go_wherever_they_are(
+        self, backend: StoreBackend, store: ReportStore
+    ) -> None:
+        """Of too many it is the oldest by their instants that go, though they were stored last."""
+        await stored(store, "young-1", "young-2", at=LATER)
+        await stored(store, "old-1", "old-2", "old-3", at=LATER - 20 * DAY)
+
+        assert await purged(backend, most=3) == 2
+        await check_finds_only(store, ["young-1", "young-2", "old-3"])
+        assert await purged(backend, most=3) == 0
+
+    async def test_what_is_gone_does_not_count(
+        self, backend: StoreBackend, store: ReportStore
+    ) -> None:
+        """`most` is a number of reports that are there: neither gaps nor what has not been added up
+        yet change it."""
+        all = await stored(store, *(f"m{n}" for n in range(8)))
+        await backend.read_model.turn(5)
+        await backend.delete_reports([all[1], all[6]])
+
+        assert await purged(backend, most=6) == 0
+        assert await purged(backend, most=5) == 1
+        await backend.delete_reports([all[2]])
+        assert await purged(backend, most=4) == 0
+        await check_finds_only(store, ["m3", "m4", "m5", "m7"])
+
+    async def test_no_key_of_a_living_report_goes(
+        self, backend: StoreBackend, store: ReportStore
+    ) -> None:
+        """A report that was read again from quarantine is found under its old day, as long as it
+        is there: its key went when the report with the lowest id was younger."""
+        await stored(store, "gone", at=NOON)
+        await stored(store, "young", at=LATER)
+        await stored(store, "again", at=LATER - 20 * DAY)
+
+        assert await purged(backend, before=LATER - 30 * DAY) == 1
+
+        assert message_ids(await store.reports_of("again")) == ["again"]
+        assert message_ids(await store.reports(ReportQuery(message_id="again"))) == ["again"]
+        await check_finds_only(store, ["young", "again"])
+
+    async def test_keys_between_two_living_days_go(
+        self, backend: StoreBackend, store: ReportStore
+    ) -> None:
+        """One old report that is still carried keeps the keys of its own day and no others."""
+        (kept,) = await stored(store, "carried", at=NOON)
+        await stored(store, "a", "b", at=NOON + 10 * DAY)
+        await stored(store, "young", at=LATER)
+        await backend.read_model.catch_up()
+        needed = StillNeeded(carried=frozenset({kept}))
+
+        removed = await backend.retention(needed).purge_reports(
+            now=LATER, before=LATER - DAY, most=0, pause=at_once
+        )
+
+        assert removed == {"report": 2, "report_key": 2}
+        assert message_ids(await store.reports_of("carried")) == ["carried"]
+
+    async def test_who_holds_what_is_told(self, backend: StoreBackend, store: ReportStore) -> None:
+        """A purge and a dry run tell how many reports stay for whom, though they are to go."""
+        all = await stored(store, *(f"m{n}" for n in range(6)))
+        await stored(store, "young", at=LATER)
+        await backend.read_model.catch_up()
+        retention = backend.retention(StillNeeded(all[3], frozenset({all[0], all[5]})))
+        dry: Counter[str] = Counter()
+        held: Counter[str] = Counter()
+
+        await retention.count_reports(now=LATER, before=LATER, most=0, held=dry)
+        await retention.purge_reports(now=LATER, before=LATER, most=0, pause=at_once, held=held)
+
+        assert dry == held == {"a reader": 2, "a carrier": 2}
+        assert message_ids(await everything(store)) == ["m0", "m4", "m5", "young"]
 
     # --- what is still needed ------------------------------------------------------------------
 
@@ -381,6 +474,28 @@ class StoreRetentionContract:
             assert would == removed == {"quarantine": gone}
         left = await store.quarantine(None, 10)
         assert [entry.received_at for entry in left] == [NOON + n * DAY for n in (5, 4, 3)]
+
+    async def test_quarantine_that_was_kept_by_a_wrong_clock(
+        self, backend: StoreBackend, store: ReportStore
+    ) -> None:
+        """Entries of a clock that was wrong cost no younger entry, by age or by number."""
+        days = [30, 2, 31, 0, 32, 1]
+        for n, day in enumerate(days):
+            await store.add([a_callback(b"%d" % n, at=NOON + day * DAY)])
+        retention = backend.retention()
+
+        limits: list[tuple[datetime | None, int, list[int]]] = [
+            (NOON + 2 * DAY, 0, [32, 31, 2, 30]),
+            (None, 3, [32, 31, 30]),
+            (NOON + 31 * DAY, 3, [32, 31]),
+        ]
+        for before, most, left in limits:
+            would = await retention.count_quarantine(before=before, most=most)
+            assert would == await retention.purge_quarantine(
+                before=before, most=most, pause=at_once
+            )
+            entries = await store.quarantine(None, 10)
+            assert [(entry.received_at - NOON).days for entry in entries] == left
 
     async def test_however_many_of_quarantine_go(
         self, backend: StoreBackend, store: ReportStore

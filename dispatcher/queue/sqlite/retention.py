@@ -6,16 +6,16 @@ And what the queue still needs of the store: reports that no endpoint may lose b
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from dispatcher.queue.sqlite.replays import first_unfed
+from dispatcher.queue.sqlite.replays import Unfed
 from dispatcher.upkeep.base import Rows
 from receiver.store.base import Pause
-from receiver.store.sqlite.database import Database
-from receiver.store.sqlite.retention import SqliteRetention, last_to_go
-from receiver.store.sqlite.rows import LISTED, ids_of, listed
+from receiver.store.sqlite.database import Database, micros, micros_or_null
+from receiver.store.sqlite.retention import FIRST, Place, SqliteRetention
+from receiver.store.sqlite.rows import LISTED, ends_of, listed
 
 BATCH = 200
 """Dispatches in a transaction."""
@@ -33,20 +33,32 @@ class NeededByEndpoints:
     """Implements receiver.store.retention.Needed: what endpoints and replays have not read, and
     what waiting and leased dispatches carry or hold up."""
 
-    def unread_after(self, connection: sqlite3.Connection) -> int | None:
-        statement = "SELECT min(read_to) FROM endpoint WHERE removed = 0"
-        read_to: int | None = connection.execute(statement).fetchone()[0]
-        unfed = first_unfed(connection)
-        return min((at for at in (read_to, unfed and unfed - 1) if at is not None), default=None)
+    def __init__(self) -> None:
+        self._unfed = Unfed()
 
-    def carried(self, connection: sqlite3.Connection, first: int, last: int) -> Collection[int]:
-        statement = (
-            "SELECT DISTINCT report FROM dispatch_report JOIN dispatch ON dispatch.id = dispatch"
-            " WHERE report BETWEEN ?1 AND ?2 AND state IN ('waiting', 'leased')"
-            " UNION SELECT report FROM held_report"
-            " WHERE endpoint IN (SELECT name FROM endpoint) AND report BETWEEN ?1 AND ?2"
-        )
-        return ids_of(connection, statement, (first, last))
+    def holders(
+        self, connection: sqlite3.Connection, reports: Sequence[int]
+    ) -> Mapping[str, Collection[int]]:
+        held: defaultdict[str, set[int]] = defaultdict(set)
+        for name, read_to in connection.execute(_READERS):
+            held[name].update(report for report in reports if report > read_to)
+        for replay, unfed in self._unfed.among(connection, reports):
+            held[f"replay {replay}"] |= unfed
+        for statement in (_CARRIED, _HELD):
+            for name, report in connection.execute(statement, (listed(reports),)):
+                held[name].add(report)
+        return {name: kept for name, kept in held.items() if kept}
+
+
+_READERS = "SELECT name, read_to FROM endpoint WHERE removed = 0"
+_CARRIED = f"""
+    SELECT endpoint, report FROM dispatch_report JOIN dispatch ON dispatch.id = dispatch
+    WHERE report IN {LISTED} AND state IN ('waiting', 'leased')
+"""
+_HELD = f"""
+    SELECT endpoint, report FROM held_report
+    WHERE endpoint IN (SELECT name FROM endpoint) AND report IN {LISTED}
+"""
 
 
 class QueueRetention(SqliteRetention):
@@ -57,71 +69,87 @@ class QueueRetention(SqliteRetention):
 
     async def purge_dispatches(self, *, before: datetime | None, most: int, pause: Pause) -> Rows:
         removed: Counter[str] = Counter(dict.fromkeys(_TABLES, 0))
-        for find in (_formed_before(before), _beyond(most)):
-            last, batch = await self._database.question(find)
-            after = 0
-            while True:
-                after, ended = await self._database.question(_from(batch, after, last))
-                if ended:
-                    removed.update(await self._database.write(_remove(ended)))
-                if after >= last:
-                    break
-                await pause()
+        async for ended in self._formed_before(before):
+            removed.update(await self._removed(ended))
+            await pause()
+        async for ended in self._beyond(most):
+            removed.update(await self._removed(ended))
+            await pause()
         return dict(removed)
 
     async def count_dispatches(self, *, before: datetime | None, most: int) -> Rows:
         return await self._database.question(lambda c: _count(c, before, most))
 
+    async def _formed_before(self, before: datetime | None) -> AsyncIterator[list[Ended]]:
+        """The ended dispatches that are too old, the oldest first. A piece may be empty."""
+        if before is None:
+            return
+        after, end = FIRST, (micros(before), 0)
+        while found := await self._database.question(_formed_between(after, end)):
+            after, ended = found
+            yield ended
+
+    async def _beyond(self, most: int) -> AsyncIterator[list[Ended]]:
+        """The ended dispatches of attempts that are too many. A piece may be empty."""
+        last = await self._database.question(lambda c: _last_attempt_to_go(c, most))
+        after = 0
+        while found := await self._database.question(_of_attempts(after, last)):
+            after, ended = found
+            yield ended
+
+    async def _removed(self, ended: list[Ended]) -> Rows:
+        return await self._database.write(lambda c: _remove(c, ended)) if ended else {}
+
 
 _TABLES = ("dispatch", "dispatch_body", "dispatch_report", "attempt")
 
-_Batch = Callable[[sqlite3.Connection, int, int], tuple[int, list[Ended]]]
-"""What follows an id, up to a last one: the id looked at last, and the ended dispatches."""
-
 
 def _count(connection: sqlite3.Connection, before: datetime | None, most: int) -> Rows:
-    formed = last_to_go(connection, "dispatch", before, 0)
-    made = last_to_go(connection, "attempt", None, most)
     chosen = (
-        f"SELECT id, reports FROM dispatch WHERE {_ENDED} AND (id <= ? OR id IN"
+        f"SELECT id, reports FROM dispatch WHERE {_ENDED} AND (created_at < ? OR id IN"
         " (SELECT dispatch FROM attempt WHERE id <= ?))"
     )
+    values = (micros_or_null(before), _last_attempt_to_go(connection, most))
     counted = connection.execute(
-        f"SELECT count(*), coalesce(sum(reports), 0) FROM ({chosen})", (formed, made)
+        f"SELECT count(*), coalesce(sum(reports), 0) FROM ({chosen})", values
     ).fetchone()
     attempts = connection.execute(
-        f"SELECT count(*) FROM attempt WHERE dispatch IN (SELECT id FROM ({chosen}))",
-        (formed, made),
+        f"SELECT count(*) FROM attempt WHERE dispatch IN (SELECT id FROM ({chosen}))", values
     ).fetchone()
     return dict(zip(_TABLES, (counted[0], counted[0], counted[1], attempts[0]), strict=True))
 
 
-def _from(
-    batch: _Batch, after: int, last: int
-) -> Callable[[sqlite3.Connection], tuple[int, list[Ended]]]:
-    return lambda connection: batch(connection, after, last)
+def _last_attempt_to_go(connection: sqlite3.Connection, most: int) -> int:
+    """The attempt up to which they are more than the `most` newest (0: as many as there are)."""
+    _, highest = ends_of(connection, "attempt")
+    return max(highest - most, 0) if most and highest is not None else 0
 
 
-def _formed_before(before: datetime | None) -> Callable[[sqlite3.Connection], tuple[int, _Batch]]:
-    def batch(connection: sqlite3.Connection, after: int, last: int) -> tuple[int, list[Ended]]:
-        rows = connection.execute(
-            "SELECT id, first_report, last_report, reports, "
-            f"{_ENDED} FROM dispatch WHERE id > ? AND id <= ? ORDER BY id LIMIT {BATCH}",
-            (after, last),
-        )
-        return _bounded(rows, last)
+def _formed_between(
+    after: Place, end: Place
+) -> Callable[[sqlite3.Connection], tuple[Place, list[Ended]] | None]:
+    """The place looked at last, and the ended dispatches up to there; None when nothing is left."""
+    statement = (
+        f"SELECT created_at, id, first_report, last_report, reports, {_ENDED} FROM dispatch"
+        " WHERE (created_at, id) > (?, ?) AND (created_at, id) < (?, ?)"
+        f" ORDER BY created_at, id LIMIT {BATCH}"
+    )
+    return lambda connection: _bounded(connection.execute(statement, (*after, *end)))
 
-    return lambda connection: (last_to_go(connection, "dispatch", before, 0), batch)
 
+def _of_attempts(
+    after: int, last: int
+) -> Callable[[sqlite3.Connection], tuple[int, list[Ended]] | None]:
+    """The attempt looked at last, and the ended dispatches of those up to there; None when nothing
+    is left."""
 
-def _beyond(most: int) -> Callable[[sqlite3.Connection], tuple[int, _Batch]]:
-    def batch(connection: sqlite3.Connection, after: int, last: int) -> tuple[int, list[Ended]]:
+    def find(connection: sqlite3.Connection) -> tuple[int, list[Ended]] | None:
         rows = connection.execute(
             f"SELECT id, dispatch FROM attempt WHERE id > ? AND id <= ? ORDER BY id LIMIT {BATCH}",
             (after, last),
         ).fetchall()
         if not rows:
-            return last, []
+            return None
         ended = connection.execute(
             "SELECT id, first_report, last_report, reports FROM dispatch"
             f" WHERE id IN {LISTED} AND {_ENDED}",
@@ -129,28 +157,26 @@ def _beyond(most: int) -> Callable[[sqlite3.Connection], tuple[int, _Batch]]:
         )
         return rows[-1][0], list(ended)
 
-    return lambda connection: (last_to_go(connection, "attempt", None, most), batch)
+    return find
 
 
-def _bounded(rows: Iterable[tuple[int, int, int, int, int]], last: int) -> tuple[int, list[Ended]]:
+def _bounded(
+    rows: Iterable[tuple[int, int, int, int, int, int]],
+) -> tuple[Place, list[Ended]] | None:
     """As many dispatches as have a bounded number of reports together, but at least one."""
     ended: list[Ended] = []
-    reports, looked_at = 0, last
-    for number, first, final, size, has_ended in rows:
+    reports, looked_at = 0, None
+    for formed_at, number, first, final, size, has_ended in rows:
         if ended and reports + size > BATCH_REPORTS:
-            return looked_at, ended
-        looked_at = number
+            break
+        looked_at = formed_at, number
         if has_ended:
             ended.append((number, first, final, size))
             reports += size
-    return looked_at, ended
+    return None if looked_at is None else (looked_at, ended)
 
 
-def _remove(ended: list[Ended]) -> Callable[[sqlite3.Connection], dict[str, int]]:
-    return lambda connection: _removed(connection, ended)
-
-
-def _removed(connection: sqlite3.Connection, ended: list[Ended]) -> dict[str, int]:
+def _remove(connection: sqlite3.Connection, ended: list[Ended]) -> dict[str, int]:
     ids = [(number,) for number, *_ in ended]
     spans = [(first, last, number) for number, first, last, _ in ended]
     return {

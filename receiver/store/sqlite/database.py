@@ -22,6 +22,7 @@ from typing import TypeVar
 from receiver.dlr.number import comparable
 from receiver.store.base import StoreUnavailable
 from receiver.store.sqlite.connection import Connection
+from receiver.store.sqlite.own_file import OwnFile
 from receiver.store.sqlite.turns import Turns
 
 T = TypeVar("T")
@@ -104,11 +105,13 @@ class Database:
         reader: Connection,
         questioner: Connection | None = None,
         turns: Turns | None = None,
+        file: OwnFile | None = None,
     ) -> None:
         self._writer = writer
         self._reader = reader
         self._questioner = questioner or reader
         self._turns = turns or Turns(None)
+        self._file = file
 
     @classmethod
     async def open(cls, path: str | Path) -> Database:
@@ -119,12 +122,15 @@ class Database:
         # A database in memory belongs to its one connection.
         if str(path) == ":memory:":
             return cls(writer, writer)
-        return cls(writer, await _connect(path), await _connect(path), Turns(Path(path)))
+        file = OwnFile(Path(path))
+        file.check()  # these are the files
+        return cls(writer, await _connect(path), await _connect(path), Turns(Path(path)), file)
 
     async def write(self, work: Work[T]) -> T:
         """Run `work` in one transaction; when this returns, it is on disk.
 
-        Raises StoreUnavailable when it could not be written; what `work` itself raised, such as
+        Raises StoreUnavailable when it could not be written, or to a file that is not at its path
+        any more (own_file.py); what `work` itself raised, such as
         sqlite3.IntegrityError for a row that the schema refuses, is raised as it is. Nothing is
         written then.
         """
@@ -137,8 +143,13 @@ class Database:
         return await _run(self._writer, lambda connection: self._unflushed(connection, work))
 
     def _in_turn(self, connection: sqlite3.Connection, work: Work[T]) -> T:
+        if self._file is not None and self._file.lost:
+            self._file.check()  # nothing more is written to it, unless it is back
         with self._turns.turn(BUSY_TIMEOUT_SECONDS):
-            return _transaction(connection, work)
+            result = _transaction(connection, work)
+        if self._file is not None:
+            self._file.check()
+        return result
 
     def _unflushed(self, connection: sqlite3.Connection, work: Work[T]) -> T:
         connection.execute(_FLUSHED_AT_CHECKPOINTS)

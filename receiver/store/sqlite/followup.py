@@ -123,6 +123,7 @@ def write_batch(connection: sqlite3.Connection, batch: Batch) -> bool:
         rows = rows_after(connection, batch.read_from, batch.followed)
         left = [row for row in rows if row.id <= batch.read_to]
         batch = _batch(batch.read_from, batch.read_to, left)
+    connection.execute("UPDATE followed SET reports = reports + ?", (batch.followed,))
     connection.execute(_ADD_KEYS, (listed(batch.keys),))
     _write_outcomes(connection, batch.sums)
     _write_prices(connection, batch.sums)

@@ -1,8 +1,9 @@
 """Removing reports and quarantine that are too old, or too many.
 
 Everything goes in batches of a few hundred rows, each a transaction of its own with a pause after
-it, so that no callback waits for more than one batch. Ids ascend with time, so that "older than"
-and "more than" are both "up to this id", found by a few steps down the primary key.
+it, so that no callback waits for more than one batch. Instants decide what is oldest, and not ids:
+a quarantine entry that was read again is an old report with a new id. Rows are found in the order
+of an index, so that a purge looks at what goes and at what is kept back, and at nothing else.
 
 Only those who read the store know whether a report is still needed: `Needed` asks them.
 """
@@ -10,7 +11,8 @@ Only those who read the store know whether a report is still needed: `Needed` as
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -18,33 +20,38 @@ from receiver.store.base import DUPLICATE_DAYS, Pause
 from receiver.store.excerpt import excerpt_of
 from receiver.store.sqlite.database import MICROS_PER_DAY, Database, micros
 from receiver.store.sqlite.followup import BLOCK_BITS, followed_to
-from receiver.store.sqlite.rows import LISTED, ends_of, ids_of, listed
+from receiver.store.sqlite.rows import LISTED, days_of_keys, listed
 
 BATCH = 200
 """Rows in a transaction, for which callbacks wait. Beside a purge the p99 of a commit was 37 ms and
 not 18 with 200, 47 with 500 (on a busy machine; README.md)."""
 
+LOOK = 1_000
+"""Rows that are looked at between two pauses. Nobody waits for that."""
+
 KEY_BATCH = 1_000
 """Keys in a transaction: they are neighbours, and nothing else belongs to them."""
 
-Table = Literal["report", "quarantine", "dispatch", "attempt"]
+Table = Literal["report", "quarantine"]
 
-_INSTANT: dict[Table, str] = {
-    "report": "received_at",
-    "quarantine": "received_at",
-    "dispatch": "created_at",
-    "attempt": "started_at",
-}
+Place = tuple[int, int]
+"""An instant and an id. In this order rows are old."""
+
+FIRST: Place = (-(2**63), 0)
+AFTER_ALL: Place = (2**63 - 1, 2**63 - 1)
+
+Rows = Mapping[str, int]
+"""How many rows of each table."""
 
 
 class Needed(Protocol):
     """Which reports somebody still has to read. Asked inside the transaction that removes them."""
 
-    def unread_after(self, connection: sqlite3.Connection) -> int | None:
-        """The report after which all are still unread by somebody; None when nobody reads."""
-
-    def carried(self, connection: sqlite3.Connection, first: int, last: int) -> Collection[int]:
-        """Of the reports from `first` to `last`, those that are still being brought somewhere."""
+    def holders(
+        self, connection: sqlite3.Connection, reports: Sequence[int]
+    ) -> Mapping[str, Collection[int]]:
+        """Of these reports, those that somebody has not read, or still brings somewhere: by who
+        that is."""
 
 
 class SqliteRetention:
@@ -55,60 +62,84 @@ class SqliteRetention:
         self._needed = needed
 
     async def purge_reports(
-        self, *, now: datetime, before: datetime | None, most: int, pause: Pause
-    ) -> dict[str, int]:
-        last = await self._database.question(lambda c: self._last_report_to_go(c, before, most))
-        after, removed = 0, 0
-        while ids := await self._database.question(_ids_after("report", after, last)):
-            after = ids[-1]
-            removed += await self._database.write(self._remove_reports(ids))
-            await pause()
+        self,
+        *,
+        now: datetime,
+        before: datetime | None,
+        most: int,
+        pause: Pause,
+        held: Counter[str] | None = None,
+    ) -> Rows:
+        removed = 0
+        async for places in self._to_go(before, most, held):
+            for batch in _cut([id for _, id in places], BATCH):
+                removed += await self._database.write(self._remove_reports(batch))
+                await pause()
+            if not places:
+                await pause()
         keys = await self._purge_keys(now, pause) if removed else 0
         return {"report": removed, "report_key": keys}
 
     async def count_reports(
-        self, *, now: datetime, before: datetime | None, most: int
-    ) -> dict[str, int]:
-        def count(connection: sqlite3.Connection) -> dict[str, int]:
-            last = self._last_report_to_go(connection, before, most)
-            kept = self._needed.carried(connection, 0, last)
-            reports = _count(connection, "report", last) - len(kept)
-            left = min(kept, default=last + 1)
-            keys = _count_keys(connection, _first_day(connection, now, left)) if reports else 0
-            return {"report": reports, "report_key": keys}
+        self,
+        *,
+        now: datetime,
+        before: datetime | None,
+        most: int,
+        held: Counter[str] | None = None,
+    ) -> Rows:
+        going: Counter[int] = Counter()  # by day
+        async for places in self._to_go(before, most, held):
+            going.update(at // MICROS_PER_DAY for at, _ in places)
+        keys = await self._database.question(lambda c: _count_keys(c, now, going)) if going else 0
+        return {"report": going.total(), "report_key": keys}
 
-        return await self._database.question(count)
-
-    async def purge_quarantine(
-        self, *, before: datetime | None, most: int, pause: Pause
-    ) -> dict[str, int]:
-        last = await self._database.question(lambda c: last_to_go(c, "quarantine", before, most))
-        after, removed = 0, 0
-        while ids := await self._database.question(_ids_after("quarantine", after, last)):
-            after = ids[-1]
-            removed += await self._database.write(_remove("quarantine", ids))
+    async def purge_quarantine(self, *, before: datetime | None, most: int, pause: Pause) -> Rows:
+        end = await self._database.question(lambda c: _end_of_quarantine(c, before, most))
+        after, removed = FIRST, 0
+        while rows := await self._database.question(rows_after("quarantine", after, end, BATCH)):
+            after = rows[-1]
+            removed += await self._database.write(_remove("quarantine", [id for _, id in rows]))
             await pause()
         return {"quarantine": removed}
 
-    async def count_quarantine(self, *, before: datetime | None, most: int) -> dict[str, int]:
+    async def count_quarantine(self, *, before: datetime | None, most: int) -> Rows:
         def count(connection: sqlite3.Connection) -> int:
-            return _count(
-                connection, "quarantine", last_to_go(connection, "quarantine", before, most)
-            )
+            end = _end_of_quarantine(connection, before, most)
+            statement = f"SELECT count(*) FROM quarantine WHERE {_BEFORE_END}"
+            return int(connection.execute(statement, end).fetchone()[0])
 
         return {"quarantine": await self._database.question(count)}
 
-    def _last_report_to_go(
-        self, connection: sqlite3.Connection, before: datetime | None, most: int
-    ) -> int:
-        """What has not been added up yet stays too, for the totals."""
-        last = min(last_to_go(connection, "report", before, most), followed_to(connection))
-        unread = self._needed.unread_after(connection)
-        return last if unread is None else min(last, unread)
+    async def _to_go(
+        self, before: datetime | None, most: int, held: Counter[str] | None
+    ) -> AsyncIterator[list[Place]]:
+        """The reports that are too old or too many and that nobody needs, the oldest first; a piece
+        may be empty. What has not been added up yet stays too, for the totals."""
+
+        def end_of_old(connection: sqlite3.Connection) -> tuple[Place, int]:
+            there, followed = _reports(connection), followed_to(connection)
+            return end_of(connection, "report", before, there - most if most else 0), followed
+
+        end, followed = await self._database.question(end_of_old)
+        after = FIRST
+        while rows := await self._database.question(rows_after("report", after, end, LOOK)):
+            after = rows[-1]
+            added_up = [(at, id) for at, id in rows if id <= followed]
+            holders = await self._database.question(self._holders([id for _, id in added_up]))
+            if held is not None:
+                held.update({name: len(kept) for name, kept in holders.items() if kept})
+            kept = set().union(*holders.values())
+            yield [(at, id) for at, id in added_up if id not in kept]
+
+    def _holders(
+        self, ids: Sequence[int]
+    ) -> Callable[[sqlite3.Connection], Mapping[str, Collection[int]]]:
+        return lambda connection: self._needed.holders(connection, ids)
 
     def _remove_reports(self, ids: Sequence[int]) -> Callable[[sqlite3.Connection], int]:
         def remove(connection: sqlite3.Connection) -> int:
-            kept = set(self._needed.carried(connection, ids[0], ids[-1]))
+            kept = set().union(*self._needed.holders(connection, ids).values())
             return remove_reports(connection, [number for number in ids if number not in kept])
 
         return remove
@@ -116,62 +147,110 @@ class SqliteRetention:
     async def _purge_keys(self, now: datetime, pause: Pause) -> int:
         """Remove the keys of days that have no report any more. Those by which repeats are
         recognised stay, whatever became of their reports."""
-        day = await self._database.question(lambda connection: _first_day(connection, now))
-        statement = (
-            "DELETE FROM report_key WHERE (day, message_key, source, identity) IN"
-            " (SELECT day, message_key, source, identity FROM report_key"
-            f" WHERE day < ? LIMIT {KEY_BATCH})"
-        )
         removed = 0
-        while gone := await self._database.write(lambda c: c.execute(statement, (day,)).rowcount):
-            removed += gone
-            await pause()
+        for day in await self._database.question(lambda c: _days_without_reports(c, now)):
+            while gone := await self._database.write(_remove_keys(day)):
+                removed += gone
+                await pause()
         return removed
 
 
-def last_to_go(
-    connection: sqlite3.Connection, table: Table, before: datetime | None, most: int
-) -> int:
-    """The id up to which rows are older than `before` or more than the `most` newest (0: as many
-    as there are). 0 when none is."""
-    lowest, highest = ends_of(connection, table)
-    if lowest is None or highest is None:
-        return 0
-    too_many = max(highest - most, 0) if most else 0
-    if before is None:
-        return too_many
-    return max(too_many, _last_before(connection, table, micros(before), (lowest, highest)))
+# --- what is old -------------------------------------------------------------------------------
 
 
-def _last_before(
-    connection: sqlite3.Connection, table: Table, at: int, ids: tuple[int, int]
-) -> int:
-    """The last id from before `at`, by halving: the instants have no index of their own."""
-    statement = f"SELECT id, {_INSTANT[table]} FROM {table} WHERE id >= ? ORDER BY id LIMIT 1"
-    low, high = ids[0] - 1, ids[1]  # what is at `low` goes; what comes after `high` stays
-    while low < high:
-        middle = (low + high + 1) // 2
-        found, instant = connection.execute(statement, (middle,)).fetchone()
-        if instant < at:
-            low = found
-        else:
-            high = middle - 1
-    return low if low >= ids[0] else 0
+def end_of(
+    connection: sqlite3.Connection, table: Table, before: datetime | None, too_many: int
+) -> Place:
+    """The first place that stays: rows before it are older than `before`, or among the `too_many`
+    oldest. FIRST when none goes."""
+    end = FIRST if before is None else (micros(before), 0)
+    if too_many <= 0:
+        return end
+    row = connection.execute(
+        f"SELECT received_at, id FROM {table} ORDER BY received_at, id LIMIT 1 OFFSET ?",
+        (too_many,),
+    ).fetchone()
+    return AFTER_ALL if row is None else max(end, (row[0], row[1]))
 
 
-def _count(connection: sqlite3.Connection, table: Table, last: int) -> int:
-    rows = connection.execute(f"SELECT count(*) FROM {table} WHERE id <= ?", (last,))
-    return int(rows.fetchone()[0])
+def rows_after(
+    table: Table, after: Place, end: Place, most: int
+) -> Callable[[sqlite3.Connection], list[Place]]:
+    """At most `most` rows between two places, the oldest first."""
+    statement = (
+        f"SELECT received_at, id FROM {table} WHERE (received_at, id) > (?, ?) AND {_BEFORE_END}"
+        f" ORDER BY received_at, id LIMIT {most}"
+    )
+    return lambda connection: connection.execute(statement, (*after, *end)).fetchall()
 
 
-def _count_keys(connection: sqlite3.Connection, day: int) -> int:
-    rows = connection.execute("SELECT count(*) FROM report_key WHERE day < ?", (day,))
-    return int(rows.fetchone()[0])
+_BEFORE_END = "(received_at, id) < (?, ?)"
 
 
-def _ids_after(table: Table, after: int, last: int) -> Callable[[sqlite3.Connection], list[int]]:
-    statement = f"SELECT id FROM {table} WHERE id > ? AND id <= ? ORDER BY id LIMIT {BATCH}"
-    return lambda connection: ids_of(connection, statement, (after, last))
+def _end_of_quarantine(connection: sqlite3.Connection, before: datetime | None, most: int) -> Place:
+    there = connection.execute("SELECT count(*) FROM quarantine").fetchone()[0] if most else 0
+    return end_of(connection, "quarantine", before, there - most)
+
+
+def _reports(connection: sqlite3.Connection) -> int:
+    """How many reports there are."""
+    statement = (
+        "SELECT reports + (SELECT count(*) FROM report WHERE id > followed.report) FROM followed"
+    )
+    return int(connection.execute(statement).fetchone()[0])
+
+
+_OF_DAY = "FROM report WHERE received_at >= ? AND received_at < ?"
+_HAS_REPORT = f"EXISTS (SELECT 1 {_OF_DAY})"
+
+
+def _instants_of(day: int) -> tuple[int, int]:
+    return day * MICROS_PER_DAY, (day + 1) * MICROS_PER_DAY
+
+
+def _days_without_reports(connection: sqlite3.Connection, now: datetime) -> list[int]:
+    """The days that have keys and no report, but for those by which repeats are recognised."""
+    has_report = f"SELECT {_HAS_REPORT}"
+    return [
+        day
+        for day in _forgotten_days(connection, now)
+        if not connection.execute(has_report, _instants_of(day)).fetchone()[0]
+    ]
+
+
+def _forgotten_days(connection: sqlite3.Connection, now: datetime) -> list[int]:
+    """The days that have keys by which no repeat has to be recognised any more."""
+    recognised = micros(now) // MICROS_PER_DAY - DUPLICATE_DAYS + 1
+    return [day for day in days_of_keys(connection) if day < recognised]
+
+
+def _count_keys(connection: sqlite3.Connection, now: datetime, going: Counter[int]) -> int:
+    """The keys of the days that lose all their reports when so many of each day go."""
+    keys = 0
+    for day in _forgotten_days(connection, now):
+        there = connection.execute(f"SELECT count(*) {_OF_DAY}", _instants_of(day)).fetchone()[0]
+        if there == going[day]:
+            of_day = connection.execute("SELECT count(*) FROM report_key WHERE day = ?", (day,))
+            keys += int(of_day.fetchone()[0])
+    return keys
+
+
+def _remove_keys(day: int) -> Callable[[sqlite3.Connection], int]:
+    """Some of the keys of a day, unless it has got a report meanwhile."""
+    statement = (
+        "DELETE FROM report_key WHERE (day, message_key, source, identity) IN"
+        f" (SELECT day, message_key, source, identity FROM report_key WHERE day = ?"
+        f" LIMIT {KEY_BATCH})"
+        f" AND NOT {_HAS_REPORT}"
+    )
+    return lambda connection: connection.execute(statement, (day, *_instants_of(day))).rowcount
+
+
+def _cut(ids: Sequence[int], size: int) -> list[Sequence[int]]:
+    return [ids[start : start + size] for start in range(0, len(ids), size)]
+
+
+# --- removing ----------------------------------------------------------------------------------
 
 
 def _remove(table: Table, ids: Collection[int]) -> Callable[[sqlite3.Connection], int]:
@@ -208,11 +287,3 @@ def _search_keys(
         for number, item, generation in rows
         for field, key in excerpt_of(item, generation).keys()  # noqa: SIM118
     ]
-
-
-def _first_day(connection: sqlite3.Connection, now: datetime, first: int = 0) -> int:
-    """The first day whose keys stay, if the reports from `first` on stay."""
-    recognised = micros(now) // MICROS_PER_DAY - DUPLICATE_DAYS + 1
-    statement = "SELECT received_at FROM report WHERE id >= ? ORDER BY id LIMIT 1"
-    oldest = connection.execute(statement, (first,)).fetchone()
-    return recognised if oldest is None else min(recognised, oldest[0] // MICROS_PER_DAY)

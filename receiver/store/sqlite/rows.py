@@ -42,6 +42,16 @@ def last_id(connection: sqlite3.Connection, table: str) -> int:
     return row[0] if row else 0
 
 
+def days_of_keys(connection: sqlite3.Connection, after: int = -(2**63)) -> list[int]:
+    """The days after this one that have keys of reports, found by one step down the key each."""
+    days = []
+    following = "SELECT min(day) FROM report_key WHERE day > ?"
+    while (day := connection.execute(following, (after,)).fetchone()[0]) is not None:
+        days.append(day)
+        after = day
+    return days
+
+
 COLUMNS = (
     "id, received_at, source, format, generation, final, status_group, duplicates,"
     " message_key, identity, item, notify_url, notify_format"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from hashlib import blake2b
 from typing import Any
@@ -24,7 +24,15 @@ from receiver.store.base import (
 from receiver.store.callback import Callback, Entry
 from receiver.store.sqlite import received, search
 from receiver.store.sqlite.database import MICROS_PER_DAY, Database, instant, micros, migrations_of
-from receiver.store.sqlite.rows import COLUMNS, LISTED, ids_of, last_id, listed, stored_report
+from receiver.store.sqlite.rows import (
+    COLUMNS,
+    LISTED,
+    days_of_keys,
+    ids_of,
+    last_id,
+    listed,
+    stored_report,
+)
 from receiver.store.sqlite.totals import totals
 
 MIGRATIONS = migrations_of("receiver.store.sqlite", part="receiver.store")
@@ -215,7 +223,7 @@ def _stored_as(connection: sqlite3.Connection, source: str, entry: Entry) -> int
         " WHERE day = ? AND message_key = ? AND source IN (?, ?) AND identity = ?"
     )
     told = (entry.message_key, source, _ANY_SOURCE, entry.identity)
-    for day in list(_days(connection)):
+    for day in days_of_keys(connection):
         row = connection.execute(statement, (day, *told)).fetchone()
         if row is not None:
             return int(row[0])
@@ -272,15 +280,6 @@ def _digest(source: str, content_type: str | None, raw: bytes) -> int:
     return int.from_bytes(told.digest(), signed=True)
 
 
-def _days(connection: sqlite3.Connection) -> Iterator[int]:
-    """The days that have reports, found by one step down the key each."""
-    day = connection.execute("SELECT min(day) FROM report_key").fetchone()[0]
-    while day is not None:
-        yield day
-        following = connection.execute("SELECT min(day) FROM report_key WHERE day > ?", (day,))
-        day = following.fetchone()[0]
-
-
 def _ids_of(
     connection: sqlite3.Connection, key: int, source: str | None, days: Iterable[int]
 ) -> list[int]:
@@ -295,7 +294,7 @@ def _ids_of(
 def _ids_of_message_id(
     connection: sqlite3.Connection, message_id: str, source: str | None
 ) -> list[int]:
-    return _ids_of(connection, key_of_message(message_id), source, list(_days(connection)))
+    return _ids_of(connection, key_of_message(message_id), source, days_of_keys(connection))
 
 
 def _reports_of(
@@ -310,7 +309,7 @@ def _reports_of(
 def _newest_of_messages(
     connection: sqlite3.Connection, before: int | None, limit: int
 ) -> list[StoredReport]:
-    days = list(_days(connection))
+    days = days_of_keys(connection)
     found: list[StoredReport] = []
     rows = connection.execute(
         f"SELECT {COLUMNS} FROM report WHERE {_BEFORE} ORDER BY id DESC", (before,)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
-from dispatcher.queue.sqlite.replays import SqliteReplays, first_unfed
+from dispatcher.queue.sqlite.replays import SqliteReplays, Unfed
 from dispatcher.replay.base import Portion
 from dispatcher.replay.items import PIECE, Items, read_piece, write_piece
 from dispatcher.replay.replay import Item
@@ -52,20 +52,31 @@ def test_a_piece_is_small() -> None:
 
 
 @pytest.mark.parametrize("fed", [0, 1, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE + 4])
-async def test_retention_knows_the_first_that_is_not_fed(fed: int) -> None:
-    """From any place in any piece, the report that is to be fed next is the first that stays."""
+async def test_retention_knows_what_is_not_fed(fed: int) -> None:
+    """From any place in any piece, the reports from the next one on are still needed, be they
+    looked up before the replay came there or after."""
     async with a_replay_bench() as bench:
         items = Items()
         for report in range(1, 2 * PIECE + 6):
-            items.add(report, "acme", report)
+            items.add(2 * report, "acme", report)
         asked = Request(selection=Selection(ids=(1,)), to_endpoint="acme")
         replay, _ = await bench.replays.create(asked, items, START, from_outside=False)
         portion = Portion(
             replay=replay.id, fed_from=0, fed_to=fed, dropped=fed, anchor_at=START, formings=[]
         )
+        every = range(1, 4 * PIECE + 20)
+        before = Unfed()
+
+        async def left(unfed: Unfed) -> set[int]:
+            ((of, reports),) = await bench.database.read(lambda c: list(unfed.among(c, every)))
+            assert of == replay.id
+            return reports
+
+        assert len(await left(before)) == 2 * PIECE + 5
         assert await bench.replays.feed(portion, START)
 
-        assert await bench.database.read(first_unfed) == fed + 1
+        expected = {2 * report for report in range(fed + 1, 2 * PIECE + 6)}
+        assert await left(before) == await left(Unfed()) == expected
 
 
 def _statement(sql: str) -> Callable[[sqlite3.Connection], object]:

@@ -156,7 +156,6 @@ _ORDER = {
 # reports are far apart (a replay of a few among many) all between them are gone through. An index
 # would make forming a bucket of a hundred half as dear again.
 _MEMBERS = {"dispatch_report by key (report>? AND report<?)"}
-_ENDS = {"dispatch by id (the first or last)", "attempt by id (the first or last)"}
 
 QUEUE: dict[str, tuple[Act, set[str]]] = {
     "adopt": (
@@ -267,9 +266,8 @@ RETENTION: dict[str, tuple[Act, set[str]]] = {
             before=NOON + MINUTE, most=0, pause=no_pause
         ),
         {
-            *_ENDS,
-            "dispatch by id (>?)",
-            "dispatch by id (>? AND <?)",
+            "attempt by id (the first or last)",
+            "dispatch by dispatch_formed (created_at>? AND created_at<?)",
             "attempt by id (>? AND <?)",
             "dispatch by id (=?)",
             "dispatch_body by id (=?)",
@@ -280,8 +278,7 @@ RETENTION: dict[str, tuple[Act, set[str]]] = {
     "purge what is too much": (
         lambda s: QueueRetention(s.database).purge_dispatches(before=None, most=1, pause=no_pause),
         {
-            *_ENDS,
-            "dispatch by id (>? AND <?)",
+            "attempt by id (the first or last)",
             "attempt by id (>? AND <?)",
             "dispatch by id (=?)",
             "dispatch_body by id (=?)",
@@ -292,24 +289,20 @@ RETENTION: dict[str, tuple[Act, set[str]]] = {
     "count what would go": (
         lambda s: QueueRetention(s.database).count_dispatches(before=NOON, most=1),
         {
-            *_ENDS,
-            "dispatch by id (>?)",
-            "dispatch by id (<?)",
+            "attempt by id (the first or last)",
+            "dispatch by dispatch_formed (created_at<?)",
             "attempt by id (<?)",
             "dispatch by id (=?)",
             "attempt by attempt_of_dispatch (dispatch=?)",
         },
     ),
-    "what is unread": (
-        _reads(NeededByEndpoints().unread_after),
-        {"replay_piece by key (replay=? AND position>? AND position<?)"},
-    ),
-    "what is carried": (
-        _reads(lambda c: NeededByEndpoints().carried(c, 1, 5)),
+    "who needs reports": (
+        _reads(lambda c: NeededByEndpoints().holders(c, [1, 5])),
         {
-            *_MEMBERS,
+            "replay_piece by key (replay=? AND position>?)",
+            "dispatch_report by key (report=?)",
             "dispatch by id (=?)",
-            "held_report by key (endpoint=? AND report>? AND report<?)",
+            "held_report by key (endpoint=? AND report=?)",
         },
     ),
 }

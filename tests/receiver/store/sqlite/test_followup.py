@@ -155,7 +155,7 @@ async def test_erased_while_being_followed(database: Database) -> None:
 
     found = await model(database)
     assert {row[3] for row in found["search_key"]} == {1, 3, 4}
-    assert found["followed"] == [(1, 5)]
+    assert found["followed"] == [(1, 5, 3)]
     assert sum(row[4] for row in found["total"] if row[0] == HOUR) == 3
 
 

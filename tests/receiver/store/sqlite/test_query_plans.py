@@ -133,7 +133,9 @@ class Desk:
         await self._retention.purge_quarantine(before=LATER, most=1, pause=at_once)
 
     async def count(self) -> None:
-        await self._retention.count_reports(now=LATER, before=LATER, most=1)
+        await self.read_model.catch_up()
+        now = LATER + timedelta(days=10)
+        await self._retention.count_reports(now=now, before=LATER, most=1)
         await self._retention.count_quarantine(before=LATER, most=1)
 
     async def erase(self) -> None:
@@ -159,7 +161,14 @@ THE_NEXT, THE_LAST, A_STRETCH = (
 )
 A_REPORTS_KEY = by_key("report_key", "day=? AND message_key=? AND source=? AND identity=?")
 ENDS = "SEARCH report"  # min(id) and max(id): one step down each end
-DAYS = {by_key("report_key"), by_key("report_key", "day>?")}
+DAYS = {by_key("report_key", "day>?")}
+OLDEST = {
+    table: f"SEARCH {table} USING COVERING INDEX {table}_received (received_at>? AND received_at<?)"
+    for table in ("report", "quarantine")
+}
+# As many of the oldest as are too many are passed over.
+TOO_MANY = "SCAN report USING COVERING INDEX report_received"
+HOW_MANY = "SCAN quarantine USING COVERING INDEX quarantine_received"
 A_KEY = by_key("search_key", "block=? AND field=? AND key=? AND report=?")
 UNDER_A_KEY = by_key("search_key", "block=? AND field=? AND key=? AND report<?")
 IN_TURN = {ENDS, A_STRETCH}
@@ -246,27 +255,24 @@ PLANS: dict[str, tuple[Callable[[Desk], Awaitable[Any]], set[str]]] = {
         lambda d: d.purge(),
         {
             *{THE_NEXT, A_STRETCH, A_PRICE},  # the read model is brought up first
-            *{ENDS, AN_ID, A_KEY, A_MESSAGE},  # of the keys a message's few
-            by_key("report_key", "day<?"),
+            *{AN_ID, A_KEY, A_MESSAGE, *DAYS, by_key("report_key", "day=?")},
+            *{OLDEST["report"], TOO_MANY},
             by_id("rowid<?", "received_body"),
         },
     ),
     "purge quarantine": (
         lambda d: d.purge_quarantine(),
         {
-            "SEARCH quarantine",
-            by_id("rowid>?", "quarantine"),
+            *{OLDEST["quarantine"], HOW_MANY},
             by_id("rowid=?", "quarantine"),
-            by_id("rowid>? AND rowid<?", "quarantine"),
         },
     ),
     "count what would go": (
         lambda d: d.count(),
         {
-            *{ENDS, THE_NEXT, THE_LAST, "SEARCH quarantine"},
-            by_id("rowid>?", "quarantine"),
-            by_id("rowid<?", "quarantine"),
-            by_key("report_key", "day<?"),
+            *{THE_NEXT, A_STRETCH, A_PRICE},  # the read model is brought up first
+            *{OLDEST["report"], TOO_MANY, HOW_MANY, *DAYS, by_key("report_key", "day=?")},
+            "SEARCH quarantine USING COVERING INDEX quarantine_received (received_at<?)",
         },
     ),
     "erase": (
