@@ -109,12 +109,14 @@ def erase_from_dispatches(
         raise StillLeased(leased)
     touched = _count_dispatches(connection, dispatches, report_ids)
     rows = connection.execute(
-        "SELECT id, content_type, body FROM dispatch JOIN dispatch_body ON dispatch = id"
+        "SELECT id, content_type, body FROM dispatch LEFT JOIN dispatch_body ON dispatch = id"
         f" WHERE id IN {LISTED} AND state = 'waiting'",
         (chosen,),
     ).fetchall()
     for number, content_type, body in rows:
-        _form_anew(connection, number, _without(body, content_type, recipient), set(report_ids))
+        rest = None if body is None else _without(body, content_type, recipient)
+        if body is None or rest is not None:
+            _form_anew(connection, number, rest, set(report_ids))
     for statement in (
         "UPDATE dispatch SET state = 'cancelled', due_at = NULL"
         f" WHERE id IN {LISTED} AND state = 'waiting'",
@@ -182,7 +184,7 @@ def _form_anew(
         (dispatch,),
     )
     members = [report for report in reports if report not in erased]
-    if body is None or not members:
+    if not members:
         return
     endpoint, *to, attempts, created_at, due_at, replay = connection.execute(
         "SELECT endpoint, url, content_type, authorization, attempts, created_at, due_at, replay"
