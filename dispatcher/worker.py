@@ -295,11 +295,14 @@ class Worker:
         when it cannot be recorded: the lease then runs out, and the attempt is repeated."""
         gate = self._gates[dispatch.endpoint]
         try:
+            endpoint, answer = gate.endpoint, None
+            if not dispatch.encoded:
+                dispatch, answer = await self._encoded_late(dispatch, endpoint)
             started_at = self._clock.now()
             if started_at >= dispatch.lease.until:
                 return  # the process stood still: it is another's by now, or will be
-            endpoint = gate.endpoint
-            answer = await self._answer(dispatch, endpoint, started_at)
+            if answer is None:
+                answer = await self._answer(dispatch, endpoint, started_at)
             ended_at = self._clock.now()
             record = self._judged(dispatch, endpoint, answer, started_at, ended_at)
             gate.judge(record.outcome.acknowledges, ended_at)
@@ -311,11 +314,7 @@ class Worker:
     async def _answer(self, dispatch: Leased, endpoint: Endpoint, started_at: datetime) -> Answer:
         """What comes of a push. What nobody has foreseen is its failure, and no one else's."""
         try:
-            if not dispatch.encoded:
-                dispatch = await self._encoded_late(dispatch, endpoint)
             return await self._sender.send(dispatch, endpoint)
-        except StoreUnavailable:
-            raise
         except asyncio.CancelledError as error:
             if (task := asyncio.current_task()) is None or task.cancelling():
                 raise
@@ -326,16 +325,21 @@ class Worker:
         _tell_unforeseen(f"a push to {endpoint.name} failed", failed)
         return Answer(passed / timedelta(milliseconds=1), failure=Outcome.FAILED, error=_of(failed))
 
-    async def _encoded_late(self, dispatch: Leased, endpoint: Endpoint) -> Leased:
-        """With the bytes that it had none of: what was in the way may be over by now. Raises what
-        is in the way still."""
+    async def _encoded_late(
+        self, dispatch: Leased, endpoint: Endpoint
+    ) -> tuple[Leased, Answer | None]:
+        """The dispatch with the bytes that it had none of: what was in the way may be over by now.
+        Otherwise that is the answer, and nothing is pushed."""
         found = await self._queue.dispatch(dispatch.name)
         reports = await self._outbox.reports_by_id(found[0].report_ids if found else ())
-        generation = shape_of(reports[0], endpoint)[0]
         to = Target(dispatch.url, dispatch.content_type, dispatch.authorization)
-        body = encode(Bucket(reports, generation, to))
+        try:
+            body = encode(Bucket(reports, shape_of(reports[0], endpoint)[0], to))
+        except Exception as error:  # noqa: BLE001 - told, and recorded as a failed attempt
+            _tell_unforeseen(f"reports for {endpoint.name} cannot be encoded", error)
+            return dispatch, Answer(0.0, failure=Outcome.FAILED, error=_of(error))
         await self._queue.keep_body(dispatch, body)
-        return structs.replace(dispatch, body=body, encoded=True)
+        return structs.replace(dispatch, body=body, encoded=True), None
 
     def _judged(
         self,
