@@ -8,27 +8,33 @@ production; a simulation calls `tick` and moves its clock.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import count, groupby
+from pathlib import Path
 from random import Random
+from traceback import extract_tb
 from typing import Protocol
 
 from msgspec import Struct, structs
 
 from dispatcher.clocks.clock import Clock
-from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.endpoints.endpoint import Endpoint, Target
 from dispatcher.flow.gate import Gate
 from dispatcher.flow.window import Room
-from dispatcher.forming.bucket import encoded, fill
+from dispatcher.forming.bucket import encode, encoded, fill, shape_of
 from dispatcher.forming.routing import ReportReader
 from dispatcher.observe.events import AttemptMade, Listener
-from dispatcher.queue.base import DispatchQueue, Forming, Lease, Leased, Pending, Record
+from dispatcher.queue.base import Bucket, DispatchQueue, Forming, Lease, Leased, Pending, Record
 from dispatcher.retrying.dispatch import after_attempt
-from dispatcher.retrying.outcome import Answer, judge
+from dispatcher.retrying.outcome import Answer, Outcome, judge
 from dispatcher.retrying.schedule import RetrySchedule
-from receiver.store.base import StoredReport
+from receiver.store.base import StoredReport, StoreUnavailable
 from receiver.store.writer import GroupCommit
+
+log = logging.getLogger("dlr.dispatcher")
 
 LEASE_MARGIN = timedelta(seconds=10)
 """How much longer a lease lasts than an attempt can: the time to record it, in the world's time."""
@@ -39,6 +45,11 @@ READ_AHEAD = 5_000
 XML_AHEAD = 500
 """Reports that are made into XML for one look, by all endpoints together and but for the last
 bucket. One takes 80 us, and until it is done the other endpoints' pushes are not begun."""
+
+
+SET_ASIDE = timedelta(minutes=1)
+"""In the world's time: for how long an endpoint gets no new dispatches when these cannot be formed
+for a reason that nobody has foreseen. What waits for its retry goes on."""
 
 
 class Outbox(Protocol):
@@ -55,7 +66,8 @@ class Sender(Protocol):
     async def send(self, dispatch: Leased, endpoint: Endpoint) -> Answer:
         """Push the dispatch's body and tell what came back.
 
-        Never raises for what the endpoint or the network does: that is an answer too.
+        Never raises for what the endpoint or the network does: that is an answer too. If it raises
+        all the same, the attempt has failed.
         """
 
 
@@ -99,6 +111,7 @@ class Worker:
         self._claiming = asyncio.Lock()
         self._turns = count(1)
         self._had_turn: dict[str, int] = {}  # endpoints that take XML: which turn was its last
+        self._aside_until: dict[str, datetime] = {}  # for whom nothing is formed meanwhile
         self.use(endpoints)
         self.more_to_read = False
         """Whether the last `claim` only read reports that go nowhere, and there may be more."""
@@ -135,7 +148,12 @@ class Worker:
         for dispatch in leased:
             self._taken_at[dispatch.endpoint] = now
             places[dispatch.endpoint] = _one_less(places[dispatch.endpoint])
-        leased += await self._form(pending, places)
+        try:
+            leased += await self._form(pending, places)
+        except Exception:
+            with suppress(StoreUnavailable):  # then these leases will run out
+                await self.give_back(leased)
+            raise
         # Counted last: of a claim that fails half-way nothing comes back that would count down.
         for dispatch in leased:
             self._gates[dispatch.endpoint].begin(dispatch.attempts_made)
@@ -155,14 +173,38 @@ class Worker:
     async def _form(self, pending: Pending, places: Mapping[str, Room]) -> list[Leased]:
         """Make dispatches, leased, of reports that are new in the store."""
         readers = [name for name in pending.unread if name in places and places[name].all]
-        filled = await self._fill(readers, pending, places)
+        filled = await self._fill(self._not_aside(readers), pending, places)
         formings = await self._encoded(filled)
         if not formings:
             return []
-        leases = self._leases(each.endpoint.name for each in formings)
-        leased = await self._queue.form(self._clock.now(), leases, formings)
+        leased = await self._formed(formings)
         self.more_to_read = not leased and any(each.read_to > each.read_from for each in formings)
         return leased
+
+    async def _formed(self, formings: Sequence[Forming]) -> list[Leased]:
+        """In one transaction; each alone when that fails and it is not the store's fault."""
+        try:
+            leases = self._leases(each.endpoint.name for each in formings)
+            return await self._queue.form(self._clock.now(), leases, formings)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - told, and nobody else's failure
+            if len(formings) == 1:
+                self._set_aside(formings[0].endpoint.name, error)
+                return []
+        return [leased for forming in formings for leased in await self._formed([forming])]
+
+    def _set_aside(self, name: str, error: Exception) -> None:
+        _tell_unforeseen(f"nothing can be formed for {name}, which is set aside", error)
+        self._aside_until[name] = self._clock.now() + SET_ASIDE * self._clock.speed
+
+    def _not_aside(self, names: Iterable[str]) -> list[str]:
+        """Without those that are set aside now."""
+        now = self._clock.now()
+        over = [name for name, until in self._aside_until.items() if until <= now]
+        for name in over:
+            del self._aside_until[name]
+        return [name for name in names if name not in self._aside_until]
 
     async def _fill(
         self, readers: Sequence[str], pending: Pending, places: Mapping[str, Room]
@@ -178,12 +220,18 @@ class Worker:
             read = ReportReader()
             for name in names:
                 endpoint, room = self._gates[name].endpoint, rooms[name]
-                # One that keeps the order no more may still have reports that were held for it.
-                if endpoint.ordered or name in pending.freed:
-                    forming = await self._fill_in_order(endpoint, reports, room, read_to, read)
+                try:
+                    # One that keeps the order no more may still have reports held for it.
+                    if endpoint.ordered or name in pending.freed:
+                        forming = await self._fill_in_order(endpoint, reports, room, read_to, read)
+                    else:
+                        forming = fill(endpoint, reports, room=room, read_from=read_to, read=read)
+                except StoreUnavailable:
+                    raise
+                except Exception as error:  # noqa: BLE001 - told, and nobody else's failure
+                    self._set_aside(name, error)
                 else:
-                    forming = fill(endpoint, reports, room=room, read_from=read_to, read=read)
-                filled.append(forming)
+                    filled.append(forming)
         return filled
 
     def _room_to_form(self, name: str, place: Room) -> int:
@@ -247,18 +295,82 @@ class Worker:
         when it cannot be recorded: the lease then runs out, and the attempt is repeated."""
         gate = self._gates[dispatch.endpoint]
         try:
+            endpoint, answer = gate.endpoint, None
+            if not dispatch.encoded:
+                dispatch, answer = await self._encoded_late(dispatch, endpoint)
             started_at = self._clock.now()
             if started_at >= dispatch.lease.until:
                 return  # the process stood still: it is another's by now, or will be
-            endpoint = gate.endpoint
-            answer = await self._sender.send(dispatch, endpoint)
+            if answer is None:
+                answer = await self._answer(dispatch, endpoint, started_at)
             ended_at = self._clock.now()
-            record = self._judge(dispatch, endpoint, answer, started_at, ended_at)
+            record = self._judged(dispatch, endpoint, answer, started_at, ended_at)
             gate.judge(record.outcome.acknowledges, ended_at)
-            if await self._records.submit(record):
+            if await self._recorded(record):
                 self._tell(dispatch, record)
         finally:
             gate.end(dispatch.attempts_made)
+
+    async def _answer(self, dispatch: Leased, endpoint: Endpoint, started_at: datetime) -> Answer:
+        """What comes of a push. What nobody has foreseen is its failure, and no one else's."""
+        try:
+            return await self._sender.send(dispatch, endpoint)
+        except asyncio.CancelledError as error:
+            if (task := asyncio.current_task()) is None or task.cancelling():
+                raise
+            failed: BaseException = error  # nobody has cancelled us: it came out of a library
+        except Exception as error:  # noqa: BLE001 - told, and recorded as a failed attempt
+            failed = error
+        passed = (self._clock.now() - started_at) / self._clock.speed
+        _tell_unforeseen(f"a push to {endpoint.name} failed", failed)
+        return Answer(passed / timedelta(milliseconds=1), failure=Outcome.FAILED, error=_of(failed))
+
+    async def _encoded_late(
+        self, dispatch: Leased, endpoint: Endpoint
+    ) -> tuple[Leased, Answer | None]:
+        """The dispatch with the bytes that it had none of: what was in the way may be over by now.
+        Otherwise that is the answer, and nothing is pushed."""
+        found = await self._queue.dispatch(dispatch.name)
+        reports = await self._outbox.reports_by_id(found[0].report_ids if found else ())
+        to = Target(dispatch.url, dispatch.content_type, dispatch.authorization)
+        try:
+            body = encode(Bucket(reports, shape_of(reports[0], endpoint)[0], to))
+        except Exception as error:  # noqa: BLE001 - told, and recorded as a failed attempt
+            _tell_unforeseen(f"reports for {endpoint.name} cannot be encoded", error)
+            return dispatch, Answer(0.0, failure=Outcome.FAILED, error=_of(error))
+        await self._queue.keep_body(dispatch, body)
+        return structs.replace(dispatch, body=body, encoded=True), None
+
+    def _judged(
+        self,
+        dispatch: Leased,
+        endpoint: Endpoint,
+        answer: Answer,
+        started_at: datetime,
+        ended_at: datetime,
+    ) -> Record:
+        """As `_judge`. An answer that cannot be judged is a failure."""
+        try:
+            return self._judge(dispatch, endpoint, answer, started_at, ended_at)
+        except Exception as error:  # noqa: BLE001 - told, and recorded as a failed attempt
+            _tell_unforeseen(f"an answer of {endpoint.name} cannot be judged", error)
+            plain = structs.replace(
+                answer, failure=Outcome.FAILED, error=_of(error), retry_after=None
+            )
+            return self._judge(dispatch, endpoint, plain, started_at, ended_at)
+
+    async def _recorded(self, record: Record) -> bool:
+        """Whether it was recorded. What an answer says may be what no database takes; what it means
+        is recorded all the same."""
+        try:
+            return await self._records.submit(record)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - told, and recorded without the answer
+            _tell_unforeseen("what an endpoint answered cannot be recorded", error)
+            told = record.answer
+            plain = Answer(told.duration_ms, told.status, told.failure, _of(error))
+            return await self._records.submit(structs.replace(record, answer=plain))
 
     def _judge(
         self,
@@ -343,6 +455,7 @@ class Worker:
         now = self._clock.now()
         open_now = [name for name in self._names if self._gates[name].room(now).retries]
         instants = [self._gates[name].opens_at() for name in self._names]
+        instants += (until for until in self._aside_until.values() if until > now)
         if open_now:
             instants.append(await self._queue.next_due(open_now))
         return min((at for at in instants if at is not None), default=None)
@@ -358,6 +471,18 @@ class Worker:
         waits = [(now - max(at, self._taken_at[name]), name) for name, at in due.items()]
         waited, name = max(waits, default=(timedelta(), ""))
         return Untaken(name, waited) if waited > timedelta() else None
+
+
+def _tell_unforeseen(what: str, error: BaseException) -> None:
+    """In one line, and without the error's text, which may hold a secret. The rest at `debug`."""
+    frames = extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    log.error("%s in a way that nobody has foreseen: %s%s", what, type(error).__name__, where)
+    log.debug("%s", what, exc_info=error)
+
+
+def _of(error: BaseException) -> str:
+    return f"unforeseen: {type(error).__name__}"
 
 
 def _one_less(places: Room) -> Room:

@@ -119,17 +119,53 @@ def shape_of(report: StoredReport, endpoint: Endpoint) -> Shape:
 
 
 async def encoded(forming: Forming) -> Forming:
-    """The same with the bytes of its buckets, made off the event loop where that takes long."""
-    if forming.endpoint.may_be_xml:
-        # 80 us a report: a few buckets would hold up the event loop for everybody.
-        bodies = await asyncio.to_thread(_encode_all, forming.buckets)
-    else:
-        bodies = _encode_all(forming.buckets)
-    return structs.replace(forming, bodies=bodies)
+    """The same with the bytes of its buckets, made off the event loop where that takes long.
+
+    Whatever goes wrong stays with its bucket, which has no bytes then: its dispatch tries again.
+    Reports that cannot be encoded are put into a bucket of their own, with all of their message.
+    """
+    try:
+        if forming.endpoint.may_be_xml:
+            # 80 us a report: a few buckets would hold up the event loop for everybody.
+            pieces = await asyncio.to_thread(_encode_all, forming.buckets)
+        else:
+            pieces = _encode_all(forming.buckets)
+    except Exception:  # noqa: BLE001 - there may be no thread to be had
+        pieces = [(bucket, None) for bucket in forming.buckets]
+    buckets, bodies = [piece[0] for piece in pieces], [piece[1] for piece in pieces]
+    return structs.replace(forming, buckets=buckets, bodies=bodies)
 
 
-def _encode_all(buckets: Sequence[Bucket]) -> list[bytes]:
-    return [encode(bucket) for bucket in buckets]
+_Piece = tuple[Bucket, bytes | None]
+
+
+def _encode_all(buckets: Sequence[Bucket]) -> list[_Piece]:
+    return [piece for bucket in buckets for piece in _pieces(bucket)]
+
+
+def _pieces(bucket: Bucket) -> list[_Piece]:
+    """The bucket with its bytes; in two when some of its reports cannot be encoded."""
+    if (body := _bytes_of(bucket)) is not None:
+        return [(bucket, body)]
+    refused = {
+        report.message_key
+        for report in bucket.reports
+        if _bytes_of(structs.replace(bucket, reports=[report])) is None
+    }
+    fine = [report for report in bucket.reports if report.message_key not in refused]
+    bad = [report for report in bucket.reports if report.message_key in refused]
+    if not fine or not bad:
+        return [(bucket, None)]
+    good = structs.replace(bucket, reports=fine)
+    return [(good, _bytes_of(good)), (structs.replace(bucket, reports=bad), None)]
+
+
+def _bytes_of(bucket: Bucket) -> bytes | None:
+    """None when they cannot be made. The dispatch's attempts tell why."""
+    try:
+        return encode(bucket)
+    except Exception:  # noqa: BLE001 - a defect must cost this bucket and nothing else
+        return None
 
 
 def encode(bucket: Bucket) -> bytes:

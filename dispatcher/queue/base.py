@@ -33,7 +33,7 @@ class Bucket(Struct, frozen=True):
 
 class Forming(Struct, frozen=True):
     """What one endpoint takes over in one transaction: the buckets that become its dispatches,
-    with the bytes of each, and how far it has read in the store.
+    with the bytes of each (None: they could not be made), and how far it has read in the store.
 
     At an endpoint that keeps the order, `hold` are reports that wait for an earlier one of their
     message, and `freed` (ids) those that were held and are in the buckets now, or are no more.
@@ -43,7 +43,7 @@ class Forming(Struct, frozen=True):
     read_from: int
     read_to: int
     buckets: Sequence[Bucket] = ()
-    bodies: Sequence[bytes] = ()
+    bodies: Sequence[bytes | None] = ()
     hold: Sequence[StoredReport] = ()
     freed: Sequence[int] = ()
 
@@ -63,6 +63,7 @@ class Leased(Struct, frozen=True):
     lease: Lease
     replay: int | None = None  # the replay that it is a part of
     authorization: str | None = None  # a header of this dispatch alone
+    encoded: bool = True  # False: its bytes could not be made so far, and `body` is empty
 
 
 class Record(Struct, frozen=True):
@@ -142,8 +143,13 @@ class DispatchQueue(Protocol):
     ) -> list[Leased]:
         """Make dispatches of reports, leased, in the same transaction that reads them off.
 
-        Nothing is added for an endpoint that another worker has read on meanwhile.
+        A bucket without bytes becomes a dispatch that waits and is due at once: it is claimed like
+        any other. Nothing is added for an endpoint that another worker has read on meanwhile.
         """
+
+    async def keep_body(self, dispatch: Leased, body: bytes) -> bool:
+        """Keep the bytes of a dispatch that had none. False when its lease is not valid any more,
+        or it has bytes by now: nothing is changed then."""
 
     async def record(self, records: Sequence[Record]) -> list[bool]:
         """Record attempts in one transaction. False for each whose lease was not valid any more:

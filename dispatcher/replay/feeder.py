@@ -27,7 +27,7 @@ from dispatcher.queue.base import Forming
 from dispatcher.replay.base import Portion, ReplayStore
 from dispatcher.replay.pace import allowance
 from dispatcher.replay.replay import InvalidReplay, Item, Replay, must_stop, target_name
-from receiver.store.base import StoredReport
+from receiver.store.base import StoredReport, StoreUnavailable
 
 log = logging.getLogger("dlr.dispatcher")
 
@@ -63,10 +63,15 @@ class Feeder:
         """Do what is to be done at this instant, once. Returns how many reports were fed."""
         fed = 0
         for replay in await self._replays.unfinished():
-            if replay.state == "running":
-                fed += await self._tend(replay)
-            else:
-                await self._tidy(replay)
+            try:
+                if replay.state == "running":
+                    fed += await self._tend(replay)
+                else:
+                    await self._tidy(replay)
+            except StoreUnavailable:
+                raise
+            except Exception:
+                log.exception("replay %d stands still", replay.id)  # and no other does
         return fed
 
     async def _tend(self, replay: Replay) -> int:

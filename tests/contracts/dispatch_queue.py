@@ -392,6 +392,40 @@ class DispatchQueueContract:
         view = await desk.view(leased)
         assert (view.state, view.created_at, view.report_ids) == ("leased", NOON, reports)
 
+    async def test_a_bucket_without_bytes_waits(self, desk: Desk, queue: DispatchQueue) -> None:
+        """Bytes that could not be made cost no report: its dispatch is due at once, and is claimed
+        without them. Bytes that are made later are kept, and are those of each later attempt."""
+        reports = await desk.receive(2)
+        forming = replace(await desk.forming(reports), bodies=[b"fine", None])
+
+        formed = await queue.form(NOON, leases(), [forming])
+
+        assert [(each.body, each.encoded) for each in formed] == [(b"fine", True)]
+        (claimed,) = await desk.claim(NOON)
+        assert (claimed.body, claimed.encoded, claimed.reports) == (b"", False, 1)
+        assert claimed.attempts_made == 0
+        assert (await desk.view(claimed)).report_ids == reports[1:]
+
+        assert await queue.keep_body(claimed, b"made")
+        assert not await queue.keep_body(claimed, b"made anew")
+        await queue.record([a_record(claimed)])
+        (again,) = await desk.claim()
+        assert (again.body, again.encoded) == (b"made", True)
+
+    async def test_bytes_are_kept_under_a_valid_lease(
+        self, desk: Desk, queue: DispatchQueue
+    ) -> None:
+        """Whoever comes with an old lease keeps nothing: another has the dispatch."""
+        (report,) = await desk.receive()
+        await queue.form(NOON, leases(), [replace(await desk.forming([report]), bodies=[None])])
+        (late,) = await desk.claim(NOON, lease=Lease("old", NOON + MINUTE))
+        await queue.release_expired(NOON + MINUTE)
+        (claimed,) = await desk.claim(NOON + MINUTE)
+
+        assert not await queue.keep_body(late, b"late")
+
+        assert await queue.keep_body(claimed, b"in time")
+
     async def test_forming_reads_on(self, desk: Desk, queue: DispatchQueue) -> None:
         """With the dispatches goes how far the endpoint has read, that of each endpoint alone."""
         reports = await desk.receive(3)

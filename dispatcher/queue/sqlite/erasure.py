@@ -111,15 +111,17 @@ def erase_from_dispatches(
         raise StillLeased(leased)
     touched = _count_dispatches(connection, dispatches, report_ids)
     rows = connection.execute(
-        "SELECT id, content_type, body FROM dispatch JOIN dispatch_body ON dispatch = id"
+        "SELECT id, content_type, body FROM dispatch LEFT JOIN dispatch_body ON dispatch = id"
         f" WHERE id IN {LISTED} AND state = 'waiting'",
         (chosen,),
     ).fetchall()
     for number, content_type, body in rows:
         members = _reports_in(connection, number)
+        left = [report for report in members if report not in gone]
         spared = _spared(connection, members, recipient)
-        rest = _without(body, content_type, recipient, spared)
-        _form_anew(connection, number, rest, [each for each in members if each not in gone])
+        rest = None if body is None else _without(body, content_type, recipient, spared)
+        if left and (body is None or rest is not None):
+            _form_anew(connection, number, rest, left)
     for statement in (
         "UPDATE dispatch SET state = 'cancelled', due_at = NULL"
         f" WHERE id IN {LISTED} AND state = 'waiting'",
@@ -229,8 +231,6 @@ def _without(
 def _form_anew(
     connection: sqlite3.Connection, dispatch: int, body: bytes | None, members: Sequence[int]
 ) -> None:
-    if body is None or not members:
-        return
     endpoint, *to, attempts, created_at, due_at, replay = connection.execute(
         "SELECT endpoint, url, content_type, authorization, attempts, created_at, due_at, replay"
         " FROM dispatch WHERE id = ?",

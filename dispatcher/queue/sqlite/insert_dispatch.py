@@ -22,7 +22,7 @@ def insert_dispatch(
     connection: sqlite3.Connection,
     endpoint: str,
     to: Target,
-    body: bytes,
+    body: bytes | None,
     report_ids: Sequence[int],
     messages: Sequence[Message] = (),
     *,
@@ -35,8 +35,9 @@ def insert_dispatch(
     """Store a dispatch with its bytes and its reports, whose messages are under way from now on.
     Returns its id. What follows, the database does by itself (retrying/consequences.py).
 
-    With a `lease` it is leased from the start, otherwise it waits. Reports ascend, instants are in
-    microseconds. `messages` are those of an endpoint that keeps the order.
+    With a `lease` it is leased from the start, otherwise it waits. `body` None: it has none yet.
+    Reports ascend, instants are in microseconds. `messages` are those of an endpoint that keeps the
+    order.
     """
     state, token, until = "waiting", None, None
     if lease is not None:
@@ -46,7 +47,8 @@ def insert_dispatch(
     span = (report_ids[0], report_ids[-1], len(report_ids))
     number = connection.execute(_INSERT, (*where, *when, *span, replay)).lastrowid
     assert number is not None
-    connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (number, body))
+    if body is not None:
+        connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (number, body))
     connection.executemany(
         "INSERT INTO dispatch_report VALUES (?, ?)", [(report, number) for report in report_ids]
     )
@@ -58,7 +60,7 @@ def form_dispatch(
     connection: sqlite3.Connection,
     endpoint: Endpoint,
     bucket: Bucket,
-    body: bytes,
+    body: bytes | None,
     at: int,
     *,
     lease: Lease | None = None,

@@ -51,6 +51,10 @@ _RECORD = """
     UPDATE dispatch SET state = ?, attempts = ?, due_at = ?, lease = NULL, lease_until = NULL
     WHERE id = ? AND state = 'leased' AND lease = ?
 """
+_KEEP_BODY = """
+    INSERT INTO dispatch_body SELECT id, ? FROM dispatch
+    WHERE id = ? AND state = 'leased' AND lease = ? ON CONFLICT DO NOTHING
+"""
 _RELEASE = "UPDATE dispatch SET state = 'waiting', lease = NULL, lease_until = NULL"
 # Each by its own index: what is open of an endpoint, and never what has ended.
 _MOVE_TO_URL = (
@@ -113,15 +117,20 @@ class SqliteQueue:
         self, now: datetime, leases: Mapping[str, Lease], formings: Sequence[Forming]
     ) -> list[Leased]:
         def form(connection: sqlite3.Connection) -> list[Leased]:
-            return [
+            formed = [
                 self._formed(connection, forming.endpoint, bucket, body, lease, now)
                 for forming in formings
                 if _take_over(connection, forming)
                 for lease in (leases[forming.endpoint.name],)
                 for bucket, body in zip(forming.buckets, forming.bodies, strict=True)
             ]
+            return [leased for leased in formed if leased is not None]
 
         return await self._database.write(form)
+
+    async def keep_body(self, dispatch: Leased, body: bytes) -> bool:
+        values = (body, dispatch.id, dispatch.lease.token)
+        return await self._database.write(lambda c: c.execute(_KEEP_BODY, values).rowcount == 1)
 
     async def record(self, records: Sequence[Record]) -> list[bool]:
         return await self._database.write(lambda connection: _record(connection, records))
@@ -223,7 +232,8 @@ class SqliteQueue:
             endpoint=endpoint,
             url=url,
             content_type=content_type,
-            body=body,
+            body=body or b"",
+            encoded=body is not None,
             reports=reports,
             attempts_made=attempts,
             due_at=instant(due_at),
@@ -237,11 +247,15 @@ class SqliteQueue:
         connection: sqlite3.Connection,
         endpoint: Endpoint,
         bucket: Bucket,
-        body: bytes,
+        body: bytes | None,
         lease: Lease,
         now: datetime,
-    ) -> Leased:
+    ) -> Leased | None:
+        """None when it has no bytes to be sent, and waits."""
         at, to = micros(now), bucket.target
+        if body is None:
+            form_dispatch(connection, endpoint, bucket, None, at)
+            return None
         number = form_dispatch(connection, endpoint, bucket, body, at, lease=lease)
         said = (len(bucket.reports), 0, at, body, None, to.authorization)
         return self._leased((number, to.url, to.content_type, *said), endpoint.name, lease)

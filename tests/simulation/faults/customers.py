@@ -11,6 +11,10 @@ from dispatcher.retrying.outcome import Answer, Outcome
 MOODS = ("up", "up", "down", "refuses", "stalls", "flaky")
 
 
+FAILED = Answer(0.0, failure=Outcome.FAILED)
+"""What an attempt is recorded as that raised what nobody has foreseen."""
+
+
 @dataclass(frozen=True, slots=True)
 class Met:
     """How a push is met: after `seconds` there is `answer`. `taken`: the customer has it, and told

@@ -20,14 +20,17 @@ from msgspec import structs
 
 from dispatcher import worker
 from dispatcher.clocks.clock import SystemClock
+from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.flow import gate
 from dispatcher.flow.gate import Gate
 from dispatcher.flow.window import Room
+from dispatcher.forming import bucket
 from dispatcher.queue.base import Forming, Lease, Leased
 from dispatcher.queue.sqlite import ordering, replays
 from dispatcher.queue.sqlite import queue as queue
 from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.retrying.dispatch import Next, after_attempt
+from dispatcher.retrying.outcome import Answer
 from dispatcher.retrying.schedule import RetrySchedule
 from dispatcher.runner import Runner
 from dispatcher.worker import Worker
@@ -188,6 +191,33 @@ def _goes_by_the_wall_clock() -> Patch:
     return patch.object(SystemClock, "reading", reading)
 
 
+def _sends_unguarded() -> Patch:
+    """What a sender raises is nobody's attempt."""
+
+    async def unguarded(self: Worker, dispatch: Leased, endpoint: Endpoint, _: datetime) -> Answer:
+        return await self._sender.send(dispatch, endpoint)
+
+    return patch.object(Worker, "_answer", unguarded)
+
+
+def _encodes_unguarded() -> Patch:
+    """What cannot be encoded ends the look for all endpoints."""
+
+    async def unguarded(forming: Forming) -> Forming:
+        return structs.replace(forming, bodies=[bucket.encode(each) for each in forming.buckets])
+
+    return patch.object(worker, "encoded", unguarded)
+
+
+def _sends_no_bytes() -> Patch:
+    """A dispatch whose bytes could not be made is pushed without them."""
+
+    async def empty(_: Worker, dispatch: Leased, __: Endpoint) -> tuple[Leased, Answer | None]:
+        return structs.replace(dispatch, encoded=True), None
+
+    return patch.object(Worker, "_encoded_late", empty)
+
+
 @contextmanager
 def _reads_for_the_removed() -> Iterator[None]:
     pending = _rewritten(queue, "_pending", " WHERE NOT removed", "")
@@ -252,6 +282,9 @@ PLANTED = {
         _answers_before_the_commit, "answered 200, and not stored"
     ),
     "waits go by a wall clock that is set": Defect(_goes_by_the_wall_clock, "expected"),
+    "an error that no list names is not recorded": Defect(_sends_unguarded, r"Unforeseen\('send"),
+    "what cannot be encoded stops the others": Defect(_encodes_unguarded, r"Unforeseen\('enc"),
+    "what could not be encoded is pushed empty": Defect(_sends_no_bytes, "carries"),
 }
 
 FOUND = {

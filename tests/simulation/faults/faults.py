@@ -26,16 +26,27 @@ class Befalls:
     seconds: float = 0.0
 
 
+class Unforeseen(Exception):
+    """What no list of errors names. It is the endpoint's own failure, and recorded as that."""
+
+
 class Faults:
     """Decides what befalls the next step."""
 
-    def __init__(self, rng: Random, rates: Mapping[Fault, float]) -> None:
+    def __init__(self, rng: Random, rates: Mapping[Fault, float], unforeseen: float) -> None:
         self._rng = rng
         self._rates = dict(rates)
+        self._unforeseen = unforeseen
 
     def heal(self) -> None:
         """From now on nothing befalls."""
         self._rates.clear()
+        self._unforeseen = 0.0
+
+    def unforeseen(self, what: str) -> None:
+        """While a bucket is encoded or sent: what no list names may be raised."""
+        if self._unforeseen and self._rng.random() < self._unforeseen:
+            raise Unforeseen(what)
 
     def next(self, *, of_store: bool) -> Befalls:
         """For a step of the database, or for one of a push."""

@@ -75,6 +75,7 @@ class Plan:
     acts: tuple[Act, ...]
     moody: bool  # whether endpoints fail
     loses_answers: float  # share of pushes which the customer got and we do not hear of
+    unforeseen: float  # share of buckets and pushes that raise what no list of errors names
 
     @property
     def feeds_every(self) -> float:
@@ -84,7 +85,7 @@ class Plan:
     @property
     def calm(self) -> bool:
         """Whether nothing but the endpoints may fail."""
-        return not self.rates and not self.acts and not any(self.skews)
+        return not (self.rates or self.acts or self.unforeseen or any(self.skews))
 
     def __str__(self) -> str:
         rates = ", ".join(f"{fault} {rate:.3f}" for fault, rate in self.rates.items())
@@ -118,6 +119,7 @@ def _plan_of(seed: int) -> Plan:
         acts=_some_acts(rng) if rates else (),
         moody=rng.random() < 0.8,
         loses_answers=rng.choice((0, 0, 0.1, 0.4)),
+        unforeseen=rng.choice((0, 0, 0, 0.05, 0.2)),
     )
 
 

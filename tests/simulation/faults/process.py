@@ -34,8 +34,9 @@ from receiver.store.base import Counts, StoreUnavailable
 from receiver.store.callback import Callback
 from receiver.store.sqlite.store import SqliteStore
 from receiver.store.writer import GroupCommit
+from tests.simulation.faults.customers import FAILED
 from tests.simulation.faults.database import SteppedDatabase
-from tests.simulation.faults.faults import Befalls
+from tests.simulation.faults.faults import Befalls, Unforeseen
 from tests.simulation.faults.wakeups import Wakeups
 
 if TYPE_CHECKING:
@@ -88,6 +89,14 @@ class WatchedWorker(Worker):
             await super().attempt(dispatch)
         finally:
             self._process.world.claims.attempted(self._process, dispatch)
+
+    async def _encoded_late(
+        self, dispatch: Leased, endpoint: Endpoint
+    ) -> tuple[Leased, Answer | None]:
+        encoded, failed = await super()._encoded_late(dispatch, endpoint)
+        if failed is not None and self._process.clock.now() < dispatch.lease.until:
+            self._process.world.pushes.not_encoded(self._process, dispatch, endpoint)
+        return encoded, failed
 
 
 class Process:
@@ -236,6 +245,11 @@ class Process:
         self.world.pushes.met(sent, met)
         await asyncio.sleep(met.seconds)
         await self._after("answer", befalls)
+        try:
+            self.world.faults.unforeseen("sending")
+        except Unforeseen:
+            self.world.pushes.heard(sent, FAILED)
+            raise
         self.world.pushes.heard(sent, met.answer)
         return met.answer
 

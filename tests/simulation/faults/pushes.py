@@ -12,7 +12,7 @@ from dispatcher.queue.base import Leased
 from dispatcher.retrying.outcome import Answer
 from receiver.store.sqlite.database import micros
 from tests.simulation.faults.claims import SLEW
-from tests.simulation.faults.customers import Met
+from tests.simulation.faults.customers import FAILED, Met
 from tests.simulation.faults.ledger import OPEN, Lent, Sent
 
 if TYPE_CHECKING:
@@ -60,13 +60,19 @@ class Pushes:
         most = world.plan.schedule.attempts
         self._holds(number <= most, f"{what}: the schedule has {most}")
         self._in_time(what, sent, dispatch, endpoint)
-        self._same_bytes(what, dispatch)
+        if dispatch.encoded:
+            self._same_bytes(what, dispatch)
         self._repeats(what, sent, lent)
         self._waited(what, sent)
         if row.lease != token:
             self._holds(world.explained(lent), f"{what}: the lease is over ({row.state})")
         self._ledger.sent.setdefault(dispatch.id, []).append(sent)
         return sent
+
+    def not_encoded(self, process: Process, dispatch: Leased, endpoint: Endpoint) -> None:
+        """An attempt at which the bytes could not be made: nothing is pushed, and it has failed."""
+        sent = self.begin(process, dispatch, endpoint)
+        self.heard(sent, FAILED)
 
     def met(self, sent: Sent, met: Met) -> None:
         """It has come to the customer, or to nobody."""

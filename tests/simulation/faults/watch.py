@@ -201,7 +201,9 @@ class Watch:
         self._holds(bool(members), f"{what}: it has no reports")
         if row.replay is not None or row.endpoint not in self._placed:
             return
-        self._holds(row.state == "leased", f"{what}: formed and {row.state}")
+        encoded = "SELECT 1 FROM dispatch_body WHERE dispatch = ?"
+        if self._ledger.connection.execute(encoded, (row.id,)).fetchone():
+            self._holds(row.state == "leased", f"{what}: formed and {row.state}")
         placed = self._placed[row.endpoint]
         again = placed.intersection(members)
         self._holds(not again, f"{what}: reports {sorted(again)} are in another dispatch already")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from random import Random
 from unittest.mock import patch
 
 from dispatcher import runner, worker
+from dispatcher.forming import bucket
+from dispatcher.queue.base import Bucket
 from dispatcher.replay import feeder
 from receiver.store.base import StoreUnavailable
 from receiver.store.callback import Callback
@@ -50,7 +52,7 @@ class World:
         self.connection = new_database()
         self.disk = Disk(self.connection)
         self.trace = Trace(lambda: self.passed, keep)
-        self.faults = Faults(self._rng("faults"), plan.rates)
+        self.faults = Faults(self._rng("faults"), plan.rates, plan.unforeseen)
         self.customers = Customers(
             self._rng("customers"), moody=plan.moody, loses_answers=plan.loses_answers
         )
@@ -232,6 +234,17 @@ class _Defects(logging.Handler):
             self._world.holds(False, f"{record.getMessage()}: {record.exc_info[1]!r}")
 
 
+def _may_fail(world: World) -> Callable[[Bucket], bytes]:
+    """Encoding, which may raise what nobody has foreseen."""
+    encode = bucket.encode
+
+    def may_fail(given: Bucket) -> bytes:
+        world.faults.unforeseen("encoding")
+        return encode(given)
+
+    return may_fail
+
+
 @contextmanager
 def _as_here(world: World) -> Iterator[None]:
     """Rarer looks where nothing hangs on them, shorter leases, and a log that is listened to."""
@@ -244,6 +257,8 @@ def _as_here(world: World) -> Iterator[None]:
             (worker, "LEASE_MARGIN", timedelta(seconds=3)),
         ):
             stack.enter_context(patch.object(module, name, value))
+        for module in (bucket, worker):
+            stack.enter_context(patch.object(module, "encode", _may_fail(world)))
         stack.enter_context(patch.object(log, "propagate", False))
         log.addHandler(defects)
         stack.callback(log.removeHandler, defects)
