@@ -26,10 +26,11 @@ from dispatcher.security.addresses import (
     AddressCheck,
     AddressPolicy,
     NotAllowed,
-    url_fault,
+    target_fault,
 )
 from dispatcher.security.signing import OAuth, overruled, proof
 from dispatcher.security.tls import Tls, context
+from dispatcher.security.urls import as_written
 
 ANSWER_KEPT = 1024
 """Bytes of an answer that are kept with the attempt."""
@@ -205,7 +206,7 @@ class HttpSender:
             async with (
                 asyncio.timeout_at(exchange.until),
                 self._session_for(endpoint).post(
-                    _target(request.url, endpoint),
+                    as_written(_target(request.url, endpoint)),
                     data=request.body,
                     headers=request.headers,
                     timeout=_timeout(endpoint.connect_timeout, endpoint.read_timeout),
@@ -256,7 +257,7 @@ def new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
 def _target(url: str, endpoint: Endpoint) -> str:
     """The URL, once more before it is called: who made the endpoint may not have looked at it.
     Raises `NotAllowed`."""
-    if endpoint.checked and (fault := url_fault(url)) is not None:
+    if endpoint.checked and (fault := target_fault(url)) is not None:
         raise NotAllowed(fault)
     return url
 
