@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from dispatcher.api.dispatches import DispatchId, HttpStatus, OutcomeName
+from dispatcher.api.dispatches import DispatchId, HttpStatus, Note, OutcomeName
 from dispatcher.observe.base import AttemptHistory, RecordedAttempt
 from dispatcher.retrying.dispatch import DispatchState
 from receiver.answers import Count, Instant, timestamp
@@ -29,6 +29,7 @@ class AttemptEvent(Struct, frozen=True, rename="camel"):
     error: str | None
     state: DispatchState
     due_at: Instant | None
+    note: Note
 
     @classmethod
     def of(cls, attempt: RecordedAttempt) -> AttemptEvent:
@@ -44,6 +45,7 @@ class AttemptEvent(Struct, frozen=True, rename="camel"):
             error=attempt.error,
             state=attempt.state,
             due_at=timestamp(attempt.due_at),
+            note=attempt.note,
         )
 
 

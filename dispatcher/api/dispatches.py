@@ -32,6 +32,7 @@ from receiver.store.base import ReportStore
 
 # --- answers -----------------------------------------------------------------------------------
 
+Note = Annotated[str | None, Meta(description="what was odd about the answer; null: nothing")]
 DispatchId = Annotated[str, Meta(min_length=1, examples=["1f2e3d4c-7"])]
 OutcomeName = Annotated[str, Meta(extra_json_schema={"enum": [each.value for each in Outcome]})]
 HttpStatus = Annotated[int | None, Meta(description="of HTTP; null: there was no answer")]
@@ -45,6 +46,7 @@ class AttemptAnswer(Struct, frozen=True, rename="camel"):
     outcome: OutcomeName
     error: str | None
     answer: Annotated[str, Meta(description="at most its first KB")]
+    note: Note
 
     @classmethod
     def of(cls, attempt: StoredAttempt) -> AttemptAnswer:
@@ -56,6 +58,7 @@ class AttemptAnswer(Struct, frozen=True, rename="camel"):
             outcome=attempt.outcome,
             error=attempt.error,
             answer=attempt.answer.decode("utf-8", "replace"),
+            note=attempt.note,
         )
 
 

@@ -20,8 +20,8 @@ from dispatcher.clocks.clock import SystemClock
 from dispatcher.commands import replay_output
 from dispatcher.commands.options import fail
 from dispatcher.replay.request import Request, read_request
+from dispatcher.security.urls import is_http_url, spelling_fault
 from dispatcher.service import Parts, service
-from dispatcher.settings.forms import is_http_url
 from dispatcher.settings.settings import DispatchSettings, EndpointSettings, Settings
 from dispatcher.simulation.replayed import of_capsule
 from dispatcher.storage import Storage
@@ -42,6 +42,8 @@ def replay(file: Path, asked: Mapping[str, Any]) -> int:
         fail(f"--capsule: all of its reports are replayed, so {', '.join(more)} cannot choose")
     if not is_http_url(str(asked.get("to", ""))):
         fail("--capsule: expected --to with an http or https URL, such as that of a test system")
+    if (wrong := spelling_fault(asked["to"])) is not None:
+        fail(f"--to: {wrong}")
     words = {name: value for name, value in asked.items() if name != "to"}
     request, _ = read_request({**words, "until": _NEVER, "toEndpoint": _NAME}, SystemClock().now())
     capsule = read_capsule(file)

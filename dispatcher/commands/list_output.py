@@ -139,7 +139,15 @@ DISPATCH_COLUMNS: Columns = fields(
 )
 
 ATTEMPT_COLUMNS: Columns = fields(
-    AttemptAnswer, "number", "startedAt", "durationMs", "status", "outcome", "error", "answer"
+    AttemptAnswer,
+    "number",
+    "startedAt",
+    "durationMs",
+    "status",
+    "outcome",
+    "error",
+    "answer",
+    "note",
 )
 
 TOTALS_COLUMNS: Columns = {

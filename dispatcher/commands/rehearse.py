@@ -28,7 +28,7 @@ from dispatcher.rehearsal.run import Rehearsal
 from dispatcher.rehearsal.target import Target
 from dispatcher.rehearsal.verdict import Result
 from dispatcher.rehearsal.verify import CannotVerify, Verify, verify_of
-from dispatcher.settings.forms import is_http_url
+from dispatcher.security.urls import is_http_url, spelling_fault
 from receiver.settings.durations import duration_text
 
 RENDER: Mapping[str, Callable[[Rehearsed], str]] = {
@@ -245,6 +245,8 @@ def _target(
         fail("expected the URL of a webhook: dlr rehearse http://127.0.0.1:9000/dlr")
     if not is_http_url(url):
         fail(f"expected an http or https URL with a host, got {url!r}")
+    if (wrong := spelling_fault(url)) is not None:
+        fail(wrong)
     if not timeout:
         fail("--timeout: expected a positive duration, got 0s")
     return Target(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Literal, Protocol
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote
 
 from msgspec import Struct
 
@@ -13,6 +13,7 @@ from dispatcher.retrying.outcome import OutcomeRules
 from dispatcher.retrying.schedule import RetrySchedule
 from dispatcher.security.signing import OAuth, Security, basic
 from dispatcher.security.tls import Tls
+from dispatcher.security.urls import without_user
 from receiver.dlr.model import Generation
 
 ContentType = Literal["application/json", "application/xml"]
@@ -122,9 +123,8 @@ class Target(Struct, frozen=True):
 
 def credentials_to_header(url: str) -> tuple[str, dict[str, str]]:
     """Move `user:password@` out of a URL into an Authorization header; so it is never logged."""
-    parts = urlsplit(url)
-    userinfo, at, host = parts.netloc.rpartition("@")
-    if not at:
+    without, userinfo = without_user(url)
+    if userinfo is None:
         return url, {}
     user, _, password = userinfo.partition(":")  # the colon belongs to Basic, password or not
-    return urlunsplit(parts._replace(netloc=host)), basic(unquote(user), unquote(password))
+    return without, basic(unquote(user), unquote(password))

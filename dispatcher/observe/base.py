@@ -59,6 +59,7 @@ class RecordedAttempt(Struct, frozen=True):
     error: str | None
     state: DispatchState
     due_at: datetime | None
+    note: str | None = None
 
 
 class AttemptHistory(Protocol):

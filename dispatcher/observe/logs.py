@@ -48,6 +48,7 @@ def log_attempt(event: AttemptMade) -> None:
         "outcome": event.outcome.value,
         "status": event.answer.status,
         "error": event.answer.error,
+        "note": event.answer.note,
         "ms": round(event.answer.duration_ms, 1),
         "state": event.state,
         "due": timestamp(event.due_at),

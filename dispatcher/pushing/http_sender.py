@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Self
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
+from msgspec import Struct, structs
 
 from dispatcher.clocks.clock import SystemClock
 from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.pushing.exchange import Exchange, TappedConnector, current
 from dispatcher.pushing.oauth import NoToken, TokenRequest, Tokens
 from dispatcher.queue.base import Leased
 from dispatcher.retrying.outcome import Answer, Outcome
@@ -23,10 +26,11 @@ from dispatcher.security.addresses import (
     AddressCheck,
     AddressPolicy,
     NotAllowed,
-    url_fault,
+    target_fault,
 )
 from dispatcher.security.signing import OAuth, overruled, proof
 from dispatcher.security.tls import Tls, context
+from dispatcher.security.urls import as_written
 
 ANSWER_KEPT = 1024
 """Bytes of an answer that are kept with the attempt."""
@@ -35,12 +39,42 @@ ANSWER_READ = 64 * 1024
 """Bytes of an answer that are read so that the connection can serve the next push. A longer answer
 costs its connection and nothing else."""
 
+HEADER_MOST = 72 * 1024
+"""Bytes of one header of an answer that aiohttp reads: 64 KB and the name. Of an answer with a
+longer one, or with more headers, only the status is read."""
+
+HEADERS_MOST = 256
+
+_SENT_AGAIN = "the kept-alive connection was closed just then; sent again at once on a new one"
+
+_QUOTED = re.compile(r":? b['\"].*")
+"""What aiohttp quotes of an answer. It may hold what was pushed, and a note outlives an erasure."""
+
+_NOT_HTTP = "the answer is not HTTP: "
+_ODD = {
+    Outcome.TIMED_OUT: "the answer did not end in time",
+    Outcome.NOT_HTTP: "the answer is odd after its status: {}",
+}
 
 _SYSTEMS_TRUST = Tls()
 _system_time = SystemClock().now
 
-_Reply = tuple[int, bytes, str | None]
-"""Status, kept part of the body, `Retry-After`."""
+
+class _Reply(Struct, frozen=True):
+    """An answer whose status came. `failure`: after it something failed, and `body` is not all that
+    would be kept. `notes` say what was odd."""
+
+    status: int
+    body: bytes
+    retry_after: str | None
+    failure: Outcome | None = None
+    notes: tuple[str, ...] = ()
+
+
+class _Request(Struct, frozen=True):
+    url: str
+    body: bytes
+    headers: Mapping[str, str]
 
 
 class HttpSender:
@@ -68,9 +102,9 @@ class HttpSender:
 
     async def __aenter__(self) -> Self:
         # Each endpoint has a window of its own; a common limit would let one hold up the rest.
-        self._session = new_session(aiohttp.TCPConnector(limit=0, resolver=self._resolver))
+        self._session = new_session(TappedConnector(limit=0, resolver=self._resolver))
         self._checked_session = new_session(
-            aiohttp.TCPConnector(
+            TappedConnector(
                 limit=0, resolver=self._resolver, socket_factory=AddressCheck(self._policy)
             )
         )
@@ -85,12 +119,19 @@ class HttpSender:
     async def send(self, dispatch: Leased, endpoint: Endpoint) -> Answer:
         started = time.perf_counter()
         try:
-            status, body, retry_after = await self._push(dispatch, endpoint)
-        except (NoToken, aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            reply = await self._push(dispatch, endpoint)
+        except _FAILURES as error:
             failure, text = failure_of(error)
-            return Answer(_milliseconds_since(started), failure=failure, error=text)
+            return Answer(
+                _milliseconds_since(started), failure=failure, error=text, note=_note(error)
+            )
         return Answer(
-            _milliseconds_since(started), status=status, body=body, retry_after=retry_after
+            _milliseconds_since(started),
+            status=reply.status,
+            failure=reply.failure,
+            body=reply.body,
+            retry_after=reply.retry_after,
+            note="; ".join(reply.notes) or None,
         )
 
     async def _push(self, dispatch: Leased, endpoint: Endpoint) -> _Reply:
@@ -99,25 +140,15 @@ class HttpSender:
             return await self._post(dispatch, endpoint)
         token = await self._token(endpoint, endpoint.security)
         reply = await self._post(dispatch, endpoint, token)
-        if reply[0] != 401:
+        if reply.status != 401:
             return reply
         self._tokens.forget(endpoint.name, token)
         token = await self._token(endpoint, endpoint.security)
         return await self._post(dispatch, endpoint, token)
 
     async def _post(self, dispatch: Leased, endpoint: Endpoint, token: str | None = None) -> _Reply:
-        async with (
-            asyncio.timeout(endpoint.exchange_time.total_seconds()),
-            self._session_for(endpoint).post(
-                _target(dispatch.url, endpoint),
-                data=dispatch.body,
-                headers=_headers(dispatch, endpoint, self._now(), token),
-                timeout=_timeout(endpoint.connect_timeout, endpoint.read_timeout),
-                ssl=self._trust(endpoint.tls),
-                allow_redirects=False,
-            ) as response,
-        ):
-            return response.status, await _read(response), response.headers.get("Retry-After")
+        headers = _headers(dispatch, endpoint, self._now(), token)
+        return await self._reply(endpoint, _Request(dispatch.url, dispatch.body, headers))
 
     async def _token(self, endpoint: Endpoint, security: OAuth) -> str:
         return await self._tokens.token(
@@ -127,10 +158,55 @@ class HttpSender:
     async def _ask_for_token(self, endpoint: Endpoint, request: TokenRequest) -> tuple[int, bytes]:
         """Under the rules of the endpoint's pushes: its timeouts, its trust, its address check."""
         try:
+            reply = await self._reply(
+                endpoint, _Request(request.url, request.body, request.headers), ANSWER_READ
+            )
+        except _FAILURES as error:
+            raise NoToken(f"the token endpoint: {failure_of(error)[1]}") from error
+        if reply.failure is not None:
+            raise NoToken(f"the token endpoint: {reply.notes[-1]}")
+        if len(reply.body) == ANSWER_READ:
+            raise NoToken(f"the token endpoint: more than {ANSWER_READ} bytes of answer")
+        return reply.status, reply.body
+
+    # --- one request ------------------------------------------------------------------------------
+
+    async def _reply(
+        self, endpoint: Endpoint, request: _Request, kept: int = ANSWER_KEPT
+    ) -> _Reply:
+        """What comes back, with the first `kept` bytes of its body.
+
+        A request that breaks off on a connection that was used before, without a byte of an answer,
+        is made once more at once on a new one: the server closed the connection, as it may at any
+        time, while the request was on its way. A push that arrives twice by this has one id.
+        """
+        until = asyncio.get_running_loop().time() + endpoint.exchange_time.total_seconds()
+        first, again = Exchange(until), Exchange(until, needs_new=True)
+        try:
+            return await self._exchanged(endpoint, request, first, kept)
+        except _FAILURES as error:
+            if not (first.reused and first.silent and _broke_off(error)):
+                raise
+        try:
+            reply = await self._exchanged(endpoint, request, again, kept)
+        except _FAILURES as error:
+            error.add_note(_SENT_AGAIN)
+            raise
+        return structs.replace(reply, notes=(_SENT_AGAIN, *reply.notes))
+
+    async def _exchanged(
+        self, endpoint: Endpoint, request: _Request, exchange: Exchange, kept: int
+    ) -> _Reply:
+        """One request on one connection. An exception that comes when the status is known is no
+        failure of the request."""
+        body = bytearray()
+        response: aiohttp.ClientResponse | None = None
+        before = current.set(exchange)
+        try:
             async with (
-                asyncio.timeout(endpoint.exchange_time.total_seconds()),
+                asyncio.timeout_at(exchange.until),
                 self._session_for(endpoint).post(
-                    _target(request.url, endpoint),
+                    as_written(_target(request.url, endpoint)),
                     data=request.body,
                     headers=request.headers,
                     timeout=_timeout(endpoint.connect_timeout, endpoint.read_timeout),
@@ -138,9 +214,14 @@ class HttpSender:
                     allow_redirects=False,
                 ) as response,
             ):
-                return response.status, await _read_all(response)
-        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
-            raise NoToken(f"the token endpoint: {failure_of(error)[1]}") from error
+                exchange.answered = True
+                await _read(response, body, kept)
+        except _FAILURES as error:
+            return _all_the_same(error, exchange, response, bytes(body), kept)
+        finally:
+            exchange.over = True
+            current.reset(before)
+        return _Reply(response.status, bytes(body), response.headers.get("Retry-After"))
 
     def _session_for(self, endpoint: Endpoint) -> aiohttp.ClientSession:
         session = self._checked_session if endpoint.checked else self._session
@@ -166,6 +247,9 @@ def new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         # Unpacking is a way to be flooded; packed, an answer could be neither read nor matched.
         headers={"User-Agent": "dlr", "Accept-Encoding": "identity"},
         auto_decompress=False,
+        max_line_size=HEADER_MOST,
+        max_field_size=HEADER_MOST,
+        max_headers=HEADERS_MOST,
         trust_env=False,  # a proxy from the environment would connect for us, unchecked
     )
 
@@ -173,7 +257,7 @@ def new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
 def _target(url: str, endpoint: Endpoint) -> str:
     """The URL, once more before it is called: who made the endpoint may not have looked at it.
     Raises `NotAllowed`."""
-    if endpoint.checked and (fault := url_fault(url)) is not None:
+    if endpoint.checked and (fault := target_fault(url)) is not None:
         raise NotAllowed(fault)
     return url
 
@@ -206,28 +290,51 @@ def _headers(
     return overruled(endpoint.headers, {**ours, **proven})
 
 
-async def _read(response: aiohttp.ClientResponse) -> bytes:
-    """The kept part of the answer. A body that ends early raises."""
-    kept = bytearray()
+async def _read(response: aiohttp.ClientResponse, body: bytearray, kept: int) -> None:
+    """The first `kept` bytes of the answer into `body`. A body that ends early raises."""
     read = 0
     async for chunk in response.content.iter_any():
-        kept += chunk[: ANSWER_KEPT - len(kept)]
+        body += chunk[: kept - len(body)]
         read += len(chunk)
         if read > ANSWER_READ:
             response.close()
             break
-    return bytes(kept)
 
 
-async def _read_all(response: aiohttp.ClientResponse) -> bytes:
-    """The answer of a token endpoint, whole. Raises `NoToken` when it has no end in sight."""
-    read = bytearray()
-    async for chunk in response.content.iter_any():
-        read += chunk
-        if len(read) > ANSWER_READ:
-            response.close()
-            raise NoToken(f"the token endpoint: more than {ANSWER_READ} bytes of answer")
-    return bytes(read)
+_FAILURES = (NoToken, aiohttp.ClientError, OSError, TimeoutError, ValueError)
+"""In which a request can end. Anything else is a mistake of ours."""
+
+
+def _all_the_same(
+    error: Exception,
+    exchange: Exchange,
+    response: aiohttp.ClientResponse | None,
+    body: bytes,
+    kept: int,
+) -> _Reply:
+    """The reply of an answer whose status came before `error`; raises `error` when none came."""
+    failure, text = failure_of(error)
+    note = _ODD.get(failure, "{}").format(_QUOTED.sub("", text.removeprefix(_NOT_HTTP)))
+    if response is not None:
+        whole = len(body) == kept
+        asked = response.headers.get("Retry-After")
+        return _Reply(response.status, body, asked, None if whole else failure, (note,))
+    if (head := exchange.head()) is None:
+        raise error
+    whole = head.whole or len(head.body) >= kept
+    body = head.body[:kept]
+    return _Reply(head.status, body, head.retry_after, None if whole else failure, (note,))
+
+
+def _broke_off(error: Exception) -> bool:
+    """Whether the connection ended, in whatever words. A timeout is none of that: the server may be
+    at work."""
+    ended = isinstance(error, aiohttp.ClientConnectionError | ConnectionError)
+    return ended and not isinstance(error, TimeoutError)
+
+
+def _note(error: BaseException) -> str | None:
+    return "; ".join(getattr(error, "__notes__", ())) or None
 
 
 def failure_of(error: Exception) -> tuple[Outcome, str]:
@@ -253,7 +360,7 @@ def failure_of(error: Exception) -> tuple[Outcome, str]:
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
             return Outcome.BROKEN_OFF, "the connection ended before the answer did"
         case aiohttp.ClientResponseError():
-            return Outcome.NOT_HTTP, f"the answer is not HTTP: {_in_one_line(error.message)}"[:200]
+            return Outcome.NOT_HTTP, f"{_NOT_HTTP}{_in_one_line(error.message)}"[:200]
         case aiohttp.ClientOSError() | ConnectionError():
             return Outcome.BROKEN_OFF, _words(error)
         case _:

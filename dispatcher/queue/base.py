@@ -113,6 +113,7 @@ class StoredAttempt(Struct, frozen=True):
     outcome: str
     error: str | None
     answer: bytes
+    note: str | None = None
 
 
 class UnknownDispatch(Exception):

@@ -48,7 +48,7 @@ class Way(Struct, frozen=True):
 
 def way_to(target: Target) -> Way:
     """Raises `OSError` for a CA file that is no good."""
-    url = URL(target.url)
+    url = URL(target.url, encoded=True)
     given = dict(target.headers)
     hidden = [*given.values(), *(part for value in given.values() for part in value.split()[1:])]
     if url.user is not None:

@@ -24,6 +24,7 @@ from yarl import URL
 from dispatcher.rehearsal.exchange import failure_of, readable
 from dispatcher.rehearsal.plan import Plan
 from dispatcher.rehearsal.truth import UNKNOWN, Expected, Held, Words, differences
+from dispatcher.security.urls import is_http_url, spelling_fault
 
 PLACE = "{messageId}"
 COMMAND = "cmd:"
@@ -70,9 +71,11 @@ def verify_of(template: str, paths: Sequence[str] = ()) -> Verify:
 
 
 def _check_url(template: str) -> None:
-    url = URL(template.replace(PLACE, "x"))
-    if url.scheme not in ("http", "https") or not url.host:
+    url = template.replace(PLACE, "x")
+    if not is_http_url(url):
         raise ValueError(f"expected an http or https URL, or {COMMAND} …, got {template!r}")
+    if (wrong := spelling_fault(url)) is not None:
+        raise ValueError(wrong)
 
 
 def _path(name: str, text: str) -> str:

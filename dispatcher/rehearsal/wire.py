@@ -39,7 +39,8 @@ class Wires:
         """The head of a push of `body`. `length` -1: that of the body, None: none is told.
         Underscores in names of `headers` stand for hyphens."""
         url = self._way.url
-        host = f"{url.host_subcomponent}:{url.explicit_port}" if url.explicit_port else url.host
+        port = f":{url.explicit_port}" if url.explicit_port else ""
+        host = f"{url.host_subcomponent}{port}"
         lines = [f"POST {url.raw_path_qs} HTTP/1.1", f"Host: {host}", "User-Agent: dlr"]
         if length is not None:
             lines.append(f"Content-Length: {len(body.data) if length < 0 else length}")
@@ -54,11 +55,11 @@ class Wires:
     async def open(self) -> AsyncIterator[Wire]:
         """A connection, closed at the end. Raises `OSError`."""
         url = self._way.url
-        assert url.host is not None
-        name = url.host if self._way.tls else None
+        assert url.raw_host is not None
+        name = url.raw_host if self._way.tls else None
         async with asyncio.timeout(self._timeout):
             reader, writer = await asyncio.open_connection(
-                url.host, url.port, ssl=self._way.tls, server_hostname=name
+                url.raw_host, url.port, ssl=self._way.tls, server_hostname=name
             )
         wire = Wire(reader, writer, self._way.secrets, self._timeout)
         try:

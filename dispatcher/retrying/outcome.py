@@ -41,8 +41,10 @@ class Outcome(Enum):
 class Answer(Struct, frozen=True):
     """What came back of one try.
 
-    Either `status` is set, or `failure` names why there is none. `error` says it in words and never
-    holds a secret. `body` is at most the first 1 KiB. `retry_after` is that header as it came.
+    `failure` without a status names why there is none, and `error` says it in words. With a status
+    it names what failed after it: the status holds, but `body` is not all that would be kept.
+    `note` says what was odd about an answer or how it was got. Neither text ever holds a secret.
+    `body` is at most the first 1 KiB. `retry_after` is that header as it came.
     """
 
     duration_ms: float
@@ -51,6 +53,7 @@ class Answer(Struct, frozen=True):
     error: str | None = None
     body: bytes = b""
     retry_after: str | None = None
+    note: str | None = None
 
 
 _STATUSES = re.compile(r"([1-5])xx|([1-5][0-9]{2})(?:-([1-5][0-9]{2}))?", re.ASCII)
@@ -83,18 +86,18 @@ AS_USUAL = OutcomeRules()
 
 
 def judge(answer: Answer, rules: OutcomeRules = AS_USUAL) -> Outcome:
-    """The meaning of an answer."""
+    """The meaning of an answer. The status line decides, whatever fails after it, unless the body
+    is asked for too."""
+    if answer.status is None:
+        return answer.failure or Outcome.FAILED
+    if answer.status not in rules.acknowledge:
+        return Outcome.STOPPED if answer.status in rules.stop_on else _of_status(answer.status)
+    if rules.body_matches is None:
+        return Outcome.ACKNOWLEDGED
     if answer.failure is not None:
-        return answer.failure
-    status = answer.status or 0
-    if status in rules.acknowledge:
-        return Outcome.ACKNOWLEDGED if _body_fits(answer, rules) else Outcome.WRONG_ANSWER
-    return Outcome.STOPPED if status in rules.stop_on else _of_status(status)
-
-
-def _body_fits(answer: Answer, rules: OutcomeRules) -> bool:
-    pattern = rules.body_matches
-    return pattern is None or pattern.search(answer.body.decode("utf-8", "replace")) is not None
+        return answer.failure  # what the rest of the body would have said, nobody knows
+    fits = rules.body_matches.search(answer.body.decode("utf-8", "replace"))
+    return Outcome.ACKNOWLEDGED if fits else Outcome.WRONG_ANSWER
 
 
 def _of_status(status: int) -> Outcome:

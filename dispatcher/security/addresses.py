@@ -19,6 +19,8 @@ from aiohttp import AddrInfoType
 from msgspec import Struct
 from yarl import URL
 
+from dispatcher.security.urls import spelling_fault
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 Ports = tuple[int, int]
@@ -85,11 +87,16 @@ def refusal(address: str, port: int, policy: AddressPolicy) -> str | None:
 
 
 def url_fault(url: str) -> str | None:
-    """Why a URL from outside cannot be a target, in words; `None` when it can. Says nothing of
+    """Why a URL from outside cannot be set as a target, in words; `None` when it can."""
+    return target_fault(url) or spelling_fault(url)
+
+
+def target_fault(url: str) -> str | None:
+    """Why a URL from outside cannot be called, in words; `None` when it can. Says nothing of
     where it leads. User and password are no fault: `credentials_to_header` takes them out."""
     if len(url) > URL_LENGTH_MOST:
         return f"expected at most {URL_LENGTH_MOST} characters, got {len(url)}"
-    if re.search(r"[\x00-\x20\x7f-\x9f\\]", url):
+    if re.search(r"[\x00-\x1f\x7f-\x9f]|^[^/]*//[^/?#]*[ \\]|^ ", url):
         return "expected a URL without spaces, control characters and backslashes"
     try:
         parts = URL(url)
@@ -97,11 +104,11 @@ def url_fault(url: str) -> str | None:
         return "expected a URL, got something that cannot be read as one"
     if parts.scheme not in ("http", "https"):
         return f'expected http or https, got "{parts.scheme[:20]}"'
-    if not parts.host:
+    if not parts.raw_host:
         return "expected a host, got none"
     if not parts.port:
         return "expected a port from 1 to 65535, got 0"
-    if _is_odd_number(parts.host):
+    if _is_odd_number(parts.raw_host):
         return "expected an address in its usual form, got another spelling of it"
     return None
 

@@ -5,23 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from yarl import URL
-
+from dispatcher.security.urls import is_http_url, spelling_fault
 from receiver.settings.configuration import Form, Secret
 
-
-def is_http_url(text: str) -> bool:
-    """Asked of yarl, because aiohttp is going to."""
-    try:
-        url = URL(text)
-    except ValueError:
-        return False
-    return (
-        url.scheme in ("http", "https") and bool(url.host) and not re.search(r"[\s\x00-\x1f]", text)
-    )
-
-
-HttpUrl = Annotated[str, Form("an http or https URL with a host", is_http_url)]
+HttpUrl = Annotated[str, Form("an http or https URL with a host", is_http_url, spelling_fault)]
 
 HeaderValue = Annotated[
     Secret,

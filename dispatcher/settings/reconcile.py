@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from yarl import URL
 
+from dispatcher.security.urls import is_http_url
 from dispatcher.settings.forms import HttpUrl
 from dispatcher.settings.security import TlsSettings
 from receiver.settings.configuration import Between, Form, Secret
@@ -47,7 +48,7 @@ class ReconcileSettings:
     tls: TlsSettings = field(default_factory=TlsSettings)
 
     def faults(self) -> Iterable[tuple[str, str]]:
-        url = URL(self.base_url)
+        url = URL(self.base_url) if is_http_url(self.base_url) else URL()  # that is told already
         if url.raw_user is not None or url.raw_query_string or url.raw_fragment:
             yield "base_url", "expected neither user and password nor a query in it"
         if (self.username is None) != (self.password is None):

@@ -83,10 +83,12 @@ class Between:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """What a text must look like: `words` for people, `accepts` true or false for a value."""
+    """What a text must look like: `words` for people, `accepts` true or false for a value. `fault`
+    has something more precise to say of a text that is accepted otherwise."""
 
     words: str
     accepts: Callable[[str], object]
+    fault: Callable[[str], str | None] = lambda _: None
 
 
 SIZE = object()

@@ -157,6 +157,9 @@ class _Reader:
             return self._dict(hint, raw, place)
         try:
             return _leaf(hint, raw)
+        except _Fault as fault:
+            self._fault(place, str(fault))
+            return _UNREADABLE
         except (ValueError, OverflowError):
             return self._unfit(place, hint.words(), _came(raw, hint.base is Secret))
 
@@ -226,6 +229,10 @@ class _Unfit(ValueError):
     """Not what the setting expects; `Hint.words` has the text for it."""
 
 
+class _Fault(ValueError):
+    """Not what the setting expects, and this is the text for it."""
+
+
 def _leaf(hint: Hint, raw: Any) -> Any:
     if get_origin(hint.base) is Literal:
         return _choice(get_args(hint.base), raw)
@@ -233,6 +240,9 @@ def _leaf(hint: Hint, raw: Any) -> Any:
     tested = value.reveal() if isinstance(value, Secret) else value
     if not all(m.accepts(tested) for m in hint.marks if isinstance(m, Between | Form)):
         raise _Unfit
+    for mark in hint.marks:
+        if isinstance(mark, Form) and (text := mark.fault(tested)) is not None:
+            raise _Fault(text)
     return value
 
 

@@ -772,12 +772,14 @@ class DispatchQueueContract:
         await queue.record([silent])
         (again,) = await desk.claim()
         later = NOON + MINUTE
-        await queue.record([a_record(again, "acknowledged", status=200, started_at=later)])
+        odd = a_record(again, "acknowledged", status=200, started_at=later)
+        odd = replace(odd, answer=replace(odd.answer, note="two lengths"))
+        await queue.record([odd])
 
         _, history = await desk.look(leased)
         assert history == [
             StoredAttempt(1, NOON, 10_000.25, None, "timed_out", "no answer in time", b""),
-            StoredAttempt(2, later, 12.5, 200, "acknowledged", None, b"come again"),
+            StoredAttempt(2, later, 12.5, 200, "acknowledged", None, b"come again", "two lengths"),
         ]
 
     # --- leases --------------------------------------------------------------------------------

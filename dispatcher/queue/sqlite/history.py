@@ -11,7 +11,7 @@ from receiver.store.sqlite.rows import last_id
 
 _AFTER = """
     SELECT attempt.id, (SELECT name FROM queue_name) || '-' || dispatch, endpoint, number, reports,
-        started_at, duration_ms, status, outcome, error, state, due_at
+        started_at, duration_ms, status, outcome, error, state, due_at, note
     FROM attempt JOIN dispatch ON dispatch.id = attempt.dispatch
     WHERE attempt.id > ? ORDER BY attempt.id LIMIT ?
 """
@@ -35,7 +35,7 @@ class SqliteHistory:
 
 def _attempt(row: Sequence[Any]) -> RecordedAttempt:
     number, dispatch, endpoint, nth, reports, started_at, ms, status, outcome, error, *now = row
-    state, due_at = now
+    state, due_at, note = now
     return RecordedAttempt(
         id=number,
         dispatch=dispatch,
@@ -49,4 +49,5 @@ def _attempt(row: Sequence[Any]) -> RecordedAttempt:
         error=error,
         state=state,
         due_at=instant_or_none(due_at),
+        note=note,
     )

@@ -347,8 +347,8 @@ def _record(connection: sqlite3.Connection, records: Sequence[Record]) -> list[b
         held.append(connection.execute(_RECORD, change).rowcount == 1)
     connection.executemany(
         "INSERT INTO attempt"
-        " (dispatch, number, started_at, duration_ms, status, outcome, error, answer)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        " (dispatch, number, started_at, duration_ms, status, outcome, error, answer, note)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [_attempt(record) for record, was_held in zip(records, held, strict=True) if was_held],
     )
     return held
@@ -365,6 +365,7 @@ def _attempt(record: Record) -> tuple[Any, ...]:
         record.outcome.value,
         answer.error,
         answer.body,
+        answer.note,
     )
 
 
@@ -413,7 +414,7 @@ def _where(
 
 def _attempts(connection: sqlite3.Connection, number: int) -> list[StoredAttempt]:
     rows = connection.execute(
-        "SELECT number, started_at, duration_ms, status, outcome, error, answer"
+        "SELECT number, started_at, duration_ms, status, outcome, error, answer, note"
         " FROM attempt WHERE dispatch = ? ORDER BY number",
         (number,),
     )

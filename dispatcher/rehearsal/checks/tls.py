@@ -35,7 +35,7 @@ async def versions(stage: Stage) -> Evidence:
 
 def _handshake(way: Way, plan: Plan, context: ssl.SSLContext | None) -> dict[str, Any]:
     assert context is not None
-    host, port = way.url.host or "", way.url.port or 443
+    host, port = way.url.raw_host or "", way.url.port or 443
     seconds = plan.timeout.total_seconds()
     try:
         with (

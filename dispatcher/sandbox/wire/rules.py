@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Protocol, TypeVar
 
-from yarl import URL
-
 from dispatcher.sandbox.errors import BODY
+from dispatcher.security.urls import is_http_url, spelling_fault
 from receiver.api.parameters import with_plus
 from receiver.dlr import fields
 from receiver.dlr.errors import MalformedReport
@@ -175,10 +174,16 @@ class HttpUrl:
 
     def read(self, value: Any, place: str, inspection: Inspection) -> str | None:
         text = _read(fields.text, value, place, inspection)
-        if text is None or _is_http(text.strip()):
-            return text and text.strip()
-        came = describe(without_credentials(text))
-        inspection.misfit(place, f"must be an http or https URL with a host, got {came}")
+        if text is None:
+            return None
+        text = text.strip()
+        if not is_http_url(text):
+            came = describe(without_credentials(text))
+            inspection.misfit(place, f"must be an http or https URL with a host, got {came}")
+        elif (wrong := spelling_fault(text)) is not None:
+            inspection.misfit(place, wrong)
+        else:
+            return text
         return None
 
     def words(self) -> str:
@@ -186,18 +191,6 @@ class HttpUrl:
 
     def schema(self) -> dict[str, Any]:
         return {"type": "string", "format": "uri", "pattern": "^ *[hH][tT][tT][pP][sS]?://"}
-
-
-def _is_http(text: str) -> bool:
-    """Asked of yarl, because aiohttp is going to."""
-    try:
-        url = URL(text)
-        return url.scheme in ("http", "https") and bool(url.host) and not _GAP.search(text)
-    except ValueError:
-        return False
-
-
-_GAP = re.compile(r"[\s\x00-\x1f]")
 
 
 class SenderId:

@@ -88,6 +88,7 @@ async def test_a_dispatch(bench: Bench, client: Client) -> None:
             "outcome": "failed",
             "error": None,
             "answer": "said",
+            "note": None,
         },
         {
             "number": 2,
@@ -97,6 +98,7 @@ async def test_a_dispatch(bench: Bench, client: Client) -> None:
             "outcome": "timed_out",
             "error": "timed_out",
             "answer": "",
+            "note": None,
         },
     ]
 

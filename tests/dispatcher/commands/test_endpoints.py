@@ -125,6 +125,11 @@ def test_the_operators_word_goes_anywhere(folder: Path) -> None:
         (("reset", "nobody"), 'there is no endpoint "nobody" in the settings file'),
         (("add", "acme", "--url", "http://x/"), 'there is an endpoint "acme" already'),
         (("add", "b", "--url", "x"), "url: expected an http or https URL with a host"),
+        (
+            ("add", "b", "--url", "http://x/a b"),
+            "url: expected a URL as RFC 3986 has it: write http",
+        ),
+        (("add", "b", "--url", "http://xn--.x/"), 'url: expected a host name, got "xn--.x", which'),
         (("add", "b", "--url", "http://x/", "--set", "url=http://y/"), "url: it has an argument"),
         (("change", "acme"), "nothing to change: give --set"),
         (("change", "acme", "--set", "window"), "--set: expected key=value"),

@@ -209,7 +209,7 @@ def test_no_ports(text: str) -> None:
         "http://8.8.8.8/",
         "http://127.0.0.1/",  # that is asked when it is connected to
         "http://[::ffff:127.0.0.1]/",
-        "https://münchen.example/ü",
+        "https://xn--mnchen-3ya.example/%C3%BC",
         "http://7.example/",
         "https://acme.example/" + "x" * 2027,
     ],
@@ -235,6 +235,15 @@ def test_urls_that_can_be_called(url: str) -> None:
         ("http://[::1/", "expected a URL, got something that cannot be read as one"),
         ("http://a:99999/", "expected a URL, got something that cannot be read as one"),
         ("http://a:0/", "expected a port from 1 to 65535, got 0"),
+        (
+            "http://xn--.example/",
+            'expected a host name, got "xn--.example", which is none of the DNS',
+        ),
+        (
+            "https://münchen.example/ü",
+            "expected a URL as RFC 3986 has it: write https://xn--mnchen-3ya.example/%C3%BC",
+        ),
+        ("http://a/b c", "expected a URL as RFC 3986 has it: write http://a/b%20c"),
         ("http://a/" + "x" * 2040, "expected at most 2048 characters, got 2049"),
         *(
             (url, "expected a URL without spaces, control characters and backslashes")

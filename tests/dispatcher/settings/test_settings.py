@@ -162,6 +162,33 @@ def test_url_faults_show_no_credentials(tmp_path: Path, url: str, came: str) -> 
     ]
 
 
+@pytest.mark.parametrize(
+    ("setting", "fault"),
+    [
+        ('url = "http://xn--.example/"', "url: expected a host name, got"),
+        ('url = "http://a/b c"', "url: expected a URL as RFC 3986 has it: write http://a/b%20c"),
+        (
+            "url = 'http://me:pw@a/%zz?key=s3\"cret'",
+            "url: expected a URL as RFC 3986 has it: write http://a/%25zz?…; in its query write"
+            ' %22 for "\\""',
+        ),
+        (
+            'url = "http://a/"\nsecurity.type = "oauth"\nsecurity.client_id = "c"\n'
+            'security.client_secret = "s"\nsecurity.token_url = "http://a/ü"',
+            "security.token_url: expected a URL as RFC 3986 has it: write http://a/%C3%BC",
+        ),
+    ],
+)
+def test_urls_that_would_be_mended(tmp_path: Path, setting: str, fault: str) -> None:
+    """A URL that aiohttp would have to mend is refused with the form to paste, and its secrets are
+    not shown."""
+    (told,) = faults(tmp_path, f'[[endpoint]]\nname = "acme"\n{setting}')
+
+    assert told.startswith(f"endpoint[0].{fault}")
+    assert "pw" not in told
+    assert "s3" not in told
+
+
 def test_endpoint_names_and_sources_agree(tmp_path: Path) -> None:
     """Endpoints have different names and name only sources that there are, beside other faults."""
     text = ACME + 'sources = ["default", "eu"]\nwindow = 0\n[[endpoint]]\nname = "acme"'
