@@ -32,7 +32,15 @@ from prometheus_client.registry import Collector
 
 from receiver.callbacks.auth import Refusal
 from receiver.callbacks.events import CallbackAnswered
-from receiver.callbacks.other_events import CLICK, INBOUND, ONE_API
+from receiver.callbacks.other_events import (
+    CLICK,
+    DELETED,
+    INBOUND,
+    NOTHING_SAID,
+    ONE_API,
+    OTHER,
+    SEEN,
+)
 from receiver.dlr.errors import Unreadable
 from receiver.routes import Reply, Route
 from receiver.store.base import Counts
@@ -52,7 +60,15 @@ _OUTCOMES = {
 }
 """Status of the answer to the name it is counted under; any other is "refused"."""
 
-_OTHER_EVENTS = {CLICK: "click_event", INBOUND: "inbound_sms", ONE_API: "oneapi"}
+_OTHER_EVENTS = {
+    CLICK: "click_event",
+    INBOUND: "inbound_sms",
+    ONE_API: "oneapi",
+    SEEN: "seen_event",
+    DELETED: "deleted_event",
+    OTHER: "other_event",
+    NOTHING_SAID: "other_event",
+}
 
 _COMMIT_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 _COMMIT_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)

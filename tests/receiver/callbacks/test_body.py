@@ -166,10 +166,10 @@ def test_the_content_type_settles_the_format(
 
 # --- charsets ----------------------------------------------------------------------------------
 
-TEXT = '{"results":[{"to":"Zürich"}]}'
+TEXT = '{"results":[{"status":{},"to":"Zürich"}]}'
 XML = (
     '<?xml version="1.0" encoding="%s"?>\n'
-    "<r><results><result><to>Zürich</to></result></results></r>"
+    "<r><results><result><status/><to>Zürich</to></result></results></r>"
 )
 
 
@@ -298,7 +298,7 @@ def test_bytes_that_the_charset_does_not_have() -> None:
 
 def test_one_wrong_byte_costs_one_report() -> None:
     """In UTF-8, also where the header says so, only the item with the wrong byte is lost."""
-    body = b'{"results":[{"to":"1"},{"to":"\xff"},{"to":"2"}]}'
+    body = b'{"results":[{"to":"1","error":{}},{"to":"\xff"},{"to":"2","error":{}}]}'
     text = received_text(body, "application/json; charset=utf-8", None, MB)
     verdict = verdict_on(text, NO_LIMITS)
     assert (len(verdict.entries), len(verdict.quarantined)) == (2, 1)
@@ -336,7 +336,7 @@ async def test_codings_over_a_socket(
 async def test_charsets_over_a_socket(tmp_path: Path) -> None:
     """The charset of the header is used, and an unknown one is 415."""
     async with served(tmp_path) as running:
-        body = '{"results":[{"messageId":"Zürich"}]}'.encode("latin1")
+        body = '{"results":[{"messageId":"Zürich","error":{}}]}'.encode("latin1")
         latin = await post(running.url, body, content_type="application/json; charset=latin1")
         assert latin.json["stored"] == 1
         (report,) = (await get(running.url, "/api/reports")).json["reports"]
