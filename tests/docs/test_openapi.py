@@ -275,7 +275,8 @@ class Asked:
 async def filled(ask: Asked) -> None:
     """Reports of both formats and generations, one of them twice, and what cannot be read."""
     strange = {"messageId": "m3", "new": {"a": [1]}, "status": {"groupName": "NEW", "x": 1}}
-    xml = b"<DeliveryReports><results><result><messageId>m4</messageId><status/></result></results></D>"
+    item = b"<messageId>m4</messageId><status/>"
+    xml = b"<DeliveryReports><results><result>%b</result></results></D>" % item
     bodies = [
         a_json_body(an_item(messageId="m1"), an_item(messageId="m1")),
         a_json_body(a_v3_item(messageId="m2"), strange, {"error": {}}),
