@@ -331,7 +331,8 @@ async def of_the_receiver(ask: Asked) -> None:
     assert (await ask("get", "/api/messages/{messageId}", where="m1"))["dispatches"]
     await ask("get", "/api/messages/{messageId}", 404, where="none")
     assert (await ask("get", "/api/totals"))["total"]["prices"]
-    assert len((await ask("get", "/api/quarantine"))["items"]) == 2
+    assert len((await ask("get", "/api/quarantine"))["items"]) == 3
+    assert (await ask("get", "/api/callbacks/not-taken"))["notTaken"]
     await ask("get", "/api/quarantine/{id}", where="1")
     await ask("get", "/api/quarantine/{id}/body", where="1")
     await ask("post", "/api/quarantine/{id}/retry", where="1")
