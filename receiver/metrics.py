@@ -32,27 +32,45 @@ from prometheus_client.registry import Collector
 
 from receiver.callbacks.auth import Refusal
 from receiver.callbacks.events import CallbackAnswered
-from receiver.callbacks.other_events import CLICK, INBOUND, ONE_API
+from receiver.callbacks.other_events import (
+    CLICK,
+    DELETED,
+    INBOUND,
+    NOTHING_SAID,
+    ONE_API,
+    OTHER,
+    SEEN,
+)
 from receiver.dlr.errors import Unreadable
 from receiver.routes import Reply, Route
 from receiver.store.base import Counts
 from receiver.store.callback import Callback
 
-_OUTCOMES = {
+_OUTCOMES: dict[int | str, str] = {
+    "wrong_path": "wrong_path",
     200: "taken",
     400: "unreadable",
     401: "unauthorized",
     403: "unauthorized",
     404: "unknown_source",
+    405: "wrong_method",
     408: "too_slow",
     413: "too_large",
     415: "unsupported",
     500: "failed",
     503: "unavailable",
 }
-"""Status of the answer to the name it is counted under; any other is "refused"."""
+"""Status of the answer, or the reason, to the name it is counted under; any other is "refused"."""
 
-_OTHER_EVENTS = {CLICK: "click_event", INBOUND: "inbound_sms", ONE_API: "oneapi"}
+_OTHER_EVENTS = {
+    CLICK: "click_event",
+    INBOUND: "inbound_sms",
+    ONE_API: "oneapi",
+    SEEN: "seen_event",
+    DELETED: "deleted_event",
+    OTHER: "other_event",
+    NOTHING_SAID: "other_event",
+}
 
 _COMMIT_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 _COMMIT_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -149,6 +167,12 @@ class ReceiverMetrics:
             ["source", "format", "kind"],
             registry=registry,
         )
+        self._not_taken = Counter(
+            "dlr_callbacks_not_taken_total",
+            "Callbacks not taken because of what their sender has to change, by reason.",
+            ["source", "reason"],
+            registry=registry,
+        )
         self._bytes = Counter(
             "dlr_callback_bytes_total",
             "Bytes of the bodies of stored callbacks.",
@@ -167,11 +191,16 @@ class ReceiverMetrics:
             buckets=_COMMIT_SECONDS,
             registry=registry,
         )
-        self._children: dict[tuple[str | None, str | None, int], _Children] = {}
+        self._children: dict[tuple[str | None, str | None, int | str], _Children] = {}
 
     def answered(self, event: CallbackAnswered) -> None:
         stored = event.stored
-        key = (event.source, None if stored is None else stored.callback.format, event.status)
+        status: int | str = event.status
+        if event.because is not None:
+            self._not_taken.labels(event.source or "unknown", event.because.reason).inc()
+            if event.because.reason in _OUTCOMES:
+                status = event.because.reason
+        key = (event.source, None if stored is None else stored.callback.format, status)
         children = self._children.get(key)
         if children is None:
             children = self._children[key] = self._children_of(*key)
@@ -204,7 +233,7 @@ class ReceiverMetrics:
 
         return measured
 
-    def _children_of(self, source: str | None, form: str | None, status: int) -> _Children:
+    def _children_of(self, source: str | None, form: str | None, status: int | str) -> _Children:
         outcome = _OUTCOMES.get(status, "refused")
         callbacks = self._callbacks.labels(source or "unknown", form or "none", outcome)
         if form is None:

@@ -1,21 +1,30 @@
-"""`dlr check`: read the configuration and name its faults."""
+"""`dlr check`: read the configuration and name its faults; ask the running process."""
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from pathlib import Path
 
 import click
 
 from dispatcher.commands.options import fail, settings_of, with_settings
 from dispatcher.settings.never_matching import never_matching
-from dispatcher.settings.settings import find_file
+from dispatcher.settings.settings import Settings, find_file
 from receiver.settings.settings import may_listen
 from receiver.settings.writing import effective
 
 
 @click.command()
+@click.option(
+    "--live",
+    is_flag=True,
+    help="Ask the running process whether it is ready, and which callbacks it has not taken: wrong"
+    " paths, unknown sources, 405, 413 and 415. Exit code 1 if it is not ready.",
+)
+@click.option("--url", help="Where it listens. Default: server.bind and server.port.")
 @with_settings
-def check(config: Path | None, database: str | None) -> None:
+def check(config: Path | None, database: str | None, live: bool, url: str | None) -> None:
     """Read the configuration, name every fault at once, print what is in effect.
 
     Rules of endpoints and of the sandbox that can never match are named too. Exit code 2: a fault,
@@ -24,6 +33,9 @@ def check(config: Path | None, database: str | None) -> None:
     Example: dlr check --config config/dlr.toml
     """
     settings = settings_of(config, database)
+    if live or url is not None:
+        _ask(settings, url)
+        return
     file = find_file(config, Path())
     never = [f"{place}: can never match: {reason}" for place, reason in never_matching(settings)]
     found = f"rules that can never match: {len(never)}" if never else "no fault"
@@ -34,3 +46,18 @@ def check(config: Path | None, database: str | None) -> None:
         never.append(refusal)
     if never:
         fail("\n".join(never))
+
+
+def _ask(settings: Settings, url: str | None) -> None:
+    # Imported here: reading the settings needs no HTTP client.
+    from dispatcher.commands.live import NotAsked, headers_of, looked_at, url_of
+
+    place = (url or url_of(settings.server)).rstrip("/")
+    try:
+        ready, lines = asyncio.run(looked_at(place, headers_of(settings.api)))
+    except NotAsked as error:
+        click.echo(f"dlr: {error}", err=True)
+        sys.exit(1)
+    for line in lines:
+        click.echo(line)
+    sys.exit(0 if ready else 1)

@@ -18,7 +18,7 @@ import msgspec
 
 from dispatcher.observe.events import AttemptMade
 from receiver.answers import timestamp
-from receiver.callbacks.events import CallbackAnswered, StoredCallback
+from receiver.callbacks.events import CallbackAnswered, Sparing, StoredCallback
 from receiver.dlr.json_format import decode_item
 
 log = logging.getLogger("dlr.attempt")
@@ -72,6 +72,13 @@ class _Line(msgspec.Struct, frozen=True, omit_defaults=True):
     quarantined: int | None = None
     bytes: int | None = None
     ms: float = 0.0
+    reason: str | None = None
+    what: str | None = None
+    left_out: int = msgspec.field(default=0, name="leftOut")  # lines like it, before this one
+
+
+NOT_TAKEN_A_MINUTE = 20
+"""Lines of callbacks not taken for one reason: whoever finds the port could fill the disk."""
 
 
 class CallbackLines:
@@ -97,22 +104,28 @@ class CallbackLines:
         self._later = later or (
             lambda work: asyncio.get_running_loop().call_later(LATER_SECONDS, work)
         )
-        self._waiting: list[tuple[float, CallbackAnswered]] = []
+        self._waiting: list[tuple[float, CallbackAnswered, int]] = []
+        self._not_taken = Sparing(NOT_TAKEN_A_MINUTE)
         self._second = 0
         self._second_text = ""
 
     def __call__(self, event: CallbackAnswered) -> None:
         if self._lowest > (logging.INFO if event.status < 400 else logging.WARNING):
             return
+        left_out: int | None = 0
+        if event.because is not None:
+            left_out = self._not_taken.admit(event.because.reason)
+        if left_out is None:
+            return
         if not self._waiting:
             self._later(self.flush)
-        self._waiting.append((time.time(), event))
+        self._waiting.append((time.time(), event, left_out))
         if self._lowest <= logging.DEBUG and event.stored is not None:
             self._log_reports(event.request_id, event.stored)
 
     def flush(self) -> None:
         """Write what is waiting. The process calls it at its end."""
-        lines = [self._line(at, event) for at, event in self._waiting]
+        lines = [self._line(*waiting) for waiting in self._waiting]
         self._waiting.clear()
         if not lines:
             return
@@ -122,7 +135,7 @@ class CallbackLines:
             self._stream.write("".join(map(_text, lines)))
         self._stream.flush()
 
-    def _line(self, at: float, event: CallbackAnswered) -> _Line:
+    def _line(self, at: float, event: CallbackAnswered, left_out: int) -> _Line:
         stored = event.stored
         head = (
             self._instant(at),
@@ -134,8 +147,11 @@ class CallbackLines:
             event.status,
         )
         ms = round(event.seconds * 1000, 1)
+        because = event.because
+        reason = None if because is None else because.reason
+        what = None if because is None else because.what
         if stored is None:
-            return _Line(*head, ms=ms)
+            return _Line(*head, ms=ms, reason=reason, what=what, left_out=left_out)
         counts = stored.counts
         return _Line(
             *head,
@@ -145,6 +161,9 @@ class CallbackLines:
             counts.quarantined,
             stored.size,
             ms,
+            reason,
+            what,
+            left_out,
         )
 
     def _instant(self, at: float) -> str:
@@ -180,6 +199,10 @@ def _text(line: _Line) -> str:
             f" format={line.format} stored={line.stored} duplicates={line.duplicates}"
             f" quarantined={line.quarantined} bytes={line.bytes}"
         )
+    if line.reason is not None:
+        text += f' reason={line.reason} what="{line.what}"'
+    if line.left_out:
+        text += f" left_out={line.left_out}"
     return f"{text} ms={line.ms}\n"
 
 

@@ -19,9 +19,10 @@ import msgspec
 
 from dispatcher.capsule.capsule import Capsule, SharedReport, is_capsule, read_capsule
 from dispatcher.simulation.scenario import START
-from receiver.callbacks.intake import verdict_on_bytes
+from receiver.callbacks.intake import entry_of
+from receiver.dlr.errors import MalformedReport
 from receiver.dlr.instants import parse_instant
-from receiver.dlr.json_format import encode_body
+from receiver.dlr.json_format import decode_item
 from receiver.dlr.model import Generation
 from receiver.settings.configuration import ConfigurationError
 from receiver.store.callback import Callback, Entry, Verdict
@@ -154,16 +155,17 @@ def _row(row: Mapping[str, str]) -> Callback:
 
 
 def _callback(view: Mapping[str, Any], item: dict[str, Any]) -> Callback:
-    verdict = verdict_on_bytes(encode_body([msgspec.json.encode(item)]), "json")
-    for bad in verdict.quarantined:
-        raise _Fault(f"{bad.place.replace('results[0]', 'report')}: {bad.reason}")
+    try:
+        report = decode_item(msgspec.json.encode(item))
+    except MalformedReport as error:
+        raise _Fault(f"{error.place}: {error.reason}") from None
     form = view.get("format")
     return Callback(
         source=str(view.get("source") or "default"),
         format="xml" if form == "xml" else "json",
         content_type=None,
         received_at=_instant(view.get("receivedAt")),
-        verdict=Verdict(entries=verdict.entries),
+        verdict=Verdict(entries=[entry_of(report)]),
     )
 
 

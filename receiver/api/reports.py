@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
+import msgspec
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from receiver.answers import Count, Id, Instant, Next, timestamp
 from receiver.api.provider import ITEM
 from receiver.dlr.model import Format, Generation
+from receiver.dlr.statuses import names_two_groups
 from receiver.store.base import StoredReport
 
 
@@ -22,6 +24,13 @@ class ReportAnswer(Struct, frozen=True, rename="camel"):
     final: bool
     duplicates: Count
     report: Annotated[Raw, Meta(extra_json_schema=ITEM)]
+    status_conflict: Annotated[
+        bool,
+        Meta(
+            description="groupId and groupName of the status name two different groups; the number"
+            " counts"
+        ),
+    ]
     received: (
         Annotated[
             str | None,
@@ -45,8 +54,28 @@ class ReportAnswer(Struct, frozen=True, rename="camel"):
             final=stored.final,
             duplicates=stored.duplicates,
             report=Raw(stored.item),
+            status_conflict=_has_conflict(stored.item),
             **more,
         )
+
+
+class _Group(Struct, rename="camel"):
+    group_id: int | None = None
+    group_name: str | None = None
+
+
+class _Item(Struct):
+    status: _Group | None = None
+
+
+_read = msgspec.json.Decoder(_Item).decode
+_NO_GROUP = _Group()
+
+
+def _has_conflict(item: bytes) -> bool:
+    """Of an item as it is stored: only two fields of it are read."""
+    group = _read(item).status or _NO_GROUP
+    return names_two_groups(group.group_id, group.group_name)
 
 
 class ReportPage(Struct, frozen=True):

@@ -12,21 +12,45 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from inspect import isawaitable
-from typing import Literal
+from typing import Annotated, Literal, cast
 
 from aiohttp import web
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-from receiver.answers import ErrorAnswer, answer, errors_as_json, fault
+from receiver.answers import (
+    Count,
+    ErrorAnswer,
+    Instant,
+    NotTaken,
+    answer,
+    errors_as_json,
+    fault,
+    timestamp,
+)
 from receiver.callbacks.arriving import BodyReader
 from receiver.callbacks.auth import Authenticator, Refusal, RequestFacts
-from receiver.callbacks.body import coding_of, received_text
-from receiver.callbacks.events import STORED, Listener, StoredCallback, telling
+from receiver.callbacks.body import BodyText, Unsupported, received_text
+from receiver.callbacks.events import (
+    BECAUSE,
+    STORED,
+    CallbackAnswered,
+    Listener,
+    StoredCallback,
+    telling,
+)
 from receiver.callbacks.intake import NO_LIMITS, Limits, verdict_on
+from receiver.callbacks.not_taken import (
+    REASONS,
+    SPELLINGS,
+    NewestNotTaken,
+    NotTakenBecause,
+    Reason,
+    safe_segment,
+)
 from receiver.dlr.model import Format
-from receiver.routes import Reply, RequestBody, Route, add_route, ref
+from receiver.routes import Reply, RequestBody, Route, add_route, add_routes, ref
 from receiver.store.base import Counts, ReportStore, StoreUnavailable
-from receiver.store.callback import Callback
+from receiver.store.callback import Callback, Verdict
 from receiver.store.writer import GroupCommit
 
 log = logging.getLogger("dlr.callback")
@@ -53,7 +77,7 @@ def _callback(path: str, name: str) -> Route:
             404: "there is no such [[source]]",
             408: "the body took too long",
             413: "too large, or too many reports; with the latter it is kept in quarantine",
-            415: "neither JSON nor XML, or an unknown charset or coding",
+            415: "neither JSON nor XML, or an unknown charset or coding; it is kept in quarantine",
         },
         body=RequestBody(
             ref("JsonCallback"),
@@ -62,6 +86,22 @@ def _callback(path: str, name: str) -> Route:
             " deflate by `Content-Encoding`",
         ),
     )
+
+
+class NotTakenAnswer(Struct, frozen=True, rename="camel"):
+    """Callbacks that were not taken for the same reason. `what` is at fault in their requests."""
+
+    reason: Reason
+    what: str
+    source: Annotated[str | None, Meta(description="null: none of ours was named")]
+    status: int
+    callbacks: Count
+    first_at: Instant
+    last_at: Instant
+
+
+class NotTakenAnswers(Struct, frozen=True, rename="camel"):
+    not_taken: Sequence[NotTakenAnswer]
 
 
 class Receiver:
@@ -96,19 +136,64 @@ class Receiver:
             limit=limits.body, timeout=timedelta(seconds=30), at_once=256 * 1024**2
         )
         self.refused: Counter[tuple[str, Refusal]] = Counter()
-        self._listeners = listeners
+        self._not_taken = NewestNotTaken(now)
+        self._listeners = [self._answered, *listeners]
         self._writer = GroupCommit(commit or store.add)
 
     def add_routes(self, app: web.Application) -> None:
         notify = self.notify
         add_route(app, _callback("/notify", "notifyDefault"), notify)
         add_route(app, _callback("/notify/{source}", "notify"), notify)
+        for spelling in SPELLINGS:
+            app.router.add_post(spelling, notify)
+        add_routes(app, self)
         app.middlewares.insert(0, telling(notify, self._sources, self._listeners))
+
+    def _answered(self, event: CallbackAnswered) -> None:
+        if event.because is not None:
+            self._not_taken.add(event.source, event.because, event.status)
+
+    @Route(
+        "GET",
+        "/api/callbacks/not-taken",
+        "listCallbacksNotTaken",
+        "What this process has not taken of late though it looks like a callback: wrong paths and"
+        " methods, unknown sources, 413 and 415. The newest first",
+        {200: Reply("each kind once", NotTakenAnswers)},
+    )
+    async def not_taken(self, _: web.Request) -> web.Response:
+        return answer(
+            NotTakenAnswers(
+                [
+                    NotTakenAnswer(
+                        kind.reason,
+                        kind.what,
+                        kind.source,
+                        kind.status,
+                        kind.callbacks,
+                        timestamp(kind.first_at),
+                        timestamp(kind.last_at),
+                    )
+                    for kind in self._not_taken.kinds()
+                ]
+            )
+        )
 
     async def notify(self, request: web.Request) -> web.Response:
         """A callback: 200 when its reports are on disk."""
+        try:
+            return await self._notify(request)
+        except NotTaken as error:
+            _leave(request, error.code, str(error))
+            raise
+        except web.HTTPRequestEntityTooLarge:
+            _leave(request, "too_large", f"the body is larger than {self._limits.body} bytes")
+            raise
+
+    async def _notify(self, request: web.Request) -> web.Response:
         source = request.match_info.get("source", "default")
         if source not in self._sources:
+            _leave(request, "unknown_source", f"source {safe_segment(source)}")
             return fault(404, "unknown_source", f'there is no [[source]] named "{source}"')
         if self.draining:
             return fault(503, "stopping", "this receiver is stopping; please try again")
@@ -135,11 +220,11 @@ class Receiver:
             if refusal is not None:
                 return self._refuse(request, source, refusal, authenticator)
         content_type = request.headers.get("Content-Type")
-        coding, most = _coding(request), self._limits.body
-        if coding is None and len(body) <= LARGE_BODY["json"]:
+        encoding, most = _content_encoding(request), self._limits.body
+        if encoding is None and len(body) <= LARGE_BODY["json"]:
             text = received_text(body, content_type, None, most)
         else:
-            text = await asyncio.to_thread(received_text, body, content_type, coding, most)
+            text = await asyncio.to_thread(received_text, body, content_type, encoding, most)
         if len(text.utf8) <= LARGE_BODY[text.format]:
             verdict = verdict_on(text, self._limits)
         else:
@@ -153,7 +238,8 @@ class Receiver:
             self._on_stored()
         if verdict.readable:
             return answer(counts)
-        status, code = (413, "too_many") if verdict.too_long else (400, "unreadable")
+        status, code = _refusal_of(text, verdict)
+        _leave(request, code, str(verdict.quarantined[0]))
         return fault(status, code, f"{verdict.quarantined[0]}; kept in quarantine")
 
     def _refuse(
@@ -181,10 +267,23 @@ def _whole(header: str) -> str:
     return header.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _coding(request: web.Request) -> str | None:
-    """The content coding that is still to be undone: a server that is not ours may have done it."""
-    coding = coding_of(request.headers.get("Content-Encoding"))
-    return None if getattr(request.content, "total_compressed_bytes", None) else coding
+def _content_encoding(request: web.Request) -> str | None:
+    """The header, unless what it says has been undone: a server that is not ours may do that."""
+    undone = getattr(request.content, "total_compressed_bytes", None)
+    return None if undone else request.headers.get("Content-Encoding")
+
+
+def _refusal_of(text: BodyText, verdict: Verdict) -> tuple[int, str]:
+    """Status and code of the answer to a body that is kept and not read."""
+    if isinstance(text.fault, Unsupported):
+        return 415, text.fault.code
+    return (413, "too_many") if verdict.too_long else (400, "unreadable")
+
+
+def _leave(request: web.Request, code: str, what: str) -> None:
+    """Tell the listeners why a callback is not taken, if its sender has something to change."""
+    if code in REASONS:
+        request[BECAUSE] = NotTakenBecause(cast(Reason, code), what)
 
 
 class Alive(Struct, frozen=True):

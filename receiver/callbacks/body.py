@@ -4,6 +4,9 @@ content coding   gzip or deflate is undone, never beyond the size limit
 format           JSON or XML, as the Content-Type says; where it says nothing, by the first byte
 charset          a byte order mark tells; otherwise the Content-Type; otherwise, in XML, the
                  declaration; otherwise it is UTF-8
+
+Two mistakes of proxies and clients are taken as what they mean: a Content-Type that is there twice,
+and a Content-Encoding that names no coding (`none`) or the charset (`UTF-8`).
 """
 
 from __future__ import annotations
@@ -26,6 +29,15 @@ from receiver.dlr.model import Format
 CODINGS = ("gzip", "deflate")
 
 
+class Unsupported(MalformedBody):
+    """A body in a format, a charset or a content coding that is not read here. It is answered 415
+    with `code`, and kept."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__("", reason)
+        self.code = code
+
+
 class BodyText(Struct, frozen=True):
     """A body ready to be read, in its format and in UTF-8 without a byte order mark.
 
@@ -41,23 +53,27 @@ class BodyText(Struct, frozen=True):
 
 
 def received_text(
-    body: bytes, content_type: str | None, coding: str | None, inflated_most: int
+    body: bytes, content_type: str | None, content_encoding: str | None, inflated_most: int
 ) -> BodyText:
-    """The text of a body as it came over the wire; `coding` is what `coding_of` says.
+    """The text of a body as it came over the wire, by these two headers.
 
-    Raises NotTaken for what is not even kept: too large, an unknown charset, neither JSON nor XML.
+    Raises NotTaken for one that is too large when it is inflated, which is not even kept.
     """
-    told = charset_of(content_type)
     fault: MalformedBody | None = None
-    if coding is not None:
-        try:
+    told: str | None = None
+    try:
+        told = charset_of(content_type) or charset(content_encoding or "")
+        coding = coding_of(content_encoding)
+        if coding is not None:
             body = inflate(body, coding, inflated_most)
-        except MalformedBody as error:
-            fault = error
+    except MalformedBody as error:
+        fault = error
     form = format_of(content_type, body)
     if form is None:
-        expected = f"expected JSON or XML, got {content_type!r}"
-        raise NotTaken(415, "unsupported_media_type", expected)
+        form = sniffed(body)
+        expected = f"expected JSON or XML, got {shown(content_type or '')}"
+        if not isinstance(fault, Unsupported):
+            fault = Unsupported("unsupported_media_type", expected)
     return text_of(body, form, told) if fault is None else BodyText(form, body, b"", fault)
 
 
@@ -77,14 +93,21 @@ def too_large(limit: int, after: str = "") -> NotTaken:
 
 
 def coding_of(header: str | None) -> str | None:
-    """`gzip`, `deflate`, or `None` for a body that is not coded. Raises NotTaken for others."""
-    coding = (header or "").strip().lower()
-    if coding in ("", "identity"):
+    """`gzip`, `deflate`, or `None` for a body that is not coded. Raises Unsupported for others.
+
+    What says that there is none, and the name of a charset, is no coding.
+    """
+    words = ((header or "").strip().lower().removeprefix("x-")).split(",")
+    coding = ",".join(word for word in map(str.strip, words) if word not in _NO_CODING)
+    if not coding or charset(coding) is not None:
         return None
-    if coding.removeprefix("x-") not in CODINGS:
+    if coding not in CODINGS:
         expected = f"expected a Content-Encoding of {' or '.join(CODINGS)}, got {shown(coding)}"
-        raise NotTaken(415, "unsupported_content_encoding", expected)
-    return coding.removeprefix("x-")
+        raise Unsupported("unsupported_content_encoding", expected)
+    return coding
+
+
+_NO_CODING = frozenset({"", "identity", "none", "binary", "7bit", "8bit"})
 
 
 def inflate(body: bytes, coding: str, limit: int) -> bytes:
@@ -146,15 +169,29 @@ def format_of(content_type: str | None, body: bytes) -> Format | None:
 
     A content type that says nothing is settled by the first byte that is no blank.
     """
-    kind = (content_type or "").partition(";")[0].strip().lower()
+    kind = as_one(content_type or "").partition(";")[0].strip().lower()
     if kind == "application/json" or kind.endswith("+json"):
         return "json"
     if kind in ("application/xml", "text/xml") or kind.endswith("+xml"):
         return "xml"
-    return _sniff(body) if kind in _SNIFFED else None
+    return sniffed(body) if kind in _SNIFFED else None
 
 
-def _sniff(body: bytes) -> Format:
+def as_one(content_type: str) -> str:
+    """A Content-Type that is there twice, once: the proxy that added it said the same. Two
+    different ones stay as they are."""
+    if "," not in content_type:
+        return content_type
+    each = [one.strip() for one in content_type.split(",")]
+    kinds = {one.partition(";")[0].rstrip().lower() for one in each}
+    told = {one.lower(): one for one in each if ";" in one}
+    if len(kinds) != 1 or len(told) > 1:
+        return content_type
+    return next(iter(told.values()), each[0])
+
+
+def sniffed(body: bytes) -> Format:
+    """XML if it begins like it, otherwise JSON."""
     start = body[:1024].removeprefix(b"\xef\xbb\xbf").lstrip()
     return "xml" if start.startswith(_TAGS) else "json"
 
@@ -190,17 +227,17 @@ def charset(name: str) -> str | None:
 
 @lru_cache(maxsize=256)  # a sender says the same each time
 def charset_of(content_type: str | None) -> str | None:
-    """The charset of a Content-Type; `None` when it has none. Raises NotTaken for unknown ones."""
+    """The charset of a Content-Type; `None`: it has none. Raises Unsupported for unknown ones."""
     if content_type is None or "charset" not in content_type.lower():
         return None
     header = Message()
-    header["Content-Type"] = content_type.encode("ascii", "replace").decode()
+    header["Content-Type"] = as_one(content_type).encode("ascii", "replace").decode()
     name = header.get_param("charset")
     if not isinstance(name, str) or not name.strip():
         return None
     found = charset(name.strip().strip("'"))
     if found is None:
-        raise NotTaken(415, "unsupported_charset", f"there is no charset {shown(name)}")
+        raise Unsupported("unsupported_charset", f"there is no charset {shown(name)}")
     return found
 
 

@@ -7,17 +7,21 @@ never waits.
 from __future__ import annotations
 
 import itertools
+import logging
 import re
 import secrets
 from collections.abc import Callable, Collection, Sequence
-from time import perf_counter
+from time import monotonic, perf_counter
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from msgspec import Struct
 
+from receiver.callbacks.not_taken import NotTakenBecause, stray
 from receiver.store.base import Counts
 from receiver.store.callback import Callback
+
+log = logging.getLogger("dlr.callback")
 
 
 class StoredCallback(Struct, frozen=True):
@@ -30,19 +34,23 @@ class StoredCallback(Struct, frozen=True):
 
 class CallbackAnswered(Struct, frozen=True):
     """A callback has its answer. `source` is None when it named none of ours, `stored` when nothing
-    of it was stored."""
+    of it was stored. With `because` it was meant as a callback and not taken."""
 
     request_id: str
     source: str | None
     status: int
     seconds: float
     stored: StoredCallback | None
+    because: NotTakenBecause | None = None
 
 
 Listener = Callable[[CallbackAnswered], None]
 
 STORED = web.RequestKey("stored", StoredCallback)
 """Where the handler of a callback leaves what it stored."""
+
+BECAUSE = web.RequestKey("because", NotTakenBecause)
+"""Where the handler of a callback leaves why it did not take one."""
 
 REQUEST_ID = "X-Request-Id"
 
@@ -66,29 +74,77 @@ class RequestIds:
 
 
 def telling(notify: Handler, sources: Collection[str], listeners: Sequence[Listener]) -> Middleware:
-    """Tells the listeners of each answer to a callback, which is what the handler `notify` takes.
+    """Tells the listeners of each answer to a callback, which is what the handler `notify` takes,
+    and to a request that no route takes and that looks like one.
 
     It stands outside the middleware that makes answers of errors, so it sees nothing but answers.
+    A listener that fails is logged, and the callback is answered as if nothing had happened: its
+    reports are on disk.
     """
     ids = RequestIds()
+    failures = Sparing(most=1)
+
+    def told(event: CallbackAnswered) -> None:
+        for listener in listeners:
+            try:
+                listener(event)
+            except Exception:
+                if (more := failures.admit(str(listener))) is not None:
+                    facts = {"request": event.request_id, "leftOut": more}
+                    log.exception("a callback could not be told on", extra={"facts": facts})
 
     @web.middleware
     async def tell(request: web.Request, handler: Handler) -> web.StreamResponse:
+        source: str | None = request.match_info.get("source", "default")
         if request.match_info.handler != notify:
-            return await handler(request)
+            if request.match_info.http_exception is None or (because := _stray(request)) is None:
+                return await handler(request)
+            request[BECAUSE], source = because, None
         started = perf_counter()
         response = await handler(request)
-        source = request.match_info.get("source", "default")
         event = CallbackAnswered(
             ids.of(request),
             source if source in sources else None,
             response.status,
             perf_counter() - started,
             request.get(STORED),
+            request.get(BECAUSE),
         )
-        for listener in listeners:
-            listener(event)
+        told(event)
         response.headers[REQUEST_ID] = event.request_id
         return response
 
     return tell
+
+
+def _stray(request: web.Request) -> NotTakenBecause | None:
+    return stray(request.method, request.rel_url.raw_path, request.headers.get("Content-Type"))
+
+
+class Sparing:
+    """Lets a few of each kind through a minute, so that nobody can fill the disk with lines."""
+
+    def __init__(self, most: int, now: Callable[[], float] = monotonic) -> None:
+        self._most = most
+        self._now = now
+        self._minutes: dict[str, _Minute] = {}
+
+    def admit(self, kind: str) -> int | None:
+        """How many of this kind have been left out since the last that went through; `None`: this
+        one is to be left out."""
+        now = self._now()
+        minute = self._minutes.setdefault(kind, _Minute(now))
+        if now - minute.since >= 60:
+            minute.since, minute.admitted = now, 0
+        if minute.admitted >= self._most:
+            minute.left_out += 1
+            return None
+        minute.admitted += 1
+        left_out, minute.left_out = minute.left_out, 0
+        return left_out
+
+
+class _Minute(Struct):
+    since: float
+    admitted: int = 0
+    left_out: int = 0

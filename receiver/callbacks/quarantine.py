@@ -6,7 +6,7 @@ import asyncio
 
 from msgspec.structs import replace
 
-from receiver.callbacks.body import charset_of, format_of, text_of
+from receiver.callbacks.body import Unsupported, charset_of, format_of, sniffed, text_of
 from receiver.callbacks.intake import NO_LIMITS, Limits, verdict_on, verdict_on_bytes
 from receiver.dlr.formats import framed
 from receiver.dlr.model import Format
@@ -33,16 +33,24 @@ async def read_again(
 
 def _callback(entry: QuarantineEntry, raw: bytes, limits: Limits) -> Callback | None:
     """What today's code reads in kept bytes; `None` when that is no more than it was before."""
-    format = format_of(entry.content_type, raw) or "json"
+    format = format_of(entry.content_type, raw) or sniffed(raw)
     verdict = None
     if entry.place.startswith("results["):
         verdict = _of_item(raw, format, limits)
     if verdict is None:
-        verdict = verdict_on(text_of(raw, format, charset_of(entry.content_type)), limits)
+        verdict = verdict_on(text_of(raw, format, _charset(entry.content_type)), limits)
     split = verdict.readable and len(verdict.quarantined) != 1
     if not verdict.entries and not split:
         return None
     return Callback(entry.source, format, entry.content_type, entry.received_at, verdict)
+
+
+def _charset(content_type: str | None) -> str | None:
+    """The charset that was told, if there is one: without it the bytes themselves may tell."""
+    try:
+        return charset_of(content_type)
+    except Unsupported:
+        return None
 
 
 def _of_item(raw: bytes, format: Format, limits: Limits) -> Verdict | None:

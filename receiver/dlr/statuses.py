@@ -2,6 +2,12 @@
 
 Finality is a function of (group, id), because an id alone is not a key and the group alone calls
 "delivered to the operator" delivered (reference, parts 3 and 5).
+
+The rule of the group: **the first of these that the provider's list has decides: the groupId, the
+groupName.** So a name of the list counts where the number beside it is new to the list, and of two
+that contradict each other the number counts, as the reference has it ("trust groupId"): names have
+drifted between documents and numbers have not. If neither is in the list, the status is of a new
+group and not final; only where neither came do the status's id and name tell.
 """
 
 from __future__ import annotations
@@ -100,17 +106,25 @@ def is_final(status: Status | None) -> bool:
 
 
 def group_of(status: Status | None) -> int | None:
-    """The group's id as it came, or found by the group's name, else by the status's id or name.
+    """The number of the group, by the rule above; a new group's own number, where it came.
 
-    `None` when nothing tells. A group name that is new to us hides the id and name beside it.
+    `None` when nothing tells. A group that is new to us hides the id and name beside it.
     """
-    if status is None or status.group_id is not None:
+    if status is None or status.group_id in GROUP_NAMES:
         return None if status is None else status.group_id
     if status.group_name:
-        return GROUP_NUMBERS.get(_upper(status.group_name))
+        return GROUP_NUMBERS.get(_upper(status.group_name), status.group_id)
+    if status.group_id is not None:
+        return status.group_id
     if status.id in _GROUP_BY_ID:
         return _GROUP_BY_ID[status.id]
     return _GROUP_BY_STATUS_NAME.get(_upper(status.name or ""))
+
+
+def names_two_groups(group_id: int | None, group_name: str | None) -> bool:
+    """Whether the provider's list has both number and name of a group, for different groups."""
+    name = GROUP_NAMES.get(group_id) if group_id is not None else None
+    return name is not None and _upper(group_name or name) in GROUP_NUMBERS.keys() - {name}
 
 
 def progress(status: Status | None) -> int:

@@ -67,7 +67,7 @@ def read_body(
     if most is not None and len(body) > most and body.count(b"<") > _TAGS_PER_ITEM * (most + 10):
         raise TooManyItems(most)
     body = body.lstrip(_BLANKS)
-    ((root, content),) = _parse(body).items()
+    root, content = root_and_content(body)
     hint = _HINTS.get(_local(root))
     items = list(_items(root, content))
     if most is not None and len(items) > most:
@@ -88,7 +88,7 @@ def raw_items(body: bytes) -> list[bytes]:
     item's bytes cannot be found they are the whole body.
     """
     body = body.lstrip(_BLANKS)
-    ((root, content),) = _parse(body).items()
+    root, content = root_and_content(body)
     slices = bytes_of_items(body)
     return [slices.get(item.spot, body) for item in _items(root, content)]
 
@@ -97,16 +97,18 @@ _BLANKS = b" \t\r\n"
 """XML allows no blank before its declaration; templates and shells put one there all the same."""
 
 
-def _parse(body: bytes) -> dict[str, Any]:
+def root_and_content(body: bytes) -> tuple[str, Any]:
+    """Name and content of the root, as xmltodict has them. Raises `MalformedBody`."""
     try:
-        document: dict[str, Any] = xmltodict.parse(body, strip_whitespace=False)
+        document: dict[str, Any] = xmltodict.parse(body.lstrip(_BLANKS), strip_whitespace=False)
     except ExpatError as error:
         text = str(error).partition(":")[0]
         raise MalformedBody(f"line {error.lineno}, column {error.offset + 1}", text) from error
     except (ValueError, LookupError, RecursionError) as error:
         # entities, which are refused, or an encoding that is unknown or does not hold
         raise MalformedBody("", f"not readable as XML: {error}") from error
-    return document
+    ((root, content),) = document.items()
+    return root, content
 
 
 def _items(root: str, content: Any) -> Iterator[_Item]:
@@ -239,7 +241,7 @@ def decode_document(body: bytes) -> Any:
     """What JSON would have for the root of any document: an object where it has children, else its
     text. Texts are not read as numbers, and an element alone is no list. Raises `MalformedBody`.
     """
-    ((root, content),) = _parse(body.lstrip(_BLANKS)).items()
+    root, content = root_and_content(body)
     try:
         return content if isinstance(content, str) else _not_text(content, _local(root), 0)
     except MalformedReport as error:

@@ -19,8 +19,10 @@ import pytest
 from msgspec import to_builtins
 from msgspec.structs import replace
 
-from receiver.callbacks.intake import verdict_on_bytes
+from receiver.callbacks.intake import entry_of, verdict_on_bytes
 from receiver.dlr import json_format, xml_format
+from receiver.dlr.errors import Unreadable
+from receiver.dlr.formats import CODECS
 from receiver.dlr.item import read_item
 from receiver.dlr.model import Format
 from receiver.store.base import (
@@ -46,8 +48,8 @@ NOT_A_REPORT = b'{"smsCount":"many"}'
 TEXTS = ["\0", "a\0b", "\0" * 3 + "z", "\U0010ffff", "'\"\\%_", "\u2028\x7f", "e\u0301 \u00e9"]
 
 PRETTY = b'{ "messageId" : "p",\n "smsCount": "1", "status":{"id":5,"groupId":3} }'
-XML = b"<result><messageId>x1</messageId><smsCount> 2 </smsCount></result>"
-LATIN = "<result><messageId>x2</messageId><callbackData>\u00e9</callbackData></result>"
+XML = b"<result><messageId>x1</messageId><smsCount> 2 </smsCount><error/></result>"
+LATIN = "<result><messageId>x2</messageId><callbackData>\u00e9</callbackData><error/></result>"
 
 Item = dict[str, Any]
 T = TypeVar("T")
@@ -63,19 +65,25 @@ def an_sms(message_id: str, status: str = "DELIVERED_TO_HANDSET", **changes: Any
 def a_callback(
     *items: Item | bytes, at: datetime = NOON, source: str = "default", format: Format = "json"
 ) -> Callback:
-    """A callback as the receiver makes one: of items, and of bytes that stand in their place."""
+    """A callback as the receiver makes one: of items, and of bytes that stand in their place.
+
+    An item that says nothing of its message is an entry here: a store does not ask what it is.
+    """
     if format == "xml":
-        reports = [read_item(item, "report") for item in items]
-        verdict = verdict_on_bytes(xml_format.encode_body(reports), format)
+        body = xml_format.encode_body([read_item(item, "report") for item in items])
     else:
         raw = [item if isinstance(item, bytes) else _encode(item) for item in items]
-        verdict = verdict_on_bytes(json_format.encode_body(raw), format)
+        body = json_format.encode_body(raw)
+    made = CODECS[format].read_body(body, lambda report, _: entry_of(report))
     return Callback(
         source=source,
         format=format,
         content_type=f"application/{format}",
         received_at=at,
-        verdict=Verdict(entries=verdict.entries, quarantined=verdict.quarantined),
+        verdict=Verdict(
+            entries=[each for each in made if isinstance(each, Entry)],
+            quarantined=[each for each in made if isinstance(each, Unreadable)],
+        ),
     )
 
 

@@ -275,10 +275,11 @@ class Asked:
 async def filled(ask: Asked) -> None:
     """Reports of both formats and generations, one of them twice, and what cannot be read."""
     strange = {"messageId": "m3", "new": {"a": [1]}, "status": {"groupName": "NEW", "x": 1}}
-    xml = b"<DeliveryReports><results><result><messageId>m4</messageId></result></results></D>"
+    item = b"<messageId>m4</messageId><status/>"
+    xml = b"<DeliveryReports><results><result>%b</result></results></D>" % item
     bodies = [
         a_json_body(an_item(messageId="m1"), an_item(messageId="m1")),
-        a_json_body(a_v3_item(messageId="m2"), strange, {}),
+        a_json_body(a_v3_item(messageId="m2"), strange, {"error": {}}),
         xml.replace(b"</D>", b"</DeliveryReports>"),
     ]
     for body in bodies:
@@ -330,7 +331,8 @@ async def of_the_receiver(ask: Asked) -> None:
     assert (await ask("get", "/api/messages/{messageId}", where="m1"))["dispatches"]
     await ask("get", "/api/messages/{messageId}", 404, where="none")
     assert (await ask("get", "/api/totals"))["total"]["prices"]
-    assert len((await ask("get", "/api/quarantine"))["items"]) == 2
+    assert len((await ask("get", "/api/quarantine"))["items"]) == 3
+    assert (await ask("get", "/api/callbacks/not-taken"))["notTaken"]
     await ask("get", "/api/quarantine/{id}", where="1")
     await ask("get", "/api/quarantine/{id}/body", where="1")
     await ask("post", "/api/quarantine/{id}/retry", where="1")

@@ -284,7 +284,7 @@ def test_retry_all(database: Path) -> None:
     async def keep(opened: Storage) -> None:
         kept = [
             Unreadable(raw=raw, place="", reason="older")
-            for raw in (V2_JSON, b"!", b'{"results":[{"messageId":"z"}]}')
+            for raw in (V2_JSON, b"!", b'{"results":[{"messageId":"z","status":{}}]}')
         ]
         await opened.store.add([Callback("default", "json", None, NOON, Verdict(quarantined=kept))])
 

@@ -66,12 +66,12 @@ async def test_callbacks_are_counted_by_what_became_of_them(tmp_path: Path) -> N
     callbacks = "dlr_callbacks_total{format=%s,outcome=%s,source=default}"
     assert found[callbacks % ("json", "taken")] == 3
     assert found[callbacks % ("json", "unreadable")] == 1
-    assert found[callbacks % ("none", "unsupported")] == 1
+    assert found[callbacks % ("json", "unsupported")] == 1
     assert found["dlr_reports_total{format=json,result=stored,source=default}"] == 2
     assert found["dlr_reports_total{format=json,result=duplicate,source=default}"] == 1
     quarantined = "dlr_quarantined_total{format=json,kind=unreadable_%s,source=default}"
-    assert (found[quarantined % "item"], found[quarantined % "body"]) == (1, 1)
-    assert found["dlr_commit_callbacks_sum"] == 4
+    assert (found[quarantined % "item"], found[quarantined % "body"]) == (1, 2)
+    assert found["dlr_commit_callbacks_sum"] == 5
     assert found["dlr_commit_seconds_count"] == found["dlr_commit_callbacks_count"]
     assert found["dlr_ready"] == 1
 

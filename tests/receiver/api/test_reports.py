@@ -85,6 +85,7 @@ async def test_a_report(client: Client, store: SqliteStore) -> None:
         "final": True,
         "duplicates": 1,
         "report": item,
+        "statusConflict": False,
     }
     assert said["report"]["price"]["pricePerMessage"].as_tuple() == Decimal("0.010").as_tuple()
 
@@ -104,6 +105,22 @@ async def test_a_report_from_xml(
     # An XML document's root tells a generation where the fields do not.
     assert said["generation"] == (generation or "v2")
     assert said["report"] == item
+
+
+async def test_a_status_of_two_groups(client: Client, store: SqliteStore) -> None:
+    """Number and name of a group that contradict each other: the number counts, the report is
+    flagged wherever it is shown, and what came is shown as it came."""
+    two = an_item(messageId="two", status={"groupId": 5, "groupName": "DELIVERED", "id": 5})
+    named = an_item(messageId="named", status={"groupId": 77, "groupName": "DELIVERED"})
+    await store.add([a_callback(two, named)])
+
+    told = {}
+    for group in ("REJECTED", "DELIVERED"):
+        for view in (await get(client, f"/api/reports?statusGroup={group}"))["reports"]:
+            told[view["report"]["messageId"]] = (group, view["final"], view["statusConflict"])
+    assert told == {"two": ("REJECTED", True, True), "named": ("DELIVERED", True, False)}
+    (shown,) = (await get(client, "/api/messages/two"))["reports"]
+    assert (shown["statusConflict"], shown["report"]["status"]) == (True, two["status"])
 
 
 async def test_no_such_report(client: Client) -> None:

@@ -331,12 +331,14 @@ async def test_too_large(client: Client) -> None:
 
 @pytest.mark.parametrize("content_type", ["image/png", "text/html", "multipart/form-data", "x"])
 async def test_unsupported_media_type(client: Client, store: Store, content_type: str) -> None:
-    """A body that says it is neither JSON nor XML is 415, and not stored."""
+    """A body that says it is neither JSON nor XML is 415, no report, and kept with the reason."""
     said = await notify(client, V2_JSON, {"Content-Type": content_type}, status=415)
 
     assert error_of(said)[0] == "unsupported_media_type"
     assert await everything(store) == []
-    assert await store.quarantine(None, 10) == []
+    (kept,) = await store.quarantine(None, 10)
+    assert (kept.size, kept.content_type) == (len(V2_JSON), content_type)
+    assert kept.reason == f'expected JSON or XML, got "{content_type}"'
 
 
 @pytest.mark.parametrize("body", [V2_JSON, b"?"])

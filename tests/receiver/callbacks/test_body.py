@@ -15,6 +15,7 @@ import pytest
 
 from receiver.answers import NotTaken
 from receiver.callbacks.body import (
+    Unsupported,
     as_utf8,
     charset,
     charset_of,
@@ -50,6 +51,14 @@ def raw_deflate(data: bytes) -> bytes:
         (" GZip ", "gzip"),
         ("x-gzip", "gzip"),
         ("deflate", "deflate"),
+        # What says that there is none, and a charset, which somebody put into the wrong header.
+        ("none", None),
+        ("None, identity", None),
+        ("8bit", None),
+        ("UTF-8", None),
+        ("utf8", None),
+        ("iso-8859-1", None),
+        ("gzip, identity", "gzip"),
     ],
 )
 def test_codings(header: str | None, coding: str | None) -> None:
@@ -62,9 +71,9 @@ def test_codings(header: str | None, coding: str | None) -> None:
 )
 def test_other_codings_are_415(header: str) -> None:
     """Any other coding is refused by its name."""
-    with pytest.raises(NotTaken) as caught:
+    with pytest.raises(Unsupported) as caught:
         coding_of(header)
-    assert caught.value.status == 415
+    assert caught.value.code == "unsupported_content_encoding"
     assert str(caught.value).isascii() or "…" in str(caught.value)
 
 
@@ -154,6 +163,10 @@ def test_a_million_empty_members() -> None:
         ("text/html", b"<html>", None),
         ("multipart/form-data; boundary=x", b"{}", None),
         ("image/png", b"", None),
+        ("application/json, application/json", b"<", "json"),
+        ("application/json,application/JSON; charset=utf-8", b"<", "json"),
+        ("text/xml; charset=x , text/xml; charset=x", b"{", "xml"),
+        ("application/json, text/xml", b"{}", None),
         ("json", b"{}", None),
     ],
 )
@@ -166,10 +179,10 @@ def test_the_content_type_settles_the_format(
 
 # --- charsets ----------------------------------------------------------------------------------
 
-TEXT = '{"results":[{"to":"Zürich"}]}'
+TEXT = '{"results":[{"status":{},"to":"Zürich"}]}'
 XML = (
     '<?xml version="1.0" encoding="%s"?>\n'
-    "<r><results><result><to>Zürich</to></result></results></r>"
+    "<r><results><result><status/><to>Zürich</to></result></results></r>"
 )
 
 
@@ -268,9 +281,9 @@ def test_the_rule_of_charsets(body: bytes, content_type: str) -> None:
 def test_no_charset(name: str) -> None:
     """What is no charset of texts is refused, among it Python's codecs that are none."""
     assert charset(name) is None
-    with pytest.raises(NotTaken) as caught:
+    with pytest.raises(Unsupported) as caught:
         charset_of(f"application/json; charset={name}")
-    assert caught.value.status == 415
+    assert caught.value.code == "unsupported_charset"
 
 
 def test_every_charset_is_survived() -> None:
@@ -298,7 +311,7 @@ def test_bytes_that_the_charset_does_not_have() -> None:
 
 def test_one_wrong_byte_costs_one_report() -> None:
     """In UTF-8, also where the header says so, only the item with the wrong byte is lost."""
-    body = b'{"results":[{"to":"1"},{"to":"\xff"},{"to":"2"}]}'
+    body = b'{"results":[{"to":"1","error":{}},{"to":"\xff"},{"to":"2","error":{}}]}'
     text = received_text(body, "application/json; charset=utf-8", None, MB)
     verdict = verdict_on(text, NO_LIMITS)
     assert (len(verdict.entries), len(verdict.quarantined)) == (2, 1)
@@ -330,13 +343,13 @@ async def test_codings_over_a_socket(
         reply = await post(running.url, body, headers=list(headers.items()))
         assert reply.status == status
         kept: list[Any] = (await get(running.url, "/api/quarantine")).json["items"]
-        assert [each["size"] for each in kept] == ([len(body)] if status == 400 else [])
+        assert [each["size"] for each in kept] == ([len(body)] if status in (400, 415) else [])
 
 
 async def test_charsets_over_a_socket(tmp_path: Path) -> None:
     """The charset of the header is used, and an unknown one is 415."""
     async with served(tmp_path) as running:
-        body = '{"results":[{"messageId":"Zürich"}]}'.encode("latin1")
+        body = '{"results":[{"messageId":"Zürich","error":{}}]}'.encode("latin1")
         latin = await post(running.url, body, content_type="application/json; charset=latin1")
         assert latin.json["stored"] == 1
         (report,) = (await get(running.url, "/api/reports")).json["reports"]

@@ -18,7 +18,7 @@ from receiver.dlr.model import Format
 from tests.receiver.payloads import V2_JSON, V2_XML, a_json_body, a_v3_item, an_item
 
 DEEP = 100_000
-GOOD = b'{"messageId":"1"}'
+GOOD = b'{"messageId":"1","status":{}}'
 Outcome = tuple[int, int] | None
 
 
@@ -32,7 +32,7 @@ def among(item: bytes) -> bytes:
 
 
 def xml_among(item: str) -> bytes:
-    good = "<result><messageId>1</messageId></result>"
+    good = "<result><messageId>1</messageId><status/></result>"
     return f"<r><results>{good}<result>{item}</result>{good}</results></r>".encode()
 
 
@@ -55,14 +55,17 @@ JSON: dict[str, tuple[bytes, Outcome]] = {
     ),
     "deep in an item": (among(b'{"x":' + b"[" * DEEP + b"]" * DEEP + b"}"), (2, 1)),
     "deep instead of an item": (among(b"[" * DEEP + b"]" * DEEP), (2, 1)),
-    "deep in an item, to the limit": (among(b'{"x":' + b"[" * 32 + b"]" * 32 + b"}"), (3, 0)),
+    "deep in an item, to the limit": (
+        among(b'{"status":{},"x":' + b"[" * 32 + b"]" * 32 + b"}"),
+        (3, 0),
+    ),
     "deep in an item, over the limit": (among(b'{"x":' + b"[" * 33 + b"]" * 33 + b"}"), (2, 1)),
     "lone surrogate": (among(b'{"to":"\\ud800"}'), (2, 1)),
     "lone surrogate in a name": (among(b'{"\\udc00":1}'), (2, 1)),
-    "lone surrogate beside the results": (b'{"x":"\\ud800","results":[{}]}', (1, 0)),
+    "lone surrogate beside the results": (b'{"x":"\\ud800","results":[{"status":{}}]}', (1, 0)),
     "surrogate in UTF-8": (among(b'{"to":"\xed\xa0\x80"}'), (2, 1)),
     "bad UTF-8": (among(b'{"to":"\xff\xfe"}'), (2, 1)),
-    "escaped NUL": (among(b'{"to":"\\u0000"}'), (3, 0)),
+    "escaped NUL": (among(b'{"status":{},"to":"\\u0000"}'), (3, 0)),
     "bare NUL": (among(b'{"to":"\0"}'), (2, 1)),
     "NUL between items": (b'{"results":[{}\0]}', None),
     "NaN": (among(b'{"smsCount":NaN}'), (2, 1)),
@@ -78,8 +81,8 @@ JSON: dict[str, tuple[bytes, Outcome]] = {
     "5,000 digits in an unknown field": (among(b'{"x":' + b"9" * 5000 + b"}"), (2, 1)),
     "5,000 digits in a text": (among(b'{"smsCount":"' + b"9" * 5000 + b'"}'), (2, 1)),
     "65 bits": (among(b'{"smsCount":9223372036854775808}'), (2, 1)),
-    "65 bits as an id": (among(b'{"messageId":9223372036854775808}'), (3, 0)),
-    "a million blanks": (among(b'{"smsCount":"' + b" " * 10**6 + b'"}'), (3, 0)),
+    "65 bits as an id": (among(b'{"status":{},"messageId":9223372036854775808}'), (3, 0)),
+    "a million blanks": (among(b'{"status":{},"smsCount":"' + b" " * 10**6 + b'"}'), (3, 0)),
     "a million quotes": (b'{"results":["' + b'\\"' * 10**6, None),
     "a million commas": (b'{"results":[' + b"," * 10**6, None),
     "a million brackets after a bad item": (among(b'NaN,"' + b"[" * 10**6 + b'"'), (2, 2)),
@@ -99,7 +102,10 @@ XML: dict[str, tuple[bytes, Outcome]] = {
     "deep and closed at the root": (b"<a>" * DEEP + b"</a>" * DEEP, None),
     "deep results": (b"<results>" * DEEP + b"</results>" * DEEP, (0, 1)),
     "deep beside the results": (
-        b"<r>" + b"<a>" * DEEP + b"</a>" * DEEP + b"<results><result/></results></r>",
+        b"<r>"
+        + b"<a>" * DEEP
+        + b"</a>" * DEEP
+        + b"<results><result><status/></result></results></r>",
         (1, 0),
     ),
     "deep in an item": (xml_among("<a>" * DEEP + "</a>" * DEEP), (2, 1)),
@@ -109,7 +115,7 @@ XML: dict[str, tuple[bytes, Outcome]] = {
     "file entity": (b'<!DOCTYPE r [<!ENTITY a SYSTEM "file:///etc/passwd">]><r>&a;</r>', None),
     "parameter entity": (b'<!DOCTYPE r [<!ENTITY % a SYSTEM "http://x/"> %a;]><r/>', None),
     "external DTD": (
-        b'<!DOCTYPE r SYSTEM "http://127.0.0.1:1/x.dtd"><r><results><result/></results></r>',
+        b'<!DOCTYPE r SYSTEM "http://127.0.0.1:1/x.dtd"><r><results><result><status/></result></results></r>',
         (1, 0),
     ),
     "undefined entity": (b"<r>&nbsp;</r>", None),
@@ -127,11 +133,11 @@ XML: dict[str, tuple[bytes, Outcome]] = {
     "a field twice": (xml_among("<to>1</to><to>2</to>"), (2, 1)),
     "elements in a text": (xml_among("<to><b>1</b></to>"), (2, 1)),
     "text instead of an item": (xml_among("text"), (2, 1)),
-    "text between fields": (xml_among("text<to>1</to>text"), (3, 0)),
+    "text between fields": (xml_among("text<status/>text"), (3, 0)),
     "text instead of items": (b"<r><results>text</results></r>", (0, 1)),
-    "nil": (xml_among('<status xmlns:i="x" i:nil="true"/>'), (3, 0)),
+    "nil": (xml_among('<error/><status xmlns:i="x" i:nil="true"/>'), (3, 0)),
     "10,000 attributes": (
-        xml_among("<to " + " ".join(f'a{n}="x"' for n in range(10_000)) + ">1</to>"),
+        xml_among("<status/><to " + " ".join(f'a{n}="x"' for n in range(10_000)) + ">1</to>"),
         (3, 0),
     ),
     "JSON": (V2_JSON, None),

@@ -5,7 +5,7 @@ from receiver.callbacks.intake import verdict_on_bytes
 from receiver.dlr.errors import Unreadable
 from receiver.dlr.identity import key_of_message
 from receiver.dlr.json_format import decode_item
-from receiver.dlr.model import Format, Generation, Report, Status
+from receiver.dlr.model import Error, Format, Generation, Report, Status
 from tests.receiver.payloads import BODIES, a_json_body, a_report, an_item
 
 
@@ -29,7 +29,9 @@ def test_the_same_report_has_one_identity_in_every_shape() -> None:
 
 def test_a_minimal_report_has_a_group() -> None:
     """The group is derived from its name; an unknown one is none, and not final."""
-    body = a_json_body({"status": {"groupName": "Rejected"}}, {"status": {"groupName": "NEW"}}, {})
+    body = a_json_body(
+        {"status": {"groupName": "Rejected"}}, {"status": {"groupName": "NEW"}}, {"error": {}}
+    )
     told, new, nothing = verdict_on_bytes(body, "json").entries
     assert (told.status_group, told.final) == (5, True)
     assert (new.status_group, new.final) == (None, False)
@@ -46,11 +48,13 @@ def test_an_empty_message_id_is_kept_as_it_came() -> None:
 
 def test_bad_items_are_quarantined_among_good_ones() -> None:
     """Good items are entries, bad ones are quarantined; the body counts as readable."""
-    verdict = verdict_on_bytes(b'{"results":[{"to":"1"},{"to":[]},{"to":"2"}]}', "json")
+    verdict = verdict_on_bytes(
+        b'{"results":[{"to":"1","error":{}},{"to":[]},{"to":"2","error":{}}]}', "json"
+    )
     assert verdict.readable
     assert [decode_item(entry.item) for entry in verdict.entries] == [
-        Report(to="1"),
-        Report(to="2"),
+        Report(to="1", error=Error()),
+        Report(to="2", error=Error()),
     ]
     assert verdict.quarantined == [
         Unreadable(raw=b'{"to":[]}', place="results[1].to", reason="expected text, got a list")

@@ -32,7 +32,7 @@ HEAD = b"POST /notify HTTP/1.1\r\nHost: dlr\r\nContent-Type: application/json\r\
 
 
 def a_body(*texts: str) -> bytes:
-    return json.dumps({"results": [{"messageId": text} for text in texts]}).encode()
+    return json.dumps({"results": [{"messageId": text, "status": {}} for text in texts]}).encode()
 
 
 # --- bodies ------------------------------------------------------------------------------------
@@ -115,7 +115,7 @@ async def test_too_many_items(tmp_path: Path, form: str) -> None:
     once the platform gives up."""
     body = a_body("1", "2", "3")
     if form == "xml":
-        body = b"<r><results>" + b"<result><to>1</to></result>" * 3 + b"</results></r>"
+        body = b"<r><results>" + b"<result><to>1</to><status/></result>" * 3 + b"</results></r>"
     async with served(tmp_path, "[limits]\nitems = 2") as running:
         reply = await post(running.url, body, content_type=f"application/{form}")
         assert (reply.status, reply.code) == (413, "too_many")
@@ -142,7 +142,7 @@ def test_millions_of_items(body: bytes, form: Any) -> None:
 
 def test_many_commas_are_no_items() -> None:
     """What has many commas is counted, not guessed."""
-    body = b'{"results":[{"x":[' + b"1," * 1_000 + b"1]},{}]}"
+    body = b'{"results":[{"x":[' + b"1," * 1_000 + b'1],"status":{}},{"status":{}}]}'
     assert len(verdict_on_bytes(body, "json", limits=Limits(items=2)).entries) == 2
     assert verdict_on_bytes(body, "json", limits=Limits(items=1)).too_long
 
@@ -159,8 +159,8 @@ def test_many_commas_are_no_items() -> None:
 )
 def test_a_field_that_is_too_long(item: dict[str, Any], place: str) -> None:
     """An item with a longer text is quarantined with its bytes; its neighbours are stored."""
-    raw_item = json.dumps(item, ensure_ascii=False).encode()
-    body = b'{"results":[{"to":"1"},' + raw_item + b',{"to":"2"}]}'
+    raw_item = json.dumps({"error": {}, **item}, ensure_ascii=False).encode()
+    body = b'{"results":[{"error":{}},' + raw_item + b',{"error":{}}]}'
     verdict = verdict_on_bytes(body, "json", limits=Limits(field=100))
     assert len(verdict.entries) == 2
     (bad,) = verdict.quarantined
@@ -170,14 +170,14 @@ def test_a_field_that_is_too_long(item: dict[str, Any], place: str) -> None:
 
 def test_a_long_item_of_short_fields() -> None:
     """It is the fields that are measured."""
-    item = {f"field{n}": "x" * 100 for n in range(50)}
+    item: dict[str, Any] = {f"field{n}": "x" * 100 for n in range(50)} | {"status": {}}
     body = json.dumps({"results": [item]}).encode()
     assert len(verdict_on_bytes(body, "json", limits=Limits(field=100)).entries) == 1
 
 
 def test_a_field_that_is_too_long_in_xml() -> None:
     """The same in XML."""
-    items = [f"<result><to>{text}</to></result>" for text in ("1", "x" * 101, "2")]
+    items = [f"<result><to>{text}</to><status/></result>" for text in ("1", "x" * 101, "2")]
     body = f"<r><results>{''.join(items)}</results></r>".encode()
     verdict = verdict_on_bytes(body, "xml", limits=Limits(field=100))
     assert len(verdict.entries) == 2

@@ -1,7 +1,14 @@
 import pytest
 
 from receiver.dlr.model import Status
-from receiver.dlr.statuses import GROUP_NAMES, SMS_STATUSES, group_of, is_final, progress
+from receiver.dlr.statuses import (
+    GROUP_NAMES,
+    SMS_STATUSES,
+    group_of,
+    is_final,
+    names_two_groups,
+    progress,
+)
 from tests.receiver.payloads import STATUSES
 
 
@@ -43,7 +50,16 @@ def test_finality_goes_by_group_and_id(group: int, id: int | None, final: bool) 
         (Status(group_name="DELIVERED", name="delivered_to_operator"), 3, False),
         (Status(group_name="PENDING", id=5), 1, False),
         (Status(group_name="NEW_GROUP", id=5), None, False),
-        (Status(group_id=9, group_name="DELIVERED"), 9, False),
+        (Status(group_id=9, group_name="DELIVERED"), 3, True),
+        (Status(group_id=9, group_name=" delivered ", id=2), 3, False),
+        (Status(group_id=-1, group_name="REJECTED"), 5, True),
+        (Status(group_id=9, group_name="NEW_GROUP", id=5), 9, False),
+        (Status(group_id=9, group_name="", id=5), 9, False),
+        (Status(group_id=9, id=5, name="DELIVERED_TO_HANDSET"), 9, False),
+        (Status(group_id=5, group_name="DELIVERED"), 5, True),
+        (Status(group_id=1, group_name="DELIVERED", id=5), 1, False),
+        (Status(group_id=3, group_name="NEW_GROUP"), 3, True),
+        (Status(group_id=0, group_name="REJECTED"), 0, False),
         (Status(id=5), 3, True),
         (Status(id=2), 3, False),
         (Status(id=87), 5, True),
@@ -55,9 +71,36 @@ def test_finality_goes_by_group_and_id(group: int, id: int | None, final: bool) 
     ],
 )
 def test_what_is_missing_is_derived(status: Status | None, group: int | None, final: bool) -> None:
-    """Without a groupId the group's name tells, else id or name; what is unknown is not final."""
+    """The groupId tells if the provider's list has it, else the groupName if the list has that,
+    and where neither came the id or the name; what is unknown is not final.
+
+    A DELIVERED report whose groupId the list does not have was once of no group: it matched no
+    rule for DELIVERED and was not final.
+    """
     assert group_of(status) == group
     assert is_final(status) is final
+
+
+@pytest.mark.parametrize(
+    ("number", "name", "conflict"),
+    [
+        (3, "DELIVERED", False),
+        (3, " delivered ", False),
+        (3, "REJECTED", True),
+        (0, "rejected ", True),
+        (3, None, False),
+        (3, "", False),
+        (3, "NEW_GROUP", False),
+        (9, "DELIVERED", False),
+        (None, "DELIVERED", False),
+        (None, None, False),
+    ],
+)
+def test_number_and_name_of_two_groups(
+    number: int | None, name: str | None, conflict: bool
+) -> None:
+    """A conflict takes two groups of the list; what the list does not have contradicts nothing."""
+    assert names_two_groups(number, name) is conflict
 
 
 def test_the_group_is_trusted_over_the_name() -> None:

@@ -1,0 +1,70 @@
+"""`dlr check --live`: what the running process says of itself, and what it has not taken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from receiver.callbacks.app import NotTakenAnswers
+from receiver.settings.settings import ApiSettings, ServerSettings
+
+_TIMEOUT = aiohttp.ClientTimeout(total=10)
+
+
+class NotAsked(Exception):
+    """The process cannot be asked; the text says why."""
+
+
+def url_of(server: ServerSettings) -> str:
+    """Where the process of these settings can be asked on this machine."""
+    bind = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.bind, server.bind)
+    return f"http://[{bind}]:{server.port}" if ":" in bind else f"http://{bind}:{server.port}"
+
+
+def headers_of(api: ApiSettings) -> dict[str, str]:
+    """The first token of the settings whose secret they have; a digest alone opens nothing."""
+    secret = next((token.secret for token in api.token if token.secret is not None), None)
+    return {} if secret is None else {"Authorization": f"Bearer {secret.reveal()}"}
+
+
+async def looked_at(url: str, headers: dict[str, str]) -> tuple[bool, list[str]]:
+    """Whether the process is ready, and lines for a person. Raises NotAsked."""
+    async with aiohttp.ClientSession(headers=headers, timeout=_TIMEOUT) as session:
+        status, said = await _get(session, f"{url}/readyz")
+        lines = [f"{url}: {'ready' if status == 200 else _message(said)}"]
+        told, found = await _get(session, f"{url}/api/callbacks/not-taken")
+        if told == 404:
+            return status == 200, [*lines, "callbacks: this process takes none"]
+        if told != 200:
+            raise NotAsked(f"{url}/api/callbacks/not-taken: {told}: {_message(found)}")
+        answers = msgspec.convert(found, NotTakenAnswers)
+        return status == 200, [*lines, *_lines(answers)]
+
+
+async def _get(session: aiohttp.ClientSession, url: str) -> tuple[int, Any]:
+    try:
+        async with session.get(url, allow_redirects=False) as response:
+            return response.status, msgspec.json.decode(await response.read())
+    except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
+        raise NotAsked(f"{url}: {error or 'no answer within 10 s'}") from error
+
+
+def _message(said: Any) -> str:
+    try:
+        return str(said["error"]["message"])
+    except (KeyError, TypeError):
+        return "no answer of dlr"
+
+
+def _lines(answers: NotTakenAnswers) -> Iterable[str]:
+    if not answers.not_taken:
+        yield "callbacks: all that came since the start were taken"
+        return
+    yield "callbacks that were not taken since the start, the newest first:"
+    for kind in answers.not_taken:
+        times = f"{kind.callbacks} ×, last {kind.last_at}"
+        source = "" if kind.source is None else f" source {kind.source}"
+        yield f"  {kind.status} {kind.reason}{source}: {kind.what} ({times})"
