@@ -13,6 +13,7 @@ from enum import Enum
 
 from msgspec import Struct
 
+from dispatcher.expressions import Expression
 from dispatcher.retrying.retry_after import RetryAfter
 
 
@@ -74,7 +75,7 @@ class OutcomeRules(Struct, frozen=True):
     """What the answers of an endpoint mean. The defaults are what holds without any rules."""
 
     acknowledge: frozenset[int] = statuses("2xx")
-    body_matches: re.Pattern[str] | None = None  # must be found in the kept part of the answer
+    body_matches: Expression | None = None  # must be found in the kept part of the answer
     stop_on: frozenset[int] = frozenset()  # end the dispatch, whatever retries are left
     retry_after: RetryAfter | None = None  # None: the header is ignored
 
@@ -94,7 +95,7 @@ def judge(answer: Answer, rules: OutcomeRules = AS_USUAL) -> Outcome:
 
 def _body_fits(answer: Answer, rules: OutcomeRules) -> bool:
     pattern = rules.body_matches
-    return pattern is None or pattern.search(answer.body.decode("utf-8", "replace")) is not None
+    return pattern is None or pattern.found_in(answer.body.decode("utf-8", "replace"))
 
 
 def _of_status(status: int) -> Outcome:

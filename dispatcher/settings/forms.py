@@ -7,6 +7,7 @@ from typing import Annotated
 
 from yarl import URL
 
+from dispatcher.expressions import WORDS, is_expression
 from receiver.settings.configuration import Form, Secret
 
 
@@ -22,6 +23,8 @@ def is_http_url(text: str) -> bool:
 
 
 HttpUrl = Annotated[str, Form("an http or https URL with a host", is_http_url)]
+
+Regex = Annotated[str, Form(WORDS, is_expression)]
 
 HeaderValue = Annotated[
     Secret,
