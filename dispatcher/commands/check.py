@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from dispatcher.commands.options import fail, settings_of, with_settings
+from dispatcher.commands.saying import say
 from dispatcher.settings.settings import find_file
 from receiver.settings.settings import may_listen
 from receiver.settings.writing import effective
@@ -21,8 +22,8 @@ def check(config: Path | None, database: str | None) -> None:
     """
     settings = settings_of(config, database)
     file = find_file(config, Path())
-    click.echo(f"settings from {file or 'defaults and the environment'}: no fault")
+    say(f"settings from {file or 'defaults and the environment'}: no fault")
     for name, value in effective(settings):
-        click.echo(f"  {name} = {value}")
+        say(f"  {name} = {value}")
     if (refusal := may_listen(settings.server, settings.api)) is not None:
         fail(refusal)

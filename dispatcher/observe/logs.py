@@ -20,6 +20,7 @@ from dispatcher.observe.events import AttemptMade
 from receiver.answers import timestamp
 from receiver.callbacks.events import CallbackAnswered, StoredCallback
 from receiver.dlr.json_format import decode_item
+from receiver.shown import ShownFormatter, shown, shown_json
 
 log = logging.getLogger("dlr.attempt")
 report_log = logging.getLogger("dlr.report")
@@ -116,9 +117,9 @@ class CallbackLines:
         if not lines:
             return
         if self._json:
-            self._stream.write(_encode_lines(lines).decode())
+            self._stream.write(shown_json(_encode_lines(lines).decode()))
         else:
-            self._stream.write("".join(map(_text, lines)))
+            self._stream.write("".join([f"{shown(_text(line))}\n" for line in lines]))
         self._stream.flush()
 
     def _line(self, at: float, event: CallbackAnswered) -> _Line:
@@ -179,7 +180,7 @@ def _text(line: _Line) -> str:
             f" format={line.format} stored={line.stored} duplicates={line.duplicates}"
             f" quarantined={line.quarantined} bytes={line.bytes}"
         )
-    return f"{text} ms={line.ms}\n"
+    return f"{text} ms={line.ms}"
 
 
 def masked(number: str) -> str:
@@ -198,11 +199,11 @@ def _at(record: logging.LogRecord) -> str | None:
     return timestamp(datetime.fromtimestamp(record.created, UTC))
 
 
-class _Console(logging.Formatter):
+class _Console(ShownFormatter):
     def format(self, record: logging.LogRecord) -> str:
         facts = "".join(f" {name}={value}" for name, value in _facts(record).items())
         text = f"{_at(record)} {record.levelname.lower():7} {record.getMessage()}{facts}"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        return self.with_exception(shown(text), record)
 
 
 class _Json(logging.Formatter):
@@ -216,4 +217,4 @@ class _Json(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line).decode()
+        return shown_json(msgspec.json.encode(line).decode())

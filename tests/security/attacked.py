@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from yarl import URL
+
 from tests.end_to_end.processes import LIMIT, Running, configure, running
 
 _RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -106,7 +108,7 @@ async def ask(
     named = {name.lower() for name, _ in headers}
     head = [_bytes(method) + b" " + _bytes(target) + b" HTTP/1.1"]
     if "host" not in named:
-        head.append(b"Host: " + server.url.removeprefix("http://").encode())
+        head.append(b"Host: " + URL(server.url).authority.encode())
     if body is not None and not named & {"content-length", "transfer-encoding"}:
         head.append(b"Content-Length: %d" % len(body))
     head += [_bytes(name) + b": " + _bytes(text) for name, text in headers]
@@ -128,9 +130,9 @@ async def ask_json(server: Running, method: str, target: str, value: Any) -> Ans
 
 async def exchange(server: Running, sent: bytes, limit: float = LIMIT) -> Answer:
     """Send bytes on a connection of their own, and read until the server closes it."""
-    host, _, port = server.url.removeprefix("http://").rpartition(":")
+    url = URL(server.url)
     async with asyncio.timeout(limit):
-        reader, writer = await asyncio.open_connection(host, int(port))
+        reader, writer = await asyncio.open_connection(url.host, url.port)
         try:
             writer.write(sent)
             return _answer(await _all(reader))

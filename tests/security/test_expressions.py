@@ -9,17 +9,15 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from itertools import count
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 
 from tests.end_to_end.processes import Running, an_endpoint, dlr, eventually
 from tests.receiver.payloads import V2_JSON, a_json_body, an_item
 from tests.security.attacked import Answer, ask, ask_json, attacked
+from tests.security.served import answering
 
 SLOW = "^(a+)+$"
 TEXT = "a" * 32 + "!"
@@ -38,24 +36,6 @@ url = "http://127.0.0.1:9/"
 [endpoint.outcome]
 body_matches = "{SLOW}"
 """
-
-
-@asynccontextmanager
-async def answering(text: str) -> AsyncIterator[str]:
-    """The URL of a customer that answers each push with 200 and this text."""
-
-    async def take(_: web.Request) -> web.Response:
-        return web.Response(text=text)
-
-    app = web.Application()
-    app.router.add_post("/", take)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
-    finally:
-        await runner.cleanup()
 
 
 async def judged(server: Running) -> None:
