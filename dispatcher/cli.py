@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator, MutableMapping
@@ -10,8 +11,10 @@ from importlib import import_module
 import click
 
 from dispatcher.commands.options import fail
+from dispatcher.commands.saying import say
 from receiver.answers import BadQuery
 from receiver.settings.configuration import ConfigurationError
+from receiver.shown import ShownFormatter, traceback_lines
 from receiver.store.base import AmbiguousMessage, StoreUnavailable
 
 MODULES = {
@@ -91,6 +94,9 @@ def main() -> None:
     debug = "--debug" in sys.argv or bool(os.environ.get("DLR_DEBUG"))
     if debug:
         sys.argv = [word for word in sys.argv if word != "--debug"]
+        sys.excepthook = _print_traceback
+    if logging.lastResort is not None:  # the log of commands that set up none
+        logging.lastResort.setFormatter(ShownFormatter())
     try:
         cli(standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:  # `dlr` alone: its text is the help
@@ -107,7 +113,7 @@ def main() -> None:
     except (ConfigurationError, StoreUnavailable, BadQuery, OSError) as error:
         if debug:
             raise
-        fail(str(error) or type(error).__name__)
+        fail(*_faults(error))
     except UnicodeEncodeError as error:  # a shell passes on bytes that are no UTF-8
         if debug:
             raise
@@ -116,6 +122,17 @@ def main() -> None:
         if debug:
             raise
         fail(f"unexpected {type(error).__name__}: {error} (--debug shows where)")
+
+
+def _faults(error: Exception) -> tuple[str, ...]:
+    if isinstance(error, ConfigurationError):
+        return error.faults
+    return (str(error) or type(error).__name__,)
+
+
+def _print_traceback(_: type[BaseException], error: BaseException, __: object) -> None:
+    for line in traceback_lines(error):
+        say(line, err=True)
 
 
 def _in_one_line(error: click.ClickException) -> str:

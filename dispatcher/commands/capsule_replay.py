@@ -19,6 +19,7 @@ from dispatcher.capsule.capsule import Capsule, read_capsule
 from dispatcher.clocks.clock import SystemClock
 from dispatcher.commands import replay_output
 from dispatcher.commands.options import fail
+from dispatcher.commands.saying import say
 from dispatcher.replay.request import Request, read_request
 from dispatcher.security.urls import is_http_url, spelling_fault
 from dispatcher.service import Parts, service
@@ -69,13 +70,13 @@ async def _replay(capsule: Capsule, request: Request, settings: Settings) -> int
         await _store(running.storage, capsule)
         replaying = replay_output.replaying_of(running.storage, settings)
         made = await replaying.make(request, from_outside=False)
-        print(f"{made.replay.total:,} reports of {capsule.path} to {settings.endpoint[0].url}")
+        say(f"{made.replay.total:,} reports of {capsule.path} to {settings.endpoint[0].url}")
         ended = await replay_output.watch(replaying.replays, made.replay)
         if ended is None:
             ended = await replaying.cancel(made.replay.id)
-            print(f"PARTIAL: interrupted; {replay_output.summary(ended)}")
+            say(f"PARTIAL: interrupted; {replay_output.summary(ended)}")
             return replay_output.INTERRUPTED
-    print(replay_output.summary(ended))
+    say(replay_output.summary(ended))
     return replay_output.NO if ended.failed else 0
 
 

@@ -15,6 +15,7 @@ from dispatcher.capsule.pseudonyms import Pseudonyms
 from dispatcher.clocks.clock import SystemClock
 from dispatcher.commands.export import finished
 from dispatcher.commands.options import FILE, fail, look, settings_of, with_settings
+from dispatcher.commands.saying import say
 from dispatcher.commands.simulation_progress import watching
 from dispatcher.endpoints.registry import Registered
 from dispatcher.replay.request import instant_of
@@ -95,4 +96,4 @@ async def _capture(
             writer.close()
     except BrokenOff:
         raise click.Abort from None
-    print(f"wrote {writer.reports:,} reports and {writer.dispatches:,} dispatches to {output}")
+    say(f"wrote {writer.reports:,} reports and {writer.dispatches:,} dispatches to {output}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from dispatcher.commands.options import fail, settings_of, with_settings
+from dispatcher.commands.saying import say
 from dispatcher.settings.never_matching import never_matching
 from dispatcher.settings.settings import Settings, find_file
 from receiver.settings.settings import may_listen
@@ -39,13 +40,13 @@ def check(config: Path | None, database: str | None, live: bool, url: str | None
     file = find_file(config, Path())
     never = [f"{place}: can never match: {reason}" for place, reason in never_matching(settings)]
     found = f"rules that can never match: {len(never)}" if never else "no fault"
-    click.echo(f"settings from {file or 'defaults and the environment'}: {found}")
+    say(f"settings from {file or 'defaults and the environment'}: {found}")
     for name, value in effective(settings):
-        click.echo(f"  {name} = {value}")
+        say(f"  {name} = {value}")
     if (refusal := may_listen(settings.server, settings.api)) is not None:
         never.append(refusal)
     if never:
-        fail("\n".join(never))
+        fail(*never)
 
 
 def _ask(settings: Settings, url: str | None) -> None:
@@ -56,8 +57,8 @@ def _ask(settings: Settings, url: str | None) -> None:
     try:
         ready, lines = asyncio.run(looked_at(place, headers_of(settings.api)))
     except NotAsked as error:
-        click.echo(f"dlr: {error}", err=True)
+        say(f"dlr: {error}", err=True)
         sys.exit(1)
     for line in lines:
-        click.echo(line)
+        say(line)
     sys.exit(0 if ready else 1)

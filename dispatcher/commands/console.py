@@ -16,6 +16,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from receiver.shown import shown, shown_json
+
 ListFormat = Literal["table", "json", "ndjson", "csv"]
 Columns = Mapping[str, Callable[[Any], object]]
 """Heading to what stands under it for a row."""
@@ -32,7 +34,12 @@ _encode = msgspec.json.Encoder(decimal_format="number").encode
 
 def encoded(row: Struct) -> str:
     """An answer as compact JSON, decimals with all their digits."""
-    return _encode(row).decode()
+    return shown_json(_encode(row).decode())
+
+
+def told(text: str, style: str = "") -> Text:
+    """A text from outside for rich: no markup, one line, nothing that steers a terminal."""
+    return Text(shown(text), style)
 
 
 async def print_list(
@@ -60,7 +67,7 @@ async def _print_csv(rows: AsyncIterator[Struct], columns: Columns, file: TextIO
     writer = csv.writer(file)
     writer.writerow(columns)
     async for row in rows:
-        writer.writerow([_harmless(cell) for cell in _cells(row, columns)])
+        writer.writerow([_in_csv(_harmless(cell)) for cell in _cells(row, columns)])
 
 
 TABLE_ROWS = 500
@@ -99,7 +106,7 @@ def _print_table(
         table.add_column(heading, overflow="fold")
     for row in rows:
         # Text, not markup: a callbackData may hold [brackets].
-        table.add_row(*(Text(_plain(cell)) for cell in row))
+        table.add_row(*map(told, row))
     console = Console(file=file)
     if not console.is_terminal:
         console.width = 200  # lines in a file or a pipe are not folded at 80
@@ -117,6 +124,7 @@ async def _print_json(rows: AsyncIterator[Struct], file: TextIO) -> None:
 _FORMULA_SIGNS = frozenset("=+-@＝＋－＠")
 """What begins a formula in a spreadsheet; some take the full-width signs for the others."""
 
+_BREAKS = re.compile("([\n\t])")
 _SIGNED_NUMBER = re.compile(r"[+-][0-9]+(\.[0-9]+)?")
 
 
@@ -137,8 +145,8 @@ def _is_passed_over(sign: str) -> bool:
     return sign.isspace() or unicodedata.category(sign) in ("Cc", "Cf")
 
 
-def _plain(cell: str) -> str:
-    """A cell without the control characters that would move a terminal's cursor or colour it."""
+def _in_csv(cell: str) -> str:
+    """A cell without what steers a terminal. Line feeds stay: CSV has quotes for them."""
     if cell.isprintable():
         return cell
-    return "".join("\ufffd" if unicodedata.category(s) == "Cc" else s for s in cell)
+    return "".join(part if part in "\n\t" else shown(part) for part in _BREAKS.split(cell))

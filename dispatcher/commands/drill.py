@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.text import Text
 
+from dispatcher.commands.console import told
 from dispatcher.commands.drill_options import DrillOptions
 from dispatcher.commands.options import fail
 from dispatcher.commands.simulation_progress import watching
@@ -24,12 +24,16 @@ async def drill(options: DrillOptions, target: Target, console: Console) -> Rehe
 
 
 async def _made(planned: Drill, target: Target, console: Console) -> Rehearsed:
-    told = planned.scenario.story or "an outage drill"
-    console.print(Text(f"{told}, {planned.speed:g} times as fast"), soft_wrap=True)
+    story = planned.scenario.story or "an outage drill"
+
+    def tell(text: str, style: str = "") -> None:
+        console.print(told(text, style), soft_wrap=True)
+
+    tell(f"{story}, {planned.speed:g} times as fast")
     for note in planned.notes:
-        console.print(Text(f"  {note}", "dim"), soft_wrap=True)
+        tell(f"  {note}", "dim")
     with watching("drilling") as watch:
-        run = await drill_webhook(planned, target, watch=watch, tell=console.print)
+        run = await drill_webhook(planned, target, watch=watch, tell=tell)
     for result in run.results:
         console.print(line(result), soft_wrap=True)
     return run

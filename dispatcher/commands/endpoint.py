@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from dispatcher.commands.options import PORT, Duration, Span, run_to_end, stop_event
+from dispatcher.commands.saying import say
 from dispatcher.commands.scripted_endpoint import Push, Script, ScriptedEndpoint
 from dispatcher.service import naming_the_address
 
@@ -34,7 +35,7 @@ async def _endpoint(bind: str, port: int, script: Script) -> None:
     scripted = ScriptedEndpoint(script, on_push=_print_push)
     with naming_the_address(bind, port):
         await scripted.start(bind, port)
-    click.echo(f"listening on {scripted.url}")
+    say(f"listening on {scripted.url}")
     sys.stdout.flush()
     await stop.wait()
     await scripted.stop()
@@ -43,6 +44,8 @@ async def _endpoint(bind: str, port: int, script: Script) -> None:
 def _print_push(push: Push) -> None:
     answered = "cut the connection" if push.answered is None else f"answered {push.answered}"
     who = f"dispatch {push.dispatch} attempt {push.attempt}" if push.dispatch else "no dlr headers"
-    click.echo(f"+{push.since_start.total_seconds():.1f}s push {push.number}: {who}: {answered}")
-    click.echo(f"  {push.content_type} {push.body.decode('utf-8', 'replace')}")
+    say(f"+{push.since_start.total_seconds():.1f}s push {push.number}: {who}: {answered}")
+    first, *more = push.body.decode("utf-8", "replace").split("\n")
+    for line in (f"{push.content_type} {first}", *more):  # indented, as no line of ours is
+        say(f"  {line}")
     sys.stdout.flush()

@@ -13,6 +13,7 @@ import click
 from dispatcher.api.endpoint_answer import EndpointAnswer, endpoint_answer
 from dispatcher.commands.console import Columns, fields
 from dispatcher.commands.list_output import Listing
+from dispatcher.commands.saying import say
 from dispatcher.endpoints.registry import EndpointExists, Registered, Registry, UnknownEndpoint
 from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.storage import Storage
@@ -58,26 +59,26 @@ async def add(registry: Registry, name: str, url: str, settings: dict[str, Any])
         await registry.add({"name": name, "url": url, **settings}, from_outside=False)
     except EndpointExists as error:
         raise BadQuery(str(error)) from error
-    print(f"{name}: added, {without_credentials(url)}")
+    say(f"{name}: added, {without_credentials(url)}")
 
 
 async def change(registry: Registry, name: str, settings: dict[str, Any]) -> None:
     if not settings:
         raise BadQuery("nothing to change: give --set KEY=VALUE, --secret KEY or --unset KEY")
     await _asked(registry, registry.change(name, settings, from_outside=False))
-    print(f"{name}: changed {', '.join(settings)}")
+    say(f"{name}: changed {', '.join(settings)}")
 
 
 async def hold(registry: Registry, name: str, paused: bool) -> None:
     await _asked(registry, registry.pause(name, paused))
     said = "paused; what is for it waits, and spends no retries" if paused else "goes on"
-    print(f"{name}: {said}")
+    say(f"{name}: {said}")
 
 
 async def remove(registry: Registry, name: str) -> None:
     cancelled = await _asked(registry, registry.remove(name))
     dispatches = "1 waiting dispatch" if cancelled == 1 else f"{cancelled} waiting dispatches"
-    print(f"{name}: removed; {dispatches} cancelled")
+    say(f"{name}: removed; {dispatches} cancelled")
 
 
 async def reset(registry: Registry, name: str) -> None:
@@ -85,7 +86,7 @@ async def reset(registry: Registry, name: str) -> None:
         await registry.reset(name)
     except UnknownEndpoint as error:
         raise BadQuery(f"{error} in the settings file, to which it could be given back") from error
-    print(f"{name}: as the settings file says")
+    say(f"{name}: as the settings file says")
 
 
 async def _asked(registry: Registry, change: Coroutine[Any, Any, Any]) -> Any:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from dispatcher.commands.options import fail, look, print_counts, with_settings
+from dispatcher.commands.saying import say
 from dispatcher.storage import Storage
 from dispatcher.upkeep.base import StillLeased
 from receiver.api.messages import find_message
@@ -48,7 +49,7 @@ def erase(
             recipient = Recipient(to=to, message_id=message_id, source=source)
             touched = await (erasure.count if dry_run else erasure.erase)(recipient)
         except StillLeased as error:
-            click.echo(f"dlr: {error}", err=True)
+            say(f"dlr: {error}", err=True)
             sys.exit(1)
         print_counts("would touch" if dry_run else "touched", touched)
 

@@ -16,6 +16,8 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from dispatcher.commands.saying import say
+
 LINE_EVERY = 100_000
 """Rows between two lines of progress where there is no terminal."""
 
@@ -35,7 +37,7 @@ class _Lines(Counter):
     def row(self, share: float) -> None:
         super().row(share)
         if self.rows % LINE_EVERY == 0:
-            print(f"{self.rows:,} rows, {share:.0%} of the way", file=sys.stderr, flush=True)
+            say(f"{self.rows:,} rows, {share:.0%} of the way", err=True)
 
 
 class _Bar(Counter):

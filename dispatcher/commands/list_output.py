@@ -12,7 +12,7 @@ from typing import Any
 from msgspec import Struct, structs
 from msgspec.structs import astuple
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from dispatcher.api.dispatches import (
     AttemptAnswer,
@@ -31,8 +31,10 @@ from dispatcher.commands.console import (
     fields,
     print_list,
     print_rows,
+    told,
 )
 from dispatcher.commands.export import Output, output
+from dispatcher.commands.saying import say
 from dispatcher.endpoints.registry import Registry
 from dispatcher.storage import Storage
 from receiver.answers import BadQuery
@@ -217,10 +219,10 @@ async def print_unrouted(storage: Storage, registry: Registry, listing: Listing)
     await listing.print_reports(_unrouted(unrouted), await _way(storage))
     ends = await unrouted.find(1, 1)
     if unread := await storage.store.newest_report() - ends.read_to:
-        print(f"the newest {unread} are not read by every endpoint yet", file=sys.stderr)
+        say(f"the newest {unread} are not read by every endpoint yet", err=True)
     if ends.forgotten_to:
         known = f"reports up to id {ends.forgotten_to} are left out"
-        print(f"{known}: dispatches of their time are removed", file=sys.stderr)
+        say(f"{known}: dispatches of their time are removed", err=True)
 
 
 async def _unrouted(unrouted: Unrouted) -> AsyncIterator[StoredReport]:
@@ -287,7 +289,8 @@ async def print_message(storage: Storage, message_id: str, source: str | None) -
         raise BadQuery(f"there is no report of a message {message_id!r}")
     shown = MessageAnswer.of(reports, await _dispatches_of(storage, [r.id for r in reports]))
     console = Console()
-    console.print(f"[bold]{escape(message_id)}[/] {_status(shown.status)} ({_finality(shown)})")
+    state = f" {_status(shown.status)} ({_finality(shown)})"
+    console.print(Text.assemble(told(message_id, "bold"), told(state)))
     print_rows("reports", [_report_row(report) for report in reports], REPORT_COLUMNS)
     print_rows("dispatches", shown.dispatches, DISPATCH_COLUMNS)
 
@@ -320,8 +323,8 @@ async def read_quarantine_again(storage: Storage, entry_id: int | None, limits: 
             continue  # somebody else was faster
         sum = Counts(*(a + b for a, b in zip(astuple(sum), astuple(counts), strict=True)))
         if counts != Counts(0, 0, 1):
-            print(f"{number}: {_told(counts)}")
-    print(f"{len(ids)} read again: {_told(sum)}")
+            say(f"{number}: {_told(counts)}")
+    say(f"{len(ids)} read again: {_told(sum)}")
 
 
 def _told(counts: Counts) -> str:
@@ -335,7 +338,7 @@ async def print_totals(storage: Storage, wanted: TotalsQuery, listing: Listing) 
     """Every bucket, and the sum of all at the end. JSON is that of the API."""
     found = await storage.store.totals(wanted)
     if found.lag:
-        print(f"{found.lag:,} reports are added up first", file=sys.stderr)
+        say(f"{found.lag:,} reports are added up first", err=True)
         await storage.read_model.catch_up()
         found = await storage.store.totals(wanted)
     shown = TotalsAnswer.of(found, wanted)
@@ -354,10 +357,15 @@ async def print_totals(storage: Storage, wanted: TotalsQuery, listing: Listing) 
 
 
 async def print_quarantined(storage: Storage, entry_id: int) -> None:
-    """The bytes of one entry as they came, and nothing else, for a file or a pipe."""
+    """The bytes of one entry as they came, and nothing else, for a file or a pipe. A terminal gets
+    them as a text that does not steer it."""
     found = await storage.store.quarantined(entry_id)
     if found is None:
         raise BadQuery(f"there is no quarantine entry {entry_id}")
+    if sys.stdout.isatty():
+        for line in found[1].decode("utf-8", "replace").split("\n"):
+            say(line)
+        return
     sys.stdout.buffer.write(found[1])
     sys.stdout.buffer.flush()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from dispatcher.commands.options import run_to_end, settings_of, with_settings
+from dispatcher.commands.saying import say
 from dispatcher.storage import migrate as bring_up_to_date
 
 
@@ -22,8 +23,8 @@ def migrate(config: Path | None, database: str | None) -> None:
     async def run() -> None:
         applied = await bring_up_to_date(path)
         for step in applied:
-            click.echo(f"{path}: applied {step}")
+            say(f"{path}: applied {step}")
         if not applied:
-            click.echo(f"{path}: nothing to do")
+            say(f"{path}: nothing to do")
 
     run_to_end(run())

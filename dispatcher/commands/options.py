@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, get_args
 import click
 import uvloop
 
+from dispatcher.commands.saying import say
 from dispatcher.settings.settings import Settings, read_settings
 from receiver.settings.durations import duration
 
@@ -29,9 +30,9 @@ WRONG_USAGE = 2
 """The exit code of wrong usage or configuration."""
 
 
-def fail(text: str) -> NoReturn:
-    for line in text.splitlines():
-        click.echo(f"dlr: {line}", err=True)
+def fail(*lines: str) -> NoReturn:
+    for line in lines:
+        say(f"dlr: {line}", err=True)
     sys.exit(WRONG_USAGE)
 
 
@@ -166,4 +167,4 @@ def look(
 def print_counts(verb: str, rows: Mapping[str, int]) -> None:
     """A line for each table: what was or would be done to how many of its rows."""
     for table, count in rows.items():
-        click.echo(f"{verb} {count:>9} of {table}")
+        say(f"{verb} {count:>9} of {table}")

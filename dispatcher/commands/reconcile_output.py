@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -12,6 +11,7 @@ from msgspec import Struct
 from dispatcher.clocks.clock import wall_time
 from dispatcher.commands.console import Columns, fields
 from dispatcher.commands.list_output import Listing
+from dispatcher.commands.saying import say
 from dispatcher.reconcile.comparison import Finding
 from dispatcher.reconcile.provider import ProviderFailed, asking
 from dispatcher.reconcile.reconciler import Reconciler, RunCounts
@@ -78,10 +78,10 @@ async def reconcile(
         try:
             await replace(listing, limit=None).print(rows, FindingAnswer.of, COLUMNS, lambda _: 0.0)
         except ProviderFailed as error:
-            _say(_summary(reconciler.counts, settings, apply=apply))
-            _say(f"dlr: broken off: {error}")
+            _say_all(reconciler.counts, settings, apply=apply)
+            say(f"dlr: broken off: {error}", err=True)
             return NO
-    _say(_summary(reconciler.counts, settings, apply=apply))
+    _say_all(reconciler.counts, settings, apply=apply)
     counts = reconciler.counts
     return NO if (counts.missing or counts.differing) and not apply else 0
 
@@ -99,7 +99,12 @@ def _status(report: Report) -> str | int | None:
     return None if status is None else status.name or status.group_name or status.id
 
 
-def _summary(counts: RunCounts, settings: ReconcileSettings, *, apply: bool) -> str:
+def _say_all(counts: RunCounts, settings: ReconcileSettings, *, apply: bool) -> None:
+    for line in _summary(counts, settings, apply=apply):
+        say(line, err=True)
+
+
+def _summary(counts: RunCounts, settings: ReconcileSettings, *, apply: bool) -> list[str]:
     lines = [
         f"{counts.entries} in the logs: {counts.agreeing} agree, {counts.open} have not ended, "
         f"{counts.under_way} ended too recently to miss their reports"
@@ -114,7 +119,7 @@ def _summary(counts: RunCounts, settings: ReconcileSettings, *, apply: bool) -> 
     lines.append(_done(counts) if apply else _LOOKED)
     if not apply and (counts.missing or counts.differing):
         lines.append("--apply stores what had not come, and has it routed and pushed")
-    return "\n".join(lines)
+    return lines
 
 
 def _done(counts: RunCounts) -> str:
@@ -126,7 +131,3 @@ _LOOKED = (
     "only the logs were asked, nothing was stored: what waits at the pull endpoint is handed out "
     "once, and a look must not take it"
 )
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)

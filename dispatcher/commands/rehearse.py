@@ -13,11 +13,12 @@ from typing import Any
 
 import click
 from rich.console import Console
-from rich.text import Text
 
 from dispatcher.clocks.clock import wall_time
+from dispatcher.commands.console import told
 from dispatcher.commands.drill_options import DOWN, DrillOptions
 from dispatcher.commands.options import FILE, Duration, Speed, fail, run_to_end
+from dispatcher.commands.saying import say
 from dispatcher.commands.simulation_progress import BROKEN_OFF
 from dispatcher.rehearsal.check import Check
 from dispatcher.rehearsal.checks import select
@@ -201,7 +202,7 @@ async def _run(console: Console, target: Target, checks: Sequence[Check]) -> Reh
 
 def _in_progress(console: Console, what: str) -> AbstractContextManager[object]:
     """What is being done, on a terminal."""
-    return console.status(Text(what)) if console.is_terminal else nullcontext()
+    return console.status(told(what)) if console.is_terminal else nullcontext()
 
 
 def _write(report: str, output: Path | None) -> None:
@@ -209,7 +210,7 @@ def _write(report: str, output: Path | None) -> None:
         click.echo(report, nl=False)
         return
     output.write_text(report, "utf-8")
-    click.echo(f"written to {output}", err=True)
+    say(f"written to {output}", err=True)
 
 
 def _check_writable(output: Path) -> None:

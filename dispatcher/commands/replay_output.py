@@ -16,9 +16,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from dispatcher.api.replays import ReplayAnswer, SelectedReport, selected_reports
 from dispatcher.clocks.clock import SystemClock
-from dispatcher.commands.console import Columns, fields, print_rows
+from dispatcher.commands.console import Columns, fields, print_rows, told
 from dispatcher.commands.list_output import Listing, pages
 from dispatcher.commands.options import stop_event
+from dispatcher.commands.saying import say
 from dispatcher.endpoints.registry import Registry
 from dispatcher.replay.base import ReplayStore
 from dispatcher.replay.replay import InvalidReplay, Replay, Selected, UnknownReplay
@@ -73,7 +74,7 @@ def replaying_of(opened: Storage, settings: Settings) -> Replaying:
 async def print_dry_run(opened: Storage, replaying: Replaying, request: Request) -> None:
     """Count and first rows of what would go."""
     found = await replaying.find(request, from_outside=False)
-    print(f"would replay {_reports(found.total)}")
+    say(f"would replay {_reports(found.total)}")
     _print_left_out(found)
     rows = [
         structs.replace(each, endpoint=request.to_url or each.endpoint)
@@ -91,11 +92,11 @@ async def make(replaying: Replaying, request: Request, *, detach: bool) -> int:
     ended = await watch(replaying.replays, made.replay)
     if ended is None:
         number = made.replay.id
-        print(f"replay {number} goes on: `dlr replays {number}` shows it,", end=" ")
-        print(f"`dlr replays --cancel {number}` ends it")
+        cancel = f"`dlr replays --cancel {number}` ends it"
+        say(f"replay {number} goes on: `dlr replays {number}` shows it, {cancel}")
         return INTERRUPTED
     if ended.total:
-        print(summary(ended))
+        say(summary(ended))
     return NO if ended.failed else 0
 
 
@@ -118,7 +119,7 @@ async def print_replay(replaying: Replaying, replay: int) -> None:
     shown: dict[str, Any] = msgspec.to_builtins(ReplayAnswer.of(found, replaying.now()))
     for name, value in shown.items():
         if value is not None:
-            print(f"{name:<15}{_in_one_line(value)}")
+            say(f"{name:<15}{_in_one_line(value)}")
 
 
 async def cancel(replaying: Replaying, replay: int) -> int:
@@ -128,34 +129,34 @@ async def cancel(replaying: Replaying, replay: int) -> int:
     except UnknownReplay as unknown:
         raise BadQuery(str(unknown)) from unknown
     except InvalidReplay as error:
-        print(error)
+        say(str(error))
         return NO
-    print(summary(cancelled))
+    say(summary(cancelled))
     return 0
 
 
 def _print_made(made: Made, detach: bool) -> None:
     replay = made.replay
     if not made.new:
-        print(f"replay {replay.id}: made before with this key, at {replay.created_at:%F %T} UTC")
+        say(f"replay {replay.id}: made before with this key, at {replay.created_at:%F %T} UTC")
     elif not replay.total:
-        print(f"replay {replay.id}: nothing matches")
+        say(f"replay {replay.id}: nothing matches")
     else:
         target = replay.url or replay.endpoint
         to = f" to {target}" if target else ""
-        print(f"replay {replay.id}: {_reports(replay.total)}{to}")
+        say(f"replay {replay.id}: {_reports(replay.total)}{to}")
     if made.found is not None:
         _print_left_out(made.found)
     if detach and replay.state == "running":
-        print(f"`dlr replays {replay.id}` shows it, `dlr replays --cancel {replay.id}` ends it")
+        say(f"`dlr replays {replay.id}` shows it, `dlr replays --cancel {replay.id}` ends it")
 
 
 def _print_left_out(found: Selected) -> None:
     if found.undispatched:
         count = _reports(found.undispatched)
-        print(f"{count} more match but were never dispatched; name a target for them")
+        say(f"{count} more match but were never dispatched; name a target for them")
     for name, number in found.gone.items():
-        print(f'{_reports(number)} more went to "{name}", which is no more; name a target for them')
+        say(f'{_reports(number)} more went to "{name}", which is no more; name a target for them')
 
 
 def _reports(number: int) -> str:
@@ -225,11 +226,11 @@ class _Lines(AbstractContextManager[Any]):
     def show(self, replay: Replay) -> None:
         line = f"{replay.settled} of {replay.total}: {_progress(replay)}"
         if replay.fed and line != self._shown and time.monotonic() >= self._next:
-            print(line, flush=True)
+            say(line)
             self._shown, self._next = line, time.monotonic() + LINE_SECONDS
 
     def say(self, text: str) -> None:
-        print(text, flush=True)
+        say(text)
 
 
 class _Bar(Progress):
@@ -256,7 +257,7 @@ class _Bar(Progress):
         )
 
     def say(self, text: str) -> None:
-        self.console.print(text)
+        self.console.print(told(text))
 
 
 def _progress(replay: Replay) -> str:

@@ -8,8 +8,8 @@ from itertools import pairwise
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from dispatcher.commands.console import told
 from dispatcher.retrying.outcome import OutcomeRules
 from dispatcher.retrying.retry_after import RetryAfter
 from dispatcher.retrying.schedule import RetrySchedule
@@ -24,7 +24,7 @@ def print_schedule(console: Console, schedule: RetrySchedule) -> None:
     if schedule.waits:
         console.print(_retries(schedule))
     for line in about(schedule):
-        console.print(Text(line, style="dim"), soft_wrap=True)
+        console.print(told(line, style="dim"), soft_wrap=True)
 
 
 def _retries(schedule: RetrySchedule) -> Table:
@@ -49,7 +49,7 @@ def print_presets(console: Console, presets: Iterable[RetrySchedule]) -> None:
             *(each.name, str(len(each.waits)), _clock(each.span), jitter_text(each)),
             *(each.read or "", confidence or "", each.source),
         )
-        table.add_row(*(Text(cell) for cell in cells))
+        table.add_row(*(told(cell) for cell in cells))
     if not console.is_terminal:
         console.width = max(console.width, 200)  # lines in a file or a pipe are not folded at 80
     console.print(table)

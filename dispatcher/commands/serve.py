@@ -24,6 +24,7 @@ from dispatcher.commands.options import (
     stop_event,
     with_settings,
 )
+from dispatcher.commands.saying import say
 from dispatcher.observe import logs
 from dispatcher.service import Parts, service
 from dispatcher.settings.sandbox import may_mount
@@ -132,13 +133,13 @@ async def _until_stopped(settings: Settings, parts: Parts, clock: Clock, look: s
         ) as running,
     ):
         _spare_the_collector()
-        click.echo(f"listening on {running.url}")
+        say(f"listening on {running.url}")
         names = list(await running.endpoints.all())
         for line in _what_next(settings, parts, running.url, look, names):
-            click.echo(line)
+            say(line)
         sys.stdout.flush()
         await stop.wait()
-        click.echo("stopping: running attempts end, then all is committed")
+        say("stopping: running attempts end, then all is committed")
         sys.stdout.flush()
 
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from dispatcher.commands import simulate_many
+from dispatcher.commands.console import told
 from dispatcher.commands.options import FILE, Duration, fail
 from dispatcher.commands.simulation_output import SimulationOutput, write_csv
 from dispatcher.commands.simulation_progress import BROKEN_OFF, watching
@@ -124,12 +124,12 @@ def _drawn(title: str, timeline: Timeline) -> Figure:
 def print_timeline(console: Console, scenario: Scenario, timeline: Timeline) -> None:
     """The answer as sentences, then the figures."""
     if scenario.story:
-        console.print(Text(scenario.story, style="bold"), soft_wrap=True)
+        console.print(told(scenario.story, style="bold"), soft_wrap=True)
     for sentence in answer(timeline):
-        console.print(Text(sentence), soft_wrap=True)
+        console.print(told(sentence), soft_wrap=True)
     table = Table("", "", box=None, show_header=False, pad_edge=False)
     for what, value in rows(timeline):
-        table.add_row(Text(what, style="dim"), Text(value))
+        table.add_row(told(what, style="dim"), told(value))
     console.print(table)
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
+from dispatcher.commands.console import told
+from dispatcher.commands.saying import say
 from dispatcher.commands.simulation_output import SimulationOutput, write_csv
 from dispatcher.commands.simulation_progress import BROKEN_OFF, part, watching
 from dispatcher.simulation import comparison, finding, sweep
@@ -121,7 +122,7 @@ def _end(runs: Sequence[Run], variants: Sequence[Variant], what: str) -> None:
     whole = len(list(_whole(runs)))
     if whole < len(variants):
         text = f"PARTIAL: broken off after {whole} of {len(variants)} {what}"
-        print(text, file=sys.stderr)
+        say(text, err=True)
         sys.exit(BROKEN_OFF)
 
 
@@ -133,32 +134,32 @@ def _print_table(
     console: Console, scenario: Scenario, rows: Sequence[Sequence[str]], notes: Sequence[str]
 ) -> None:
     if scenario.story:
-        console.print(Text(scenario.story, style="bold"), soft_wrap=True)
+        console.print(told(scenario.story, style="bold"), soft_wrap=True)
     if not rows:
         return
     first, *others = rows[0]
     table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column(Text(first))
+    table.add_column(told(first))
     for name in others:
-        table.add_column(Text(name), justify="right", overflow="fold")
+        table.add_column(told(name), justify="right", overflow="fold")
     for what, *cells in rows[1:]:
-        table.add_row(Text(what, style="dim"), *map(Text, cells))
+        table.add_row(told(what, style="dim"), *map(told, cells))
     if not console.is_terminal:
         console.width = 200  # lines in a file or a pipe are not folded at 80
     console.print(table)
     for note in notes:
-        console.print(Text(note), soft_wrap=True)
+        console.print(told(note), soft_wrap=True)
 
 
 def _print_found(console: Console, scenario: Scenario, found: Found) -> None:
     if scenario.story:
-        console.print(Text(scenario.story, style="bold"), soft_wrap=True)
-    console.print(Text(found.sentence), soft_wrap=True)
+        console.print(told(scenario.story, style="bold"), soft_wrap=True)
+    console.print(told(found.sentence), soft_wrap=True)
     if found.estimated:
-        console.print(Text(ESTIMATED), soft_wrap=True)
+        console.print(told(ESTIMATED), soft_wrap=True)
     if found.value is not None:
         text = f"{found.value:.12g} {found.unit}, exact to {found.exact:.12g}"
-        console.print(Text(f"{text}; {found.tries} simulations"), soft_wrap=True)
+        console.print(told(f"{text}; {found.tries} simulations"), soft_wrap=True)
 
 
 def _drawn_comparison(title: str, runs: Sequence[Run]) -> Figure:

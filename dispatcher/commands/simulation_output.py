@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from dispatcher.commands.saying import say
 from dispatcher.simulation.plots import file
 from dispatcher.simulation.plots.file import Told
 from receiver.settings.configuration import ConfigurationError
+from receiver.shown import shown_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +41,7 @@ class SimulationOutput:
             file.check(Path("plot.html"))
 
     def json(self, told: bytes) -> None:
-        sys.stdout.buffer.write(told)
+        sys.stdout.buffer.write(shown_json(told.decode()).encode())
         sys.stdout.buffer.flush()
 
     def plotted(self, draw: Callable[[], Figure], told: Told) -> None:
@@ -50,7 +52,7 @@ class SimulationOutput:
                 return
             path = Path(mkdtemp(prefix="dlr-")) / "simulation.html"
         file.write(path, draw, told)
-        print(f"wrote {path}", file=sys.stderr)
+        say(f"wrote {path}", err=True)
         if self.opened:
             click.launch(str(path))
 
@@ -58,4 +60,4 @@ class SimulationOutput:
 def write_csv(path: Path, rows: Iterable[list[object]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as opened:
         csv.writer(opened).writerows(rows)
-    print(f"wrote {path}", file=sys.stderr)
+    say(f"wrote {path}", err=True)

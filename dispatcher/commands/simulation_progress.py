@@ -12,6 +12,7 @@ from types import FrameType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from dispatcher.commands.saying import say
 from dispatcher.simulation.timeline import Watch
 
 BROKEN_OFF = 130
@@ -70,7 +71,7 @@ def _lines(what: str) -> Watch:
         nonlocal told
         if time.monotonic() - told >= LINE_EVERY_SECONDS:
             told = time.monotonic()
-            print(f"{what}: {share:.0%}", file=sys.stderr, flush=True)
+            say(f"{what}: {share:.0%}", err=True)
         return True
 
     return show

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from dispatcher.endpoints.endpoint import Endpoint, Rules, credentials_to_header
+from dispatcher.expressions import Expression
 from dispatcher.retrying.outcome import OutcomeRules, statuses
 from dispatcher.retrying.presets import PRESETS
 from dispatcher.retrying.retry_after import RetryAfter
@@ -63,7 +62,7 @@ def rules_of(settings: OutcomeSettings) -> OutcomeRules:
     refusals = frozenset() if settings.retry_4xx else statuses("4xx") - {429}
     return OutcomeRules(
         acknowledge=statuses(*settings.acknowledge),
-        body_matches=re.compile(settings.body_matches) if settings.body_matches else None,
+        body_matches=Expression(settings.body_matches) if settings.body_matches else None,
         stop_on=statuses(*settings.stop_on) | refusals,
         retry_after=(
             RetryAfter(most=settings.retry_after_max) if settings.honour_retry_after else None

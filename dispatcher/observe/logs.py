@@ -20,6 +20,7 @@ from dispatcher.observe.events import AttemptMade
 from receiver.answers import timestamp
 from receiver.callbacks.events import CallbackAnswered, Sparing, StoredCallback
 from receiver.dlr.json_format import decode_item
+from receiver.shown import ShownFormatter, shown, shown_json
 
 log = logging.getLogger("dlr.attempt")
 report_log = logging.getLogger("dlr.report")
@@ -130,9 +131,9 @@ class CallbackLines:
         if not lines:
             return
         if self._json:
-            self._stream.write(_encode_lines(lines).decode())
+            self._stream.write(shown_json(_encode_lines(lines).decode()))
         else:
-            self._stream.write("".join(map(_text, lines)))
+            self._stream.write("".join([f"{shown(_text(line))}\n" for line in lines]))
         self._stream.flush()
 
     def _line(self, at: float, event: CallbackAnswered, left_out: int) -> _Line:
@@ -203,7 +204,7 @@ def _text(line: _Line) -> str:
         text += f' reason={line.reason} what="{line.what}"'
     if line.left_out:
         text += f" left_out={line.left_out}"
-    return f"{text} ms={line.ms}\n"
+    return f"{text} ms={line.ms}"
 
 
 def masked(number: str) -> str:
@@ -222,11 +223,11 @@ def _at(record: logging.LogRecord) -> str | None:
     return timestamp(datetime.fromtimestamp(record.created, UTC))
 
 
-class _Console(logging.Formatter):
+class _Console(ShownFormatter):
     def format(self, record: logging.LogRecord) -> str:
         facts = "".join(f" {name}={value}" for name, value in _facts(record).items())
         text = f"{_at(record)} {record.levelname.lower():7} {record.getMessage()}{facts}"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        return self.with_exception(shown(text), record)
 
 
 class _Json(logging.Formatter):
@@ -240,4 +241,4 @@ class _Json(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return msgspec.json.encode(line).decode()
+        return shown_json(msgspec.json.encode(line).decode())

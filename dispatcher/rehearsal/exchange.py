@@ -6,11 +6,12 @@ credentials of the run are taken out, before any report sees a text.
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 
 import aiohttp
 from msgspec import Struct
+
+from receiver.shown import shown
 
 ANSWER_READ = 1024 * 1024
 """Bytes of an answer that are read."""
@@ -75,18 +76,11 @@ class Exchange(Struct, frozen=True, kw_only=True):
 
 def readable(text: str, length: int = SHOWN) -> str:
     """A text on one line, without signs that would steer a terminal or break XML."""
-    cut = text[: length + 1]
-    plain = "".join(_visible(sign) for sign in cut)
-    return plain[:length] + "…" if len(text) > length else plain
+    cut = text[: length + 1].translate(_BLANKS)
+    return shown(cut[:length]) + "…" if len(text) > length else shown(cut)
 
 
-_HARMFUL = frozenset({"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"})
-
-
-def _visible(sign: str) -> str:
-    if sign in "\n\t\r":
-        return " "
-    return "\ufffd" if unicodedata.category(sign) in _HARMFUL else sign
+_BLANKS = str.maketrans("\n\t\r", "   ")
 
 
 def failure_of(error: BaseException, timeout: float) -> str:

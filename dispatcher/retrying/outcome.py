@@ -13,6 +13,7 @@ from enum import Enum
 
 from msgspec import Struct
 
+from dispatcher.expressions import Expression
 from dispatcher.retrying.retry_after import RetryAfter
 
 
@@ -77,7 +78,7 @@ class OutcomeRules(Struct, frozen=True):
     """What the answers of an endpoint mean. The defaults are what holds without any rules."""
 
     acknowledge: frozenset[int] = statuses("2xx")
-    body_matches: re.Pattern[str] | None = None  # must be found in the kept part of the answer
+    body_matches: Expression | None = None  # must be found in the kept part of the answer
     stop_on: frozenset[int] = frozenset()  # end the dispatch, whatever retries are left
     retry_after: RetryAfter | None = None  # None: the header is ignored
 
@@ -96,7 +97,7 @@ def judge(answer: Answer, rules: OutcomeRules = AS_USUAL) -> Outcome:
         return Outcome.ACKNOWLEDGED
     if answer.failure is not None:
         return answer.failure  # what the rest of the body would have said, nobody knows
-    fits = rules.body_matches.search(answer.body.decode("utf-8", "replace"))
+    fits = rules.body_matches.found_in(answer.body.decode("utf-8", "replace"))
     return Outcome.ACKNOWLEDGED if fits else Outcome.WRONG_ANSWER
 
 

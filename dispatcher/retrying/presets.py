@@ -11,9 +11,9 @@ retries in 6 h), clickatell, telnyx, stripe (3 days), shopify (8 retries in 4 h)
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 
+from dispatcher.expressions import Expression
 from dispatcher.retrying.outcome import OutcomeRules, statuses
 from dispatcher.retrying.retry_after import RetryAfter
 from dispatcher.retrying.schedule import INFOBIP, RetrySchedule
@@ -160,7 +160,7 @@ PRESETS = _by_name(
         source="jookies/jasmin jasmin/routing/throwers.py, and measured",
         counted_from="end",
         # Below 400 it follows or fails redirects, so that 2xx is what can acknowledge a POST.
-        rules=OutcomeRules(body_matches=re.compile(r"\A\s*ACK/Jasmin\s*\Z")),
+        rules=OutcomeRules(body_matches=Expression(r"\A\s*ACK/Jasmin\s*\Z")),
         read=_READ,
         confidence="A",
     ),

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from random import Random
+from typing import Any
 
 from dispatcher.clocks.repeating import Repeating
 from dispatcher.endpoints.endpoint import EndpointsInForce
@@ -26,6 +27,7 @@ from dispatcher.sandbox.messages.send import Accepted, Send, Sms
 from dispatcher.sandbox.store.base import SandboxStore, StepCounts
 from dispatcher.settings.sandbox import OutcomeRule, SandboxSettings
 from receiver.dlr.instants import utc_microseconds
+from receiver.settings.configuration import ConfigurationError
 from receiver.settings.reader import read_table
 from receiver.settings.writing import as_table
 from receiver.store.writer import GroupCommit
@@ -91,9 +93,12 @@ class Sandbox:
         self._loop.wake()
 
     async def read_rules(self) -> None:
-        """Go by the rules that came at run time too. Raises StoreUnavailable."""
-        said = [read_table(OutcomeRule, table) for table in await self.store.rules()]
-        self._rules = [*said, *self._settings.outcome]
+        """Go by the rules that came at run time too. Raises StoreUnavailable.
+
+        One that an older version took and this one does not is left out until a reset.
+        """
+        said = [_rule(table) for table in await self.store.rules()]
+        self._rules = [*(rule for rule in said if rule is not None), *self._settings.outcome]
 
     async def add_rule(self, rule: OutcomeRule) -> None:
         """Go by this rule first. It is kept, until a reset."""
@@ -190,3 +195,12 @@ class Ids:
     def new(self) -> str:
         self._last = max(self._last + 1, utc_microseconds(self._now()) * 1000)
         return str(self._last)
+
+
+def _rule(table: Mapping[str, Any]) -> OutcomeRule | None:
+    """A stored rule; `None` when it cannot be read."""
+    try:
+        return read_table(OutcomeRule, table)
+    except ConfigurationError as error:
+        log.error("a rule of outcomes is left out, it cannot be used: %s", "; ".join(error.faults))
+        return None

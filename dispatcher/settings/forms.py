@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
+from dispatcher.expressions import WORDS, is_expression
 from dispatcher.security.urls import is_http_url, spelling_fault
 from receiver.settings.configuration import Form, Secret
 
 HttpUrl = Annotated[str, Form("an http or https URL with a host", is_http_url, spelling_fault)]
+
+Regex = Annotated[str, Form(WORDS, is_expression)]
 
 HeaderValue = Annotated[
     Secret,

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Literal
 
+from dispatcher.settings.forms import Regex
 from receiver.dlr.number import is_prefix
 from receiver.dlr.sms_errors import errors
 from receiver.dlr.statuses import SMS_STATUSES
@@ -24,19 +25,9 @@ Told = Literal["once", "twice", "late-enroute", "never"]
 message is on its way, or not at all."""
 
 
-def _is_regex(text: str) -> bool:
-    try:
-        re.compile(text)
-    except (re.error, RecursionError, OverflowError):  # "((((…" and "a{99999999999}"
-        return False
-    return True
-
-
 def _known(words: Callable[[], Container[str]]) -> Callable[[str], bool]:
     return lambda text: text in words()
 
-
-Regex = Annotated[str, Form("a regular expression", _is_regex)]
 
 Recipient = Annotated[
     str,

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from dispatcher.retrying.outcome import statuses
 from dispatcher.retrying.presets import PRESETS
-from dispatcher.settings.forms import HEADERS_OF_THE_BODY, HeaderValue, HttpUrl
+from dispatcher.settings.forms import HEADERS_OF_THE_BODY, HeaderValue, HttpUrl, Regex
 from dispatcher.settings.reconcile import ReconcileSettings
 from dispatcher.settings.sandbox import SandboxSettings
 from dispatcher.settings.security import OutgoingSettings, SecuritySettings, TlsSettings
@@ -37,7 +37,7 @@ def _reads(read: Callable[[str], object]) -> Callable[[str], bool]:
     def understands(text: str) -> bool:
         try:
             read(text)
-        except (ValueError, re.error):
+        except ValueError:
             return False
         return True
 
@@ -68,7 +68,7 @@ class OutcomeSettings:
     """What the answers of an endpoint mean. Without this table those of its schedule hold."""
 
     acknowledge: tuple[Statuses, ...] = ("2xx",)
-    body_matches: Annotated[str, Form("a regular expression", _reads(re.compile))] = ""  # any body
+    body_matches: Regex = ""  # any body
     stop_on: tuple[Statuses, ...] = ()
     retry_4xx: bool = True  # 429 is repeated in any case: it says "later"
     honour_retry_after: bool = False

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dispatcher.expressions import WORDS
 from tests.end_to_end.processes import customer
 from tests.sandbox.playing import playing
 
@@ -42,7 +43,7 @@ async def test_a_rule_that_cannot_be_used(tmp_path: Path) -> None:
 
         assert status == 400
         assert fields["error"]["details"]["faults"] == [
-            'callbackData: expected a regular expression, got "("',
+            f'callbackData: expected {WORDS}, got "("',
             'status: expected the name of an SMS status, got "LOST"',
         ]
 

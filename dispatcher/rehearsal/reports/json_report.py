@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from dispatcher.rehearsal.rehearsed import Rehearsed
+from receiver.shown import shown_json
 
 if TYPE_CHECKING:
     from dispatcher.rehearsal.drill.drilled import Drilled
@@ -43,4 +44,5 @@ def _drill(drilled: Drilled) -> dict[str, Any]:
 
 
 def render(run: Rehearsed) -> str:
-    return msgspec.json.format(msgspec.json.encode(to_dict(run)), indent=2).decode() + "\n"
+    text = msgspec.json.format(msgspec.json.encode(to_dict(run)), indent=2).decode()
+    return shown_json(text) + "\n"

@@ -6,16 +6,15 @@ the magic recipients, and at last: delivered after two seconds.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from functools import lru_cache
 from random import Random
 from typing import Final
 
 from msgspec import Struct
 
+from dispatcher.expressions import Expression
 from dispatcher.sandbox.messages.send import VALIDITY_MOST, Sms, TextContent
 from dispatcher.sandbox.messages.statuses import UNDELIVERABLE_NOT_SENT
 from dispatcher.settings.sandbox import OutcomeRule, Told
@@ -118,12 +117,7 @@ def _is_to(pattern: str, number: str) -> bool:
 
 
 def _found(pattern: str, text: str) -> bool:
-    return not pattern or _compiled(pattern).search(text) is not None
-
-
-@lru_cache
-def _compiled(pattern: str) -> re.Pattern[str]:
-    return re.compile(pattern)
+    return not pattern or Expression(pattern).found_in(text)
 
 
 def _fate(rule: OutcomeRule, rng: Random) -> Fate:

@@ -15,6 +15,7 @@ from dispatcher.simulation.answer import span_text
 from dispatcher.simulation.plots import palette
 from dispatcher.simulation.plots.palette import Look
 from dispatcher.simulation.timeline import Band, Timeline
+from receiver.shown import shown_lines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -95,7 +96,7 @@ def headline(drawn: Figure, title: str, sentences: Sequence[str]) -> None:
 
 def plain(text: str) -> str:
     """Without what neither SVG nor a page can hold."""
-    return "".join(sign if sign.isprintable() or sign == "\n" else "\ufffd" for sign in text)
+    return shown_lines(text)
 
 
 def saved(drawn: Figure, form: str) -> bytes:

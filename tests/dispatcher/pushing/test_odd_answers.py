@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dispatcher.expressions import Expression
 from dispatcher.pushing.exchange import HEAD_MOST, head_of
 from dispatcher.pushing.http_sender import ANSWER_KEPT, HttpSender
 from dispatcher.retrying.outcome import Answer, Outcome, OutcomeRules, judge
@@ -24,7 +25,7 @@ from tests.dispatcher.support import a_push, an_endpoint
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 OK = b"Content-Length: 2\r\n\r\nOK"
-SAYS_OK = OutcomeRules(body_matches=re.compile("^OK$"))
+SAYS_OK = OutcomeRules(body_matches=Expression("^OK$"))
 
 
 async def attempt(serve: Serve, seconds: float = 30) -> Answer:
@@ -107,7 +108,7 @@ async def test_where_the_body_decides_too(name: str, outcome: Outcome) -> None:
     told = await attempt(saying(REFUSED[name]))
 
     assert judge(told, SAYS_OK) is outcome
-    assert judge(told, OutcomeRules(body_matches=re.compile("no"))) in (
+    assert judge(told, OutcomeRules(body_matches=Expression("no"))) in (
         Outcome.WRONG_ANSWER,
         Outcome.NOT_HTTP,
     )
@@ -192,7 +193,7 @@ async def test_a_cut_behind_what_is_kept() -> None:
     said = b"OK" + b" " * ANSWER_KEPT
     told = await attempt(saying(HEAD + b"Content-Length: 9000\r\n\r\n" + said))
 
-    assert judge(told, OutcomeRules(body_matches=re.compile("^OK"))) is Outcome.ACKNOWLEDGED
+    assert judge(told, OutcomeRules(body_matches=Expression("^OK"))) is Outcome.ACKNOWLEDGED
     assert told.note == "the connection ended before the answer did"
 
 

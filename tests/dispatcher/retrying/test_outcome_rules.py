@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from dispatcher.endpoints.from_settings import endpoint_of, rules_of
+from dispatcher.expressions import WORDS, Expression
 from dispatcher.retrying.dispatch import Next, after_attempt
 from dispatcher.retrying.outcome import Answer, Outcome, OutcomeRules, judge, statuses
 from dispatcher.retrying.presets import PRESETS
@@ -83,12 +83,12 @@ def test_only_the_named_statuses_acknowledge() -> None:
 )
 def test_the_body_must_match(body: bytes, outcome: Outcome) -> None:
     """An acknowledging status counts only with a body that holds the pattern."""
-    assert meaning(200, OutcomeRules(body_matches=re.compile(r"\bOK\b")), body) is outcome
+    assert meaning(200, OutcomeRules(body_matches=Expression(r"\bOK\b")), body) is outcome
 
 
 def test_a_matching_body_does_not_mend_a_failure() -> None:
     """The pattern is asked of acknowledging statuses only."""
-    assert meaning(500, OutcomeRules(body_matches=re.compile("OK")), b"OK") is Outcome.FAILED
+    assert meaning(500, OutcomeRules(body_matches=Expression("OK")), b"OK") is Outcome.FAILED
 
 
 def test_failures_keep_their_name() -> None:
@@ -119,7 +119,7 @@ def test_the_table_in_the_settings(tmp_path: Path) -> None:
 
     assert rules == OutcomeRules(
         acknowledge=frozenset({200, 202, 203}),
-        body_matches=re.compile("^OK"),
+        body_matches=Expression("^OK"),
         stop_on=frozenset({410}),
         retry_after=RetryAfter(most=timedelta(hours=6)),
     )
@@ -160,7 +160,9 @@ def test_without_a_table_the_schedule_has_the_rules(tmp_path: Path) -> None:
             'acknowledge[0]: expected statuses such as 2xx, 200 or 200-204, got "ok"',
         ),
         ("acknowledge = []", "acknowledge: expected at least one status, got none"),
-        ('body_matches = "("', 'body_matches: expected a regular expression, got "("'),
+        ('body_matches = "("', f'body_matches: expected {WORDS}, got "("'),
+        (r"body_matches = '(a)\1'", rf'body_matches: expected {WORDS}, got "(a)\\1"'),
+        ("body_matches = '(?=OK)'", f'body_matches: expected {WORDS}, got "(?=OK)"'),
         (
             'acknowledge = ["2xx", "410"]\nstop_on = ["4xx"]',
             "stop_on: 410 acknowledges already: keep it in one of the two",
