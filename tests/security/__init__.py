@@ -1,0 +1,1 @@
+"""Attacks on a real process: tables of cases, with what each gets. attacked.py runs them."""
