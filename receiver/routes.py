@@ -83,6 +83,12 @@ class SecurityRequirement(Struct, frozen=True):
     needed: bool = True
 
 
+Caller = Literal["operator", "platform", "tester", "app", "probe"]
+"""For whom a route is, which decides what is asked of a request (api/browser.py): for the operator;
+for the SMS platform, which posts callbacks; for a test suite that drives a sandbox; for the app
+that uses the sandbox's send API; for whoever asks whether the process is well."""
+
+
 class Route(Struct, frozen=True):
     """What is said of one method of a path.
 
@@ -102,6 +108,7 @@ class Route(Struct, frozen=True):
     also: Sequence[type] = ()
     credentials: SecurityRequirement | None = None
     head: bool = True
+    caller: Caller = "operator"
 
     def __call__(self, handler: F) -> F:
         """As a decorator of a method: `add_routes` adds it."""
@@ -111,6 +118,9 @@ class Route(Struct, frozen=True):
 
 DESCRIBED = web.AppKey("described", list[Route])
 """All routes of an application that were added here."""
+
+ROUTE_OF = web.AppKey("route_of", dict[Handler, Route])
+"""They again, by handler: of several with one handler, one."""
 
 
 def add_routes(app: web.Application, *objects: object) -> None:
@@ -129,3 +139,4 @@ def add_route(app: web.Application, described: Route, handler: Handler) -> None:
     else:
         app.router.add_route(described.method, described.path, handler)
     app.setdefault(DESCRIBED, []).append(described)
+    app.setdefault(ROUTE_OF, {})[handler] = described

@@ -13,7 +13,7 @@ from receiver.dlr.number import is_prefix
 from receiver.dlr.sms_errors import errors
 from receiver.dlr.statuses import SMS_STATUSES
 from receiver.settings.configuration import Between, Form, Secret
-from receiver.settings.settings import Name, ServerSettings, is_loopback
+from receiver.settings.settings import Host, Name, ServerSettings, WebOrigin, is_loopback
 
 Scheme = Literal["App", "Basic", "Bearer", "IBSSO"]
 Scope = Literal["message:send", "sms:message:send", "sms:logs:read", "sms:manage"]
@@ -98,6 +98,8 @@ class SandboxSettings:
     v1_status: Literal["PENDING_ACCEPTED", "MESSAGE_ACCEPTED"] = "PENDING_ACCEPTED"
     outcome: tuple[OutcomeRule, ...] = ()
     credential: tuple[CredentialSettings, ...] = ()  # empty: any that are well formed
+    allowed_hosts: tuple[Host, ...] = ()  # pushed to although they are not on this machine
+    cors_origins: tuple[WebOrigin, ...] = ()  # of pages that may use it
 
 
 def may_mount(server: ServerSettings, sandbox: SandboxSettings) -> str | None:

@@ -85,6 +85,7 @@ def _callback(path: str, name: str) -> Route:
             "read liberally: no field is required, unknown ones are kept. Any charset; gzip and"
             " deflate by `Content-Encoding`",
         ),
+        caller="platform",
     )
 
 
@@ -305,7 +306,14 @@ class Health:
         """A check gives the reason why this process is not ready, or None."""
         self._checks.append(check)
 
-    @Route("GET", "/healthz", "isAlive", "The process is alive", {200: Reply("it is", Alive)})
+    @Route(
+        "GET",
+        "/healthz",
+        "isAlive",
+        "The process is alive",
+        {200: Reply("it is", Alive)},
+        caller="probe",
+    )
     async def _alive(self, _: web.Request) -> web.Response:
         return answer(Alive(True))
 
@@ -330,6 +338,7 @@ class Health:
             200: Reply("it can", Ready),
             503: Reply("why it cannot", ErrorAnswer, headers={"Retry-After": "seconds"}),
         },
+        caller="probe",
     )
     async def _ready(self, _: web.Request) -> web.Response:
         if reasons := await self.reasons():

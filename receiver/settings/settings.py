@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Literal, Protocol
 
+from yarl import URL
+
 from receiver.hmac_signature import Algorithm, Encoding, Signed
 from receiver.settings.configuration import Between, ByteSize, Form, Secret
 
@@ -40,6 +42,22 @@ def _is_network(text: str) -> bool:
 
 Network = Annotated[str, Form("an address or a network such as 203.0.113.0/24", _is_network)]
 
+Host = Annotated[str, Form("an address or a host name without a port", _is_host)]
+
+
+def _is_origin(text: str) -> bool:
+    try:
+        url = URL(text)
+        return url.scheme in ("http", "https") and str(url.origin()) == text
+    except ValueError:
+        return False
+
+
+WebOrigin = Annotated[
+    str, Form("an origin such as https://app.example or http://localhost:3000", _is_origin)
+]
+"""Where a page comes from, as browsers write it: without path, final slash and usual port."""
+
 HeaderName = Annotated[
     str,
     Form("the name of an HTTP header", re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch),
@@ -63,10 +81,11 @@ class ServerSettings:
     """Where the server listens and what it takes. `port` 0 is a free one.
 
     Of the addresses in X-Forwarded-For the last `trusted_proxies` count, and only as far as they
-    were written by an address of `proxy_networks`.
+    were written by an address of `proxy_networks`. What `hosts` and `cors_origins` are for is told
+    in api/browser.py.
     """
 
-    bind: Annotated[str, Form("an address or a host name without a port", _is_host)] = "127.0.0.1"
+    bind: Host = "127.0.0.1"
     port: Annotated[int, Between(0, 65_535)] = 8080
     body_limit: Annotated[ByteSize, Between(1)] = 10 * 1024**2
     stop_timeout: timedelta = timedelta(seconds=20)  # for requests under way, at an orderly stop
@@ -74,6 +93,8 @@ class ServerSettings:
     trusted_proxies: Annotated[int, Between(0, 16)] = 0  # 0: X-Forwarded-For is ignored
     proxy_networks: tuple[Network, ...] = ("127.0.0.0/8", "::1/128")
     event_readers: Annotated[int, Between(0)] = 20  # of GET /api/events, at once
+    hosts: tuple[Host, ...] = ()  # names of this server, beside `bind` and the loopback's
+    cors_origins: tuple[WebOrigin, ...] = ()  # of pages that may use /api; empty: only our own
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +230,7 @@ class TokenSettings:
 @dataclass(frozen=True, slots=True)
 class ApiSettings:
     token: tuple[TokenSettings, ...] = ()  # empty: the API asks for no credentials
+    metrics: Literal["token", "open"] = "token"  # what /metrics asks for, where there are tokens
 
     def faults(self) -> Iterable[tuple[str, str]]:
         yield from repeated_names("token", self.token)
@@ -284,3 +306,11 @@ def is_loopback(bind: str) -> bool:
         return ipaddress.ip_address(bind).is_loopback
     except ValueError:
         return bind.lower() == "localhost"
+
+
+def is_wildcard(bind: str) -> bool:
+    """Whether it stands for all addresses of the machine."""
+    try:
+        return ipaddress.ip_address(bind).is_unspecified
+    except ValueError:
+        return False

@@ -165,6 +165,7 @@ class AdminApi:
         "What was sent to the sandbox, in its order",
         {200: Reply("a page of it", SandboxMessagePage)},
         parameters=in_query(_FILTERS),
+        caller="tester",
     )
     async def messages(self, request: web.Request) -> web.Response:
         """What was sent, in the order in which it came."""
@@ -187,6 +188,7 @@ class AdminApi:
             SettingsTypes(_CAMEL).said("SandboxRule", OutcomeRule),
             examples={"expired": {"to": "4179*", "status": "EXPIRED_EXPIRED"}},
         ),
+        caller="tester",
     )
     async def add_outcome(self, request: web.Request) -> web.Response:
         """A rule that goes before all others, until a reset."""
@@ -210,6 +212,7 @@ class AdminApi:
         parameters=[
             Parameter("by", {"type": "string", "examples": ["1h"]}, "how far", required=True)
         ],
+        caller="tester",
     )
     async def advance(self, request: web.Request) -> web.Response:
         """Move the clock. Answered when all that is due on the way has happened."""
@@ -224,6 +227,7 @@ class AdminApi:
         "postSandboxReset",
         "Forgets what was sent, and cancels the pushes that wait; reports and clock stay",
         {200: Reply("done", SandboxNow)},
+        caller="tester",
     )
     async def reset(self, request: web.Request) -> web.Response:
         """Forget what was sent. What was under way comes to its end before."""

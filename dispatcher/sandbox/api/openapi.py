@@ -78,6 +78,7 @@ def provider_route(
         body=None if body is None else RequestBody(body, {"application/xml": body}),
         credentials=SecurityRequirement(CREDENTIALS.schemes, needed=not login),
         head=head,
+        caller="app",
     )
 
 
