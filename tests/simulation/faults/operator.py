@@ -15,7 +15,7 @@ from dispatcher.replay.replay import InvalidReplay
 from dispatcher.replay.request import read_request
 from dispatcher.retrying.dispatch import InvalidTransition
 from receiver.answers import BadQuery
-from receiver.store.base import StoreUnavailable
+from receiver.store.base import AmbiguousMessage, StoreUnavailable
 from tests.simulation.faults.plan import Act
 
 if TYPE_CHECKING:
@@ -142,13 +142,20 @@ class Operator:
                 {"state": "acknowledged", "rate": "10/s"},
             )
         )
-        request, _ = read_request(asked, process.clock.now())
-        await process.replaying.make(request, from_outside=False)
+        await self._ask(process, asked)
 
     async def _replay_to_a_url(self, process: Process) -> None:
         asked = {"messageIds": ["m0", "m3"], "to": "http://elsewhere.example/"}
+        await self._ask(process, asked)
+
+    async def _ask(self, process: Process, asked: dict[str, Any]) -> None:
+        """For a replay, and for one of one source when it is told that several have such a
+        message."""
         request, _ = read_request(asked, process.clock.now())
-        await process.replaying.make(request, from_outside=False)
+        try:
+            await process.replaying.make(request, from_outside=False)
+        except AmbiguousMessage as error:
+            await self._ask(process, {**asked, "source": self._rng.choice(error.sources)})
 
     async def _cancel_a_replay(self, process: Process) -> None:
         running = [each for each in await process.replays.all() if each.state == "running"]

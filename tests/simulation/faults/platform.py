@@ -13,15 +13,21 @@ if TYPE_CHECKING:
     from tests.simulation.faults.world import World
 
 MESSAGES = 8
+SOURCES = ("alpha", "beta")
+TWINS = 0.2
+"""The share of callbacks whose reports another source posts, too: other messages with the same
+messageIds, of which the same is told."""
+
 STATUSES = ("PENDING_ENROUTE", "DELIVERED_TO_OPERATOR", "DELIVERED_TO_HANDSET")
 
 
 class Platform:
     """Has so many callbacks taken in while faults go on."""
 
-    def __init__(self, world: World, rng: Random) -> None:
+    def __init__(self, world: World, rng: Random, tenants: Random) -> None:
         self._world = world
         self._rng = rng
+        self._tenants = tenants
         self.marks = 0
         """Reports are marked 1, 2, 3 …"""
         self.waiting = world.plan.callbacks
@@ -36,12 +42,20 @@ class Platform:
         await asyncio.sleep(at)
         if self._rng.random() < 0.05:
             await self._refused()
-        callback = a_callback(*self._items(), at=self._world.wall())
+        items = self._items()
+        source, other = self._tenants.sample(SOURCES, 2)
+        await self._answered(items, source)
+        if self._tenants.random() < TWINS:
+            await self._answered([self._twin(item) for item in items], other)
+        self.waiting -= 1
+
+    async def _answered(self, items: list[Item], source: str) -> None:
+        """Post these until they are answered 200."""
+        callback = a_callback(*items, at=self._world.wall(), source=source)
         while not await self._posted(callback):  # noqa: ASYNC110 - a part of the story
             await asyncio.sleep(self._rng.uniform(0.5, 3))
         if self._rng.random() < 0.1:  # the answer was lost on the way: it comes once more
             await self._posted(callback)
-        self.waiting -= 1
 
     async def _posted(self, callback: Callback) -> bool:
         """Whether it was answered 200."""
@@ -64,6 +78,10 @@ class Platform:
 
     def _items(self) -> list[Item]:
         return [self._item() for _ in range(self._rng.choice((1, 1, 2, 6)))]
+
+    def _twin(self, item: Item) -> Item:
+        self.marks += 1
+        return {**item, "callbackData": f"#{self.marks}#"}
 
     def _item(self) -> Item:
         self.marks += 1

@@ -13,7 +13,7 @@ from dispatcher.retrying.outcome import Answer
 from receiver.store.sqlite.database import micros
 from tests.simulation.faults.claims import SLEW
 from tests.simulation.faults.customers import FAILED, Met
-from tests.simulation.faults.ledger import OPEN, Lent, Sent
+from tests.simulation.faults.ledger import OPEN, Lent, Sent, message_of
 
 if TYPE_CHECKING:
     from tests.simulation.faults.process import Process
@@ -112,12 +112,12 @@ class Pushes:
 
     def _in_order(self, what: str, reports: Sequence[int]) -> None:
         """In one body the reports of a message follow each other as they came."""
-        last: dict[int, int] = {}
+        last: dict[tuple[str, int], int] = {}
         for report in reports:
-            key = self._ledger.reports[report - 1].message_key
-            before = last.get(key, 0)
+            message = message_of(self._ledger.reports[report - 1])
+            before = last.get(message, 0)
             self._holds(before < report, f"{what}: report {before} is in front of {report}")
-            last[key] = report
+            last[message] = report
 
     def _repeats(self, what: str, sent: Sent, lent: Lent) -> None:
         """The same attempt again only if the one before could not be recorded, for a reason."""
@@ -140,7 +140,7 @@ class Pushes:
             f"{what}: recorded so far: {recorded}",
         )
         before = self._ledger.recorded_send(sent.dispatch, sent.number - 1)
-        if before is None or self._world.jumps_since(before.at):
+        if before is None or self._world.jumps_since(before.at) or sent.number > schedule.attempts:
             return
         begun = before.at if schedule.counted_from == "start" else before.ended
         wait = schedule.waits[sent.number - 2].total_seconds()

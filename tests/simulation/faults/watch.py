@@ -13,7 +13,7 @@ from dispatcher.observe.events import AttemptMade
 from dispatcher.retrying.dispatch import TRANSITIONS
 from receiver.store.base import StoredReport
 from receiver.store.sqlite.database import instant, micros
-from tests.simulation.faults.ledger import OPEN, AttemptRow, Lent, Row, Sent
+from tests.simulation.faults.ledger import OPEN, AttemptRow, Lent, Row, Sent, message_of
 
 if TYPE_CHECKING:
     from tests.simulation.faults.process import Process
@@ -215,7 +215,7 @@ class Watch:
 
     def _in_order(self, what: str, row: Row, members: set[int]) -> None:
         """All earlier reports of these messages have come to an end, or go along."""
-        keys = {self._report(report).message_key: report for report in sorted(members)}
+        lasts = {message_of(self._report(report)): report for report in sorted(members)}
         open_reports = {
             report
             for other in self._ledger.rows.values()
@@ -226,7 +226,7 @@ class Watch:
             for report in self._ledger.members[other.id]
         }
         for report in self._ledger.reports:
-            last = keys.get(report.message_key, 0)
+            last = lasts.get(message_of(report), 0)
             if report.id >= last or report.id in members or not self._is_owed(row.endpoint, report):
                 continue
             done = report.id in self._placed[row.endpoint] and report.id not in open_reports
@@ -245,7 +245,25 @@ class Watch:
                 self._holds(
                     report in self._placed.get(name, ()), f"held report {report} of {name} is lost"
                 )
+        for name, report in held - self._held:
+            reason = self._waits_for_its_own(name, report)
+            self._holds(reason, f"report {report} of {name} is held, and nothing of its message")
         self._held = held
+
+    def _waits_for_its_own(self, name: str, report: int) -> bool:
+        """Whether a report of its message has been on its way there, or was held: another one, or
+        the same for a replay."""
+        rows = self._ledger.connection.execute(
+            "SELECT report FROM held_report WHERE endpoint = ? AND NOT (report = ? AND replay = 0)",
+            (name, report),
+        )
+        there = {held for (held,) in rows}
+        there |= {held for endpoint, held in self._held if endpoint == name}
+        for row in self._ledger.rows.values():
+            if row.endpoint == name:
+                there.update(self._ledger.members[row.id])
+        message = message_of(self._report(report))
+        return any(message_of(self._report(other)) == message for other in there)
 
     def _read_on(self, name: str, read_to: int, removed: bool, held: set[tuple[str, int]]) -> None:
         before = self._read_to.get(name)

@@ -58,7 +58,7 @@ class World:
         )
         self.ledger = Ledger(self.connection, plan)
         self.claims, self.pushes, self.watch = Claims(self), Pushes(self), Watch(self)
-        self.platform = Platform(self, self._rng("platform"))
+        self.platform = Platform(self, self._rng("platform"), self._rng("tenants"))
         self.operator = Operator(self, self._rng("operator"))
         self.processes: dict[int, Process] = {}
         self._starts = self._rng("starts")
