@@ -26,7 +26,7 @@ from dispatcher.endpoints.from_settings import schedule_of
 from dispatcher.endpoints.registry import Registry
 from dispatcher.observe.events import Listener
 from dispatcher.observe.first_loss import LossMetrics
-from dispatcher.observe.metrics import AttemptMetrics, QueueMetrics
+from dispatcher.observe.metrics import AttemptMetrics, HeldMetrics, QueueMetrics
 from dispatcher.pushing.http_sender import HttpSender
 from dispatcher.reconcile.scheduled import ReconcileMetrics, Reconciling
 from dispatcher.reconcile.spool import Spool
@@ -248,7 +248,7 @@ def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
     replaying = Replaying(opened.replays, opened.selector, common.endpoints.all, now)
     add_routes(
         app,
-        EndpointApi(common.endpoints, opened.queue),
+        EndpointApi(common.endpoints, opened.queue, opened.figures),
         UnroutedApi(Unrouted(opened.unrouted, common.endpoints)),
         dispatches,
         StoreApi(
@@ -317,8 +317,10 @@ def _beside(
             common.opened.retention,
             common.settings.retention,
             clock,
+            common.endpoints,
             received=parts.receives,
             dispatched=parts.dispatches,
+            tell=HeldMetrics(common.metrics).held,
         )
     ]
     if parts.receives:

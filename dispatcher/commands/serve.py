@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from dispatcher.clocks.clock import Clock, CompressedClock, SystemClock
+from dispatcher.commands.gone import gone_lines
 from dispatcher.commands.options import (
     PORT,
     Command,
@@ -136,6 +137,9 @@ async def _until_stopped(settings: Settings, parts: Parts, clock: Clock, look: s
         names = list(await running.endpoints.all())
         for line in _what_next(settings, parts, running.url, look, names):
             click.echo(line)
+        if parts.dispatches:
+            for line in await gone_lines(running.storage, running.endpoints):
+                click.echo(f"  {line}")
         sys.stdout.flush()
         await stop.wait()
         click.echo("stopping: running attempts end, then all is committed")

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.processes import an_endpoint, configure, customer, eventually, running
-from tests.end_to_end.test_serve import V2_JSON, a_body_of
+from tests.end_to_end.test_serve import a_body_of
+from tests.receiver.payloads import V2_JSON
 
 
 def _remove(database: Path) -> None:
