@@ -94,7 +94,9 @@ class Worker:
         self._new_token = new_token
         self._listeners = listeners
         self._rng = Random() if rng is None else rng
-        self._records = GroupCommit(queue.record)
+        self._write_records = queue.record
+        self._records = GroupCommit(self._record)
+        self._stepped = timedelta()  # all steps of the clock together
         # Two claims at once would each take all the room that there is.
         self._claiming = asyncio.Lock()
         self._turns = count(1)
@@ -247,18 +249,28 @@ class Worker:
         when it cannot be recorded: the lease then runs out, and the attempt is repeated."""
         gate = self._gates[dispatch.endpoint]
         try:
-            started_at = self._clock.now()
+            started_at, stepped = self._clock.now(), self._stepped
             if started_at >= dispatch.lease.until:
                 return  # the process stood still: it is another's by now, or will be
             endpoint = gate.endpoint
             answer = await self._sender.send(dispatch, endpoint)
             ended_at = self._clock.now()
+            started_at += self._stepped - stepped
             record = self._judge(dispatch, endpoint, answer, started_at, ended_at)
             gate.judge(record.outcome.acknowledges, ended_at)
-            if await self._records.submit(record):
+            if await self._records.submit((record, self._stepped)):
                 self._tell(dispatch, record)
         finally:
             gate.end(dispatch.attempts_made)
+
+    async def _record(self, records: Sequence[tuple[Record, timedelta]]) -> Sequence[bool]:
+        """Each record comes with what the steps of the clock were when it was judged."""
+        return await self._write_records(
+            [
+                record if stepped == self._stepped else _moved(record, self._stepped - stepped)
+                for record, stepped in records
+            ]
+        )
 
     def _judge(
         self,
@@ -334,6 +346,14 @@ class Worker:
                 gate.use(endpoint, now)
         self._names = tuple(names)
 
+    def clock_stepped(self, by: timedelta) -> None:
+        """The clock has gone so far in one step. All that waits here waits as long as before; what
+        lies in the queue is moved by whoever moved the clock."""
+        self._stepped += by
+        self._taken_at = {name: at + by for name, at in self._taken_at.items()}
+        for gate in self._gates.values():
+            gate.clock_stepped(by)
+
     async def next_at(self) -> datetime | None:
         """The next instant at which there may be something to do, if nothing new happens before.
 
@@ -358,6 +378,11 @@ class Worker:
         waits = [(now - max(at, self._taken_at[name]), name) for name, at in due.items()]
         waited, name = max(waits, default=(timedelta(), ""))
         return Untaken(name, waited) if waited > timedelta() else None
+
+
+def _moved(record: Record, by: timedelta) -> Record:
+    due_at = record.due_at and record.due_at + by
+    return structs.replace(record, started_at=record.started_at + by, due_at=due_at)
 
 
 def _one_less(places: Room) -> Room:

@@ -16,7 +16,7 @@ from time import monotonic
 
 from msgspec import structs
 
-from dispatcher.clocks.clock import Clock
+from dispatcher.clocks.clock import Clock, SystemClock, elapsed
 from dispatcher.clocks.repeating import Repeating
 from dispatcher.endpoints.base import Readers
 from dispatcher.endpoints.registry import Registry
@@ -36,6 +36,13 @@ twice the most that comes in."""
 REST = 10
 """How much longer than a purge the time after it lasts, when it met reports that stay for somebody:
 these are looked at again each time, and a million of them take seconds."""
+
+DOUBTED = timedelta(days=1)
+"""When the clock is so much further than what was stored or purged last, it may be wrong; what is
+removed by a wrong clock is lost."""
+
+DOUBT_LASTS = timedelta(hours=1)
+"""Then it is believed: a clock that nobody has corrected for so long, and a store that was idle."""
 
 IN_FORCE = 3 * EVERY
 """How long others take it that this process works for its endpoints, since it last said so."""
@@ -152,6 +159,8 @@ class Upkeep(Repeating):
         self._received = received
         self._dispatched = dispatched
         self._tell = tell
+        self._seen: datetime | None = None  # when was purged last, or what was stored last
+        self._doubted_since: timedelta | None = None
 
     async def stop(self) -> None:
         await super().stop()
@@ -162,6 +171,9 @@ class Upkeep(Repeating):
     async def _purge(self) -> float:
         if self._dispatched:
             await self._endpoints.work(IN_FORCE)
+        now = self._clock.now()
+        if isinstance(self._clock, SystemClock) and await self._doubts(now):
+            return EVERY.total_seconds()
         readers = await readers_of(self._endpoints, dispatches=self._dispatched)
         held = Counter[str]()
         started = monotonic()
@@ -169,7 +181,7 @@ class Upkeep(Repeating):
             removed = await purge(
                 self._retention.reading(readers),
                 self._kept,
-                self._clock.now(),
+                now,
                 received=self._received,
                 dispatched=self._dispatched,
                 pause=self._breathe,
@@ -182,6 +194,20 @@ class Upkeep(Repeating):
                 log.info("retention", extra={"facts": facts})
         took = monotonic() - started
         return max(EVERY.total_seconds(), took * REST if held else 0)
+
+    async def _doubts(self, now: datetime) -> bool:
+        """Whether the clock may be wrong: it has gone far without us."""
+        seen = self._seen or await self._retention.last_stored_at()
+        if seen is None or now - seen <= DOUBTED:
+            self._doubted_since = None
+        elif self._doubted_since is None:
+            self._doubted_since = elapsed()
+            log.warning("retention waits an hour: the clock is %s after what was last", now - seen)
+            return True
+        elif elapsed() - self._doubted_since < DOUBT_LASTS:
+            return True
+        self._seen = now
+        return False
 
     async def _breathe(self) -> None:
         if self.stopping:

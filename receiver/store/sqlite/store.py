@@ -189,6 +189,7 @@ def _earlier(
         return {}
     received = {micros(callback.received_at) // MICROS_PER_DAY for callback in callbacks}
     days = list(range(min(received) - DUPLICATE_DAYS + 1, max(received) + 1))
+    days += days_of_keys(connection, after=days[-1])  # of a clock that has been ahead
     found = connection.execute(_FIND, (listed(days), listed(keys)))
     return {(message_key, identity): report for message_key, identity, report in found}
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -17,6 +17,7 @@ from dispatcher.settings.settings import RetentionSettings
 from dispatcher.upkeep import retention
 from dispatcher.upkeep.retention import EVERY, IN_FORCE, Upkeep, readers_of
 from receiver.store.base import StoreUnavailable
+from tests.dispatcher.clocks.test_clock import MONTH, Machine
 from tests.dispatcher.support import START
 
 LIMIT = 10.0  # seconds after which a test has failed
@@ -30,6 +31,10 @@ class NoEndpoints:
     def __init__(self, gone: frozenset[str] = frozenset()) -> None:
         self.worked: list[timedelta] = []
         self._readers = Readers(gone=gone)
+        self.last: datetime | None = None
+
+    async def last_stored_at(self) -> datetime | None:
+        return self.last
 
     async def work(self, until: timedelta) -> None:
         self.worked.append(until)
@@ -47,9 +52,10 @@ def an_upkeep(
 ) -> Upkeep:
     """One that does this in place of a purge."""
     monkeypatch.setattr(retention, "purge", purge)
-    kept, clock, none = RetentionSettings(), VirtualClock(START), none or NoEndpoints()
+    none = none or NoEndpoints()
     parts = {"received": True, "dispatched": True, **given}
-    return Upkeep(cast(Any, none), kept, clock, cast(Any, none), **parts)
+    clock = parts.pop("clock", VirtualClock(START))
+    return Upkeep(cast(Any, none), RetentionSettings(), clock, cast(Any, none), **parts)
 
 
 async def test_a_purge_that_is_running_ends_with_its_batch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,3 +166,54 @@ async def test_who_does_not_know_the_endpoints_judges_none(
     readers = await readers_of(cast(Any, registry), dispatches=dispatches)
 
     assert bool(readers.gone) == judges
+
+
+async def test_a_clock_that_leaps_removes_nothing_for_an_hour(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A machine that starts with a clock a month ahead, and one whose clock goes astray later: by
+    that clock everything is too old. What has been so for an hour is believed."""
+    machine, none, purged = Machine(), NoEndpoints(), list[datetime]()
+    monkeypatch.setattr("dispatcher.upkeep.retention.elapsed", lambda: machine.running)
+
+    async def purge(*given: Any, **_: object) -> dict[str, int]:
+        purged.append(given[2])
+        return {}
+
+    async def is_purged_after(minutes: int) -> bool:
+        before = len(purged)
+        for _ in range(minutes):
+            await upkeep.once()
+            machine.pass_time(EVERY)
+        return len(purged) > before
+
+    none.last = START
+    machine.set_clock(MONTH)  # as it is when the machine starts
+    clock = machine.clock()
+    upkeep = an_upkeep(monkeypatch, purge, none, clock=clock)
+    assert not await is_purged_after(59)
+    machine.set_clock(-MONTH)
+    clock.step(-MONTH)
+    assert await is_purged_after(1)
+
+    machine.set_clock(MONTH)
+    clock.step(MONTH)
+    assert not await is_purged_after(59)
+    assert await is_purged_after(3)
+    assert all(at <= machine.wall for at in purged)
+
+
+async def test_a_clock_that_is_moved_by_hand_is_not_doubted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A sandbox's clock is moved by months on purpose."""
+    none, purged = NoEndpoints(), list[datetime]()
+
+    async def purge(*given: Any, **_: object) -> dict[str, int]:
+        purged.append(given[2])
+        return {}
+
+    none.last = START - MONTH
+    await an_upkeep(monkeypatch, purge, none).once()
+
+    assert purged == [START]

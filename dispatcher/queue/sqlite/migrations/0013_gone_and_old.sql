@@ -15,3 +15,9 @@ CREATE TRIGGER endpoint_began_again AFTER UPDATE OF removed ON endpoint
 WHEN old.removed AND NOT new.removed BEGIN
     UPDATE endpoint SET read_from = read_to WHERE name = new.name;
 END;
+
+-- The last ids that there were when the machine had started and the first process told the time:
+-- what was planned after them goes along when a clock that was wrong by more than a day is set.
+-- Nobody knows them of a start before this migration: then all is taken to be planned since.
+ALTER TABLE common_time ADD COLUMN last_dispatch INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE common_time ADD COLUMN last_attempt INTEGER NOT NULL DEFAULT 0;

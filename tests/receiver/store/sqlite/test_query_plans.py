@@ -187,6 +187,7 @@ PLANS: dict[str, tuple[Callable[[Desk], Awaitable[Any]], set[str]]] = {
         {
             A_MESSAGE,
             AN_ID,
+            *DAYS,
             by_id("rowid=?", "quarantine"),
             "SEARCH quarantine USING INDEX quarantine_digest (digest=?)",
         },
@@ -263,7 +264,7 @@ PLANS: dict[str, tuple[Callable[[Desk], Awaitable[Any]], set[str]]] = {
     "count what would go": (
         lambda d: d.count(),
         {
-            *{THE_NEXT, OLDEST["report"], TOO_MANY, HOW_MANY},
+            *{THE_NEXT, AN_ID, OLDEST["report"], TOO_MANY, HOW_MANY},
             "SEARCH quarantine USING COVERING INDEX quarantine_received (received_at<?)",
         },
     ),
