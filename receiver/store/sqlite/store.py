@@ -55,12 +55,7 @@ class SqliteStore:
         return await self._database.write(lambda connection: add(connection, callbacks))
 
     async def check_writable(self) -> None:
-        # Setting the version to what it is writes a page: a full or read-only disk shows itself.
-        def touch(connection: sqlite3.Connection) -> None:
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            connection.execute(f"PRAGMA user_version = {version:d}")
-
-        await self._database.write(touch)
+        await self._database.prove(_touch, (_fill, _clear))
 
     async def reports(self, query: ReportQuery) -> list[StoredReport]:
         reports: list[StoredReport] = []
@@ -218,6 +213,31 @@ def _stored_as(connection: sqlite3.Connection, entry: Entry) -> int | None:
         if row is not None:
             return int(row[0])
     return None
+
+
+ROOM = 256 * 1024
+"""Bytes that must find room after a write has failed: more than most callbacks take."""
+
+_FILL = f"INSERT OR REPLACE INTO room VALUES (1, zeroblob({ROOM}))"
+
+
+def _touch(connection: sqlite3.Connection) -> None:
+    """Write one page. Setting the version to what it is does: a full or read-only disk shows
+    itself. And find room for more, without writing it: a quota of the database shows itself."""
+    connection.execute("SAVEPOINT room")
+    connection.execute(_FILL)
+    connection.execute("ROLLBACK TO room")
+    connection.execute("RELEASE room")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    connection.execute(f"PRAGMA user_version = {version:d}")
+
+
+def _fill(connection: sqlite3.Connection) -> None:
+    connection.execute(_FILL)
+
+
+def _clear(connection: sqlite3.Connection) -> None:
+    connection.execute("DELETE FROM room")
 
 
 # Not "? IS NULL OR id < ?": that goes through all that is newer than the cursor.
