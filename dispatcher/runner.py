@@ -12,7 +12,7 @@ import logging
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from dispatcher.clocks.clock import Clock
+from dispatcher.clocks.clock import Clock, SystemClock
 from dispatcher.clocks.common_time import CommonTime
 from dispatcher.clocks.repeating import Repeating
 from dispatcher.clocks.wakeups import Job, Wakeups
@@ -92,6 +92,9 @@ class Runner:
         self._running: dict[asyncio.Task[None], Leased] = {}
         self._alarm_at: datetime | None = None
         self._turned_at = clock.now()
+        self._unmoved = timedelta()  # a step that what lies in the store has not made yet
+        if common_time is not None and isinstance(clock, SystemClock):
+            clock.steps_by_itself = False
 
     async def start(self) -> None:
         await self._queue.adopt(list(self._worker.endpoints.values()))
@@ -190,9 +193,31 @@ class Runner:
             if await self._queue.release_expired(self._clock.now()):
                 self.wake()
             if self._common_time is not None:
-                await self._common_time.tell()
+                await self._follow(self._common_time)
         except StoreUnavailable as error:
             log.error("leases cannot be rescued now: %s", error)
+
+    async def _follow(self, common_time: CommonTime) -> None:
+        """Tell the time, and step with a wall clock that is off by days and believed by now. All
+        that waits, in memory and in the store, waits as long as it would have."""
+        by = self._clock.due_step() if isinstance(self._clock, SystemClock) else None
+        if by is not None:
+            self._clock_stepped(by)
+        if self._unmoved:
+            # Asked for at once: whatever is written by the new time comes after it.
+            await common_time.step(self._unmoved)
+            self._unmoved = timedelta()
+            self.wake()
+        await common_time.tell()
+
+    def _clock_stepped(self, by: timedelta) -> None:
+        assert isinstance(self._clock, SystemClock)
+        log.warning("the clock is set by %s: what was planned goes along", by)
+        self._clock.step(by)
+        self._unmoved += by
+        self._worker.clock_stepped(by)
+        self._turned_at += by
+        self._alarm_at = None
 
     # --- what others ask -------------------------------------------------------------------------
 

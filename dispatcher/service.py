@@ -26,7 +26,7 @@ from dispatcher.endpoints.from_settings import schedule_of
 from dispatcher.endpoints.registry import Registry
 from dispatcher.observe.events import Listener
 from dispatcher.observe.first_loss import LossMetrics
-from dispatcher.observe.metrics import AttemptMetrics, QueueMetrics
+from dispatcher.observe.metrics import AttemptMetrics, HeldMetrics, QueueMetrics
 from dispatcher.pushing.http_sender import HttpSender
 from dispatcher.reconcile.scheduled import ReconcileMetrics, Reconciling
 from dispatcher.reconcile.spool import Spool
@@ -66,8 +66,9 @@ LOOPBACK = ("127.0.0.0/8", "::1/128")
 def time_of_others(clock: Clock) -> Callable[[], datetime]:
     """The clock of signatures and tokens. Those who judge them live in the world's time: on a
     clock sixty times as fast, a signature would be out of date after five seconds."""
-    machines = isinstance(clock, SystemClock | MovableClock)
-    return clock.now if clock.speed == 1 and not machines else wall_time
+    if isinstance(clock, SystemClock):
+        return clock.believed_wall
+    return clock.now if clock.speed == 1 and not isinstance(clock, MovableClock) else wall_time
 
 
 def registry_of(opened: Storage, settings: Settings, *, own_urls: bool = False) -> Registry:
@@ -177,6 +178,8 @@ async def _common_time(common: _Common) -> CommonTime | None:
     clock = common.clock
     base = clock.base if isinstance(clock, MovableClock) else clock
     time = None
+    if isinstance(base, SystemClock) and base is not clock:
+        base.steps_by_itself = False  # a sandbox has a time of its own: what is due in it stays so
     if isinstance(base, MachineClock):
         time = CommonTime(common.opened.time, base, boot_id())
         await time.join()
@@ -222,7 +225,7 @@ def _receiver(
         common.opened.store,
         sources=[source.name for source in settings.source],
         # The senders' signatures are judged by it, and they go by the wall clock.
-        now=wall_time if isinstance(clock, SystemClock) else clock.now,
+        now=clock.believed_wall if isinstance(clock, SystemClock) else clock.now,
         on_stored=on_stored,
         commit=metrics.timed(common.opened.store.add),
         listeners=[metrics.answered, *listeners],
@@ -248,7 +251,7 @@ def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
     replaying = Replaying(opened.replays, opened.selector, common.endpoints.all, now)
     add_routes(
         app,
-        EndpointApi(common.endpoints, opened.queue),
+        EndpointApi(common.endpoints, opened.queue, opened.figures),
         UnroutedApi(Unrouted(opened.unrouted, common.endpoints)),
         dispatches,
         StoreApi(
@@ -317,8 +320,10 @@ def _beside(
             common.opened.retention,
             common.settings.retention,
             clock,
+            common.endpoints,
             received=parts.receives,
             dispatched=parts.dispatches,
+            tell=HeldMetrics(common.metrics).held,
         )
     ]
     if parts.receives:

@@ -76,6 +76,19 @@ async def storage(url: str) -> AsyncIterator[Storage]:
         await database.close()
 
 
+@asynccontextmanager
+async def storage_as_it_is(url: str) -> AsyncIterator[Storage | None]:
+    """The database that is at `url`, without a change; `None` if its schema is not this one's."""
+    database = await Database.open(url)
+    try:
+        if await database.missing(MIGRATIONS):
+            yield None
+        else:
+            yield of_sqlite(database, await SqliteQueue.open(database, new_name))
+    finally:
+        await database.close()
+
+
 def of_sqlite(database: Database, queue: SqliteQueue) -> Storage:
     """What a migrated SQLite file holds."""
     store = SqliteStore(database)

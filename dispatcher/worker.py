@@ -106,7 +106,9 @@ class Worker:
         self._new_token = new_token
         self._listeners = listeners
         self._rng = Random() if rng is None else rng
-        self._records = GroupCommit(queue.record)
+        self._write_records = queue.record
+        self._records = GroupCommit(self._record)
+        self._stepped = timedelta()  # all steps of the clock together
         # Two claims at once would each take all the room that there is.
         self._claiming = asyncio.Lock()
         self._turns = count(1)
@@ -298,12 +300,13 @@ class Worker:
             endpoint, answer = gate.endpoint, None
             if not dispatch.encoded:
                 dispatch, answer = await self._encoded_late(dispatch, endpoint)
-            started_at = self._clock.now()
+            started_at, stepped = self._clock.now(), self._stepped
             if started_at >= dispatch.lease.until:
                 return  # the process stood still: it is another's by now, or will be
             if answer is None:
                 answer = await self._answer(dispatch, endpoint, started_at)
             ended_at = self._clock.now()
+            started_at += self._stepped - stepped
             record = self._judged(dispatch, endpoint, answer, started_at, ended_at)
             gate.judge(record.outcome.acknowledges, ended_at)
             if await self._recorded(record):
@@ -363,14 +366,25 @@ class Worker:
         """Whether it was recorded. What an answer says may be what no database takes; what it means
         is recorded all the same."""
         try:
-            return await self._records.submit(record)
+            return await self._records.submit((record, self._stepped))
         except StoreUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - told, and recorded without the answer
             _tell_unforeseen("what an endpoint answered cannot be recorded", error)
             told = record.answer
             plain = Answer(told.duration_ms, told.status, told.failure, _of(error))
-            return await self._records.submit(structs.replace(record, answer=plain))
+            return await self._records.submit(
+                (structs.replace(record, answer=plain), self._stepped)
+            )
+
+    async def _record(self, records: Sequence[tuple[Record, timedelta]]) -> Sequence[bool]:
+        """Each record comes with what the steps of the clock were when it was judged."""
+        return await self._write_records(
+            [
+                record if stepped == self._stepped else _moved(record, self._stepped - stepped)
+                for record, stepped in records
+            ]
+        )
 
     def _judge(
         self,
@@ -446,6 +460,14 @@ class Worker:
                 gate.use(endpoint, now)
         self._names = tuple(names)
 
+    def clock_stepped(self, by: timedelta) -> None:
+        """The clock has gone so far in one step. All that waits here waits as long as before; what
+        lies in the queue is moved by whoever moved the clock."""
+        self._stepped += by
+        self._taken_at = {name: at + by for name, at in self._taken_at.items()}
+        for gate in self._gates.values():
+            gate.clock_stepped(by)
+
     async def next_at(self) -> datetime | None:
         """The next instant at which there may be something to do, if nothing new happens before.
 
@@ -483,6 +505,11 @@ def _tell_unforeseen(what: str, error: BaseException) -> None:
 
 def _of(error: BaseException) -> str:
     return f"unforeseen: {type(error).__name__}"
+
+
+def _moved(record: Record, by: timedelta) -> Record:
+    due_at = record.due_at and record.due_at + by
+    return structs.replace(record, started_at=record.started_at + by, due_at=due_at)
 
 
 def _one_less(places: Room) -> Room:

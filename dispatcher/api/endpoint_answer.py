@@ -98,6 +98,8 @@ EndpointAnswer = msgspec.defstruct(
         ("changed", Sequence[str]),
         ("paused", bool),
         ("faults", Sequence[str]),
+        ("gone", bool),
+        ("unread", Count),
         ("dispatches", DispatchesByState),
     ],
     rename=CAMEL.get,
@@ -105,10 +107,14 @@ EndpointAnswer = msgspec.defstruct(
     frozen=True,
 )
 EndpointAnswer.__doc__ = """Without settings where what is stored of them can no longer be read:
-then `faults` says why, and nothing is pushed there."""
+then `faults` says why, and nothing is pushed there. `gone`: it has left the settings file; it can
+be removed, or resumed as another one. `unread` reports are stored and not read yet, also those
+that are not for it."""
 
 
-def endpoint_answer(registered: Registered, counts: Mapping[DispatchState, int]) -> Struct:
+def endpoint_answer(
+    registered: Registered, counts: Mapping[DispatchState, int], unread: int
+) -> Struct:
     """An endpoint as the API and the command line show it, with every setting. Of what holds
     secrets it says only what is set."""
     return EndpointAnswer(
@@ -118,6 +124,8 @@ def endpoint_answer(registered: Registered, counts: Mapping[DispatchState, int])
         changed=[CAMEL.get(name, name) for name in registered.changed],
         paused=registered.paused,
         faults=[in_camel_case(text) for text in registered.faults],
+        gone=registered.gone,
+        unread=unread,
         dispatches=DispatchesByState(*(counts.get(state, 0) for state in get_args(DispatchState))),
     )
 

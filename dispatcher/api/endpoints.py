@@ -21,15 +21,19 @@ from dispatcher.api.endpoint_answer import (
 from dispatcher.api.settings_types import told_type
 from dispatcher.endpoints.registry import (
     EndpointExists,
+    EndpointInForce,
+    Registered,
     Registry,
     UnknownEndpoint,
 )
+from dispatcher.observe.base import QueueFigures
 from dispatcher.queue.base import DispatchQueue
 from receiver.answers import BadQuery, Count, Next, answer, fault
 from receiver.api.parameters import (
     LIMIT,
     LIMIT_DEFAULT,
     TEXT,
+    Filter,
     cursor,
     in_path,
     in_query,
@@ -57,6 +61,7 @@ ENDPOINT_PARAMETERS = (LIMIT, cursor(TEXT))
 _TOO_LARGE = "the body is larger than server.body_limit"
 _BAD_SETTINGS = "settings that cannot be used; `details.faults` has all of them"
 _IN_PATH = [in_path("name", told_type(Name), "its name")]
+_AS = Filter("as", TEXT, "the endpoint that takes over what waits for one that left the settings")
 _NOW: Mapping[int, Reply | str] = {
     200: Reply("the endpoint as it is now", EndpointAnswer),
     404: NOT_THERE,
@@ -66,26 +71,26 @@ _NOW: Mapping[int, Reply | str] = {
 class EndpointApi:
     """Reads and changes the registry over HTTP. A dispatcher notices what has changed by itself."""
 
-    def __init__(self, registry: Registry, queue: DispatchQueue) -> None:
+    def __init__(self, registry: Registry, queue: DispatchQueue, figures: QueueFigures) -> None:
         self._registry = registry
         self._queue = queue
+        self._figures = figures
 
     @Route(
         "GET",
         "/api/endpoints",
         "listEndpoints",
-        "The endpoints, and how many dispatches each has in each state",
+        "The endpoints, those that have left the settings file last, and what waits for each",
         {200: Reply("a page", EndpointPage)},
         in_query(ENDPOINT_PARAMETERS),
     )
     async def list(self, request: web.Request) -> web.Response:
         asked = read_query(request.query, ENDPOINT_PARAMETERS)
         size = asked.get("limit", LIMIT_DEFAULT)
-        found = list((await self._registry.all()).values())
+        found = list((await self._registry.listed()).values())
         start = _start([each.name for each in found], asked.get("before"))
         page = found[start : start + size]
-        counts = await self._queue.counts()
-        shown = [endpoint_answer(each, counts.get(each.name, {})) for each in page]
+        shown = await self._answers(page)
         following = page[-1].name if start + size < len(found) else None
         return answer(EndpointPage(shown, following))
 
@@ -112,7 +117,7 @@ class EndpointApi:
             return fault(409, "endpoint_exists", str(error))
         except ConfigurationError as error:
             return _faults(error)
-        return answer(endpoint_answer(added, {}), status=201)
+        return answer(endpoint_answer(added, {}, 0), status=201)
 
     @Route(
         "GET",
@@ -128,8 +133,7 @@ class EndpointApi:
             found = await self._registry.one(name)
         except UnknownEndpoint as error:
             raise web.HTTPNotFound(text=str(error)) from error
-        counts = await self._queue.counts()
-        return answer(endpoint_answer(found, counts.get(name, {})))
+        return answer((await self._answers([found]))[0])
 
     @Route(
         "PATCH",
@@ -154,7 +158,7 @@ class EndpointApi:
         "DELETE",
         "/api/endpoints/{name}",
         "removeEndpoint",
-        "Takes it out; what waits for it is cancelled",
+        "Takes it out, also one that has left the settings file; what waits for it is cancelled",
         {200: Reply("what was done", RemovedEndpoint), 404: NOT_THERE},
         _IN_PATH,
     )
@@ -181,12 +185,23 @@ class EndpointApi:
         "POST",
         "/api/endpoints/{name}/resume",
         "resumeEndpoint",
-        "Lets its dispatches go on",
-        _NOW,
-        _IN_PATH,
+        "Lets its dispatches go on. With `as`, another one takes over what waits for an endpoint"
+        " that has left the settings file, and is the answer",
+        {**_NOW, 409: "it has not left the settings file"},
+        [*_IN_PATH, *in_query([_AS])],
     )
     async def resume(self, request: web.Request) -> web.Response:
-        return await self._hold(request, False)
+        other = _AS.read(request.query)
+        if other is None:
+            return await self._hold(request, False)
+        try:
+            await self._registry.resume_as(request.match_info["name"], other)
+            found = await self._registry.one(other)
+        except UnknownEndpoint as error:
+            raise web.HTTPNotFound(text=str(error)) from error
+        except EndpointInForce as error:
+            return fault(409, "endpoint_in_force", str(error))
+        return answer((await self._answers([found]))[0])
 
     @Route(
         "POST",
@@ -203,6 +218,14 @@ class EndpointApi:
             text = f"{error} in the settings file, to which it could be given back"
             raise web.HTTPNotFound(text=text) from error
         return await self.show(request)
+
+    async def _answers(self, found: Sequence[Registered]) -> Sequence[Struct]:
+        counts = await self._queue.counts()
+        unread = (await self._figures.depths()).unread
+        return [
+            endpoint_answer(each, counts.get(each.name, {}), unread.get(each.name, 0))
+            for each in found
+        ]
 
     async def _hold(self, request: web.Request, paused: bool) -> web.Response:
         try:

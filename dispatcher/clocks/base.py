@@ -25,3 +25,11 @@ class SharedTime(Protocol):
         It is told `None` when nothing is kept, or what is kept is of another start of the machine
         or of a clock of another speed; that is replaced.
         """
+
+    async def step(self, boot: str | None, reading: Reading, by: timedelta) -> Reading:
+        """A clock at speed 1 has gone by `by` in one step, and now reads so. Keep that, and move
+        along all that was planned since this start of the machine, in one transaction: what was
+        planned before goes by a clock that was right. Nothing is moved when another process has
+        kept that step already. Returns what is kept. Where nothing tells the starts of the machine
+        apart (`None`) nothing is kept, and all is moved along.
+        """

@@ -7,18 +7,25 @@ somebody sets the machine's clock.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
+
+log = logging.getLogger("dlr.clock")
 
 SLEW = 0.1
 """How much of the passing time the system's clock may use to follow a wall clock that was set: an
 hour is made good in ten, and meanwhile no wait is more than a tenth too long or too short."""
 
 UNSET = timedelta(days=1)
-"""A wall clock that is off by more had not been set at all (a board without a battery starts in
-1970): there is nothing to be gentle with, and it is followed at once."""
+"""A wall clock that is off by more is not corrected: it had not been set at all (a board without a
+battery starts in 1970), or it is wrong now. It is believed when it has stayed so for BELIEVED, and
+then followed in one step."""
+
+BELIEVED = timedelta(minutes=1)
+"""Some correct themselves within seconds, as a clock that its first answer by NTP led astray."""
 
 _SINCE_BOOT = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
 
@@ -78,7 +85,11 @@ class MachineClock:
 
 class SystemClock(MachineClock):
     """The time of the world, without its jumps: when the wall clock is set, this one follows
-    slowly (SLEW). It never goes back, but for UNSET."""
+    slowly (SLEW). It never goes back, but for a step after UNSET.
+
+    `steps_by_itself` False leaves the step to whoever has planned by this clock, and must move its
+    plans along: `due_step` says when and by how much, `step` does it.
+    """
 
     def __init__(
         self,
@@ -87,17 +98,46 @@ class SystemClock(MachineClock):
         elapsed: Callable[[], timedelta] = elapsed,
     ) -> None:
         super().__init__(1.0, wall=wall, elapsed=elapsed)
+        self.steps_by_itself = True
+        self._off_by = timedelta()
+        self._off_since: timedelta | None = None
 
     def reading(self) -> tuple[timedelta, datetime]:
         at, instant = super().reading()
-        instant += _correction(self.wall() - instant, at - self._at)
+        lag = self.wall() - instant
+        if abs(lag) > UNSET:
+            if self._off_since is None or abs(lag - self._off_by) > BELIEVED:
+                self._off_since, self._off_by = at, lag
+                log.warning("the wall clock is off by %s: not believed for a minute", lag)
+            if self.steps_by_itself and self._is_believed(at):
+                instant += lag
+        else:
+            self._off_since = None
+            instant += _correction(lag, at - self._at)
         self.go_on_from(at, instant)
         return at, instant
 
+    def due_step(self) -> timedelta | None:
+        """By how much to step now; None while the wall clock is not off, or not believed yet."""
+        at, instant = self.reading()
+        return self.wall() - instant if self._is_believed(at) else None
+
+    def step(self, by: timedelta) -> None:
+        """Go on from the instant that is so much later, or earlier."""
+        self._instant += by
+        self._off_since = None
+
+    def believed_wall(self) -> datetime:
+        """What others go by: the wall clock, as long as it is not off by more than UNSET."""
+        instant = self.now()
+        wall = self.wall()
+        return instant if abs(wall - instant) > UNSET else wall
+
+    def _is_believed(self, at: timedelta) -> bool:
+        return self._off_since is not None and at - self._off_since >= BELIEVED
+
 
 def _correction(lag: timedelta, passed: timedelta) -> timedelta:
-    if abs(lag) > UNSET:
-        return lag
     most = passed * SLEW
     return max(-most, min(lag, most))
 

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from dispatcher.clocks.base import Reading, SharedTime
-from dispatcher.clocks.clock import MachineClock
+from dispatcher.clocks.clock import UNSET, MachineClock
 
 TOLD_TO = timedelta(seconds=0.5)
 """How far a clock that follows the wall clock may go before it tells the others: each lease has a
@@ -35,6 +35,11 @@ def boot_id() -> str | None:
     return None
 
 
+def apart(told: Reading, reading: Reading, speed: float) -> timedelta:
+    """How much later a reading is than one that was told, after the time that passed between."""
+    return reading.instant - told.instant - (reading.elapsed - told.elapsed) * speed
+
+
 class CommonTime:
     """Has a clock agree with those of the other processes on a database."""
 
@@ -49,14 +54,24 @@ class CommonTime:
         if self._boot is not None:
             self._told = await self._shared.agree(self._boot, self._clock.speed, self._joined)
 
+    async def step(self, by: timedelta) -> None:
+        """The clock has just gone so far in one step: have what was planned go along. Raises
+        StoreUnavailable; then nothing has."""
+        reading = self._reading()
+        self._told = await self._shared.step(self._boot, reading, by)
+
     async def tell(self) -> None:
         """Tell those who start later how far the clock has moved off from the time told."""
         if self._boot is None or self._told is None:
             return
-        at, now = self._clock.reading()
-        passed = (at - self._told.elapsed) * self._clock.speed
-        if abs(now - self._told.instant - passed) > TOLD_TO:
-            self._told = await self._shared.agree(self._boot, self._clock.speed, self._reading)
+        if abs(apart(self._told, self._reading(), self._clock.speed)) > TOLD_TO:
+            self._told = await self._shared.agree(self._boot, self._clock.speed, self._retold)
+
+    def _retold(self, told: Reading | None) -> Reading:
+        """Not over a step that another process has made, and this one will make next."""
+        reading = self._reading()
+        stepped = told is not None and abs(apart(told, reading, self._clock.speed)) > UNSET
+        return told if told is not None and stepped else reading
 
     def _joined(self, told: Reading | None) -> Reading:
         if told is None:

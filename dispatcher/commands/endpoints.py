@@ -114,20 +114,34 @@ def pause(config: Path | None, database: str | None, name: str) -> None:
 
 @endpoints.command()
 @click.argument("name")
+@click.option(
+    "--as",
+    "other",
+    metavar="NAME",
+    help="Another endpoint, which takes over all that waits for one that left the settings file.",
+)
 @with_settings
-def resume(config: Path | None, database: str | None, name: str) -> None:
-    """Let a paused endpoint go on.
+def resume(config: Path | None, database: str | None, name: str, other: str | None) -> None:
+    """Let a paused endpoint go on. One that was renamed in the settings file goes on as another.
 
-    Example: dlr endpoints resume acme
+    Example: dlr endpoints resume acme --as acme-eu
     """
-    _endpoints(config, database, lambda _, r: endpoints_output.hold(r, name, False))
+
+    async def work(_: Storage, registry: Registry) -> None:
+        if other is None:
+            await endpoints_output.hold(registry, name, False)
+        else:
+            await endpoints_output.resume_as(registry, name, other)
+
+    _endpoints(config, database, work)
 
 
 @endpoints.command()
 @click.argument("name")
 @with_settings
 def remove(config: Path | None, database: str | None, name: str) -> None:
-    """Take an endpoint out, even one of the file: what waits for it is cancelled.
+    """Take an endpoint out, even one of the file or one that has left it: what waits for it is
+    cancelled.
 
     Example: dlr endpoints remove acme
     """

@@ -12,9 +12,16 @@ import click
 
 from dispatcher.api.endpoint_answer import EndpointAnswer, endpoint_answer
 from dispatcher.commands.console import Columns, fields
+from dispatcher.commands.gone import counted
 from dispatcher.commands.list_output import Listing
 from dispatcher.commands.saying import say
-from dispatcher.endpoints.registry import EndpointExists, Registered, Registry, UnknownEndpoint
+from dispatcher.endpoints.registry import (
+    EndpointExists,
+    EndpointInForce,
+    Registered,
+    Registry,
+    UnknownEndpoint,
+)
 from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.storage import Storage
 from receiver.answers import BadQuery
@@ -29,15 +36,18 @@ ENDPOINT_COLUMNS: Columns = {
     **fields(EndpointAnswer, "origin"),
     "changed": lambda shown: ", ".join(shown.changed),
     "paused": lambda shown: "paused" if shown.paused else None,
+    "gone": lambda shown: "gone" if shown.gone else None,
+    **fields(EndpointAnswer, "unread"),
     **{state: attrgetter(f"dispatches.{state}") for state in _STATES},
     "faults": lambda shown: "; ".join(shown.faults),
 }
 
 
 async def print_endpoints(opened: Storage, registry: Registry, listing: Listing) -> None:
-    """The endpoints in force, the file's first."""
+    """The endpoints in force, the file's first, and last those that have left it."""
     counts = await opened.queue.counts()
-    found = (await registry.all()).values()
+    unread = (await opened.figures.depths()).unread
+    found = (await registry.listed()).values()
 
     async def rows() -> AsyncIterator[Registered]:
         for each in found:
@@ -45,7 +55,7 @@ async def print_endpoints(opened: Storage, registry: Registry, listing: Listing)
 
     await listing.print(
         rows(),
-        lambda each: endpoint_answer(each, counts.get(each.name, {})),
+        lambda each: endpoint_answer(each, counts.get(each.name, {}), unread.get(each.name, 0)),
         ENDPOINT_COLUMNS,
         lambda _: 0.0,
     )
@@ -75,10 +85,19 @@ async def hold(registry: Registry, name: str, paused: bool) -> None:
     say(f"{name}: {said}")
 
 
+async def resume_as(registry: Registry, name: str, other: str) -> None:
+    try:
+        taken = await _asked(registry, registry.resume_as(name, other))
+    except EndpointInForce as error:
+        raise BadQuery(str(error)) from error
+    dispatches = counted(taken.dispatches, "dispatch", "es")
+    reports = counted(taken.reports, "unread report")
+    say(f"{name}: goes on as {other}, which takes over {dispatches} and {reports}")
+
+
 async def remove(registry: Registry, name: str) -> None:
     cancelled = await _asked(registry, registry.remove(name))
-    dispatches = "1 waiting dispatch" if cancelled == 1 else f"{cancelled} waiting dispatches"
-    say(f"{name}: removed; {dispatches} cancelled")
+    say(f"{name}: removed; {counted(cancelled, 'waiting dispatch', 'es')} cancelled")
 
 
 async def reset(registry: Registry, name: str) -> None:

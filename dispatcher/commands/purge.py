@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from dispatcher.commands.options import (
     settings_of,
     with_settings,
 )
+from dispatcher.service import registry_of
 from dispatcher.storage import Storage
 from dispatcher.upkeep import retention
 
@@ -30,11 +32,13 @@ def purge(
 ) -> None:
     """Remove what is old: reports, quarantine, ended dispatches with their attempts.
 
-    In small batches, so that a running `dlr serve` goes on. What waits for an endpoint stays.
+    In small batches, so that a running `dlr serve` goes on. What waits for an endpoint stays, and
+    it is told how many reports stay for whom.
 
     Example: dlr purge --older-than 90d --dry-run
     """
-    kept = settings_of(config, database).retention
+    settings = settings_of(config, database)
+    kept = settings.retention
     if older_than is not None:
         if not older_than:
             fail("--older-than: expected a duration above 0s")
@@ -49,11 +53,15 @@ def purge(
         )
 
     async def work(opened: Storage) -> None:
-        now = SystemClock().now()
+        now, held = SystemClock().now(), Counter[str]()
+        readers = await retention.readers_of(registry_of(opened, settings), dispatches=False)
+        of = opened.retention.reading(readers)
         if dry_run:
-            print_counts("would remove", await retention.count(opened.retention, kept, now))
+            print_counts("would remove", await retention.count(of, kept, now, held))
         else:
             await opened.read_model.catch_up()  # what is added up may go
-            print_counts("removed", await retention.purge(opened.retention, kept, now))
+            print_counts("removed", await retention.purge(of, kept, now, held=held))
+        for holder, reports in sorted(held.items()):
+            click.echo(f"{'held back':<12} {reports:>9} of report for {holder}")
 
     look(config, database, work)

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from dispatcher.clocks.clock import Clock, CompressedClock, SystemClock
+from dispatcher.commands.gone import gone_lines
 from dispatcher.commands.options import (
     PORT,
     Command,
@@ -137,6 +138,9 @@ async def _until_stopped(settings: Settings, parts: Parts, clock: Clock, look: s
         names = list(await running.endpoints.all())
         for line in _what_next(settings, parts, running.url, look, names):
             say(line)
+        if parts.dispatches:
+            for line in await gone_lines(running.storage, running.endpoints):
+                say(f"  {line}")
         sys.stdout.flush()
         await stop.wait()
         say("stopping: running attempts end, then all is committed")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from datetime import datetime
 from typing import Any, Protocol
 
 import msgspec
 from msgspec import Struct
+
+from dispatcher.endpoints.endpoint import Endpoint, Rules
 
 
 class StoredEndpoint(Struct, frozen=True):
@@ -26,6 +29,28 @@ class StoredEndpoint(Struct, frozen=True):
 
 Stored = Mapping[str, StoredEndpoint]
 """What is stored of each endpoint, by name, in the order of the names."""
+
+
+class Readers(Struct, frozen=True):
+    """Who reads the store, as far as a process knows it. `rules` are of the endpoints in force.
+
+    `gone` have left the settings file and nobody works for them: nothing is kept for them. Of an
+    endpoint that is in neither only its name is known: all that it has not read is kept.
+    """
+
+    rules: Mapping[str, Rules] = {}
+    gone: frozenset[str] = frozenset()
+
+
+NOBODY_KNOWN = Readers()
+"""All that any endpoint has not read is kept."""
+
+
+class TakenOver(Struct, frozen=True):
+    """What one endpoint has taken over from another."""
+
+    dispatches: int
+    reports: int  # that neither of them had read
 
 
 class EndpointStore(Protocol):
@@ -54,3 +79,19 @@ class EndpointStore(Protocol):
         """Take an endpoint out: nothing is stored of it but that it is removed, and what waits for
         it is cancelled. Returns how many dispatches that were. As in `put`, `check` is told what
         is stored, in the same transaction, and what it raises is raised."""
+
+    async def work_for(self, names: Collection[str], until: datetime) -> None:
+        """A process works for these endpoints until then, or until it says otherwise."""
+
+    async def worked_for(self, now: datetime) -> frozenset[str]:
+        """The endpoints that some process works for."""
+
+    async def take_over(
+        self, name: str, by: Endpoint, check: Callable[[Stored], object], *, known: Collection[str]
+    ) -> TakenOver:
+        """Give an endpoint `by` all that waits for another one, which is removed then.
+
+        Dispatches that wait or are leased go to its URL, with the attempts that were made. Of the
+        reports that the other had not read, those that `by` takes and has passed over, because it
+        only began later, are read by it now. `check` and `known` are as in `remove`.
+        """

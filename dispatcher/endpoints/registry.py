@@ -16,14 +16,16 @@ notices.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import fields
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct, structs
 
-from dispatcher.endpoints.base import EndpointStore, Stored, StoredEndpoint
+from dispatcher.clocks.clock import wall_time
+from dispatcher.endpoints.base import EndpointStore, Readers, Stored, StoredEndpoint, TakenOver
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.endpoints.from_outside import faults_from_outside, moves_away, urls_in
 from dispatcher.endpoints.from_settings import endpoint_of
@@ -47,6 +49,7 @@ class Registered(Struct, frozen=True):
 
     `settings` is `None` when what is stored can no longer be read; `faults` says why, and nothing
     is pushed there. `changed` are the settings of a file's endpoint that were set at run time.
+    `gone`: it has left the file, and no process works for it; it has no settings then either.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Registered(Struct, frozen=True):
     paused: bool = False
     changed: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
+    gone: bool = False
 
 
 class UnknownEndpoint(Exception):
@@ -63,6 +67,27 @@ class UnknownEndpoint(Exception):
 
     def __init__(self, name: str) -> None:
         super().__init__(f'there is no endpoint "{name}"')
+
+
+class EndpointGone(UnknownEndpoint):
+    """It has left the settings file, and can only be removed or resumed under a new name."""
+
+    def __init__(self, name: str) -> None:
+        Exception.__init__(
+            self,
+            f'the endpoint "{name}" is in no settings any more; resume it as one that is'
+            f" (`dlr endpoints resume {name} --as NAME`), or remove it",
+        )
+
+
+class EndpointInForce(Exception):
+    """An endpoint that is in force keeps what is its own."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f'the endpoint "{name}" is in force; only what waits for one that has left the'
+            " settings can be taken over"
+        )
 
 
 class EndpointExists(Exception):
@@ -77,7 +102,7 @@ class Registry:
 
     `sources` are those that an endpoint can name; `None`: any. With `own_urls` there is the
     endpoint of reports that came with a URL of their own (own_urls.py); without, only if there has
-    been.
+    been. `now` is the time of the world.
     """
 
     def __init__(
@@ -87,14 +112,21 @@ class Registry:
         sources: Collection[str] | None = None,
         *,
         own_urls: bool = False,
+        now: Callable[[], datetime] = wall_time,
     ) -> None:
         self._store = store
+        self._now = now
         self._of_file = {endpoint.name: endpoint for endpoint in of_file}
         if own_urls:
             self._of_file[OWN_URLS] = OF_OWN_URLS
         self._sources = sources
         self._read: dict[str, tuple[str, EndpointSettings]] = {}  # by name, as long as it is said
         self._told: dict[str, tuple[str, ...]] = {}  # faults that stand in the log
+
+    @property
+    def has_file(self) -> bool:
+        """Whether the settings file names an endpoint."""
+        return any(name != OWN_URLS for name in self._of_file)
 
     async def version(self) -> int:
         """A number that goes up with each change at run time, by whatever process."""
@@ -104,9 +136,37 @@ class Registry:
         """The endpoints in force, by name: the file's first."""
         return self._all(await self._store.stored())
 
+    async def gone(self) -> dict[str, Registered]:
+        """Those that have left the settings file, and that no other process works for."""
+        stored = await self._store.stored()
+        in_force = self._all(stored).keys() | await self._store.worked_for(self._now())
+        return {
+            name: Registered(name, None, "file", paused=row.paused, gone=True)
+            for name, row in stored.items()
+            if not row.removed and name not in in_force
+        }
+
+    async def listed(self) -> dict[str, Registered]:
+        """The endpoints in force, and after them those that are gone."""
+        return {**await self.all(), **await self.gone()}
+
     async def one(self, name: str) -> Registered:
-        """Raises UnknownEndpoint."""
-        return self._one(await self._store.stored(), name)
+        """One of those that are listed. Raises UnknownEndpoint."""
+        found = (await self.listed()).get(name)
+        if found is None:
+            raise UnknownEndpoint(name)
+        return found
+
+    async def readers(self) -> Readers:
+        """Who reads the store."""
+        endpoints = await self.endpoints()
+        rules = {endpoint.name: endpoint.rules for endpoint in endpoints}
+        return Readers(rules, frozenset(await self.gone()))
+
+    async def work(self, until: timedelta) -> None:
+        """This process works for the endpoints in force, for so long from now on. It renews that;
+        when it stops it takes it back with 0."""
+        await self._store.work_for(list(await self.all()), self._now() + until)
 
     async def endpoints(self) -> list[Endpoint]:
         """The endpoints in force, as the worker takes them. One whose settings cannot be read is
@@ -182,14 +242,36 @@ class Registry:
         await self._store.put(name, held, known=self._known())
 
     async def remove(self, name: str) -> int:
-        """Take an endpoint out. What waits for it is cancelled: how many is returned.
+        """Take an endpoint out, also one that is gone. What waits for it is cancelled: how many is
+        returned.
 
         Raises UnknownEndpoint.
         """
 
-        return await self._store.remove(
-            name, lambda stored: self._one(stored, name), known=self._known()
-        )
+        def check(stored: Stored) -> None:
+            row = stored.get(name)
+            if row is None or row.removed:
+                self._one(stored, name)
+
+        return await self._store.remove(name, check, known=self._known())
+
+    async def resume_as(self, name: str, other: str) -> TakenOver:
+        """Give what waits for an endpoint that is gone to another one, and remove it.
+
+        Raises UnknownEndpoint of either, EndpointInForce.
+        """
+        if name not in await self.gone():
+            await self.one(name)
+            raise EndpointInForce(name)
+        by = next((each for each in await self.endpoints() if each.name == other), None)
+        if by is None or by.own_urls:
+            raise UnknownEndpoint(other)
+
+        def check(stored: Stored) -> None:
+            if name in self._all(stored):
+                raise EndpointInForce(name)
+
+        return await self._store.take_over(name, by, check, known=self._known())
 
     async def reset(self, name: str) -> None:
         """Undo what was said at run time: the file alone counts. Raises UnknownEndpoint."""
@@ -214,9 +296,10 @@ class Registry:
 
     def _one(self, stored: Stored, name: str) -> Registered:
         found = self._registered(name, stored)
-        if found is None:
-            raise UnknownEndpoint(name)
-        return found
+        if found is not None:
+            return found
+        row = stored.get(name)
+        raise UnknownEndpoint(name) if row is None or row.removed else EndpointGone(name)
 
     def _starting(self, name: str, stored: Stored) -> EndpointSettings | None:
         """What an endpoint starts with: the file's settings, or those that are built in."""

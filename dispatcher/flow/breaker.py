@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 
 class Breaker(Struct, frozen=True):
@@ -31,6 +31,10 @@ class Breaker(Struct, frozen=True):
     def may_probe(self, now: datetime) -> bool:
         """Whether one may go though it is open."""
         return self.probe_at is not None and now >= self.probe_at
+
+    def moved(self, by: timedelta) -> Breaker:
+        """The same after the clock has gone so far in one step."""
+        return structs.replace(self, probe_at=self.probe_at and self.probe_at + by)
 
     def after(self, acknowledged: bool, now: datetime) -> Breaker:
         """After an attempt that ended at `now`."""

@@ -43,6 +43,12 @@ class Gate:
         self._patience: SharedRateLimit | None = None
         self._failures = 0  # in a row
 
+    def clock_stepped(self, by: timedelta) -> None:
+        """The clock has gone so far in one step: what it was asked for waits as long as before."""
+        self._breaker = self._breaker.moved(by)
+        self._limit = self._limit and self._limit.moved(by)
+        self._patience = self._patience and self._patience.moved(by)
+
     def room(self, now: datetime) -> Room:
         """Places for more pushes at this instant."""
         if self.endpoint.paused:

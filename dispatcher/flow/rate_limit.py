@@ -35,6 +35,10 @@ class RateLimit(Struct, frozen=True):
         left = round(self.left + passed * self.per_second, 9)
         return RateLimit(self.per_second, min(self._most, left), now)
 
+    def moved(self, by: timedelta) -> RateLimit:
+        """The same after the clock has gone so far in one step."""
+        return RateLimit(self.per_second, self.left, self.at + by)
+
     def taken(self, count: int) -> RateLimit:
         """After `count` more have gone."""
         return RateLimit(self.per_second, self.left - count, self.at)
@@ -67,6 +71,9 @@ class SharedRateLimit(Struct, frozen=True):
 
     def at_instant(self, now: datetime) -> SharedRateLimit:
         return SharedRateLimit(self.all.at_instant(now), self.retries.at_instant(now))
+
+    def moved(self, by: timedelta) -> SharedRateLimit:
+        return SharedRateLimit(self.all.moved(by), self.retries.moved(by))
 
     def taken(self, attempts_made: int) -> SharedRateLimit:
         """After one more has gone, of a dispatch of which so many attempts were made."""

@@ -116,3 +116,20 @@ class QueueMetrics:
         for endpoint in endpoints:
             age = max((now - since.get(endpoint, now)) / _SECOND, 0.0)
             gauge.labels(endpoint).set(age)
+
+
+class HeldMetrics:
+    """What retention could not remove, by who still needs it."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._held = Gauge(
+            "dlr_retention_held_reports",
+            "Reports that are too old or too many, and stay for this endpoint or replay.",
+            ["holder"],
+            registry=registry,
+        )
+
+    def held(self, reports: Mapping[str, int]) -> None:
+        self._held.clear()
+        for holder, count in reports.items():
+            self._held.labels(holder).set(count)

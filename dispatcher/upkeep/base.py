@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
 
+from dispatcher.endpoints.base import Readers
 from receiver.store.base import Pause, StoreRetention
 from receiver.store.recipient import Recipient
 
@@ -16,13 +17,19 @@ Rows = Mapping[str, int]
 class Retention(StoreRetention, Protocol):
     """Removes reports, quarantine and dispatches that are too old, or too many.
 
-    Somebody still has to read a report when an endpoint or a replay has not read it, or a dispatch
-    or the order of its message holds it.
+    Somebody still has to read a report when an endpoint that takes it, or a replay that brings it,
+    has not read it, or when a dispatch or the order of its message holds it. `held` names these by
+    the endpoint, and by `replay` with its number.
     """
+
+    def reading(self, readers: Readers) -> Retention:
+        """The same, for these readers. Until it is told, it knows none of their rules, and none
+        that is gone."""
 
     async def purge_dispatches(self, *, before: datetime | None, most: int, pause: Pause) -> Rows:
         """Remove dispatches that have ended, whole, with their body and their attempts: those
-        formed before `before`, and those that own more than the `most` newest attempts."""
+        formed before `before`, and those that own more than the `most` newest attempts. What waits
+        for an endpoint that is gone, and was formed before `before`, is cancelled and goes too."""
 
     async def count_dispatches(self, *, before: datetime | None, most: int) -> Rows:
         """What `purge_dispatches` would remove."""

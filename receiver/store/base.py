@@ -299,6 +299,9 @@ class StoreRetention(Protocol):
     made, or the read model has to follow it. `held` is told how many stay for whom.
     """
 
+    async def last_stored_at(self) -> datetime | None:
+        """When the report that was stored last was received; None if it is not there."""
+
     async def purge_reports(
         self,
         *,

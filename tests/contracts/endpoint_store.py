@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from dispatcher.endpoints.base import EndpointStore, Stored, StoredEndpoint
+from dispatcher.endpoints.base import EndpointStore, Stored, StoredEndpoint, TakenOver
 from dispatcher.storage import Storage
 from tests.contracts.dispatch_queue import ACME, BETA, Desk, leases
 from tests.contracts.replays import ReplayBackend, ReplayDesk
@@ -306,3 +306,72 @@ class EndpointStoreContract:
 
         assert cancelled == 2
         assert list(await storage.endpoints.stored()) == ["acme", "b", "c"]
+
+    # --- endpoints that left the settings ------------------------------------------------------
+
+    async def test_who_works_for_whom(
+        self, backend: StorageBackend, endpoints: EndpointStore
+    ) -> None:
+        """Every process sees for whom some process works, until it says otherwise or has said
+        nothing for as long as it said."""
+        await backend.storage.queue.adopt([ACME, BETA])
+        other = (await backend.another()).endpoints
+        assert await endpoints.worked_for(NOON) == frozenset()
+
+        await endpoints.work_for(["acme", "beta", "nobody"], NOON + DAY)
+        await other.work_for(["beta"], NOON)
+
+        assert await other.worked_for(NOON) == {"acme"}
+        assert await other.worked_for(NOON + DAY) == frozenset()
+
+    async def test_what_waits_is_taken_over(self, backend: StorageBackend, desk: Desk) -> None:
+        """Dispatches, what is held, and what the other has passed over because it only began later;
+        the first one is removed, and who comes with its name again begins anew."""
+        storage = backend.storage
+        await storage.queue.adopt([ACME])
+        await desk.waiting(2)
+        await storage.store.add([a_callback(an_sms("unread"))])
+        await storage.queue.adopt([BETA])
+        await storage.store.add([a_callback(an_sms("by itself"))])
+        acme = (await unread(storage))["acme"]
+        beta = (await unread(storage))["beta"]
+
+        taken = await storage.endpoints.take_over("acme", BETA, lambda _: None, known=())
+
+        assert taken == TakenOver(dispatches=2, reports=acme - beta)
+        assert await storage.queue.counts() == {"beta": {"waiting": 2}}
+        assert {each.url for each in await storage.queue.dispatches()} == {BETA.url}
+        freed = await storage.queue.freed("beta", 99)
+        assert len(freed) == taken.reports
+        assert await unread(storage) == {"beta": beta}
+        assert (await storage.endpoints.stored())["acme"].removed
+
+    async def test_a_take_over_is_whole_or_not_at_all(
+        self, backend: StorageBackend, desk: Desk
+    ) -> None:
+        """Wherever the store goes away, or when it is refused."""
+        storage = backend.storage
+        await storage.queue.adopt([ACME])
+        await desk.waiting(2)
+        await storage.store.add([a_callback(an_sms("unread"))])
+        await storage.queue.adopt([BETA])
+
+        async def state() -> object:
+            return (
+                await storage.endpoints.stored(),
+                await storage.endpoints.version(),
+                await storage.queue.counts(),
+                await storage.queue.dispatches(),
+                await storage.queue.freed("beta", 99),
+            )
+
+        before = await state()
+        with pytest.raises(Refused):
+            await storage.endpoints.take_over("acme", BETA, refuse, known=["c"])
+        assert await state() == before
+        take_over = storage.endpoints.take_over
+        taken = await unbroken(
+            backend, lambda: take_over("acme", BETA, lambda _: None, known=["c"]), state
+        )
+        assert taken.dispatches == 2
+        assert await storage.queue.counts() == {"beta": {"waiting": 2}}

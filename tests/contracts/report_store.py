@@ -398,6 +398,17 @@ class ReportStoreContract:
         assert await store.add([a_callback(an_sms("m1"), at=first + later)]) == [Counts(0, 1, 0)]
         assert ids(await store.reports_of("m1")) == ids(await everything(store))
 
+    @pytest.mark.parametrize("back", [timedelta(hours=13), 2 * DAY, 30 * DAY])
+    async def test_repeated_after_the_clock_went_back(
+        self, store: ReportStore, back: timedelta
+    ) -> None:
+        """Over midnight or further back: the clock was ahead when the report came first, and what
+        is repeated lies on a day that is still to come. It was stored twice, and pushed twice."""
+        await store.add([a_callback(an_sms("m1"))])
+
+        repeat = a_callback(an_sms("m1"), an_sms("m2"), at=NOON - back)
+        assert await store.add([repeat]) == [Counts(1, 1, 0)]
+
     async def test_repeated_after_the_window(self, store: ReportStore) -> None:
         """A report that comes again after four days is stored anew: so the key stays young."""
         await store.add([a_callback(an_sms("m1"))])

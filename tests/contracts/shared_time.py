@@ -10,8 +10,11 @@ import pytest
 from dispatcher.clocks.base import Reading, SharedTime
 from dispatcher.clocks.common_time import CommonTime
 from tests.contracts.report_store import NOON
-from tests.contracts.storages import StorageBackend, unbroken
-from tests.dispatcher.clocks.test_clock import Machine
+from tests.contracts.storages import StorageBackend, a_bench_on, unbroken
+from tests.dispatcher.clocks.test_clock import MONTH, Machine
+from tests.dispatcher.support import START
+
+SECOND = timedelta(seconds=1)
 
 FIRST = Reading(timedelta(hours=7, microseconds=1), NOON)
 LATER = Reading(timedelta(hours=8), NOON + timedelta(hours=1, microseconds=999_999))
@@ -130,3 +133,70 @@ class SharedTimeContract:
         await CommonTime((await backend.another()).time, second, "monday").join()
 
         assert second.now() == first.now()
+
+    # --- a clock that is set by days -----------------------------------------------------------
+
+    @pytest.mark.parametrize("by", [MONTH, -MONTH])
+    async def test_plans_of_this_start_go_along(
+        self, backend: StorageBackend, by: timedelta
+    ) -> None:
+        """What waits, what is leased and when it is due; but not what was planned before."""
+        storage = backend.storage
+        bench = await a_bench_on(backend)
+        bench.sender.always(503)
+        await bench.receive()
+        await bench.work()
+        await storage.time.agree("monday", 1.0, Choice(FIRST))
+        await bench.receive()
+        await bench.work()
+        await bench.receive()
+        (leased,) = await bench.worker.claim()
+        before = {each.id: each.due_at for each in await bench.dispatches()}
+        stepped = Reading(FIRST.elapsed, START + by)
+
+        assert await storage.time.step("monday", stepped, by) == stepped
+
+        assert await kept(storage.time) == stepped
+        after = {each.id: each.due_at for each in await bench.dispatches()}
+        moved = {name: after[name] - at for name, at in before.items() if at and after[name]}  # type: ignore[operator]
+        assert moved == {"db-1": timedelta(), "db-2": by, "db-3": by}
+        assert await storage.queue.release_expired(leased.lease.until + by - SECOND) == 0
+        assert await storage.queue.release_expired(leased.lease.until + by) == 1
+
+    async def test_one_of_several_moves_them(self, backend: StorageBackend) -> None:
+        """Who comes second finds the step made."""
+        bench = await a_bench_on(backend)
+        times = (backend.storage.time, (await backend.another()).time)
+        await times[0].agree("monday", 1.0, Choice(FIRST))
+        bench.sender.always(503)
+        await bench.receive()
+        await bench.work()
+        (before,) = await bench.dispatches()
+        assert before.due_at is not None
+        one = Reading(FIRST.elapsed, NOON + MONTH)
+        other = Reading(FIRST.elapsed + SECOND, NOON + MONTH + 2 * SECOND)
+
+        steps = [
+            await time.step("monday", at, MONTH)
+            for time, at in zip(times, (one, other), strict=True)
+        ]
+
+        assert steps == [one, one]
+        (after,) = await bench.dispatches()
+        assert after.due_at == before.due_at + MONTH
+
+    async def test_a_step_is_whole_or_not_at_all(self, backend: StorageBackend) -> None:
+        """Wherever the store goes away."""
+        bench = await a_bench_on(backend)
+        await backend.storage.time.agree("monday", 1.0, Choice(FIRST))
+        bench.sender.always(503)
+        await bench.receive()
+        await bench.work()
+        stepped = Reading(FIRST.elapsed, START + MONTH)
+
+        async def state() -> object:
+            return await kept(backend.storage.time), await bench.dispatches()
+
+        await unbroken(backend, lambda: backend.storage.time.step("monday", stepped, MONTH), state)
+
+        assert await kept(backend.storage.time) == stepped

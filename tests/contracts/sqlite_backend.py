@@ -16,6 +16,7 @@ from receiver.store.recipient import Recipient
 from receiver.store.sqlite.database import Database, Work
 from receiver.store.sqlite.erasure import count_traces, erase_traces, find_traces
 from receiver.store.sqlite.followup import Follower
+from receiver.store.sqlite.proof import Proof
 from receiver.store.sqlite.retention import SqliteRetention
 from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
 from tests.contracts.report_store import NOTHING_NEEDED, StillNeeded
@@ -143,6 +144,7 @@ class SqliteBackend:
 
     async def refuse_writes(self) -> None:
         await self.database.write(lambda c: c.execute("PRAGMA query_only = 1").close())
+        self.database._proof = Proof()  # as after a second in which nothing was written
 
     def go_away_after(self, statements: int) -> None:
         assert isinstance(self.database, BreakableDatabase)

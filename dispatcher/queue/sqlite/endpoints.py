@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
-from dispatcher.endpoints.base import Stored, StoredEndpoint
-from receiver.store.sqlite.database import Database
+from dispatcher.endpoints.base import Stored, StoredEndpoint, TakenOver
+from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.forming.routing import goes_to
+from receiver.store.sqlite.database import Database, micros
+from receiver.store.sqlite.rows import COLUMNS, LISTED, listed, stored_report
 
 _HIGHEST = "(SELECT coalesce(max(id), 0) FROM report)"
 """The last report there is, in SQL: who has read to there begins with the next."""
@@ -60,6 +64,73 @@ class SqliteEndpoints:
             return cancel_waiting(connection, name)
 
         return await self._database.write(remove)
+
+    async def work_for(self, names: Collection[str], until: datetime) -> None:
+        statement = f"UPDATE endpoint SET in_force_until = ? WHERE name IN {LISTED}"
+        values = (micros(until), listed(names))
+        await self._database.write_unflushed(lambda c: c.execute(statement, values).close())
+
+    async def worked_for(self, now: datetime) -> frozenset[str]:
+        statement = "SELECT name FROM endpoint WHERE in_force_until > ?"
+        rows = await self._database.read(lambda c: c.execute(statement, (micros(now),)).fetchall())
+        return frozenset(name for (name,) in rows)
+
+    async def take_over(
+        self, name: str, by: Endpoint, check: Callable[[Stored], object], *, known: Collection[str]
+    ) -> TakenOver:
+        def take_over(connection: sqlite3.Connection) -> TakenOver:
+            check(_stored(connection))
+            make_known(connection, [*known, name, by.name])
+            dispatches = _take_dispatches(connection, name, by)
+            reports = _take_unread(connection, name, by)
+            _put(connection, name, StoredEndpoint(removed=True))
+            return TakenOver(dispatches, reports)
+
+        return await self._database.write(take_over)
+
+
+_OPEN_OF = "endpoint = ? AND state IN ('waiting', 'leased')"
+_MOVE_COUNTS = """
+    INSERT INTO dispatch_count
+        SELECT value ->> 0, state, (value ->> 1) * count
+        FROM dispatch_count, json_each(?)
+        WHERE endpoint = ? AND state IN ('waiting', 'leased')
+    ON CONFLICT (endpoint, state) DO UPDATE SET count = count + excluded.count
+"""
+_PASSED_OVER = f"""
+    SELECT {COLUMNS} FROM report
+    WHERE id > (SELECT read_to FROM endpoint WHERE name = ?)
+        AND id <= (SELECT read_from FROM endpoint WHERE name = ?)
+"""
+
+
+def _take_dispatches(connection: sqlite3.Connection, name: str, by: Endpoint) -> int:
+    """What is on its way or held goes to the other endpoint. A header that was made of a URL's
+    password stays behind."""
+    both = listed([(name, -1), (by.name, 1)])
+    connection.execute(_MOVE_COUNTS, (both, name))
+    moved = connection.execute(
+        f"UPDATE dispatch SET endpoint = ?, url = ?, authorization = NULL WHERE {_OPEN_OF}",
+        (by.name, by.url, name),
+    ).rowcount
+    for table in ("message_under_way", "held_report"):
+        connection.execute(
+            f"UPDATE OR IGNORE {table} SET endpoint = ? WHERE endpoint = ?", (by.name, name)
+        )
+        connection.execute(f"DELETE FROM {table} WHERE endpoint = ?", (name,))
+    return moved
+
+
+def _take_unread(connection: sqlite3.Connection, name: str, by: Endpoint) -> int:
+    """They are laid beside what the endpoint reads, like reports that were held and are free."""
+    rows = connection.execute(_PASSED_OVER, (name, by.name))
+    taken = [report for report in map(stored_report, rows) if goes_to(report, by.rules)]
+    connection.executemany(
+        "INSERT INTO held_report (endpoint, report, replay, message_key, freed)"
+        " VALUES (?, ?, 0, ?, 1) ON CONFLICT DO NOTHING",
+        ((by.name, report.id, report.message_key) for report in taken),
+    )
+    return len(taken)
 
 
 def make_known(connection: sqlite3.Connection, names: Iterable[str]) -> None:

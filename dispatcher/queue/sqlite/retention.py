@@ -10,12 +10,14 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
+from dispatcher.endpoints.base import NOBODY_KNOWN, Readers
+from dispatcher.forming.routing import ReportReader, goes_to
 from dispatcher.queue.sqlite.replays import Unfed
 from dispatcher.upkeep.base import Rows
 from receiver.store.base import Pause
 from receiver.store.sqlite.database import Database, micros, micros_or_null
 from receiver.store.sqlite.retention import FIRST, Place, SqliteRetention
-from receiver.store.sqlite.rows import LISTED, ends_of, listed
+from receiver.store.sqlite.rows import COLUMNS, LISTED, ends_of, listed, stored_report
 
 BATCH = 200
 """Dispatches in a transaction."""
@@ -30,26 +32,51 @@ Ended = tuple[int, int, int, int]
 
 
 class NeededByEndpoints:
-    """Implements receiver.store.retention.Needed: what endpoints and replays have not read, and
-    what waiting and leased dispatches carry or hold up."""
+    """Implements receiver.store.retention.Needed: what endpoints and replays will still take of
+    what they have not read, and what waiting and leased dispatches carry or hold up."""
 
-    def __init__(self) -> None:
+    def __init__(self, readers: Readers = NOBODY_KNOWN) -> None:
+        self._readers = readers
         self._unfed = Unfed()
 
     def holders(
         self, connection: sqlite3.Connection, reports: Sequence[int]
     ) -> Mapping[str, Collection[int]]:
         held: defaultdict[str, set[int]] = defaultdict(set)
-        for name, read_to in connection.execute(_READERS):
-            held[name].update(report for report in reports if report > read_to)
+        unread = _unread(connection, reports, self._readers.gone)
+        rows = connection.execute(_REPORTS, (listed(set().union(*unread.values())),))
+        stored = [stored_report(row) for row in rows]
+        read = ReportReader()
+        for name, ids in unread.items():
+            rules = self._readers.rules.get(name)
+            held[name].update(
+                report.id
+                for report in stored
+                if report.id in ids and (rules is None or goes_to(report, rules, read))
+            )
         for replay, unfed in self._unfed.among(connection, reports):
             held[f"replay {replay}"] |= unfed
         for statement in (_CARRIED, _HELD):
             for name, report in connection.execute(statement, (listed(reports),)):
-                held[name].add(report)
+                if name not in self._readers.gone:
+                    held[name].add(report)
         return {name: kept for name, kept in held.items() if kept}
 
 
+def _unread(
+    connection: sqlite3.Connection, reports: Sequence[int], gone: Collection[str]
+) -> dict[str, set[int]]:
+    """What of these reports each endpoint has not read, be it for it or not."""
+    readers = connection.execute(_READERS).fetchall()
+    unread = {
+        name: {report for report in reports if report > read_to}
+        for name, read_to in readers
+        if name not in gone
+    }
+    return {name: ids for name, ids in unread.items() if ids}
+
+
+_REPORTS = f"SELECT {COLUMNS} FROM report WHERE id IN {LISTED}"
 _READERS = "SELECT name, read_to FROM endpoint WHERE removed = 0"
 _CARRIED = f"""
     SELECT endpoint, report FROM dispatch_report JOIN dispatch ON dispatch.id = dispatch
@@ -64,11 +91,16 @@ _HELD = f"""
 class QueueRetention(SqliteRetention):
     """Implements Retention: of what the store holds, and of dispatches."""
 
-    def __init__(self, database: Database) -> None:
-        super().__init__(database, NeededByEndpoints())
+    def __init__(self, database: Database, readers: Readers = NOBODY_KNOWN) -> None:
+        super().__init__(database, NeededByEndpoints(readers))
+        self._readers = readers
+
+    def reading(self, readers: Readers) -> QueueRetention:
+        return QueueRetention(self._database, readers)
 
     async def purge_dispatches(self, *, before: datetime | None, most: int, pause: Pause) -> Rows:
         removed: Counter[str] = Counter(dict.fromkeys(_TABLES, 0))
+        await self._give_up_for_the_gone(before, pause)
         async for ended in self._formed_before(before):
             removed.update(await self._removed(ended))
             await pause()
@@ -78,7 +110,16 @@ class QueueRetention(SqliteRetention):
         return dict(removed)
 
     async def count_dispatches(self, *, before: datetime | None, most: int) -> Rows:
-        return await self._database.question(lambda c: _count(c, before, most))
+        gone = self._readers.gone
+        return await self._database.question(lambda c: _count(c, before, most, gone))
+
+    async def _give_up_for_the_gone(self, before: datetime | None, pause: Pause) -> None:
+        """Cancel what has waited too long for endpoints that nobody works for."""
+        if before is None:
+            return
+        for name in sorted(self._readers.gone):
+            while await self._database.write(_cancel_old(name, before)):
+                await pause()
 
     async def _formed_before(self, before: datetime | None) -> AsyncIterator[list[Ended]]:
         """The ended dispatches that are too old, the oldest first. A piece may be empty."""
@@ -104,12 +145,25 @@ class QueueRetention(SqliteRetention):
 _TABLES = ("dispatch", "dispatch_body", "dispatch_report", "attempt")
 
 
-def _count(connection: sqlite3.Connection, before: datetime | None, most: int) -> Rows:
-    chosen = (
-        f"SELECT id, reports FROM dispatch WHERE {_ENDED} AND (created_at < ? OR id IN"
-        " (SELECT dispatch FROM attempt WHERE id <= ?))"
+def _cancel_old(endpoint: str, before: datetime) -> Callable[[sqlite3.Connection], int]:
+    statement = (
+        "UPDATE dispatch SET state = 'cancelled', due_at = NULL WHERE id IN (SELECT id FROM"
+        " dispatch WHERE state = 'waiting' AND endpoint = ? AND created_at < ?"
+        f" ORDER BY created_at LIMIT {BATCH})"
     )
-    values = (micros_or_null(before), _last_attempt_to_go(connection, most))
+    values = (endpoint, micros(before))
+    return lambda connection: connection.execute(statement, values).rowcount
+
+
+def _count(
+    connection: sqlite3.Connection, before: datetime | None, most: int, gone: Collection[str]
+) -> Rows:
+    chosen = (
+        "SELECT id, reports FROM dispatch WHERE"
+        f" (({_ENDED} OR state = 'waiting' AND endpoint IN {LISTED}) AND created_at < ?)"
+        f" OR ({_ENDED} AND id IN (SELECT dispatch FROM attempt WHERE id <= ?))"
+    )
+    values = (listed(gone), micros_or_null(before), _last_attempt_to_go(connection, most))
     counted = connection.execute(
         f"SELECT count(*), coalesce(sum(reports), 0) FROM ({chosen})", values
     ).fetchone()

@@ -23,6 +23,7 @@ from receiver.dlr.number import comparable
 from receiver.store.base import StoreUnavailable
 from receiver.store.sqlite.connection import Connection
 from receiver.store.sqlite.own_file import OwnFile
+from receiver.store.sqlite.proof import Proof
 from receiver.store.sqlite.turns import Turns
 
 T = TypeVar("T")
@@ -112,6 +113,7 @@ class Database:
         self._questioner = questioner or reader
         self._turns = turns or Turns(None)
         self._file = file
+        self._proof = Proof()
 
     @classmethod
     async def open(cls, path: str | Path) -> Database:
@@ -134,13 +136,36 @@ class Database:
         sqlite3.IntegrityError for a row that the schema refuses, is raised as it is. Nothing is
         written then.
         """
-        return await _run(self._writer, lambda connection: self._in_turn(connection, work))
+        try:
+            return await _run(self._writer, lambda connection: self._flushed(connection, work))
+        except StoreUnavailable:
+            self._proof.failed()
+            raise
+
+    async def prove(self, small: Work[object], large: Sequence[Work[object]]) -> None:
+        """Raises StoreUnavailable when nothing can be written now. What is not known already is
+        found out by `small`, and after a failure by `large`, each in a transaction (proof.py)."""
+
+        async def probe(after_failure: bool) -> None:
+            for work in large if after_failure else (small,):
+                await _run(self._writer, partial(self._in_turn, work=work))
+
+        if self._file is not None:
+            self._file.check()
+        await self._proof.ask(probe)
 
     async def write_unflushed(self, work: Work[T]) -> T:
         """As `write`, for what may be lost with the power: every process sees it, and the end of
         this one does not undo it, but the disk is not waited for. The next `write` flushes it too.
         """
         return await _run(self._writer, lambda connection: self._unflushed(connection, work))
+
+    def _flushed(self, connection: sqlite3.Connection, work: Work[T]) -> T:
+        changes = connection.total_changes
+        result = self._in_turn(connection, work)
+        if connection.total_changes != changes:
+            self._proof.written()
+        return result
 
     def _in_turn(self, connection: sqlite3.Connection, work: Work[T]) -> T:
         if self._file is not None and self._file.lost:
@@ -192,6 +217,7 @@ class Database:
 
     async def close(self) -> None:
         """Finish what is running and close the file."""
+        await self._proof.end()
         for other in {self._reader, self._questioner} - {self._writer}:
             await other.close()
         await self._writer.close()

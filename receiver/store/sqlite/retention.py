@@ -18,7 +18,7 @@ from typing import Literal, Protocol
 
 from receiver.store.base import DUPLICATE_DAYS, Pause
 from receiver.store.excerpt import excerpt_of
-from receiver.store.sqlite.database import MICROS_PER_DAY, Database, micros
+from receiver.store.sqlite.database import MICROS_PER_DAY, Database, instant, micros
 from receiver.store.sqlite.followup import BLOCK_BITS, followed_to
 from receiver.store.sqlite.rows import LISTED, days_of_keys, listed
 
@@ -60,6 +60,11 @@ class SqliteRetention:
     def __init__(self, database: Database, needed: Needed) -> None:
         self._database = database
         self._needed = needed
+
+    async def last_stored_at(self) -> datetime | None:
+        statement = "SELECT received_at FROM report ORDER BY id DESC LIMIT 1"
+        row = await self._database.question(lambda c: c.execute(statement).fetchone())
+        return None if row is None else instant(row[0])
 
     async def purge_reports(
         self,

@@ -61,12 +61,7 @@ class SqliteStore:
         return await self._database.write(lambda connection: add(connection, callbacks))
 
     async def check_writable(self) -> None:
-        # Setting the version to what it is writes a page: a full or read-only disk shows itself.
-        def touch(connection: sqlite3.Connection) -> None:
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            connection.execute(f"PRAGMA user_version = {version:d}")
-
-        await self._database.write(touch)
+        await self._database.prove(_touch, (_fill, _clear))
 
     async def reports(self, query: ReportQuery) -> list[StoredReport]:
         reports: list[StoredReport] = []
@@ -196,6 +191,7 @@ def _earlier(connection: sqlite3.Connection, callbacks: Sequence[Callback]) -> d
         return {}
     received = {micros(callback.received_at) // MICROS_PER_DAY for callback in callbacks}
     days = list(range(min(received) - DUPLICATE_DAYS + 1, max(received) + 1))
+    days += days_of_keys(connection, after=days[-1])  # of a clock that has been ahead
     found = connection.execute(_FIND, (listed(days), listed(keys)))
     return {(source, key, told): report for source, key, told, report in found}
 
@@ -228,6 +224,31 @@ def _stored_as(connection: sqlite3.Connection, source: str, entry: Entry) -> int
         if row is not None:
             return int(row[0])
     return None
+
+
+ROOM = 256 * 1024
+"""Bytes that must find room after a write has failed: more than most callbacks take."""
+
+_FILL = f"INSERT OR REPLACE INTO room VALUES (1, zeroblob({ROOM}))"
+
+
+def _touch(connection: sqlite3.Connection) -> None:
+    """Write one page. Setting the version to what it is does: a full or read-only disk shows
+    itself. And find room for more, without writing it: a quota of the database shows itself."""
+    connection.execute("SAVEPOINT room")
+    connection.execute(_FILL)
+    connection.execute("ROLLBACK TO room")
+    connection.execute("RELEASE room")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    connection.execute(f"PRAGMA user_version = {version:d}")
+
+
+def _fill(connection: sqlite3.Connection) -> None:
+    connection.execute(_FILL)
+
+
+def _clear(connection: sqlite3.Connection) -> None:
+    connection.execute("DELETE FROM room")
 
 
 # Not "? IS NULL OR id < ?": that goes through all that is newer than the cursor.

@@ -20,7 +20,7 @@ from receiver.api.openapi import Schemas
 from receiver.callbacks.app import new_app
 from receiver.routes import add_routes
 from receiver.settings.configuration import Secret
-from tests.dispatcher.support import Bench, a_bench
+from tests.dispatcher.support import Bench, a_bench, an_endpoint
 
 ACME = EndpointSettings(
     "acme",
@@ -47,7 +47,7 @@ def registry(bench: Bench) -> Registry:
 @pytest.fixture
 async def client(bench: Bench, registry: Registry, aiohttp_client: AiohttpClient) -> Client:
     app = new_app(body_limit=10_000)
-    add_routes(app, EndpointApi(registry, bench.queue))
+    add_routes(app, EndpointApi(registry, bench.queue, bench.storage.figures))
     return await aiohttp_client(app)
 
 
@@ -102,6 +102,8 @@ async def test_an_endpoint_with_every_setting(client: Client) -> None:
         "changed": [],
         "paused": False,
         "faults": [],
+        "gone": False,
+        "unread": 0,
         "dispatches": {
             "waiting": 0,
             "leased": 0,
@@ -287,5 +289,64 @@ async def test_one_that_cannot_be_read(bench: Bench, client: Client) -> None:
 
     assert said["paused"] is True
     assert said["faults"] == ["bucketSize: expected an integer from 1 to 2000, got 0"]
-    assert set(said) == {"name", "origin", "changed", "paused", "faults", "dispatches"}
+    assert set(said) == {
+        *{"name", "origin", "changed", "paused", "faults", "gone", "unread", "dispatches"}
+    }
     assert len((await ask(client, "GET"))["endpoints"]) == 2
+
+
+# --- endpoints that left the settings file -------------------------------------------------------
+
+
+async def a_gone_one(bench: Bench) -> None:
+    """Of an earlier settings file: Old, for whom a dispatch waits and a report is unread."""
+    old = an_endpoint("old")
+    await bench.queue.adopt([old])
+    bench.worker.use([old])
+    bench.sender.always(503, endpoint="old")
+    await bench.receive()
+    await bench.work()
+    bench.worker.use([])
+    await bench.receive()
+
+
+async def test_one_that_is_gone_is_listed(bench: Bench, client: Client) -> None:
+    """It comes last, with what still waits for it; alone it is shown too, and cannot be changed."""
+    await a_gone_one(bench)
+
+    acme, old = (await ask(client, "GET"))["endpoints"]
+    assert (acme["name"], acme["gone"], acme["origin"]) == ("acme", False, "file")
+    assert (old["name"], old["gone"], old["origin"]) == ("old", True, "file")
+    assert (old["dispatches"]["waiting"], old["unread"]) == (1, 1)
+    assert await ask(client, "GET", "/old") == old
+    for method, path, body in (
+        ("POST", "/old/pause", None),
+        ("POST", "/old/resume", None),
+        ("PATCH", "/old", {"window": 3}),
+    ):
+        refused = await ask(client, method, path, body, status=404)
+        assert "old --as NAME" in refused["error"]["message"]
+
+
+async def test_one_that_is_gone_goes_on_under_another_name(bench: Bench, client: Client) -> None:
+    """What waits for it waits for the other one then; whoever is in force keeps what it has."""
+    await a_gone_one(bench)
+
+    acme = await ask(client, "POST", "/old/resume?as=acme")
+
+    assert (acme["name"], acme["dispatches"]["waiting"]) == ("acme", 1)
+    assert [each["name"] for each in (await ask(client, "GET"))["endpoints"]] == ["acme"]
+    await ask(client, "POST", "/old/resume?as=acme", status=404)
+    await ask(client, "POST", "", NEW, status=201)
+    refused = await ask(client, "POST", "/beta/resume?as=acme", status=409)
+    assert refused["error"]["code"] == "endpoint_in_force"
+    await ask(client, "POST", "/beta/resume?as=nobody", status=409)
+
+
+async def test_one_that_is_gone_can_be_removed(bench: Bench, client: Client) -> None:
+    """As any other: what waits for it is cancelled."""
+    await a_gone_one(bench)
+
+    assert await ask(client, "DELETE", "/old") == {"removed": "old", "cancelled": 1}
+    assert len((await ask(client, "GET"))["endpoints"]) == 1
+    await ask(client, "DELETE", "/old", status=404)

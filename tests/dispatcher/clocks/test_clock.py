@@ -11,6 +11,7 @@ from dispatcher.clocks.clock import CompressedClock, SystemClock, VirtualClock
 from tests.dispatcher.support import MINUTE, START
 
 HOUR = timedelta(hours=1)
+MONTH = timedelta(days=30)
 
 
 def test_virtual_clock_stands_still() -> None:
@@ -104,12 +105,69 @@ def test_a_laptop_that_slept_is_up_to_date() -> None:
 
 
 def test_a_clock_that_had_not_been_set_is_followed() -> None:
-    """A board without a battery starts in 1970; when it learns the time, this clock does."""
+    """A board without a battery starts in 1970; when it has learned the time, and has stayed with
+    it for a minute, this clock follows."""
     machine = Machine()
-    machine.wall = datetime(1970, 1, 1, tzinfo=UTC)
+    machine.wall = born = datetime(1970, 1, 1, tzinfo=UTC)
     clock = machine.clock()
     machine.wall = START
 
+    assert clock.now() == born
+    machine.pass_time(MINUTE)
+    assert clock.now() == START + MINUTE
+
+
+@pytest.mark.parametrize("by", [MONTH, -MONTH])
+def test_a_clock_that_is_wrong_for_seconds_is_not_followed(by: timedelta) -> None:
+    """A clock was a month ahead for eight seconds: all that was planned in them waited a month."""
+    machine = Machine()
+    clock = machine.clock()
+    machine.set_clock(by)
+    for passed in range(8):
+        assert clock.now() == clock.believed_wall() == START + timedelta(seconds=passed)
+        machine.pass_time(timedelta(seconds=1))
+    machine.set_clock(-by)
+    machine.pass_time(10 * MINUTE)
+
+    assert clock.now() == clock.believed_wall() == machine.wall
+    assert clock.due_step() is None
+
+
+def test_a_clock_that_goes_astray_anew_is_doubted_anew() -> None:
+    """A minute is counted from the last time that it was set."""
+    machine = Machine()
+    clock = machine.clock()
+    for _ in range(10):
+        machine.set_clock(2 * MONTH)
+        clock.now()
+        machine.pass_time(MINUTE * 0.9)
+        assert machine.wall - clock.now() > MONTH
+
+
+def test_who_has_planned_by_it_makes_the_step() -> None:
+    """A clock that does not step by itself says when, and goes when it is told."""
+    machine = Machine()
+    clock = machine.clock()
+    clock.steps_by_itself = False
+    machine.set_clock(MONTH)
+    assert clock.due_step() is None
+    machine.pass_time(MINUTE)
+    assert clock.now() == START + MINUTE
+
+    assert clock.due_step() == MONTH
+    clock.step(MONTH)
+
+    assert clock.now() == clock.believed_wall() == machine.wall
+    assert clock.due_step() is None
+
+
+def test_what_others_go_by() -> None:
+    """Others go by the wall clock, also while this one follows it, but not if it is off by days."""
+    machine = Machine()
+    clock = machine.clock()
+    machine.set_clock(HOUR)
+
+    assert clock.believed_wall() == machine.wall
     assert clock.now() == START
 
 

@@ -300,6 +300,7 @@ RETENTION: dict[str, tuple[Act, set[str]]] = {
         _reads(lambda c: NeededByEndpoints().holders(c, [1, 5])),
         {
             "replay_piece by key (replay=? AND position>?)",
+            "report by id (=?)",
             "dispatch_report by key (report=?)",
             "dispatch by id (=?)",
             "held_report by key (endpoint=? AND report=?)",

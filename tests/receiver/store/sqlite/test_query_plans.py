@@ -190,6 +190,7 @@ PLANS: dict[str, tuple[Callable[[Desk], Awaitable[Any]], set[str]]] = {
         {
             A_MESSAGE,
             AN_ID,
+            *DAYS,
             by_id("rowid=?", "quarantine"),
             "SEARCH quarantine USING INDEX quarantine_digest (digest=?)",
         },
@@ -270,7 +271,7 @@ PLANS: dict[str, tuple[Callable[[Desk], Awaitable[Any]], set[str]]] = {
     "count what would go": (
         lambda d: d.count(),
         {
-            *{THE_NEXT, A_STRETCH, A_PRICE},  # the read model is brought up first
+            *{THE_NEXT, A_STRETCH, A_PRICE, AN_ID},  # the read model is brought up first
             *{OLDEST["report"], TOO_MANY, HOW_MANY, *DAYS, by_key("report_key", "day=?")},
             "SEARCH quarantine USING COVERING INDEX quarantine_received (received_at<?)",
         },

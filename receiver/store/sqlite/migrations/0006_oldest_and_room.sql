@@ -12,3 +12,9 @@ CREATE TRIGGER report_uncounted AFTER DELETE ON report
 WHEN old.id <= (SELECT report FROM followed) BEGIN
     UPDATE followed SET reports = reports - 1;
 END;
+
+-- Empty, but for the moment in which is tried whether there is room again after a write has failed.
+CREATE TABLE room (
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    filler BLOB NOT NULL
+) STRICT;
