@@ -114,7 +114,7 @@ class Runner:
             task.cancel()
         await asyncio.gather(*broken_off, return_exceptions=True)
         try:
-            await self._worker.give_back(list(broken_off.values()))
+            await self._worker.give_back(list(broken_off.values()), broken_off=True)
         except StoreUnavailable as error:
             # These leases will run out: nothing is lost, but it takes longer.
             log.error("leases cannot be given back: %s", error)
@@ -187,7 +187,8 @@ class Runner:
 
     async def _rescue(self) -> None:
         try:
-            if await self._queue.release_expired(self._clock.now()):
+            if released := await self._queue.release_expired(self._clock.now()):
+                log.warning("%d leases ran out: these attempts may be made once more", released)
                 self.wake()
             if self._common_time is not None:
                 await self._common_time.tell()

@@ -44,6 +44,11 @@ def new_name() -> str:
     return secrets.token_hex(4)
 
 
+def new_id() -> str:
+    """What a webhook-id ends with: no two dispatches with one number have the same."""
+    return secrets.token_hex(8)
+
+
 @dataclass(frozen=True, slots=True)
 class Storage:
     """An open, migrated database as its users see it."""
@@ -71,7 +76,7 @@ async def storage(url: str) -> AsyncIterator[Storage]:
     database = await Database.open(url)
     try:
         await database.migrate(MIGRATIONS)
-        yield of_sqlite(database, await SqliteQueue.open(database, new_name))
+        yield of_sqlite(database, await SqliteQueue.open(database, new_name, new_id))
     finally:
         await database.close()
 
@@ -83,12 +88,12 @@ def of_sqlite(database: Database, queue: SqliteQueue) -> Storage:
         store=store,
         read_model=Follower(database),
         queue=queue,
-        replays=SqliteReplays(database),
+        replays=SqliteReplays(database, new_id),
         selector=SqliteSelector(database, store),
         sandbox=SqliteSandboxStore(database),
         endpoints=SqliteEndpoints(database),
         retention=QueueRetention(database),
-        erasure=SqliteErasure(database),
+        erasure=SqliteErasure(database, new_id),
         figures=SqliteFigures(database),
         history=SqliteHistory(database),
         recording=SqliteRecording(database),

@@ -177,11 +177,11 @@ class Worker:
         formings = await self._encoded(filled)
         if not formings:
             return []
-        leased = await self._formed(formings)
+        leased = await self._form_apart(formings)
         self.more_to_read = not leased and any(each.read_to > each.read_from for each in formings)
         return leased
 
-    async def _formed(self, formings: Sequence[Forming]) -> list[Leased]:
+    async def _form_apart(self, formings: Sequence[Forming]) -> list[Leased]:
         """In one transaction; each alone when that fails and it is not the store's fault."""
         try:
             leases = self._leases(each.endpoint.name for each in formings)
@@ -192,7 +192,7 @@ class Worker:
             if len(formings) == 1:
                 self._set_aside(formings[0].endpoint.name, error)
                 return []
-        return [leased for forming in formings for leased in await self._formed([forming])]
+        return [leased for forming in formings for leased in await self._form_apart([forming])]
 
     def _set_aside(self, name: str, error: Exception) -> None:
         _tell_unforeseen(f"nothing can be formed for {name}, which is set aside", error)
@@ -422,10 +422,11 @@ class Worker:
         for listener in self._listeners:
             listener(event)
 
-    async def give_back(self, dispatches: Sequence[Leased]) -> None:
-        """Release leases that were not used, or whose attempt was broken off."""
+    async def give_back(self, dispatches: Sequence[Leased], *, broken_off: bool = False) -> None:
+        """Release leases that were not used, or whose attempts were broken off."""
         if dispatches:
-            await self._queue.release(dispatches)
+            at = self._clock.now() if broken_off else None
+            await self._queue.release(dispatches, broken_off=at)
 
     # --- for whom it works, and what it waits for ------------------------------------------------
 

@@ -52,7 +52,8 @@ class Leased(Struct, frozen=True):
     """A dispatch in the hands of a worker, with the bytes to send."""
 
     id: int
-    name: str  # the id as the world sees it, and the same at each attempt
+    name: str  # its id in the API and in logs
+    webhook_id: str  # what its customer knows it by: the same at each attempt, and no other's ever
     endpoint: str
     url: str
     content_type: str
@@ -101,10 +102,13 @@ class StoredDispatch(Struct, frozen=True):
     due_at: datetime | None
     reports: int
     report_ids: Sequence[int]
+    webhook_id: str
 
 
 class StoredAttempt(Struct, frozen=True):
-    """An attempt as it is stored: one line of a dispatch's history."""
+    """An attempt as it is stored: one line of a dispatch's history. `unrecorded`: how often it was
+    begun, or may have been, before it was recorded; each time its customer may have got the push.
+    """
 
     number: int
     started_at: datetime
@@ -113,6 +117,7 @@ class StoredAttempt(Struct, frozen=True):
     outcome: str
     error: str | None
     answer: bytes
+    unrecorded: int = 0
 
 
 class UnknownDispatch(Exception):
@@ -155,11 +160,16 @@ class DispatchQueue(Protocol):
         """Record attempts in one transaction. False for each whose lease was not valid any more:
         of that one nothing is stored."""
 
-    async def release(self, dispatches: Sequence[Leased]) -> None:
-        """Give leases back unused: the dispatches are due again as they were."""
+    async def release(
+        self, dispatches: Sequence[Leased], *, broken_off: datetime | None = None
+    ) -> None:
+        """Give leases back: the dispatches are due again as they were. `broken_off` None: unused.
+        Otherwise their attempts were under way then, and the history tells that they are repeated.
+        """
 
     async def release_expired(self, now: datetime) -> int:
-        """Make dispatches whose lease ran out waiting again. Returns how many."""
+        """Make dispatches whose lease ran out waiting again. Returns how many. Nobody knows whether
+        their attempts were made: the history tells that they may have been."""
 
     async def next_due(self, endpoints: Sequence[str] | None = None) -> datetime | None:
         """The next instant at which a dispatch to one of these endpoints (None: to any known one)
@@ -195,7 +205,8 @@ class DispatchQueue(Protocol):
         Raises UnknownDispatch when that is no name of this queue.
         """
 
-    async def dispatch(self, name: str) -> tuple[StoredDispatch, list[StoredAttempt]] | None: ...
+    async def dispatch(self, name: str) -> tuple[StoredDispatch, list[StoredAttempt]] | None:
+        """A dispatch with its attempts, by its name or by its webhook-id."""
 
     async def counts(self) -> Mapping[str, Mapping[DispatchState, int]]:
         """How many dispatches each endpoint has in each state."""

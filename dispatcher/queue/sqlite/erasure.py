@@ -14,7 +14,7 @@ Answers of customers to these dispatches go as well: they may repeat what was pu
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from xml.sax.saxutils import escape
 
 import msgspec
@@ -43,8 +43,9 @@ class SqliteErasure:
     """Implements Erasure. What is erased is overwritten in the file and in its write-ahead log; in
     the log only if no other process is reading just then."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, new_id: Callable[[], str]) -> None:
         self._database = database
+        self._new_id = new_id
 
     async def count(self, recipient: Recipient) -> Rows:
         traces, dispatches = await self._find(recipient)
@@ -61,7 +62,9 @@ class SqliteErasure:
 
         def erase(connection: sqlite3.Connection) -> Rows:
             connection.execute("PRAGMA secure_delete = ON")
-            queue = erase_from_dispatches(connection, recipient, dispatches, traces.reports)
+            queue = erase_from_dispatches(
+                connection, recipient, dispatches, traces.reports, self._new_id
+            )
             messages = erase_messages(connection, recipient)
             return erase_traces(connection, traces) | queue | messages
 
@@ -102,6 +105,7 @@ def erase_from_dispatches(
     recipient: Recipient,
     dispatches: Sequence[int],
     report_ids: Sequence[int],
+    new_id: Callable[[], str],
 ) -> dict[str, int]:
     """Erase within a transaction. Returns the rows of each table. Raises StillLeased."""
     chosen, ids = listed(dispatches), listed(report_ids)
@@ -116,7 +120,7 @@ def erase_from_dispatches(
     for number, content_type, body in rows:
         rest = None if body is None else _without(body, content_type, recipient)
         if body is None or rest is not None:
-            _form_anew(connection, number, rest, set(report_ids))
+            _form_anew(connection, number, rest, set(report_ids), new_id())
     for statement in (
         "UPDATE dispatch SET state = 'cancelled', due_at = NULL"
         f" WHERE id IN {LISTED} AND state = 'waiting'",
@@ -175,7 +179,11 @@ def _without(body: bytes, content_type: str, recipient: Recipient) -> bytes | No
 
 
 def _form_anew(
-    connection: sqlite3.Connection, dispatch: int, body: bytes | None, erased: set[int]
+    connection: sqlite3.Connection,
+    dispatch: int,
+    body: bytes | None,
+    erased: set[int],
+    webhook_id_end: str,
 ) -> None:
     reports = ids_of(
         connection,
@@ -197,6 +205,7 @@ def _form_anew(
         Target(*to),
         body,
         members,
+        webhook_id_end=webhook_id_end,
         created_at=created_at,
         due_at=due_at,
         attempts=attempts,

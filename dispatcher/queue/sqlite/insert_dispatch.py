@@ -12,8 +12,8 @@ from receiver.store.sqlite.database import micros
 
 _INSERT = """
     INSERT INTO dispatch (endpoint, url, content_type, authorization, state, attempts, created_at,
-        due_at, lease, lease_until, first_report, last_report, reports, replay)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        due_at, lease, lease_until, first_report, last_report, reports, replay, webhook_id_end)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
@@ -25,6 +25,7 @@ def insert_dispatch(
     report_ids: Sequence[int],
     message_keys: Sequence[int] = (),
     *,
+    webhook_id_end: str,
     created_at: int,
     due_at: int,
     attempts: int = 0,
@@ -36,7 +37,7 @@ def insert_dispatch(
 
     With a `lease` it is leased from the start, otherwise it waits. `body` None: it has none yet.
     Reports ascend, instants are in microseconds. `message_keys` are those of an endpoint that keeps
-    the order.
+    the order. `webhook_id_end` is new, and random.
     """
     state, token, until = "waiting", None, None
     if lease is not None:
@@ -44,7 +45,7 @@ def insert_dispatch(
     where = (endpoint, to.url, to.content_type, to.authorization)
     when = (state, attempts, created_at, due_at, token, until)
     span = (report_ids[0], report_ids[-1], len(report_ids))
-    number = connection.execute(_INSERT, (*where, *when, *span, replay)).lastrowid
+    number = connection.execute(_INSERT, (*where, *when, *span, replay, webhook_id_end)).lastrowid
     assert number is not None
     if body is not None:
         connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (number, body))
@@ -62,6 +63,7 @@ def form_dispatch(
     body: bytes | None,
     at: int,
     *,
+    webhook_id_end: str,
     lease: Lease | None = None,
     replay: int | None = None,
 ) -> int:
@@ -74,6 +76,7 @@ def form_dispatch(
         body,
         [report.id for report in reports],
         [report.message_key for report in reports] if endpoint.ordered else (),
+        webhook_id_end=webhook_id_end,
         created_at=at,
         due_at=at,
         lease=lease,

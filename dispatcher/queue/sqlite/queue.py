@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+
+from msgspec import structs
 
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.base import (
@@ -36,7 +39,8 @@ from receiver.store.sqlite.rows import ids_of, listed
 
 MIGRATIONS = migrations_of("dispatcher.queue.sqlite", part="dispatcher.queue")
 
-_NUMBER = re.compile("[0-9]{1,18}")
+_PLACE = re.compile("([0-9]{1,18})(?:-([^-]+))?")
+"""What follows the queue's name: a dispatch's number, and what its webhook-id ends with."""
 
 _CLAIM = """
     UPDATE dispatch SET state = 'leased', lease = ?, lease_until = ? WHERE id IN (
@@ -44,7 +48,8 @@ _CLAIM = """
         WHERE state = 'waiting' AND endpoint = ? AND due_at <= ? ORDER BY due_at, id LIMIT ?
     )
     RETURNING id, url, content_type, reports, attempts, due_at,
-        (SELECT body FROM dispatch_body WHERE dispatch = dispatch.id), replay, authorization
+        (SELECT body FROM dispatch_body WHERE dispatch = dispatch.id), replay, authorization,
+        webhook_id_end
 """
 _RECORD = """
     UPDATE dispatch SET state = ?, attempts = ?, due_at = ?, lease = NULL, lease_until = NULL
@@ -53,6 +58,11 @@ _RECORD = """
 _KEEP_BODY = """
     INSERT INTO dispatch_body SELECT id, ? FROM dispatch
     WHERE id = ? AND state = 'leased' AND lease = ? ON CONFLICT DO NOTHING
+"""
+# What is leased, as it is before its lease ends without a record.
+_UNRECORDED = """
+    INSERT INTO unrecorded_attempt SELECT id, attempts + 1, ? FROM dispatch
+    WHERE state = 'leased' AND
 """
 _RELEASE = "UPDATE dispatch SET state = 'waiting', lease = NULL, lease_until = NULL"
 # Each by its own index: what is open of an endpoint, and never what has ended.
@@ -63,7 +73,7 @@ _MOVE_TO_URL = (
 )
 _STORED = """
     SELECT id, endpoint, url, state, attempts, created_at, due_at, reports,
-        first_report, last_report
+        first_report, last_report, webhook_id_end
     FROM dispatch
 """
 
@@ -71,23 +81,27 @@ _STORED = """
 class SqliteQueue:
     """Implements DispatchQueue (base.py) on a Database. Make it with `open`."""
 
-    def __init__(self, database: Database, name: str) -> None:
+    def __init__(self, database: Database, name: str, new_id: Callable[[], str]) -> None:
         self._database = database
         self._name = name
+        self._new_id = new_id
         self._endpoints: tuple[str, ...] = ()
 
     @classmethod
-    async def open(cls, database: Database, new_name: Callable[[], str]) -> SqliteQueue:
+    async def open(
+        cls, database: Database, new_name: Callable[[], str], new_id: Callable[[], str]
+    ) -> SqliteQueue:
         """Open the queue of a migrated database.
 
-        `new_name` names a database that has none yet. The name is in front of each dispatch's id,
-        so that a customer who remembers ids is not misled by those of another, newer database.
+        `new_name` names a database that has none yet. The name is in front of each dispatch's id.
+        `new_id` is random each time and what a webhook-id ends with: a customer who remembers them
+        is misled by no other database, be it a new one, a copy, or this one after a restore.
         """
         name = await database.read(_queue_name)
         if name is None:
             fresh = new_name()
             name = await database.write(lambda connection: _name_queue(connection, fresh))
-        return cls(database, name)
+        return cls(database, name, new_id)
 
     async def adopt(self, endpoints: Sequence[Endpoint]) -> None:
         self._endpoints = tuple(endpoint.name for endpoint in endpoints)
@@ -134,20 +148,28 @@ class SqliteQueue:
     async def record(self, records: Sequence[Record]) -> list[bool]:
         return await self._database.write(lambda connection: _record(connection, records))
 
-    async def release(self, dispatches: Sequence[Leased]) -> None:
+    async def release(
+        self, dispatches: Sequence[Leased], *, broken_off: datetime | None = None
+    ) -> None:
         leases = [(dispatch.id, dispatch.lease.token) for dispatch in dispatches]
-        await self._database.write_unflushed(
-            lambda connection: connection.executemany(
+
+        def release(connection: sqlite3.Connection) -> None:
+            if broken_off is not None:
+                at = micros(broken_off)
+                connection.executemany(
+                    f"{_UNRECORDED} id = ? AND lease = ?", [(at, *lease) for lease in leases]
+                )
+            connection.executemany(
                 f"{_RELEASE} WHERE id = ? AND state = 'leased' AND lease = ?", leases
             )
-        )
+
+        await self._database.write_unflushed(release)
 
     async def release_expired(self, now: datetime) -> int:
         at = micros(now)
         if not await self._database.read(lambda c: _has_expired(c, at)):
             return 0
-        expired = f"{_RELEASE} WHERE state = 'leased' AND lease_until <= ?"
-        return await self._database.write(lambda c: c.execute(expired, (at,)).rowcount)
+        return await self._database.write(lambda c: _release_expired(c, at))
 
     async def next_due(self, endpoints: Sequence[str] | None = None) -> datetime | None:
         names = self._endpoints if endpoints is None else endpoints
@@ -195,15 +217,16 @@ class SqliteQueue:
         )
 
     async def dispatch(self, name: str) -> tuple[StoredDispatch, list[StoredAttempt]] | None:
-        try:
-            number = self._number(name)
-        except UnknownDispatch:
+        found = self._read_name(name)
+        if found is None:
             return None
+        number, end = found
 
         def read(
             connection: sqlite3.Connection,
         ) -> tuple[StoredDispatch, list[StoredAttempt]] | None:
-            row = connection.execute(f"{_STORED} WHERE id = ?", (number,)).fetchone()
+            statement = f"{_STORED} WHERE id = ?1 AND (?2 IS NULL OR webhook_id_end = ?2)"
+            row = connection.execute(statement, (number, end)).fetchone()
             return (self._stored(connection, row), _attempts(connection, number)) if row else None
 
         return await self._database.read(read)
@@ -218,16 +241,28 @@ class SqliteQueue:
         return counts
 
     def _number(self, name: str) -> int:
-        queue, _, number = name.rpartition("-")
-        if queue != self._name or not _NUMBER.fullmatch(number):
+        found = self._read_name(name)
+        if found is None or found[1] is not None:
             raise UnknownDispatch(name)
-        return int(number)
+        return found[0]
+
+    def _read_name(self, name: str) -> tuple[int, str | None] | None:
+        """The number in a dispatch's name; of a webhook-id also what it ends with."""
+        if not name.startswith(f"{self._name}-"):
+            return None
+        found = _PLACE.fullmatch(name.removeprefix(f"{self._name}-"))
+        return None if found is None else (int(found[1]), found[2])
+
+    def _webhook_id(self, number: int, end: str | None) -> str:
+        return f"{self._name}-{number}" if end is None else f"{self._name}-{number}-{end}"
 
     def _leased(self, row: Sequence[Any], endpoint: str, lease: Lease) -> Leased:
-        number, url, content_type, reports, attempts, due_at, body, replay, authorization = row
+        number, url, content_type, reports, attempts, due_at, body, replay, *rest = row
+        authorization, end = rest
         return Leased(
             id=number,
             name=f"{self._name}-{number}",
+            webhook_id=self._webhook_id(number, end),
             endpoint=endpoint,
             url=url,
             content_type=content_type,
@@ -251,16 +286,18 @@ class SqliteQueue:
         now: datetime,
     ) -> Leased | None:
         """None when it has no bytes to be sent, and waits."""
-        at, to = micros(now), bucket.target
+        at, to, end = micros(now), bucket.target, self._new_id()
         if body is None:
-            form_dispatch(connection, endpoint, bucket, None, at)
+            form_dispatch(connection, endpoint, bucket, None, at, webhook_id_end=end)
             return None
-        number = form_dispatch(connection, endpoint, bucket, body, at, lease=lease)
-        said = (len(bucket.reports), 0, at, body, None, to.authorization)
+        number = form_dispatch(
+            connection, endpoint, bucket, body, at, webhook_id_end=end, lease=lease
+        )
+        said = (len(bucket.reports), 0, at, body, None, to.authorization, end)
         return self._leased((number, to.url, to.content_type, *said), endpoint.name, lease)
 
     def _stored(self, connection: sqlite3.Connection, row: Sequence[Any]) -> StoredDispatch:
-        number, endpoint, url, state, attempts, created_at, due_at, reports, first, last = row
+        number, endpoint, url, state, attempts, created_at, due_at, reports, first, last, end = row
         members = "SELECT report FROM dispatch_report WHERE report BETWEEN ? AND ? AND dispatch = ?"
         return StoredDispatch(
             id=f"{self._name}-{number}",
@@ -272,6 +309,7 @@ class SqliteQueue:
             due_at=instant_or_none(due_at),
             reports=reports,
             report_ids=ids_of(connection, members, (first, last, number)),
+            webhook_id=self._webhook_id(number, end),
         )
 
 
@@ -372,6 +410,12 @@ def _has_expired(connection: sqlite3.Connection, at: int) -> bool:
     return connection.execute(statement, (at,)).fetchone() is not None
 
 
+def _release_expired(connection: sqlite3.Connection, at: int) -> int:
+    connection.execute(f"{_UNRECORDED} lease_until <= ?", (at, at))
+    expired = f"{_RELEASE} WHERE state = 'leased' AND lease_until <= ?"
+    return connection.execute(expired, (at,)).rowcount
+
+
 def _next_due(connection: sqlite3.Connection, endpoints: Iterable[str]) -> datetime | None:
     expiry = "SELECT min(lease_until) FROM dispatch WHERE state = 'leased'"
     found = list(_first_due(connection, endpoints).values())
@@ -411,9 +455,12 @@ def _where(
 
 
 def _attempts(connection: sqlite3.Connection, number: int) -> list[StoredAttempt]:
+    lost = "SELECT number FROM unrecorded_attempt WHERE dispatch = ?"
+    unrecorded = Counter(ids_of(connection, lost, (number,)))
     rows = connection.execute(
         "SELECT number, started_at, duration_ms, status, outcome, error, answer"
         " FROM attempt WHERE dispatch = ? ORDER BY number",
         (number,),
     )
-    return [StoredAttempt(number, instant(at), *rest) for number, at, *rest in rows]
+    attempts = [StoredAttempt(nth, instant(at), *rest) for nth, at, *rest in rows]
+    return [structs.replace(each, unrecorded=unrecorded[each.number]) for each in attempts]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -61,8 +61,9 @@ TIDIED = 50
 class SqliteReplays:
     """Implements ReplayStore (dispatcher/replay/base.py) on a Database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, new_id: Callable[[], str]) -> None:
         self._database = database
+        self._new_id = new_id
 
     async def with_key(self, key: str) -> Replay | None:
         return await self._database.read(lambda c: _one(c, "key = ?", key))
@@ -131,7 +132,7 @@ class SqliteReplays:
         )
 
     async def feed(self, portion: Portion, now: datetime) -> bool:
-        return await self._database.write(lambda c: _feed(c, portion, micros(now)))
+        return await self._database.write(lambda c: _feed(c, portion, micros(now), self._new_id))
 
     async def end(self, replay: int, state: ReplayState, now: datetime) -> int:
         return await self._database.write(lambda c: _end(c, replay, state, micros(now)))
@@ -263,7 +264,9 @@ def _blocked(
     return ordering.blocked(connection, replay, endpoint, keys, freed) | unread
 
 
-def _feed(connection: sqlite3.Connection, portion: Portion, at: int) -> bool:
+def _feed(
+    connection: sqlite3.Connection, portion: Portion, at: int, new_id: Callable[[], str]
+) -> bool:
     formings = portion.formings
     placed = [place for forming in formings for place in ordering.placed_by(forming)]
     hold = [place for forming in formings for place in ordering.held_by(forming)]
@@ -285,7 +288,15 @@ def _feed(connection: sqlite3.Connection, portion: Portion, at: int) -> bool:
     ordering.write(connection, portion.replay, hold, freed)
     for forming in formings:
         for bucket, body in zip(forming.buckets, forming.bodies, strict=True):
-            form_dispatch(connection, forming.endpoint, bucket, body, at, replay=portion.replay)
+            form_dispatch(
+                connection,
+                forming.endpoint,
+                bucket,
+                body,
+                at,
+                webhook_id_end=new_id(),
+                replay=portion.replay,
+            )
     return True
 
 

@@ -153,6 +153,7 @@ def _remove(ended: list[Ended]) -> Callable[[sqlite3.Connection], dict[str, int]
 def _removed(connection: sqlite3.Connection, ended: list[Ended]) -> dict[str, int]:
     ids = [(number,) for number, *_ in ended]
     spans = [(first, last, number) for number, first, last, _ in ended]
+    connection.executemany("DELETE FROM unrecorded_attempt WHERE dispatch = ?", ids)
     return {
         "dispatch_report": connection.executemany(
             "DELETE FROM dispatch_report WHERE report BETWEEN ? AND ? AND dispatch = ?", spans

@@ -68,6 +68,7 @@ async def test_a_dispatch(bench: Bench, client: Client) -> None:
     said = await get(client, "/api/dispatches/db-1")
 
     history = said.pop("history")
+    assert said.pop("webhookId") == bench.sender.pushes[0].webhook_id
     assert said == {
         "id": "db-1",
         "endpoint": "acme",
@@ -88,6 +89,7 @@ async def test_a_dispatch(bench: Bench, client: Client) -> None:
             "outcome": "failed",
             "error": None,
             "answer": "said",
+            "unrecorded": 0,
         },
         {
             "number": 2,
@@ -97,6 +99,7 @@ async def test_a_dispatch(bench: Bench, client: Client) -> None:
             "outcome": "timed_out",
             "error": "timed_out",
             "answer": "",
+            "unrecorded": 0,
         },
     ]
 

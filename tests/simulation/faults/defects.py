@@ -282,6 +282,10 @@ PLANTED = {
         _answers_before_the_commit, "answered 200, and not stored"
     ),
     "waits go by a wall clock that is set": Defect(_goes_by_the_wall_clock, "expected"),
+    "the history is silent about repeats": Defect(
+        lambda: _without(queue, "_UNRECORDED", "state = 'leased'", "state = ''"),
+        "the history tells",
+    ),
     "an error that no list names is not recorded": Defect(_sends_unguarded, r"Unforeseen\('send"),
     "what cannot be encoded stops the others": Defect(_encodes_unguarded, r"Unforeseen\('enc"),
     "what could not be encoded is pushed empty": Defect(_sends_no_bytes, "carries"),

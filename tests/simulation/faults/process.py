@@ -118,7 +118,8 @@ class Process:
         self.wakeups = Wakeups(world.plan.look_every)
         self.database = SteppedDatabase(world.connection, self)
         self.store = SqliteStore(self.database)
-        self.replays = SqliteReplays(self.database)
+        self._ids = count(1)
+        self.replays = SqliteReplays(self.database, self._new_id)
         self.registry = Registry(SqliteEndpoints(self.database), world.plan.endpoints)
         self.replaying = Replaying(
             self.replays,
@@ -152,6 +153,9 @@ class Process:
             self.world.watch.stopped(self, befallen_until)
         self.die("has stopped")
 
+    def _new_id(self) -> str:
+        return f"{self.name}:{next(self._ids)}"
+
     async def _start(self) -> None:
         try:
             await self._put_together()
@@ -160,7 +164,7 @@ class Process:
 
     async def _put_together(self) -> None:
         """As dispatcher/service.py does."""
-        self.queue = await SqliteQueue.open(self.database, lambda: "db")
+        self.queue = await SqliteQueue.open(self.database, lambda: "db", self._new_id)
         time = CommonTime(SqliteTime(self.database), self.clock, self.world.boot)
         await time.join()
         endpoints = await self.registry.endpoints()

@@ -37,6 +37,7 @@ class Pushes:
         self._ledger = world.ledger
         self._holds = world.holds
         self._bytes: dict[str, tuple[bytes, str, int]] = {}
+        self._ids: dict[str, int] = {}  # the dispatch that each webhook-id was used for
         self.count = 0
 
     def begin(self, process: Process, dispatch: Leased, endpoint: Endpoint) -> Sent:
@@ -102,7 +103,9 @@ class Pushes:
     def _same_bytes(self, what: str, dispatch: Leased) -> None:
         """The same at each attempt; and at the first, all reports of the dispatch, in order."""
         these = (dispatch.body, dispatch.content_type, dispatch.reports)
-        first = self._bytes.setdefault(dispatch.name, these)
+        of = self._ids.setdefault(dispatch.webhook_id, dispatch.id)
+        self._holds(of == dispatch.id, f"{what}: {dispatch.webhook_id} is that of dispatch {of}")
+        first = self._bytes.setdefault(dispatch.webhook_id, these)
         self._holds(first == these, f"{what}: other bytes than before, {these} and not {first}")
         if first is these:
             marked = {self._world.mark_of(each): each for each in self._ledger.members[dispatch.id]}

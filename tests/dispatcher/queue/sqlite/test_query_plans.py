@@ -154,6 +154,7 @@ _ORDER = {
 # A dispatch remembers its first and its last report and not those between: of a bucket whose
 # reports are far apart (a replay of a few among many) all between them are gone through. An index
 # would make forming a bucket of a hundred half as dear again.
+_UNRECORDED = "unrecorded_attempt by unrecorded_attempt_dispatch (dispatch=?)"
 _MEMBERS = {"dispatch_report by key (report>? AND report<?)"}
 _ENDS = {"dispatch by id (the first or last)", "attempt by id (the first or last)"}
 
@@ -228,7 +229,12 @@ QUEUE: dict[str, tuple[Act, set[str]]] = {
     ),
     "one dispatch": (
         lambda s: s.queue.dispatch("db-1"),
-        {"dispatch by id (=?)", "attempt by attempt_of_dispatch (dispatch=?)", *_MEMBERS},
+        {
+            "dispatch by id (=?)",
+            "attempt by attempt_of_dispatch (dispatch=?)",
+            _UNRECORDED,
+            *_MEMBERS,
+        },
     ),
     "counts": (lambda s: s.queue.counts(), set()),
     # Newest first, along the ids, until the page is full: without a filter these are no more than
@@ -264,6 +270,7 @@ RETENTION: dict[str, tuple[Act, set[str]]] = {
         ),
         {
             *_ENDS,
+            _UNRECORDED,
             "dispatch by id (>?)",
             "dispatch by id (>? AND <?)",
             "attempt by id (>? AND <?)",
@@ -277,6 +284,7 @@ RETENTION: dict[str, tuple[Act, set[str]]] = {
         lambda s: QueueRetention(s.database).purge_dispatches(before=None, most=1, pause=no_pause),
         {
             *_ENDS,
+            _UNRECORDED,
             "dispatch by id (>? AND <?)",
             "attempt by id (>? AND <?)",
             "dispatch by id (=?)",
