@@ -455,7 +455,7 @@ class Worker:
         """
         now = self._clock.now()
         open_now = [name for name in self._names if self._gates[name].room(now).retries]
-        instants = [self._gates[name].opens_at() for name in self._names]
+        instants = [self._gates[name].opens_at(now) for name in self._names]
         instants += (until for until in self._aside_until.values() if until > now)
         if open_now:
             instants.append(await self._queue.next_due(open_now))

@@ -90,6 +90,14 @@ class Pending(Struct, frozen=True):
     freed: frozenset[str] = frozenset()
 
 
+class News(Struct, frozen=True):
+    """Whether there may be something to do that nobody has told of. `version` is another one after
+    whatever anybody has committed, in whatever process. `expired`: a lease has run out."""
+
+    version: object
+    expired: bool
+
+
 class StoredDispatch(Struct, frozen=True):
     """A dispatch as it is stored, for whoever shows it."""
 
@@ -134,6 +142,9 @@ class DispatchQueue(Protocol):
         from the next report on. Open dispatches follow their endpoint to a new URL, but for those
         of reports that came with their own.
         """
+
+    async def news(self, now: datetime) -> News:
+        """In one round trip, which takes some microseconds however much there is."""
 
     async def pending(self, now: datetime) -> Pending:
         """Which of the known endpoints have something to do at `now`."""

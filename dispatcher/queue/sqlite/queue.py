@@ -17,6 +17,7 @@ from dispatcher.queue.base import (
     Forming,
     Lease,
     Leased,
+    News,
     Pending,
     Record,
     StoredAttempt,
@@ -34,6 +35,7 @@ from receiver.store.sqlite.database import (
     micros,
     micros_or_null,
     migrations_of,
+    version,
 )
 from receiver.store.sqlite.rows import ids_of, listed
 
@@ -106,6 +108,10 @@ class SqliteQueue:
     async def adopt(self, endpoints: Sequence[Endpoint]) -> None:
         self._endpoints = tuple(endpoint.name for endpoint in endpoints)
         await self._database.write(lambda connection: _adopt(connection, endpoints))
+
+    async def news(self, now: datetime) -> News:
+        at = micros(now)
+        return await self._database.read(lambda c: News(version(c), _has_expired(c, at)))
 
     async def pending(self, now: datetime) -> Pending:
         at = micros(now)

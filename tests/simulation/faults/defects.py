@@ -191,6 +191,15 @@ def _goes_by_the_wall_clock() -> Patch:
     return patch.object(SystemClock, "reading", reading)
 
 
+def _opens_at_an_instant_that_has_passed() -> Patch:
+    opens_at = Gate.opens_at
+
+    def passed(self: Gate, now: datetime) -> datetime | None:
+        return self._breaker.probe_at or opens_at(self, now)
+
+    return patch.object(Gate, "opens_at", passed)
+
+
 def _sends_unguarded() -> Patch:
     """What a sender raises is nobody's attempt."""
 
@@ -282,6 +291,7 @@ PLANTED = {
         _answers_before_the_commit, "answered 200, and not stored"
     ),
     "waits go by a wall clock that is set": Defect(_goes_by_the_wall_clock, "expected"),
+    "an open breaker spins": Defect(_opens_at_an_instant_that_has_passed, "looks . times within"),
     "the history is silent about repeats": Defect(
         lambda: _without(queue, "_UNRECORDED", "state = 'leased'", "state = ''"),
         "the history tells",

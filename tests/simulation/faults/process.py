@@ -183,7 +183,8 @@ class Process:
         self.runner = Runner(self.worker, self.queue, self.clock, self.registry, time, self.wakeups)
         await self.runner.start()
         feeder = Feeder(self.replays, self.registry, self.clock.now)
-        self.feeding = feeding(feeder.look, self.runner.wake)
+        self.feeding = feeding(feeder, self.runner.wake)
+        self.runner.on_change(self.feeding.wake)
         self.feeding.start()
         self.ready = True
 
@@ -207,6 +208,7 @@ class Process:
     def trouble(self, what: str, seconds: float = 0.0) -> None:
         """Something befell: that explains a lease that runs out until then."""
         self.world.trace.add(self.name, f"! {what}" + (f" for {seconds:.3f} s" if seconds else ""))
+        self.world.claims.happens()
         self._troubles += 1
         self.troubled_until = max(self.troubled_until, self.world.passed + seconds)
 

@@ -42,6 +42,7 @@ class Pushes:
 
     def begin(self, process: Process, dispatch: Leased, endpoint: Endpoint) -> Sent:
         self.count += 1
+        self._world.claims.happens()
         number, now = dispatch.attempts_made + 1, process.clock.now()
         world, token = self._world, dispatch.lease.token
         what = f"push of dispatch {dispatch.id} to {dispatch.endpoint}, attempt {number}"
@@ -84,6 +85,7 @@ class Pushes:
 
     def heard(self, sent: Sent, answer: Answer) -> None:
         """The worker hears of it."""
+        self._world.claims.happens()
         sent.answer, sent.ended = answer, self._world.passed
         sent.ended_at = sent.process.clock.now()
         self._world.claims.heard(sent.process, sent.endpoint, answer.status == 200)

@@ -76,7 +76,10 @@ class Rest:
         self._world.holds(marks == expected, f"stored {marks}, posted 1 to {expected[-1:]}")
 
     def _repeats(self) -> None:
-        """Of each push that was repeated under its number, the history tells."""
+        """Of each push that was repeated under its number, the history tells; unless a power cut
+        has undone the claim."""
+        if self._world.rebooted:
+            return
         lost = self._connection.execute("SELECT dispatch, number FROM unrecorded_attempt")
         told = Counter(lost.fetchall())
         for dispatch, sent in self._world.ledger.sent.items():

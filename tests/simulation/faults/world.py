@@ -83,6 +83,10 @@ class World:
     def boot(self) -> str:
         return f"boot {self._boots}"
 
+    @property
+    def rebooted(self) -> bool:
+        return self._boots > 1
+
     def wall(self) -> datetime:
         return START + timedelta(seconds=self.passed) + self._wall_ahead
 
@@ -93,6 +97,7 @@ class World:
         """Somebody sets the machine's wall clock."""
         self.trace.add("machine", f"! the wall clock is set by {by}")
         self._wall_ahead += by
+        self.claims.happens()
         if abs(by) > timedelta(days=1):
             self._jumps.append(self.passed)
 
