@@ -141,10 +141,10 @@ class Runner:
 
     async def _turn(self) -> float | None:
         """Take on what there is to do. Returns 0 when there may be more, otherwise None."""
-        self._turning = True
+        self._turning, at = True, self._clock.now()
         leased = await self._worker.claim()
         if not leased:
-            await self._set_alarm()
+            await self._set_alarm(at)
         self._turning = False
         self._turned_at = self._clock.now()
         for dispatch in leased:
@@ -167,19 +167,20 @@ class Runner:
             log.error("dispatch %s: the attempt is not recorded: %s", dispatch.name, error)
         self.wake()
 
-    async def _set_alarm(self) -> None:
+    async def _set_alarm(self, looked_at: datetime) -> None:
         """Have the loop woken at the next due time, or before: an alarm that comes first is left as
         it is, for the next is looked for then. The clock may run faster than the world."""
         due, before = await self._worker.next_at(), self._due_at
         self._due_at = due
+        in_vain = due is not None and due == before and due <= looked_at
         if due is not None and due <= self._clock.now():
             await self._rescue()  # due, and nothing was claimed: it may be the end of a lease
         if due is None or (self._alarm_at is not None and self._alarm_at <= due):
             return
         self._alarm_at = due
         sleep = (due - self._clock.now()) / self._clock.speed
-        # What was looked for in vain a moment ago waits for something that nobody foresees.
-        shortest = LOOK_EVERY if due == before else SHORTEST_SLEEP
+        # What was looked for in vain waits for something that nobody foresees.
+        shortest = LOOK_EVERY if in_vain else SHORTEST_SLEEP
         self._wakeups.after(max(sleep, shortest), self._alarm)
 
     async def _alarm(self) -> None:

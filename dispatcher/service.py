@@ -204,7 +204,7 @@ async def _runner(
     queue, clock = common.opened.queue, common.clock
     attempted = AttemptMetrics(common.metrics).attempted
     worker = Worker(
-        outbox=common.opened.store,
+        outbox=common.opened.outbox,
         queue=queue,
         sender=sender,
         clock=clock,

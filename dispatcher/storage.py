@@ -30,6 +30,7 @@ from dispatcher.sandbox.store.base import SandboxStore
 from dispatcher.sandbox.store.sqlite.store import MIGRATIONS as SANDBOX_MIGRATIONS
 from dispatcher.sandbox.store.sqlite.store import SqliteSandboxStore
 from dispatcher.upkeep.base import Erasure, Retention
+from dispatcher.worker import Outbox
 from receiver.store.base import ReadModel, ReportStore
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.followup import Follower
@@ -54,6 +55,7 @@ class Storage:
     """An open, migrated database as its users see it."""
 
     store: ReportStore
+    outbox: Outbox
     read_model: ReadModel
     queue: DispatchQueue
     endpoints: EndpointStore
@@ -86,6 +88,7 @@ def of_sqlite(database: Database, queue: SqliteQueue) -> Storage:
     store = SqliteStore(database)
     return Storage(
         store=store,
+        outbox=SqliteStore(database, for_pushes=True),
         read_model=Follower(database),
         queue=queue,
         replays=SqliteReplays(database, new_id),

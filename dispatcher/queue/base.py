@@ -140,7 +140,7 @@ class DispatchQueue(Protocol):
 
         The first endpoints of a database read from its first report on; one that comes later reads
         from the next report on. Open dispatches follow their endpoint to a new URL, but for those
-        of reports that came with their own.
+        of reports that came with their own. It takes no longer when more of them are open.
         """
 
     async def news(self, now: datetime) -> News:
@@ -218,6 +218,9 @@ class DispatchQueue(Protocol):
 
     async def dispatch(self, name: str) -> tuple[StoredDispatch, list[StoredAttempt]] | None:
         """A dispatch with its attempts, by its name or by its webhook-id."""
+
+    async def attempts(self, names: Sequence[str]) -> Mapping[str, Sequence[StoredAttempt]]:
+        """The attempts of each of these dispatches, in one go."""
 
     async def counts(self) -> Mapping[str, Mapping[DispatchState, int]]:
         """How many dispatches each endpoint has in each state."""

@@ -21,6 +21,7 @@ import msgspec
 
 from dispatcher.endpoints.endpoint import Target
 from dispatcher.queue.sqlite.insert_dispatch import insert_dispatch
+from dispatcher.queue.sqlite.members import members_of
 from dispatcher.sandbox.store.sqlite.removal import count_messages, erase_messages
 from dispatcher.upkeep.base import Rows, StillLeased
 from receiver.dlr import json_format, xml_format
@@ -185,12 +186,7 @@ def _form_anew(
     erased: set[int],
     webhook_id_end: str,
 ) -> None:
-    reports = ids_of(
-        connection,
-        "SELECT report FROM dispatch_report JOIN dispatch ON dispatch.id = dispatch"
-        " WHERE report BETWEEN first_report AND last_report AND dispatch = ? ORDER BY report",
-        (dispatch,),
-    )
+    reports = members_of(connection, [dispatch]).get(dispatch, [])
     members = [report for report in reports if report not in erased]
     if not members:
         return

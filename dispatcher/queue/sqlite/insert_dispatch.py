@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dispatcher.endpoints.endpoint import Endpoint, Target
 from dispatcher.queue.base import Bucket, Lease
 from dispatcher.queue.sqlite import ordering
+from dispatcher.queue.sqlite.members import write_members
 from receiver.store.sqlite.database import micros
 
 _INSERT = """
@@ -49,9 +50,7 @@ def insert_dispatch(
     assert number is not None
     if body is not None:
         connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (number, body))
-    connection.executemany(
-        "INSERT INTO dispatch_report VALUES (?, ?)", [(report, number) for report in report_ids]
-    )
+    write_members(connection, number, report_ids)
     ordering.set_under_way(connection, endpoint, message_keys, number)
     return number
 

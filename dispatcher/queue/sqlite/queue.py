@@ -27,6 +27,8 @@ from dispatcher.queue.base import (
 from dispatcher.queue.sqlite import ordering
 from dispatcher.queue.sqlite.endpoints import make_known
 from dispatcher.queue.sqlite.insert_dispatch import form_dispatch
+from dispatcher.queue.sqlite.members import members_of
+from dispatcher.queue.sqlite.states import FEW, OF_FEW
 from dispatcher.retrying.dispatch import TRANSITIONS, DispatchState, InvalidTransition
 from receiver.store.sqlite.database import (
     Database,
@@ -37,7 +39,7 @@ from receiver.store.sqlite.database import (
     migrations_of,
     version,
 )
-from receiver.store.sqlite.rows import ids_of, listed
+from receiver.store.sqlite.rows import LISTED, listed
 
 MIGRATIONS = migrations_of("dispatcher.queue.sqlite", part="dispatcher.queue")
 
@@ -45,9 +47,11 @@ _PLACE = re.compile("([0-9]{1,18})(?:-([^-]+))?")
 """What follows the queue's name: a dispatch's number, and what its webhook-id ends with."""
 
 _CLAIM = """
-    UPDATE dispatch SET state = 'leased', lease = ?, lease_until = ? WHERE id IN (
+    UPDATE dispatch SET state = 'leased', lease = ?1, lease_until = ?2,
+        url = coalesce((SELECT url FROM endpoint WHERE name = ?3), url)
+    WHERE id IN (
         SELECT id FROM dispatch
-        WHERE state = 'waiting' AND endpoint = ? AND due_at <= ? ORDER BY due_at, id LIMIT ?
+        WHERE state = 'waiting' AND endpoint = ?3 AND due_at <= ?4 ORDER BY due_at, id LIMIT ?5
     )
     RETURNING id, url, content_type, reports, attempts, due_at,
         (SELECT body FROM dispatch_body WHERE dispatch = dispatch.id), replay, authorization,
@@ -67,15 +71,11 @@ _UNRECORDED = """
     WHERE state = 'leased' AND
 """
 _RELEASE = "UPDATE dispatch SET state = 'waiting', lease = NULL, lease_until = NULL"
-# Each by its own index: what is open of an endpoint, and never what has ended.
-_MOVE_TO_URL = (
-    "UPDATE dispatch SET url = ?1 WHERE state = 'waiting' AND endpoint = ?2 AND url <> ?1",
-    "UPDATE dispatch SET url = ?1 WHERE state = 'leased' AND lease_until IS NOT NULL"
-    " AND endpoint = ?2 AND url <> ?1",
-)
+# What has ended tells where it went, what is open where it will go.
 _STORED = """
-    SELECT id, endpoint, url, state, attempts, created_at, due_at, reports,
-        first_report, last_report, webhook_id_end
+    SELECT id, endpoint, iif(state IN ('waiting', 'leased'),
+            coalesce((SELECT url FROM endpoint WHERE name = dispatch.endpoint), url), url),
+        state, attempts, created_at, due_at, reports, webhook_id_end
     FROM dispatch
 """
 
@@ -209,17 +209,10 @@ class SqliteQueue:
         report_ids: Sequence[int] | None = None,
     ) -> list[StoredDispatch]:
         cursor = None if before is None else self._number(before)
-        where, values = _where(cursor, endpoint, state)
-        if report_ids is not None:
-            marks = ", ".join("?" * len(report_ids))
-            where += f" AND id IN (SELECT dispatch FROM dispatch_report WHERE report IN ({marks}))"
-            values += report_ids
+        where, values = _where(cursor, endpoint, state, report_ids)
         statement = f"{_STORED} WHERE {where} ORDER BY id DESC LIMIT ?"
-        return await self._database.read(
-            lambda connection: [
-                self._stored(connection, row)
-                for row in connection.execute(statement, (*values, limit)).fetchall()
-            ]
+        return await self._database.question(
+            lambda c: self._stored(c, c.execute(statement, (*values, limit)).fetchall())
         )
 
     async def dispatch(self, name: str) -> tuple[StoredDispatch, list[StoredAttempt]] | None:
@@ -232,15 +225,21 @@ class SqliteQueue:
             connection: sqlite3.Connection,
         ) -> tuple[StoredDispatch, list[StoredAttempt]] | None:
             statement = f"{_STORED} WHERE id = ?1 AND (?2 IS NULL OR webhook_id_end = ?2)"
-            row = connection.execute(statement, (number, end)).fetchone()
-            return (self._stored(connection, row), _attempts(connection, number)) if row else None
+            stored = self._stored(connection, connection.execute(statement, (number, end)))
+            attempts = _attempts(connection, [number])
+            return (stored[0], attempts.get(number, [])) if stored else None
 
-        return await self._database.read(read)
+        return await self._database.question(read)
+
+    async def attempts(self, names: Sequence[str]) -> Mapping[str, Sequence[StoredAttempt]]:
+        numbers = {self._number(name): name for name in names}
+        found = await self._database.question(lambda c: _attempts(c, numbers))
+        return {name: found.get(number, []) for number, name in numbers.items()}
 
     async def counts(self) -> Mapping[str, Mapping[DispatchState, int]]:
         statement = "SELECT endpoint, state, count FROM dispatch_count WHERE count > 0"
         counts: dict[str, dict[DispatchState, int]] = {}
-        for endpoint, state, count in await self._database.read(
+        for endpoint, state, count in await self._database.question(
             lambda connection: connection.execute(statement).fetchall()
         ):
             counts.setdefault(endpoint, {})[state] = count
@@ -302,9 +301,15 @@ class SqliteQueue:
         said = (len(bucket.reports), 0, at, body, None, to.authorization, end)
         return self._leased((number, to.url, to.content_type, *said), endpoint.name, lease)
 
-    def _stored(self, connection: sqlite3.Connection, row: Sequence[Any]) -> StoredDispatch:
-        number, endpoint, url, state, attempts, created_at, due_at, reports, first, last, end = row
-        members = "SELECT report FROM dispatch_report WHERE report BETWEEN ? AND ? AND dispatch = ?"
+    def _stored(
+        self, connection: sqlite3.Connection, rows: Iterable[Sequence[Any]]
+    ) -> list[StoredDispatch]:
+        rows = list(rows)
+        members = members_of(connection, [row[0] for row in rows])
+        return [self._stored_dispatch(row, members.get(row[0], [])) for row in rows]
+
+    def _stored_dispatch(self, row: Sequence[Any], report_ids: Sequence[int]) -> StoredDispatch:
+        number, endpoint, url, state, attempts, created_at, due_at, reports, end = row
         return StoredDispatch(
             id=f"{self._name}-{number}",
             endpoint=endpoint,
@@ -314,7 +319,7 @@ class SqliteQueue:
             created_at=instant(created_at),
             due_at=instant_or_none(due_at),
             reports=reports,
-            report_ids=ids_of(connection, members, (first, last, number)),
+            report_ids=report_ids,
             webhook_id=self._webhook_id(number, end),
         )
 
@@ -334,11 +339,8 @@ def _name_queue(connection: sqlite3.Connection, fresh: str) -> str:
 def _adopt(connection: sqlite3.Connection, endpoints: Iterable[Endpoint]) -> None:
     adopted = list(endpoints)
     make_known(connection, [endpoint.name for endpoint in adopted])
-    for endpoint in adopted:
-        if endpoint.own_urls:
-            continue
-        for statement in _MOVE_TO_URL:
-            connection.execute(statement, (endpoint.url, endpoint.name))
+    urls = [(None if each.own_urls else each.url, each.name) for each in adopted]
+    connection.executemany("UPDATE endpoint SET url = ?1 WHERE name = ?2 AND url IS NOT ?1", urls)
 
 
 def _highest_report(connection: sqlite3.Connection) -> int:
@@ -452,21 +454,37 @@ def _cancel(connection: sqlite3.Connection, name: str, number: int) -> None:
 
 
 def _where(
-    before: int | None, endpoint: str | None, state: DispatchState | None
+    before: int | None,
+    endpoint: str | None,
+    state: DispatchState | None,
+    report_ids: Sequence[int] | None,
 ) -> tuple[str, list[int | str]]:
-    given: dict[str, int | str | None] = {"id < ?": before, "endpoint = ?": endpoint}
-    given["state = ?"] = state
+    of_reports = f"id IN (SELECT dispatch FROM dispatch_report WHERE report IN {LISTED})"
+    given: dict[str, int | str | None] = {
+        "id < ?": before,
+        "endpoint = ?": endpoint,
+        f"state = ? AND {FEW}" if state in OF_FEW else "state = ?": state,
+        of_reports: None if report_ids is None else listed(report_ids),
+    }
     conditions = {text: value for text, value in given.items() if value is not None}
     return " AND ".join(["1", *conditions]), list(conditions.values())
 
 
-def _attempts(connection: sqlite3.Connection, number: int) -> list[StoredAttempt]:
-    lost = "SELECT number FROM unrecorded_attempt WHERE dispatch = ?"
-    unrecorded = Counter(ids_of(connection, lost, (number,)))
-    rows = connection.execute(
-        "SELECT number, started_at, duration_ms, status, outcome, error, answer"
-        " FROM attempt WHERE dispatch = ? ORDER BY number",
-        (number,),
-    )
-    attempts = [StoredAttempt(nth, instant(at), *rest) for nth, at, *rest in rows]
-    return [structs.replace(each, unrecorded=unrecorded[each.number]) for each in attempts]
+def _attempts(
+    connection: sqlite3.Connection, numbers: Iterable[int]
+) -> dict[int, list[StoredAttempt]]:
+    """Of each of these dispatches, in order."""
+    these = (listed(numbers),)
+    lost = f"SELECT dispatch, number FROM unrecorded_attempt WHERE dispatch IN {LISTED}"
+    unrecorded = Counter(connection.execute(lost, these).fetchall())
+    found: dict[int, list[StoredAttempt]] = {}
+    for dispatch, nth, at, *rest in connection.execute(
+        "SELECT dispatch, number, started_at, duration_ms, status, outcome, error, answer"
+        f" FROM attempt WHERE dispatch IN {LISTED} ORDER BY dispatch, number",
+        these,
+    ):
+        attempt = StoredAttempt(nth, instant(at), *rest)
+        times = unrecorded[dispatch, nth]
+        told = structs.replace(attempt, unrecorded=times) if times else attempt
+        found.setdefault(dispatch, []).append(told)
+    return found

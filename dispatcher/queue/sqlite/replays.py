@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -66,17 +66,17 @@ class SqliteReplays:
         self._new_id = new_id
 
     async def with_key(self, key: str) -> Replay | None:
-        return await self._database.read(lambda c: _one(c, "key = ?", key))
+        return await self._database.question(lambda c: _one(c, "key = ?", key))
 
     async def one(self, replay: int) -> Replay:
-        found = await self._database.read(lambda c: _one(c, "id = ?", replay))
+        found = await self._database.question(lambda c: _one(c, "id = ?", replay))
         if found is None:
             raise UnknownReplay(replay)
         return found
 
     async def all(self, before: int | None = None, limit: int = 100) -> list[Replay]:
         rest = "WHERE ? IS NULL OR id < ? ORDER BY id DESC LIMIT ?"
-        return await self._database.read(lambda c: _all(c, rest, (before, before, limit)))
+        return await self._database.question(lambda c: _all(c, rest, (before, before, limit)))
 
     async def unfinished(self) -> list[Replay]:
         return await self._database.read(lambda c: _all(c, "WHERE tidy = 0 ORDER BY id", ()))
@@ -144,9 +144,7 @@ class SqliteReplays:
         return await self._database.write(lambda c: _tidy(c, replay))
 
     async def tidied(self, replay: int) -> None:
-        await self._database.write(
-            lambda c: c.execute("UPDATE replay SET tidy = 1 WHERE id = ?", (replay,))
-        )
+        await self._database.write(lambda c: _tidied(c, replay))
 
 
 def first_unfed(connection: sqlite3.Connection) -> int | None:
@@ -195,15 +193,27 @@ def _one(connection: sqlite3.Connection, condition: str, value: int | str) -> Re
 
 def _all(connection: sqlite3.Connection, rest: str, values: Sequence[Any]) -> list[Replay]:
     rows = connection.execute(f"{_STORED} {rest}", values).fetchall()
-    return [_replay(connection, row) for row in rows]
+    counts: dict[int, list[_Count]] = {row[0]: [] for row in rows}
+    for replay, *count in connection.execute(
+        "SELECT replay, state, dispatches, reports FROM replay_count"
+        f" WHERE replay IN {LISTED} ORDER BY replay, state",
+        (listed(counts),),
+    ):
+        counts[replay].append(_Count(*count))
+    return [_replay(row, counts[row[0]]) for row in rows]
 
 
-def _replay(connection: sqlite3.Connection, row: Sequence[Any]) -> Replay:
+class _Count(NamedTuple):
+    """How many dispatches of a replay, with how many reports, are in a state."""
+
+    state: Any
+    dispatches: int
+    reports: int
+
+
+def _replay(row: Sequence[Any], by_state: Sequence[_Count]) -> Replay:
     number, key, state, created_at, selection, endpoint, url, at_rate, speed, stop, *counts = row
     total, fed, dropped, tried, attempts, started, last_fed, anchor, ended = counts
-    by_state = connection.execute(
-        "SELECT state, dispatches, reports FROM replay_count WHERE replay = ?", (number,)
-    ).fetchall()
     return Replay(
         id=number,
         key=key,
@@ -343,3 +353,10 @@ def _tidy(connection: sqlite3.Connection, replay: int) -> bool:
         (replay, replay, TIDIED),
     ).rowcount
     return removed < TIDIED and connection.execute(_OPEN, (replay,)).fetchone() is None
+
+
+def _tidied(connection: sqlite3.Connection, replay: int) -> None:
+    """Nothing is left of the endpoint that was made for it: its row would be read for ever."""
+    connection.execute("UPDATE replay SET tidy = 1 WHERE id = ?", (replay,))
+    made = "name = ? AND removed AND (SELECT url FROM replay WHERE id = ?) IS NOT NULL"
+    connection.execute(f"DELETE FROM endpoint WHERE {made}", (target_name(replay), replay))

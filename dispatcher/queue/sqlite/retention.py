@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 
+from dispatcher.queue.sqlite.members import members_of
 from dispatcher.queue.sqlite.replays import first_unfed
 from dispatcher.upkeep.base import Rows
 from receiver.store.base import Pause
@@ -72,6 +73,9 @@ class QueueRetention(SqliteRetention):
     async def count_dispatches(self, *, before: datetime | None, most: int) -> Rows:
         return await self._database.question(lambda c: _count(c, before, most))
 
+
+# Of endpoints that were made for a replay to a URL: each such replay would leave some for ever.
+_UNCOUNTED = "DELETE FROM dispatch_count WHERE count = 0 AND endpoint GLOB 'replay-[0-9]*'"
 
 _TABLES = ("dispatch", "dispatch_body", "dispatch_report", "attempt")
 
@@ -152,11 +156,13 @@ def _remove(ended: list[Ended]) -> Callable[[sqlite3.Connection], dict[str, int]
 
 def _removed(connection: sqlite3.Connection, ended: list[Ended]) -> dict[str, int]:
     ids = [(number,) for number, *_ in ended]
-    spans = [(first, last, number) for number, first, last, _ in ended]
-    connection.executemany("DELETE FROM unrecorded_attempt WHERE dispatch = ?", ids)
-    return {
+    members = members_of(connection, [number for number, *_ in ended])
+    for table in ("unrecorded_attempt", "dispatch_members"):
+        connection.executemany(f"DELETE FROM {table} WHERE dispatch = ?", ids)
+    removed = {
         "dispatch_report": connection.executemany(
-            "DELETE FROM dispatch_report WHERE report BETWEEN ? AND ? AND dispatch = ?", spans
+            "DELETE FROM dispatch_report WHERE report = ? AND dispatch = ?",
+            [(report, dispatch) for dispatch, reports in members.items() for report in reports],
         ).rowcount,
         "dispatch_body": connection.executemany(
             "DELETE FROM dispatch_body WHERE dispatch = ?", ids
@@ -164,3 +170,5 @@ def _removed(connection: sqlite3.Connection, ended: list[Ended]) -> dict[str, in
         "attempt": connection.executemany("DELETE FROM attempt WHERE dispatch = ?", ids).rowcount,
         "dispatch": connection.executemany("DELETE FROM dispatch WHERE id = ?", ids).rowcount,
     }
+    connection.execute(_UNCOUNTED)
+    return removed

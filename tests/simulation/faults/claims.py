@@ -43,9 +43,10 @@ class AtGate:
         return self.failures, self.heard, self.probe_from
 
 
-IDLE_LOOKS = 4
+IDLE_LOOKS = 8
 """The most looks of a process within a second in which nothing happens. Its looks for others are a
-second apart here, and what is due, or opens, is an instant each."""
+second apart here, and what is due, or opens, is an instant each: some may follow each other. One
+that spins looks 20 times (SHORTEST_SLEEP, world.py)."""
 
 
 @dataclass(slots=True)

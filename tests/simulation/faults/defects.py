@@ -58,7 +58,7 @@ def _without(module: Any, name: str, condition: str, instead: str) -> Patch:
     return patch.object(module, name, statement.replace(condition, instead))
 
 
-async def _does_nothing(*_: Any) -> None: ...
+async def _does_nothing(*_: Any, **__: Any) -> None: ...
 
 
 def _rewritten(module: Any, name: str, text: str, instead: str) -> Patch:
@@ -191,13 +191,14 @@ def _goes_by_the_wall_clock() -> Patch:
     return patch.object(SystemClock, "reading", reading)
 
 
-def _opens_at_an_instant_that_has_passed() -> Patch:
+def _opens_now() -> Patch:
+    """As soon as it may probe, an open breaker opens at each instant at which it is asked."""
     opens_at = Gate.opens_at
 
-    def passed(self: Gate, now: datetime) -> datetime | None:
-        return self._breaker.probe_at or opens_at(self, now)
+    def opens_now(self: Gate, now: datetime) -> datetime | None:
+        return now if self._breaker.may_probe(now) else opens_at(self, now)
 
-    return patch.object(Gate, "opens_at", passed)
+    return patch.object(Gate, "opens_at", opens_now)
 
 
 def _sends_unguarded() -> Patch:
@@ -291,7 +292,7 @@ PLANTED = {
         _answers_before_the_commit, "answered 200, and not stored"
     ),
     "waits go by a wall clock that is set": Defect(_goes_by_the_wall_clock, "expected"),
-    "an open breaker spins": Defect(_opens_at_an_instant_that_has_passed, "looks . times within"),
+    "an open breaker spins": Defect(_opens_now, "looks . times within"),
     "the history is silent about repeats": Defect(
         lambda: _without(queue, "_UNRECORDED", "state = 'leased'", "state = ''"),
         "the history tells",

@@ -115,7 +115,7 @@ class Process:
         self._frozen_until = 0.0
         self._troubles = 0
         self._tokens = count(1)
-        self.wakeups = Wakeups(world.plan.look_every)
+        self.wakeups = Wakeups()
         self.database = SteppedDatabase(world.connection, self)
         self.store = SqliteStore(self.database)
         self._ids = count(1)
@@ -232,6 +232,7 @@ class Process:
         result = await act()
         self.world.trace.add(self.name, name)
         if writes:
+            self.world.claims.happens()
             self.world.watch.written(self, name)
         await self._after(name, befalls)
         return result

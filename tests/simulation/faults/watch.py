@@ -41,7 +41,6 @@ class Watch:
         if changes == self._changes:
             return
         self._changes = changes
-        self._world.claims.happens()
         self._ledger.new_reports()
         attempts = {each.dispatch: each for each in self._ledger.new_attempts()}
         changed = self._ledger.changed_rows()

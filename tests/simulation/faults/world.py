@@ -256,7 +256,8 @@ def _as_here(world: World) -> Iterator[None]:
     log, defects = logging.getLogger("dlr.dispatcher"), _Defects(world)
     with ExitStack() as stack:
         for module, name, value in (
-            (runner, "SHORTEST_SLEEP", timedelta(seconds=0.2)),
+            (runner, "LOOK_EVERY", timedelta(seconds=world.plan.look_every)),
+            (runner, "SHORTEST_SLEEP", timedelta(seconds=0.05)),
             (runner, "UPKEEP_EVERY", timedelta(seconds=1.5)),
             (feeder, "LOOK_SECONDS", world.plan.feeds_every),
             (worker, "LEASE_MARGIN", timedelta(seconds=3)),
