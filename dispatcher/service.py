@@ -42,7 +42,7 @@ from dispatcher.sandbox.sandbox import Sandbox
 from dispatcher.settings.security import policy_of
 from dispatcher.settings.settings import Settings, sources_of
 from dispatcher.storage import Storage, new_name, storage
-from dispatcher.upkeep.following import following
+from dispatcher.upkeep.following import Following
 from dispatcher.upkeep.retention import Upkeep
 from dispatcher.worker import Worker
 from receiver.api.event_stream import EventStream, ReportTrack, Track
@@ -138,7 +138,10 @@ async def service(
         if parts.dispatches:
             sender = await stack.enter_async_context(_sender(common))
             runner = await _runner(common, sender, time, listeners)
-        wakes = [common.events.wake] if runner is None else [common.events.wake, runner.wake]
+        following = Following(opened.read_model) if parts.receives else None
+        wakes = [common.events.wake]
+        wakes += [runner.wake] if runner is not None else []
+        wakes += [following.stored] if following is not None else []
 
         def on_stored() -> None:
             for wake in wakes:
@@ -149,7 +152,7 @@ async def service(
         sandbox = await _sandbox(common, on_stored, runner) if parts.sandbox else None
         url = await stack.enter_async_context(_listening(common.app, settings))
         async with _running(runner, receiver, common.health, settings):
-            for job in _beside(common, parts, runner, sandbox, on_stored):
+            for job in _beside(common, parts, runner, sandbox, following, on_stored):
                 job.start()
                 stack.push_async_callback(job.stop)
             yield Service(url, opened, common.app, common.endpoints)
@@ -204,7 +207,7 @@ async def _runner(
     queue, clock = common.opened.queue, common.clock
     attempted = AttemptMetrics(common.metrics).attempted
     worker = Worker(
-        outbox=common.opened.store,
+        outbox=common.opened.outbox,
         queue=queue,
         sender=sender,
         clock=clock,
@@ -311,6 +314,7 @@ def _beside(
     parts: Parts,
     runner: Runner | None,
     sandbox: Sandbox | None,
+    following: Following | None,
     on_stored: Callable[[], None],
 ) -> list[_Job]:
     """Retention, the read model of the store, reconciling, and the feeding of replays."""
@@ -326,12 +330,14 @@ def _beside(
             tell=HeldMetrics(common.metrics).held,
         )
     ]
-    if parts.receives:
-        jobs.append(following(common.opened.read_model))
+    if following is not None:
+        jobs.append(following)
         jobs.extend(_reconciling(common, on_stored))
     if runner is not None:
         feeder = Feeder(common.opened.replays, common.endpoints, clock.now)
-        jobs.append(feeding(feeder.look, runner.wake))
+        fed = feeding(feeder, runner.wake)
+        runner.on_change(fed.wake)
+        jobs.append(fed)
     if sandbox is not None:
         jobs.append(sandbox)
     return jobs

@@ -30,6 +30,7 @@ from dispatcher.sandbox.store.base import SandboxStore
 from dispatcher.sandbox.store.sqlite.store import MIGRATIONS as SANDBOX_MIGRATIONS
 from dispatcher.sandbox.store.sqlite.store import SqliteSandboxStore
 from dispatcher.upkeep.base import Erasure, Retention
+from dispatcher.worker import Outbox
 from receiver.store.base import ReadModel, ReportStore
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.followup import Follower
@@ -44,11 +45,17 @@ def new_name() -> str:
     return secrets.token_hex(4)
 
 
+def new_id() -> str:
+    """What a webhook-id ends with: no two dispatches with one number have the same."""
+    return secrets.token_hex(8)
+
+
 @dataclass(frozen=True, slots=True)
 class Storage:
     """An open, migrated database as its users see it."""
 
     store: ReportStore
+    outbox: Outbox
     read_model: ReadModel
     queue: DispatchQueue
     endpoints: EndpointStore
@@ -71,7 +78,7 @@ async def storage(url: str) -> AsyncIterator[Storage]:
     database = await Database.open(url)
     try:
         await database.migrate(MIGRATIONS)
-        yield of_sqlite(database, await SqliteQueue.open(database, new_name))
+        yield of_sqlite(database, await SqliteQueue.open(database, new_name, new_id))
     finally:
         await database.close()
 
@@ -84,7 +91,7 @@ async def storage_as_it_is(url: str) -> AsyncIterator[Storage | None]:
         if await database.missing(MIGRATIONS):
             yield None
         else:
-            yield of_sqlite(database, await SqliteQueue.open(database, new_name))
+            yield of_sqlite(database, await SqliteQueue.open(database, new_name, new_id))
     finally:
         await database.close()
 
@@ -94,14 +101,15 @@ def of_sqlite(database: Database, queue: SqliteQueue) -> Storage:
     store = SqliteStore(database)
     return Storage(
         store=store,
+        outbox=SqliteStore(database, for_pushes=True),
         read_model=Follower(database),
         queue=queue,
-        replays=SqliteReplays(database),
+        replays=SqliteReplays(database, new_id),
         selector=SqliteSelector(database, store),
         sandbox=SqliteSandboxStore(database),
         endpoints=SqliteEndpoints(database),
         retention=QueueRetention(database),
-        erasure=SqliteErasure(database),
+        erasure=SqliteErasure(database, new_id),
         figures=SqliteFigures(database),
         history=SqliteHistory(database),
         recording=SqliteRecording(database),

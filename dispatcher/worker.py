@@ -179,11 +179,11 @@ class Worker:
         formings = await self._encoded(filled)
         if not formings:
             return []
-        leased = await self._formed(formings)
+        leased = await self._form_apart(formings)
         self.more_to_read = not leased and any(each.read_to > each.read_from for each in formings)
         return leased
 
-    async def _formed(self, formings: Sequence[Forming]) -> list[Leased]:
+    async def _form_apart(self, formings: Sequence[Forming]) -> list[Leased]:
         """In one transaction; each alone when that fails and it is not the store's fault."""
         try:
             leases = self._leases(each.endpoint.name for each in formings)
@@ -194,7 +194,7 @@ class Worker:
             if len(formings) == 1:
                 self._set_aside(formings[0].endpoint.name, error)
                 return []
-        return [leased for forming in formings for leased in await self._formed([forming])]
+        return [leased for forming in formings for leased in await self._form_apart([forming])]
 
     def _set_aside(self, name: str, error: Exception) -> None:
         _tell_unforeseen(f"nothing can be formed for {name}, which is set aside", error)
@@ -436,10 +436,11 @@ class Worker:
         for listener in self._listeners:
             listener(event)
 
-    async def give_back(self, dispatches: Sequence[Leased]) -> None:
-        """Release leases that were not used, or whose attempt was broken off."""
+    async def give_back(self, dispatches: Sequence[Leased], *, broken_off: bool = False) -> None:
+        """Release leases that were not used, or whose attempts were broken off."""
         if dispatches:
-            await self._queue.release(dispatches)
+            at = self._clock.now() if broken_off else None
+            await self._queue.release(dispatches, broken_off=at)
 
     # --- for whom it works, and what it waits for ------------------------------------------------
 
@@ -476,7 +477,7 @@ class Worker:
         """
         now = self._clock.now()
         open_now = [name for name in self._names if self._gates[name].room(now).retries]
-        instants = [self._gates[name].opens_at() for name in self._names]
+        instants = [self._gates[name].opens_at(now) for name in self._names]
         instants += (until for until in self._aside_until.values() if until > now)
         if open_now:
             instants.append(await self._queue.next_due(open_now))

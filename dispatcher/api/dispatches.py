@@ -47,6 +47,10 @@ class AttemptAnswer(Struct, frozen=True, rename="camel"):
     error: str | None
     answer: Annotated[str, Meta(description="at most its first KB")]
     note: Note
+    unrecorded: Annotated[
+        int,
+        Meta(ge=0, description="times that it was, or may have been, made before without a record"),
+    ]
 
     @classmethod
     def of(cls, attempt: StoredAttempt) -> AttemptAnswer:
@@ -59,6 +63,7 @@ class AttemptAnswer(Struct, frozen=True, rename="camel"):
             error=attempt.error,
             answer=attempt.answer.decode("utf-8", "replace"),
             note=attempt.note,
+            unrecorded=attempt.unrecorded,
         )
 
 
@@ -72,6 +77,7 @@ class DispatchAnswer(Struct, frozen=True, rename="camel"):
     due_at: Instant | None
     message_ids: Sequence[str]
     reports: Count
+    webhook_id: Annotated[str, Meta(description="what its pushes carry as `webhook-id`")]
 
     @classmethod
     def of(cls, dispatch: StoredDispatch, message_ids: Sequence[str], **more: Any) -> Self:
@@ -86,6 +92,7 @@ class DispatchAnswer(Struct, frozen=True, rename="camel"):
             due_at=timestamp(dispatch.due_at),
             message_ids=message_ids,
             reports=dispatch.reports,
+            webhook_id=dispatch.webhook_id,
             **more,
         )
 

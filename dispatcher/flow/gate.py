@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.flow.breaker import Breaker
-from dispatcher.flow.rate_limit import SharedRateLimit
+from dispatcher.flow.rate_limit import SharedRateLimit, next_opening
 from dispatcher.flow.window import InFlight, Room, room
 
 CLOSED = Room(retries=0, all=0)
@@ -66,16 +66,15 @@ class Gate:
     def _limits(self) -> list[SharedRateLimit]:
         return [limit for limit in (self._limit, self._patience) if limit is not None]
 
-    def opens_at(self) -> datetime | None:
-        """When there is room again though no attempt ends before; None when that is not known."""
-        if self.endpoint.paused:
+    def opens_at(self, now: datetime) -> datetime | None:
+        """The next instant after `now` at which there is room that there is not now, though no
+        attempt ends before; None when there is none, or it is not known.
+
+        Never one that has passed: what waits for it would be looked for as often as it can be.
+        """
+        if self.endpoint.paused or (self._breaker.is_open and self._in_flight.all):
             return None
-        late = [at for limit in self._limits() if (at := limit.next_at()) is not None]
-        if self._breaker.probe_at is not None:
-            if self._in_flight.all:
-                return None
-            late.append(self._breaker.probe_at)
-        return max(late, default=None)
+        return next_opening(now, self._limits(), self._breaker.probe_at)
 
     def begin(self, attempts_made: int) -> None:
         """One more is under way."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -84,7 +85,13 @@ class SharedRateLimit(Struct, frozen=True):
         free = min(places.all, self.all.free)
         return Room(retries=min(places.retries, self.retries.free, free), all=free)
 
-    def next_at(self) -> datetime | None:
-        """When more may go than now; None when neither fresh reports nor retries wait for it."""
-        late = [each.next_at() for each in (self.all, self.retries) if not each.free]
-        return min(late, default=None)
+
+def next_opening(
+    now: datetime, limits: Iterable[SharedRateLimit], probe_at: datetime | None
+) -> datetime | None:
+    """The next instant after `now` at which these limits, and a breaker that lets a probe through
+    at `probe_at` (None: it is closed), give a place that they do not give now."""
+    limits = list(limits)
+    for_fresh = max([now, probe_at or now, *(limit.all.next_at() for limit in limits)])
+    for_retries = max([for_fresh, *(limit.retries.next_at() for limit in limits)])
+    return min((at for at in (for_fresh, for_retries) if at > now), default=None)

@@ -276,7 +276,7 @@ def _headers(
         "Content-Type": dispatch.content_type,
         # The same at each attempt, so that the customer can tell a repeated push from a new one.
         # The name is that of Standard Webhooks.
-        "webhook-id": dispatch.name,
+        "webhook-id": dispatch.webhook_id,
         "dlr-attempt": str(dispatch.attempts_made + 1),
     }
     if dispatch.replay is not None:
@@ -286,7 +286,7 @@ def _headers(
         ours["Authorization"] = dispatch.authorization
     if endpoint.security is None:
         return overruled(endpoint.headers, ours)
-    proven = proof(endpoint.security, dispatch.body, dispatch.name, now, token)
+    proven = proof(endpoint.security, dispatch.body, dispatch.webhook_id, now, token)
     return overruled(endpoint.headers, {**ours, **proven})
 
 

@@ -52,7 +52,8 @@ class Leased(Struct, frozen=True):
     """A dispatch in the hands of a worker, with the bytes to send."""
 
     id: int
-    name: str  # the id as the world sees it, and the same at each attempt
+    name: str  # its id in the API and in logs
+    webhook_id: str  # what its customer knows it by: the same at each attempt, and no other's ever
     endpoint: str
     url: str
     content_type: str
@@ -89,6 +90,14 @@ class Pending(Struct, frozen=True):
     freed: frozenset[str] = frozenset()
 
 
+class News(Struct, frozen=True):
+    """Whether there may be something to do that nobody has told of. `version` is another one after
+    whatever anybody has committed, in whatever process. `expired`: a lease has run out."""
+
+    version: object
+    expired: bool
+
+
 class StoredDispatch(Struct, frozen=True):
     """A dispatch as it is stored, for whoever shows it."""
 
@@ -101,10 +110,13 @@ class StoredDispatch(Struct, frozen=True):
     due_at: datetime | None
     reports: int
     report_ids: Sequence[int]
+    webhook_id: str
 
 
 class StoredAttempt(Struct, frozen=True):
-    """An attempt as it is stored: one line of a dispatch's history."""
+    """An attempt as it is stored: one line of a dispatch's history. `unrecorded`: how often it was
+    begun, or may have been, before it was recorded; each time its customer may have got the push.
+    """
 
     number: int
     started_at: datetime
@@ -114,6 +126,7 @@ class StoredAttempt(Struct, frozen=True):
     error: str | None
     answer: bytes
     note: str | None = None
+    unrecorded: int = 0
 
 
 class UnknownDispatch(Exception):
@@ -128,8 +141,11 @@ class DispatchQueue(Protocol):
 
         The first endpoints of a database read from its first report on; one that comes later reads
         from the next report on. Open dispatches follow their endpoint to a new URL, but for those
-        of reports that came with their own.
+        of reports that came with their own. It takes no longer when more of them are open.
         """
+
+    async def news(self, now: datetime) -> News:
+        """In one round trip, which takes some microseconds however much there is."""
 
     async def pending(self, now: datetime) -> Pending:
         """Which of the known endpoints have something to do at `now`."""
@@ -156,11 +172,16 @@ class DispatchQueue(Protocol):
         """Record attempts in one transaction. False for each whose lease was not valid any more:
         of that one nothing is stored."""
 
-    async def release(self, dispatches: Sequence[Leased]) -> None:
-        """Give leases back unused: the dispatches are due again as they were."""
+    async def release(
+        self, dispatches: Sequence[Leased], *, broken_off: datetime | None = None
+    ) -> None:
+        """Give leases back: the dispatches are due again as they were. `broken_off` None: unused.
+        Otherwise their attempts were under way then, and the history tells that they are repeated.
+        """
 
     async def release_expired(self, now: datetime) -> int:
-        """Make dispatches whose lease ran out waiting again. Returns how many."""
+        """Make dispatches whose lease ran out waiting again. Returns how many. Nobody knows whether
+        their attempts were made: the history tells that they may have been."""
 
     async def next_due(self, endpoints: Sequence[str] | None = None) -> datetime | None:
         """The next instant at which a dispatch to one of these endpoints (None: to any known one)
@@ -196,7 +217,11 @@ class DispatchQueue(Protocol):
         Raises UnknownDispatch when that is no name of this queue.
         """
 
-    async def dispatch(self, name: str) -> tuple[StoredDispatch, list[StoredAttempt]] | None: ...
+    async def dispatch(self, name: str) -> tuple[StoredDispatch, list[StoredAttempt]] | None:
+        """A dispatch with its attempts, by its name or by its webhook-id."""
+
+    async def attempts(self, names: Sequence[str]) -> Mapping[str, Sequence[StoredAttempt]]:
+        """The attempts of each of these dispatches, in one go."""
 
     async def counts(self) -> Mapping[str, Mapping[DispatchState, int]]:
         """How many dispatches each endpoint has in each state."""

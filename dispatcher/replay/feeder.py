@@ -11,7 +11,7 @@ A look is one step of a loop and has none itself; the loop is `feeding`.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
@@ -58,11 +58,15 @@ class Feeder:
         self._replays = replays
         self._endpoints = endpoints
         self._now = now
+        self.idle = False
+        """Whether the last look found no replay that has anything left to be done."""
 
     async def look(self) -> int:
         """Do what is to be done at this instant, once. Returns how many reports were fed."""
         fed = 0
-        for replay in await self._replays.unfinished():
+        unfinished = await self._replays.unfinished()
+        self.idle = not unfinished
+        for replay in unfinished:
             try:
                 if replay.state == "running":
                     fed += await self._tend(replay)
@@ -190,14 +194,15 @@ def _by_endpoint(
     return by_endpoint
 
 
-def feeding(look: Callable[[], Awaitable[int]], on_fed: Callable[[], None]) -> Repeating:
-    """Has a feeder `look` from `start` to `stop`. `on_fed` is called when there is more to push."""
+def feeding(feeder: Feeder, on_fed: Callable[[], None]) -> Repeating:
+    """Has a feeder look from `start` to `stop`. `on_fed` is called when there is more to push.
+    While there is no replay it sleeps: wake it when anything has changed in the database."""
 
-    async def feed() -> float:
-        if not await look():
-            return LOOK_SECONDS
-        on_fed()
-        return 0
+    async def feed() -> float | None:
+        if await feeder.look():
+            on_fed()
+            return 0
+        return None if feeder.idle else LOOK_SECONDS
 
     return Repeating(
         feed,

@@ -72,7 +72,7 @@ class Contended:
     def next_at(self, at: int) -> int | None:
         """When it can go on: at once, or when something ends or opens. None if nothing waits."""
         instants = [self._under_way[0][0]] if self._under_way else []
-        opens_at = self._opens_at(at)
+        opens_at = self._state.places.opens_at(at)
         if opens_at is not None:
             instants.append(opens_at)
         if self._due or self._state.unread(at + 1) > 0:
@@ -239,7 +239,7 @@ class Contended:
         """When something happens after now, or the end of the stretch."""
         state = self._state
         free = state.places.free(now, 0)
-        instants = [self._until, self._opens_at(now)]
+        instants = [self._until, state.places.opens_at(now)]
         if self._under_way:
             instants.append(self._under_way[0][0])
         arrived = state.stream.before(now + 1)
@@ -248,10 +248,6 @@ class Contended:
         if min(free.retries, free.retry_pushes) >= 1 and self._due:
             instants.append(self._due[0][0])
         return min(at for at in instants if at is not None and at > now)
-
-    def _opens_at(self, now: int) -> int | None:
-        at = self._state.places.opens_at()
-        return None if at is None or at <= now else at
 
     def _follow_tails(self, start: int) -> None:
         """What flowed into this stretch takes places until it ends."""

@@ -92,7 +92,7 @@ class ExactRun:
     async def make(cls, scenario: Scenario, arrivals: Arrivals) -> ExactRun:
         database = DatabaseInPlace()
         await database.migrate([*STORE_MIGRATIONS, *QUEUE_MIGRATIONS])
-        queue = await SqliteQueue.open(database, lambda: "simulated")
+        queue = await SqliteQueue.open(database, lambda: "simulated", lambda: "simulated")
         await queue.adopt([scenario.customer])
         return cls(scenario, arrivals, database, queue)
 

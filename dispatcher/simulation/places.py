@@ -14,7 +14,7 @@ from msgspec import Struct
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.flow.breaker import Breaker
 from dispatcher.flow.gate import PATIENCE
-from dispatcher.flow.rate_limit import RateLimit, SharedRateLimit
+from dispatcher.flow.rate_limit import RateLimit, SharedRateLimit, next_opening
 from dispatcher.flow.window import InFlight, room
 from dispatcher.simulation.arrivals import MICROSECOND
 from dispatcher.simulation.scenario import START
@@ -99,14 +99,12 @@ class Places:
             (1 + limit.left + limit.per_second * span / 1e6 for limit in limits), default=math.inf
         )
 
-    def opens_at(self) -> int | None:
-        """When there are places again though no push ends before; None when that is not known."""
-        late = [at for limit in self._limits() if (at := limit.next_at()) is not None]
-        if self._breaker.probe_at is not None:
-            if self.taken >= _NOTHING:
-                return None
-            late.append(self._breaker.probe_at)
-        return _since(max(late, default=None))
+    def opens_at(self, now: int) -> int | None:
+        """When there are more places than now though no push ends before; None when that is not
+        known."""
+        if self._breaker.is_open and self.taken >= _NOTHING:
+            return None
+        return _since(next_opening(instant(now), self._limits(), self._breaker.probe_at))
 
     def begin(self, pushes: int, retries: int, step: int) -> None:
         """So many, of which so many are retries, have begun at an instant or within a step."""

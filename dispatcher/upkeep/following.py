@@ -14,19 +14,38 @@ BREATH_SECONDS = 0.1
 followed, which is twice of what comes in one by one."""
 
 LOOK_SECONDS = 0.5
-"""How often to look for new reports after the last have been followed."""
+"""How often to look for new reports while some come in."""
+
+IDLE_SECONDS = 10.0
+"""How often to look while none come in, for those that another process has stored."""
 
 
-def following(read_model: ReadModel) -> Repeating:
+class Following(Repeating):
     """Takes turns from `start` to `stop`. What is left then is followed after the next start."""
 
-    async def turn() -> float:
-        return BREATH_SECONDS if await read_model.turn() == TURN else LOOK_SECONDS
+    def __init__(self, read_model: ReadModel) -> None:
+        super().__init__(
+            self._turn,
+            log=log,
+            waits="searches and totals wait for the store",
+            fails="searches and totals stay behind",
+            again_after=LOOK_SECONDS,
+        )
+        self._read_model = read_model
+        self._idle = False
+        self._fresh = False  # stored since a turn has begun
 
-    return Repeating(
-        turn,
-        log=log,
-        waits="searches and totals wait for the store",
-        fails="searches and totals stay behind",
-        again_after=LOOK_SECONDS,
-    )
+    def stored(self) -> None:
+        """Reports were stored in this process. They end the sleep of an idle one; a turn for each
+        callback would be a transaction for each."""
+        self._fresh = True
+        if self._idle:
+            self.wake()
+
+    async def _turn(self) -> float:
+        self._idle = self._fresh = False
+        followed = await self._read_model.turn()
+        self._idle = not followed and not self._fresh
+        if followed == TURN:
+            return BREATH_SECONDS
+        return IDLE_SECONDS if self._idle else LOOK_SECONDS

@@ -784,6 +784,37 @@ class DispatchQueueContract:
 
     # --- leases --------------------------------------------------------------------------------
 
+    async def test_history_tells_of_attempts_that_were_not_recorded(
+        self, desk: Desk, queue: DispatchQueue
+    ) -> None:
+        """A worker that is killed between its push and the record of it leaves a lease that runs
+        out. The push is repeated under the same number: the history said nothing of the first one,
+        and a customer who had got it twice was told that it had been sent once."""
+        (killed,) = await desk.dispatches()
+        await queue.release_expired(NOON + MINUTE)
+        (stopped,) = await desk.claim()
+        await queue.release([stopped], broken_off=NOON + MINUTE)
+        (unused,) = await desk.claim()
+        await queue.release([unused])
+        (last,) = await desk.claim()
+        await queue.record([a_record(last)])
+        (again,) = await desk.claim()
+        await queue.record([a_record(again, "acknowledged", status=200)])
+
+        _, history = await desk.look(killed)
+
+        assert [(each.number, each.unrecorded) for each in history] == [(1, 2), (2, 0)]
+
+    async def test_a_late_release_tells_of_nothing(self, desk: Desk, queue: DispatchQueue) -> None:
+        """What is not that worker's any more, nobody's history tells of."""
+        (late,) = await desk.dispatches()
+        assert await queue.record([a_record(late, "acknowledged", status=200)]) == [True]
+        await queue.release([late], broken_off=NOON)
+
+        _, history = await desk.look(late)
+
+        assert [each.unrecorded for each in history] == [0]
+
     async def test_release(self, desk: Desk, queue: DispatchQueue) -> None:
         """A lease that is given back leaves its dispatch due as it was, with no attempt counted."""
         fresh = await desk.dispatches(at=NOON)

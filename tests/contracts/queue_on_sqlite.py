@@ -12,6 +12,7 @@ from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.queue.sqlite.replay_selection import SqliteSelector
 from dispatcher.queue.sqlite.replays import SqliteReplays
 from dispatcher.simulation.database_in_place import DatabaseInPlace
+from dispatcher.storage import new_id
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.followup import Follower
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
@@ -34,11 +35,11 @@ class SqliteBackend:
         self.database = database
         self.store = SqliteStore(database)
         self.queue = queue
-        self.replays = SqliteReplays(database)
+        self.replays = SqliteReplays(database, new_id)
         self.selector = SqliteSelector(database, self.store)
 
     async def another_queue(self) -> SqliteQueue:
-        queue = await SqliteQueue.open(await self._another_database(), lambda: "not-needed")
+        queue = await SqliteQueue.open(await self._another_database(), lambda: "not-needed", new_id)
         await queue.adopt([ACME, BETA])
         return queue
 
@@ -46,7 +47,7 @@ class SqliteBackend:
         return SqliteStore(await self._another_database())
 
     async def another_replays(self) -> SqliteReplays:
-        return SqliteReplays(await self._another_database())
+        return SqliteReplays(await self._another_database(), new_id)
 
     async def foreign_queue(self) -> SqliteQueue:
         return (await sqlite_backend(self._stack, "memory", None, name="foreign")).queue
@@ -123,5 +124,5 @@ async def sqlite_backend(
     database = DatabaseInPlace() if kind == "in place" else await Database.open(path or ":memory:")
     stack.push_async_callback(database.close)
     await database.migrate([*STORE_MIGRATIONS, *QUEUE_MIGRATIONS])
-    queue = await SqliteQueue.open(database, lambda: name)
+    queue = await SqliteQueue.open(database, lambda: name, new_id)
     return SqliteBackend(stack, path, database, queue)

@@ -11,7 +11,7 @@ import pytest
 
 from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.sandbox.store.sqlite.store import SqliteSandboxStore
-from dispatcher.storage import MIGRATIONS
+from dispatcher.storage import MIGRATIONS, new_id
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.store import SqliteStore
 from tests.contracts.sandbox_store import SandboxStoreContract
@@ -54,7 +54,7 @@ async def backend(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         database = await Database.open(path or ":memory:")
         stack.push_async_callback(database.close)
         await database.migrate(MIGRATIONS)
-        queue = await SqliteQueue.open(database, lambda: "ours")
+        queue = await SqliteQueue.open(database, lambda: "ours", new_id)
         store = SqliteSandboxStore(database)
         yield SqliteBackend(path, stack, database, SqliteStore(database), queue, store)
 

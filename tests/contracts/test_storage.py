@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dispatcher.queue.sqlite.queue import SqliteQueue
-from dispatcher.storage import MIGRATIONS, Storage, of_sqlite
+from dispatcher.storage import MIGRATIONS, Storage, new_id, of_sqlite
 from tests.contracts.endpoint_store import EndpointStoreContract
 from tests.contracts.queue_figures import AttemptHistoryContract, QueueFiguresContract
 from tests.contracts.recording import RecordingContract
@@ -54,7 +54,7 @@ async def _opened(path: Path | None, stack: AsyncExitStack) -> SqliteStorageBack
     assert isinstance(database, BreakableDatabase)
     stack.push_async_callback(database.close)
     await database.migrate(MIGRATIONS)
-    queue = await SqliteQueue.open(database, lambda: "db")
+    queue = await SqliteQueue.open(database, lambda: "db", new_id)
     return SqliteStorageBackend(path, stack, database, of_sqlite(database, queue))
 
 

@@ -21,7 +21,7 @@ from dispatcher.queue.base import Lease, Leased, StoredDispatch
 from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.retrying.outcome import Answer, Outcome
 from dispatcher.retrying.schedule import INFOBIP
-from dispatcher.storage import MIGRATIONS, Storage, of_sqlite
+from dispatcher.storage import MIGRATIONS, Storage, new_id, of_sqlite
 from dispatcher.worker import Sender, Worker
 from receiver.dlr.model import Format
 from receiver.store.base import StoredReport
@@ -46,6 +46,7 @@ def a_push(url: str = "http://acme.example/dlr", **changes: Any) -> Leased:
     dispatch = Leased(
         id=7,
         name="db-7",
+        webhook_id="db-7-5eed",
         endpoint="acme",
         url=url,
         content_type="application/json",
@@ -70,6 +71,7 @@ class Pushed(Struct, frozen=True):
     at: datetime
     endpoint: str
     name: str
+    webhook_id: str
     number: int
     body: bytes
     reports: int
@@ -112,6 +114,7 @@ class ScriptedSender:
             at=self._clock.now(),
             endpoint=endpoint.name,
             name=dispatch.name,
+            webhook_id=dispatch.webhook_id,
             number=dispatch.attempts_made + 1,
             body=dispatch.body,
             reports=dispatch.reports,
@@ -215,7 +218,7 @@ async def a_bench(
     database = await Database.open(path)
     try:
         await database.migrate(MIGRATIONS)
-        queue = await SqliteQueue.open(database, lambda: "db")
+        queue = await SqliteQueue.open(database, lambda: "db", new_id)
         if known:
             await queue.adopt(these)
         yield Bench(of_sqlite(database, queue), VirtualClock(START), *these)

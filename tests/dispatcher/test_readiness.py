@@ -13,9 +13,10 @@ import pytest
 
 from dispatcher.clocks.clock import CompressedClock
 from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.queue.base import Leased, Pending
+from dispatcher.queue.base import Leased, News, Pending
 from dispatcher.runner import STUCK_AFTER, Runner
 from dispatcher.service import Parts, service
+from receiver.store.base import StoreUnavailable
 from tests.contracts.report_store import an_sms
 from tests.dispatcher.observe.test_metrics import settings
 from tests.dispatcher.support import MINUTE, START, Bench, a_bench, an_endpoint
@@ -68,6 +69,36 @@ async def test_a_hanging_claim_is_seen() -> None:
             bench.clock.advance(SECOND)
             assert await runner.trouble() == "the dispatcher's loop has stood still for 61 s"
             let_go.set()
+
+
+async def test_an_idle_loop_is_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A loop that has nothing to do does not turn: as long as it looks, all is well. When it cannot
+    look either, that is said."""
+    monkeypatch.setattr("dispatcher.runner.LOOK_EVERY", timedelta(milliseconds=5))
+    async with a_bench() as bench:
+        news, looked = bench.queue.news, asyncio.Semaphore(0)
+
+        async def told(now: Any) -> News:
+            looked.release()
+            return await news(now)
+
+        bench.queue.news = told  # type: ignore[method-assign]
+        async with running(bench) as runner:
+            await runner.settle()
+            bench.clock.advance(HOUR)
+            for _ in range(3):
+                await looked.acquire()
+            assert await runner.trouble() is None
+
+            async def unavailable(_: Any) -> News:
+                looked.release()
+                raise StoreUnavailable("disk gone")
+
+            bench.queue.news = unavailable  # type: ignore[assignment, method-assign]
+            bench.clock.advance(HOUR)
+            for _ in range(3):
+                await looked.acquire()
+            assert "stood still" in (await runner.trouble() or "")
 
 
 async def test_a_dead_loop_is_seen() -> None:

@@ -18,9 +18,9 @@ from dispatcher.commands.scripted_endpoint import Script, ScriptedEndpoint
 from dispatcher.endpoints.endpoint import Rules
 from dispatcher.observe.events import AttemptMade
 from dispatcher.pushing.http_sender import HttpSender
-from dispatcher.queue.base import Pending
+from dispatcher.queue.base import News, Pending
 from dispatcher.retrying.outcome import Outcome
-from dispatcher.runner import Runner
+from dispatcher.runner import SHORTEST_SLEEP, Runner
 from dispatcher.worker import Worker
 from receiver.store.base import StoreUnavailable
 from tests.contracts.report_store import an_sms
@@ -129,6 +129,97 @@ async def test_looks_for_what_others_commit(bench: Bench, monkeypatch: pytest.Mo
         await heard.wait()
 
 
+async def test_an_idle_look_asks_one_thing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While nothing has changed a look asks whether anything has, and wakes nobody."""
+    news, looks = bench.queue.news, asyncio.Semaphore(0)
+    changes: list[bool] = []
+
+    async def told(now: Any) -> News:
+        looks.release()
+        return await news(now)
+
+    monkeypatch.setattr(bench.queue, "news", told)
+    monkeypatch.setattr("dispatcher.runner.LOOK_EVERY", SOON)
+    claim, claims = bench.worker.claim, 0
+
+    async def counted() -> Any:
+        nonlocal claims
+        claims += 1
+        return await claim()
+
+    monkeypatch.setattr(bench.worker, "claim", counted)
+    runner = Runner(bench.worker, bench.queue, bench.clock)
+    runner.on_change(lambda: changes.append(True))
+    await runner.start()
+    try:
+        for _ in range(10):
+            await looks.acquire()
+        before = claims, len(changes)
+        for _ in range(10):
+            await looks.acquire()
+        assert (claims, len(changes)) == before
+
+        await bench.receive()  # as another process would
+        for _ in range(2):
+            await looks.acquire()
+        assert len(changes) > before[1]
+    finally:
+        await runner.stop(timedelta(seconds=LIMIT))
+
+
+async def test_an_open_breaker_does_not_spin() -> None:
+    """While an open breaker would let a probe through and nothing is due, the loop waits for what
+    is. It looked 47 times a second, because the instant of the probe had passed."""
+    alarms = ByHand()
+    async with a_bench(
+        an_endpoint(breaker_failures=1, breaker_probe=timedelta(seconds=5))
+    ) as bench:
+        bench.sender.answers(503)
+        await bench.receive()
+        await bench.work()
+        bench.clock.advance(timedelta(seconds=10))
+        runner = Runner(bench.worker, bench.queue, bench.clock, wakeups=alarms)
+        await runner.start()
+        await runner.settle()
+        await runner.stop(timedelta(seconds=LIMIT))
+
+    assert alarms.set == [timedelta(seconds=50)]
+
+
+async def test_what_is_looked_for_in_vain_waits_for_the_next_look(bench: Bench) -> None:
+    """Whatever it is that is due and cannot be taken, it costs no more than the looks do."""
+    alarms = ByHand()
+
+    async def next_at() -> datetime:
+        return START
+
+    bench.worker.next_at = next_at  # type: ignore[method-assign]
+    runner = Runner(bench.worker, bench.queue, bench.clock, wakeups=alarms)
+    await runner.start()
+    await runner.settle()
+    await alarms.ring()
+    await runner.settle()
+    await runner.stop(timedelta(seconds=LIMIT))
+
+    assert alarms.set == [SHORTEST_SLEEP, HOUR]  # LOOK_EVERY is an hour here
+
+
+async def test_an_alarm_that_is_late_is_noticed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that follows a wall clock which was set runs faster than the alarm counts: what is
+    due is taken at the next look."""
+    bench.sender.answers(503)
+    await bench.receive()
+    await bench.work()
+    heard = Heard(bench, acknowledged)
+    monkeypatch.setattr("dispatcher.runner.LOOK_EVERY", SOON)
+
+    async with running(bench):  # its alarm is a minute away
+        bench.clock.advance(timedelta(minutes=1))
+        await heard.wait()
+
+
 async def test_an_alarm_that_comes_first_is_left(bench: Bench) -> None:
     """The alarm is set anew only for what is due before it: to set it for each of a thousand
     pushes a second, whose leases all end a little later, cost more than their transactions."""
@@ -225,7 +316,9 @@ async def test_over_real_sockets() -> None:
         ("2", 503),
         ("3", 200),
     ]
-    assert {push.dispatch for push in endpoint.pushes} == {"db-1"}
+    (webhook_id,) = {push.dispatch for push in endpoint.pushes}
+    assert webhook_id is not None
+    assert webhook_id.startswith("db-1-")
     assert len({push.body for push in endpoint.pushes}) == 1
 
 
@@ -268,7 +361,7 @@ async def test_stops_without_a_store(
 ) -> None:
     """When leases cannot be given back the stop is orderly all the same: they will run out."""
 
-    async def unavailable(_: object) -> None:
+    async def unavailable(_: object, **__: object) -> None:
         raise StoreUnavailable("disk full")
 
     bench.sender.hold()

@@ -19,11 +19,17 @@ from receiver.store.sqlite.rows import COLUMNS, LISTED, listed, stored_report
 _HIGHEST = "(SELECT coalesce(max(id), 0) FROM report)"
 """The last report there is, in SQL: who has read to there begins with the next."""
 
-# An endpoint that was made for one replay reads nothing.
-_KNOWN = (
-    "SELECT 1 FROM endpoint WHERE name NOT IN"
-    " (SELECT 'replay-' || id FROM replay WHERE url IS NOT NULL) LIMIT 1"
-)
+# An endpoint that was made for one replay reads nothing, and its row goes with it. Its replay is
+# found by its id: all replays there have been would be gone through otherwise.
+_OF_A_REPLAY = """
+    EXISTS (SELECT 1 FROM replay WHERE id = CAST(substr({name}, 8) AS INTEGER)
+        AND 'replay-' || id = {name} AND replay.url IS NOT NULL)
+"""
+_KNOWN = f"SELECT 1 FROM endpoint WHERE NOT {_OF_A_REPLAY.format(name='endpoint.name')} LIMIT 1"
+_MAKE_KNOWN = f"""
+    INSERT INTO endpoint (name, read_to) SELECT ?1, {{start}}
+    WHERE NOT {_OF_A_REPLAY.format(name="?1")} ON CONFLICT DO NOTHING
+"""
 
 _UPDATE = f"""
     UPDATE endpoint SET settings = ?1, from_outside = ?2, paused = ?3, removed = ?4,
@@ -141,10 +147,7 @@ def make_known(connection: sqlite3.Connection, names: Iterable[str]) -> None:
     is added to a store of a year does not get the year.
     """
     start = _HIGHEST if connection.execute(_KNOWN).fetchone() else "0"
-    connection.executemany(
-        f"INSERT INTO endpoint (name, read_to) VALUES (?, {start}) ON CONFLICT DO NOTHING",
-        [(name,) for name in names],
-    )
+    connection.executemany(_MAKE_KNOWN.format(start=start), [(name,) for name in names])
 
 
 def put_endpoint(
@@ -169,7 +172,8 @@ def cancel_waiting(connection: sqlite3.Connection, name: str) -> int:
     connection.execute("UPDATE held_report SET freed = 1 WHERE endpoint = ?", (name,))
     connection.execute("DELETE FROM message_under_way WHERE endpoint = ?", (name,))
     return connection.execute(
-        "UPDATE dispatch SET state = 'cancelled', due_at = NULL"
+        # Not by the index of all that there ever was of the endpoint.
+        "UPDATE dispatch INDEXED BY dispatch_oldest SET state = 'cancelled', due_at = NULL"
         " WHERE endpoint = ? AND state = 'waiting'",
         (name,),
     ).rowcount

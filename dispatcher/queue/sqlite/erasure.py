@@ -21,6 +21,7 @@ import msgspec
 
 from dispatcher.endpoints.endpoint import Target
 from dispatcher.queue.sqlite.insert_dispatch import insert_dispatch
+from dispatcher.queue.sqlite.members import members_of
 from dispatcher.sandbox.store.sqlite.removal import count_messages, erase_messages
 from dispatcher.upkeep.base import Rows, StillLeased
 from receiver.dlr import json_format, xml_format
@@ -44,8 +45,9 @@ class SqliteErasure:
     """Implements Erasure. What is erased is overwritten in the file and in its write-ahead log; in
     the log only if no other process is reading just then."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, new_id: Callable[[], str]) -> None:
         self._database = database
+        self._new_id = new_id
 
     async def count(self, recipient: Recipient) -> Rows:
         traces, dispatches = await self._find(recipient)
@@ -62,7 +64,9 @@ class SqliteErasure:
 
         def erase(connection: sqlite3.Connection) -> Rows:
             connection.execute("PRAGMA secure_delete = ON")
-            queue = erase_from_dispatches(connection, recipient, dispatches, traces.reports)
+            queue = erase_from_dispatches(
+                connection, recipient, dispatches, traces.reports, self._new_id
+            )
             messages = erase_messages(connection, recipient)
             return erase_traces(connection, traces) | queue | messages
 
@@ -104,6 +108,7 @@ def erase_from_dispatches(
     recipient: Recipient,
     dispatches: Sequence[int],
     report_ids: Sequence[int],
+    new_id: Callable[[], str],
 ) -> dict[str, int]:
     """Erase within a transaction. Returns the rows of each table. Raises StillLeased."""
     chosen, ids, gone = listed(dispatches), listed(report_ids), set(report_ids)
@@ -115,13 +120,14 @@ def erase_from_dispatches(
         f" WHERE id IN {LISTED} AND state = 'waiting'",
         (chosen,),
     ).fetchall()
+    member_lists = members_of(connection, [number for number, *_ in rows])
     for number, content_type, body in rows:
-        members = _reports_in(connection, number)
+        members = member_lists.get(number, [])
         left = [report for report in members if report not in gone]
         spared = _spared(connection, members, recipient)
         rest = None if body is None else _without(body, content_type, recipient, spared)
         if left and (body is None or rest is not None):
-            _form_anew(connection, number, rest, left)
+            _form_anew(connection, number, rest, left, new_id())
     for statement in (
         "UPDATE dispatch SET state = 'cancelled', due_at = NULL"
         f" WHERE id IN {LISTED} AND state = 'waiting'",
@@ -167,16 +173,6 @@ def _items(body: bytes, content_type: str) -> list[tuple[bytes, Report]]:
         return [(bytes(item), json_format.decode_item(bytes(item))) for item in results]
     except (MalformedBody, msgspec.MsgspecError, KeyError):
         return []
-
-
-def _reports_in(connection: sqlite3.Connection, dispatch: int) -> list[int]:
-    """The reports that a dispatch carries, in the order of its body."""
-    return ids_of(
-        connection,
-        "SELECT report FROM dispatch_report JOIN dispatch ON dispatch.id = dispatch"
-        " WHERE report BETWEEN first_report AND last_report AND dispatch = ? ORDER BY report",
-        (dispatch,),
-    )
 
 
 _OTHERS = "report.message_key = ? AND report.source <> ?"
@@ -229,7 +225,11 @@ def _without(
 
 
 def _form_anew(
-    connection: sqlite3.Connection, dispatch: int, body: bytes | None, members: Sequence[int]
+    connection: sqlite3.Connection,
+    dispatch: int,
+    body: bytes | None,
+    members: Sequence[int],
+    webhook_id_end: str,
 ) -> None:
     endpoint, *to, attempts, created_at, due_at, replay = connection.execute(
         "SELECT endpoint, url, content_type, authorization, attempts, created_at, due_at, replay"
@@ -242,6 +242,7 @@ def _form_anew(
         Target(*to),
         body,
         members,
+        webhook_id_end=webhook_id_end,
         created_at=created_at,
         due_at=due_at,
         attempts=attempts,

@@ -29,7 +29,7 @@ class SqliteFigures:
         self._database = database
 
     async def depths(self) -> Depths:
-        return await self._database.read(_depths)
+        return await self._database.question(_depths)
 
     async def oldest_waiting(
         self, endpoints: Collection[str], most: int
@@ -37,7 +37,7 @@ class SqliteFigures:
         return await self._database.question(lambda c: _oldest_waiting(c, endpoints, most))
 
     async def idle(self) -> bool:
-        return await self._database.read(lambda c: not c.execute(_OPEN).fetchone()[0])
+        return await self._database.question(lambda c: not c.execute(_OPEN).fetchone()[0])
 
 
 def _depths(connection: sqlite3.Connection) -> Depths:

@@ -24,10 +24,10 @@ class SqliteHistory:
         self._database = database
 
     async def newest(self) -> int:
-        return await self._database.read(lambda c: last_id(c, "attempt"))
+        return await self._database.question(lambda c: last_id(c, "attempt"))
 
     async def after(self, attempt: int, limit: int) -> Sequence[RecordedAttempt]:
-        rows = await self._database.read(
+        rows = await self._database.question(
             lambda connection: connection.execute(_AFTER, (attempt, limit)).fetchall()
         )
         return [_attempt(row) for row in rows]

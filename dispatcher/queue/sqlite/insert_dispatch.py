@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from dispatcher.endpoints.endpoint import Endpoint, Target
 from dispatcher.queue.base import Bucket, Lease
 from dispatcher.queue.sqlite import ordering
+from dispatcher.queue.sqlite.members import write_members
 from receiver.store.base import Message
 from receiver.store.sqlite.database import micros
 
 _INSERT = """
     INSERT INTO dispatch (endpoint, url, content_type, authorization, state, attempts, created_at,
-        due_at, lease, lease_until, first_report, last_report, reports, replay)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        due_at, lease, lease_until, first_report, last_report, reports, replay, webhook_id_end)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
@@ -26,6 +27,7 @@ def insert_dispatch(
     report_ids: Sequence[int],
     messages: Sequence[Message] = (),
     *,
+    webhook_id_end: str,
     created_at: int,
     due_at: int,
     attempts: int = 0,
@@ -37,7 +39,7 @@ def insert_dispatch(
 
     With a `lease` it is leased from the start, otherwise it waits. `body` None: it has none yet.
     Reports ascend, instants are in microseconds. `messages` are those of an endpoint that keeps the
-    order.
+    order. `webhook_id_end` is new, and random.
     """
     state, token, until = "waiting", None, None
     if lease is not None:
@@ -45,13 +47,11 @@ def insert_dispatch(
     where = (endpoint, to.url, to.content_type, to.authorization)
     when = (state, attempts, created_at, due_at, token, until)
     span = (report_ids[0], report_ids[-1], len(report_ids))
-    number = connection.execute(_INSERT, (*where, *when, *span, replay)).lastrowid
+    number = connection.execute(_INSERT, (*where, *when, *span, replay, webhook_id_end)).lastrowid
     assert number is not None
     if body is not None:
         connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (number, body))
-    connection.executemany(
-        "INSERT INTO dispatch_report VALUES (?, ?)", [(report, number) for report in report_ids]
-    )
+    write_members(connection, number, report_ids)
     ordering.set_under_way(connection, endpoint, messages, number)
     return number
 
@@ -63,6 +63,7 @@ def form_dispatch(
     body: bytes | None,
     at: int,
     *,
+    webhook_id_end: str,
     lease: Lease | None = None,
     replay: int | None = None,
 ) -> int:
@@ -75,6 +76,7 @@ def form_dispatch(
         body,
         [report.id for report in reports],
         [report.message for report in reports] if endpoint.ordered else (),
+        webhook_id_end=webhook_id_end,
         created_at=at,
         due_at=at,
         lease=lease,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
+
+from msgspec import structs
 
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.base import (
@@ -14,6 +17,7 @@ from dispatcher.queue.base import (
     Forming,
     Lease,
     Leased,
+    News,
     Pending,
     Record,
     StoredAttempt,
@@ -23,6 +27,8 @@ from dispatcher.queue.base import (
 from dispatcher.queue.sqlite import ordering
 from dispatcher.queue.sqlite.endpoints import make_known
 from dispatcher.queue.sqlite.insert_dispatch import form_dispatch
+from dispatcher.queue.sqlite.members import members_of
+from dispatcher.queue.sqlite.states import FEW, OF_FEW
 from dispatcher.retrying.dispatch import TRANSITIONS, DispatchState, InvalidTransition
 from receiver.store.base import Message
 from receiver.store.sqlite.database import (
@@ -32,20 +38,25 @@ from receiver.store.sqlite.database import (
     micros,
     micros_or_null,
     migrations_of,
+    version,
 )
-from receiver.store.sqlite.rows import ids_of, listed
+from receiver.store.sqlite.rows import LISTED, listed
 
 MIGRATIONS = migrations_of("dispatcher.queue.sqlite", part="dispatcher.queue")
 
-_NUMBER = re.compile("[0-9]{1,18}")
+_PLACE = re.compile("([0-9]{1,18})(?:-([^-]+))?")
+"""What follows the queue's name: a dispatch's number, and what its webhook-id ends with."""
 
 _CLAIM = """
-    UPDATE dispatch SET state = 'leased', lease = ?, lease_until = ? WHERE id IN (
+    UPDATE dispatch SET state = 'leased', lease = ?1, lease_until = ?2,
+        url = coalesce((SELECT url FROM endpoint WHERE name = ?3), url)
+    WHERE id IN (
         SELECT id FROM dispatch
-        WHERE state = 'waiting' AND endpoint = ? AND due_at <= ? ORDER BY due_at, id LIMIT ?
+        WHERE state = 'waiting' AND endpoint = ?3 AND due_at <= ?4 ORDER BY due_at, id LIMIT ?5
     )
     RETURNING id, url, content_type, reports, attempts, due_at,
-        (SELECT body FROM dispatch_body WHERE dispatch = dispatch.id), replay, authorization
+        (SELECT body FROM dispatch_body WHERE dispatch = dispatch.id), replay, authorization,
+        webhook_id_end
 """
 _RECORD = """
     UPDATE dispatch SET state = ?, attempts = ?, due_at = ?, lease = NULL, lease_until = NULL
@@ -55,16 +66,17 @@ _KEEP_BODY = """
     INSERT INTO dispatch_body SELECT id, ? FROM dispatch
     WHERE id = ? AND state = 'leased' AND lease = ? ON CONFLICT DO NOTHING
 """
+# What is leased, as it is before its lease ends without a record.
+_UNRECORDED = """
+    INSERT INTO unrecorded_attempt SELECT id, attempts + 1, ? FROM dispatch
+    WHERE state = 'leased' AND
+"""
 _RELEASE = "UPDATE dispatch SET state = 'waiting', lease = NULL, lease_until = NULL"
-# Each by its own index: what is open of an endpoint, and never what has ended.
-_MOVE_TO_URL = (
-    "UPDATE dispatch SET url = ?1 WHERE state = 'waiting' AND endpoint = ?2 AND url <> ?1",
-    "UPDATE dispatch SET url = ?1 WHERE state = 'leased' AND lease_until IS NOT NULL"
-    " AND endpoint = ?2 AND url <> ?1",
-)
+# What has ended tells where it went, what is open where it will go.
 _STORED = """
-    SELECT id, endpoint, url, state, attempts, created_at, due_at, reports,
-        first_report, last_report
+    SELECT id, endpoint, iif(state IN ('waiting', 'leased'),
+            coalesce((SELECT url FROM endpoint WHERE name = dispatch.endpoint), url), url),
+        state, attempts, created_at, due_at, reports, webhook_id_end
     FROM dispatch
 """
 
@@ -72,27 +84,35 @@ _STORED = """
 class SqliteQueue:
     """Implements DispatchQueue (base.py) on a Database. Make it with `open`."""
 
-    def __init__(self, database: Database, name: str) -> None:
+    def __init__(self, database: Database, name: str, new_id: Callable[[], str]) -> None:
         self._database = database
         self._name = name
+        self._new_id = new_id
         self._endpoints: tuple[str, ...] = ()
 
     @classmethod
-    async def open(cls, database: Database, new_name: Callable[[], str]) -> SqliteQueue:
+    async def open(
+        cls, database: Database, new_name: Callable[[], str], new_id: Callable[[], str]
+    ) -> SqliteQueue:
         """Open the queue of a migrated database.
 
-        `new_name` names a database that has none yet. The name is in front of each dispatch's id,
-        so that a customer who remembers ids is not misled by those of another, newer database.
+        `new_name` names a database that has none yet. The name is in front of each dispatch's id.
+        `new_id` is random each time and what a webhook-id ends with: a customer who remembers them
+        is misled by no other database, be it a new one, a copy, or this one after a restore.
         """
         name = await database.read(_queue_name)
         if name is None:
             fresh = new_name()
             name = await database.write(lambda connection: _name_queue(connection, fresh))
-        return cls(database, name)
+        return cls(database, name, new_id)
 
     async def adopt(self, endpoints: Sequence[Endpoint]) -> None:
         self._endpoints = tuple(endpoint.name for endpoint in endpoints)
         await self._database.write(lambda connection: _adopt(connection, endpoints))
+
+    async def news(self, now: datetime) -> News:
+        at = micros(now)
+        return await self._database.read(lambda c: News(version(c), _has_expired(c, at)))
 
     async def pending(self, now: datetime) -> Pending:
         at = micros(now)
@@ -135,20 +155,28 @@ class SqliteQueue:
     async def record(self, records: Sequence[Record]) -> list[bool]:
         return await self._database.write(lambda connection: _record(connection, records))
 
-    async def release(self, dispatches: Sequence[Leased]) -> None:
+    async def release(
+        self, dispatches: Sequence[Leased], *, broken_off: datetime | None = None
+    ) -> None:
         leases = [(dispatch.id, dispatch.lease.token) for dispatch in dispatches]
-        await self._database.write_unflushed(
-            lambda connection: connection.executemany(
+
+        def release(connection: sqlite3.Connection) -> None:
+            if broken_off is not None:
+                at = micros(broken_off)
+                connection.executemany(
+                    f"{_UNRECORDED} id = ? AND lease = ?", [(at, *lease) for lease in leases]
+                )
+            connection.executemany(
                 f"{_RELEASE} WHERE id = ? AND state = 'leased' AND lease = ?", leases
             )
-        )
+
+        await self._database.write_unflushed(release)
 
     async def release_expired(self, now: datetime) -> int:
         at = micros(now)
         if not await self._database.read(lambda c: _has_expired(c, at)):
             return 0
-        expired = f"{_RELEASE} WHERE state = 'leased' AND lease_until <= ?"
-        return await self._database.write(lambda c: c.execute(expired, (at,)).rowcount)
+        return await self._database.write(lambda c: _release_expired(c, at))
 
     async def next_due(self, endpoints: Sequence[str] | None = None) -> datetime | None:
         names = self._endpoints if endpoints is None else endpoints
@@ -182,53 +210,65 @@ class SqliteQueue:
         report_ids: Sequence[int] | None = None,
     ) -> list[StoredDispatch]:
         cursor = None if before is None else self._number(before)
-        where, values = _where(cursor, endpoint, state)
-        if report_ids is not None:
-            marks = ", ".join("?" * len(report_ids))
-            where += f" AND id IN (SELECT dispatch FROM dispatch_report WHERE report IN ({marks}))"
-            values += report_ids
+        where, values = _where(cursor, endpoint, state, report_ids)
         statement = f"{_STORED} WHERE {where} ORDER BY id DESC LIMIT ?"
-        return await self._database.read(
-            lambda connection: [
-                self._stored(connection, row)
-                for row in connection.execute(statement, (*values, limit)).fetchall()
-            ]
+        return await self._database.question(
+            lambda c: self._stored(c, c.execute(statement, (*values, limit)).fetchall())
         )
 
     async def dispatch(self, name: str) -> tuple[StoredDispatch, list[StoredAttempt]] | None:
-        try:
-            number = self._number(name)
-        except UnknownDispatch:
+        found = self._read_name(name)
+        if found is None:
             return None
+        number, end = found
 
         def read(
             connection: sqlite3.Connection,
         ) -> tuple[StoredDispatch, list[StoredAttempt]] | None:
-            row = connection.execute(f"{_STORED} WHERE id = ?", (number,)).fetchone()
-            return (self._stored(connection, row), _attempts(connection, number)) if row else None
+            statement = f"{_STORED} WHERE id = ?1 AND (?2 IS NULL OR webhook_id_end = ?2)"
+            stored = self._stored(connection, connection.execute(statement, (number, end)))
+            attempts = _attempts(connection, [number])
+            return (stored[0], attempts.get(number, [])) if stored else None
 
-        return await self._database.read(read)
+        return await self._database.question(read)
+
+    async def attempts(self, names: Sequence[str]) -> Mapping[str, Sequence[StoredAttempt]]:
+        numbers = {self._number(name): name for name in names}
+        found = await self._database.question(lambda c: _attempts(c, numbers))
+        return {name: found.get(number, []) for number, name in numbers.items()}
 
     async def counts(self) -> Mapping[str, Mapping[DispatchState, int]]:
         statement = "SELECT endpoint, state, count FROM dispatch_count WHERE count > 0"
         counts: dict[str, dict[DispatchState, int]] = {}
-        for endpoint, state, count in await self._database.read(
+        for endpoint, state, count in await self._database.question(
             lambda connection: connection.execute(statement).fetchall()
         ):
             counts.setdefault(endpoint, {})[state] = count
         return counts
 
     def _number(self, name: str) -> int:
-        queue, _, number = name.rpartition("-")
-        if queue != self._name or not _NUMBER.fullmatch(number):
+        found = self._read_name(name)
+        if found is None or found[1] is not None:
             raise UnknownDispatch(name)
-        return int(number)
+        return found[0]
+
+    def _read_name(self, name: str) -> tuple[int, str | None] | None:
+        """The number in a dispatch's name; of a webhook-id also what it ends with."""
+        if not name.startswith(f"{self._name}-"):
+            return None
+        found = _PLACE.fullmatch(name.removeprefix(f"{self._name}-"))
+        return None if found is None else (int(found[1]), found[2])
+
+    def _webhook_id(self, number: int, end: str | None) -> str:
+        return f"{self._name}-{number}" if end is None else f"{self._name}-{number}-{end}"
 
     def _leased(self, row: Sequence[Any], endpoint: str, lease: Lease) -> Leased:
-        number, url, content_type, reports, attempts, due_at, body, replay, authorization = row
+        number, url, content_type, reports, attempts, due_at, body, replay, *rest = row
+        authorization, end = rest
         return Leased(
             id=number,
             name=f"{self._name}-{number}",
+            webhook_id=self._webhook_id(number, end),
             endpoint=endpoint,
             url=url,
             content_type=content_type,
@@ -252,17 +292,25 @@ class SqliteQueue:
         now: datetime,
     ) -> Leased | None:
         """None when it has no bytes to be sent, and waits."""
-        at, to = micros(now), bucket.target
+        at, to, end = micros(now), bucket.target, self._new_id()
         if body is None:
-            form_dispatch(connection, endpoint, bucket, None, at)
+            form_dispatch(connection, endpoint, bucket, None, at, webhook_id_end=end)
             return None
-        number = form_dispatch(connection, endpoint, bucket, body, at, lease=lease)
-        said = (len(bucket.reports), 0, at, body, None, to.authorization)
+        number = form_dispatch(
+            connection, endpoint, bucket, body, at, webhook_id_end=end, lease=lease
+        )
+        said = (len(bucket.reports), 0, at, body, None, to.authorization, end)
         return self._leased((number, to.url, to.content_type, *said), endpoint.name, lease)
 
-    def _stored(self, connection: sqlite3.Connection, row: Sequence[Any]) -> StoredDispatch:
-        number, endpoint, url, state, attempts, created_at, due_at, reports, first, last = row
-        members = "SELECT report FROM dispatch_report WHERE report BETWEEN ? AND ? AND dispatch = ?"
+    def _stored(
+        self, connection: sqlite3.Connection, rows: Iterable[Sequence[Any]]
+    ) -> list[StoredDispatch]:
+        rows = list(rows)
+        members = members_of(connection, [row[0] for row in rows])
+        return [self._stored_dispatch(row, members.get(row[0], [])) for row in rows]
+
+    def _stored_dispatch(self, row: Sequence[Any], report_ids: Sequence[int]) -> StoredDispatch:
+        number, endpoint, url, state, attempts, created_at, due_at, reports, end = row
         return StoredDispatch(
             id=f"{self._name}-{number}",
             endpoint=endpoint,
@@ -272,7 +320,8 @@ class SqliteQueue:
             created_at=instant(created_at),
             due_at=instant_or_none(due_at),
             reports=reports,
-            report_ids=ids_of(connection, members, (first, last, number)),
+            report_ids=report_ids,
+            webhook_id=self._webhook_id(number, end),
         )
 
 
@@ -291,11 +340,8 @@ def _name_queue(connection: sqlite3.Connection, fresh: str) -> str:
 def _adopt(connection: sqlite3.Connection, endpoints: Iterable[Endpoint]) -> None:
     adopted = list(endpoints)
     make_known(connection, [endpoint.name for endpoint in adopted])
-    for endpoint in adopted:
-        if endpoint.own_urls:
-            continue
-        for statement in _MOVE_TO_URL:
-            connection.execute(statement, (endpoint.url, endpoint.name))
+    urls = [(None if each.own_urls else each.url, each.name) for each in adopted]
+    connection.executemany("UPDATE endpoint SET url = ?1 WHERE name = ?2 AND url IS NOT ?1", urls)
 
 
 def _highest_report(connection: sqlite3.Connection) -> int:
@@ -374,6 +420,12 @@ def _has_expired(connection: sqlite3.Connection, at: int) -> bool:
     return connection.execute(statement, (at,)).fetchone() is not None
 
 
+def _release_expired(connection: sqlite3.Connection, at: int) -> int:
+    connection.execute(f"{_UNRECORDED} lease_until <= ?", (at, at))
+    expired = f"{_RELEASE} WHERE state = 'leased' AND lease_until <= ?"
+    return connection.execute(expired, (at,)).rowcount
+
+
 def _next_due(connection: sqlite3.Connection, endpoints: Iterable[str]) -> datetime | None:
     expiry = "SELECT min(lease_until) FROM dispatch WHERE state = 'leased'"
     found = list(_first_due(connection, endpoints).values())
@@ -404,18 +456,37 @@ def _cancel(connection: sqlite3.Connection, name: str, number: int) -> None:
 
 
 def _where(
-    before: int | None, endpoint: str | None, state: DispatchState | None
+    before: int | None,
+    endpoint: str | None,
+    state: DispatchState | None,
+    report_ids: Sequence[int] | None,
 ) -> tuple[str, list[int | str]]:
-    given: dict[str, int | str | None] = {"id < ?": before, "endpoint = ?": endpoint}
-    given["state = ?"] = state
+    of_reports = f"id IN (SELECT dispatch FROM dispatch_report WHERE report IN {LISTED})"
+    given: dict[str, int | str | None] = {
+        "id < ?": before,
+        "endpoint = ?": endpoint,
+        f"state = ? AND {FEW}" if state in OF_FEW else "state = ?": state,
+        of_reports: None if report_ids is None else listed(report_ids),
+    }
     conditions = {text: value for text, value in given.items() if value is not None}
     return " AND ".join(["1", *conditions]), list(conditions.values())
 
 
-def _attempts(connection: sqlite3.Connection, number: int) -> list[StoredAttempt]:
-    rows = connection.execute(
-        "SELECT number, started_at, duration_ms, status, outcome, error, answer, note"
-        " FROM attempt WHERE dispatch = ? ORDER BY number",
-        (number,),
-    )
-    return [StoredAttempt(number, instant(at), *rest) for number, at, *rest in rows]
+def _attempts(
+    connection: sqlite3.Connection, numbers: Iterable[int]
+) -> dict[int, list[StoredAttempt]]:
+    """Of each of these dispatches, in order."""
+    these = (listed(numbers),)
+    lost = f"SELECT dispatch, number FROM unrecorded_attempt WHERE dispatch IN {LISTED}"
+    unrecorded = Counter(connection.execute(lost, these).fetchall())
+    found: dict[int, list[StoredAttempt]] = {}
+    for dispatch, nth, at, *rest in connection.execute(
+        "SELECT dispatch, number, started_at, duration_ms, status, outcome, error, answer, note"
+        f" FROM attempt WHERE dispatch IN {LISTED} ORDER BY dispatch, number",
+        these,
+    ):
+        attempt = StoredAttempt(nth, instant(at), *rest)
+        times = unrecorded[dispatch, nth]
+        told = structs.replace(attempt, unrecorded=times) if times else attempt
+        found.setdefault(dispatch, []).append(told)
+    return found

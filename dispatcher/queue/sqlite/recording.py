@@ -39,10 +39,10 @@ class SqliteRecording:
         self._database = database
 
     async def last_report(self) -> int:
-        return await self._database.read(lambda c: _last_id(c, "report"))
+        return await self._database.question(lambda c: _last_id(c, "report"))
 
     async def last_dispatch(self) -> int:
-        return await self._database.read(lambda c: _last_id(c, "dispatch"))
+        return await self._database.question(lambda c: _last_id(c, "dispatch"))
 
     async def reports(self, window: Window, first: int, last: int) -> Sequence[CapturedReport]:
         rows = await self._rows(_REPORTS, window, first, last)
@@ -61,7 +61,7 @@ class SqliteRecording:
             "first": first,
             "last": last,
         }
-        return await self._database.read(lambda c: c.execute(query, asked).fetchall())
+        return await self._database.question(lambda c: c.execute(query, asked).fetchall())
 
 
 def _last_id(connection: sqlite3.Connection, table: str) -> int:

@@ -21,6 +21,8 @@ from operator import itemgetter
 
 from msgspec import Struct
 
+from dispatcher.queue.sqlite.members import MEMBERS
+from dispatcher.queue.sqlite.states import FEW, OF_FEW
 from dispatcher.replay.items import Items
 from dispatcher.replay.replay import Item, Selected
 from dispatcher.replay.request import Selection
@@ -47,12 +49,7 @@ _PLACES = f"""
     WHERE report.id IN {LISTED}
     ORDER BY report.id, dispatch.id
 """
-# Dispatch by dispatch, in this order: the other way round is through the members of all there are.
-_MEMBERS = f"""
-    SELECT DISTINCT report FROM dispatch CROSS JOIN dispatch_report
-        ON report BETWEEN first_report AND last_report AND dispatch = id
-    WHERE id IN {LISTED}
-"""
+_MEMBERS = f"SELECT DISTINCT report FROM ({MEMBERS})"
 
 _Row = tuple[int, int, str | None, DispatchState | None, bool, bool]
 
@@ -74,7 +71,7 @@ class SqliteSelector:
 
     async def endpoints_ever(self) -> set[str]:
         statement = "SELECT DISTINCT endpoint FROM dispatch_count"
-        rows = await self._database.read(lambda c: c.execute(statement).fetchall())
+        rows = await self._database.question(lambda c: c.execute(statement).fetchall())
         return {name for (name,) in rows}
 
     async def resolve(
@@ -212,13 +209,22 @@ def _fitting(
 
 def _dispatches(selection: Selection, after: int) -> Callable[[sqlite3.Connection], list[int]]:
     """The next dispatches newer than `after` with this endpoint and state."""
-    asked = {"state = ?": selection.state, "endpoint = ?": selection.endpoint}
+    by, where, values = _found_by(selection)
+    statement = f"SELECT id FROM dispatch {by} WHERE {where} AND id > ? ORDER BY id LIMIT {PIECE}"
+    return lambda c: ids_of(c, statement, (*values, after))
+
+
+def _found_by(selection: Selection) -> tuple[str, str, list[str]]:
+    """By which index, under which condition, with which values. Each of these indexes ends with the
+    id: another one would bring all that wait, to be sorted anew for each piece."""
+    asked = {"endpoint = ?": selection.endpoint, "state = ?": selection.state}
     given = {text: value for text, value in asked.items() if value is not None}
-    where = " AND ".join(["id > ?", *given])
-    # By id and no index: an index would bring all that wait, to be sorted anew for each piece.
-    statement = f"SELECT id FROM dispatch NOT INDEXED WHERE {where} ORDER BY id LIMIT {PIECE}"
-    values = (after, *given.values())
-    return lambda c: ids_of(c, statement, values)
+    where, values = " AND ".join(given), list(given.values())
+    if selection.state in OF_FEW:
+        kind = "state" if selection.endpoint is None else "endpoint_and_state"
+        return f"INDEXED BY dispatch_of_{kind}", f"{where} AND {FEW}", values
+    index = "NOT INDEXED" if selection.endpoint is None else "INDEXED BY dispatch_of_endpoint"
+    return index, where, values
 
 
 def _members(dispatches: Sequence[int]) -> Callable[[sqlite3.Connection], list[int]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sqlite3
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -64,21 +64,22 @@ TIDIED = 50
 class SqliteReplays:
     """Implements ReplayStore (dispatcher/replay/base.py) on a Database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, new_id: Callable[[], str]) -> None:
         self._database = database
+        self._new_id = new_id
 
     async def with_key(self, key: str) -> Replay | None:
-        return await self._database.read(lambda c: _one(c, "key = ?", key))
+        return await self._database.question(lambda c: _one(c, "key = ?", key))
 
     async def one(self, replay: int) -> Replay:
-        found = await self._database.read(lambda c: _one(c, "id = ?", replay))
+        found = await self._database.question(lambda c: _one(c, "id = ?", replay))
         if found is None:
             raise UnknownReplay(replay)
         return found
 
     async def all(self, before: int | None = None, limit: int = 100) -> list[Replay]:
         rest = "WHERE ? IS NULL OR id < ? ORDER BY id DESC LIMIT ?"
-        return await self._database.read(lambda c: _all(c, rest, (before, before, limit)))
+        return await self._database.question(lambda c: _all(c, rest, (before, before, limit)))
 
     async def unfinished(self) -> list[Replay]:
         return await self._database.read(lambda c: _all(c, "WHERE tidy = 0 ORDER BY id", ()))
@@ -134,7 +135,7 @@ class SqliteReplays:
         )
 
     async def feed(self, portion: Portion, now: datetime) -> bool:
-        return await self._database.write(lambda c: _feed(c, portion, micros(now)))
+        return await self._database.write(lambda c: _feed(c, portion, micros(now), self._new_id))
 
     async def end(self, replay: int, state: ReplayState, now: datetime) -> int:
         return await self._database.write(lambda c: _end(c, replay, state, micros(now)))
@@ -146,9 +147,7 @@ class SqliteReplays:
         return await self._database.write(lambda c: _tidy(c, replay))
 
     async def tidied(self, replay: int) -> None:
-        await self._database.write(
-            lambda c: c.execute("UPDATE replay SET tidy = 1 WHERE id = ?", (replay,))
-        )
+        await self._database.write(lambda c: _tidied(c, replay))
 
 
 class Unfed:
@@ -231,15 +230,27 @@ def _one(connection: sqlite3.Connection, condition: str, value: int | str) -> Re
 
 def _all(connection: sqlite3.Connection, rest: str, values: Sequence[Any]) -> list[Replay]:
     rows = connection.execute(f"{_STORED} {rest}", values).fetchall()
-    return [_replay(connection, row) for row in rows]
+    counts: dict[int, list[_Count]] = {row[0]: [] for row in rows}
+    for replay, *count in connection.execute(
+        "SELECT replay, state, dispatches, reports FROM replay_count"
+        f" WHERE replay IN {LISTED} ORDER BY replay, state",
+        (listed(counts),),
+    ):
+        counts[replay].append(_Count(*count))
+    return [_replay(row, counts[row[0]]) for row in rows]
 
 
-def _replay(connection: sqlite3.Connection, row: Sequence[Any]) -> Replay:
+class _Count(NamedTuple):
+    """How many dispatches of a replay, with how many reports, are in a state."""
+
+    state: Any
+    dispatches: int
+    reports: int
+
+
+def _replay(row: Sequence[Any], by_state: Sequence[_Count]) -> Replay:
     number, key, state, created_at, selection, endpoint, url, at_rate, speed, stop, *counts = row
     total, fed, dropped, tried, attempts, started, last_fed, anchor, ended = counts
-    by_state = connection.execute(
-        "SELECT state, dispatches, reports FROM replay_count WHERE replay = ?", (number,)
-    ).fetchall()
     return Replay(
         id=number,
         key=key,
@@ -300,7 +311,9 @@ def _blocked(
     return ordering.blocked(connection, replay, endpoint, messages, freed) | unread
 
 
-def _feed(connection: sqlite3.Connection, portion: Portion, at: int) -> bool:
+def _feed(
+    connection: sqlite3.Connection, portion: Portion, at: int, new_id: Callable[[], str]
+) -> bool:
     formings = portion.formings
     placed = [place for forming in formings for place in ordering.placed_by(forming)]
     hold = [place for forming in formings for place in ordering.held_by(forming)]
@@ -322,7 +335,15 @@ def _feed(connection: sqlite3.Connection, portion: Portion, at: int) -> bool:
     ordering.write(connection, portion.replay, hold, freed)
     for forming in formings:
         for bucket, body in zip(forming.buckets, forming.bodies, strict=True):
-            form_dispatch(connection, forming.endpoint, bucket, body, at, replay=portion.replay)
+            form_dispatch(
+                connection,
+                forming.endpoint,
+                bucket,
+                body,
+                at,
+                webhook_id_end=new_id(),
+                replay=portion.replay,
+            )
     return True
 
 
@@ -369,3 +390,10 @@ def _tidy(connection: sqlite3.Connection, replay: int) -> bool:
         (replay, replay, TIDIED),
     ).rowcount
     return removed < TIDIED and connection.execute(_OPEN, (replay,)).fetchone() is None
+
+
+def _tidied(connection: sqlite3.Connection, replay: int) -> None:
+    """Nothing is left of the endpoint that was made for it: its row would be read for ever."""
+    connection.execute("UPDATE replay SET tidy = 1 WHERE id = ?", (replay,))
+    made = "name = ? AND removed AND (SELECT url FROM replay WHERE id = ?) IS NOT NULL"
+    connection.execute(f"DELETE FROM endpoint WHERE {made}", (target_name(replay), replay))

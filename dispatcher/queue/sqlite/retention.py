@@ -12,6 +12,7 @@ from datetime import datetime
 
 from dispatcher.endpoints.base import NOBODY_KNOWN, Readers
 from dispatcher.forming.routing import ReportReader, goes_to
+from dispatcher.queue.sqlite.members import members_of
 from dispatcher.queue.sqlite.replays import Unfed
 from dispatcher.upkeep.base import Rows
 from receiver.store.base import Pause
@@ -142,6 +143,9 @@ class QueueRetention(SqliteRetention):
         return await self._database.write(lambda c: _remove(c, ended)) if ended else {}
 
 
+# Of endpoints that were made for a replay to a URL: each such replay would leave some for ever.
+_UNCOUNTED = "DELETE FROM dispatch_count WHERE count = 0 AND endpoint GLOB 'replay-[0-9]*'"
+
 _TABLES = ("dispatch", "dispatch_body", "dispatch_report", "attempt")
 
 
@@ -232,10 +236,13 @@ def _bounded(
 
 def _remove(connection: sqlite3.Connection, ended: list[Ended]) -> dict[str, int]:
     ids = [(number,) for number, *_ in ended]
-    spans = [(first, last, number) for number, first, last, _ in ended]
-    return {
+    members = members_of(connection, [number for number, *_ in ended])
+    for table in ("unrecorded_attempt", "dispatch_members"):
+        connection.executemany(f"DELETE FROM {table} WHERE dispatch = ?", ids)
+    removed = {
         "dispatch_report": connection.executemany(
-            "DELETE FROM dispatch_report WHERE report BETWEEN ? AND ? AND dispatch = ?", spans
+            "DELETE FROM dispatch_report WHERE report = ? AND dispatch = ?",
+            [(report, dispatch) for dispatch, reports in members.items() for report in reports],
         ).rowcount,
         "dispatch_body": connection.executemany(
             "DELETE FROM dispatch_body WHERE dispatch = ?", ids
@@ -243,3 +250,5 @@ def _remove(connection: sqlite3.Connection, ended: list[Ended]) -> dict[str, int
         "attempt": connection.executemany("DELETE FROM attempt WHERE dispatch = ?", ids).rowcount,
         "dispatch": connection.executemany("DELETE FROM dispatch WHERE id = ?", ids).rowcount,
     }
+    connection.execute(_UNCOUNTED)
+    return removed

@@ -97,6 +97,13 @@ def _migration(part: str, entry: Traversable) -> Migration:
     return Migration(part, int(found[1]), found[2], entry.read_text())
 
 
+def version(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Another one after whatever has been committed since this connection was asked last, by itself
+    or by any other, in whatever process. Those of two connections say nothing together."""
+    row = connection.execute("PRAGMA data_version").fetchone()
+    return row[0], connection.total_changes
+
+
 class Database:
     """An open SQLite file. Not more than one write transaction runs at a time."""
 

@@ -52,10 +52,15 @@ _INSERT = f"INSERT INTO report ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?,
 
 
 class SqliteStore:
-    """Implements ReportStore (base.py) on a Database."""
+    """Implements ReportStore (base.py) on a Database.
 
-    def __init__(self, database: Database) -> None:
+    With `for_pushes` its short questions go where nothing takes long: of a dispatcher, whose pushes
+    wait for them. Those of whoever else asks must not be in its way, however many there are.
+    """
+
+    def __init__(self, database: Database, *, for_pushes: bool = False) -> None:
         self._database = database
+        self._ask = database.read if for_pushes else database.question
 
     async def add(self, callbacks: Sequence[Callback]) -> list[Counts]:
         return await self._database.write(lambda connection: add(connection, callbacks))
@@ -93,8 +98,7 @@ class SqliteStore:
         return await self._database.write(lambda c: _resolve(c, entry_id, callback))
 
     async def reports_by_id(self, report_ids: Sequence[int]) -> list[StoredReport]:
-        marks = ", ".join("?" * len(report_ids))
-        return await self._select(f"WHERE id IN ({marks}) ORDER BY id", report_ids)
+        return await self._select(f"WHERE id IN {LISTED} ORDER BY id", (listed(report_ids),))
 
     async def reports_after(self, report_id: int, limit: int) -> list[StoredReport]:
         return await self._select("WHERE id > ? ORDER BY id LIMIT ?", (report_id, limit))
@@ -103,20 +107,20 @@ class SqliteStore:
         return await self._database.read(lambda c: last_id(c, "report"))
 
     async def reports_of(self, message_id: str, source: str | None = None) -> list[StoredReport]:
-        return await self._database.read(lambda c: _reports_of(c, message_id, source))
+        return await self._ask(lambda c: _reports_of(c, message_id, source))
 
     async def newest_of_messages(self, before: int | None, limit: int) -> list[StoredReport]:
-        return await self._database.read(lambda c: _newest_of_messages(c, before, limit))
+        return await self._ask(lambda c: _newest_of_messages(c, before, limit))
 
     async def quarantine(self, before: int | None, limit: int) -> list[QuarantineEntry]:
-        return await self._database.read(lambda c: _quarantine(c, before, limit))
+        return await self._ask(lambda c: _quarantine(c, before, limit))
 
     async def quarantined(self, entry_id: int) -> tuple[QuarantineEntry, bytes] | None:
-        return await self._database.read(lambda connection: _quarantined(connection, entry_id))
+        return await self._ask(lambda connection: _quarantined(connection, entry_id))
 
     async def _select(self, rest: str, values: Sequence[Any]) -> list[StoredReport]:
         statement = f"SELECT {COLUMNS} FROM report {rest}"
-        return await self._database.read(
+        return await self._ask(
             lambda connection: [stored_report(row) for row in connection.execute(statement, values)]
         )
 

@@ -68,6 +68,7 @@ async def test_a_dispatch(bench: Bench, client: Client) -> None:
     said = await get(client, "/api/dispatches/db-1")
 
     history = said.pop("history")
+    assert said.pop("webhookId") == bench.sender.pushes[0].webhook_id
     assert said == {
         "id": "db-1",
         "endpoint": "acme",
@@ -89,6 +90,7 @@ async def test_a_dispatch(bench: Bench, client: Client) -> None:
             "error": None,
             "answer": "said",
             "note": None,
+            "unrecorded": 0,
         },
         {
             "number": 2,
@@ -99,6 +101,7 @@ async def test_a_dispatch(bench: Bench, client: Client) -> None:
             "error": "timed_out",
             "answer": "",
             "note": None,
+            "unrecorded": 0,
         },
     ]
 

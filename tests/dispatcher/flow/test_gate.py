@@ -79,7 +79,7 @@ def test_the_rate_limit_is_the_worlds(speed: float) -> None:
     gate.begin(0)
     assert gate.room(START) == Room(0, 0)
 
-    opens_at = gate.opens_at()
+    opens_at = gate.opens_at(START)
 
     assert opens_at is not None
     assert (opens_at - START) / speed == pytest.approx(SECOND / 2, abs=timedelta(milliseconds=1))
@@ -119,7 +119,7 @@ def test_an_endpoint_that_fails_at_once_is_given_a_window_a_second() -> None:
             gate.judge(False, now)
             gate.end(0)
             begun += 1
-        opens_at = gate.opens_at()
+        opens_at = gate.opens_at(now)
         assert opens_at is not None
         assert opens_at > now
         now = opens_at
@@ -135,6 +135,42 @@ def test_a_compressed_clock_has_no_patience() -> None:
     assert gate.room(START).all == 4
 
 
+def test_an_open_breaker_that_may_probe_opens_no_more() -> None:
+    """Its instant has passed, and there is room: who waits, waits for something to be due.
+
+    It went on naming the instant, and the loop looked 47 times a second for what was due in an
+    hour.
+    """
+    gate = failing(Gate(an_endpoint(breaker_failures=1, breaker_probe=MINUTE), START, 1.0), 1)
+    assert gate.opens_at(START) == START + MINUTE
+
+    later = START + 2 * MINUTE
+
+    assert gate.room(later) == Room(retries=1, all=1)
+    assert gate.opens_at(later) is None
+
+
+def test_a_rate_limit_and_patience_at_once() -> None:
+    """There is room when both have some, for fresh reports and for retries each by itself: what
+    either gives alone is no room yet."""
+    limited = an_endpoint(window=8, rate_limit=1.0)
+    gate = Gate(limited, START, 1.0)
+    now = START
+    for _ in range(60):  # failures and looks at whatever instant is named
+        for _ in range(8):
+            gate.judge(False, now)
+        room = gate.room(now)
+        if room.all:
+            gate.begin(0)
+            gate.end(0)
+        at = gate.opens_at(now)
+        assert at is not None
+        assert at > now
+        before, after = gate.room(at - timedelta(microseconds=1)), gate.room(at)
+        assert (after.all, after.retries) != (before.all, before.retries)
+        now = at
+
+
 def test_an_acknowledgement_ends_the_patience() -> None:
     """As soon as one attempt is acknowledged the whole window is there again."""
     gate = failing(Gate(an_endpoint(window=4), START, 1.0), 100)
@@ -143,7 +179,7 @@ def test_an_acknowledgement_ends_the_patience() -> None:
     gate.judge(True, START + MINUTE)
 
     assert gate.room(START + MINUTE) == Room(retries=3, all=4)
-    assert gate.opens_at() is None
+    assert gate.opens_at(START + MINUTE) is None
 
 
 def test_failures_among_others_are_not_slowed() -> None:
@@ -279,4 +315,4 @@ def test_paused_is_a_setting_of_the_endpoint() -> None:
     gate = Gate(replace(an_endpoint(), paused=True), START, 1.0)
 
     assert gate.room(START) == Room(0, 0)
-    assert gate.opens_at() is None
+    assert gate.opens_at(START) is None

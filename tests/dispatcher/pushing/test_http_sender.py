@@ -200,7 +200,7 @@ async def test_what_is_sent(sender: HttpSender, aiohttp_server: AiohttpServer) -
     assert (method, path, sent) == ("POST", "/dlr?a=b", body)
     assert headers["content-type"] == "application/xml"
     assert headers["content-length"] == str(len(body))
-    assert (headers["webhook-id"], headers["dlr-attempt"]) == ("db-7", "5")
+    assert (headers["webhook-id"], headers["dlr-attempt"]) == ("db-7-5eed", "5")
     assert (headers["x-key"], headers["authorization"]) == ("k", "App 1")
     assert "cookie" not in headers
 

@@ -14,6 +14,7 @@ from dispatcher.replay.feeder import Feeder
 from dispatcher.replay.replay import Item, Replay
 from dispatcher.replay.replaying import Replaying
 from dispatcher.replay.request import read_request
+from dispatcher.storage import new_id
 from receiver.store.sqlite.database import Database, micros
 from tests.dispatcher.support import Bench, a_bench, an_endpoint
 
@@ -68,7 +69,7 @@ class ReplayBench:
 
     def another_feeder(self, database: Any = None) -> Feeder:
         """As in another process, or after a restart; on what stands for a Database, if given."""
-        replays = self.replays if database is None else SqliteReplays(database)
+        replays = self.replays if database is None else SqliteReplays(database, new_id)
         return Feeder(replays, self.known, self.bench.clock.now)
 
     def feeder_that_read(self, replay: Replay) -> Feeder:

@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from dispatcher.queue.sqlite.retention import NeededByEndpoints
-from dispatcher.replay.feeder import AHEAD, LOOK_SECONDS, feeding
+from dispatcher.replay.feeder import AHEAD, LOOK_SECONDS, Feeder, feeding
 from dispatcher.replay.replay import InvalidReplay, Replay, UnknownReplay, eta
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.model import Report
@@ -533,17 +533,24 @@ async def test_retention_spares_what_is_to_go(bench: ReplayBench) -> None:
 async def test_the_loop_goes_on_after_a_failure() -> None:
     """A store that cannot be used and a defect stop one look, and not the loop."""
     looks: Iterator[Exception | int] = iter(
-        [StoreUnavailable("locked"), RuntimeError("a defect"), 3]
+        [StoreUnavailable("locked"), RuntimeError("a defect"), 3, 0, 0]
     )
     woken: list[bool] = []
 
-    async def look() -> int:
-        told = next(looks)
-        if isinstance(told, Exception):
-            raise told
-        return told
+    class Scripted(Feeder):
+        def __init__(self) -> None:
+            self.idle = False
 
-    loop = feeding(look, lambda: woken.append(True))
+        async def look(self) -> int:
+            told = next(looks)
+            if isinstance(told, Exception):
+                raise told
+            return told
 
-    assert [await loop.once() for _ in range(3)] == [LOOK_SECONDS, LOOK_SECONDS, 0]
+    feeder = Scripted()
+    loop = feeding(feeder, lambda: woken.append(True))
+
+    assert [await loop.once() for _ in range(4)] == [LOOK_SECONDS, LOOK_SECONDS, 0, LOOK_SECONDS]
     assert woken == [True]
+    feeder.idle = True
+    assert await loop.once() is None  # until something has changed

@@ -15,6 +15,7 @@ from dispatcher.replay.base import Portion
 from dispatcher.replay.items import PIECE, Items, read_piece, write_piece
 from dispatcher.replay.replay import Item
 from dispatcher.replay.request import Request, Selection
+from dispatcher.storage import new_id
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
 from tests.dispatcher.replay.replaying import a_replay_bench
@@ -101,7 +102,7 @@ async def test_the_items_of_before_are_carried_over() -> None:
 
     await database.migrate([*STORE_MIGRATIONS, *QUEUE_MIGRATIONS])
 
-    replays = SqliteReplays(database)
+    replays = SqliteReplays(database, new_id)
     assert await replays.following(await replays.one(1), 10_000) == [
         Item(7 + 3 * i, "beta" if i % 3 else "acme", 11 * i) for i in range(1200, 2500)
     ]

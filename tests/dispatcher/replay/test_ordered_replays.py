@@ -16,6 +16,7 @@ from dispatcher.queue.sqlite.endpoints import cancel_waiting
 from dispatcher.queue.sqlite.erasure import erase_from_dispatches
 from dispatcher.queue.sqlite.retention import NeededByEndpoints
 from dispatcher.replay.replay import Replay
+from dispatcher.storage import new_id
 from receiver.store.recipient import Recipient
 from tests.contracts.report_store import an_sms
 from tests.dispatcher.replay.replaying import ReplayBench, a_replay_bench
@@ -302,7 +303,7 @@ async def test_an_erasure_moves_the_duty(bench: ReplayBench) -> None:
     await bench.bench.work()
 
     who = Recipient(to="41799999999")
-    await bench.database.write(lambda c: erase_from_dispatches(c, who, [1], [2]))
+    await bench.database.write(lambda c: erase_from_dispatches(c, who, [1], [2], new_id))
     await bench.unlink(2)
     await bench.bench.run_until_idle()
 

@@ -43,6 +43,12 @@ class AtGate:
         return self.failures, self.heard, self.probe_from
 
 
+IDLE_LOOKS = 8
+"""The most looks of a process within a second in which nothing happens. Its looks for others are a
+second apart here, and what is due, or opens, is an instant each: some may follow each other. One
+that spins looks 20 times (SHORTEST_SLEEP, world.py)."""
+
+
 @dataclass(slots=True)
 class Known:
     """What one process knows."""
@@ -51,6 +57,7 @@ class Known:
     names: frozenset[str] = frozenset()
     changes: int = 0
     claiming: list[float] = field(default_factory=list)  # when each claim under way began
+    idle: list[float] = field(default_factory=list)  # looks since something has happened
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,18 @@ class Claims:
         known.claiming.append(self._world.passed)
         return Begun(process, self._world.passed, known.changes, breakers)
 
+    def happens(self) -> None:
+        """Whatever happens anywhere may be worth a look of each process."""
+        for known in self._known.values():
+            known.idle.clear()
+
+    def _looked(self, process: Process) -> None:
+        """In vain. When nothing has happened there is nothing to look for."""
+        known, now = self._known[process], self._world.passed
+        known.idle = [at for at in known.idle if at > now - 1.0] + [now]
+        what = f"{process.name} looks {len(known.idle)} times within a second, and nothing happens"
+        self._world.holds(len(known.idle) <= IDLE_LOOKS, what)
+
     def claiming_since(self, process: Process) -> float:
         """When the longest claim that is under way began: its leases go by the clock of then."""
         return min(self._known[process].claiming, default=self._world.passed)
@@ -104,6 +123,8 @@ class Claims:
         self._known[begun.process].claiming.remove(begun.at)
 
     def end(self, begun: Begun, leased: Sequence[Leased]) -> None:
+        if not leased:
+            self._looked(begun.process)
         known = self._known[begun.process]
         before = {name: gate.first + gate.retries for name, gate in known.gates.items()}
         for dispatch in leased:

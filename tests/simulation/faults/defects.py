@@ -60,7 +60,7 @@ def _without(module: Any, name: str, condition: str, instead: str) -> Patch:
     return patch.object(module, name, statement.replace(condition, instead))
 
 
-async def _does_nothing(*_: Any) -> None: ...
+async def _does_nothing(*_: Any, **__: Any) -> None: ...
 
 
 def _rewritten(module: Any, name: str, text: str, instead: str) -> Patch:
@@ -193,6 +193,16 @@ def _goes_by_the_wall_clock() -> Patch:
     return patch.object(SystemClock, "reading", reading)
 
 
+def _opens_now() -> Patch:
+    """As soon as it may probe, an open breaker opens at each instant at which it is asked."""
+    opens_at = Gate.opens_at
+
+    def opens_now(self: Gate, now: datetime) -> datetime | None:
+        return now if self._breaker.may_probe(now) else opens_at(self, now)
+
+    return patch.object(Gate, "opens_at", opens_now)
+
+
 def _sends_unguarded() -> Patch:
     """What a sender raises is nobody's attempt."""
 
@@ -294,6 +304,11 @@ PLANTED = {
         _answers_before_the_commit, "answered 200, and not stored"
     ),
     "waits go by a wall clock that is set": Defect(_goes_by_the_wall_clock, "expected"),
+    "an open breaker spins": Defect(_opens_now, "looks . times within"),
+    "the history is silent about repeats": Defect(
+        lambda: _without(queue, "_UNRECORDED", "state = 'leased'", "state = ''"),
+        "the history tells",
+    ),
     "an error that no list names is not recorded": Defect(_sends_unguarded, r"Unforeseen\('send"),
     "what cannot be encoded stops the others": Defect(_encodes_unguarded, r"Unforeseen\('enc"),
     "what could not be encoded is pushed empty": Defect(_sends_no_bytes, "carries"),

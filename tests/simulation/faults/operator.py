@@ -94,6 +94,7 @@ class Operator:
         if process is None:
             return False
         self._world.trace.add(process.name, f"* {what}")
+        self._world.claims.happens()
         task = process.spawn(self._answered(deed, process))
         await asyncio.wait([task])
         return not task.cancelled() and task.result()

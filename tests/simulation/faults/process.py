@@ -115,10 +115,11 @@ class Process:
         self._frozen_until = 0.0
         self._troubles = 0
         self._tokens = count(1)
-        self.wakeups = Wakeups(world.plan.look_every)
+        self.wakeups = Wakeups()
         self.database = SteppedDatabase(world.connection, self)
         self.store = SqliteStore(self.database)
-        self.replays = SqliteReplays(self.database)
+        self._ids = count(1)
+        self.replays = SqliteReplays(self.database, self._new_id)
         self.registry = Registry(SqliteEndpoints(self.database), world.plan.endpoints)
         self.replaying = Replaying(
             self.replays,
@@ -152,6 +153,9 @@ class Process:
             self.world.watch.stopped(self, befallen_until)
         self.die("has stopped")
 
+    def _new_id(self) -> str:
+        return f"{self.name}:{next(self._ids)}"
+
     async def _start(self) -> None:
         try:
             await self._put_together()
@@ -160,7 +164,7 @@ class Process:
 
     async def _put_together(self) -> None:
         """As dispatcher/service.py does."""
-        self.queue = await SqliteQueue.open(self.database, lambda: "db")
+        self.queue = await SqliteQueue.open(self.database, lambda: "db", self._new_id)
         time = CommonTime(SqliteTime(self.database), self.clock, self.world.boot)
         await time.join()
         endpoints = await self.registry.endpoints()
@@ -179,7 +183,8 @@ class Process:
         self.runner = Runner(self.worker, self.queue, self.clock, self.registry, time, self.wakeups)
         await self.runner.start()
         feeder = Feeder(self.replays, self.registry, self.clock.now)
-        self.feeding = feeding(feeder.look, self.runner.wake)
+        self.feeding = feeding(feeder, self.runner.wake)
+        self.runner.on_change(self.feeding.wake)
         self.feeding.start()
         self.ready = True
 
@@ -203,6 +208,7 @@ class Process:
     def trouble(self, what: str, seconds: float = 0.0) -> None:
         """Something befell: that explains a lease that runs out until then."""
         self.world.trace.add(self.name, f"! {what}" + (f" for {seconds:.3f} s" if seconds else ""))
+        self.world.claims.happens()
         self._troubles += 1
         self.troubled_until = max(self.troubled_until, self.world.passed + seconds)
 
@@ -226,6 +232,7 @@ class Process:
         result = await act()
         self.world.trace.add(self.name, name)
         if writes:
+            self.world.claims.happens()
             self.world.watch.written(self, name)
         await self._after(name, befalls)
         return result

@@ -37,10 +37,12 @@ class Pushes:
         self._ledger = world.ledger
         self._holds = world.holds
         self._bytes: dict[str, tuple[bytes, str, int]] = {}
+        self._ids: dict[str, int] = {}  # the dispatch that each webhook-id was used for
         self.count = 0
 
     def begin(self, process: Process, dispatch: Leased, endpoint: Endpoint) -> Sent:
         self.count += 1
+        self._world.claims.happens()
         number, now = dispatch.attempts_made + 1, process.clock.now()
         world, token = self._world, dispatch.lease.token
         what = f"push of dispatch {dispatch.id} to {dispatch.endpoint}, attempt {number}"
@@ -83,6 +85,7 @@ class Pushes:
 
     def heard(self, sent: Sent, answer: Answer) -> None:
         """The worker hears of it."""
+        self._world.claims.happens()
         sent.answer, sent.ended = answer, self._world.passed
         sent.ended_at = sent.process.clock.now()
         self._world.claims.heard(sent.process, sent.endpoint, answer.status == 200)
@@ -102,7 +105,9 @@ class Pushes:
     def _same_bytes(self, what: str, dispatch: Leased) -> None:
         """The same at each attempt; and at the first, all reports of the dispatch, in order."""
         these = (dispatch.body, dispatch.content_type, dispatch.reports)
-        first = self._bytes.setdefault(dispatch.name, these)
+        of = self._ids.setdefault(dispatch.webhook_id, dispatch.id)
+        self._holds(of == dispatch.id, f"{what}: {dispatch.webhook_id} is that of dispatch {of}")
+        first = self._bytes.setdefault(dispatch.webhook_id, these)
         self._holds(first == these, f"{what}: other bytes than before, {these} and not {first}")
         if first is these:
             marked = {self._world.mark_of(each): each for each in self._ledger.members[dispatch.id]}

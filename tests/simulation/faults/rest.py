@@ -58,6 +58,7 @@ class Rest:
         holds(there == counted, f"dispatch_count says {there}, and there are {counted}")
         self._reports()
         self._replays()
+        self._repeats()
 
     def _gates(self) -> dict[str, list[str]]:
         return {
@@ -73,6 +74,19 @@ class Rest:
         marks = sorted(self._world.mark_of(each.id) for each in self._world.ledger.reports)
         expected = list(range(1, self._world.platform.marks + 1))
         self._world.holds(marks == expected, f"stored {marks}, posted 1 to {expected[-1:]}")
+
+    def _repeats(self) -> None:
+        """Of each push that was repeated under its number, the history tells; unless a power cut
+        has undone the claim."""
+        if self._world.rebooted:
+            return
+        lost = self._connection.execute("SELECT dispatch, number FROM unrecorded_attempt")
+        told = Counter(lost.fetchall())
+        for dispatch, sent in self._world.ledger.sent.items():
+            for number, times in Counter(each.number for each in sent).items():
+                known = 1 + told[dispatch, number]
+                what = f"dispatch {dispatch}: attempt {number} was pushed {times} times"
+                self._world.holds(times <= known, f"{what}, the history tells of {known}")
 
     def _replays(self) -> None:
         members = self._connection.execute(

@@ -9,21 +9,18 @@ import asyncio
 from datetime import timedelta
 
 from dispatcher.clocks.wakeups import Job
-from dispatcher.runner import LOOK_EVERY
 
 
 class Wakeups:
-    """What Runner needs. Looks are rarer than in production: they are most of what goes on."""
+    """What Runner needs."""
 
-    def __init__(self, look_every: float) -> None:
-        self._look_every = look_every
+    def __init__(self) -> None:
         self._jobs: list[tuple[float, Job]] = []
         self._once: dict[str, asyncio.TimerHandle] = {}
         self._repeating: list[asyncio.Task[None]] = []
 
     def every(self, interval: timedelta, job: Job) -> None:
-        seconds = self._look_every if interval == LOOK_EVERY else interval.total_seconds()
-        self._jobs.append((seconds, job))
+        self._jobs.append((interval.total_seconds(), job))
 
     def after(self, sleep: timedelta, job: Job) -> None:
         if job.__name__ in self._once:

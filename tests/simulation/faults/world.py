@@ -83,6 +83,10 @@ class World:
     def boot(self) -> str:
         return f"boot {self._boots}"
 
+    @property
+    def rebooted(self) -> bool:
+        return self._boots > 1
+
     def wall(self) -> datetime:
         return START + timedelta(seconds=self.passed) + self._wall_ahead
 
@@ -93,6 +97,7 @@ class World:
         """Somebody sets the machine's wall clock."""
         self.trace.add("machine", f"! the wall clock is set by {by}")
         self._wall_ahead += by
+        self.claims.happens()
         if abs(by) > timedelta(days=1):
             self._jumps.append(self.passed)
 
@@ -251,7 +256,8 @@ def _as_here(world: World) -> Iterator[None]:
     log, defects = logging.getLogger("dlr.dispatcher"), _Defects(world)
     with ExitStack() as stack:
         for module, name, value in (
-            (runner, "SHORTEST_SLEEP", timedelta(seconds=0.2)),
+            (runner, "LOOK_EVERY", timedelta(seconds=world.plan.look_every)),
+            (runner, "SHORTEST_SLEEP", timedelta(seconds=0.05)),
             (runner, "UPKEEP_EVERY", timedelta(seconds=1.5)),
             (feeder, "LOOK_SECONDS", world.plan.feeds_every),
             (worker, "LEASE_MARGIN", timedelta(seconds=3)),

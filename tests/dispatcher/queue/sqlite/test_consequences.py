@@ -14,9 +14,7 @@ from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
 from dispatcher.retrying.consequences import CONSEQUENCES
 from dispatcher.retrying.dispatch import TRANSITIONS
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
-from tests.dispatcher.queue.sqlite.story import Story, a_story, as_before
-
-BEFORE = [step for step in QUEUE_MIGRATIONS if step.number < 9]
+from tests.dispatcher.queue.sqlite.story import Story, a_story, an_old_story
 
 EVENTS = {
     "formed": "AFTER INSERT ON dispatch",
@@ -149,8 +147,8 @@ async def test_all_triggers_are_made_in_one_migration(story: Story) -> None:
     """Whoever reads what follows, reads one file of SQL."""
     done = await story.database.read(triggers)
 
-    (only,) = [step for step in QUEUE_MIGRATIONS if set(done.values()) & set(_made(step.sql))]
-    assert set(done.values()) <= set(_made(only.sql))
+    last = [step for step in QUEUE_MIGRATIONS if set(done.values()) & set(_made(step.sql))][-1]
+    assert set(done.values()) <= set(_made(last.sql))
 
 
 @pytest.mark.parametrize("name", CONSEQUENCES)
@@ -170,7 +168,9 @@ async def test_each_consequence_is_carried_out(story: Story, name: str) -> None:
 # --- upgrade -------------------------------------------------------------------------------------
 
 EVERYTHING = (
-    "SELECT * FROM dispatch ORDER BY id",
+    "SELECT id, endpoint, url, content_type, state, attempts, created_at, due_at, lease,"
+    " lease_until, first_report, last_report, reports, replay, authorization"
+    " FROM dispatch ORDER BY id",  # not what webhook-ids end with: it is random
     "SELECT * FROM dispatch_count WHERE count <> 0 ORDER BY 1, 2",
     "SELECT * FROM replay_count ORDER BY 1, 2",
     "SELECT * FROM replay ORDER BY id",
@@ -184,20 +184,20 @@ def everything(connection: sqlite3.Connection) -> list[list[Any]]:
     return [connection.execute(statement).fetchall() for statement in EVERYTHING]
 
 
-async def test_an_upgrade_in_the_middle(story: Story) -> None:
+@pytest.mark.parametrize("schema", [8, 9])
+async def test_an_upgrade_in_the_middle(story: Story, schema: int) -> None:
     """A database that has dispatches in each state goes on after the upgrade as if it had always
     been one of today."""
     await story.first_half()
-    before = await as_before(story, *BEFORE)
+    before = await an_old_story(schema)
     states = {state for (state,) in await told(before, "SELECT DISTINCT state FROM dispatch")}
     assert states == set(TRANSITIONS)
-    old = await before.database.read(triggers)
 
     await before.database.migrate([*STORE_MIGRATIONS, *QUEUE_MIGRATIONS])
 
-    assert await before.database.read(triggers) == await story.database.read(triggers)
-    assert not set(old) & set(CONSEQUENCES)
     assert await before.database.read(everything) == await story.database.read(everything)
+    assert await before.database.read(triggers) == await story.database.read(triggers)
+    before.goes_on_as(story)
     for step in ("second_half", "purge"):
         await getattr(story, step)()
         await getattr(before, step)()

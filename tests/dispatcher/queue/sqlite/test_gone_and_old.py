@@ -11,18 +11,18 @@ from receiver.store.sqlite.database import instant
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
 from tests.contracts.report_store import NOON
 from tests.contracts.retention import no_pause
-from tests.dispatcher.queue.sqlite.story import BETA, a_story
-
-BEFORE = [step for step in QUEUE_MIGRATIONS if step.number < 13]
+from tests.dispatcher.queue.sqlite.story import BETA, a_story, an_old_story
 
 
 async def test_what_was_there_before_goes_on() -> None:
     """Dispatches of before are found by their age. Of endpoints of before nobody knows when they
     began to read: whoever takes over gets what is on its way, and no report twice."""
-    story = await a_story(*BEFORE)
-    await story.first_half()
+    told = await a_story(*QUEUE_MIGRATIONS)
+    await told.first_half()
+    story = await an_old_story(9)
     database = story.database
     await database.migrate([*STORE_MIGRATIONS, *QUEUE_MIGRATIONS])
+    story.goes_on_as(told)
     endpoints = SqliteEndpoints(database)
 
     assert await endpoints.worked_for(instant(0)) == frozenset()

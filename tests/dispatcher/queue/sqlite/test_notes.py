@@ -11,6 +11,7 @@ from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.base import Lease
 from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
 from dispatcher.queue.sqlite.queue import SqliteQueue
+from dispatcher.storage import new_id
 from receiver.store.sqlite.database import Database, micros
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
 from tests.contracts.dispatch_queue import a_record
@@ -44,7 +45,7 @@ async def test_attempts_of_before_have_no_note() -> None:
     await database.write(a_failed_dispatch)
 
     await database.migrate([*STORE_MIGRATIONS, *QUEUE_MIGRATIONS])
-    queue = await SqliteQueue.open(database, new_name=lambda: "db")
+    queue = await SqliteQueue.open(database, lambda: "db", new_id)
     await queue.adopt([Endpoint(name="acme", url="http://acme.example/")])
     (leased,) = await queue.claim_due(
         NOON, {"acme": Lease("t", NOON + timedelta(minutes=1))}, {"acme": 1}

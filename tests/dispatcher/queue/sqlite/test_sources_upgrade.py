@@ -16,6 +16,7 @@ from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
 from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.queue.sqlite.replays import SqliteReplays
 from dispatcher.replay.replay import Item
+from dispatcher.storage import new_id
 from receiver.store.base import Message
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
@@ -78,7 +79,7 @@ async def database() -> AsyncIterator[Database]:
 async def test_the_other_source_waits_no_more(database: Database) -> None:
     """Beta's report is free at once, and the erased one is given to whoever looks that it is no
     more; alpha's own waits until the dispatch before it has ended."""
-    queue = await SqliteQueue.open(database, lambda: "db")
+    queue = await SqliteQueue.open(database, lambda: "db", new_id)
     await queue.adopt([ACME])
     alpha, beta, nine = (("alpha", 7), ("beta", 7), ("alpha", 9))
     messages: list[Message] = [alpha, beta, nine, ("beta", 9), ("alpha", 8)]
@@ -95,9 +96,9 @@ async def test_the_other_source_waits_no_more(database: Database) -> None:
 async def test_a_replay_goes_on(database: Database) -> None:
     """What a replay holds waits for the held report of its own message, and is counted as before;
     what follows from its end is done by the triggers of today."""
-    queue = await SqliteQueue.open(database, lambda: "db")
+    queue = await SqliteQueue.open(database, lambda: "db", new_id)
     await queue.adopt([ACME])
-    replays = SqliteReplays(database)
+    replays = SqliteReplays(database, new_id)
     replay = await replays.one(1)
     assert replay.held == 1
     assert await replays.freed(replay, 9) == []  # 2, of the same message, comes first

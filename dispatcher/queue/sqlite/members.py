@@ -1,0 +1,44 @@
+"""Which reports a dispatch has, found without going through those of others."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+
+from receiver.store.sqlite.rows import LISTED, listed
+
+SPARSE = 4
+"""How many times as many ids as reports lie between a dispatch's first report and its last before
+its reports are listed beside it. What lies between is gone through otherwise: a few rows."""
+
+# One parameter, twice: the dispatches as `listed` writes them.
+MEMBERS = f"""
+    SELECT dispatch.id AS dispatch, report FROM dispatch CROSS JOIN dispatch_report
+        ON report BETWEEN first_report AND last_report AND dispatch = dispatch.id
+    WHERE dispatch.id IN {LISTED.replace("?", "?1")}
+        AND NOT EXISTS (SELECT 1 FROM dispatch_members WHERE dispatch = dispatch.id)
+    UNION ALL
+    SELECT far.dispatch, report FROM dispatch_members AS far
+        CROSS JOIN json_each(far.reports) AS each
+        CROSS JOIN dispatch_report AS its ON report = each.value AND its.dispatch = far.dispatch
+    WHERE far.dispatch IN {LISTED.replace("?", "?1")}
+"""
+
+
+def members_of(connection: sqlite3.Connection, dispatches: Iterable[int]) -> dict[int, list[int]]:
+    """The reports of each of these dispatches, ascending."""
+    found: dict[int, list[int]] = {}
+    for dispatch, report in connection.execute(MEMBERS, (listed(dispatches),)):
+        found.setdefault(dispatch, []).append(report)
+    return {dispatch: sorted(reports) for dispatch, reports in found.items()}
+
+
+def write_members(connection: sqlite3.Connection, dispatch: int, report_ids: Sequence[int]) -> None:
+    """Store the reports of a new dispatch, which ascend."""
+    connection.executemany(
+        "INSERT INTO dispatch_report VALUES (?, ?)", [(report, dispatch) for report in report_ids]
+    )
+    if report_ids[-1] - report_ids[0] >= SPARSE * len(report_ids):
+        connection.execute(
+            "INSERT INTO dispatch_members VALUES (?, ?)", (dispatch, listed(report_ids))
+        )
