@@ -36,6 +36,9 @@ SHORTEST_SLEEP = timedelta(milliseconds=20)
 """What is due may have to wait for room in its window: without this the loop would look for it
 4,000 times a second."""
 
+SHORT_AGAIN = timedelta(seconds=60)
+"""How long pushes must not have run short before it is told again."""
+
 STUCK_AFTER = timedelta(seconds=60)
 """In the world's time: how long the loop may not have turned, or a dispatch may have been due that
 could be taken, before the process is not ready. The longest that is in order is the 10 s in which a
@@ -92,6 +95,7 @@ class Runner:
         self._running: dict[asyncio.Task[None], Leased] = {}
         self._alarm_at: datetime | None = None
         self._turned_at = clock.now()
+        self._short_until: datetime | None = None
 
     async def start(self) -> None:
         await self._queue.adopt(list(self._worker.endpoints.values()))
@@ -128,6 +132,7 @@ class Runner:
     async def _turn(self) -> float | None:
         """Take on what there is to do. Returns 0 when there may be more, otherwise None."""
         leased = await self._worker.claim()
+        self._tell_of_shortage()
         if not leased:
             await self._set_alarm()
         self._turned_at = self._clock.now()
@@ -138,6 +143,16 @@ class Runner:
         if not self._running and not self._loop.woken:
             self._quiet.set()
         return None
+
+    def _tell_of_shortage(self) -> None:
+        """Once, and again after it has been over for a while."""
+        total, now = self._worker.total, self._clock.now()
+        if total is None or not total.short:
+            return
+        if self._short_until is None or now >= self._short_until:
+            text = "pushes run short: %d may be under way at once (open files), and endpoints wait"
+            log.warning(text, total.most)
+        self._short_until = now + SHORT_AGAIN * self._clock.speed
 
     def _begin(self, dispatch: Leased) -> None:
         task = asyncio.create_task(self._worker.attempt(dispatch))

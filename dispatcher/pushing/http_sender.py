@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 
 from dispatcher.clocks.clock import SystemClock
 from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.pushing.exchange import Exchange, TappedConnector, current
+from dispatcher.pushing.exchange import Exchange, Kept, TappedConnector, current
 from dispatcher.pushing.oauth import NoToken, TokenRequest, Tokens
 from dispatcher.queue.base import Leased
 from dispatcher.retrying.outcome import Answer, Outcome
@@ -82,7 +82,8 @@ class HttpSender:
 
     There are two sessions, so that a connection made without a check of its address never serves
     an endpoint that is checked. `now` is the world's time, which signatures and tokens live by.
-    `resolver` None asks the system for addresses.
+    `resolver` None asks the system for addresses. `connections`: when as many are open, one that
+    waits for its next push is closed for a new one; None: however many there are.
     """
 
     def __init__(
@@ -91,10 +92,12 @@ class HttpSender:
         policy: AddressPolicy = DEFAULT_POLICY,
         *,
         resolver: AbstractResolver | None = None,
+        connections: int | None = None,
     ) -> None:
         self._now = now
         self._policy = policy
         self._resolver = resolver
+        self._kept = Kept(connections)
         self._session: aiohttp.ClientSession | None = None
         self._checked_session: aiohttp.ClientSession | None = None
         self._tokens = Tokens(now)
@@ -102,10 +105,13 @@ class HttpSender:
 
     async def __aenter__(self) -> Self:
         # Each endpoint has a window of its own; a common limit would let one hold up the rest.
-        self._session = new_session(TappedConnector(limit=0, resolver=self._resolver))
+        self._session = new_session(TappedConnector(self._kept, limit=0, resolver=self._resolver))
         self._checked_session = new_session(
             TappedConnector(
-                limit=0, resolver=self._resolver, socket_factory=AddressCheck(self._policy)
+                self._kept,
+                limit=0,
+                resolver=self._resolver,
+                socket_factory=AddressCheck(self._policy),
             )
         )
         return self
@@ -219,7 +225,7 @@ class HttpSender:
         except _FAILURES as error:
             return _all_the_same(error, exchange, response, bytes(body), kept)
         finally:
-            exchange.over = True
+            exchange.end()
             current.reset(before)
         return _Reply(response.status, bytes(body), response.headers.get("Retry-After"))
 
