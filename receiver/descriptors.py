@@ -11,7 +11,7 @@ import resource
 
 from msgspec import Struct
 
-OWN = 128
+OWN = 192
 """Database, logs, listening sockets, look-ups of names, and what libraries open besides."""
 
 ENOUGH = 2**20

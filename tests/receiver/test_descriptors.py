@@ -37,8 +37,8 @@ def test_shares() -> None:
     """With plenty both have all they ask for; with 1,024 each has half; without pushes intake has
     it all."""
     assert shares(524_288, 800, refused=100, pushes=True) == Shares(524_288, 800, PUSHES_MOST)
-    assert shares(1024, 800, refused=100, pushes=True) == Shares(1024, 348, 336)
-    assert shares(1024, 800, refused=100, pushes=False).connections == 796
+    assert shares(1024, 800, refused=100, pushes=True) == Shares(1024, 316, 312)
+    assert shares(1024, 800, refused=100, pushes=False).connections == 732
 
 
 @given(st.integers(64, 2**20), st.integers(1, 5000), st.booleans())
