@@ -127,10 +127,13 @@ class Exchange:
 class _Tap(asyncio.Protocol):
     """Stands between a transport and aiohttp's protocol, which it hands everything on to."""
 
-    def __init__(self, transport: asyncio.Transport, inner: asyncio.Protocol, kept: Kept) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, inner: asyncio.Protocol, kept: Kept, place: object
+    ) -> None:
         self._transport = transport
         self._inner = inner
         self._kept = kept
+        self.place = place
         self._exchange: Exchange | None = None
         kept.open += 1
 
@@ -179,11 +182,14 @@ class Kept:
         self.open = 0
         self.idle: dict[_Tap, None] = {}  # the one that waits for longest first
 
-    def make_room(self) -> None:
-        """Close those that wait, as far as needed to open one more."""
-        if self._most is None:
+    def make_room(self, place: object) -> None:
+        """Close those that wait, as far as needed to open one more, unless one of them leads to
+        this place."""
+        if self._most is None or self.open < self._most:
             return
-        for tap in list(self.idle)[: max(0, self.open + 1 - self._most)]:
+        if any(tap.place == place for tap in self.idle):
+            return
+        for tap in list(self.idle)[: self.open + 1 - self._most]:
             del self.idle[tap]
             tap.close()
 
@@ -206,7 +212,8 @@ class TappedConnector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  aiohttp's own signature
     ) -> Connection:
         exchange = current.get()
-        self._kept.make_room()
+        place = (id(self), req.connection_key)
+        self._kept.make_room(place)
         while True:
             connection = await super().connect(req, traces, timeout)
             transport = cast(asyncio.Transport, connection.transport)
@@ -214,7 +221,7 @@ class TappedConnector(aiohttp.TCPConnector):
             if exchange is None:
                 return connection
             if not isinstance(tap, _Tap):
-                tap = _Tap(transport, cast(asyncio.Protocol, tap), self._kept)
+                tap = _Tap(transport, cast(asyncio.Protocol, tap), self._kept, place)
                 transport.set_protocol(tap)
             elif exchange.needs_new:
                 connection.close()  # the other idle ones of this host are as old

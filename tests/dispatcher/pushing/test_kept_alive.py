@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from dispatcher.pushing.http_sender import HttpSender
 from dispatcher.queue.base import Leased
 from dispatcher.retrying.outcome import Outcome, judge
-from tests.dispatcher.pushing.test_http_sender import request_of
+from tests.dispatcher.pushing.test_http_sender import Serve, listening, request_of
 from tests.dispatcher.support import a_push, an_endpoint
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"
@@ -218,3 +218,38 @@ async def test_what_comes_late_answers_nothing() -> None:
 
     assert judge(told) is Outcome.ACKNOWLEDGED
     assert heard == [b"db-1", b"db-2"]
+
+
+async def test_no_more_kept_than_there_may_be() -> None:
+    """When as many connections are open as may be, the one that waits for longest is closed for a
+    new one, and the others serve on."""
+    closed: list[str] = []
+
+    def named(name: str) -> Serve:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(asyncio.IncompleteReadError, ConnectionError):
+                while True:
+                    await request_of(reader)
+                    writer.write(OK)
+                    await writer.drain()
+            closed.append(name)
+            writer.close()
+            if not gone.done():
+                gone.set_result(None)
+
+        return serve
+
+    gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async with (
+        listening(named("a")) as a,
+        listening(named("b")) as b,
+        listening(named("c")) as c,
+        HttpSender(connections=2) as sender,
+    ):
+        for url in (a, b, a, c):
+            assert judge(await sender.send(push(url, 1), an_endpoint())) is Outcome.ACKNOWLEDGED
+        await asyncio.wait_for(gone, 10)
+        assert closed == ["b"]
+        told = await sender.send(push(a, 2), an_endpoint())
+
+    assert (judge(told), told.note) == (Outcome.ACKNOWLEDGED, None)
