@@ -37,6 +37,9 @@ class Total:
         self, places: Mapping[str, Room], gates: Mapping[str, Gate], now: datetime
     ) -> dict[str, Room]:
         """`places`, but none for endpoints to which nothing may go before an attempt has ended."""
+        if self.used(gates) <= self.most // 8:  # then there are enough for anybody's next
+            self._held = frozenset()
+            return dict(places)
         free, for_doubtful = self._free(gates, now)
         self._held = frozenset(
             name
@@ -55,10 +58,11 @@ class Total:
         """What each of those that have something to do gets now of the places that `open_to` left
         it. What one of them does not need goes to the others at the next look."""
         wants = [name for name in places if name in wanting and places[name].all]
-        free, for_doubtful = self._free(gates, now)
-        if sum(places[name].all for name in wants) <= free - self.most // 2:
+        wanted = sum(places[name].all for name in wants)
+        if wanted <= self.most - self.used(gates) - self.most // 2:
             self.short = not self._held.isdisjoint(wanting)
             return dict(places)
+        free, for_doubtful = self._free(gates, now)
         each = max(1, (free - self.most // 8) // max(1, len(wants)))
         given = dict.fromkeys(places, CLOSED)
         for name in sorted(wants, key=lambda name: self._order(name, gates)):

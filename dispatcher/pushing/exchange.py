@@ -141,10 +141,12 @@ class _Tap(asyncio.Protocol):
         """From now on, what comes is of this exchange."""
         self._exchange = exchange
         self._kept.idle.pop(self, None)
-        exchange.on_end = self._rest
+        exchange.on_end = lambda: self._rest(exchange)
 
-    def _rest(self) -> None:
-        if not self._transport.is_closing():
+    def _rest(self, ended: Exchange) -> None:
+        """Wait for the next exchange, if that has not come already: aiohttp hands a connection on
+        before whoever had it goes on."""
+        if self._exchange is ended and not self._transport.is_closing():
             self._kept.idle[self] = None
 
     def close(self) -> None:

@@ -14,7 +14,8 @@ from contextlib import asynccontextmanager, suppress
 
 from msgspec.structs import replace
 
-from dispatcher.pushing.http_sender import HttpSender
+from dispatcher.pushing.exchange import Exchange, Kept, TappedConnector, current
+from dispatcher.pushing.http_sender import HttpSender, new_session
 from dispatcher.queue.base import Leased
 from dispatcher.retrying.outcome import Outcome, judge
 from tests.dispatcher.pushing.test_http_sender import Serve, listening, request_of
@@ -253,3 +254,24 @@ async def test_no_more_kept_than_there_may_be() -> None:
         told = await sender.send(push(a, 2), an_endpoint())
 
     assert (judge(told), told.note) == (Outcome.ACKNOWLEDGED, None)
+
+
+async def test_a_connection_that_was_handed_on_is_not_closed() -> None:
+    """aiohttp gives a connection to the next push before the last one has told that it has ended.
+    It is in use, and not one of those that wait and may be closed."""
+    kept = Kept(1)
+    async with serving(lambda _, __: OK) as (url, _):
+        session = new_session(TappedConnector(kept))
+        first, second = (Exchange(asyncio.get_running_loop().time() + 30) for _ in range(2))
+        for exchange in (first, second):
+            token = current.set(exchange)
+            async with session.post(url, data=b"x"):
+                pass
+            current.reset(token)
+        assert second.reused
+
+        first.end()
+        assert not kept.idle
+        second.end()
+        assert len(kept.idle) == 1
+        await session.close()
