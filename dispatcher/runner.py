@@ -41,6 +41,9 @@ SHORTEST_SLEEP = timedelta(milliseconds=20)
 """What is due may have to wait for room in its window: without this the loop would look for it
 4,000 times a second."""
 
+SHORT_AGAIN = timedelta(seconds=60)
+"""How long pushes must not have run short before it is told again."""
+
 STUCK_AFTER = timedelta(seconds=60)
 """In the world's time: how long the loop may not have turned, or a dispatch may have been due that
 could be taken, before the process is not ready. The longest that is in order is the 10 s in which a
@@ -104,6 +107,7 @@ class Runner:
         self._unmoved = timedelta()  # a step that what lies in the store has not made yet
         if common_time is not None and isinstance(clock, SystemClock):
             clock.steps_by_itself = False
+        self._short_until: datetime | None = None
 
     async def start(self) -> None:
         await self._queue.adopt(list(self._worker.endpoints.values()))
@@ -146,6 +150,7 @@ class Runner:
         """Take on what there is to do. Returns 0 when there may be more, otherwise None."""
         self._turning, at = True, self._clock.now()
         leased = await self._worker.claim()
+        self._tell_of_shortage()
         if not leased:
             await self._set_alarm(at)
         self._turning = False
@@ -157,6 +162,16 @@ class Runner:
         if not self._running and not self._loop.woken:
             self._quiet.set()
         return None
+
+    def _tell_of_shortage(self) -> None:
+        """Once, and again after it has been over for a while."""
+        total, now = self._worker.total, self._clock.now()
+        if total is None or not total.short:
+            return
+        if self._short_until is None or now >= self._short_until:
+            text = "pushes run short: %d may be under way at once (open files), and endpoints wait"
+            log.warning(text, total.most)
+        self._short_until = now + SHORT_AGAIN * self._clock.speed
 
     def _begin(self, dispatch: Leased) -> None:
         task = asyncio.create_task(self._worker.attempt(dispatch))
@@ -259,6 +274,7 @@ class Runner:
         self._unmoved += by
         self._worker.clock_stepped(by)
         self._turned_at += by
+        self._short_until = self._short_until and self._short_until + by
         self._alarm_at = None
 
     # --- what others ask -------------------------------------------------------------------------

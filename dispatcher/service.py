@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -24,6 +25,7 @@ from dispatcher.clocks.clock import Clock, MachineClock, SystemClock, wall_time
 from dispatcher.clocks.common_time import CommonTime, boot_id
 from dispatcher.endpoints.from_settings import schedule_of
 from dispatcher.endpoints.registry import Registry
+from dispatcher.flow.total import Total
 from dispatcher.observe.events import Listener
 from dispatcher.observe.first_loss import LossMetrics
 from dispatcher.observe.metrics import AttemptMetrics, HeldMetrics, QueueMetrics
@@ -56,9 +58,19 @@ from receiver.callbacks.auth import Authenticator
 from receiver.callbacks.events import Listener as CallbackListener
 from receiver.callbacks.forwarded import Proxies
 from receiver.callbacks.intake import Limits
-from receiver.metrics import Readiness, ReceiverMetrics, RefusedCallbacks, Scrape, new_registry
+from receiver.descriptors import Shares, raised_limit, shares
+from receiver.metrics import (
+    Places,
+    Readiness,
+    ReceiverMetrics,
+    RefusedCallbacks,
+    Scrape,
+    new_registry,
+)
 from receiver.routes import add_routes
-from receiver.server import listening
+from receiver.server import REFUSED_MOST, Opened, listening
+
+log = logging.getLogger("dlr.service")
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
 
@@ -109,6 +121,9 @@ class _Common:
     health: Health
     events: EventStream
     metrics: CollectorRegistry
+    shares: Shares
+    opened_connections: Opened
+    places: Places
 
     @property
     def schedule(self) -> RetrySchedule:
@@ -132,7 +147,7 @@ async def service(
     committed, the file is closed."""
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(storage(settings.store.database))
-        common = _common(settings, opened, clock or SystemClock(), sandbox=parts.sandbox)
+        common = _common(settings, opened, clock or SystemClock(), parts)
         time = await _common_time(common)
         runner = None
         if parts.dispatches:
@@ -150,7 +165,7 @@ async def service(
         receiver = _receiver(common, on_stored, callback_listeners) if parts.receives else None
         _add_api(common, on_stored)
         sandbox = await _sandbox(common, on_stored, runner) if parts.sandbox else None
-        url = await stack.enter_async_context(_listening(common.app, settings))
+        url = await stack.enter_async_context(_listening(common))
         async with _running(runner, receiver, common.health, settings):
             for job in _beside(common, parts, runner, sandbox, following, on_stored):
                 job.start()
@@ -158,21 +173,39 @@ async def service(
             yield Service(url, opened, common.app, common.endpoints)
 
 
-def _common(settings: Settings, opened: Storage, clock: Clock, *, sandbox: bool) -> _Common:
+def _common(settings: Settings, opened: Storage, clock: Clock, parts: Parts) -> _Common:
     app = new_app(body_limit=settings.server.body_limit)
     if settings.api.token:
         app.middlewares.append(ApiTokens(settings.api.token).middleware())
     tracks: list[Track] = [ReportTrack(opened.store), AttemptTrack(opened.history)]
+    registry = new_registry()
     return _Common(
         settings=settings,
         opened=opened,
-        clock=MovableClock(clock) if sandbox else clock,
+        clock=MovableClock(clock) if parts.sandbox else clock,
         app=app,
-        endpoints=registry_of(opened, settings, own_urls=sandbox),
+        endpoints=registry_of(opened, settings, own_urls=parts.sandbox),
         health=Health(opened.store),
         events=EventStream(tracks, readers=settings.server.event_readers),
-        metrics=new_registry(),
+        metrics=registry,
+        shares=_shares(settings, parts),
+        opened_connections=Opened(),
+        places=Places(registry),
     )
+
+
+def _shares(settings: Settings, parts: Parts) -> Shares:
+    """What of the descriptors is whose, told where it is less than was asked for."""
+    wanted = settings.limits.connections
+    shared = shares(raised_limit(), wanted, refused=REFUSED_MOST, pushes=parts.dispatches)
+    if shared.connections < wanted:
+        log.warning(
+            "limits.connections = %d: %d are served; the system allows %d open files (ulimit -n)",
+            wanted,
+            shared.connections,
+            shared.limit,
+        )
+    return shared
 
 
 async def _common_time(common: _Common) -> CommonTime | None:
@@ -197,7 +230,9 @@ def _sender(common: _Common) -> HttpSender:
     if isinstance(common.clock, MovableClock):  # of a sandbox: the app is on this machine
         networks = (*outgoing.allowed_networks, *LOOPBACK)
         outgoing = replace(outgoing, allowed_networks=networks)
-    return HttpSender(time_of_others(common.clock), policy_of(outgoing))
+    return HttpSender(
+        time_of_others(common.clock), policy_of(outgoing), connections=common.shares.pushes
+    )
 
 
 async def _runner(
@@ -215,8 +250,31 @@ async def _runner(
         schedule=common.schedule,
         new_token=new_name,
         listeners=[attempted, lambda _: common.events.wake(), *listeners],
+        total=Total(common.shares.pushes),
     )
+    _show_pushes(common, worker)
     return Runner(worker, queue, clock, common.endpoints, time)
+
+
+def _show_pushes(common: _Common, worker: Worker) -> None:
+    total = worker.total
+    assert total is not None
+    common.places.add("pushes", lambda: (worker.under_way, total.most, total.short))
+    common.health.add_shortage(
+        lambda: (
+            f"pushes: {worker.under_way} of {total.most} are under way, and endpoints wait"
+            if total.short
+            else None
+        )
+    )
+
+
+def _show_connections(common: _Common) -> None:
+    opened, most = common.opened_connections, common.shares.connections
+    common.places.add("connections", lambda: (opened.served, most, opened.full))
+    common.health.add_shortage(
+        lambda: f"connections: {opened.served} of {most} are in use" if opened.full else None
+    )
 
 
 def _receiver(
@@ -296,6 +354,7 @@ def _scrape(common: _Common) -> Scrape:
     metrics, figures, now = common.metrics, common.opened.figures, common.clock.now
     scrape = Scrape(metrics)
     scrape.before(Readiness(metrics, common.health.reasons).measure)
+    scrape.before(common.places.measure)
     scrape.before(QueueMetrics(metrics, figures, now).measure)
     scrape.before(LossMetrics(metrics, figures, common.endpoints, common.schedule, now).measure)
     return scrape
@@ -363,11 +422,15 @@ def _reconciling(common: _Common, on_stored: Callable[[], None]) -> Iterator[Rec
 
 
 @asynccontextmanager
-async def _listening(app: web.Application, settings: Settings) -> AsyncIterator[str]:
-    server = settings.server
+async def _listening(common: _Common) -> AsyncIterator[str]:
+    server = common.settings.server
+    limits = replace(common.settings.limits, connections=common.shares.connections)
+    _show_connections(common)
     async with AsyncExitStack() as stack:
         with naming_the_address(server.bind, server.port):
-            port = await stack.enter_async_context(listening(app, server, settings.limits))
+            port = await stack.enter_async_context(
+                listening(common.app, server, limits, common.opened_connections)
+            )
         yield f"http://{_host(server.bind)}:{port}"
 
 

@@ -23,6 +23,7 @@ from msgspec import Struct, structs
 from dispatcher.clocks.clock import Clock
 from dispatcher.endpoints.endpoint import Endpoint, Target
 from dispatcher.flow.gate import Gate
+from dispatcher.flow.total import Total
 from dispatcher.flow.window import Room
 from dispatcher.forming.bucket import encode, encoded, fill, shape_of
 from dispatcher.forming.routing import ReportReader
@@ -93,7 +94,9 @@ class Worker:
         new_token: Callable[[], str],
         listeners: Sequence[Listener] = (),
         rng: Random | None = None,
+        total: Total | None = None,
     ) -> None:
+        """`total` None: each endpoint has its window, whatever the others have."""
         self._gates: dict[str, Gate] = {}  # of all endpoints that there have been
         self._names: tuple[str, ...] = ()  # of those that there are
         # When what was due was taken last, or there was no room to take it.
@@ -105,6 +108,7 @@ class Worker:
         self._schedule = schedule
         self._new_token = new_token
         self._listeners = listeners
+        self._total = total
         self._rng = Random() if rng is None else rng
         self._write_records = queue.record
         self._records = GroupCommit(self._record)
@@ -140,12 +144,15 @@ class Worker:
     async def _claim(self) -> list[Leased]:
         self.more_to_read = False
         now = self._clock.now()
-        places = {name: self._gates[name].room(now) for name in self._names}
+        places = self._places(now)
         full = {name for name, place in places.items() if not place.retries}
         self._taken_at.update(dict.fromkeys(full, now))
         if not any(place.all for place in places.values()):
             return []
         pending = await self._queue.pending(now)
+        if self._total is not None:
+            wanting = pending.due | pending.unread.keys()
+            places = self._total.divided(places, wanting, self._gates, now)
         leased = await self._claim_due(pending, places)
         for dispatch in leased:
             self._taken_at[dispatch.endpoint] = now
@@ -160,6 +167,13 @@ class Worker:
         for dispatch in leased:
             self._gates[dispatch.endpoint].begin(dispatch.attempts_made)
         return leased
+
+    def _places(self, now: datetime) -> dict[str, Room]:
+        """How much more each endpoint may be given now, if it has something to do."""
+        places = {name: self._gates[name].room(now) for name in self._names}
+        if self._total is None:
+            return places
+        return self._total.open_to(places, self._gates, now)
 
     async def _claim_due(self, pending: Pending, places: Mapping[str, Room]) -> list[Leased]:
         """Lease dispatches that are due again."""
@@ -469,6 +483,16 @@ class Worker:
         for gate in self._gates.values():
             gate.clock_stepped(by)
 
+    @property
+    def total(self) -> Total | None:
+        """What limits the pushes to all endpoints together."""
+        return self._total
+
+    @property
+    def under_way(self) -> int:
+        """Pushes to all endpoints."""
+        return Total.used(self._gates)
+
     async def next_at(self) -> datetime | None:
         """The next instant at which there may be something to do, if nothing new happens before.
 
@@ -476,7 +500,7 @@ class Worker:
         or whoever resumes them, wakes for them.
         """
         now = self._clock.now()
-        open_now = [name for name in self._names if self._gates[name].room(now).retries]
+        open_now = [name for name, place in self._places(now).items() if place.retries]
         instants = [self._gates[name].opens_at(now) for name in self._names]
         instants += (until for until in self._aside_until.values() if until > now)
         if open_now:
@@ -489,7 +513,7 @@ class Worker:
         A backlog that is worked off waits, but not untaken: each look takes some of it.
         """
         now = self._clock.now()
-        ready = [name for name in self._names if self._gates[name].room(now).retries]
+        ready = [name for name, place in self._places(now).items() if place.retries]
         due = await self._queue.first_due(ready)
         waits = [(now - max(at, self._taken_at[name]), name) for name, at in due.items()]
         waited, name = max(waits, default=(timedelta(), ""))

@@ -125,6 +125,31 @@ class Readiness:
         self._ready.set(0 if await self._reasons() else 1)
 
 
+class Places:
+    """Shows how many connections or pushes there are, of how many there may be. `measure` is asked
+    before each scrape."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._kinds: list[tuple[str, Callable[[], tuple[int, int, bool]]]] = []
+        texts = {
+            "dlr_places_used": "Connections served, and pushes under way.",
+            "dlr_places": "How many of them there may be at once.",
+            "dlr_places_short": "1 if more are wanted than there may be, else 0.",
+        }
+        self._gauges = [
+            Gauge(name, text, ["kind"], registry=registry) for name, text in texts.items()
+        ]
+
+    def add(self, kind: str, look: Callable[[], tuple[int, int, bool]]) -> None:
+        """`look` gives those in use, those there are, and whether they run short."""
+        self._kinds.append((kind, look))
+
+    async def measure(self) -> None:
+        for kind, look in self._kinds:
+            for gauge, value in zip(self._gauges, look(), strict=True):
+                gauge.labels(kind).set(value)
+
+
 class RefusedCallbacks(Collector):
     """Shows the receiver's own count of callbacks that were not let in, by source and reason."""
 

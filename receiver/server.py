@@ -24,7 +24,8 @@ LINGER_SECONDS = 2.0
 """How long the rest of a refused body is read and thrown away, so that the client, which is still
 sending, gets to the answer instead of a reset connection."""
 
-_REFUSED_MOST = 100  # connections that are told so at once; more are cut
+REFUSED_MOST = 100
+"""Connections that are told so at once; more are cut."""
 
 _FULL_BODY = (
     b'{"error":{"code":"busy","message":"too many connections; please try again","details":{}}}'
@@ -35,12 +36,22 @@ _FULL = (
 ) % (len(_FULL_BODY), _FULL_BODY)
 
 
-class _Open:
+class Opened:
     """How many connections there are."""
 
     def __init__(self) -> None:
         self.served = 0
         self.refused = 0
+        self.full = False
+        """Whether as many are served as may be; told in the log when it becomes so."""
+
+    def is_full(self, most: int) -> bool:
+        if self.served >= most and not self.full:
+            log.warning("all %d connections are in use; whoever comes next gets 503", most)
+            self.full = True
+        elif self.served < most * 9 // 10:
+            self.full = False
+        return self.served >= most
 
 
 class ClientConnection(web.RequestHandler):
@@ -48,7 +59,7 @@ class ClientConnection(web.RequestHandler):
 
     __slots__ = ("_open",)
 
-    def __init__(self, manager: web.Server, opened: _Open, **options: Any) -> None:
+    def __init__(self, manager: web.Server, opened: Opened, **options: Any) -> None:
         super().__init__(manager, **options)
         self._open = opened
 
@@ -90,14 +101,14 @@ class ClientConnection(web.RequestHandler):
 class _Full(asyncio.Protocol):
     """Tells one connection too many to come again, and waits a moment until that has arrived."""
 
-    def __init__(self, opened: _Open) -> None:
+    def __init__(self, opened: Opened) -> None:
         self._open = opened
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._open.refused += 1
         socket = cast(asyncio.Transport, transport)
-        if self._open.refused > _REFUSED_MOST:
+        if self._open.refused > REFUSED_MOST:
             socket.abort()
             return
         socket.write(_FULL)
@@ -112,11 +123,15 @@ class _Full(asyncio.Protocol):
 
 @asynccontextmanager
 async def listening(
-    app: web.Application, server: ServerSettings, limits: LimitSettings
+    app: web.Application,
+    server: ServerSettings,
+    limits: LimitSettings,
+    opened: Opened | None = None,
 ) -> AsyncIterator[int]:
     """Serve `app` until the block ends, then in order: no new connection, requests under way are
-    answered, all is closed. Yields the port.
+    answered, all is closed. Yields the port. `opened` is counted up and down.
     """
+    opened = Opened() if opened is None else opened
     # aiohttp's own access log costs four tenths of the rate.
     runner = web.AppRunner(
         app, access_log=None, shutdown_timeout=server.stop_timeout.total_seconds()
@@ -125,12 +140,11 @@ async def listening(
     try:
         manager = runner.server
         assert manager is not None
-        opened = _Open()
         loop = asyncio.get_running_loop()
         options = _options(limits)
 
         def connection() -> asyncio.Protocol:
-            if opened.served >= limits.connections:
+            if opened.is_full(limits.connections):
                 return _Full(opened)
             return ClientConnection(manager, opened, loop=loop, **options)
 

@@ -31,6 +31,9 @@ class Gate:
     def __init__(self, endpoint: Endpoint, now: datetime, speed: float) -> None:
         self._speed = speed
         self._in_flight = InFlight()
+        self._was_silent = False  # before its last failure, and nothing was acknowledged since
+        # Since when no attempt has ended; counts while one is under way.
+        self._silent_since = self._looked_at = now
         self.use(endpoint, now)
 
     def use(self, endpoint: Endpoint, now: datetime) -> None:
@@ -48,9 +51,25 @@ class Gate:
         self._breaker = self._breaker.moved(by)
         self._limit = self._limit and self._limit.moved(by)
         self._patience = self._patience and self._patience.moved(by)
+        self._silent_since += by
+        self._looked_at += by
+
+    @property
+    def under_way(self) -> int:
+        return self._in_flight.all
+
+    def in_doubt(self, now: datetime) -> bool:
+        """Whether it may be one that never answers: none of the attempts under way has ended for as
+        long as PATIENCE, or that was so until one failed. Who fails at once holds nothing up."""
+        return self._was_silent or self._is_silent(now)
+
+    def _is_silent(self, now: datetime) -> bool:
+        silence = now - self._silent_since
+        return self._in_flight.all > 0 and silence > PATIENCE * self._speed
 
     def room(self, now: datetime) -> Room:
         """Places for more pushes at this instant."""
+        self._looked_at = now
         if self.endpoint.paused:
             return CLOSED
         places = room(self.endpoint.window, self._in_flight)
@@ -77,7 +96,9 @@ class Gate:
         return next_opening(now, self._limits(), self._breaker.probe_at)
 
     def begin(self, attempts_made: int) -> None:
-        """One more is under way."""
+        """One more is under way, since the last look for room."""
+        if not self._in_flight.all:
+            self._silent_since = self._looked_at
         self._in_flight.count(attempts_made, +1)
         self._limit = self._limit and self._limit.taken(attempts_made)
         self._patience = self._patience and self._patience.taken(attempts_made)
@@ -88,6 +109,8 @@ class Gate:
 
     def judge(self, acknowledged: bool, now: datetime) -> None:
         """An attempt told how the endpoint is."""
+        self._was_silent = not acknowledged and self.in_doubt(now)
+        self._silent_since = now
         self._breaker = self._breaker.after(acknowledged, now)
         self._failures = 0 if acknowledged else self._failures + 1
         if acknowledged:

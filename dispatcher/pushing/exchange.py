@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextvars import ContextVar
-from typing import cast
+from typing import Any, cast
 
 import aiohttp
 from aiohttp.connector import Connection
@@ -98,7 +98,7 @@ class Exchange:
         self.answered = False
         """Whether aiohttp has read the head of the answer."""
         self.over = False
-        """Whether the answer was read, or given up: what still comes belongs to nobody."""
+        self.on_end: Callable[[], None] | None = None
         self._heard = b""
         self._size = 0
 
@@ -109,6 +109,12 @@ class Exchange:
 
     def head(self) -> Head | None:
         return head_of(self._heard)
+
+    def end(self) -> None:
+        """The answer was read, or given up: what still comes belongs to nobody."""
+        self.over = True
+        if self.on_end is not None:
+            self.on_end()
 
     def hear(self, data: bytes) -> bool:
         """Bytes of the answer came. False: the head has no end in sight."""
@@ -122,17 +128,35 @@ class _Tap(asyncio.Protocol):
     """Stands between a transport and aiohttp's protocol, which it hands everything on to."""
 
     def __init__(
-        self, transport: asyncio.Transport, inner: asyncio.Protocol, exchange: Exchange
+        self, transport: asyncio.Transport, inner: asyncio.Protocol, kept: Kept, place: object
     ) -> None:
         self._transport = transport
         self._inner = inner
-        self.exchange = exchange
+        self._kept = kept
+        self.place = place
+        self._exchange: Exchange | None = None
+        kept.open += 1
+
+    def serve(self, exchange: Exchange) -> None:
+        """From now on, what comes is of this exchange."""
+        self._exchange = exchange
+        self._kept.idle.pop(self, None)
+        exchange.on_end = lambda: self._rest(exchange)
+
+    def _rest(self, ended: Exchange) -> None:
+        """Wait for the next exchange, if that has not come already: aiohttp hands a connection on
+        before whoever had it goes on."""
+        if self._exchange is ended and not self._transport.is_closing():
+            self._kept.idle[self] = None
+
+    def close(self) -> None:
+        self._transport.close()
 
     def data_received(self, data: bytes) -> None:
-        if self.exchange.over:
+        if self._exchange is None or self._exchange.over:
             # Bytes that nobody has asked for. The next request would take them for its answer.
             self._transport.abort()
-        elif self.exchange.hear(data):
+        elif self._exchange.hear(data):
             self._inner.data_received(data)
         else:
             self._transport.abort()
@@ -141,6 +165,8 @@ class _Tap(asyncio.Protocol):
         return self._inner.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._kept.open -= 1
+        self._kept.idle.pop(self, None)
         self._inner.connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -150,12 +176,36 @@ class _Tap(asyncio.Protocol):
         self._inner.resume_writing()
 
 
+class Kept:
+    """How many connections are open, and which of them wait for their next request."""
+
+    def __init__(self, most: int | None) -> None:
+        self._most = most
+        self.open = 0
+        self.idle: dict[_Tap, None] = {}  # the one that waits for longest first
+
+    def make_room(self, place: object) -> None:
+        """Close those that wait, as far as needed to open one more, unless one of them leads to
+        this place."""
+        if self._most is None or self.open < self._most:
+            return
+        if any(tap.place == place for tap in self.idle):
+            return
+        for tap in list(self.idle)[: self.open + 1 - self._most]:
+            del self.idle[tap]
+            tap.close()
+
+
 current: ContextVar[Exchange | None] = ContextVar("current", default=None)
 """The exchange of the request that is being made. aiohttp tells its connector nothing of ours."""
 
 
 class TappedConnector(aiohttp.TCPConnector):
     """Gives the exchange of each request (`current`) a tap on its connection."""
+
+    def __init__(self, kept: Kept, **options: Any) -> None:
+        super().__init__(**options)
+        self._kept = kept
 
     async def connect(
         self,
@@ -164,6 +214,8 @@ class TappedConnector(aiohttp.TCPConnector):
         timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  aiohttp's own signature
     ) -> Connection:
         exchange = current.get()
+        place = (id(self), req.connection_key)
+        self._kept.make_room(place)
         while True:
             connection = await super().connect(req, traces, timeout)
             transport = cast(asyncio.Transport, connection.transport)
@@ -171,11 +223,12 @@ class TappedConnector(aiohttp.TCPConnector):
             if exchange is None:
                 return connection
             if not isinstance(tap, _Tap):
-                transport.set_protocol(_Tap(transport, cast(asyncio.Protocol, tap), exchange))
+                tap = _Tap(transport, cast(asyncio.Protocol, tap), self._kept, place)
+                transport.set_protocol(tap)
             elif exchange.needs_new:
                 connection.close()  # the other idle ones of this host are as old
                 continue
             else:
                 exchange.reused = True
-                tap.exchange = exchange
+            tap.serve(exchange)
             return connection

@@ -17,8 +17,9 @@ from msgspec import Struct, structs
 
 from dispatcher.clocks.clock import SystemClock
 from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.pushing.exchange import Exchange, TappedConnector, current
+from dispatcher.pushing.exchange import Exchange, Kept, TappedConnector, current
 from dispatcher.pushing.oauth import NoToken, TokenRequest, Tokens
+from dispatcher.pushing.resolver import Resolver
 from dispatcher.queue.base import Leased
 from dispatcher.retrying.outcome import Answer, Outcome
 from dispatcher.security.addresses import (
@@ -82,7 +83,8 @@ class HttpSender:
 
     There are two sessions, so that a connection made without a check of its address never serves
     an endpoint that is checked. `now` is the world's time, which signatures and tokens live by.
-    `resolver` None asks the system for addresses.
+    `resolver` None asks the system for addresses (resolver.py). `connections`: when as many are
+    open, one that waits for its next push is closed for a new one; None: however many there are.
     """
 
     def __init__(
@@ -91,21 +93,27 @@ class HttpSender:
         policy: AddressPolicy = DEFAULT_POLICY,
         *,
         resolver: AbstractResolver | None = None,
+        connections: int | None = None,
     ) -> None:
         self._now = now
         self._policy = policy
         self._resolver = resolver
+        self._kept = Kept(connections)
         self._session: aiohttp.ClientSession | None = None
         self._checked_session: aiohttp.ClientSession | None = None
         self._tokens = Tokens(now)
         self._contexts: dict[Tls, ssl.SSLContext] = {}
 
     async def __aenter__(self) -> Self:
-        # Each endpoint has a window of its own; a common limit would let one hold up the rest.
-        self._session = new_session(TappedConnector(limit=0, resolver=self._resolver))
+        self._resolver = self._resolver or Resolver()
+        # Limits are those of each endpoint and of all of them (flow/), not of a host.
+        self._session = new_session(TappedConnector(self._kept, limit=0, resolver=self._resolver))
         self._checked_session = new_session(
             TappedConnector(
-                limit=0, resolver=self._resolver, socket_factory=AddressCheck(self._policy)
+                self._kept,
+                limit=0,
+                resolver=self._resolver,
+                socket_factory=AddressCheck(self._policy),
             )
         )
         return self
@@ -115,6 +123,8 @@ class HttpSender:
         for session in (self._session, self._checked_session):
             if session is not None:
                 await session.close()
+        if self._resolver is not None:
+            await self._resolver.close()
 
     async def send(self, dispatch: Leased, endpoint: Endpoint) -> Answer:
         started = time.perf_counter()
@@ -219,7 +229,7 @@ class HttpSender:
         except _FAILURES as error:
             return _all_the_same(error, exchange, response, bytes(body), kept)
         finally:
-            exchange.over = True
+            exchange.end()
             current.reset(before)
         return _Reply(response.status, bytes(body), response.headers.get("Retry-After"))
 

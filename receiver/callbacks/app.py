@@ -291,8 +291,11 @@ class Alive(Struct, frozen=True):
     alive: Literal[True]
 
 
-class Ready(Struct, frozen=True):
+class Ready(Struct, frozen=True, omit_defaults=True):
+    """`short` is there while something runs short without being a reason not to be ready."""
+
     ready: Literal[True]
+    short: Annotated[Sequence[str], Meta(description="what runs short; not there: nothing")] = ()
 
 
 class Health:
@@ -301,10 +304,15 @@ class Health:
     def __init__(self, store: ReportStore) -> None:
         self._store = store
         self._checks: list[Callable[[], str | Awaitable[str | None] | None]] = []
+        self._shortages: list[Callable[[], str | None]] = []
 
     def add(self, check: Callable[[], str | Awaitable[str | None] | None]) -> None:
         """A check gives the reason why this process is not ready, or None."""
         self._checks.append(check)
+
+    def add_shortage(self, check: Callable[[], str | None]) -> None:
+        """A check gives what runs short, or None. The process is ready all the same."""
+        self._shortages.append(check)
 
     @Route(
         "GET",
@@ -343,7 +351,8 @@ class Health:
     async def _ready(self, _: web.Request) -> web.Response:
         if reasons := await self.reasons():
             return fault(503, "not_ready", "; ".join(reasons))
-        return answer(Ready(True))
+        short = [text for check in self._shortages if (text := check()) is not None]
+        return answer(Ready(True, tuple(short)))
 
 
 def new_app(*, body_limit: int) -> web.Application:

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 
 from dispatcher.clocks.clock import Clock, VirtualClock
 from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.flow.total import Total
 from dispatcher.observe.events import AttemptMade, Listener
 from dispatcher.queue.base import Lease, Leased, StoredDispatch
 from dispatcher.queue.sqlite.queue import SqliteQueue
@@ -160,7 +161,11 @@ class Bench:
         return database_of(self.storage)
 
     def another_worker(
-        self, *endpoints: Endpoint, sender: Sender | None = None, clock: Clock | None = None
+        self,
+        *endpoints: Endpoint,
+        sender: Sender | None = None,
+        clock: Clock | None = None,
+        total: Total | None = None,
     ) -> Worker:
         """A worker beside the first, as in another process."""
         return Worker(
@@ -172,6 +177,7 @@ class Bench:
             schedule=INFOBIP,
             new_token=lambda: f"token-{next(self._tokens)}",
             listeners=self.listeners,
+            total=total,
         )
 
     async def receive(self, *items: dict[str, Any], format: Format = "json", **said: Any) -> None:

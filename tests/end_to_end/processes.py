@@ -71,9 +71,18 @@ class Ended:
     err: str
 
 
-def _start(folder: Path, words: Iterable[str], environment: Mapping[str, str]) -> Any:
+def _start(
+    folder: Path,
+    words: Iterable[str],
+    environment: Mapping[str, str],
+    descriptors: int | None = None,
+) -> Any:
     inherited = {name: text for name, text in os.environ.items() if not name.startswith("DLR_")}
+    limit = f"ulimit -n {descriptors}; " if descriptors else ""
     return asyncio.create_subprocess_exec(
+        "sh",
+        "-c",
+        f'{limit}exec "$0" "$@"',
         sys.executable,
         "-m",
         "dispatcher",
@@ -221,9 +230,12 @@ class Running:
 
 
 @asynccontextmanager
-async def running(folder: Path, *words: str, **environment: str) -> AsyncIterator[Running]:
-    """`dlr words…` on a free port, listening; killed at the end if it has not ended by itself."""
-    process: Process = await _start(folder, (*words, "--port", "0"), environment)
+async def running(
+    folder: Path, *words: str, descriptors: int | None = None, **environment: str
+) -> AsyncIterator[Running]:
+    """`dlr words…` on a free port, listening; killed at the end if it has not ended by itself. With
+    `descriptors` it may have so many open."""
+    process: Process = await _start(folder, (*words, "--port", "0"), environment, descriptors)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LIMIT)) as session:
         server = Running(process, session)
         try:

@@ -258,3 +258,23 @@ async def test_faults_in_xml(provider: Sending) -> None:
         {"property": "messages[0].destinations", "violation": NULL},
         {"property": "messages[0].content", "violation": NULL},
     ]
+
+
+@pytest.mark.parametrize(
+    ("url", "fault"),
+    [
+        (
+            "http://xn--.example/",
+            'expected a host name, got "xn--.example", which is none of the DNS',
+        ),
+        ("http://a/b c", "expected a URL as RFC 3986 has it: write http://a/b%20c"),
+    ],
+)
+async def test_a_url_that_would_be_mended(provider: Sending, url: str, fault: str) -> None:
+    """A `notifyUrl` is called as it was given, so one that would have to be mended is refused; a
+    host that IDNA cannot read was an error of ours."""
+    message = {**a_text(), "notifyUrl": url}
+
+    found = await faults(provider, "/sms/2/text/advanced", {"messages": [message]})
+
+    assert found == [("messages[0].notifyUrl", fault)]

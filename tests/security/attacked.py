@@ -80,7 +80,7 @@ async def attacked(
     """
     if config is not None:
         configure(folder, config)
-    async with running(folder, *words, **environment) as server:
+    async with running(folder, *words, descriptors=None, **environment) as server:
         yield server
         code = await server.stop()
         written = f"{server.out.text}\n{server.err.text}"

@@ -204,6 +204,19 @@ async def test_all_faults_at_once(client: Client) -> None:
     assert "there is no such file" not in error["message"].lower()
 
 
+@pytest.mark.parametrize("url", ["http://xn--.example/", "http://a/b c", "http://a/?b=ü"])
+async def test_urls_that_would_be_mended(client: Client, url: str) -> None:
+    """A host that IDNA cannot read was 500 and a traceback; it is 400 like what is not encoded."""
+    for method, path, body in (
+        ("POST", "", {**NEW, "url": url}),
+        ("PATCH", "/acme", {"url": url, "headers": None, "security": None}),
+        ("PATCH", "/acme", {"security": {"tokenUrl": url}}),
+    ):
+        error = (await ask(client, method, path, body, status=400))["error"]
+        assert error["code"] == "bad_settings"
+        assert "Url: expected" in error["message"] or "url: expected" in error["message"]
+
+
 @pytest.mark.parametrize("body", ["", "[]", "null", "{", '{"name":"\\ud800"}', "[" * 5000])
 async def test_what_is_no_object(client: Client, body: str) -> None:
     """A body that is no JSON object is 400, whatever it is."""

@@ -15,7 +15,7 @@ from dispatcher.observe.metrics import AttemptMetrics, QueueMetrics
 from dispatcher.reconcile.scheduled import ReconcileMetrics
 from dispatcher.service import Parts, service
 from dispatcher.settings.settings import Settings
-from receiver.metrics import Readiness, ReceiverMetrics, RefusedCallbacks, new_registry
+from receiver.metrics import Places, Readiness, ReceiverMetrics, RefusedCallbacks, new_registry
 from receiver.settings.settings import ServerSettings, StoreSettings
 from tests.contracts.report_store import an_sms
 from tests.dispatcher.support import START, Bench, a_bench, an_endpoint
@@ -181,6 +181,7 @@ def all_metrics() -> set[str]:
     QueueMetrics(registry, None, lambda: START)  # type: ignore[arg-type]
     LossMetrics(registry, None, None, None, lambda: START)  # type: ignore[arg-type]
     ReconcileMetrics(registry)
+    Places(registry)
     return {name for name in families(registry) if name.startswith("dlr_")}
 
 

@@ -14,10 +14,11 @@ from contextlib import asynccontextmanager, suppress
 
 from msgspec.structs import replace
 
-from dispatcher.pushing.http_sender import HttpSender
+from dispatcher.pushing.exchange import Exchange, Kept, TappedConnector, current
+from dispatcher.pushing.http_sender import HttpSender, new_session
 from dispatcher.queue.base import Leased
 from dispatcher.retrying.outcome import Outcome, judge
-from tests.dispatcher.pushing.test_http_sender import request_of
+from tests.dispatcher.pushing.test_http_sender import Serve, listening, request_of
 from tests.dispatcher.support import a_push, an_endpoint
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nOK"
@@ -218,3 +219,59 @@ async def test_what_comes_late_answers_nothing() -> None:
 
     assert judge(told) is Outcome.ACKNOWLEDGED
     assert heard == [b"db-1", b"db-2"]
+
+
+async def test_no_more_kept_than_there_may_be() -> None:
+    """When as many connections are open as may be, the one that waits for longest is closed for a
+    new one, and the others serve on."""
+    closed: list[str] = []
+
+    def named(name: str) -> Serve:
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(asyncio.IncompleteReadError, ConnectionError):
+                while True:
+                    await request_of(reader)
+                    writer.write(OK)
+                    await writer.drain()
+            closed.append(name)
+            writer.close()
+            if not gone.done():
+                gone.set_result(None)
+
+        return serve
+
+    gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    async with (
+        listening(named("a")) as a,
+        listening(named("b")) as b,
+        listening(named("c")) as c,
+        HttpSender(connections=2) as sender,
+    ):
+        for url in (a, b, a, c):
+            assert judge(await sender.send(push(url, 1), an_endpoint())) is Outcome.ACKNOWLEDGED
+        await asyncio.wait_for(gone, 10)
+        assert closed == ["b"]
+        told = await sender.send(push(a, 2), an_endpoint())
+
+    assert (judge(told), told.note) == (Outcome.ACKNOWLEDGED, None)
+
+
+async def test_a_connection_that_was_handed_on_is_not_closed() -> None:
+    """aiohttp gives a connection to the next push before the last one has told that it has ended.
+    It is in use, and not one of those that wait and may be closed."""
+    kept = Kept(1)
+    async with serving(lambda _, __: OK) as (url, _):
+        session = new_session(TappedConnector(kept))
+        first, second = (Exchange(asyncio.get_running_loop().time() + 30) for _ in range(2))
+        for exchange in (first, second):
+            token = current.set(exchange)
+            async with session.post(url, data=b"x"):
+                pass
+            current.reset(token)
+        assert second.reused
+
+        first.end()
+        assert not kept.idle
+        second.end()
+        assert len(kept.idle) == 1
+        await session.close()

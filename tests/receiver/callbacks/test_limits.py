@@ -209,8 +209,12 @@ async def test_connections(tmp_path: Path) -> None:
             reply = await post(running.url)
             assert (reply.status, reply.code) == (503, "busy")
             assert reply.headers["retry-after"]
-            await first.send(request())
-            assert (await first.reply()).status == 200
+            ready = request(b"", path="/readyz", method="GET", content_type=None)
+            await first.send(ready)
+            assert (await first.reply()).json == {
+                "ready": True,
+                "short": ["connections: 2 of 2 are in use"],
+            }
 
         async def served_again() -> bool:
             return (await post(running.url)).status == 200
