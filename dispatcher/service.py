@@ -127,8 +127,8 @@ async def service(
     listeners: Sequence[Listener] = (),
     callback_listeners: Sequence[CallbackListener] = (),
 ) -> AsyncIterator[Service]:
-    """Run until the block ends, then stop in order: no intake, running attempts end, all is
-    committed, the file is closed."""
+    """Run until the block ends, then stop in order: running attempts end, nobody is listened to any
+    more, all is committed, the file is closed."""
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(storage(settings.store.database))
         common = _common(settings, opened, clock or SystemClock(), sandbox=parts.sandbox)
@@ -143,11 +143,12 @@ async def service(
             for wake in wakes:
                 wake()
 
-        receiver = _receiver(common, on_stored, callback_listeners) if parts.receives else None
+        if parts.receives:
+            _add_receiver(common, on_stored, callback_listeners)
         _add_api(common, on_stored)
         sandbox = await _sandbox(common, on_stored, runner) if parts.sandbox else None
         url = await stack.enter_async_context(_listening(common.app, settings))
-        async with _running(runner, receiver, common.health, settings):
+        async with _running(runner, common.health, settings):
             for job in _beside(common, parts, runner, sandbox, on_stored):
                 job.start()
                 stack.push_async_callback(job.stop)
@@ -213,9 +214,9 @@ async def _runner(
     return Runner(worker, queue, clock, common.endpoints, time)
 
 
-def _receiver(
+def _add_receiver(
     common: _Common, on_stored: Callable[[], None], listeners: Sequence[CallbackListener]
-) -> Receiver:
+) -> None:
     """The receiver: takes callbacks under /notify."""
     settings, clock, metrics = common.settings, common.clock, ReceiverMetrics(common.metrics)
     receiver = Receiver(
@@ -236,7 +237,6 @@ def _receiver(
     )
     RefusedCallbacks(common.metrics, receiver.refused)
     receiver.add_routes(common.app)
-    return receiver
 
 
 def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
@@ -391,8 +391,11 @@ def _host(bind: str) -> str:
 
 @asynccontextmanager
 async def _running(
-    runner: Runner | None, receiver: Receiver | None, health: Health, settings: Settings
+    runner: Runner | None, health: Health, settings: Settings
 ) -> AsyncIterator[None]:
+    """The dispatcher at work. While it is stopped the process is not ready, so that no new client
+    is sent here, and callbacks are taken to the end: what is on disk is pushed by the next process.
+    """
     draining = False
     health.add(lambda: "stopping" if draining else None)
     if runner is not None:
@@ -402,7 +405,5 @@ async def _running(
         yield
     finally:
         draining = True
-        if receiver is not None:
-            receiver.draining = True
         if runner is not None:
             await runner.stop(settings.server.stop_timeout)

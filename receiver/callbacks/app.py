@@ -35,6 +35,7 @@ from receiver.callbacks.events import (
     STORED,
     CallbackAnswered,
     Listener,
+    Sparing,
     StoredCallback,
     telling,
 )
@@ -126,7 +127,6 @@ class Receiver:
     ) -> None:
         """`commit` is the store's `add` unless it is to be measured."""
         self.store = store
-        self.draining = False
         self._sources = frozenset(sources)
         self._now = now
         self._on_stored = on_stored
@@ -137,6 +137,7 @@ class Receiver:
         )
         self.refused: Counter[tuple[str, Refusal]] = Counter()
         self._not_taken = NewestNotTaken(now)
+        self._failures = Sparing(most=1)
         self._listeners = [self._answered, *listeners]
         self._writer = GroupCommit(commit or store.add)
 
@@ -195,8 +196,6 @@ class Receiver:
         if source not in self._sources:
             _leave(request, "unknown_source", f"source {safe_segment(source)}")
             return fault(404, "unknown_source", f'there is no [[source]] named "{source}"')
-        if self.draining:
-            return fault(503, "stopping", "this receiver is stopping; please try again")
         authenticator = self._authenticators.get(source)
         if authenticator is not None:
             refusal = authenticator.before_body(_facts(request))
@@ -235,12 +234,20 @@ class Receiver:
         counts = await self._writer.submit(callback)
         request[STORED] = StoredCallback(callback, len(body), counts)
         if counts.stored:
-            self._on_stored()
+            self._wake()
         if verdict.readable:
             return answer(counts)
         status, code = _refusal_of(text, verdict)
         _leave(request, code, str(verdict.quarantined[0]))
         return fault(status, code, f"{verdict.quarantined[0]}; kept in quarantine")
+
+    def _wake(self) -> None:
+        """The reports are on disk: whatever fails from here on, the answer is 200."""
+        try:
+            self._on_stored()
+        except Exception:
+            if (more := self._failures.admit("wake")) is not None:
+                log.exception("nobody was told of new reports", extra={"facts": {"leftOut": more}})
 
     def _refuse(
         self, request: web.Request, source: str, refusal: Refusal, authenticator: Authenticator
