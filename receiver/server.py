@@ -97,7 +97,7 @@ class ClientConnection(web.RequestHandler):
         return response
 
     def _log_unreadable(self, request: web.BaseRequest, exc: BaseException | None) -> None:
-        """One line, without what came: only one of the parser's texts names nothing but a header."""
+        """One line, without what came: one text of the parser names nothing but a header."""
         reason = type(exc).__name__
         if (left_out := self._open.unreadable.admit(reason)) is None:
             return

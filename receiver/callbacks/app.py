@@ -27,7 +27,7 @@ from receiver.answers import (
     fault,
     timestamp,
 )
-from receiver.callbacks.arriving import BodyReader
+from receiver.callbacks.arriving import BodyReader, Room
 from receiver.callbacks.auth import Authenticator, Refusal, RequestFacts
 from receiver.callbacks.body import BodyText, Unsupported, received_text
 from receiver.callbacks.events import (
@@ -59,6 +59,11 @@ log = logging.getLogger("dlr.callback")
 LARGE_BODY: dict[Format, int] = {"json": 256 * 1024, "xml": 8 * 1024}
 """Bytes from which a body is decoded on a thread: about 2 ms of decoding, during which nobody else
 would be served."""
+
+HEAVY_BODY = 512 * 1024
+"""Bytes, after inflating, beyond which a body is alone from its decoding to its commit: the reports
+of 9 MB take 50 MB by then, and in XML 150. Two at once would hardly be faster, because
+the interpreter decodes one thing at a time."""
 
 
 def _callback(path: str, name: str) -> Route:
@@ -138,6 +143,7 @@ class Receiver:
         self.refused: Counter[tuple[str, Refusal]] = Counter()
         self._not_taken = NewestNotTaken(now)
         self._failures = Sparing(most=1)
+        self._heavy = Room(1)
         self._listeners = [self._answered, *listeners]
         self._writer = GroupCommit(commit or store.add)
 
@@ -218,12 +224,23 @@ class Receiver:
             refusal = authenticator.after_body(_facts(request), body, self._now())
             if refusal is not None:
                 return self._refuse(request, source, refusal, authenticator)
+        content_type, encoding = request.headers.get("Content-Type"), _content_encoding(request)
+        if len(body) <= HEAVY_BODY:
+            try:
+                text = await _text(body, content_type, encoding, min(HEAVY_BODY, self._limits.body))
+            except NotTaken:  # it is too large for that when it is inflated
+                pass
+            else:
+                return await self._keep(request, source, text, len(body))
+        async with self._heavy.taking(1):
+            text = await _text(body, content_type, encoding, self._limits.body)
+            return await self._keep(request, source, text, len(body))
+
+    async def _keep(
+        self, request: web.Request, source: str, text: BodyText, size: int
+    ) -> web.Response:
+        """Judge a body, have on disk what is to be kept of it, and answer."""
         content_type = request.headers.get("Content-Type")
-        encoding, most = _content_encoding(request), self._limits.body
-        if encoding is None and len(body) <= LARGE_BODY["json"]:
-            text = received_text(body, content_type, None, most)
-        else:
-            text = await asyncio.to_thread(received_text, body, content_type, encoding, most)
         if len(text.utf8) <= LARGE_BODY[text.format]:
             verdict = verdict_on(text, self._limits)
         else:
@@ -232,7 +249,7 @@ class Receiver:
             source, text.format, content_type and _whole(content_type), self._now(), verdict
         )
         counts = await self._writer.submit(callback)
-        request[STORED] = StoredCallback(callback, len(body), counts)
+        request[STORED] = StoredCallback(callback, size, counts)
         if counts.stored:
             self._wake()
         if verdict.readable:
@@ -261,6 +278,12 @@ class Receiver:
         # The same for all sources too. Some clients send their password only after it.
         response.headers["WWW-Authenticate"] = 'Basic realm="callbacks"'
         return response
+
+
+async def _text(body: bytes, content_type: str | None, encoding: str | None, most: int) -> BodyText:
+    if encoding is None and len(body) <= LARGE_BODY["json"]:
+        return received_text(body, content_type, None, most)
+    return await asyncio.to_thread(received_text, body, content_type, encoding, most)
 
 
 def _facts(request: web.Request) -> RequestFacts:

@@ -107,7 +107,8 @@ def telling(notify: Handler, sources: Collection[str], listeners: Sequence[Liste
             source if source in sources else None,
             response.status,
             perf_counter() - started,
-            request.get(STORED),
+            # Not left there: the request of a silent connection lives until the next one comes.
+            request.pop(STORED, None),
             request.get(BECAUSE),
         )
         told(event)
