@@ -247,6 +247,7 @@ AUTHENTICATION: dict[str, tuple[Sent, Gets]] = {
         NO,
     ),
     "the API's token": (api("/api/reports", ("Authorization", "Bearer " + "r" * 16)), OK),
+    "the API's events": (api("/api/events", ("Authorization", "Bearer " + "r" * 16)), OK),
     "the API without a token": (api("/api/reports"), NO),
     "the API with a wrong token": (api("/api/reports", ("Authorization", "Bearer r")), NO),
     "the API with a callback's password": (api("/api/reports", basic("me:old")), NO),
