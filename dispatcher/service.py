@@ -54,6 +54,7 @@ from receiver.callbacks.app import Health, Receiver, new_app
 from receiver.callbacks.arriving import BodyReader
 from receiver.callbacks.auth import Authenticator
 from receiver.callbacks.events import Listener as CallbackListener
+from receiver.callbacks.events import telling
 from receiver.callbacks.forwarded import Proxies
 from receiver.callbacks.intake import Limits
 from receiver.metrics import Readiness, ReceiverMetrics, RefusedCallbacks, Scrape, new_registry
@@ -145,6 +146,8 @@ async def service(
 
         if parts.receives:
             _add_receiver(common, on_stored, callback_listeners)
+        else:
+            _tell_of_strays(common, callback_listeners)
         _add_api(common, on_stored)
         sandbox = await _sandbox(common, on_stored, runner) if parts.sandbox else None
         url = await stack.enter_async_context(_listening(common.app, settings))
@@ -237,6 +240,12 @@ def _add_receiver(
     )
     RefusedCallbacks(common.metrics, receiver.refused)
     receiver.add_routes(common.app)
+
+
+def _tell_of_strays(common: _Common, listeners: Sequence[CallbackListener]) -> None:
+    """Of callbacks that are sent to a process that takes none."""
+    metrics = ReceiverMetrics(common.metrics)
+    common.app.middlewares.insert(0, telling(None, (), [metrics.answered, *listeners]))
 
 
 def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
