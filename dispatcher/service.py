@@ -56,6 +56,7 @@ from receiver.callbacks.app import Health, Receiver, new_app
 from receiver.callbacks.arriving import BodyReader
 from receiver.callbacks.auth import Authenticator
 from receiver.callbacks.events import Listener as CallbackListener
+from receiver.callbacks.events import telling
 from receiver.callbacks.forwarded import Proxies
 from receiver.callbacks.intake import Limits
 from receiver.descriptors import Shares, raised_limit, shares
@@ -143,8 +144,8 @@ async def service(
     listeners: Sequence[Listener] = (),
     callback_listeners: Sequence[CallbackListener] = (),
 ) -> AsyncIterator[Service]:
-    """Run until the block ends, then stop in order: no intake, running attempts end, all is
-    committed, the file is closed."""
+    """Run until the block ends, then stop in order: running attempts end, nobody is listened to any
+    more, all is committed, the file is closed."""
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(storage(settings.store.database))
         common = _common(settings, opened, clock or SystemClock(), parts)
@@ -162,11 +163,14 @@ async def service(
             for wake in wakes:
                 wake()
 
-        receiver = _receiver(common, on_stored, callback_listeners) if parts.receives else None
+        if parts.receives:
+            _add_receiver(common, on_stored, callback_listeners)
+        else:
+            _tell_of_strays(common, callback_listeners)
         _add_api(common, on_stored)
         sandbox = await _sandbox(common, on_stored, runner) if parts.sandbox else None
         url = await stack.enter_async_context(_listening(common))
-        async with _running(runner, receiver, common.health, settings):
+        async with _running(runner, common.health, settings):
             for job in _beside(common, parts, runner, sandbox, following, on_stored):
                 job.start()
                 stack.push_async_callback(job.stop)
@@ -277,9 +281,9 @@ def _show_connections(common: _Common) -> None:
     )
 
 
-def _receiver(
+def _add_receiver(
     common: _Common, on_stored: Callable[[], None], listeners: Sequence[CallbackListener]
-) -> Receiver:
+) -> None:
     """The receiver: takes callbacks under /notify."""
     settings, clock, metrics = common.settings, common.clock, ReceiverMetrics(common.metrics)
     receiver = Receiver(
@@ -300,7 +304,12 @@ def _receiver(
     )
     RefusedCallbacks(common.metrics, receiver.refused)
     receiver.add_routes(common.app)
-    return receiver
+
+
+def _tell_of_strays(common: _Common, listeners: Sequence[CallbackListener]) -> None:
+    """Of callbacks that are sent to a process that takes none."""
+    metrics = ReceiverMetrics(common.metrics)
+    common.app.middlewares.insert(0, telling(None, (), [metrics.answered, *listeners]))
 
 
 def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
@@ -465,8 +474,11 @@ def _host(bind: str) -> str:
 
 @asynccontextmanager
 async def _running(
-    runner: Runner | None, receiver: Receiver | None, health: Health, settings: Settings
+    runner: Runner | None, health: Health, settings: Settings
 ) -> AsyncIterator[None]:
+    """The dispatcher at work. While it is stopped the process is not ready, so that no new client
+    is sent here, and callbacks are taken to the end: what is on disk is pushed by the next process.
+    """
     draining = False
     health.add(lambda: "stopping" if draining else None)
     if runner is not None:
@@ -476,7 +488,5 @@ async def _running(
         yield
     finally:
         draining = True
-        if receiver is not None:
-            receiver.draining = True
         if runner is not None:
             await runner.stop(settings.server.stop_timeout)

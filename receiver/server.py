@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.http_exceptions import LineTooLong
 
 from receiver.answers import fault
+from receiver.callbacks.events import Sparing
 from receiver.settings.settings import LimitSettings, ServerSettings
 
 log = logging.getLogger("dlr.http")
@@ -24,24 +26,33 @@ LINGER_SECONDS = 2.0
 """How long the rest of a refused body is read and thrown away, so that the client, which is still
 sending, gets to the answer instead of a reset connection."""
 
-REFUSED_MOST = 100
-"""Connections that are told so at once; more are cut."""
+REFUSED_MOST = 250
+"""Connections that are told so at once. One more takes the place of the oldest of them, which has
+had the most time to read its answer."""
+
+NAME = "dlr"
+"""What the header Server says: not which library in which version, which helps only attackers."""
+
+_UNREADABLE_A_MINUTE = 20  # lines of requests that are no HTTP, for each reason
+
+_HEADER_AT_FAULT = re.compile(r"Duplicate '[A-Za-z0-9-]{1,40}' header found")
 
 _FULL_BODY = (
     b'{"error":{"code":"busy","message":"too many connections; please try again","details":{}}}'
 )
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nConnection: close\r\n"
-    b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-) % (len(_FULL_BODY), _FULL_BODY)
+    b"Server: %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
+) % (NAME.encode(), len(_FULL_BODY), _FULL_BODY)
 
 
 class Opened:
-    """How many connections there are."""
+    """Which connections there are, and what their log has had of late."""
 
     def __init__(self) -> None:
         self.served = 0
-        self.refused = 0
+        self.refused: dict[_Full, None] = {}  # the oldest first
+        self.unreadable = Sparing(_UNREADABLE_A_MINUTE)
         self.full = False
         """Whether as many are served as may be; told in the log when it becomes so."""
 
@@ -78,10 +89,16 @@ class ClientConnection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        if status >= 500 or request.writer.output_size > 0:
+        if request.writer.output_size > 0:
             return super().handle_error(request, status, exc, message)
-        facts = {"reason": type(exc).__name__, "from": request.remote}
-        log.info("request cannot be read", extra={"facts": facts})
+        if status >= 500:
+            log.error(
+                "%s %s cannot be answered", request.method, request.rel_url.raw_path, exc_info=exc
+            )
+            response = fault(500, "internal_error", "this is a defect of ours; the log tells more")
+            response.force_close()
+            return response
+        self._log_unreadable(request, exc)
         if isinstance(exc, LineTooLong):
             response = fault(431, "header_too_large", "the head of this request is too large")
         else:
@@ -89,12 +106,27 @@ class ClientConnection(web.RequestHandler):
         response.force_close()
         return response
 
+    def _log_unreadable(self, request: web.BaseRequest, exc: BaseException | None) -> None:
+        """One line, without what came: one text of the parser names nothing but a header."""
+        reason = type(exc).__name__
+        if (left_out := self._open.unreadable.admit(reason)) is None:
+            return
+        at_fault = _HEADER_AT_FAULT.search(str(exc))
+        facts = {"reason": reason, "from": request.remote}
+        if at_fault is not None:
+            facts["what"] = at_fault[0]
+        if left_out:
+            facts["leftOut"] = str(left_out)
+        log.info("request cannot be read", extra={"facts": facts})
+
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """What aiohttp refuses before it asks any handler, an unknown Expect, has our form too."""
         if isinstance(resp, web.HTTPException) and resp.status >= 400:
             resp = fault(resp.status, "bad_request", resp.text or resp.reason)
+        if not resp.prepared:  # a stream of events names the server itself
+            resp.headers[hdrs.SERVER] = NAME
         return await super().finish_response(request, resp, start_time)
 
 
@@ -106,17 +138,21 @@ class _Full(asyncio.Protocol):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._open.refused += 1
-        socket = cast(asyncio.Transport, transport)
-        if self._open.refused > REFUSED_MOST:
-            socket.abort()
-            return
-        socket.write(_FULL)
-        socket.write_eof()
-        self._timer = asyncio.get_running_loop().call_later(LINGER_SECONDS, socket.abort)
+        self._socket = cast(asyncio.Transport, transport)
+        self._open.refused[self] = None
+        if len(self._open.refused) > REFUSED_MOST:
+            next(iter(self._open.refused)).cut()
+        self._socket.write(_FULL)
+        self._socket.write_eof()
+        self._timer = asyncio.get_running_loop().call_later(LINGER_SECONDS, self.cut)
+
+    def cut(self) -> None:
+        """Wait no longer."""
+        self._open.refused.pop(self, None)
+        self._socket.abort()
 
     def connection_lost(self, _: BaseException | None) -> None:
-        self._open.refused -= 1
+        self._open.refused.pop(self, None)
         if self._timer is not None:
             self._timer.cancel()
 

@@ -105,7 +105,7 @@ class CallbackLines:
         self._later = later or (
             lambda work: asyncio.get_running_loop().call_later(LATER_SECONDS, work)
         )
-        self._waiting: list[tuple[float, CallbackAnswered, int]] = []
+        self._waiting: list[_Line] = []
         self._not_taken = Sparing(NOT_TAKEN_A_MINUTE)
         self._second = 0
         self._second_text = ""
@@ -120,14 +120,14 @@ class CallbackLines:
             return
         if not self._waiting:
             self._later(self.flush)
-        self._waiting.append((time.time(), event, left_out))
+        # The line and not the event, which holds the callback's reports.
+        self._waiting.append(self._line(time.time(), event, left_out))
         if self._lowest <= logging.DEBUG and event.stored is not None:
             self._log_reports(event.request_id, event.stored)
 
     def flush(self) -> None:
         """Write what is waiting. The process calls it at its end."""
-        lines = [self._line(*waiting) for waiting in self._waiting]
-        self._waiting.clear()
+        lines, self._waiting = self._waiting, []
         if not lines:
             return
         if self._json:

@@ -19,7 +19,7 @@ from contextlib import suppress
 from typing import Any, Protocol
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp_sse import EventSourceResponse
 from msgspec import Struct
 
@@ -27,6 +27,7 @@ from receiver.answers import fault
 from receiver.api.parameters import TEXT, Filter, Kind, in_query, listed, read_query, unexpected
 from receiver.api.reports import ReportAnswer
 from receiver.routes import Parameter, Reply, Route, add_route, called
+from receiver.server import NAME
 from receiver.store.base import ReportStore, StoreUnavailable
 
 PAGE = 200
@@ -168,7 +169,10 @@ class EventStream:
             why = "stopping" if self._stopping else f"there are {self._most} readers already"
             return fault(503, "too_many_readers", f"{why}; please try again")
         response = EventSourceResponse(
-            sep="\n", send_timeout=SEND_SECONDS, ping_interval=HEARTBEAT_SECONDS
+            sep="\n",
+            headers={hdrs.SERVER: NAME},
+            send_timeout=SEND_SECONDS,
+            ping_interval=HEARTBEAT_SECONDS,
         )
         awake = self._readers[response] = asyncio.Event()
         try:

@@ -27,7 +27,7 @@ from receiver.answers import (
     fault,
     timestamp,
 )
-from receiver.callbacks.arriving import BodyReader
+from receiver.callbacks.arriving import BodyReader, Room
 from receiver.callbacks.auth import Authenticator, Refusal, RequestFacts
 from receiver.callbacks.body import BodyText, Unsupported, received_text
 from receiver.callbacks.events import (
@@ -35,6 +35,7 @@ from receiver.callbacks.events import (
     STORED,
     CallbackAnswered,
     Listener,
+    Sparing,
     StoredCallback,
     telling,
 )
@@ -58,6 +59,11 @@ log = logging.getLogger("dlr.callback")
 LARGE_BODY: dict[Format, int] = {"json": 256 * 1024, "xml": 8 * 1024}
 """Bytes from which a body is decoded on a thread: about 2 ms of decoding, during which nobody else
 would be served."""
+
+HEAVY_BODY = 512 * 1024
+"""Bytes, after inflating, beyond which a body is alone from its decoding to its commit: the reports
+of 9 MB take 50 MB by then, and in XML 150. Two at once would hardly be faster, because
+the interpreter decodes one thing at a time."""
 
 
 def _callback(path: str, name: str) -> Route:
@@ -127,7 +133,6 @@ class Receiver:
     ) -> None:
         """`commit` is the store's `add` unless it is to be measured."""
         self.store = store
-        self.draining = False
         self._sources = frozenset(sources)
         self._now = now
         self._on_stored = on_stored
@@ -138,6 +143,8 @@ class Receiver:
         )
         self.refused: Counter[tuple[str, Refusal]] = Counter()
         self._not_taken = NewestNotTaken(now)
+        self._failures = Sparing(most=1)
+        self._heavy = Room(1)
         self._listeners = [self._answered, *listeners]
         self._writer = GroupCommit(commit or store.add)
 
@@ -196,8 +203,6 @@ class Receiver:
         if source not in self._sources:
             _leave(request, "unknown_source", f"source {safe_segment(source)}")
             return fault(404, "unknown_source", f'there is no [[source]] named "{source}"')
-        if self.draining:
-            return fault(503, "stopping", "this receiver is stopping; please try again")
         authenticator = self._authenticators.get(source)
         if authenticator is not None:
             refusal = authenticator.before_body(_facts(request))
@@ -220,12 +225,23 @@ class Receiver:
             refusal = authenticator.after_body(_facts(request), body, self._now())
             if refusal is not None:
                 return self._refuse(request, source, refusal, authenticator)
+        content_type, encoding = request.headers.get("Content-Type"), _content_encoding(request)
+        if len(body) <= HEAVY_BODY:
+            try:
+                text = await _text(body, content_type, encoding, min(HEAVY_BODY, self._limits.body))
+            except NotTaken:  # it is too large for that when it is inflated
+                pass
+            else:
+                return await self._keep(request, source, text, len(body))
+        async with self._heavy.taking(1):
+            text = await _text(body, content_type, encoding, self._limits.body)
+            return await self._keep(request, source, text, len(body))
+
+    async def _keep(
+        self, request: web.Request, source: str, text: BodyText, size: int
+    ) -> web.Response:
+        """Judge a body, have on disk what is to be kept of it, and answer."""
         content_type = request.headers.get("Content-Type")
-        encoding, most = _content_encoding(request), self._limits.body
-        if encoding is None and len(body) <= LARGE_BODY["json"]:
-            text = received_text(body, content_type, None, most)
-        else:
-            text = await asyncio.to_thread(received_text, body, content_type, encoding, most)
         if len(text.utf8) <= LARGE_BODY[text.format]:
             verdict = verdict_on(text, self._limits)
         else:
@@ -234,14 +250,22 @@ class Receiver:
             source, text.format, content_type and _whole(content_type), self._now(), verdict
         )
         counts = await self._writer.submit(callback)
-        request[STORED] = StoredCallback(callback, len(body), counts)
+        request[STORED] = StoredCallback(callback, size, counts)
         if counts.stored:
-            self._on_stored()
+            self._wake()
         if verdict.readable:
             return answer(counts)
         status, code = _refusal_of(text, verdict)
         _leave(request, code, str(verdict.quarantined[0]))
         return fault(status, code, f"{verdict.quarantined[0]}; kept in quarantine")
+
+    def _wake(self) -> None:
+        """The reports are on disk: whatever fails from here on, the answer is 200."""
+        try:
+            self._on_stored()
+        except Exception:
+            if (more := self._failures.admit("wake")) is not None:
+                log.exception("nobody was told of new reports", extra={"facts": {"leftOut": more}})
 
     def _refuse(
         self, request: web.Request, source: str, refusal: Refusal, authenticator: Authenticator
@@ -255,6 +279,12 @@ class Receiver:
         # The same for all sources too. Some clients send their password only after it.
         response.headers["WWW-Authenticate"] = 'Basic realm="callbacks"'
         return response
+
+
+async def _text(body: bytes, content_type: str | None, encoding: str | None, most: int) -> BodyText:
+    if encoding is None and len(body) <= LARGE_BODY["json"]:
+        return received_text(body, content_type, None, most)
+    return await asyncio.to_thread(received_text, body, content_type, encoding, most)
 
 
 def _facts(request: web.Request) -> RequestFacts:

@@ -6,7 +6,7 @@ charset          a byte order mark tells; otherwise the Content-Type; otherwise,
                  declaration; otherwise it is UTF-8
 
 Two mistakes of proxies and clients are taken as what they mean: a Content-Type that is there twice,
-and a Content-Encoding that names no coding (`none`) or the charset (`UTF-8`).
+and a Content-Encoding that names no coding (`none`) or, instead of one, the charset (`UTF-8`).
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def received_text(
     fault: MalformedBody | None = None
     told: str | None = None
     try:
-        told = charset_of(content_type) or charset(content_encoding or "")
+        told = charset_of(content_type)
         coding = coding_of(content_encoding)
         if coding is not None:
             body = inflate(body, coding, inflated_most)
@@ -74,7 +74,11 @@ def received_text(
         expected = f"expected JSON or XML, got {shown(content_type or '')}"
         if not isinstance(fault, Unsupported):
             fault = Unsupported("unsupported_media_type", expected)
-    return text_of(body, form, told) if fault is None else BodyText(form, body, b"", fault)
+    if fault is not None:
+        return BodyText(form, body, b"", fault)
+    if told is None and form == "json":  # XML declares its own
+        told = charset(content_encoding or "")
+    return text_of(body, form, told)
 
 
 def text_of(raw: bytes, form: Format, told: str | None = None) -> BodyText:

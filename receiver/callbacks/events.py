@@ -73,9 +73,12 @@ class RequestIds:
         return f"{self._start}-{next(self._number):x}"
 
 
-def telling(notify: Handler, sources: Collection[str], listeners: Sequence[Listener]) -> Middleware:
+def telling(
+    notify: Handler | None, sources: Collection[str], listeners: Sequence[Listener]
+) -> Middleware:
     """Tells the listeners of each answer to a callback, which is what the handler `notify` takes,
-    and to a request that no route takes and that looks like one.
+    and to a request that no route takes and that looks like one. `notify` None: this process takes
+    none, so whoever posts one here has the wrong address.
 
     It stands outside the middleware that makes answers of errors, so it sees nothing but answers.
     A listener that fails is logged, and the callback is answered as if nothing had happened: its
@@ -97,7 +100,10 @@ def telling(notify: Handler, sources: Collection[str], listeners: Sequence[Liste
     async def tell(request: web.Request, handler: Handler) -> web.StreamResponse:
         source: str | None = request.match_info.get("source", "default")
         if request.match_info.handler != notify:
-            if request.match_info.http_exception is None or (because := _stray(request)) is None:
+            if (
+                request.match_info.http_exception is None
+                or (because := _stray(request, notify is not None)) is None
+            ):
                 return await handler(request)
             request[BECAUSE], source = because, None
         started = perf_counter()
@@ -107,7 +113,8 @@ def telling(notify: Handler, sources: Collection[str], listeners: Sequence[Liste
             source if source in sources else None,
             response.status,
             perf_counter() - started,
-            request.get(STORED),
+            # Not left there: the request of a silent connection lives until the next one comes.
+            request.pop(STORED, None),
             request.get(BECAUSE),
         )
         told(event)
@@ -117,8 +124,9 @@ def telling(notify: Handler, sources: Collection[str], listeners: Sequence[Liste
     return tell
 
 
-def _stray(request: web.Request) -> NotTakenBecause | None:
-    return stray(request.method, request.rel_url.raw_path, request.headers.get("Content-Type"))
+def _stray(request: web.Request, taken: bool) -> NotTakenBecause | None:
+    content_type = request.headers.get("Content-Type")
+    return stray(request.method, request.rel_url.raw_path, content_type, taken=taken)
 
 
 class Sparing:

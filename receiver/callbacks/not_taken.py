@@ -58,8 +58,11 @@ _PATH_MOST = 512
 """Characters of a path that are looked at."""
 
 
-def stray(method: str, path: str, content_type: str | None) -> NotTakenBecause | None:
+def stray(
+    method: str, path: str, content_type: str | None, *, taken: bool = True
+) -> NotTakenBecause | None:
     """Why a request that no route takes was perhaps meant as a callback; `None`: it was not.
+    `taken`: this process takes callbacks at /notify.
 
     `path` is as it came, percent-encoded and without a query. A method other than POST is told at
     /notify only. Elsewhere a POST counts if its path has a word of callbacks, or if it says to
@@ -67,7 +70,7 @@ def stray(method: str, path: str, content_type: str | None) -> NotTakenBecause |
     """
     path = path[:_PATH_MOST]
     told = f"{shown(method)[1:-1]} {safe_path(path)}"
-    if _NOTIFY.fullmatch(path):
+    if taken and _NOTIFY.fullmatch(path):
         return NotTakenBecause("wrong_method", told) if method != "POST" else None
     if method != "POST" or _OF_OTHERS.match(path):
         return None

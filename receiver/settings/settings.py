@@ -108,7 +108,7 @@ class LimitSettings:
     body_timeout: Annotated[timedelta, Between(timedelta(milliseconds=10))] = timedelta(seconds=30)
     idle_timeout: Annotated[timedelta, Between(timedelta(milliseconds=10))] = timedelta(seconds=75)
     connections: Annotated[int, Between(1)] = 800
-    bodies: Annotated[ByteSize, Between(1)] = 256 * 1024**2  # of all requests at once
+    bodies: Annotated[ByteSize, Between(1)] = 64 * 1024**2  # of all requests at once
 
 
 @dataclass(frozen=True, slots=True)

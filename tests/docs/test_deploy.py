@@ -107,8 +107,8 @@ def test_a_wrong_address_alerts(tmp_path: Path) -> None:
     (tmp_path / "alerts.yml").symlink_to(DEPLOY / "alerts.yml")
     labels = 'source="unknown",reason="{}",job="dlr",instance="dlr:8080"'
     series = [
-        ("wrong_path", "0 1 2 2 3 3 3 3 4 4 4 4 4 4 4 4 4 4 5 5 5 5"),
-        ("wrong_method", "0 0 0 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1"),
+        ("wrong_path", "_ 1 2 2 3 3 3 3 3 4 4 4 4 4 4 4 4 4 4 5 5 5"),
+        ("wrong_method", "_ _ _ 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1"),
     ]
     alert = {"severity": "ticket", "source": "unknown", "reason": "wrong_path"}
     case = {

@@ -11,7 +11,15 @@ import msgspec
 from dispatcher.sandbox.errors import BODY, Refused
 from dispatcher.sandbox.wire.rules import Inspection
 from dispatcher.sandbox.wire.tables import Table, Values, from_xml
-from receiver.callbacks.body import as_utf8, charset_of, coding_of, format_of, inflate
+from receiver.answers import NotTaken
+from receiver.callbacks.body import (
+    Unsupported,
+    as_utf8,
+    charset_of,
+    coding_of,
+    format_of,
+    inflate,
+)
 from receiver.dlr import xml_format
 from receiver.dlr.errors import MalformedBody
 from receiver.dlr.model import Format
@@ -33,7 +41,8 @@ def read_body(
 ) -> Any:
     """The body as JSON has it, or would have it; not yet checked.
 
-    Raises Refused for what cannot be read, 400 or 415, and NotTaken from `receiver.callbacks.body`.
+    Raises Refused for what cannot be read, 400 or 415, and NotTaken for what is not looked at: too
+    large, or in a charset or a coding that is not read here.
     """
     try:
         if (coding := coding_of(content_encoding)) is not None:
@@ -44,6 +53,8 @@ def read_body(
             raise Refused(415, misfits=[Misfit("Content-Type", expected)])
         utf8 = as_utf8(body, form, charset_of(content_type))
         return _document(utf8, form, table)
+    except Unsupported as error:
+        raise NotTaken(415, error.code, error.reason) from error
     except MalformedBody as error:
         raise Refused(400, misfits=[Misfit(BODY, str(error))]) from error
 

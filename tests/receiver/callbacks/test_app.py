@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestClient
 from pytest_aiohttp.plugin import AiohttpClient
 
 from receiver.callbacks.app import Health, Receiver, new_app
+from receiver.callbacks.events import CallbackAnswered
 from receiver.routes import add_routes
 from receiver.store.base import Counts, StoreUnavailable
 from receiver.store.callback import Callback
@@ -366,15 +367,42 @@ async def test_defect(client: Client, store: Store, caplog: pytest.LogCaptureFix
     caplog.clear()
 
 
-async def test_draining(client: Client, receiver: Receiver, store: Store) -> None:
-    """A receiver that is stopping takes nothing more, and says when to come again."""
-    receiver.draining = True
-    async with client.post("/notify", data=V2_JSON, headers=JSON) as response:
-        assert response.status == 503
-        assert "Retry-After" in response.headers
-        assert error_of(await response.json())[0] == "stopping"
+async def test_a_listener_that_fails(
+    store: Store,
+    aiohttp_client: AiohttpClient,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A callback whose reports are on disk is answered 200, whatever fails after that. The failure
+    is logged, once a minute.
 
-    assert await everything(store) == []
+    A full disk of the log made a plain 500 of it, and the platform repeated what was stored.
+    """
+    heard: list[int] = []
+
+    def full(_: CallbackAnswered) -> None:
+        raise OSError("no space left on device")
+
+    def wake() -> None:
+        raise RuntimeError("the dispatcher is gone")
+
+    receiver = Receiver(
+        store,
+        sources=["default"],
+        now=lambda: NOON,
+        on_stored=wake,
+        listeners=[full, lambda event: heard.append(event.status)],
+    )
+    app = new_app(body_limit=BODY_LIMIT)
+    receiver.add_routes(app)
+    client: Client = await aiohttp_client(app)
+
+    for number in range(3):
+        body = a_json_body(an_item(messageId=str(number)))
+        assert (await notify(client, body))["stored"] == 1
+    assert heard == [200, 200, 200]
+    assert caplog.text.count("OSError: no space left on device") == 1
+    assert caplog.text.count("RuntimeError: the dispatcher is gone") == 1
+    caplog.clear()
 
 
 async def test_nothing_there(client: Client) -> None:

@@ -346,6 +346,20 @@ async def test_codings_over_a_socket(
         assert [each["size"] for each in kept] == ([len(body)] if status in (400, 415) else [])
 
 
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (TEXT.encode("latin1"), "application/json"),
+        (TEXT.encode(), "application/json; charset=utf-8"),
+        ((XML % "utf-8").encode(), "text/xml"),
+    ],
+)
+def test_a_charset_as_a_content_encoding(body: bytes, content_type: str) -> None:
+    """It is the charset of JSON where no other header tells one; XML declares its own."""
+    text = received_text(body, content_type, "ISO-8859-1", MB)
+    assert "Zürich" in text.utf8.decode()
+
+
 async def test_charsets_over_a_socket(tmp_path: Path) -> None:
     """The charset of the header is used, and an unknown one is 415."""
     async with served(tmp_path) as running:

@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import json
 import resource
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +221,29 @@ async def test_connections(tmp_path: Path) -> None:
             return (await post(running.url)).status == 200
 
         await eventually(served_again, "a connection that is served")
+
+
+async def test_a_crowd_of_connections(tmp_path: Path) -> None:
+    """Whoever comes beyond the limit is told 503 and when to come again, however many they are.
+
+    Of 250 at once, 150 were reset without a word.
+    """
+    async with served(tmp_path, "[limits]\nconnections = 1") as running, connected(running.url):
+        replies = await asyncio.gather(*[post(running.url) for _ in range(250)])
+        assert {(reply.status, reply.code) for reply in replies} == {(503, "busy")}
+        assert all(reply.headers["retry-after"] for reply in replies)
+
+
+async def test_a_crowd_that_does_not_listen(tmp_path: Path) -> None:
+    """Those who stay after their 503 keep none of those who come later from theirs."""
+    async with (
+        served(tmp_path, "[limits]\nconnections = 1") as running,
+        connected(running.url),
+        AsyncExitStack() as stack,
+    ):
+        staying = [await stack.enter_async_context(connected(running.url)) for _ in range(300)]
+        assert (await post(running.url)).status == 503
+        assert (await staying[-1].reply()).status == 503
 
 
 # --- floods ------------------------------------------------------------------------------------

@@ -29,6 +29,7 @@ from tests.end_to_end.processes import configure, dlr, running
 from tests.receiver.served import REPORT, connected, get, post, raw, request, served, still_works
 
 JSON = "application/json"
+RECEIVING = Parts(dispatches=False)
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
@@ -130,7 +131,14 @@ def test_of_a_path_only_words_are_told(path: str, told: str) -> None:
 class Traced:
     """A receiver whose log is read."""
 
-    def __init__(self, folder: Path, text: str = "", server: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        text: str = "",
+        server: str = "",
+        parts: Parts = RECEIVING,
+    ) -> None:
+        self._parts = parts
         self.stream = io.StringIO()
         self.lines = CallbackLines("console", "info", stream=self.stream, later=lambda _: None)
         file = folder / "dlr.toml"
@@ -139,9 +147,7 @@ class Traced:
         self._settings = read_settings(file, {})
 
     async def __aenter__(self) -> Service:
-        self._service = service(
-            self._settings, parts=Parts(dispatches=False), callback_listeners=[self.lines]
-        )
+        self._service = service(self._settings, parts=self._parts, callback_listeners=[self.lines])
         return await self._service.__aenter__()
 
     async def __aexit__(self, *exc: Any) -> None:
@@ -220,6 +226,19 @@ def metric_of(text: str, reason: str) -> float:
     """The count of callbacks that were not taken for this reason, of all sources."""
     lines = [line for line in text.splitlines() if f'total{{reason="{reason}"' in line]
     return sum(float(line.rpartition(" ")[2]) for line in lines if "not_taken" in line)
+
+
+async def test_a_process_that_takes_none(tmp_path: Path) -> None:
+    """Callbacks that are sent to `dlr dispatch` leave their line and their count there."""
+    traced = Traced(tmp_path, parts=Parts(receives=False))
+    async with traced as running_:
+        assert (await post(running_.url)).status == 404
+        assert (await post(running_.url, path="/notify/eu/")).status == 404
+        metrics = (await get(running_.url, "/metrics")).body.decode()
+    assert metric_of(metrics, "wrong_path") == 2
+    first, second = traced.log
+    assert first.endswith('status=404 reason=wrong_path what="POST /notify"')
+    assert second.endswith('status=404 reason=wrong_path what="POST /notify/eu/"')
 
 
 async def test_a_flood_writes_few_lines_and_all_are_counted(tmp_path: Path) -> None:
