@@ -8,7 +8,7 @@ from typing import Annotated
 from yarl import URL
 
 from dispatcher.expressions import WORDS, is_expression
-from receiver.settings.configuration import Form, Secret
+from receiver.settings.configuration import MAY_HOLD_SECRET, Form, Secret
 
 
 def is_http_url(text: str) -> bool:
@@ -25,6 +25,10 @@ def is_http_url(text: str) -> bool:
 HttpUrl = Annotated[str, Form("an http or https URL with a host", is_http_url)]
 
 Regex = Annotated[str, Form(WORDS, is_expression)]
+
+Username = Annotated[
+    str, MAY_HOLD_SECRET, Form("a name without a colon", lambda text: ":" not in text)
+]
 
 HeaderValue = Annotated[
     Secret,

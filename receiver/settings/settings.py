@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Annotated, Literal, Protocol
 
 from receiver.hmac_signature import Algorithm, Encoding, Signed
-from receiver.settings.configuration import Between, ByteSize, Form, Secret
+from receiver.settings.configuration import MAY_HOLD_SECRET, Between, ByteSize, Form, Secret
 
 Name = Annotated[
     str,
@@ -42,6 +42,7 @@ Network = Annotated[str, Form("an address or a network such as 203.0.113.0/24", 
 
 HeaderName = Annotated[
     str,
+    MAY_HOLD_SECRET,
     Form("the name of an HTTP header", re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch),
 ]
 
@@ -54,7 +55,9 @@ ApiSecret = Annotated[
 ]
 
 Sha256 = Annotated[
-    str, Form("64 hexadecimal digits", re.compile(r"[0-9A-Fa-f]{64}", re.ASCII).fullmatch)
+    str,
+    MAY_HOLD_SECRET,
+    Form("64 hexadecimal digits", re.compile(r"[0-9A-Fa-f]{64}", re.ASCII).fullmatch),
 ]
 
 
@@ -108,7 +111,9 @@ class LogSettings:
 class BasicSettings:
     """Authorization: Basic."""
 
-    username: Annotated[str, Form("a name without a colon", re.compile("[^:]+").fullmatch)]
+    username: Annotated[
+        str, MAY_HOLD_SECRET, Form("a name without a colon", re.compile("[^:]+").fullmatch)
+    ]
     passwords: Secrets
 
     def faults(self) -> Iterable[tuple[str, str]]:
@@ -121,7 +126,7 @@ class HeaderSettings:
 
     secrets: Secrets
     name: HeaderName = "X-Api-Key"
-    scheme: Annotated[str, Form("one word", re.compile(r"[!-~]*").fullmatch)] = ""
+    scheme: Annotated[str, MAY_HOLD_SECRET, Form("one word", re.compile(r"[!-~]*").fullmatch)] = ""
 
     def faults(self) -> Iterable[tuple[str, str]]:
         yield from _none("secrets", self.secrets)

@@ -71,7 +71,9 @@ class Ended:
     err: str
 
 
-def _start(folder: Path, words: Iterable[str], environment: Mapping[str, str]) -> Any:
+def _start(
+    folder: Path, words: Iterable[str], environment: Mapping[str, str], stdin: int | None = None
+) -> Any:
     inherited = {name: text for name, text in os.environ.items() if not name.startswith("DLR_")}
     return asyncio.create_subprocess_exec(
         sys.executable,
@@ -80,17 +82,25 @@ def _start(folder: Path, words: Iterable[str], environment: Mapping[str, str]) -
         *words,
         cwd=folder,
         env={**inherited, "COLUMNS": "200", **environment},
+        stdin=stdin,
         stdout=PIPE,
         stderr=PIPE,
     )
 
 
-async def dlr(folder: Path, *words: str, limit: float = LIMIT, **environment: str) -> Ended:
-    """Run `dlr words…` in `folder` to its end, with the variables of `environment`."""
-    process: Process = await _start(folder, words, environment)
+async def dlr(
+    folder: Path,
+    *words: str,
+    limit: float = LIMIT,
+    stdin: bytes | None = None,
+    **environment: str,
+) -> Ended:
+    """Run `dlr words…` in `folder` to its end, with the variables of `environment`; `stdin` is what
+    is piped in."""
+    process: Process = await _start(folder, words, environment, None if stdin is None else PIPE)
     try:
         async with asyncio.timeout(limit):
-            out, err = await process.communicate()
+            out, err = await process.communicate(stdin)
     finally:
         await _kill(process)
     assert process.returncode is not None
