@@ -1,4 +1,4 @@
-"""Requests at the edges of what each operation of an OpenAPI document takes, one value at a time."""
+"""Requests at the edges of what each operation of an OpenAPI document takes, a value at a time."""
 
 from __future__ import annotations
 

@@ -19,7 +19,8 @@ from yarl import URL
 from tests.end_to_end.processes import Running, an_endpoint, configure, customer, running
 from tests.receiver.payloads import a_json_body, an_item
 from tests.security.attacked import attacked
-from tests.security.edges import EDGES, Request, requests
+from tests.security.commands import run_all
+from tests.security.edges import DURATIONS, EDGES, INSTANTS, NUMBERS, Request, requests
 
 SHARE = 17
 """The short run sends every so many-th request; a prime, so that it meets each value somewhere."""
@@ -80,7 +81,8 @@ async def find_nothing(folder: Path, every: int) -> None:
     """In a `dlr receive` on a database that `dlr serve` has filled: nothing is pushed to URLs that
     are made up."""
     async with customer() as acme:
-        configure(folder, an_endpoint(acme.url))
+        # Readers of events that have left are seen a little later.
+        configure(folder, an_endpoint(acme.url) + "[server]\nevent_readers = 10000\n")
         async with running(folder, "serve") as server:
             for number in range(3):
                 await server.post(a_json_body(an_item(messageId=f"m{number}")))
@@ -164,3 +166,56 @@ async def test_what_was_seen(tmp_path: Path) -> None:
                 request = Request(f"{name} {edge}", "POST", b"/api/replays", (), body)
                 _, wrong = await drive(server, [request])
                 assert not wrong
+
+
+COMMANDS = {
+    "an instant": (
+        INSTANTS,
+        (
+            ("totals", "--since", "EDGE"),
+            ("totals", "--until", "EDGE"),
+            ("totals", "--bucket", "day", "--until", "EDGE"),
+            ("reports", "--received-until", "EDGE"),
+            ("reports", "--done-since", "EDGE"),
+            ("replay", "--endpoint", "acme", "--since", "EDGE", "--dry-run"),
+            ("replay", "--endpoint", "acme", "--until", "EDGE", "--detach"),
+            ("capture", "--from", "EDGE", "--to", "9999-12-31", "-o", "out.capsule"),
+            ("capture", "--from", "0001-01-02", "--to", "EDGE", "-o", "out.capsule"),
+        ),
+    ),
+    "a number": (
+        NUMBERS,
+        (
+            ("quarantine", "EDGE"),
+            ("replays", "EDGE"),
+            ("replays", "--cancel", "EDGE"),
+            ("replay", "--id", "EDGE", "--dry-run"),
+            ("replay", "--endpoint", "acme", "--rate", "EDGE/s", "--detach"),
+            ("endpoints", "change", "acme", "--set", "window=EDGE"),
+        ),
+    ),
+    "a duration": (
+        DURATIONS,
+        (
+            ("purge", "--older-than", "EDGE", "--dry-run"),
+            ("endpoints", "change", "acme", "--set", "read_timeout=EDGE"),
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", COMMANDS)
+async def test_no_command_ends_with_a_defect(tmp_path: Path, kind: str) -> None:
+    """The same values on the command line: done, or refused in words."""
+    configure(tmp_path, an_endpoint("http://127.0.0.1:9/"))
+    async with running(tmp_path, "serve") as server:
+        await server.post(a_json_body(an_item()))
+        await server.stop()
+    edges, rows = COMMANDS[kind]
+    commands = [[word.replace("EDGE", edge) for word in row] for edge in edges for row in rows]
+
+    ended = await run_all(tmp_path, commands)
+
+    for words, each in zip(commands, ended, strict=True):
+        assert each.code in (0, 1, 2), (words, each)
+        assert "unexpected " not in each.err, (words, each.err)

@@ -11,15 +11,15 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from dispatcher.cli import MODULES
-from tests.end_to_end.processes import Ended, an_endpoint, configure, dlr, running
+from tests.end_to_end.processes import an_endpoint, configure, dlr, running
 from tests.receiver.payloads import a_json_body, an_item
 from tests.reconcile.scripted_provider import Sms, a_provider
 from tests.security.attacked import Case, ask, got, troubles
+from tests.security.commands import run_all
 from tests.security.served import answering
 
 POISON = (
@@ -194,10 +194,6 @@ def hold(*written: str) -> None:
         assert "MarkupError" not in text
 
 
-async def run(folder: Path, words: Sequence[str], known: Mapping[str, str]) -> Ended:
-    return await dlr(folder, *(known.get(word, word) for word in words), limit=60)
-
-
 def test_every_command_is_in_the_table() -> None:
     """A new command gets its rows here."""
     assert set(COMMANDS) == set(MODULES)
@@ -225,8 +221,12 @@ async def test_no_command_obeys_the_poison(tmp_path: Path) -> None:
             "THE WEBHOOK": webhook,
             "THE STATE": f"{webhook}{{messageId}}",
         }
-        for words in [words for rows in COMMANDS.values() for words in rows]:
-            ended = await run(tmp_path, words, known)
+        commands = [
+            [known.get(word, word) for word in words]
+            for rows in COMMANDS.values()
+            for words in rows
+        ]
+        for words, ended in zip(commands, await run_all(tmp_path, commands), strict=True):
             assert ended.code in (0, 1, 2), (words, ended)
             assert "unexpected " not in ended.err, (words, ended.err)
             err = ended.err.replace(TRACEBACK, "") if "--debug" in words else ended.err
@@ -245,7 +245,7 @@ TABLES = [
 ]
 
 
-A_TERMINAL: dict[str, Any] = {"FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": "80"}
+A_TERMINAL = {"FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": "80"}
 
 
 async def test_no_list_on_a_terminal_obeys_it(tmp_path: Path) -> None:
@@ -253,8 +253,9 @@ async def test_no_list_on_a_terminal_obeys_it(tmp_path: Path) -> None:
     the poison."""
     async with answering(POISON, 418) as webhook:
         await fill(tmp_path, webhook)
-        for words in [*TABLES, ("schedule",), ("simulate", "poisoned.toml")]:
-            ended = await dlr(tmp_path, *words, **A_TERMINAL)
+        commands = [*TABLES, ("schedule",), ("simulate", "poisoned.toml")]
+        ended_ones = await run_all(tmp_path, commands, **A_TERMINAL)
+        for words, ended in zip(commands, ended_ones, strict=True):
             hold(_STYLE.sub("", ended.out), ended.err)
             assert "\x1b[31m" not in ended.out, words
 
