@@ -7,10 +7,15 @@ like one of ours. COMMANDS is the table of what is run: a command that is not in
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import pty
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -307,3 +312,42 @@ async def test_a_traceback_is_escaped(tmp_path: Path) -> None:
     assert TRACEBACK in ended.err
     assert ended.code == 1
     hold(ended.err.replace(TRACEBACK, ""))
+
+
+async def test_the_bytes_of_quarantine_are_shown_on_a_terminal(tmp_path: Path) -> None:
+    """A pipe or a file gets them as they came; a terminal would obey them."""
+    body = f"{{{POISON}".encode()
+    async with running(tmp_path, "serve") as server:
+        assert (await server.post(body))[0] == 400
+        await server.stop()
+
+    piped = await dlr(tmp_path, "quarantine", "1")
+    screen = await on_a_terminal(tmp_path, "quarantine", "1")
+
+    assert piped.out == body.decode()
+    assert not troubles(screen.replace("\r\n", "\n"))
+    assert r"\x1b[31mred" in screen
+
+
+async def on_a_terminal(folder: Path, *words: str) -> str:
+    """What a command writes to a terminal."""
+    master, slave = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "dispatcher", *words), cwd=folder, stdout=slave, stderr=slave
+    )
+    os.close(slave)
+    with os.fdopen(master, "rb") as screen:
+        written = await asyncio.to_thread(_all_of, screen)
+    assert await process.wait() == 0, written
+    return written.decode()
+
+
+def _all_of(screen: BinaryIO) -> bytes:
+    """To the end, which a terminal tells by an error."""
+    written = b""
+    try:
+        while piece := screen.read(1):
+            written += piece
+    except OSError:
+        pass
+    return written
