@@ -15,8 +15,8 @@ from typing import Any
 import re2
 
 WORDS = (
-    "a regular expression of RE2, which has no lookaround, no backreferences and at most 1000"
-    " repetitions"
+    "a regular expression of RE2: no lookaround, no backreferences, at most 1000 repetitions and"
+    " 2000 characters"
 )
 """What is expected, for people."""
 

@@ -466,6 +466,8 @@ def naming_the_address(bind: str, port: int) -> Iterator[None]:
         number = error.errno or 0  # below 0 it is of getaddrinfo: an unknown host
         reason = os.strerror(number) if number > 0 else error.strerror or str(error)
         raise OSError(f"cannot listen on {_host(bind)}:{port}: {reason}") from error
+    except UnicodeError as error:  # a name that no look-up can be made of
+        raise OSError(f"cannot listen on {_host(bind)}:{port}: no name of a host") from error
 
 
 def _host(bind: str) -> str:

@@ -32,7 +32,7 @@ def shown_lines(text: str) -> str:
 def shown_json(text: str) -> str:
     """JSON of the same value, in which nothing steers. Line feeds, which JSON has only between its
     values, stay."""
-    if text.isprintable():
+    if text.replace("\n", "").isprintable():
         return text
     return "".join(_in_json(sign) if sign != "\n" and _steers(sign) else sign for sign in text)
 
@@ -58,20 +58,13 @@ class ShownFormatter(logging.Formatter):
         return self.with_exception(shown(record.getMessage()), record)
 
     def with_exception(self, line: str, record: logging.LogRecord) -> str:
-        if not record.exc_info:
-            return line
-        return "\n".join([line, *(f"  {each}" for each in self.exception_lines(record))])
-
-    def exception_lines(self, record: logging.LogRecord) -> list[str]:
-        """The traceback; none without an exception."""
-        if not record.exc_info:
-            return []
-        return traceback_lines(record.exc_info[1])
+        """The line, with the traceback of the record below it, if it has one."""
+        error = record.exc_info[1] if record.exc_info else None
+        below = [] if error is None else traceback_lines(error)
+        return "\n".join([line, *(f"  {each}" for each in below)])
 
 
-def traceback_lines(error: BaseException | None) -> list[str]:
+def traceback_lines(error: BaseException) -> list[str]:
     """A traceback as it may be shown."""
-    if error is None:
-        return []
     parts = traceback.format_exception(error)
     return [shown(line) for part in parts for line in part.rstrip("\n").split("\n")]

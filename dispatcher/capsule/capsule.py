@@ -6,8 +6,9 @@
     {"end":true,"reports":12345,"dispatches":678}
 
 `endpoint` and `schedule` have the settings of config/dlr.toml that differ from the default and tell
-nothing of anybody; both are empty where the store knew no endpoint. Instants are RFC 3339. A reader
-takes version 1 with any unknown field; a file without its end is refused, for it was cut.
+nothing of anybody; both are empty where the store knew no endpoint, and a reader takes no others.
+Instants are RFC 3339. A reader takes version 1 with any unknown field; a file without its end is
+refused, for it was cut.
 """
 
 from __future__ import annotations
@@ -15,15 +16,15 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import Struct, field, structs
 
-from receiver.faults import misfit
+from receiver.faults import joined, misfit
 from receiver.settings.configuration import ConfigurationError
 
 VERSION = 1
@@ -31,6 +32,22 @@ GZIP = b"\x1f\x8b"
 
 _COMPRESSION = 6
 _LINE_LONGEST = 4 * 1024 * 1024
+
+
+SHARED = (
+    *("content_type", "generation", "bucket_size", "window", "connect_timeout", "read_timeout"),
+    *("rate_limit", "ordered", "breaker_failures", "breaker_probe", "schedule", "outcome"),
+)
+"""The settings of an endpoint that a capsule may have. No name, no URL, no header, no security, no
+file, and no rule: rules name senders, numbers and ids. Which reports went to the endpoint is
+decided already. Of `outcome` all but UNSHARED."""
+
+UNSHARED = "body_matches"
+"""An expression, which could be a text of anybody's, or made to do harm."""
+
+FOR_PUSHES = ("content_type", "generation", "bucket_size")
+"""Of these what holds where reports of a capsule are pushed: the form of the bodies. How hard an
+endpoint is called is for whoever calls it to say."""
 
 
 class Heading(Struct, frozen=True, kw_only=True, rename={"since": "from", "until": "to"}):
@@ -104,10 +121,15 @@ class Writer:
 
 @dataclass(frozen=True, slots=True)
 class Capsule:
-    """A file that has been looked at: its heading can be read."""
+    """A file that has been looked at: its heading can be read.
+
+    The file may be a stranger's. So the heading has only settings that have no authority (SHARED);
+    `left_out` names the others that were in it.
+    """
 
     path: Path
     heading: Heading
+    left_out: tuple[str, ...] = ()
 
     def lines(self) -> Iterator[Line]:
         """All of it, one by one. Raises ConfigurationError where it cannot be read."""
@@ -123,6 +145,15 @@ class Capsule:
             counts[type(read)] += 1
             yield read
         raise _fault(self.path, "it has no end: it was cut")
+
+    def for_pushes(self) -> Capsule:
+        """The same with those settings alone that a push may follow."""
+        endpoint = self.heading.endpoint
+        taken = {name: endpoint[name] for name in FOR_PUSHES if name in endpoint}
+        more = tuple(f"endpoint.{name}" for name in endpoint if name not in taken)
+        more += ("schedule",) if self.heading.schedule else ()
+        heading = structs.replace(self.heading, endpoint=taken, schedule={})
+        return replace(self, heading=heading, left_out=(*self.left_out, *more))
 
     def reports(self) -> Iterator[SharedReport]:
         return (line for line in self.lines() if isinstance(line, SharedReport))
@@ -145,10 +176,20 @@ def read_capsule(path: Path) -> Capsule:
         version = msgspec.json.decode(first, type=dict[str, Any]).get("capsule")
         if version != VERSION:
             raise _fault(path, f"expected a capsule of version {VERSION}, got version {version}")
-        return Capsule(path, msgspec.json.decode(first, type=Heading))
+        return _harmless(path, msgspec.json.decode(first, type=Heading))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         reason = _reason(error, first, Heading)
         raise _fault(path, f"expected a capsule of `dlr capture`: {reason}") from None
+
+
+def _harmless(path: Path, heading: Heading) -> Capsule:
+    taken = {name: value for name, value in heading.endpoint.items() if name in SHARED}
+    left_out = [joined("endpoint", name) for name in heading.endpoint if name not in taken]
+    outcome = taken.get("outcome")
+    if isinstance(outcome, dict) and UNSHARED in outcome:
+        taken["outcome"] = {name: each for name, each in outcome.items() if name != UNSHARED}
+        left_out.append(f"endpoint.outcome.{UNSHARED}")
+    return Capsule(path, structs.replace(heading, endpoint=taken), tuple(left_out))
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:

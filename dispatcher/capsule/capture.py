@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from dispatcher.capsule.base import Recording, Window
-from dispatcher.capsule.capsule import SharedReport, Writer
+from dispatcher.capsule.capsule import SHARED, SharedReport, Writer
 from dispatcher.capsule.pseudonyms import Pseudonyms
 from dispatcher.capsule.shared_item import shared
 from dispatcher.settings.settings import EndpointSettings
@@ -15,13 +15,6 @@ from receiver.settings.writing import as_table
 
 PIECE = 5_000
 """Ids that one reading goes through: some 20 ms."""
-
-_SHARED_SETTINGS = (
-    *("content_type", "generation", "bucket_size", "window", "connect_timeout", "read_timeout"),
-    *("rate_limit", "ordered", "breaker_failures", "breaker_probe", "schedule", "outcome"),
-)
-"""No name, no URL, no header, no security, and no rule: rules name senders, numbers and ids. Which
-reports went to the endpoint is decided already."""
 
 Watch = Callable[[float], bool]
 """Told after each piece how much is done, 0 to 1. False breaks it off."""
@@ -36,7 +29,7 @@ def shared_settings(settings: EndpointSettings) -> dict[str, Any]:
     if settings.outcome is not None:  # the expression could be a text of anybody's
         settings = replace(settings, outcome=replace(settings.outcome, body_matches=""))
     table = as_table(settings)
-    return {name: table[name] for name in _SHARED_SETTINGS if name in table}
+    return {name: table[name] for name in SHARED if name in table}
 
 
 async def capture(

@@ -19,11 +19,11 @@ from dispatcher.capsule.capsule import Capsule, read_capsule
 from dispatcher.clocks.clock import SystemClock
 from dispatcher.commands import replay_output
 from dispatcher.commands.options import fail
-from dispatcher.commands.saying import say
+from dispatcher.commands.saying import say, say_left_out
 from dispatcher.replay.request import Request, read_request
 from dispatcher.security.urls import is_http_url, spelling_fault
 from dispatcher.service import Parts, service
-from dispatcher.settings.settings import DispatchSettings, EndpointSettings, Settings
+from dispatcher.settings.settings import EndpointSettings, Settings
 from dispatcher.simulation.replayed import of_capsule
 from dispatcher.storage import Storage
 from receiver.settings.reader import read_table
@@ -47,7 +47,9 @@ def replay(file: Path, asked: Mapping[str, Any]) -> int:
         fail(f"--to: {wrong}")
     words = {name: value for name, value in asked.items() if name != "to"}
     request, _ = read_request({**words, "until": _NEVER, "toEndpoint": _NAME}, SystemClock().now())
-    capsule = read_capsule(file)
+    capsule = read_capsule(file).for_pushes()
+    if capsule.left_out:
+        say_left_out(capsule.left_out)
     with TemporaryDirectory(prefix="dlr-") as folder:
         settings = _settings(capsule, str(asked["to"]), Path(folder) / "dlr.db")
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
@@ -55,13 +57,12 @@ def replay(file: Path, asked: Mapping[str, Any]) -> int:
 
 
 def _settings(capsule: Capsule, url: str, database: Path) -> Settings:
-    """The endpoint with its window, bucket size and schedule, but at another URL."""
+    """The endpoint with the form of its bodies, but at another URL."""
     endpoint = {**capsule.heading.endpoint, "name": _NAME, "url": url, "reports": "none"}
     return Settings(
         server=ServerSettings(port=0),
         store=StoreSettings(database=str(database)),
         endpoint=(read_table(EndpointSettings, endpoint),),
-        schedule=read_table(DispatchSettings, capsule.heading.schedule),
     )
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from dispatcher.commands.options import fail
+from dispatcher.commands.saying import say_left_out
 
 if TYPE_CHECKING:
     from dispatcher.rehearsal.drill.plan import Down, Drill
@@ -72,7 +73,7 @@ class DrillOptions(Struct, frozen=True):
         for name in ("outage", "rate", "down", "pause_cmd"):
             if getattr(self, name) is not None:
                 fail(f"--{name.replace('_', '-')}: the scenario says it already: keep one of both")
-        return read_either(self.scenario)
+        return read_either(self.scenario, say_left_out)
 
     def _per_second(self) -> float:
         from dispatcher.replay.pace import rate as rate_of

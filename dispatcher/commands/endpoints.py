@@ -62,14 +62,16 @@ def _endpoint_settings(command: Command) -> Command:
         "secrets",
         metavar="KEY",
         multiple=True,
-        help="Asks for its value, which then stands in no history; or reads it from stdin.",
+        help="Prompt for the value, so that it stays out of the shell history; or read a line of"
+        " stdin: --secret KEY < FILE.",
     )(wrapped)
     return click.option(
         "--set",
         "settings",
         metavar="KEY=VALUE",
         multiple=True,
-        help="A setting of [[endpoint]], its value in TOML: window=5, security.type=basic.",
+        help="A setting of [[endpoint]], its value in TOML: window=5, security.type=basic. No"
+        " secrets: those take --secret.",
     )(wrapped)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tomllib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
 from operator import attrgetter
 from typing import Any
 
@@ -23,9 +23,11 @@ from dispatcher.endpoints.registry import (
     UnknownEndpoint,
 )
 from dispatcher.retrying.dispatch import DispatchState
+from dispatcher.settings.settings import EndpointSettings
 from dispatcher.storage import Storage
 from receiver.answers import BadQuery
-from receiver.faults import without_credentials
+from receiver.faults import joined, without_credentials
+from receiver.settings.configuration import Secret, hints_of
 
 _STATES: tuple[DispatchState, ...] = ("waiting", "leased", "acknowledged", "exhausted")
 
@@ -127,18 +129,46 @@ def typed(
     ask: Callable[[str], str] | None = None,
 ) -> dict[str, Any]:
     """The table that these arguments make. `given` are `key=value`, with dots in the key for tables
-    and the value in TOML; what is no TOML is a text. Raises BadQuery."""
+    and the value in TOML; what is no TOML is a text. Raises BadQuery, also for a secret among
+    them: a command line is in the shell's history, and every user of the machine sees it."""
     table: dict[str, Any] = {}
     for each in given:
         key, mark, text = each.partition("=")
         if not mark:
-            raise BadQuery(f'--set: expected key=value, got "{key.partition(".")[0]}" alone')
+            raise BadQuery(f'--set: expected key=value, got {len(key)} characters without "="')
         _put(table, key, _value(text))
+    for key in secrets_in(EndpointSettings, table):
+        raise BadQuery(
+            f"--set: {key} is a secret, which would stay in the history: {_UNSEEN % key}"
+        )
     for key in secrets:
         _put(table, key, (ask or _ask)(key))
     for key in unset:
         _put(table, key, None)
     return table
+
+
+_UNSEEN = "give --secret %s, which asks for it, or reads it from stdin: --secret KEY < FILE"
+
+_OFTEN_SECRET = ("auth", "cookie", "key", "pass", "secret", "sign", "token")
+"""In the names of headers whose value is a secret. Any other header may be typed."""
+
+
+def secrets_in(kind: Any, table: Mapping[str, Any], place: str = "") -> Iterator[str]:
+    """The places in a table of settings that have a secret."""
+    hints = hints_of(kind)
+    for key, value in table.items():
+        hint, at = hints.get(key), joined(place, key)
+        if hint is None or value is None:
+            continue
+        if hint.base is Secret:
+            yield at
+        elif hint.section and isinstance(value, dict):
+            yield from secrets_in(hint.base, value, at)
+        elif key == "headers" and isinstance(value, dict):
+            for name in value:
+                if any(word in name.lower() for word in _OFTEN_SECRET):
+                    yield joined(at, name)
 
 
 def _put(table: dict[str, Any], key: str, value: Any) -> None:
@@ -160,7 +190,8 @@ def _path(key: str) -> list[str]:
     except tomllib.TOMLDecodeError:
         table = None
     if not table:
-        raise BadQuery(f'expected a key such as window or security.type, got "{key[:40]}"')
+        got = f"a text of {len(key)} characters"  # which may be a secret in the wrong place
+        raise BadQuery(f"expected a key such as window or security.type, got {got}")
     path = []
     while isinstance(table, dict):
         ((name, table),) = table.items()

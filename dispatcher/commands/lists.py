@@ -12,7 +12,7 @@ from dispatcher.api.dispatches import DISPATCH_FILTERS, dispatch_query
 from dispatcher.commands import list_output
 from dispatcher.commands.api_options import filter_options, parameters
 from dispatcher.commands.list_output import Listing
-from dispatcher.commands.options import fail, listing_options, look, settings_of
+from dispatcher.commands.options import Id, fail, listing_options, look, settings_of
 from dispatcher.service import registry_of
 from receiver.api.filters import (
     MESSAGE_FILTERS,
@@ -77,7 +77,7 @@ def messages(
 
 
 @click.command()
-@click.argument("entry", type=int, required=False)
+@click.argument("entry", type=Id(), required=False)
 @click.option("--retry", metavar="ID|all", help="Read it again, and store what can now be read.")
 @listing_options
 def quarantine(

@@ -120,6 +120,16 @@ class Speed(click.FloatRange):
         return factor
 
 
+class Id(click.types.IntParamType):
+    """A number that a database could have given."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int:
+        number = int(super().convert(value, param, ctx))
+        if not -(2**63) <= number < 2**63:
+            self.fail(f"{value!r} is not a valid integer.", param, ctx)  # as of what is none
+        return number
+
+
 PORT = click.IntRange(0, 65_535)  # beyond, the event loop would take the number modulo 65536
 
 

@@ -14,6 +14,7 @@ from dispatcher.commands.api_options import body_options, parameters
 from dispatcher.commands.list_output import Listing
 from dispatcher.commands.options import (
     FILE,
+    Id,
     Speed,
     fail,
     listing_options,
@@ -67,8 +68,8 @@ def replay(
 
 
 @click.command()
-@click.argument("number", metavar="[ID]", type=int, required=False)
-@click.option("--cancel", type=int, metavar="ID", help="End this replay: what waits is cancelled.")
+@click.argument("number", metavar="[ID]", type=Id(), required=False)
+@click.option("--cancel", type=Id(), metavar="ID", help="End this replay: what waits is cancelled.")
 @listing_options
 def replays(
     config: Path | None,

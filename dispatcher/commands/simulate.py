@@ -16,6 +16,7 @@ from rich.table import Table
 from dispatcher.commands import simulate_many
 from dispatcher.commands.console import told
 from dispatcher.commands.options import FILE, Duration, fail
+from dispatcher.commands.saying import say_left_out
 from dispatcher.commands.simulation_output import SimulationOutput, write_csv
 from dispatcher.commands.simulation_progress import BROKEN_OFF, watching
 from dispatcher.simulation.answer import answer, clock_text, late_words, span_text
@@ -84,7 +85,7 @@ def simulate(
     output.check()
     if find is not None and (output.csv or output.plot or output.opened):
         fail("--find has one number as its answer: nothing to plot, and no rows for --csv")
-    read = read_either(scenario)
+    read = read_either(scenario, say_left_out)
     if seed is not None:
         read = replace(read, seed=seed)
     if compare is not None:

@@ -7,6 +7,7 @@ commit. So the lines of callbacks are gathered and written together, at most LAT
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import sys
 import time
@@ -241,4 +242,7 @@ class _Json(logging.Formatter):
         }
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return shown_json(msgspec.json.encode(line).decode())
+        try:
+            return shown_json(msgspec.json.encode(line).decode())
+        except UnicodeEncodeError:  # a lone surrogate, which only an escape can hold
+            return json.dumps(line, default=str)

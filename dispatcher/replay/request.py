@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, time, tzinfo
+from datetime import UTC, datetime, time, tzinfo
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -217,6 +217,8 @@ def instant_of(text: str, name: str, now: datetime, zone: tzinfo | None = None) 
 
 
 def _placed(instant: datetime, zone: tzinfo | None) -> datetime:
-    if instant.tzinfo is not None:
-        return instant
-    return instant.astimezone() if zone is None else instant.replace(tzinfo=zone)
+    """Raises OverflowError when it is outside the years 1 to 9999 in UTC."""
+    if instant.tzinfo is None:
+        instant = instant.astimezone() if zone is None else instant.replace(tzinfo=zone)
+    instant.astimezone(UTC)
+    return instant

@@ -7,11 +7,15 @@ from typing import Annotated
 
 from dispatcher.expressions import WORDS, is_expression
 from dispatcher.security.urls import is_http_url, spelling_fault
-from receiver.settings.configuration import Form, Secret
+from receiver.settings.configuration import MAY_HOLD_SECRET, Form, Secret
 
 HttpUrl = Annotated[str, Form("an http or https URL with a host", is_http_url, spelling_fault)]
 
 Regex = Annotated[str, Form(WORDS, is_expression)]
+
+Username = Annotated[
+    str, MAY_HOLD_SECRET, Form("a name without a colon", lambda text: ":" not in text)
+]
 
 HeaderValue = Annotated[
     Secret,

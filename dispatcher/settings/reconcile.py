@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from yarl import URL
 
 from dispatcher.security.urls import is_http_url
-from dispatcher.settings.forms import HttpUrl
+from dispatcher.settings.forms import HttpUrl, Username
 from dispatcher.settings.security import TlsSettings
 from receiver.settings.configuration import Between, Form, Secret
 
@@ -36,7 +36,7 @@ class ReconcileSettings:
     base_url: HttpUrl
     api: Literal["v1", "v3"] = "v3"
     api_key: _Credential | None = None
-    username: Annotated[str, Form("a name without a colon", lambda t: ":" not in t)] | None = None
+    username: Username | None = None
     password: Annotated[Secret, Form("a text that is not empty", bool)] | None = None
     ibsso_token: _Credential | None = None
     bearer_token: _Credential | None = None

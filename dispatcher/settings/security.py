@@ -20,12 +20,13 @@ from dispatcher.security.signing import (
     is_webhook_secret,
 )
 from dispatcher.security.tls import Tls, TlsVersion, faults
-from dispatcher.settings.forms import HEADERS_OF_THE_BODY, HeaderValue, HttpUrl
+from dispatcher.settings.forms import HEADERS_OF_THE_BODY, HeaderValue, HttpUrl, Username
 from receiver.hmac_signature import Algorithm, Encoding, HmacScheme, Signed
-from receiver.settings.configuration import Form, Secret
+from receiver.settings.configuration import MAY_HOLD_SECRET, Form, Secret
 from receiver.settings.settings import HeaderName, Network
 
 _VISIBLE = re.compile(r"[ -~]*").fullmatch
+_Prefix = Annotated[str, MAY_HOLD_SECRET, Form("visible ASCII characters", _VISIBLE)]
 _SECRET = Annotated[Secret, Form("a text that is not empty", bool)]
 
 _REQUIRED = {
@@ -54,7 +55,7 @@ class SecuritySettings:
     """
 
     type: Literal["none", "basic", "header", "hmac", "standard-webhooks", "oauth"] = "none"
-    username: Annotated[str, Form("a name without a colon", lambda t: ":" not in t)] | None = None
+    username: Username | None = None
     password: Secret | None = None
     header: HeaderName | None = None  # hmac: None is X-Infobip-Signature
     value: HeaderValue | None = None
@@ -62,7 +63,7 @@ class SecuritySettings:
     old_secret_key: _SECRET | None = None  # signs too, until the customer has changed over
     algorithm: Algorithm | None = None  # None: HMAC_SHA_256
     encoding: Encoding | None = None  # None: hex
-    prefix: Annotated[str, Form("visible ASCII characters", _VISIBLE)] | None = None  # None: ""
+    prefix: _Prefix | None = None  # None: ""
     timestamp_header: HeaderName | None = None  # None: no instant is sent
     signed: Signed | None = None  # None: body
     token_url: HttpUrl | None = field(default=None, repr=False)  # may hold a password

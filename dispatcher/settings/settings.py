@@ -132,7 +132,8 @@ class EndpointSettings:
     def faults(self) -> Iterable[tuple[str, str]]:
         for name in self.headers:
             if not _HEADER_NAME.fullmatch(name):
-                yield "headers", f'expected names of HTTP headers, got "{name}"'
+                got = f"one of {len(name)} characters"  # which may be a whole header
+                yield "headers", f"expected names of HTTP headers, got {got}"
             elif name.lower() in HEADERS_OF_THE_BODY:
                 yield f"headers.{name}", "cannot be fixed, it follows from the body"
         if 0 < self.rate_limit < RATE_LEAST:

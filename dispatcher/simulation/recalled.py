@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -54,9 +54,17 @@ class _Met(Struct, frozen=True, order=True):
 _UP = ""
 
 
-def read_either(file: Path) -> Scenario:
-    """The scenario of a TOML file, or of a capsule. Raises ConfigurationError."""
-    return scenario_of(read_capsule(file)) if is_capsule(file) else read_scenario(file)
+def read_either(file: Path, left_out: Callable[[Sequence[str]], None]) -> Scenario:
+    """The scenario of a TOML file, or of a capsule. Raises ConfigurationError.
+
+    `left_out` is told the settings of a capsule that are not taken, if there are any.
+    """
+    if not is_capsule(file):
+        return read_scenario(file)
+    capsule = read_capsule(file)
+    if capsule.left_out:
+        left_out(capsule.left_out)
+    return scenario_of(capsule)
 
 
 def scenario_of(capsule: Capsule) -> Scenario:

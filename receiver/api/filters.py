@@ -36,7 +36,7 @@ BUCKETS_MOST = 800
 
 _USUAL_RANGE = {"hour": timedelta(days=1), "day": timedelta(days=31)}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_YEAR_10000 = 253_402_300_800
+_YEAR_1, _YEAR_10000 = -62_135_596_800, 253_402_300_800
 
 
 def _groups(text: str, name: str) -> tuple[int, ...]:
@@ -183,7 +183,7 @@ def totals_query(query: Parameters, now: datetime) -> TotalsQuery:
     end = -(-((until - _EPOCH) // timedelta(microseconds=1)) // (span * 1_000_000)) * span
     since = wanted.get("since")
     if since is None:
-        start = end - _USUAL_RANGE[bucket] // timedelta(seconds=1)
+        start = max(_YEAR_1, end - _USUAL_RANGE[bucket] // timedelta(seconds=1))
     else:
         start = (since - _EPOCH) // timedelta(seconds=1) // span * span
     if end >= _YEAR_10000:

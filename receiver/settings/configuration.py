@@ -91,6 +91,10 @@ class Form:
     fault: Callable[[str], str | None] = lambda _: None
 
 
+MAY_HOLD_SECRET = object()
+"""Marks a setting beside a secret in which people write the secret too, such as a name of a header
+with its value. No fault quotes what came there."""
+
 SIZE = object()
 ByteSize = Annotated[int, SIZE]
 """A number of bytes, written `10MB`, `10KB`, `1GB` or plain. 1 KB is 1024 bytes."""
@@ -137,6 +141,21 @@ class Hint:
         if get_origin(self.base) is tuple and is_dataclass(get_args(self.base)[0]):
             return get_args(self.base)[0]
         return None
+
+    @property
+    def secret(self) -> bool:
+        """Whether a secret may stand there, or below it. Then no fault quotes what came."""
+        if self.base is Secret or MAY_HOLD_SECRET in self.marks:
+            return True
+        if self.section:
+            return any(each.secret for each in hints_of(self.base).values())
+        return get_origin(self.base) in (tuple, dict) and self.inner.secret
+
+    @property
+    def inner(self) -> Hint:
+        """Of a list or a table, what its values are."""
+        parts = get_args(self.base)
+        return hint_of(parts[1] if get_origin(self.base) is dict else parts[0])
 
     def words(self) -> str:
         """What is expected, for people."""

@@ -119,7 +119,7 @@ class _Reader:
 
     def section(self, kind: Any, raw: object, place: str) -> Any:
         if not isinstance(raw, dict):
-            return self._unfit(place, "a table", _came(raw))
+            return self._unfit(place, "a table", _instead(raw, hint_of(kind)))
         hints = hints_of(kind)
         self._unknown(raw, hints, place)
         values = {
@@ -161,28 +161,32 @@ class _Reader:
             self._fault(place, str(fault))
             return _UNREADABLE
         except (ValueError, OverflowError):
-            return self._unfit(place, hint.words(), _came(raw, hint.base is Secret))
+            return self._unfit(place, hint.words(), _came(raw, hint.secret))
 
     def _list(self, hint: Hint, raw: Any, place: str) -> Any:
         raw = split(raw)
         if not isinstance(raw, list):
             what = f"tables headed [[{place}]]" if hint.entry else hint.words()
-            secret = hint_of(get_args(hint.base)[0]).base is Secret
-            return self._unfit(place, what, _came(raw, secret))
-        inner = hint_of(get_args(hint.base)[0])
+            return self._unfit(place, what, _instead(raw, hint))
+        inner = hint.inner
         values = tuple(self._value(inner, each, joined(place, i)) for i, each in enumerate(raw))
         return _UNREADABLE if _UNREADABLE in values else values
 
     def _dict(self, hint: Hint, raw: Any, place: str) -> Any:
-        inner = hint_of(get_args(hint.base)[1])
+        inner, places = hint.inner, None
         if isinstance(raw, FromEnvironment):
             pairs = [each.partition("=") for each in split(raw)]
             if not all(mark for _, mark, _ in pairs):
                 return self._unfit(place, "name=value, name=value …", _came(raw, secret=True))
             raw = {key.strip(): FromEnvironment(value.strip()) for key, _, value in pairs}
+            if hint.secret:  # what stands before a "=" may be the end of a secret with a comma
+                places = range(len(raw))
         if not isinstance(raw, dict):
-            return self._unfit(place, hint.words(), _came(raw))
-        values = {key: self._value(inner, each, joined(place, key)) for key, each in raw.items()}
+            return self._unfit(place, hint.words(), _instead(raw, hint))
+        values = {
+            key: self._value(inner, each, joined(place, at))
+            for (key, each), at in zip(raw.items(), places or raw, strict=True)
+        }
         return _UNREADABLE if _UNREADABLE in values.values() else values
 
     def _across(self, section: Any, place: str) -> None:
@@ -296,6 +300,11 @@ _LEAVES: dict[Any, Callable[[Any], Any]] = {
     timedelta: lambda raw: duration(_text(raw)),
     Secret: lambda raw: Secret(_text(raw)),
 }
+
+
+def _instead(raw: object, hint: Hint) -> str:
+    """What was found instead of a table or a list: of a text perhaps the secret that belongs in."""
+    return _came(raw, hint.secret and isinstance(raw, str))
 
 
 def _came(raw: object, secret: bool = False) -> str:

@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Protocol
 from yarl import URL
 
 from receiver.hmac_signature import Algorithm, Encoding, Signed
-from receiver.settings.configuration import Between, ByteSize, Form, Secret
+from receiver.settings.configuration import MAY_HOLD_SECRET, Between, ByteSize, Form, Secret
 
 Name = Annotated[
     str,
@@ -60,6 +60,7 @@ WebOrigin = Annotated[
 
 HeaderName = Annotated[
     str,
+    MAY_HOLD_SECRET,
     Form("the name of an HTTP header", re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+").fullmatch),
 ]
 
@@ -72,7 +73,9 @@ ApiSecret = Annotated[
 ]
 
 Sha256 = Annotated[
-    str, Form("64 hexadecimal digits", re.compile(r"[0-9A-Fa-f]{64}", re.ASCII).fullmatch)
+    str,
+    MAY_HOLD_SECRET,
+    Form("64 hexadecimal digits", re.compile(r"[0-9A-Fa-f]{64}", re.ASCII).fullmatch),
 ]
 
 
@@ -129,7 +132,9 @@ class LogSettings:
 class BasicSettings:
     """Authorization: Basic."""
 
-    username: Annotated[str, Form("a name without a colon", re.compile("[^:]+").fullmatch)]
+    username: Annotated[
+        str, MAY_HOLD_SECRET, Form("a name without a colon", re.compile("[^:]+").fullmatch)
+    ]
     passwords: Secrets
 
     def faults(self) -> Iterable[tuple[str, str]]:
@@ -142,7 +147,7 @@ class HeaderSettings:
 
     secrets: Secrets
     name: HeaderName = "X-Api-Key"
-    scheme: Annotated[str, Form("one word", re.compile(r"[!-~]*").fullmatch)] = ""
+    scheme: Annotated[str, MAY_HOLD_SECRET, Form("one word", re.compile(r"[!-~]*").fullmatch)] = ""
 
     def faults(self) -> Iterable[tuple[str, str]]:
         yield from _none("secrets", self.secrets)

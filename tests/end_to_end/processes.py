@@ -75,7 +75,9 @@ def _start(
     folder: Path,
     words: Iterable[str],
     environment: Mapping[str, str],
+    *,
     descriptors: int | None = None,
+    stdin: int | None = None,
 ) -> Any:
     inherited = {name: text for name, text in os.environ.items() if not name.startswith("DLR_")}
     limit = f"ulimit -n {descriptors}; " if descriptors else ""
@@ -89,17 +91,27 @@ def _start(
         *words,
         cwd=folder,
         env={**inherited, "COLUMNS": "200", **environment},
+        stdin=stdin,
         stdout=PIPE,
         stderr=PIPE,
     )
 
 
-async def dlr(folder: Path, *words: str, limit: float = LIMIT, **environment: str) -> Ended:
-    """Run `dlr words…` in `folder` to its end, with the variables of `environment`."""
-    process: Process = await _start(folder, words, environment)
+async def dlr(
+    folder: Path,
+    *words: str,
+    limit: float = LIMIT,
+    stdin: bytes | None = None,
+    **environment: str,
+) -> Ended:
+    """Run `dlr words…` in `folder` to its end, with the variables of `environment`; `stdin` is what
+    is piped in."""
+    process: Process = await _start(
+        folder, words, environment, stdin=None if stdin is None else PIPE
+    )
     try:
         async with asyncio.timeout(limit):
-            out, err = await process.communicate()
+            out, err = await process.communicate(stdin)
     finally:
         await _kill(process)
     assert process.returncode is not None
@@ -235,7 +247,9 @@ async def running(
 ) -> AsyncIterator[Running]:
     """`dlr words…` on a free port, listening; killed at the end if it has not ended by itself. With
     `descriptors` it may have so many open."""
-    process: Process = await _start(folder, (*words, "--port", "0"), environment, descriptors)
+    process: Process = await _start(
+        folder, (*words, "--port", "0"), environment, descriptors=descriptors
+    )
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LIMIT)) as session:
         server = Running(process, session)
         try:

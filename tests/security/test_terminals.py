@@ -7,19 +7,24 @@ like one of ours. COMMANDS is the table of what is run: a command that is not in
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+import pty
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 import pytest
 
 from dispatcher.cli import MODULES
-from tests.end_to_end.processes import Ended, an_endpoint, configure, dlr, running
+from tests.end_to_end.processes import an_endpoint, configure, dlr, running
 from tests.receiver.payloads import a_json_body, an_item
 from tests.reconcile.scripted_provider import Sms, a_provider
 from tests.security.attacked import Case, ask, got, troubles
+from tests.security.commands import run_all
 from tests.security.served import answering
 
 POISON = (
@@ -33,17 +38,13 @@ A_PATH = POISON.replace("/", "|")
 
 EDGES = ("--from", "2020-01-01T00:00:00Z", "--to", "2100-01-01T00:00:00Z")
 
-FORMS = ("table", "json", "ndjson", "csv")
+FORMS = ("table", "json", "csv")
 
 SERVING = ("serve", "receive", "dispatch", "sandbox")
 
 COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
-    **{
-        name: [(name, "--format", form) for form in FORMS]
-        for name in ("reports", "messages", "quarantine", "dispatches", "replays")
-    },
     "reports": [
-        *(("reports", "--format", form) for form in FORMS),
+        *(("reports", "--format", form) for form in (*FORMS, "ndjson")),
         ("reports", "--unrouted"),
         ("reports", "--to", POISON),
         ("reports", "--received-since", POISON),
@@ -59,17 +60,19 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         ("messages", f"{POISON} not there"),
     ],
     "quarantine": [
-        *(("quarantine", "--format", form) for form in FORMS),
+        ("quarantine", "--format", "table"),
+        ("quarantine", "--format", "json"),
         ("quarantine", "--retry", "all"),
         ("quarantine", POISON),
     ],
     "dispatches": [
-        *(("dispatches", "--format", form) for form in FORMS),
+        ("dispatches", "--format", "table"),
+        ("dispatches", "--format", "json"),
         ("dispatches", "THE DISPATCH"),
         ("dispatches", POISON),
         ("dispatches", "--endpoint", POISON),
     ],
-    "totals": [("totals", "--format", form) for form in FORMS] + [("totals", "--since", POISON)],
+    "totals": [("totals",), ("totals", "--since", POISON)],
     "replay": [
         ("replay", "--message-id", POISON, "--dry-run"),
         ("replay", "--to-endpoint", POISON, "--source", "default"),
@@ -78,13 +81,15 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         ("replay", "--message-id", POISON, "--endpoint", "acme", "--key", POISON, "--detach"),
     ],
     "replays": [
-        *(("replays", "--format", form) for form in FORMS),
+        ("replays", "--format", "table"),
+        ("replays", "--format", "json"),
         ("replays", "1"),
         ("replays", POISON),
         ("replays", "--cancel", "1"),
     ],
     "endpoints": [
-        *(("endpoints", "--format", form) for form in FORMS),
+        ("endpoints", "--format", "table"),
+        ("endpoints", "--format", "json"),
         ("endpoints", "add", POISON, "--url", "http://127.0.0.1:9/"),
         ("endpoints", "add", "other", "--url", f"http://{POISON}"),
         ("endpoints", "add", "other", "--url", "http://127.0.0.1:9/", "--set", f"sources={POISON}"),
@@ -113,8 +118,11 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         ("rehearse", "THE WEBHOOK", "--only", "json-v2-delivered", "--verify", "THE STATE"),
         ("rehearse", f"http://{POISON}/"),
     ],
-    "reconcile": [("reconcile", "--source", "default", "--format", form) for form in FORMS]
-    + [("reconcile", "--source", POISON), ("reconcile", "--source", "default", "--apply")],
+    "reconcile": [
+        ("reconcile", "--source", "default"),
+        ("reconcile", "--source", "default", "--format", "json", "--apply"),
+        ("reconcile", "--source", POISON),
+    ],
     "schedule": [("schedule",), ("schedule", POISON)],
     "purge": [("purge", "--dry-run"), ("purge", "--older-than", POISON)],
     "erase": [("erase", "--to", POISON, "--dry-run"), ("erase", "--message-id", POISON)],
@@ -123,7 +131,7 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
     "demo": [("demo", "--seed", POISON)],
     "endpoint": [("endpoint", "--bind", POISON)],
     **{
-        name: [(name, "--bind", POISON), (name, "--database", f"{A_PATH}/{A_PATH}")]
+        name: [(name, "--bind", POISON) if name == "serve" else (name, "--database", A_PATH + "/a")]
         for name in SERVING
     },
 }
@@ -191,10 +199,6 @@ def hold(*written: str) -> None:
         assert "MarkupError" not in text
 
 
-async def run(folder: Path, words: Sequence[str], known: Mapping[str, str]) -> Ended:
-    return await dlr(folder, *(known.get(word, word) for word in words), limit=60)
-
-
 def test_every_command_is_in_the_table() -> None:
     """A new command gets its rows here."""
     assert set(COMMANDS) == set(MODULES)
@@ -222,8 +226,12 @@ async def test_no_command_obeys_the_poison(tmp_path: Path) -> None:
             "THE WEBHOOK": webhook,
             "THE STATE": f"{webhook}{{messageId}}",
         }
-        for words in [words for rows in COMMANDS.values() for words in rows]:
-            ended = await run(tmp_path, words, known)
+        commands = [
+            [known.get(word, word) for word in words]
+            for rows in COMMANDS.values()
+            for words in rows
+        ]
+        for words, ended in zip(commands, await run_all(tmp_path, commands), strict=True):
             assert ended.code in (0, 1, 2), (words, ended)
             assert "unexpected " not in ended.err, (words, ended.err)
             err = ended.err.replace(TRACEBACK, "") if "--debug" in words else ended.err
@@ -242,7 +250,7 @@ TABLES = [
 ]
 
 
-A_TERMINAL: dict[str, Any] = {"FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": "80"}
+A_TERMINAL = {"FORCE_COLOR": "1", "TERM": "xterm-256color", "COLUMNS": "80"}
 
 
 async def test_no_list_on_a_terminal_obeys_it(tmp_path: Path) -> None:
@@ -250,8 +258,9 @@ async def test_no_list_on_a_terminal_obeys_it(tmp_path: Path) -> None:
     the poison."""
     async with answering(POISON, 418) as webhook:
         await fill(tmp_path, webhook)
-        for words in [*TABLES, ("schedule",), ("simulate", "poisoned.toml")]:
-            ended = await dlr(tmp_path, *words, **A_TERMINAL)
+        commands = [*TABLES, ("schedule",), ("simulate", "poisoned.toml")]
+        ended_ones = await run_all(tmp_path, commands, **A_TERMINAL)
+        for words, ended in zip(commands, ended_ones, strict=True):
             hold(_STYLE.sub("", ended.out), ended.err)
             assert "\x1b[31m" not in ended.out, words
 
@@ -303,3 +312,42 @@ async def test_a_traceback_is_escaped(tmp_path: Path) -> None:
     assert TRACEBACK in ended.err
     assert ended.code == 1
     hold(ended.err.replace(TRACEBACK, ""))
+
+
+async def test_the_bytes_of_quarantine_are_shown_on_a_terminal(tmp_path: Path) -> None:
+    """A pipe or a file gets them as they came; a terminal would obey them."""
+    body = f"{{{POISON}".encode()
+    async with running(tmp_path, "serve") as server:
+        assert (await server.post(body))[0] == 400
+        await server.stop()
+
+    piped = await dlr(tmp_path, "quarantine", "1")
+    screen = await on_a_terminal(tmp_path, "quarantine", "1")
+
+    assert piped.out == body.decode()
+    assert not troubles(screen.replace("\r\n", "\n"))
+    assert r"\x1b[31mred" in screen
+
+
+async def on_a_terminal(folder: Path, *words: str) -> str:
+    """What a command writes to a terminal."""
+    master, slave = pty.openpty()
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "dispatcher", *words), cwd=folder, stdout=slave, stderr=slave
+    )
+    os.close(slave)
+    with os.fdopen(master, "rb") as screen:
+        written = await asyncio.to_thread(_all_of, screen)
+    assert await process.wait() == 0, written
+    return written.decode()
+
+
+def _all_of(screen: BinaryIO) -> bytes:
+    """To the end, which a terminal tells by an error."""
+    written = b""
+    try:
+        while piece := screen.read(1):
+            written += piece
+    except OSError:
+        pass
+    return written

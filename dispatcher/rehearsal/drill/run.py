@@ -224,7 +224,8 @@ def _edges(drill: Drill) -> list[tuple[timedelta, str]]:
 
 def _changes(drill: Drill) -> Iterator[tuple[timedelta, str]]:
     bands = troubles(drill.scenario.phase)
-    for (start, end, words), following in zip(bands, [*bands[1:], None], strict=True):
+    following_ones = [*bands[1:], None]  # one too many where there was no trouble at all
+    for (start, end, words), following in zip(bands, following_ones, strict=False):
         what = "it is paused" if drill.pause else f"the webhook is down: {words}"
         yield start, what
         if end is not None and (following is None or following[0] > end):

@@ -7,12 +7,13 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import aiohttp
 import pytest
 from multidict import CIMultiDict
 
-from dispatcher.observe.logs import CallbackLines, masked
+from dispatcher.observe.logs import CallbackLines, masked, set_up
 from dispatcher.service import service
 from dispatcher.settings.settings import Settings
 from receiver.settings.settings import ServerSettings, StoreSettings
@@ -162,3 +163,34 @@ async def test_lines_are_written_together(tmp_path: Path) -> None:
     assert log.asked_for == 1
     assert log.stream.getvalue() == ""
     assert len(log.lines) == 3
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_no_value_breaks_a_line(form: Literal["console", "json"]) -> None:
+    """Values and exceptions with anything in them, a lone surrogate too, are one line in JSON, and
+    on the console one line of ours and indented ones."""
+    root = logging.getLogger()
+    before, level = root.handlers[:], root.level
+    stream = io.StringIO()
+    try:
+        set_up(form, "debug")
+        (handler,) = root.handlers
+        assert isinstance(handler, logging.StreamHandler)
+        handler.setStream(stream)
+        try:
+            raise ValueError("no\nFORGED\x9b31m\ud800")
+        except ValueError:
+            facts = {"path": "a\nFORGED\u202e\ud800"}
+            logging.getLogger("dlr.test").exception("b\x1b[2J\nFORGED", extra={"facts": facts})
+    finally:
+        root.handlers[:] = before
+        root.setLevel(level)
+
+    first, *rest = stream.getvalue().rstrip("\n").split("\n")
+    assert not set("\x1b\x9b\u202e\ud800") & set(stream.getvalue())
+    if form == "json":
+        assert rest == []
+        assert json.loads(first)["path"] == "a\nFORGED\u202e\ud800"
+    else:
+        assert r"b\x1b[2J\nFORGED path=a\nFORGED\u202e\ud800" in first
+        assert all(line.startswith("  ") for line in rest)
