@@ -45,6 +45,7 @@ from dispatcher.storage import Storage, new_name, storage
 from dispatcher.upkeep.following import following
 from dispatcher.upkeep.retention import Upkeep
 from dispatcher.worker import Worker
+from receiver.api.browser import PageGuard, Rules, hosts_of
 from receiver.api.event_stream import EventStream, ReportTrack, Track
 from receiver.api.openapi import OpenApi
 from receiver.api.provider import PROVIDER
@@ -57,7 +58,7 @@ from receiver.callbacks.events import Listener as CallbackListener
 from receiver.callbacks.forwarded import Proxies
 from receiver.callbacks.intake import Limits
 from receiver.metrics import Readiness, ReceiverMetrics, RefusedCallbacks, Scrape, new_registry
-from receiver.routes import add_routes
+from receiver.routes import Caller, add_routes
 from receiver.server import listening
 
 LOOPBACK = ("127.0.0.0/8", "::1/128")
@@ -156,8 +157,9 @@ async def service(
 
 def _common(settings: Settings, opened: Storage, clock: Clock, *, sandbox: bool) -> _Common:
     app = new_app(body_limit=settings.server.body_limit)
+    page_guard_of(settings).add_to(app)
     if settings.api.token:
-        app.middlewares.append(ApiTokens(settings.api.token).middleware())
+        app.middlewares.append(ApiTokens(settings.api).middleware())
     tracks: list[Track] = [ReportTrack(opened.store), AttemptTrack(opened.history)]
     return _Common(
         settings=settings,
@@ -372,6 +374,24 @@ def authenticators_of(settings: Settings) -> dict[str, Authenticator]:
     proxies = Proxies.of(server.trusted_proxies, server.proxy_networks)
     every = {source.name: Authenticator(source, proxies) for source in settings.source}
     return {name: each for name, each in every.items() if not each.open}
+
+
+def page_guard_of(settings: Settings) -> PageGuard:
+    """What is asked of pages in a browser, by whom a route is for."""
+    hosts, own, sandbox = hosts_of(settings.server), settings.server, settings.sandbox
+    of_api = None if settings.api.token else hosts
+    rules: dict[Caller, Rules] = {
+        "operator": Rules(of_api, frozenset(own.cors_origins), json=True),
+        "tester": Rules(of_api, frozenset(sandbox.cors_origins), json=True),
+        "app": Rules(
+            None if sandbox.credential else hosts,
+            frozenset(sandbox.cors_origins),
+            every_method=True,  # GET sends, and hands out reports once
+        ),
+        # The host of callbacks is a public one behind a proxy.
+        "platform": Rules(hosts, only_browsers=True),
+    }
+    return PageGuard(rules, demanding=authenticators_of(settings))
 
 
 @contextmanager
