@@ -251,6 +251,9 @@ class Worker:
             if started_at >= dispatch.lease.until:
                 return  # the process stood still: it is another's by now, or will be
             endpoint = gate.endpoint
+            if endpoint.holds_secrets and not endpoint.own_urls:
+                # Another process may have moved it: secrets go to the URL that came with them.
+                dispatch = structs.replace(dispatch, url=endpoint.url)
             answer = await self._sender.send(dispatch, endpoint)
             ended_at = self._clock.now()
             record = self._judge(dispatch, endpoint, answer, started_at, ended_at)

@@ -20,7 +20,7 @@ from dispatcher.security.signing import (
     is_webhook_secret,
 )
 from dispatcher.security.tls import Tls, TlsVersion, faults
-from dispatcher.settings.forms import HEADERS_OF_THE_BODY, HeaderValue, HttpUrl
+from dispatcher.settings.forms import HeaderValue, HttpUrl, header_fault
 from receiver.hmac_signature import Algorithm, Encoding, HmacScheme, Signed
 from receiver.settings.configuration import Form, Secret
 from receiver.settings.settings import HeaderName, Network
@@ -93,8 +93,11 @@ class SecuritySettings:
 
     def _faults_of_headers(self) -> Iterator[tuple[str, str]]:
         for name in ("header", "timestamp_header"):
-            if (getattr(self, name) or "").lower() in HEADERS_OF_THE_BODY:
-                yield name, "cannot be fixed, it follows from the body"
+            header = getattr(self, name) or ""
+            if (fault := header_fault(header)) is not None:
+                yield name, fault
+            if header.lower() == "host":
+                yield name, "cannot be Host, which says where the request goes"
         if (
             self.timestamp_header
             and self.timestamp_header.lower() == (self.header or HmacScheme().header).lower()

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from dispatcher.retrying.outcome import statuses
 from dispatcher.retrying.presets import PRESETS
-from dispatcher.settings.forms import HEADERS_OF_THE_BODY, HeaderValue, HttpUrl
+from dispatcher.settings.forms import HeaderValue, HttpUrl, header_fault
 from dispatcher.settings.reconcile import ReconcileSettings
 from dispatcher.settings.sandbox import SandboxSettings
 from dispatcher.settings.security import OutgoingSettings, SecuritySettings, TlsSettings
@@ -132,8 +132,8 @@ class EndpointSettings:
         for name in self.headers:
             if not _HEADER_NAME.fullmatch(name):
                 yield "headers", f'expected names of HTTP headers, got "{name}"'
-            elif name.lower() in HEADERS_OF_THE_BODY:
-                yield f"headers.{name}", "cannot be fixed, it follows from the body"
+            elif (fault := header_fault(name)) is not None:
+                yield f"headers.{name}", fault
         if 0 < self.rate_limit < RATE_LEAST:
             yield "rate_limit", f"expected 0 or at least {RATE_LEAST:g}, got {self.rate_limit:g}"
         if self.breaker_probe != timedelta(seconds=30) and not self.breaker_failures:
