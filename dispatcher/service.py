@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
@@ -39,6 +40,7 @@ from dispatcher.sandbox.api.send import REQUESTS
 from dispatcher.sandbox.clock import MovableClock
 from dispatcher.sandbox.metrics import SandboxMetrics
 from dispatcher.sandbox.sandbox import Sandbox
+from dispatcher.security.addresses import AddressPolicy
 from dispatcher.settings.security import policy_of
 from dispatcher.settings.settings import Settings, sources_of
 from dispatcher.storage import Storage, new_name, storage
@@ -61,7 +63,7 @@ from receiver.metrics import Readiness, ReceiverMetrics, RefusedCallbacks, Scrap
 from receiver.routes import Caller, add_routes
 from receiver.server import listening
 
-LOOPBACK = ("127.0.0.0/8", "::1/128")
+log = logging.getLogger("dlr.service")
 
 
 def time_of_others(clock: Clock) -> Callable[[], datetime]:
@@ -117,6 +119,14 @@ class _Common:
     @property
     def limits(self) -> Limits:
         return limits_of(self.settings)
+
+    @property
+    def policy(self) -> AddressPolicy:
+        """Where it may send to. A sandbox plays with the endpoints of a file, and calls none of
+        them unless it is told to."""
+        of_a_sandbox = isinstance(self.clock, MovableClock)
+        settings = self.settings
+        return policy_of(settings.outgoing, settings.sandbox if of_a_sandbox else None)
 
 
 @asynccontextmanager
@@ -189,11 +199,7 @@ async def _common_time(common: _Common) -> CommonTime | None:
 
 
 def _sender(common: _Common) -> HttpSender:
-    outgoing = common.settings.outgoing
-    if isinstance(common.clock, MovableClock):  # of a sandbox: the app is on this machine
-        networks = (*outgoing.allowed_networks, *LOOPBACK)
-        outgoing = replace(outgoing, allowed_networks=networks)
-    return HttpSender(time_of_others(common.clock), policy_of(outgoing))
+    return HttpSender(time_of_others(common.clock), common.policy)
 
 
 async def _runner(
@@ -340,6 +346,10 @@ def _reconciling(common: _Common, on_stored: Callable[[], None]) -> Iterator[Rec
     for source in common.settings.source:
         asked = source.reconcile
         if asked is not None and asked.interval:
+            if not common.policy.may_call(asked.base_url):
+                setting = common.policy.setting
+                log.warning("source %s is not compared: %s forbids it", source.name, setting)
+                continue
             yield Reconciling(
                 source.name,
                 asked,

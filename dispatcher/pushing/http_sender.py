@@ -108,7 +108,7 @@ class HttpSender:
     async def _post(self, dispatch: Leased, endpoint: Endpoint, token: str | None = None) -> _Reply:
         async with (
             asyncio.timeout(endpoint.exchange_time.total_seconds()),
-            self._session_for(endpoint).post(
+            self._session_for(endpoint, dispatch.url).post(
                 _target(dispatch.url, endpoint),
                 data=dispatch.body,
                 headers=_headers(dispatch, endpoint, self._now(), token),
@@ -129,7 +129,7 @@ class HttpSender:
         try:
             async with (
                 asyncio.timeout(endpoint.exchange_time.total_seconds()),
-                self._session_for(endpoint).post(
+                self._session_for(endpoint, request.url).post(
                     _target(request.url, endpoint),
                     data=request.body,
                     headers=request.headers,
@@ -142,8 +142,9 @@ class HttpSender:
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
             raise NoToken(f"the token endpoint: {failure_of(error)[1]}") from error
 
-    def _session_for(self, endpoint: Endpoint) -> aiohttp.ClientSession:
-        session = self._checked_session if endpoint.checked else self._session
+    def _session_for(self, endpoint: Endpoint, url: str) -> aiohttp.ClientSession:
+        checked = (endpoint.checked or self._policy.loopback_only) and not self._policy.names(url)
+        session = self._checked_session if checked else self._session
         assert session is not None, "HttpSender is used as a context manager"
         return session
 
