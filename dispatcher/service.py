@@ -47,6 +47,7 @@ from dispatcher.storage import Storage, new_name, storage
 from dispatcher.upkeep.following import following
 from dispatcher.upkeep.retention import Upkeep
 from dispatcher.worker import Worker
+from receiver.api.audit import AuditApi, Auditor
 from receiver.api.browser import PageGuard, Rules, hosts_of
 from receiver.api.event_stream import EventStream, ReportTrack, Track
 from receiver.api.openapi import OpenApi
@@ -170,6 +171,7 @@ def _common(settings: Settings, opened: Storage, clock: Clock, *, sandbox: bool)
     page_guard_of(settings).add_to(app)
     if settings.api.token:
         app.middlewares.append(ApiTokens(settings.api).middleware())
+    Auditor(opened.audit, wall_time).add_to(app, proxies_of(settings))
     tracks: list[Track] = [ReportTrack(opened.store), AttemptTrack(opened.history)]
     return _Common(
         settings=settings,
@@ -267,6 +269,7 @@ def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
             limits=common.limits,
         ),
         ReplayApi(replaying, opened.store),
+        AuditApi(opened.audit),
         _scrape(common),
         OpenApi(common.settings, {**PROVIDER, **REQUESTS}),
     )
@@ -380,10 +383,14 @@ def limits_of(settings: Settings) -> Limits:
 
 def authenticators_of(settings: Settings) -> dict[str, Authenticator]:
     """What the sources demand; those that demand nothing are not asked."""
-    server = settings.server
-    proxies = Proxies.of(server.trusted_proxies, server.proxy_networks)
+    proxies = proxies_of(settings)
     every = {source.name: Authenticator(source, proxies) for source in settings.source}
     return {name: each for name, each in every.items() if not each.open}
+
+
+def proxies_of(settings: Settings) -> Proxies:
+    server = settings.server
+    return Proxies.of(server.trusted_proxies, server.proxy_networks)
 
 
 def page_guard_of(settings: Settings) -> PageGuard:

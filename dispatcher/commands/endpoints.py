@@ -85,7 +85,7 @@ def add(
 
     Example: dlr endpoints add acme --url https://acme.example/dlr --set 'senders=["InfoSMS"]'
     """
-    _endpoints(config, database, lambda _, r: endpoints_output.add(r, name, url, given))
+    _endpoints(config, database, lambda s, r: endpoints_output.add(s, r, name, url, given))
 
 
 @endpoints.command()
@@ -98,7 +98,7 @@ def change(config: Path | None, database: str | None, name: str, given: dict[str
 
     Example: dlr endpoints change acme --set rate_limit=10 --secret security.password
     """
-    _endpoints(config, database, lambda _, r: endpoints_output.change(r, name, given))
+    _endpoints(config, database, lambda s, r: endpoints_output.change(s, r, name, given))
 
 
 @endpoints.command()
@@ -109,7 +109,7 @@ def pause(config: Path | None, database: str | None, name: str) -> None:
 
     Example: dlr endpoints pause acme
     """
-    _endpoints(config, database, lambda _, r: endpoints_output.hold(r, name, True))
+    _endpoints(config, database, lambda s, r: endpoints_output.hold(s, r, name, True))
 
 
 @endpoints.command()
@@ -120,7 +120,7 @@ def resume(config: Path | None, database: str | None, name: str) -> None:
 
     Example: dlr endpoints resume acme
     """
-    _endpoints(config, database, lambda _, r: endpoints_output.hold(r, name, False))
+    _endpoints(config, database, lambda s, r: endpoints_output.hold(s, r, name, False))
 
 
 @endpoints.command()
@@ -131,7 +131,7 @@ def remove(config: Path | None, database: str | None, name: str) -> None:
 
     Example: dlr endpoints remove acme
     """
-    _endpoints(config, database, lambda _, r: endpoints_output.remove(r, name))
+    _endpoints(config, database, lambda s, r: endpoints_output.remove(s, r, name))
 
 
 @endpoints.command()
@@ -142,4 +142,4 @@ def reset(config: Path | None, database: str | None, name: str) -> None:
 
     Example: dlr endpoints reset acme
     """
-    _endpoints(config, database, lambda _, r: endpoints_output.reset(r, name))
+    _endpoints(config, database, lambda s, r: endpoints_output.reset(s, r, name))

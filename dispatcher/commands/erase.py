@@ -7,7 +7,9 @@ from pathlib import Path
 
 import click
 
+from dispatcher.commands.audit import changing
 from dispatcher.commands.options import fail, look, print_counts, with_settings
+from dispatcher.observe.logs import masked
 from dispatcher.storage import Storage
 from dispatcher.upkeep.base import StillLeased
 from receiver.store.recipient import Recipient
@@ -38,7 +40,17 @@ def erase(
     async def work(opened: Storage) -> None:
         try:
             erasure, recipient = opened.erasure, Recipient(to=to, message_id=message_id)
-            touched = await (erasure.count if dry_run else erasure.erase)(recipient)
+            if dry_run:
+                touched = await erasure.count(recipient)
+            else:
+                # A digest could be undone by trying all numbers; so the row has what a log has.
+                async with changing(opened, "erase", masked(to or message_id or "")) as told:
+                    try:
+                        touched = await erasure.erase(recipient)
+                    except StillLeased:
+                        told.outcome = "refused"
+                        raise
+                    told.details |= touched
         except StillLeased as error:
             click.echo(f"dlr: {error}", err=True)
             sys.exit(1)

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from dispatcher.clocks.clock import SystemClock
+from dispatcher.commands.audit import changing
 from dispatcher.commands.options import (
     Duration,
     fail,
@@ -54,6 +55,9 @@ def purge(
             print_counts("would remove", await retention.count(opened.retention, kept, now))
         else:
             await opened.read_model.catch_up()  # what is added up may go
-            print_counts("removed", await retention.purge(opened.retention, kept, now))
+            async with changing(opened, "purge") as told:
+                removed = await retention.purge(opened.retention, kept, now)
+                told.details |= removed
+            print_counts("removed", removed)
 
     look(config, database, work)
