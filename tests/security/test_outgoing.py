@@ -43,3 +43,27 @@ async def test_a_sandbox_calls_no_public_host(tmp_path: Path) -> None:
         ("notify-url", "acknowledged", None),
         ("notify-url", "not_allowed", NOT_HERE),
     ]
+
+
+async def test_a_sandbox_does_not_ask_the_provider(tmp_path: Path) -> None:
+    """With the settings of production it would have pulled the account's reports, each of which is
+    handed out once."""
+    config = """
+[[source]]
+name = "default"
+[source.reconcile]
+base_url = "https://203.0.113.9"
+api_key = "k"
+interval = "1m"
+"""
+    async with attacked(tmp_path, "sandbox", config=config) as sandbox:
+        await sandbox.err.find("source default is not compared: sandbox.allowed_hosts forbids it")
+
+
+async def test_a_closed_server_calls_nobody(tmp_path: Path) -> None:
+    """`outgoing.loopback_only`: the file's own endpoint is not called either, and says why."""
+    config = f"[outgoing]\nloopback_only = true\n{CUSTOMER}"
+    async with attacked(tmp_path, "serve", config=config) as server:
+        await server.post(b'{"results":[{"messageId":"m1"}]}')
+        line = await server.err.find("outcome=not_allowed")
+    assert "203.0.113.9 is not on this machine (outgoing.loopback_only can allow it)" in line.string

@@ -27,7 +27,8 @@ from dispatcher.security.addresses import (
     refusal,
     url_fault,
 )
-from dispatcher.settings.security import policy_of
+from dispatcher.settings.sandbox import SandboxSettings
+from dispatcher.settings.security import OutgoingSettings, policy_of
 from dispatcher.settings.settings import EndpointSettings, read_settings
 from receiver.settings.configuration import ConfigurationError
 from tests.dispatcher.support import a_push, an_endpoint
@@ -496,6 +497,30 @@ def test_what_is_on_this_machine(address: str, allowed: bool) -> None:
     closed = AddressPolicy((IPv4Network("10.1.0.0/16"),), loopback_only=True)
 
     assert (refusal(address, 80, closed) is None) is allowed
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("http://127.0.0.1:8080/", True),
+        ("http://LOCALHOST./", True),
+        ("http://[::1]/", True),
+        ("https://App.example:8443/x", True),
+        ("https://app.example.evil.example/", False),
+        ("https://x.api.example/", False),
+        ("http://192.0.2.1/", False),
+        ("http://[", False),
+    ],
+)
+def test_what_a_sandbox_may_call_by_its_name(url: str, allowed: bool) -> None:
+    """What its settings name, and this machine; `dlr serve` may call anything its file names, as
+    long as it is not closed."""
+    sandbox = policy_of(OutgoingSettings(), SandboxSettings(allowed_hosts=("APP.example.",)))
+
+    assert sandbox.may_call(url) is allowed
+    assert policy_of(OutgoingSettings()).may_call(url)
+    closed = policy_of(OutgoingSettings(loopback_only=True))
+    assert closed.may_call(url) is (allowed and "app" not in url.lower())
 
 
 async def test_no_proxy_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
