@@ -40,6 +40,7 @@ MODULES = {
     "erase": "erase",
     "rehearse": "rehearse",
     "check": "check",
+    "audit": "audit",
     "migrate": "migrate",
 }
 """Each command, and the module in commands/ that has a function of its name."""

@@ -41,12 +41,15 @@ from dispatcher.sandbox.api.send import REQUESTS
 from dispatcher.sandbox.clock import MovableClock
 from dispatcher.sandbox.metrics import SandboxMetrics
 from dispatcher.sandbox.sandbox import Sandbox
+from dispatcher.security.addresses import AddressPolicy
 from dispatcher.settings.security import policy_of
 from dispatcher.settings.settings import Settings, sources_of
 from dispatcher.storage import Storage, new_name, storage
 from dispatcher.upkeep.following import Following
 from dispatcher.upkeep.retention import Upkeep
 from dispatcher.worker import Worker
+from receiver.api.audit import AuditApi, Auditor
+from receiver.api.browser import PageGuard, Rules, hosts_of
 from receiver.api.event_stream import EventStream, ReportTrack, Track
 from receiver.api.openapi import OpenApi
 from receiver.api.provider import PROVIDER
@@ -68,12 +71,10 @@ from receiver.metrics import (
     Scrape,
     new_registry,
 )
-from receiver.routes import add_routes
+from receiver.routes import Caller, add_routes
 from receiver.server import REFUSED_MOST, Opened, listening
 
 log = logging.getLogger("dlr.service")
-
-LOOPBACK = ("127.0.0.0/8", "::1/128")
 
 
 def time_of_others(clock: Clock) -> Callable[[], datetime]:
@@ -134,6 +135,14 @@ class _Common:
     def limits(self) -> Limits:
         return limits_of(self.settings)
 
+    @property
+    def policy(self) -> AddressPolicy:
+        """Where it may send to. A sandbox plays with the endpoints of a file, and calls none of
+        them unless it is told to."""
+        of_a_sandbox = isinstance(self.clock, MovableClock)
+        settings = self.settings
+        return policy_of(settings.outgoing, settings.sandbox if of_a_sandbox else None)
+
 
 @asynccontextmanager
 async def service(
@@ -179,8 +188,10 @@ async def service(
 
 def _common(settings: Settings, opened: Storage, clock: Clock, parts: Parts) -> _Common:
     app = new_app(body_limit=settings.server.body_limit)
+    page_guard_of(settings).add_to(app)
     if settings.api.token:
-        app.middlewares.append(ApiTokens(settings.api.token).middleware())
+        app.middlewares.append(ApiTokens(settings.api).middleware())
+    Auditor(opened.audit, wall_time).add_to(app, proxies_of(settings))
     tracks: list[Track] = [ReportTrack(opened.store), AttemptTrack(opened.history)]
     registry = new_registry()
     return _Common(
@@ -230,13 +241,7 @@ async def _common_time(common: _Common) -> CommonTime | None:
 
 
 def _sender(common: _Common) -> HttpSender:
-    outgoing = common.settings.outgoing
-    if isinstance(common.clock, MovableClock):  # of a sandbox: the app is on this machine
-        networks = (*outgoing.allowed_networks, *LOOPBACK)
-        outgoing = replace(outgoing, allowed_networks=networks)
-    return HttpSender(
-        time_of_others(common.clock), policy_of(outgoing), connections=common.shares.pushes
-    )
+    return HttpSender(time_of_others(common.clock), common.policy, connections=common.shares.pushes)
 
 
 async def _runner(
@@ -332,6 +337,7 @@ def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
             limits=common.limits,
         ),
         ReplayApi(replaying, opened.store),
+        AuditApi(opened.audit),
         _scrape(common),
         OpenApi(common.settings, {**PROVIDER, **REQUESTS}),
     )
@@ -417,6 +423,10 @@ def _reconciling(common: _Common, on_stored: Callable[[], None]) -> Iterator[Rec
     for source in common.settings.source:
         asked = source.reconcile
         if asked is not None and asked.interval:
+            if not common.policy.may_call(asked.base_url):
+                setting = common.policy.setting
+                log.warning("source %s is not compared: %s forbids it", source.name, setting)
+                continue
             yield Reconciling(
                 source.name,
                 asked,
@@ -451,10 +461,32 @@ def limits_of(settings: Settings) -> Limits:
 
 def authenticators_of(settings: Settings) -> dict[str, Authenticator]:
     """What the sources demand; those that demand nothing are not asked."""
-    server = settings.server
-    proxies = Proxies.of(server.trusted_proxies, server.proxy_networks)
+    proxies = proxies_of(settings)
     every = {source.name: Authenticator(source, proxies) for source in settings.source}
     return {name: each for name, each in every.items() if not each.open}
+
+
+def proxies_of(settings: Settings) -> Proxies:
+    server = settings.server
+    return Proxies.of(server.trusted_proxies, server.proxy_networks)
+
+
+def page_guard_of(settings: Settings) -> PageGuard:
+    """What is asked of pages in a browser, by whom a route is for."""
+    hosts, own, sandbox = hosts_of(settings.server), settings.server, settings.sandbox
+    of_api = None if settings.api.token else hosts
+    rules: dict[Caller, Rules] = {
+        "operator": Rules(of_api, frozenset(own.cors_origins), json=True),
+        "tester": Rules(of_api, frozenset(sandbox.cors_origins), json=True),
+        "app": Rules(
+            None if sandbox.credential else hosts,
+            frozenset(sandbox.cors_origins),
+            every_method=True,  # GET sends, and hands out reports once
+        ),
+        # The host of callbacks is a public one behind a proxy.
+        "platform": Rules(hosts, only_browsers=True),
+    }
+    return PageGuard(rules, demanding=authenticators_of(settings))
 
 
 @contextmanager

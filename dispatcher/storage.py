@@ -31,7 +31,9 @@ from dispatcher.sandbox.store.sqlite.store import MIGRATIONS as SANDBOX_MIGRATIO
 from dispatcher.sandbox.store.sqlite.store import SqliteSandboxStore
 from dispatcher.upkeep.base import Erasure, Retention
 from dispatcher.worker import Outbox
+from receiver.store.audit import AuditLog
 from receiver.store.base import ReadModel, ReportStore
+from receiver.store.sqlite.audit import SqliteAudit
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.followup import Follower
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
@@ -69,6 +71,7 @@ class Storage:
     replays: ReplayStore
     selector: ReplaySelector
     sandbox: SandboxStore
+    audit: AuditLog
 
 
 @asynccontextmanager
@@ -115,6 +118,7 @@ def of_sqlite(database: Database, queue: SqliteQueue) -> Storage:
         recording=SqliteRecording(database),
         time=SqliteTime(database),
         unrouted=SqliteUnrouted(database),
+        audit=SqliteAudit(database),
     )
 
 

@@ -317,6 +317,9 @@ class Worker:
             started_at, stepped = self._clock.now(), self._stepped
             if started_at >= dispatch.lease.until:
                 return  # the process stood still: it is another's by now, or will be
+            if endpoint.holds_secrets and not endpoint.own_urls:
+                # Another process may have moved it: secrets go to the URL that came with them.
+                dispatch = structs.replace(dispatch, url=endpoint.url)
             if answer is None:
                 answer = await self._answer(dispatch, endpoint, started_at)
             ended_at = self._clock.now()

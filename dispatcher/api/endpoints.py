@@ -29,6 +29,7 @@ from dispatcher.endpoints.registry import (
 from dispatcher.observe.base import QueueFigures
 from dispatcher.queue.base import DispatchQueue
 from receiver.answers import BadQuery, Count, Next, answer, fault
+from receiver.api.audit import tell
 from receiver.api.parameters import (
     LIMIT,
     LIMIT_DEFAULT,
@@ -39,6 +40,7 @@ from receiver.api.parameters import (
     in_query,
     read_query,
 )
+from receiver.faults import without_credentials
 from receiver.routes import NOT_THERE, Reply, RequestBody, Route
 from receiver.settings.configuration import ConfigurationError
 from receiver.settings.settings import Name
@@ -112,11 +114,13 @@ class EndpointApi:
     )
     async def add(self, request: web.Request) -> web.Response:
         try:
-            added = await self._registry.add(await _settings(request), from_outside=True)
+            said = await _settings(request)
+            added = await self._registry.add(said, from_outside=True)
         except EndpointExists as error:
             return fault(409, "endpoint_exists", str(error))
         except ConfigurationError as error:
             return _faults(error)
+        tell(request, subject=added.name, **told_of_settings(said))
         return answer(endpoint_answer(added, {}, 0), status=201)
 
     @Route(
@@ -147,11 +151,13 @@ class EndpointApi:
     async def change(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         try:
-            await self._registry.change(name, await _settings(request), from_outside=True)
+            said = await _settings(request)
+            await self._registry.change(name, said, from_outside=True)
         except UnknownEndpoint as error:
             raise web.HTTPNotFound(text=str(error)) from error
         except ConfigurationError as error:
             return _faults(error)
+        tell(request, **told_of_settings(said))
         return await self.show(request)
 
     @Route(
@@ -168,6 +174,7 @@ class EndpointApi:
             cancelled = await self._registry.remove(name)
         except UnknownEndpoint as error:
             raise web.HTTPNotFound(text=str(error)) from error
+        tell(request, cancelled=cancelled)
         return answer(RemovedEndpoint(name, cancelled))
 
     @Route(
@@ -233,6 +240,13 @@ class EndpointApi:
         except UnknownEndpoint as error:
             raise web.HTTPNotFound(text=str(error)) from error
         return await self.show(request)
+
+
+def told_of_settings(said: Mapping[str, Any]) -> dict[str, Any]:
+    """What the audit has of settings that were said: their names, and of a URL where it leads."""
+    url = said.get("url")
+    told = {"settings": sorted(said)}
+    return {**told, "url": without_credentials(url)} if isinstance(url, str) else told
 
 
 def _start(names: list[str], cursor: str | None) -> int:

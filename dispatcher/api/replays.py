@@ -20,9 +20,10 @@ from dispatcher.replay.replay import (
     UnknownReplay,
     eta,
 )
-from dispatcher.replay.replaying import Replaying
+from dispatcher.replay.replaying import Made, Replaying
 from dispatcher.replay.request import ReplayRequest, Selection, read_request
 from receiver.answers import BadQuery, Count, Id, Instant, Next, answer, fault, timestamp
+from receiver.api.audit import tell
 from receiver.api.parameters import (
     PAGE,
     in_path,
@@ -33,6 +34,7 @@ from receiver.api.parameters import (
     page_query,
 )
 from receiver.dlr.item import write_item
+from receiver.faults import without_credentials
 from receiver.routes import NOT_THERE, Reply, RequestBody, Route, ref
 from receiver.store.base import ReportStore
 
@@ -214,8 +216,10 @@ class ReplayApi:
     async def make(self, request: web.Request) -> web.Response:
         asked, dry_run = read_request(_body(await request.read()), self._replaying.now())
         if dry_run:
+            tell(request, outcome="dry run")
             return answer(await self._dry_run(await self._replaying.find(asked, from_outside=True)))
         made = await self._replaying.make(asked, from_outside=True)
+        tell(request, subject=str(made.replay.id), **told_of_replay(made))
         return answer(self._answer(made.replay, made.found), status=201 if made.new else 200)
 
     async def _dry_run(self, found: Selected) -> DryRun:
@@ -260,6 +264,14 @@ class ReplayApi:
 
     def _answer(self, replay: Replay, found: Selected | None = None) -> ReplayAnswer:
         return ReplayAnswer.of(replay, self._replaying.now(), found)
+
+
+def told_of_replay(made: Made) -> dict[str, Any]:
+    """What the audit has of a replay. Which reports it was asked for is kept with the replay."""
+    replay = made.replay
+    target = replay.endpoint if replay.url is None else without_credentials(replay.url)
+    told = {"reports": replay.total, "to": target, "new": made.new}
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _body(raw: bytes) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from dispatcher.commands.options import run_to_end
 from dispatcher.commands.scripted_endpoint import Script, ScriptedEndpoint
 from dispatcher.observe.events import AttemptMade
 from dispatcher.service import service
+from dispatcher.settings.security import OutgoingSettings
 from dispatcher.settings.settings import EndpointSettings, Settings
 from receiver.settings.durations import duration_text
 from receiver.settings.settings import ServerSettings, StoreSettings
@@ -152,6 +153,7 @@ def _settings(folder: Path, url: str) -> Settings:
         server=ServerSettings(port=0),
         store=StoreSettings(database=str(folder / "demo.db")),
         endpoint=(EndpointSettings(name="customer", url=url),),
+        outgoing=OutgoingSettings(loopback_only=True),
     )
 
 

@@ -87,7 +87,7 @@ def add(
 
     Example: dlr endpoints add acme --url https://acme.example/dlr --set 'senders=["InfoSMS"]'
     """
-    _endpoints(config, database, lambda _, r: endpoints_output.add(r, name, url, given))
+    _endpoints(config, database, lambda s, r: endpoints_output.add(s, r, name, url, given))
 
 
 @endpoints.command()
@@ -100,7 +100,7 @@ def change(config: Path | None, database: str | None, name: str, given: dict[str
 
     Example: dlr endpoints change acme --set rate_limit=10 --secret security.password
     """
-    _endpoints(config, database, lambda _, r: endpoints_output.change(r, name, given))
+    _endpoints(config, database, lambda s, r: endpoints_output.change(s, r, name, given))
 
 
 @endpoints.command()
@@ -111,7 +111,7 @@ def pause(config: Path | None, database: str | None, name: str) -> None:
 
     Example: dlr endpoints pause acme
     """
-    _endpoints(config, database, lambda _, r: endpoints_output.hold(r, name, True))
+    _endpoints(config, database, lambda s, r: endpoints_output.hold(s, r, name, True))
 
 
 @endpoints.command()
@@ -129,11 +129,11 @@ def resume(config: Path | None, database: str | None, name: str, other: str | No
     Example: dlr endpoints resume acme --as acme-eu
     """
 
-    async def work(_: Storage, registry: Registry) -> None:
+    async def work(opened: Storage, registry: Registry) -> None:
         if other is None:
-            await endpoints_output.hold(registry, name, False)
+            await endpoints_output.hold(opened, registry, name, False)
         else:
-            await endpoints_output.resume_as(registry, name, other)
+            await endpoints_output.resume_as(opened, registry, name, other)
 
     _endpoints(config, database, work)
 
@@ -147,7 +147,7 @@ def remove(config: Path | None, database: str | None, name: str) -> None:
 
     Example: dlr endpoints remove acme
     """
-    _endpoints(config, database, lambda _, r: endpoints_output.remove(r, name))
+    _endpoints(config, database, lambda s, r: endpoints_output.remove(s, r, name))
 
 
 @endpoints.command()
@@ -158,4 +158,4 @@ def reset(config: Path | None, database: str | None, name: str) -> None:
 
     Example: dlr endpoints reset acme
     """
-    _endpoints(config, database, lambda _, r: endpoints_output.reset(r, name))
+    _endpoints(config, database, lambda s, r: endpoints_output.reset(s, r, name))

@@ -11,6 +11,8 @@ from typing import Any
 import click
 
 from dispatcher.api.endpoint_answer import EndpointAnswer, endpoint_answer
+from dispatcher.api.endpoints import told_of_settings
+from dispatcher.commands.audit import changing
 from dispatcher.commands.console import Columns, fields
 from dispatcher.commands.gone import counted
 from dispatcher.commands.list_output import Listing
@@ -63,50 +65,64 @@ async def print_endpoints(opened: Storage, registry: Registry, listing: Listing)
     )
 
 
-async def add(registry: Registry, name: str, url: str, settings: dict[str, Any]) -> None:
+async def add(
+    opened: Storage, registry: Registry, name: str, url: str, settings: dict[str, Any]
+) -> None:
     for key in ("name", "url"):
         if key in settings:
             raise BadQuery(f"{key}: it has an argument of its own")
-    try:
-        await registry.add({"name": name, "url": url, **settings}, from_outside=False)
-    except EndpointExists as error:
-        raise BadQuery(str(error)) from error
+    table = {"name": name, "url": url, **settings}
+    async with changing(opened, "addEndpoint", name) as told:
+        told.details |= told_of_settings(table)
+        try:
+            await registry.add(table, from_outside=False)
+        except EndpointExists as error:
+            raise BadQuery(str(error)) from error
     say(f"{name}: added, {without_credentials(url)}")
 
 
-async def change(registry: Registry, name: str, settings: dict[str, Any]) -> None:
+async def change(opened: Storage, registry: Registry, name: str, settings: dict[str, Any]) -> None:
     if not settings:
         raise BadQuery("nothing to change: give --set KEY=VALUE, --secret KEY or --unset KEY")
-    await _asked(registry, registry.change(name, settings, from_outside=False))
+    async with changing(opened, "changeEndpoint", name) as told:
+        told.details |= told_of_settings(settings)
+        await _asked(registry, registry.change(name, settings, from_outside=False))
     say(f"{name}: changed {', '.join(settings)}")
 
 
-async def hold(registry: Registry, name: str, paused: bool) -> None:
-    await _asked(registry, registry.pause(name, paused))
+async def hold(opened: Storage, registry: Registry, name: str, paused: bool) -> None:
+    async with changing(opened, "pauseEndpoint" if paused else "resumeEndpoint", name):
+        await _asked(registry, registry.pause(name, paused))
     said = "paused; what is for it waits, and spends no retries" if paused else "goes on"
     say(f"{name}: {said}")
 
 
-async def resume_as(registry: Registry, name: str, other: str) -> None:
-    try:
-        taken = await _asked(registry, registry.resume_as(name, other))
-    except EndpointInForce as error:
-        raise BadQuery(str(error)) from error
+async def resume_as(opened: Storage, registry: Registry, name: str, other: str) -> None:
+    async with changing(opened, "resumeEndpoint", name) as about:
+        about.details["as"] = other
+        try:
+            taken = await _asked(registry, registry.resume_as(name, other))
+        except EndpointInForce as error:
+            raise BadQuery(str(error)) from error
     dispatches = counted(taken.dispatches, "dispatch", "es")
     reports = counted(taken.reports, "unread report")
     say(f"{name}: goes on as {other}, which takes over {dispatches} and {reports}")
 
 
-async def remove(registry: Registry, name: str) -> None:
-    cancelled = await _asked(registry, registry.remove(name))
+async def remove(opened: Storage, registry: Registry, name: str) -> None:
+    async with changing(opened, "removeEndpoint", name) as told:
+        cancelled = await _asked(registry, registry.remove(name))
+        told.details["cancelled"] = cancelled
     say(f"{name}: removed; {counted(cancelled, 'waiting dispatch', 'es')} cancelled")
 
 
-async def reset(registry: Registry, name: str) -> None:
-    try:
-        await registry.reset(name)
-    except UnknownEndpoint as error:
-        raise BadQuery(f"{error} in the settings file, to which it could be given back") from error
+async def reset(opened: Storage, registry: Registry, name: str) -> None:
+    async with changing(opened, "resetEndpoint", name):
+        try:
+            await registry.reset(name)
+        except UnknownEndpoint as error:
+            text = f"{error} in the settings file, to which it could be given back"
+            raise BadQuery(text) from error
     say(f"{name}: as the settings file says")
 
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import click
 
+from dispatcher.commands.audit import changing
 from dispatcher.commands.options import fail, look, print_counts, with_settings
 from dispatcher.commands.saying import say
+from dispatcher.observe.logs import masked
 from dispatcher.storage import Storage
 from dispatcher.upkeep.base import StillLeased
 from receiver.api.messages import find_message
@@ -45,9 +47,18 @@ def erase(
         if message_id is not None:
             await find_message(opened.store, message_id, source)  # several sources may have it
         try:
-            erasure = opened.erasure
-            recipient = Recipient(to=to, message_id=message_id, source=source)
-            touched = await (erasure.count if dry_run else erasure.erase)(recipient)
+            erasure, recipient = opened.erasure, Recipient(to, message_id, source)
+            if dry_run:
+                touched = await erasure.count(recipient)
+            else:
+                # A digest could be undone by trying all numbers; so the row has what a log has.
+                async with changing(opened, "erase", masked(to or message_id or "")) as told:
+                    try:
+                        touched = await erasure.erase(recipient)
+                    except StillLeased:
+                        told.outcome = "refused"
+                        raise
+                    told.details |= touched
         except StillLeased as error:
             say(f"dlr: {error}", err=True)
             sys.exit(1)

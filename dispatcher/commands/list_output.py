@@ -306,9 +306,9 @@ async def print_quarantine(storage: Storage, listing: Listing) -> None:
     )
 
 
-async def read_quarantine_again(storage: Storage, entry_id: int | None, limits: Limits) -> None:
+async def read_quarantine_again(storage: Storage, entry_id: int | None, limits: Limits) -> Counts:
     """Read one entry again, or all of them, the oldest first. Prints what became of each that is
-    not as it was, and the sum."""
+    not as it was, and the sum, which it returns."""
     if entry_id is not None:
         ids = [entry_id]
     else:
@@ -325,6 +325,7 @@ async def read_quarantine_again(storage: Storage, entry_id: int | None, limits: 
         if counts != Counts(0, 0, 1):
             say(f"{number}: {_told(counts)}")
     say(f"{len(ids)} read again: {_told(sum)}")
+    return sum
 
 
 def _told(counts: Counts) -> str:

@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import click
+from msgspec import structs
 
 from dispatcher.api.dispatches import DISPATCH_FILTERS, dispatch_query
 from dispatcher.commands import list_output
 from dispatcher.commands.api_options import filter_options, parameters
+from dispatcher.commands.audit import changing
 from dispatcher.commands.list_output import Listing
 from dispatcher.commands.options import Id, fail, listing_options, look, settings_of
 from dispatcher.service import registry_of
+from dispatcher.storage import Storage
 from receiver.api.filters import (
     MESSAGE_FILTERS,
     REPORT_FILTERS,
@@ -96,7 +99,12 @@ def quarantine(
         settings = settings_of(config, database)
         limits = Limits(items=settings.limits.items, field=settings.limits.field)
 
-        look(config, database, lambda s: list_output.read_quarantine_again(s, again, limits))
+        async def read_again(opened: Storage) -> None:
+            async with changing(opened, "retryQuarantined", retry) as told:
+                counts = await list_output.read_quarantine_again(opened, again, limits)
+                told.details |= structs.asdict(counts)
+
+        look(config, database, read_again)
     elif entry is None:
         look(config, database, lambda s: list_output.print_quarantine(s, listing))
     else:

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from dispatcher.clocks.clock import SystemClock
+from dispatcher.commands.audit import changing
 from dispatcher.commands.options import (
     Duration,
     fail,
@@ -18,6 +19,7 @@ from dispatcher.commands.options import (
     settings_of,
     with_settings,
 )
+from dispatcher.commands.saying import say
 from dispatcher.service import registry_of
 from dispatcher.storage import Storage
 from dispatcher.upkeep import retention
@@ -60,8 +62,11 @@ def purge(
             print_counts("would remove", await retention.count(of, kept, now, held))
         else:
             await opened.read_model.catch_up()  # what is added up may go
-            print_counts("removed", await retention.purge(of, kept, now, held=held))
+            async with changing(opened, "purge") as told:
+                removed = await retention.purge(of, kept, now, held=held)
+                told.details |= removed
+            print_counts("removed", removed)
         for holder, reports in sorted(held.items()):
-            click.echo(f"{'held back':<12} {reports:>9} of report for {holder}")
+            say(f"{'held back':<12} {reports:>9} of report for {holder}")
 
     look(config, database, work)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 
 import click
 
 from dispatcher.commands import reconcile_output
+from dispatcher.commands.audit import changing
 from dispatcher.commands.list_output import Listing
 from dispatcher.commands.options import Duration, fail, listing_options, look, settings_of
 from dispatcher.service import limits_of
@@ -59,16 +61,18 @@ def reconcile(
         fail("--since: expected at most 48h, which is how long the provider keeps its logs")
 
     async def work(opened: Storage) -> None:
-        code = await reconcile_output.reconcile(
-            opened,
-            source,
-            asked,
-            database=settings.store.database,
-            since=since,
-            apply=apply,
-            limits=limits_of(settings),
-            listing=listing,
-        )
+        noted = changing(opened, "reconcile", source) if apply else nullcontext()
+        async with noted:
+            code = await reconcile_output.reconcile(
+                opened,
+                source,
+                asked,
+                database=settings.store.database,
+                since=since,
+                apply=apply,
+                limits=limits_of(settings),
+                listing=listing,
+            )
         if code:
             sys.exit(code)
 

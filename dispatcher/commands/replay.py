@@ -61,7 +61,7 @@ def replay(
         replaying = replay_output.replaying_of(opened, settings_of(config, database))
         if dry_run:
             await replay_output.print_dry_run(opened, replaying, request)
-        elif code := await replay_output.make(replaying, request, detach=detach):
+        elif code := await replay_output.make(opened, replaying, request, detach=detach):
             sys.exit(code)
 
     look(config, database, work)
@@ -88,7 +88,7 @@ def replays(
     async def work(opened: Storage) -> None:
         replaying = replay_output.replaying_of(opened, settings_of(config, database))
         if cancel is not None:
-            sys.exit(await replay_output.cancel(replaying, cancel))
+            sys.exit(await replay_output.cancel(opened, replaying, cancel))
         elif number is not None:
             await replay_output.print_replay(replaying, number)
         else:

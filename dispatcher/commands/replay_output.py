@@ -14,8 +14,14 @@ from msgspec import structs
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from dispatcher.api.replays import ReplayAnswer, SelectedReport, selected_reports
+from dispatcher.api.replays import (
+    ReplayAnswer,
+    SelectedReport,
+    selected_reports,
+    told_of_replay,
+)
 from dispatcher.clocks.clock import SystemClock
+from dispatcher.commands.audit import changing
 from dispatcher.commands.console import Columns, fields, print_rows, told
 from dispatcher.commands.list_output import Listing, pages
 from dispatcher.commands.options import stop_event
@@ -83,9 +89,12 @@ async def print_dry_run(opened: Storage, replaying: Replaying, request: Request)
     print_rows(f"the first {len(rows)}", rows, FIRST_COLUMNS)
 
 
-async def make(replaying: Replaying, request: Request, *, detach: bool) -> int:
+async def make(opened: Storage, replaying: Replaying, request: Request, *, detach: bool) -> int:
     """Make the replay and watch it to its end. Returns the exit code."""
-    made = await replaying.make(request, from_outside=False)
+    async with changing(opened, "makeReplay") as told:
+        made = await replaying.make(request, from_outside=False)
+        told.subject = str(made.replay.id)
+        told.details |= told_of_replay(made)
     _print_made(made, detach)
     if detach:
         return 0
@@ -122,15 +131,17 @@ async def print_replay(replaying: Replaying, replay: int) -> None:
             say(f"{name:<15}{_in_one_line(value)}")
 
 
-async def cancel(replaying: Replaying, replay: int) -> int:
+async def cancel(opened: Storage, replaying: Replaying, replay: int) -> int:
     """End a replay. Returns the exit code."""
-    try:
-        cancelled = await replaying.cancel(replay)
-    except UnknownReplay as unknown:
-        raise BadQuery(str(unknown)) from unknown
-    except InvalidReplay as error:
-        say(str(error))
-        return NO
+    async with changing(opened, "cancelReplay", str(replay)) as told:
+        try:
+            cancelled = await replaying.cancel(replay)
+        except UnknownReplay as unknown:
+            raise BadQuery(str(unknown)) from unknown
+        except InvalidReplay as error:
+            told.outcome = "refused"
+            say(str(error))
+            return NO
     say(summary(cancelled))
     return 0
 

@@ -94,6 +94,11 @@ class Endpoint(Struct, frozen=True, kw_only=True):
         return self.own_urls or self.content_type == "application/xml"
 
     @property
+    def holds_secrets(self) -> bool:
+        """Whether a push brings along what was agreed with one host."""
+        return self.security is not None or bool(self.headers)
+
+    @property
     def exchange_time(self) -> timedelta:
         """No request with its answer takes longer, in the world's time."""
         return self.connect_timeout + self.read_timeout

@@ -15,6 +15,8 @@ from dispatcher.security.addresses import url_fault
 
 FILES = ("ca_file", "certificate_file", "key_file")
 
+_BY_THE_OPERATOR = "which only its operator may: in the settings file, or with `dlr endpoints`"
+
 
 def faults_from_outside(changes: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[str]:
     """What cannot be said of an endpoint from outside; `before` are its settings, or nothing."""
@@ -23,14 +25,16 @@ def faults_from_outside(changes: Mapping[str, Any], before: Mapping[str, Any]) -
             yield f"{place}: {wrong}"
     for name in FILES:
         if _within(changes, "tls", name) is not None:
-            yield (
-                f"tls.{name}: names a file of this machine, which only its operator may: in the"
-                + (" settings file, or with `dlr endpoints`")
-            )
+            yield f"tls.{name}: names a file of this machine, {_BY_THE_OPERATOR}"
+        elif _within(before, "tls", name) is not None and _takes_out(changes, "tls", name):
+            # Without its own authority, the secrets would be told to anyone with a certificate.
+            yield f"tls.{name}: takes out whom the connection trusts, {_BY_THE_OPERATOR}"
     if moves_away(before, changes):
         for name in ("headers", "security"):
             if name in before and name not in changes:
                 yield f"{name}: given for another host; give them for this one, or null"
+        if "url" not in changes and _holds_secrets(before.get("url")):
+            yield "url: holds a password or a query that was given for another Host; give it anew"
     elif _is_elsewhere(
         _within(before, "security", "token_url"), _within(changes, "security", "token_url")
     ) and not _within(changes, "security", "client_secret"):
@@ -38,8 +42,50 @@ def faults_from_outside(changes: Mapping[str, Any], before: Mapping[str, Any]) -
 
 
 def moves_away(before: Mapping[str, Any], changes: Mapping[str, Any]) -> bool:
-    """Whether an endpoint is to be pushed to at another host, port or scheme."""
-    return _is_elsewhere(before.get("url"), changes.get("url"))
+    """Whether an endpoint is to be pushed to at another host, port or scheme. Where many customers
+    share a server, its header `Host` chooses among them as the URL does."""
+    return _is_elsewhere(before.get("url"), changes.get("url")) or (
+        bool(before) and _hosts_after(before, changes) != _hosts(before.get("headers"))
+    )
+
+
+def _hosts_after(before: Mapping[str, Any], changes: Mapping[str, Any]) -> set[str]:
+    """The headers `Host` once the changes are merged in."""
+    if "headers" not in changes:
+        return _hosts(before.get("headers"))
+    said = changes["headers"]
+    if not isinstance(said, Mapping):
+        return set()
+    kept = before.get("headers")
+    return _hosts({**(kept if isinstance(kept, Mapping) else {}), **said})
+
+
+def _hosts(headers: Any) -> set[str]:
+    """Their values, whatever the case of the name: two of them are two."""
+    if not isinstance(headers, Mapping):
+        return set()
+    return {
+        str(value)
+        for name, value in headers.items()
+        if str(name).lower() == "host" and value is not None
+    }
+
+
+def _holds_secrets(url: Any) -> bool:
+    """Whether a URL has a user, a password or a query, in which tokens travel."""
+    try:
+        read = URL(url)
+    except (ValueError, TypeError):
+        return True
+    return read.raw_user is not None or bool(read.raw_query_string)
+
+
+def _takes_out(changes: Mapping[str, Any], table: str, name: str) -> bool:
+    """Whether a merge patch gives a key of a table its default."""
+    if table not in changes:
+        return False
+    said = changes[table]
+    return not isinstance(said, Mapping) or name in said
 
 
 def urls_in(table: Mapping[str, Any]) -> dict[str, str]:

@@ -220,10 +220,13 @@ class Registry:
             row = stored.get(name, StoredEndpoint())
             table = _table(row, self._starting(name, stored))
             faults = self._faults(changes, table, from_outside)
-            if from_outside and moves_away(table, changes):
+            # What the file says of them later is for the file's host too.
+            moved = from_outside and moves_away(table, changes)
+            if moved:
                 table = {k: v for k, v in table.items() if k not in _BOUND_TO_HOST}
             after = _merged(table, changes)
-            said = {**row.said, **{key: after.get(key) for key in changes}}
+            bound = _BOUND_TO_HOST if moved else ()
+            said = {**row.said, **{key: after.get(key) for key in (*changes, *bound)}}
             said = {k: v for k, v in said.items() if v is not None or k in _SETTINGS}
             _settings({**after, **_unknown(changes, row.said), "name": name}, faults)
             outside = _is_outside(before, after, changes, from_outside)

@@ -13,6 +13,8 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from logging.handlers import SysLogHandler
+from pathlib import Path
 from typing import Any, Literal, TextIO
 
 import msgspec
@@ -28,6 +30,8 @@ report_log = logging.getLogger("dlr.report")
 
 LATER_SECONDS = 0.1
 
+SYSTEM_LOG = Path("/dev/log")
+
 
 def set_up(form: Literal["console", "json"], level: str) -> None:
     """Send the log of this process to standard error, a line per event."""
@@ -36,6 +40,19 @@ def set_up(form: Literal["console", "json"], level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+
+
+def to_system_log(path: Path = SYSTEM_LOG) -> None:
+    """Send the log of a command to the system's, as sudo does: what a command prints is for whoever
+    typed it. Where there is no such log the lines go nowhere."""
+    if not path.is_socket():
+        return
+    handler = SysLogHandler(str(path))
+    handler.ident = "dlr: "
+    handler.setFormatter(_Facts())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.INFO)
 
 
 def log_attempt(event: AttemptMade) -> None:
@@ -222,6 +239,14 @@ def _facts(record: logging.LogRecord) -> dict[str, Any]:
 
 def _at(record: logging.LogRecord) -> str | None:
     return timestamp(datetime.fromtimestamp(record.created, UTC))
+
+
+class _Facts(ShownFormatter):
+    """Without instant and level, which the system's log writes by itself."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        facts = "".join(f" {name}={value}" for name, value in _facts(record).items())
+        return f"{record.getMessage()}{facts}"
 
 
 class _Console(ShownFormatter):

@@ -215,7 +215,7 @@ class HttpSender:
         try:
             async with (
                 asyncio.timeout_at(exchange.until),
-                self._session_for(endpoint).post(
+                self._session_for(endpoint, request.url).post(
                     as_written(_target(request.url, endpoint)),
                     data=request.body,
                     headers=request.headers,
@@ -233,8 +233,9 @@ class HttpSender:
             current.reset(before)
         return _Reply(response.status, bytes(body), response.headers.get("Retry-After"))
 
-    def _session_for(self, endpoint: Endpoint) -> aiohttp.ClientSession:
-        session = self._checked_session if endpoint.checked else self._session
+    def _session_for(self, endpoint: Endpoint, url: str) -> aiohttp.ClientSession:
+        checked = (endpoint.checked or self._policy.loopback_only) and not self._policy.names(url)
+        session = self._checked_session if checked else self._session
         assert session is not None, "HttpSender is used as a context manager"
         return session
 

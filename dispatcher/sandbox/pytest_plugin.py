@@ -120,7 +120,8 @@ class DlrSandbox:
         connection = HTTPConnection(self.base_url.removeprefix("http://"), timeout=patience)
         try:
             content = None if body is None else json.dumps(body)
-            connection.request(method, f"{path}?{urlencode(query or {})}", content)
+            headers = {} if content is None else {"Content-Type": "application/json"}
+            connection.request(method, f"{path}?{urlencode(query or {})}", content, headers)
             response = connection.getresponse()
             answer = json.loads(response.read())
         finally:

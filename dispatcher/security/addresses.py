@@ -35,10 +35,29 @@ else listens there inside is already out of reach by its address."""
 
 
 class AddressPolicy(Struct, frozen=True):
-    """What the operator allows. `networks` are allowed although the rules say no."""
+    """What the operator allows. `networks` are allowed although the rules say no.
+
+    `loopback_only`: nothing leaves this machine, whoever named the URL, but to `networks` and to
+    `hosts`; these are called wherever they lead. `setting` is the one that allows more then.
+    """
 
     networks: tuple[Network, ...] = ()
     ports: tuple[Ports, ...] = DEFAULT_PORTS
+    loopback_only: bool = False
+    hosts: frozenset[str] = frozenset()
+    setting: str = "outgoing.loopback_only"
+
+    def names(self, url: str) -> bool:
+        """Whether the host of a URL is one of `hosts`."""
+        try:
+            host = URL(url).host or ""
+        except ValueError:
+            return False
+        return host.lower().removesuffix(".") in self.hosts
+
+    def may_call(self, url: str) -> bool:
+        """Whether a URL of the settings may be called, as far as that can be told before DNS."""
+        return not self.loopback_only or self.names(url) or _is_local(url)
 
 
 DEFAULT_POLICY = AddressPolicy()
@@ -80,6 +99,11 @@ def refusal(address: str, port: int, policy: AddressPolicy) -> str | None:
         return "it is no address"
     if _is_in(outer, policy.networks):
         return None
+    if policy.loopback_only:
+        inner = getattr(outer, "ipv4_mapped", None) or outer
+        if _is_in(inner, _LOOPBACK):
+            return None
+        return f"{outer} is not on this machine ({policy.setting} can allow it)"
     for form in (outer, *_inner(outer)):
         if (kind := _kind(form)) is not None and not _is_in(form, policy.networks):
             return f"{outer} is {kind} (outgoing.allowed_networks can allow it)"
@@ -131,6 +155,14 @@ def policy(networks: Sequence[str], allowed_ports: Sequence[str]) -> AddressPoli
     )
 
 
+def _is_local(url: str) -> bool:
+    try:
+        host = (URL(url).host or "").lower().removesuffix(".")
+        return host == "localhost" or _is_in(ip_address(host), _LOOPBACK)
+    except ValueError:
+        return False
+
+
 def _is_odd_number(host: str) -> bool:
     """Whether `host` is an IPv4 address as only old resolvers read it: 0x7f.1, 0177.0.0.1 or, with
     a trailing dot, 127.0.0.1."""
@@ -179,6 +211,8 @@ def _networks(*texts: str) -> tuple[Network, ...]:
     return tuple(ip_network(text) for text in texts)
 
 
+_LOOPBACK = _networks("127.0.0.0/8", "::1/128")
+
 _GLOBAL = IPv6Network("2000::/3")
 """All that is given out of IPv6 so far."""
 
@@ -210,7 +244,7 @@ _SPECIAL: tuple[tuple[str, tuple[Network, ...]], ...] = (
         ),
     ),
     ("unspecified", _networks("0.0.0.0/8", "::/128")),
-    ("loopback", _networks("127.0.0.0/8", "::1/128")),
+    ("loopback", _LOOPBACK),
     ("link-local", _networks("169.254.0.0/16", "fe80::/10")),
     ("private", _networks("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7")),
     ("private", _networks("fec0::/10", "64:ff9b:1::/48")),  # site-local; NAT64 of one's own

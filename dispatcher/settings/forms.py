@@ -24,3 +24,27 @@ HeaderValue = Annotated[
 
 HEADERS_OF_THE_BODY = frozenset({"content-type", "content-length", "transfer-encoding"})
 """They follow from the body, and no setting may fix them."""
+
+HEADERS_OF_THE_CONNECTION = frozenset(
+    {
+        "connection",
+        "expect",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "upgrade",
+    }
+)
+"""They are between two neighbours on the way (RFC 9110, 7.6.1), and no setting may fix them."""
+
+
+def header_fault(name: str) -> str | None:
+    """Why no setting may fix this header; `None` when one may."""
+    if name.lower() in HEADERS_OF_THE_BODY:
+        return "cannot be fixed, it follows from the body"
+    if name.lower() in HEADERS_OF_THE_CONNECTION:
+        return "cannot be fixed, it belongs to the connection"
+    return None

@@ -96,10 +96,10 @@ class SandboxSettings:
         str, Form("5 or 6 digits such as 22801", re.compile("[0-9]{5,6}", re.ASCII).fullmatch)
     ] = "22801"
     v1_status: Literal["PENDING_ACCEPTED", "MESSAGE_ACCEPTED"] = "PENDING_ACCEPTED"
+    allowed_hosts: tuple[Host, ...] = ()  # called although they are not on this machine
+    cors_origins: tuple[WebOrigin, ...] = ()  # of pages that may use it
     outcome: tuple[OutcomeRule, ...] = ()
     credential: tuple[CredentialSettings, ...] = ()  # empty: any that are well formed
-    allowed_hosts: tuple[Host, ...] = ()  # pushed to although they are not on this machine
-    cors_origins: tuple[WebOrigin, ...] = ()  # of pages that may use it
 
 
 def may_mount(server: ServerSettings, sandbox: SandboxSettings) -> str | None:

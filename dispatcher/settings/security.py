@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Literal
 
+from msgspec import structs
 from yarl import URL
 
 from dispatcher.security.addresses import AddressPolicy, policy, ports
@@ -20,7 +21,13 @@ from dispatcher.security.signing import (
     is_webhook_secret,
 )
 from dispatcher.security.tls import Tls, TlsVersion, faults
-from dispatcher.settings.forms import HEADERS_OF_THE_BODY, HeaderValue, HttpUrl, Username
+from dispatcher.settings.forms import (
+    HeaderValue,
+    HttpUrl,
+    Username,
+    header_fault,
+)
+from dispatcher.settings.sandbox import SandboxSettings
 from receiver.hmac_signature import Algorithm, Encoding, HmacScheme, Signed
 from receiver.settings.configuration import MAY_HOLD_SECRET, Form, Secret
 from receiver.settings.settings import HeaderName, Network
@@ -94,8 +101,11 @@ class SecuritySettings:
 
     def _faults_of_headers(self) -> Iterator[tuple[str, str]]:
         for name in ("header", "timestamp_header"):
-            if (getattr(self, name) or "").lower() in HEADERS_OF_THE_BODY:
-                yield name, "cannot be fixed, it follows from the body"
+            header = getattr(self, name) or ""
+            if (fault := header_fault(header)) is not None:
+                yield name, fault
+            if header.lower() == "host":
+                yield name, "cannot be Host, which says where the request goes"
         if (
             self.timestamp_header
             and self.timestamp_header.lower() == (self.header or HmacScheme().header).lower()
@@ -134,12 +144,14 @@ def _is_ports(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class OutgoingSettings:
-    """Where requests may go whose URL came from outside. Endpoints of the settings are free."""
+    """Where requests may go whose URL came from outside. Endpoints of the settings are free, unless
+    with `loopback_only` nothing leaves this machine. A sandbox has that in any case."""
 
     allowed_networks: tuple[Network, ...] = ()  # although they are private
     allowed_ports: tuple[
         Annotated[str, Form("a port or a range such as 1024-65535", _is_ports)], ...
     ] = ("80", "443", "1024-65535")
+    loopback_only: bool = False
 
 
 def security_of(settings: SecuritySettings) -> Security | None:
@@ -179,8 +191,13 @@ def tls_of(settings: TlsSettings) -> Tls:
     )
 
 
-def policy_of(settings: OutgoingSettings) -> AddressPolicy:
-    return policy(settings.allowed_networks, settings.allowed_ports)
+def policy_of(settings: OutgoingSettings, sandbox: SandboxSettings | None = None) -> AddressPolicy:
+    """Where a process may send to, or that of a sandbox."""
+    said = policy(settings.allowed_networks, settings.allowed_ports)
+    if sandbox is None:
+        return structs.replace(said, loopback_only=settings.loopback_only)
+    hosts = frozenset(host.lower().removesuffix(".") for host in sandbox.allowed_hosts)
+    return structs.replace(said, loopback_only=True, hosts=hosts, setting="sandbox.allowed_hosts")
 
 
 def _scheme(settings: SecuritySettings) -> HmacScheme:

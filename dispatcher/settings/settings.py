@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 from dispatcher.retrying.outcome import statuses
 from dispatcher.retrying.presets import PRESETS
-from dispatcher.settings.forms import HEADERS_OF_THE_BODY, HeaderValue, HttpUrl, Regex
+from dispatcher.settings.forms import HeaderValue, HttpUrl, Regex, header_fault
 from dispatcher.settings.reconcile import ReconcileSettings
 from dispatcher.settings.sandbox import SandboxSettings
 from dispatcher.settings.security import OutgoingSettings, SecuritySettings, TlsSettings
@@ -134,8 +134,8 @@ class EndpointSettings:
             if not _HEADER_NAME.fullmatch(name):
                 got = f"one of {len(name)} characters"  # which may be a whole header
                 yield "headers", f"expected names of HTTP headers, got {got}"
-            elif name.lower() in HEADERS_OF_THE_BODY:
-                yield f"headers.{name}", "cannot be fixed, it follows from the body"
+            elif (fault := header_fault(name)) is not None:
+                yield f"headers.{name}", fault
         if 0 < self.rate_limit < RATE_LEAST:
             yield "rate_limit", f"expected 0 or at least {RATE_LEAST:g}, got {self.rate_limit:g}"
         if self.breaker_probe != timedelta(seconds=30) and not self.breaker_failures:

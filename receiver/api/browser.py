@@ -96,13 +96,12 @@ def judged(asked: Asked, rules: Rules) -> Refused | None:
     """Why this request is refused; `None` when it is not."""
     if rules.only_browsers and not asked.by_a_browser:
         return None
+    acts = rules.every_method or asked.method not in READING
+    if acts and _is_foreign(asked, rules.origins):
+        return _foreign(asked)
     if rules.hosts is not None and not rules.hosts.have(asked.host):
         return _misdirected(asked.host)
-    if asked.method in READING and not rules.every_method:
-        return None
-    if _is_foreign(asked, rules.origins):
-        return _foreign(asked)
-    if rules.json and asked.has_body and not _is_json(asked.content_type):
+    if acts and rules.json and asked.has_body and not _is_json(asked.content_type):
         return _not_json(asked.content_type)
     return None
 
@@ -114,8 +113,8 @@ def _misdirected(host: str | None) -> Refused:
         421,
         "misdirected",
         f"Host: {expected(what, 'none' if host is None else came(host))}; to allow it, set"
-        f' server.hosts = ["{name}"] or DLR_SERVER_HOSTS={name}, or have credentials asked for'
-        " ([[api.token]], for the send API of a sandbox [[sandbox.credential]])",
+        f' server.hosts = ["{name}"] or DLR_SERVER_HOSTS={name}, or ask for credentials:'
+        " [[api.token]], of callbacks [source.…], of a sandbox's send API [[sandbox.credential]]",
     )
 
 
@@ -230,17 +229,16 @@ class PageGuard:
             app.on_response_prepare.append(self._tell_browsers)
 
     def _middleware(self, app: web.Application) -> Middleware:
-        routes = app[ROUTE_OF]  # filled later, when routes are added
+        routes = app.setdefault(ROUTE_OF, {})  # filled later, when routes are added
 
         @web.middleware
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             route = routes.get(request.match_info.handler)
             caller = _caller_of(request.path) if route is None else route.caller
-            if caller == "platform" and (
-                request.match_info.get("source", "default") in self._demanding
-            ):
+            headers = request.headers
+            if caller == "platform" and self._is_a_callback(request):
                 return await handler(request)
-            rules, headers = self._rules.get(caller), request.headers
+            rules = self._rules.get(caller)
             if rules is None:
                 return await handler(request)
             if request.method == "OPTIONS" and "Access-Control-Request-Method" in headers:
@@ -251,6 +249,14 @@ class PageGuard:
             return await handler(request) if refused is None else _refuse(request, refused)
 
         return guard
+
+    def _is_a_callback(self, request: web.Request) -> bool:
+        """By a program, or to a source that protects itself. Nearly all are, so this is asked
+        before all else."""
+        headers = request.headers
+        return ("Origin" not in headers and "Sec-Fetch-Site" not in headers) or (
+            request.match_info.get("source", "default") in self._demanding
+        )
 
     def _preflight(self, request: web.Request, rules: Rules) -> web.Response:
         """A browser asks whether a page of another site may send what it wants to send."""

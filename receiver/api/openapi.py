@@ -137,7 +137,10 @@ _COMMON: Mapping[str, Reply | str] = {
         ErrorAnswer,
         headers={"WWW-Authenticate": "`Bearer` and a realm"},
     ),
-    "Forbidden": "the token has the scope `read`, and this takes `operate`",
+    "Forbidden": "the token has the scope `read`, and this takes `operate`; or a page of another"
+    " site asks",
+    "NotJson": "the body is not said to be application/json",
+    "Misdirected": "without tokens: a `Host` that is none of this server's, see server.hosts",
 }
 
 
@@ -252,7 +255,7 @@ def document(
     said = app.get(DESCRIBED, [])
     paths: dict[str, dict[str, Schema]] = {}
     for each in said:
-        operation = _secured(each, _operation(each, schemas), settings)
+        operation = _secured(each, _guarded(each, _operation(each, schemas), settings), settings)
         paths.setdefault(_plain(each.path), {})[each.method.lower()] = operation
     responses = {name: _reply(each, schemas) for name, each in _COMMON.items()}
     return {
@@ -278,6 +281,18 @@ def _schemes(said: Iterable[Route], settings: ReceiverSettings) -> dict[str, Sch
     return schemes
 
 
+def _guarded(said: Route, operation: Schema, settings: ReceiverSettings) -> Schema:
+    """`operation` with what it answers to pages of other sites (api/browser.py)."""
+    if said.caller not in ("operator", "tester"):
+        return operation
+    refusals = {} if settings.api.token else {"421": _shared("Misdirected")}
+    if said.method not in READING:
+        refusals["403"] = _shared("Forbidden")
+        if said.body is not None:
+            refusals["415"] = _shared("NotJson")
+    return {**operation, "responses": {**operation["responses"], **refusals}}
+
+
 def _secured(said: Route, operation: Schema, settings: ReceiverSettings) -> Schema:
     """`operation` with what it asks for. A callback that names its source needs what that source
     demands; an open one demands nothing."""
@@ -286,11 +301,9 @@ def _secured(said: Route, operation: Schema, settings: ReceiverSettings) -> Sche
         return {**operation, "security": any_of if said.credentials.needed else [*any_of, {}]}
     if said.path.startswith("/notify"):
         return _callback(said, operation, settings)
-    if not is_protected(said.path) or not settings.api.token:
+    if not is_protected(said.path, settings.api) or not settings.api.token:
         return {**operation, "security": []}
     refusals = {"401": _shared("Unauthorized")}
-    if said.method not in READING:
-        refusals["403"] = _shared("Forbidden")
     responses = {**operation["responses"], **refusals}
     return {**operation, "security": [{"token": []}], "responses": responses}
 

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from aiohttp import web
-from msgspec import Meta
+from msgspec import Meta, structs
 
 from receiver.answers import Id, answer
+from receiver.api.audit import tell
 from receiver.api.filters import (
     MESSAGE_PARAMETERS,
     OF_SOURCE,
@@ -224,6 +225,7 @@ class StoreApi:
             raise web.HTTPNotFound(text=f"there is no entry {entry_id}")
         if counts.stored:
             self._on_stored()
+        tell(request, **structs.asdict(counts))
         return answer(counts)
 
     async def _quarantined(self, request: web.Request) -> tuple[QuarantineEntry, bytes]:

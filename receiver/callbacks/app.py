@@ -80,10 +80,12 @@ def _callback(path: str, name: str) -> Route:
                 ErrorAnswer,
                 headers={"WWW-Authenticate": "the same for every reason"},
             ),
+            403: "a page of another site asks, and the source demands no credentials",
             404: "there is no such [[source]]",
             408: "the body took too long",
             413: "too large, or too many reports; with the latter it is kept in quarantine",
             415: "neither JSON nor XML, or an unknown charset or coding; it is kept in quarantine",
+            421: "asked by a page, with a `Host` that is none of this server's, see server.hosts",
         },
         body=RequestBody(
             ref("JsonCallback"),

@@ -234,8 +234,9 @@ class TokenSettings:
 
 @dataclass(frozen=True, slots=True)
 class ApiSettings:
+    # What /metrics asks for, where there are tokens.
+    metrics: Literal["token", "open"] = field(default="token", kw_only=True)
     token: tuple[TokenSettings, ...] = ()  # empty: the API asks for no credentials
-    metrics: Literal["token", "open"] = "token"  # what /metrics asks for, where there are tokens
 
     def faults(self) -> Iterable[tuple[str, str]]:
         yield from repeated_names("token", self.token)

@@ -13,6 +13,7 @@ import pytest
 
 from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.storage import MIGRATIONS, Storage, new_id, of_sqlite
+from tests.contracts.audit_log import AuditLogContract
 from tests.contracts.endpoint_store import EndpointStoreContract
 from tests.contracts.queue_figures import AttemptHistoryContract, QueueFiguresContract
 from tests.contracts.recording import RecordingContract
@@ -84,6 +85,10 @@ async def backend(
 
 
 class TestEndpointStore(EndpointStoreContract):
+    pass
+
+
+class TestAuditLog(AuditLogContract):
     pass
 
 

@@ -512,3 +512,25 @@ async def test_tells_of_exhaustion(bench: Bench) -> None:
 
     last = bench.events[-1]
     assert (last.number, last.state, last.due_at) == (21, "exhausted", None)
+
+
+# --- secrets and their host ----------------------------------------------------------------------
+
+
+async def test_a_url_and_its_secrets_go_together() -> None:
+    """Another process moved an endpoint and with it what waits in the database. For the fifth of a
+    second until this one noticed, it pushed to the new URL with the password of the old."""
+    before = an_endpoint(headers={"Authorization": "Basic old"})
+    async with a_bench(before) as bench:
+        bench.sender.answers(503)
+        await bench.receive()
+        await bench.work()
+        moved = replace(before, url="http://elsewhere.example/")
+        await bench.queue.adopt([moved])
+        bench.clock.advance(MINUTE)
+
+        (leased,) = await bench.worker.claim()
+        assert leased.url == moved.url
+        await bench.worker.attempt(leased)
+
+        assert bench.sender.pushes[-1].url == before.url

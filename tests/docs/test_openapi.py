@@ -337,6 +337,9 @@ async def of_the_receiver(ask: Asked) -> None:
     await ask("get", "/api/quarantine/{id}/body", where="1")
     await ask("post", "/api/quarantine/{id}/retry", where="1")
     await ask("post", "/api/quarantine/{id}/retry", 404, where="99")
+    outcomes = [each["outcome"] for each in (await ask("get", "/api/audit"))["items"]]
+    assert outcomes == ["refused", "done"]
+    await ask("get", "/api/audit", 400, params={"since": "yesterday"})
 
 
 async def of_dispatches(ask: Asked) -> None:

@@ -24,6 +24,7 @@ from dispatcher.sandbox.store.base import AcceptedQuery
 from dispatcher.sandbox.wire.answers import ReportStatus
 from dispatcher.settings.sandbox import OutcomeRule
 from receiver.answers import BadQuery, Count, Instant, Next, answer, fault, timestamp
+from receiver.api.audit import tell
 from receiver.api.parameters import (
     CURSOR,
     EXACT,
@@ -219,6 +220,7 @@ class AdminApi:
         only(request.query, "by")
         done = await self._advance.by(_time(request.query.get("by")))
         now = timestamp(done.now)
+        tell(request, by=request.query["by"])
         return answer(SandboxAdvanced(now, done.steps, done.reports, done.attempts))
 
     @Route(

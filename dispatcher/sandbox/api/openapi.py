@@ -32,18 +32,20 @@ LOGIN: Final = [Parameter(name, str, "instead of a header") for name in ("userna
 _REFUSALS: Final = {
     400: "cannot be read, or does not fit; all faults at once",
     401: "credentials are missing, malformed or unknown",
-    403: "the credentials lack the scope",
+    403: "the credentials lack the scope, or a page of another site asks",
     408: "the body took too long",
     413: "the body is too large",
     415: "neither JSON nor XML, or an unknown charset or coding",
+    421: "without [[sandbox.credential]]: a `Host` that is none of this server's, see server.hosts",
     500: "a defect of this program; its log tells more",
     503: "the store cannot be written; nothing was accepted",
 }
 
 _OF_BODIES: Final = (408, 413, 415)
 
-_OF_THE_SERVER: Final = (400, 503)
-"""Also told by what listens, which knows no provider: no HTTP at all, or too many connections."""
+_OF_THE_SERVER: Final = (400, 403, 421, 503)
+"""Also told by what listens, which knows no provider: no HTTP at all, too many connections, or a
+page of another site."""
 
 
 def provider_route(

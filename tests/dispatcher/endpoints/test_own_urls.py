@@ -20,9 +20,10 @@ from dispatcher.queue.base import Leased
 from dispatcher.queue.sqlite.retention import NeededByEndpoints
 from dispatcher.retrying.outcome import Answer, Outcome
 from dispatcher.retrying.schedule import INFOBIP
-from dispatcher.security.addresses import policy
+from dispatcher.security.addresses import AddressPolicy
 from dispatcher.security.signing import basic
-from dispatcher.service import LOOPBACK
+from dispatcher.settings.sandbox import SandboxSettings
+from dispatcher.settings.security import OutgoingSettings, policy_of
 from dispatcher.settings.settings import OWN_URLS, read_settings
 from dispatcher.worker import Sender
 from receiver.dlr.model import Format
@@ -163,7 +164,7 @@ async def test_credentials_are_shown_nowhere() -> None:
     async with (
         customer(lambda push: 503 if push.attempt == 1 else 200) as app,
         a_bench(OWN) as bench,
-        HttpSender(policy=policy(LOOPBACK, ["1-65535"])) as sender,
+        HttpSender(policy=AddressPolicy(ports=((1, 65_535),), loopback_only=True)) as sender,
     ):
         seen: list[str | None] = []
         bench.worker = bench.another_worker(OWN, sender=_Seeing(sender, seen))
@@ -204,7 +205,7 @@ async def test_the_credentials_win_over_a_fixed_header() -> None:
     endpoint = replace(OWN, headers={"authorization": "App other"})
     async with (
         TestServer(app) as server,
-        HttpSender(policy=policy(LOOPBACK, ["1-65535"])) as sender,
+        HttpSender(policy=AddressPolicy(ports=((1, 65_535),), loopback_only=True)) as sender,
     ):
         url = str(server.make_url("/"))
         await sender.send(a_push(url, authorization="Basic bWU6c2VjcmV0"), endpoint)
@@ -244,10 +245,14 @@ async def test_addresses_are_checked(url: str) -> None:
         "http://192.168.1.1:8080/",
         "http://127.0.0.1:22/",
         "file:///etc/passwd",
+        "http://203.0.113.9/",
+        "http://8.8.8.8/",
+        "http://[2606:4700::1111]/",
     ],
 )
 async def test_a_sandbox_allows_loopback_and_nothing_else(url: str) -> None:
-    """In a sandbox loopback may be called; private and metadata addresses and odd ports may not."""
+    """In a sandbox loopback may be called; no other address, be it private or public, and no odd
+    ports. Public hosts were called once: a test with real URLs in it pushed to customers."""
     async with a_bench(OWN) as bench, HttpSender(policy=_of_a_sandbox()) as sender:
         bench.worker = bench.another_worker(OWN, sender=sender)
         await bring(bench, "m1", url=url)
@@ -257,7 +262,7 @@ async def test_a_sandbox_allows_loopback_and_nothing_else(url: str) -> None:
 
 
 def _of_a_sandbox() -> Any:
-    return policy(LOOPBACK, read_settings(None, {}).outgoing.allowed_ports)
+    return policy_of(OutgoingSettings(), SandboxSettings())
 
 
 async def test_the_settings_cannot_uncheck_it() -> None:

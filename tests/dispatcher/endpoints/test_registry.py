@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import json
@@ -319,6 +320,107 @@ async def test_a_client_secret_does_not_go_to_another_token_url(bench: Bench) ->
     (fault,) = await faults_of(registry.change("acme", elsewhere, from_outside=True))
     assert fault.startswith("security.client_secret: given for another token_url")
     await registry.change("acme", elsewhere, from_outside=False)
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Host": "evil.example"}, {"hOST": "evil.example"}, {"Host": None}, None]
+)
+async def test_secrets_do_not_go_to_another_host_of_the_same_server(
+    bench: Bench, headers: dict[str, Any] | None
+) -> None:
+    """Where many customers share a server, the header Host chooses among them. Over the API it
+    could be set while the password stayed: the next push brought it to another customer. It goes
+    with what is given anew, as a URL does; the operator may do as he likes."""
+    drops = headers is None or None in headers.values()
+    with_host = {"Host": Secret("acme.example")} if drops else {}
+    security = SecuritySettings(type="basic", username="me", password=Secret("s3cret"))
+    registry = of(bench, EndpointSettings("acme", HOST, headers=with_host, security=security))
+
+    (fault,) = await faults_of(registry.change("acme", {"headers": headers}, from_outside=True))
+    assert fault.startswith("security: given for another host")
+    anew = {"headers": headers, "security": None}
+    changed = settings_of(await registry.change("acme", anew, from_outside=True))
+    assert changed.security == SecuritySettings()
+
+    await registry.reset("acme")
+    kept = await registry.change("acme", {"headers": headers}, from_outside=False)
+    assert settings_of(kept).security == security
+
+
+async def test_a_password_in_the_url_does_not_go_to_another_host(bench: Bench) -> None:
+    """The URL stays when only the header Host changes, and its password would go along."""
+    registry = of(bench, EndpointSettings("acme", "https://me:s3cret@acme.example/"))
+    change = {"headers": {"Host": "evil.example"}}
+
+    (fault,) = await faults_of(registry.change("acme", change, from_outside=True))
+    assert fault.startswith("url: holds a password or a query that was given for another Host")
+    url = "https://acme.example/"
+    await registry.change("acme", {**change, "url": url}, from_outside=True)
+
+
+async def test_other_headers_are_changed_over_the_api(registry: Registry) -> None:
+    """They say nothing of where a push goes: the secrets stay."""
+    changed = await registry.change("acme", {"headers": {"X-Trace": "1"}}, from_outside=True)
+
+    assert settings_of(changed).headers == {"X-Key": Secret("s3cret"), "X-Trace": Secret("1")}
+    assert settings_of(changed).security == ACME.security
+
+
+async def test_secrets_of_the_file_do_not_follow_a_url_of_the_api(bench: Bench) -> None:
+    """An endpoint without secrets was moved over the API. Later its operator gave it a password in
+    the file, for the host that the file names: the pushes brought it to the other host."""
+    bare = EndpointSettings("acme", HOST)
+    await of(bench, bare).change("acme", {"url": "https://elsewhere.example/"}, from_outside=True)
+
+    later = settings_of(await of(bench, ACME).one("acme"))
+
+    assert later.url == "https://elsewhere.example/"
+    assert (dict(later.headers), later.security) == ({}, SecuritySettings())
+    await of(bench, ACME).reset("acme")
+    assert settings_of(await of(bench, ACME).one("acme")) == ACME
+
+
+@pytest.mark.parametrize("change", [None, {"ca_file": None}])
+async def test_trust_is_not_taken_out_from_outside(
+    bench: Bench, tmp_path: Path, change: dict[str, Any] | None
+) -> None:
+    """An endpoint that trusts its own authority alone: over the API that could be taken out, and
+    the password was told to whoever had any certificate for the name."""
+    authority = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(authority)
+    registry = of(bench, EndpointSettings("acme", HOST, tls=TlsSettings(ca_file=str(authority))))
+
+    (fault,) = await faults_of(registry.change("acme", {"tls": change}, from_outside=True))
+    assert fault.startswith("tls.ca_file: takes out whom the connection trusts")
+    await registry.change("acme", {"tls": {"minimum_version": "1.3"}}, from_outside=True)
+    await registry.change("acme", {"tls": change}, from_outside=False)
+
+
+@pytest.mark.parametrize("from_outside", [True, False])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Connection", "keep-alive", "Proxy-Authorization", "TE", "Trailer", "Upgrade", "Expect"),
+        *("Transfer-Encoding", "Content-Length", "Content-Type"),
+    ],
+)
+async def test_headers_of_the_connection_are_nobodys(
+    registry: Registry, name: str, from_outside: bool
+) -> None:
+    """Neither as a fixed header nor as the one that holds a secret, whoever says so."""
+    for settings, place in (
+        ({"headers": {name: "x"}}, f"headers.{name}"),
+        ({"security": {"type": "header", "header": name, "value": "x"}}, "security.header"),
+    ):
+        told = await faults_of(registry.add({**BETA, **settings}, from_outside=from_outside))
+        assert [fault.partition(": cannot be fixed, it ")[0] for fault in told] == [place]
+
+
+async def test_no_secret_travels_as_host(registry: Registry) -> None:
+    """What says where a request goes is no place for a secret."""
+    security = {"type": "header", "header": "host", "value": "x"}
+    (fault,) = await faults_of(registry.add({**BETA, "security": security}, from_outside=False))
+    assert fault.startswith("security.header: cannot be Host")
 
 
 async def test_files_are_not_named_from_outside(tmp_path: Path, registry: Registry) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from ipaddress import IPv4Network
 from pathlib import Path
 
 import aiohttp
@@ -13,6 +14,7 @@ import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from dispatcher.endpoints.from_settings import endpoint_of
 from dispatcher.pushing.http_sender import HttpSender, new_session
@@ -25,7 +27,8 @@ from dispatcher.security.addresses import (
     refusal,
     url_fault,
 )
-from dispatcher.settings.security import policy_of
+from dispatcher.settings.sandbox import SandboxSettings
+from dispatcher.settings.security import OutgoingSettings, policy_of
 from dispatcher.settings.settings import EndpointSettings, read_settings
 from receiver.settings.configuration import ConfigurationError
 from tests.dispatcher.support import a_push, an_endpoint
@@ -449,6 +452,84 @@ async def test_the_operators_own_word() -> None:
         assert (await attempt(sender, url, checked=False)).status == 200
         assert (await attempt(sender, url)).failure is Outcome.NOT_ALLOWED
         assert inside.connections == 1
+
+
+async def test_nothing_leaves_a_machine_that_is_closed() -> None:
+    """Closed to the loopback, not even the operator's own endpoints elsewhere are called; what is
+    on this machine is, and so are the networks and hosts that are allowed."""
+    closed = AddressPolicy(
+        (IPv4Network("127.0.0.2/32"),), loopback_only=True, hosts=frozenset({"app.example"})
+    )
+    # An odd port shows which session serves: a host that is named is called wherever it leads.
+    odd = structs.replace(closed, ports=((1, 1),))
+    names = Names(["127.0.0.1"])
+    async with (
+        listening("127.0.0.1") as here,
+        HttpSender(policy=closed, resolver=names) as sender,
+        HttpSender(policy=odd, resolver=names) as by_name,
+    ):
+        for host in ("127.0.0.1", "app.example", "other.example"):
+            url = f"http://{host}:{here.port}/dlr"
+            assert (await attempt(sender, url)).status == 200
+            assert (await attempt(sender, url, checked=False)).status == 200
+        for checked in (True, False):
+            told = await attempt(sender, "http://192.0.2.1/", checked=checked)
+            assert told.failure is Outcome.NOT_ALLOWED
+            assert told.error == (
+                "192.0.2.1 is not on this machine (outgoing.loopback_only can allow it)"
+            )
+        url = f"http://APP.example.:{here.port}/dlr"
+        assert (await attempt(by_name, url)).status == 200
+        url = f"http://other.example:{here.port}/dlr"
+        assert (await attempt(by_name, url, checked=False)).failure is Outcome.NOT_ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("address", "allowed"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("10.1.2.3", True),
+        ("8.8.8.8", False),
+        ("10.2.0.1", False),
+        ("169.254.169.254", False),
+        ("0.0.0.0", False),
+        ("::ffff:8.8.8.8", False),
+        ("64:ff9b::7f00:1", False),
+        ("2606:4700::1111", False),
+    ],
+)
+def test_what_is_on_this_machine(address: str, allowed: bool) -> None:
+    """The loopback in IPv4, IPv6 and one in the other, and what is allowed beside it."""
+    closed = AddressPolicy((IPv4Network("10.1.0.0/16"),), loopback_only=True)
+
+    assert (refusal(address, 80, closed) is None) is allowed
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed"),
+    [
+        ("http://127.0.0.1:8080/", True),
+        ("http://LOCALHOST./", True),
+        ("http://[::1]/", True),
+        ("https://App.example:8443/x", True),
+        ("https://app.example.evil.example/", False),
+        ("https://x.api.example/", False),
+        ("http://192.0.2.1/", False),
+        ("http://[", False),
+    ],
+)
+def test_what_a_sandbox_may_call_by_its_name(url: str, allowed: bool) -> None:
+    """What its settings name, and this machine; `dlr serve` may call anything its file names, as
+    long as it is not closed."""
+    sandbox = policy_of(OutgoingSettings(), SandboxSettings(allowed_hosts=("APP.example.",)))
+
+    assert sandbox.may_call(url) is allowed
+    assert policy_of(OutgoingSettings()).may_call(url)
+    closed = policy_of(OutgoingSettings(loopback_only=True))
+    assert closed.may_call(url) is (allowed and "app" not in url.lower())
 
 
 async def test_no_proxy_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -134,16 +134,49 @@ async def test_a_refusal_is_logged_without_the_token(
         caplog.set_level(logging.DEBUG)
         await get(running.url, "/api/reports", bearer("gu3ss"))
     (record,) = [each for each in caplog.records if each.getMessage() == "API request refused"]
-    facts = {"reason": "unknown", "method": "GET", "from": "127.0.0.1"}
+    facts = {"reason": "unknown", "method": "GET", "path": "/api/reports", "from": "127.0.0.1"}
     assert getattr(record, "facts", None) == facts
     assert "gu3ss" not in caplog.text
 
 
+async def test_a_reader_who_tries_is_logged_by_name(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whose token was not enough, and for what: without the query, which may hold a secret."""
+    async with served(tmp_path, TOKENS) as running:
+        caplog.set_level(logging.DEBUG)
+        await call(running.url, "POST", "/api/dispatches/a%0Ab/cancel?key=s3cret", bearer(READ))
+    (record,) = [each for each in caplog.records if each.getMessage() == "API request refused"]
+    assert getattr(record, "facts", None) == {
+        "reason": "scope",
+        "method": "POST",
+        "path": "/api/dispatches/a%0Ab/cancel",
+        "from": "127.0.0.1",
+        "token": "support",
+    }
+
+
 def test_the_larger_scope_of_two_counts() -> None:
     """A secret that two tokens share has the larger scope of both."""
-    tokens = [TokenSettings("a", "operate", Secret(READ)), TokenSettings("b", "read", Secret(READ))]
-    assert ApiTokens(tokens).scope_of(f"Bearer {READ}") == "operate"
-    assert ApiTokens(tokens[::-1]).scope_of(f"bearer {READ}") == "operate"
+    more = TokenSettings("a", "operate", Secret(READ))
+    less = TokenSettings("b", "read", Secret(READ))
+    for tokens in ((more, less), (less, more)):
+        assert ApiTokens(ApiSettings(tokens)).token_of(f"bearer {READ}") is more
+
+
+async def test_metrics_ask_for_a_token_too(tmp_path: Path) -> None:
+    """Who may not see the reports sees no counts of them either, unless the settings say so."""
+    async with served(tmp_path, TOKENS) as running:
+        refused = await get(running.url, "/metrics")
+        assert (refused.status, refused.code) == (401, "unauthorized")
+        assert (await get(running.url, "/metrics", bearer(READ))).status == 200
+
+
+async def test_metrics_can_be_opened(tmp_path: Path) -> None:
+    """For a Prometheus that has no credentials: then /metrics asks for none, and the rest does."""
+    async with served(tmp_path, f'[api]\nmetrics = "open"\n{TOKENS}') as running:
+        assert (await get(running.url, "/metrics")).status == 200
+        assert (await get(running.url, "/api/reports")).status == 401
 
 
 def test_a_token_lets_it_listen_elsewhere() -> None:
