@@ -246,7 +246,7 @@ class _Facts(ShownFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         facts = "".join(f" {name}={value}" for name, value in _facts(record).items())
-        return f"{record.getMessage()}{facts}"
+        return shown(f"{record.getMessage()}{facts}")
 
 
 class _Console(ShownFormatter):
