@@ -36,6 +36,7 @@ from receiver.api.parameters import (
 from receiver.dlr.item import write_item
 from receiver.faults import without_credentials
 from receiver.routes import NOT_THERE, Reply, RequestBody, Route, ref
+from receiver.routes import AMBIGUOUS, NOT_THERE, Reply, RequestBody, Route, ref
 from receiver.store.base import ReportStore
 
 # --- what goes over the wire -------------------------------------------------------------------
@@ -203,6 +204,7 @@ class ReplayApi:
                 (ReplayAnswer, DryRun),
             ),
             201: Reply("the replay", ReplayAnswer),
+            409: AMBIGUOUS,
             413: "the body is larger than server.body_limit",
         },
         body=RequestBody(

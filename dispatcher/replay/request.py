@@ -87,7 +87,12 @@ class ReplayRequest(Struct, kw_only=True, rename="camel", forbid_unknown_fields=
 
     ids: Annotated[tuple[ReportId, ...], _told("These reports, by id.", "--id")] = ()
     message_ids: Annotated[
-        tuple[Text, ...], _told("All reports of these messages.", "--message-id")
+        tuple[Text, ...],
+        _told(
+            "All reports of these messages. Of several sources with such a message `source` names"
+            " one, if all goes to one target.",
+            "--message-id",
+        ),
     ] = ()
     bulk_id: Annotated[Text, _told("Only of this bulk.")] | None = None
     endpoint: Annotated[Text, _told("Only what went to this endpoint.")] | None = None

@@ -5,6 +5,10 @@ bucket or another format; it gives no id of its own to a report. So the report i
 says: which message, which status, which error, done when. Price, count and callback data are not
 asked, because they follow from those.
 
+The source that posted it is the other half, and stands beside these numbers: what two sources
+report alike is two reports, and a messageId of two sources is two messages
+(`StoredReport.message`).
+
 Both numbers are signed and of 64 bits: they fit an integer column and an index of them is small.
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from click.testing import CliRunner
 
 from dispatcher.cli import cli
 from dispatcher.simulation.arrivals import Arrivals
+from dispatcher.simulation.cohort import simulate_cohort
 from dispatcher.simulation.exact import simulate_exact
 from dispatcher.simulation.replayed import replayed
 from dispatcher.simulation.scenario import START, Scenario, read_scenario
+from dispatcher.simulation.timeline import Timeline
 from dispatcher.storage import storage
 from receiver.settings.configuration import ConfigurationError
 from tests.contracts.report_store import a_callback, an_sms
@@ -47,6 +50,28 @@ def test_reports_of_a_database_arrive_again(tmp_path: Path) -> None:
     assert [callback.received_at - START for callback in found] == OFFSETS
     assert [callback.verdict.entries[0].final for callback in found] == [True, False, True]
     assert {callback.source for callback in found} == {"platform"}
+
+
+async def two_tenants(file: Path) -> None:
+    """A report of alpha's, the same of beta's, and nothing else."""
+    async with storage(str(file)) as opened:
+        for seconds, source in enumerate(("alpha", "beta")):
+            at = AT + timedelta(seconds=seconds)
+            await opened.store.add([a_callback(an_sms("m1"), at=at, source=source)])
+
+
+@pytest.mark.parametrize("engine", [simulate_exact, simulate_cohort])
+def test_the_same_report_of_two_sources_arrives_twice(
+    engine: Callable[[Scenario], Timeline], tmp_path: Path
+) -> None:
+    """What two sources have reported alike is two reports in either engine, and in what
+    `dlr reports` writes of it."""
+    asyncio.run(two_tenants(tmp_path / "dlr.db"))
+    words = ["reports", "--format", "ndjson", "--output", str(tmp_path / "reports.ndjson")]
+    assert CliRunner().invoke(cli, [*words, "--database", str(tmp_path / "dlr.db")]).exit_code == 0
+
+    for name in ("dlr.db", "reports.ndjson"):
+        assert engine(a_scenario_of(tmp_path / name)).totals.reports == 2
 
 
 @pytest.mark.parametrize("form", ["csv", "ndjson"])

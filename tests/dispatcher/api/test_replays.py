@@ -15,6 +15,7 @@ from dispatcher.replay.replaying import Replaying
 from dispatcher.settings.settings import EndpointSettings
 from receiver.callbacks.app import new_app
 from receiver.routes import add_routes
+from tests.contracts.report_store import an_sms
 from tests.dispatcher.replay.replaying import ReplayBench, a_replay_bench
 
 Client = TestClient[Any, Any]
@@ -53,6 +54,25 @@ async def get(client: Client, path: str = "", status: int = 200) -> Any:
     async with client.get(f"/api/replays{path}") as response:
         assert response.status == status, await response.text()
         return await response.json()
+
+
+async def test_a_message_id_of_two_sources(bench: ReplayBench, client: Client) -> None:
+    """To one target goes the message of the source that is named; without one nothing is made,
+    not even for a dry run."""
+    for source in ("alpha", "beta"):
+        await bench.bench.receive(an_sms("order-1001"), source=source)
+    asked: dict[str, Any] = {"messageIds": ["order-1001"], "toEndpoint": "acme"}
+
+    for dry_run in (False, True):
+        refused = await ask(client, 409, **asked, dryRun=dry_run)
+        assert refused["error"]["code"] == "ambiguous"
+        assert refused["error"]["details"] == {"sources": ["alpha", "beta"]}
+    assert await get(client) == {"replays": [], "next": None}
+    dry = await ask(client, 200, **asked, source="beta", dryRun=True)
+    assert [(each["source"], each["messageId"]) for each in dry["first"]] == [
+        ("beta", "order-1001")
+    ]
+    assert (await ask(client, **asked, source="beta"))["total"] == 1
 
 
 async def test_a_replay(bench: ReplayBench, client: Client) -> None:

@@ -252,6 +252,39 @@ async def test_a_message(client: Client, store: SqliteStore) -> None:
     }
 
 
+async def test_a_message_id_of_two_sources(client: Client, store: SqliteStore) -> None:
+    """Two sources with one messageId have a message each; whoever names no source is told of both,
+    and a source that has no such message has none."""
+    await store.add(
+        [
+            a_callback(an_sms("a", "PENDING_ENROUTE"), source="beta"),
+            a_callback(an_sms("a"), an_sms("b"), source="alpha"),
+        ]
+    )
+
+    response = await client.get("/api/messages/a")
+    assert response.status == 409
+    assert (await response.json())["error"] == {
+        "code": "ambiguous",
+        "message": '2 sources have a message "a": alpha, beta; give one of them as source',
+        "details": {"sources": ["alpha", "beta"]},
+    }
+    for source, final, report in (("alpha", True, 2), ("beta", False, 1)):
+        said = await get(client, f"/api/messages/a?source={source}")
+        assert (said["source"], said["final"]) == (source, final)
+        assert said["dispatches"] == [{"carries": [report]}]
+    assert (await get(client, "/api/messages/b"))["source"] == "alpha"
+    for path, status in (("b?source=beta", 404), ("a?source=", 404), ("a?sources=beta", 400)):
+        assert (await client.get(f"/api/messages/{path}")).status == status
+    listed = (await get(client, "/api/messages"))["messages"]
+    assert [(each["messageId"], each["source"]) for each in listed] == [
+        ("b", "alpha"),
+        ("a", "alpha"),
+        ("a", "beta"),
+    ]
+    assert len((await get(client, "/api/messages?source=beta"))["messages"]) == 1
+
+
 @pytest.mark.parametrize(
     ("message_id", "path"),
     [

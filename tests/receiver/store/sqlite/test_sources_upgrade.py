@@ -18,6 +18,7 @@ from receiver.store.callback import Callback
 from receiver.store.recipient import Recipient
 from receiver.store.sqlite.database import MICROS_PER_DAY, Database, micros
 from receiver.store.sqlite.erasure import erase_traces, find_traces
+from receiver.store.sqlite.followup import Follower
 from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
 from tests.contracts.report_store import DAY, NOON, NOT_A_REPORT, a_callback, an_sms, ids
 
@@ -108,6 +109,7 @@ async def test_what_had_gone_is_known_to_all(database: Database) -> None:
     taken to repeat it, as before, until its days are over. Other reports are not concerned."""
     earlier = Earlier(database)
     await earlier.stored(a_callback(an_sms("m1"), an_sms("m2"), source="alpha"))
+    await earlier.stored(a_callback(an_sms("m3"), source="beta"))
     await earlier.purged(1)
 
     await database.migrate(MIGRATIONS)
@@ -119,10 +121,39 @@ async def test_what_had_gone_is_known_to_all(database: Database) -> None:
     assert await posted(store, "beta", at=NOON + 5 * DAY) == [NEWS]
 
 
+@pytest.mark.parametrize("followed", [False, True])
+async def test_what_had_gone_of_the_only_source(database: Database, followed: bool) -> None:
+    """Where there has only been one source, each key is its, also that of a report that has gone,
+    and however far the read model has come."""
+    earlier = Earlier(database)
+    await earlier.stored(a_callback(an_sms("m1"), an_sms("m2"), source="alpha"))
+    if followed:
+        await Follower(database).catch_up()
+    await earlier.purged(1)
+
+    await database.migrate(MIGRATIONS)
+
+    assert await posted(SqliteStore(database), "alpha", "beta") == [REPEATED, NEWS]
+
+
+async def test_what_had_gone_of_a_source_that_is_no_more(database: Database) -> None:
+    """A source of which no report is left counts too, because the totals remember it."""
+    earlier = Earlier(database)
+    await earlier.stored(a_callback(an_sms("m1"), source="beta"))
+    await earlier.stored(a_callback(an_sms("m2"), source="alpha"))
+    await Follower(database).catch_up()
+    await earlier.purged(1)
+
+    await database.migrate(MIGRATIONS)
+
+    assert await posted(SqliteStore(database), "beta") == [REPEATED]
+
+
 async def test_quarantine_of_before_is_read_again(database: Database) -> None:
     """An entry of before is compared with the keys of before: of its own source, or of nobody's."""
     earlier = Earlier(database)
     await earlier.stored(a_callback(an_sms("m1"), an_sms("m2"), source="alpha"))
+    await earlier.stored(a_callback(an_sms("m3"), source="beta"))
     await earlier.purged(2)
     await database.migrate(MIGRATIONS)
     store = SqliteStore(database)
