@@ -97,7 +97,7 @@ class Worker:
         total: Total | None = None,
     ) -> None:
         """`total` None: each endpoint has its window, whatever the others have."""
-        self._gates: dict[str, Gate] = {}  # of all endpoints that there have been
+        self._gates: dict[str, Gate] = {}  # also of endpoints that are gone, until all has ended
         self._names: tuple[str, ...] = ()  # of those that there are
         # When what was due was taken last, or there was no room to take it.
         self._taken_at: dict[str, datetime] = {}
@@ -143,6 +143,7 @@ class Worker:
 
     async def _claim(self) -> list[Leased]:
         self.more_to_read = False
+        self._forget_the_gone()
         now = self._clock.now()
         places = self._places(now)
         full = {name for name, place in places.items() if not place.retries}
@@ -174,6 +175,15 @@ class Worker:
         if self._total is None:
             return places
         return self._total.open_to(places, self._gates, now)
+
+    def _forget_the_gone(self) -> None:
+        """Endpoints that are no more, with nothing under way: each replay to a URL leaves one."""
+        if len(self._gates) == len(self._names):
+            return
+        for name in self._gates.keys() - set(self._names):
+            if self._gates[name].idle:
+                for known in (self._gates, self._taken_at, self._had_turn, self._aside_until):
+                    known.pop(name, None)
 
     async def _claim_due(self, pending: Pending, places: Mapping[str, Room]) -> list[Leased]:
         """Lease dispatches that are due again."""

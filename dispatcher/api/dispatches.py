@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self, get_args
 
 from aiohttp import web
@@ -106,35 +106,65 @@ class DispatchPage(Struct, frozen=True):
     next: Next
 
 
-async def dispatch_answer(store: ReportStore, dispatch: StoredDispatch) -> DispatchAnswer:
-    """A dispatch with the messageIds of its reports."""
-    return DispatchAnswer.of(dispatch, await _message_ids(store, dispatch.report_ids))
+REPORTS_AT_ONCE = 2_000
+"""Reports that are looked up in one go: some milliseconds."""
+
+
+async def dispatch_answers(
+    store: ReportStore, dispatches: Sequence[StoredDispatch]
+) -> list[DispatchAnswer]:
+    """Dispatches with the messageIds of their reports, which are looked up for all together."""
+    message_ids = await _message_ids(store, dispatches)
+    return [DispatchAnswer.of(each, message_ids[each.id]) for each in dispatches]
 
 
 async def with_history(
     store: ReportStore, dispatch: StoredDispatch, attempts: Sequence[StoredAttempt]
 ) -> DispatchWithHistory:
-    message_ids = await _message_ids(store, dispatch.report_ids)
-    history = [AttemptAnswer.of(attempt) for attempt in attempts]
-    return DispatchWithHistory.of(dispatch, message_ids, history=history)
+    return (await _with_histories(store, [dispatch], {dispatch.id: attempts}))[0]
+
+
+async def _with_histories(
+    store: ReportStore,
+    dispatches: Sequence[StoredDispatch],
+    attempts: Mapping[str, Sequence[StoredAttempt]],
+) -> list[DispatchWithHistory]:
+    message_ids = await _message_ids(store, dispatches)
+    return [
+        DispatchWithHistory.of(
+            each,
+            message_ids[each.id],
+            history=[AttemptAnswer.of(attempt) for attempt in attempts[each.id]],
+        )
+        for each in dispatches
+    ]
 
 
 async def dispatches_with_history(
     store: ReportStore, queue: DispatchQueue, report_ids: Sequence[int]
 ) -> list[DispatchWithHistory]:
     """The dispatches that carry these reports, newest first, each with its attempts."""
-    shown = []
-    for dispatch in await queue.dispatches(report_ids=report_ids):
-        found = await queue.dispatch(dispatch.id)
-        attempts = found[1] if found else []  # retention may be faster than we are
-        shown.append(await with_history(store, dispatch, attempts))
-    return shown
+    dispatches = await queue.dispatches(report_ids=report_ids)
+    attempts = await queue.attempts([dispatch.id for dispatch in dispatches])
+    return await _with_histories(store, dispatches, attempts)
 
 
-async def _message_ids(store: ReportStore, report_ids: Sequence[int]) -> list[str]:
-    reports = await store.reports_by_id(report_ids)
-    ids = (report.read().message_id for report in reports)
-    return list(dict.fromkeys(message_id for message_id in ids if message_id))
+async def _message_ids(
+    store: ReportStore, dispatches: Sequence[StoredDispatch]
+) -> dict[str, list[str]]:
+    """The messages of each of these dispatches, by its id."""
+    wanted = sorted({report for dispatch in dispatches for report in dispatch.report_ids})
+    of_report: dict[int, str] = {}
+    for start in range(0, len(wanted), REPORTS_AT_ONCE):
+        for report in await store.reports_by_id(wanted[start : start + REPORTS_AT_ONCE]):
+            if message_id := report.read().message_id:
+                of_report[report.id] = message_id
+    return {
+        dispatch.id: list(
+            dict.fromkeys(of_report[each] for each in dispatch.report_ids if each in of_report)
+        )
+        for dispatch in dispatches
+    }
 
 
 # --- what is asked for -------------------------------------------------------------------------
@@ -196,8 +226,7 @@ class DispatchApi:
         except UnknownDispatch as unknown:
             raise BadQuery(f"cursor: expected the id of a dispatch, got {unknown}") from unknown
         page, following = page_of(found, query.limit)
-        shown = [await dispatch_answer(self._store, dispatch) for dispatch in page]
-        return answer(DispatchPage(shown, following))
+        return answer(DispatchPage(await dispatch_answers(self._store, page), following))
 
     @Route(
         "GET",

@@ -35,7 +35,6 @@ from receiver.api.parameters import (
 )
 from receiver.dlr.item import write_item
 from receiver.faults import without_credentials
-from receiver.routes import NOT_THERE, Reply, RequestBody, Route, ref
 from receiver.routes import AMBIGUOUS, NOT_THERE, Reply, RequestBody, Route, ref
 from receiver.store.base import ReportStore
 

@@ -19,7 +19,7 @@ from dispatcher.api.dispatches import (
     DispatchAnswer,
     DispatchQuery,
     DispatchWithHistory,
-    dispatch_answer,
+    dispatch_answers,
     dispatches_with_history,
     with_history,
 )
@@ -372,12 +372,13 @@ async def print_quarantined(storage: Storage, entry_id: int) -> None:
 
 
 async def print_dispatches(storage: Storage, wanted: DispatchQuery, listing: Listing) -> None:
-    found = pages(
-        lambda cursor: storage.queue.dispatches(
+    async def page(cursor: str | None) -> Sequence[DispatchAnswer]:
+        found = await storage.queue.dispatches(
             before=cursor, limit=PAGE, endpoint=wanted.endpoint, state=wanted.state
         )
-    )
-    shown = (await dispatch_answer(storage.store, dispatch) async for dispatch in found)
+        return await dispatch_answers(storage.store, found)
+
+    shown = pages(page)
     await listing.print(shown, lambda each: each, DISPATCH_COLUMNS, lambda _: 0.0)
 
 

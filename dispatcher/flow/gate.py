@@ -95,6 +95,11 @@ class Gate:
             return None
         return next_opening(now, self._limits(), self._breaker.probe_at)
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way."""
+        return not self._in_flight.all
+
     def begin(self, attempts_made: int) -> None:
         """One more is under way, since the last look for room."""
         if not self._in_flight.all:

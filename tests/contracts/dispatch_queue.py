@@ -351,6 +351,20 @@ class DispatchQueueContract:
         assert (await desk.view(other)).url == BETA.url
         assert [each.url for each in await desk.claim()] == [moved.url]
 
+    async def test_what_was_being_sent_tells_where_it_went(
+        self, desk: Desk, queue: DispatchQueue
+    ) -> None:
+        """A push that was under way when its endpoint moved went to the old URL, and says so when
+        it has ended. If it failed, its retry goes to the new one."""
+        ended, failed = await desk.dispatches(2)
+        moved = replace(ACME, url="http://new.example/")
+        await queue.adopt([moved, BETA])
+        await queue.record([a_record(ended, "acknowledged", status=200), a_record(failed)])
+
+        assert (await desk.view(ended)).url == ACME.url
+        assert (await desk.view(failed)).url == moved.url
+        assert [each.url for each in await desk.claim()] == [moved.url]
+
     async def test_own_urls_stay(self, desk: Desk, queue: DispatchQueue) -> None:
         """What goes to URLs that reports brought does not follow the endpoint's: it has none."""
         (waiting,) = await desk.waiting()
@@ -1113,6 +1127,45 @@ class DispatchQueueContract:
         assert await listed(limit=1) == [third.name]
         assert await listed(before=third.name, limit=1) == [second.name]
         assert await listed(before=first.name) == []
+
+    async def test_reports_that_are_far_apart(self, desk: Desk, queue: DispatchQueue) -> None:
+        """A dispatch has the reports that it has, however many of others lie between them."""
+        reports = await desk.receive(60)
+        near, far = reports[10:13], [reports[0], reports[30], reports[59]]
+        others = {f"{each}".encode(): [each] for each in reports}
+        place = (await queue.pending(NOON)).unread[ACME.name]
+        made = {b"near": near, b"far": far}
+        forming = a_forming(ACME, made, read_from=place, read_to=reports[-1])
+        beside = a_forming(BETA, others, read_from=place, read_to=reports[-1])
+
+        formed = await queue.form(NOON, leases(), [forming, beside])
+
+        views = [await desk.view(each) for each in formed]
+        assert [list(each.report_ids) for each in views] == [near, far, *([r] for r in reports)]
+        listed = await queue.dispatches(endpoint=ACME.name)
+        assert [list(each.report_ids) for each in listed] == [far, near]
+
+    async def test_many_reports_are_asked_for(self, desk: Desk, queue: DispatchQueue) -> None:
+        """A list may be asked for more reports than a statement has parameters."""
+        (dispatch,) = await desk.dispatches()
+        view = await desk.view(dispatch)
+
+        found = await queue.dispatches(report_ids=[*range(100_000), *view.report_ids])
+
+        assert [each.id for each in found] == [dispatch.name]
+
+    async def test_attempts_of_several(self, desk: Desk, queue: DispatchQueue) -> None:
+        """The attempts of several dispatches in one go are those of each."""
+        tried, untried = await desk.dispatches(2)
+        await queue.record([a_record(tried)])
+
+        found = await queue.attempts([tried.name, untried.name])
+
+        assert found == {
+            name: (await desk.look(each))[1]
+            for name, each in ((tried.name, tried), (untried.name, untried))
+        }
+        assert [len(found[each.name]) for each in (tried, untried)] == [1, 0]
 
     async def test_dispatches_of_reports(self, desk: Desk, queue: DispatchQueue) -> None:
         """The dispatches that carry a report are found by it, those of every endpoint."""

@@ -990,6 +990,26 @@ class ReplaySelectorContract:
         await desk.works()
         assert await desk.select(state="exhausted") == [(each, "acme") for each in reports[1:]]
 
+    async def test_what_a_running_replay_has_still_to_bring_waits(
+        self, desk: SelectionDesk
+    ) -> None:
+        """The same command given twice brings nothing twice, however slowly the first one goes.
+
+        What a slow replay had not fed yet counted as exhausted still: a second `dlr replay --state
+        exhausted` brought it once more.
+        """
+        reports = await desk.receive(3)
+        await desk.bring(reports, acme="exhausted")
+
+        replay = await desk.made(*reports[:2])
+        assert await desk.select(state="exhausted") == [(reports[2], "acme")]
+        await desk.feed(replay, reports[0])
+        assert await desk.select(state="exhausted") == [(reports[2], "acme")]
+        assert await desk.select(ids=reports) == [(each, "acme") for each in reports]
+
+        await desk.replays.end(replay.id, "cancelled", NOON)
+        assert await desk.select(state="exhausted") == [(each, "acme") for each in reports]
+
     async def test_a_cancelled_replay_leaves_things_as_they_were(self, desk: SelectionDesk) -> None:
         """What was fed and never sent, because its replay was cancelled, is exhausted as before."""
         reports = await desk.receive(2)

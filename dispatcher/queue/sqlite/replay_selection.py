@@ -13,6 +13,8 @@ bounded time on the connection for questions, so that neither callbacks nor push
 from __future__ import annotations
 
 import sqlite3
+from array import array
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -22,6 +24,7 @@ from operator import itemgetter
 from msgspec import Struct
 
 from dispatcher.queue.sqlite.members import MEMBERS
+from dispatcher.queue.sqlite.replays import items_of
 from dispatcher.queue.sqlite.states import FEW, OF_FEW
 from dispatcher.replay.items import Items
 from dispatcher.replay.replay import Item, Selected
@@ -35,6 +38,9 @@ from receiver.store.sqlite.rows import LISTED, ids_of, listed
 
 PIECE = 500
 """Reports or dispatches that are looked at in one go."""
+
+UNFED_AT_ONCE = 10_000
+"""Items of a running replay that are read in one go."""
 
 FIRST = 10
 """Items that a dry run shows."""
@@ -62,6 +68,24 @@ class _Placed(Struct, frozen=True):
     places: dict[str, DispatchState]
 
 
+class _Ids:
+    """A set of ids, a million of which take 8 MB. It is filled first and asked then."""
+
+    def __init__(self) -> None:
+        self._ids = array("q")
+        self._sorted = True
+
+    def add(self, number: int) -> None:
+        self._ids.append(number)
+        self._sorted = False
+
+    def __contains__(self, number: int) -> bool:
+        if not self._sorted:
+            self._ids, self._sorted = array("q", sorted(self._ids)), True
+        at = bisect_left(self._ids, number)
+        return at < len(self._ids) and self._ids[at] == number
+
+
 class SqliteSelector:
     """Implements ReplaySelector (dispatcher/replay/base.py) on a Database and the reports in it."""
 
@@ -79,8 +103,12 @@ class SqliteSelector:
     ) -> tuple[Items, Selected]:
         items, first = Items(), list[Item]()
         undispatched, gone = 0, Counter[str]()
+        unfed = await self._unfed() if selection.state is not None else {}
         found = await self._reports(selection, to_one=target is not None)
         async for placed in self._placed(found, selection.endpoint):
+            for endpoint in placed.places.keys() & unfed.keys():
+                if placed.report in unfed[endpoint]:
+                    placed.places[endpoint] = "waiting"
             undispatched += not placed.places
             for endpoint in targets(placed.places, selection, target):
                 if endpoint != target and endpoint not in known:
@@ -91,6 +119,18 @@ class SqliteSelector:
                     first.append(Item(placed.report, endpoint, 0))
         without_place = undispatched if target is None and not selection.of_dispatches else 0
         return items, Selected(len(items), without_place, dict(gone), first)
+
+    async def _unfed(self) -> dict[str, _Ids]:
+        """By endpoint, the reports that running replays have still to bring there: their newest
+        dispatch is yet to be formed, and the same command given again must not bring them twice."""
+        unfed: dict[str, _Ids] = {}
+        for replay, fed, total in await self._database.question(_running):
+            for position in range(fed, total, UNFED_AT_ONCE):
+                for item in await self._database.question(_items_of(replay, position)):
+                    unfed.setdefault(item.endpoint, _Ids()).add(item.report)
+        for endpoint, report in await self._database.question(_held):
+            unfed.setdefault(endpoint, _Ids()).add(report)
+        return unfed
 
     async def _placed(self, reports: Sequence[int], named: str | None) -> AsyncIterator[_Placed]:
         for start in range(0, len(reports), PIECE):
@@ -225,6 +265,23 @@ def _found_by(selection: Selection) -> tuple[str, str, list[str]]:
         return f"INDEXED BY dispatch_of_{kind}", f"{where} AND {FEW}", values
     index = "NOT INDEXED" if selection.endpoint is None else "INDEXED BY dispatch_of_endpoint"
     return index, where, values
+
+
+def _running(connection: sqlite3.Connection) -> list[tuple[int, int, int]]:
+    """Replays that go on, and to places where reports have been: how far each is fed."""
+    return connection.execute(
+        "SELECT id, fed, total FROM replay"
+        " WHERE tidy = 0 AND state = 'running' AND url IS NULL AND fed < total"
+    ).fetchall()
+
+
+def _items_of(replay: int, position: int) -> Callable[[sqlite3.Connection], list[Item]]:
+    return lambda c: items_of(c, replay, position, UNFED_AT_ONCE)
+
+
+def _held(connection: sqlite3.Connection) -> list[tuple[str, int]]:
+    held = "SELECT endpoint, report FROM held_report WHERE replay > 0"
+    return connection.execute(held).fetchall()
 
 
 def _members(dispatches: Sequence[int]) -> Callable[[sqlite3.Connection], list[int]]:

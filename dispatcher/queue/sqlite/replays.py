@@ -102,7 +102,7 @@ class SqliteReplays:
         return await self._database.write(create)
 
     async def following(self, replay: Replay, limit: int) -> list[Item]:
-        return await self._database.read(lambda c: _items(c, replay.id, replay.fed, limit))
+        return await self._database.read(lambda c: items_of(c, replay.id, replay.fed, limit))
 
     async def freed(self, replay: Replay, limit: int) -> list[Item]:
         rows = await self._database.read(lambda c: ordering.freed_of_replay(c, replay.id, limit))
@@ -281,7 +281,7 @@ def _pace(at_rate: str | None, speed: float | None) -> Pace:
     return None if speed is None else Original(speed)
 
 
-def _items(connection: sqlite3.Connection, replay: int, position: int, limit: int) -> list[Item]:
+def items_of(connection: sqlite3.Connection, replay: int, position: int, limit: int) -> list[Item]:
     row = connection.execute("SELECT endpoints FROM replay WHERE id = ?", (replay,)).fetchone()
     endpoints = msgspec.json.decode(row[0], type=list[str])
     pieces = connection.execute(
