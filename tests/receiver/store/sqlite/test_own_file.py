@@ -15,11 +15,18 @@ from pathlib import Path
 import pytest
 
 from receiver.store.base import Counts, StoreUnavailable
+from receiver.store.sqlite import own_file
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
 from tests.contracts.report_store import a_callback, an_sms, everything, message_ids
 
 PARTS = ("", "-wal", "-shm")
+
+
+@pytest.fixture(autouse=True)
+def no_second_passes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What lies beside the database is looked at each time."""
+    monkeypatch.setattr(own_file, "BESIDE_EVERY", 0)
 
 
 @pytest.fixture
