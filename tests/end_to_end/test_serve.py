@@ -416,6 +416,32 @@ async def test_check_prints_what_is_in_effect(tmp_path: Path) -> None:
     assert "pass" not in ended.out
 
 
+async def test_erase_says_what_it_did(tmp_path: Path) -> None:
+    """That there was nothing; what went, in whatever form the number is; what is left, and why."""
+    configure(tmp_path, an_endpoint("http://127.0.0.1:9/"))
+    async with running(tmp_path, "receive") as receiver:
+        assert (await receiver.post(a_json_body(an_item(to="+41790000727"))))[0] == 200
+        await receiver.stop()
+    pulled = tmp_path / "dlr.db-pulled" / "default" / "0.json"
+
+    nothing = await dlr(tmp_path, "erase", "--to", "+41 79 000 07 28")
+    erased = await dlr(tmp_path, "erase", "--to", "0041 79 000 07 27")
+    again = await dlr(tmp_path, "erase", "--to", "41790000727")
+    pulled.parent.mkdir(parents=True)
+    pulled.write_bytes(a_json_body(an_item(to="41790000727")))
+    left = await dlr(tmp_path, "erase", "--to", "41790000727")
+
+    assert (nothing.code, nothing.out) == (0, "nothing is stored of +41 79 000 07 28\n")
+    assert (erased.code, erased.err) == (0, "")
+    assert re.search(r"touched +1 of report\n", erased.out)
+    assert (again.code, again.out) == (0, "nothing is stored of 41790000727\n")
+    assert left.code == 1
+    assert left.err == (
+        "dlr: left in dlr.db-pulled/default/0.json: not stored yet;"
+        " `dlr reconcile --apply` stores it, then erase again\n"
+    )
+
+
 async def test_check_names_what_can_never_match(tmp_path: Path) -> None:
     """A rule that no report can match was "no fault": it is named, and the answer is no."""
     configure(tmp_path, an_endpoint("http://acme.example/") + 'to_prefixes = ["+4179", "079"]\n')
