@@ -18,19 +18,17 @@ from receiver.settings.writing import effective
 def check(config: Path | None, database: str | None) -> None:
     """Read the configuration, name every fault at once, print what is in effect.
 
-    Rules of endpoints and of the sandbox that can never match are named too. Exit code 2: a fault,
-    or such a rule.
+    On stderr it names the rules of endpoints and of the sandbox that can never match: the settings
+    can be used all the same.
 
     Example: dlr check --config config/dlr.toml
     """
     settings = settings_of(config, database)
     file = find_file(config, Path())
-    never = [f"{place}: can never match: {reason}" for place, reason in never_matching(settings)]
-    found = f"rules that can never match: {len(never)}" if never else "no fault"
-    click.echo(f"settings from {file or 'defaults and the environment'}: {found}")
+    click.echo(f"settings from {file or 'defaults and the environment'}: no fault")
     for name, value in effective(settings):
         click.echo(f"  {name} = {value}")
+    for place, reason in never_matching(settings):
+        click.echo(f"dlr: {place}: can never match: {reason}", err=True)
     if (refusal := may_listen(settings.server, settings.api)) is not None:
-        never.append(refusal)
-    if never:
-        fail("\n".join(never))
+        fail(refusal)

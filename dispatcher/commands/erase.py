@@ -12,6 +12,7 @@ from dispatcher.commands.options import fail, look, print_counts, settings_of, w
 from dispatcher.reconcile.spool import kept_files
 from dispatcher.storage import Storage
 from dispatcher.upkeep.base import StillLeased
+from receiver.api.parameters import whole
 from receiver.store.recipient import Recipient
 
 
@@ -38,7 +39,9 @@ def erase(
     """
     if (to is None) == (message_id is None) or not (to or message_id):
         fail("expected either --to NUMBER or --message-id ID")
-
+    for name, text in (("--to", to), ("--message-id", message_id)):
+        if text is not None:
+            whole(text, name)
     recipient = Recipient(to=to, message_id=message_id)
     file = settings_of(config, database).store.database
 

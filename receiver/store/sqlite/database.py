@@ -7,6 +7,7 @@ connection could find themselves inside each other's transaction.
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
@@ -114,7 +115,11 @@ class Database:
     async def open(cls, path: str | Path) -> Database:
         """Open the file at `path`, which is made if it is missing; `:memory:` is a database that
         ends with this object. Raises StoreUnavailable when it cannot be opened.
+
+        A new file is its owner's alone. SQLite gives the log and its index the same mode.
         """
+        if str(path) != ":memory:":
+            make_private(Path(path))
         writer = await _connect(path)
         # A database in memory belongs to its one connection.
         if str(path) == ":memory:":
@@ -195,6 +200,13 @@ def add_functions(connection: sqlite3.Connection) -> None:
         lambda text: None if text is None else comparable(text),
         deterministic=True,
     )
+
+
+def make_private(path: Path) -> None:
+    """Make an empty file, which SQLite takes for a new database, that only its owner may read:
+    reports name people. One that is there keeps its mode."""
+    with suppress(OSError):  # there is one, or none can be made: opening it says why
+        os.close(os.open(path.resolve(), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 async def _connect(path: str | Path) -> Connection:
