@@ -26,7 +26,7 @@ from dispatcher.endpoints.from_settings import schedule_of
 from dispatcher.endpoints.registry import Registry
 from dispatcher.observe.events import Listener
 from dispatcher.observe.first_loss import LossMetrics
-from dispatcher.observe.metrics import AttemptMetrics, QueueMetrics
+from dispatcher.observe.metrics import AttemptMetrics, FileMetrics, QueueMetrics
 from dispatcher.pushing.http_sender import HttpSender
 from dispatcher.reconcile.scheduled import ReconcileMetrics, Reconciling
 from dispatcher.reconcile.spool import Spool
@@ -43,6 +43,7 @@ from dispatcher.settings.security import policy_of
 from dispatcher.settings.settings import Settings, sources_of
 from dispatcher.storage import Storage, new_name, storage
 from dispatcher.upkeep.following import following
+from dispatcher.upkeep.log_watch import LogWatch
 from dispatcher.upkeep.retention import Upkeep
 from dispatcher.worker import Worker
 from receiver.api.event_stream import EventStream, ReportTrack, Track
@@ -290,6 +291,7 @@ def _scrape(common: _Common) -> Scrape:
     metrics, figures, now = common.metrics, common.opened.figures, common.clock.now
     scrape = Scrape(metrics)
     scrape.before(Readiness(metrics, common.health.reasons).measure)
+    scrape.before(FileMetrics(metrics, common.opened.files).measure)
     scrape.before(QueueMetrics(metrics, figures, now).measure)
     scrape.before(LossMetrics(metrics, figures, common.endpoints, common.schedule, now).measure)
     return scrape
@@ -319,7 +321,8 @@ def _beside(
             clock,
             received=parts.receives,
             dispatched=parts.dispatches,
-        )
+        ),
+        LogWatch(common.opened.files),
     ]
     if parts.receives:
         jobs.append(following(common.opened.read_model))

@@ -465,7 +465,6 @@ async def test_check_names_what_can_never_match(tmp_path: Path) -> None:
         ("messages", "--source", "\udcff"),
         ("dispatches", "--endpoint", "\udcff"),
         ("erase", "--to", "\udcff"),
-        ("replay", "--message-id", "\udcff", "--dry-run"),
     ],
 )
 async def test_bytes_that_are_no_text(tmp_path: Path, words: tuple[str, ...]) -> None:

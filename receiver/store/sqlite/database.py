@@ -39,11 +39,16 @@ BUSY_TIMEOUT_SECONDS = 10.0
 _FLUSHED = "PRAGMA synchronous = FULL"  # 200 means on disk
 _FLUSHED_AT_CHECKPOINTS = "PRAGMA synchronous = NORMAL"  # all that WAL alone would do
 
+LOG_MOST = 32 * 1024**2
+"""Bytes that the write-ahead log keeps of the disk after all of it is in the file. It is twice what
+a checkpoint begins at, and only a reader that holds the log makes it larger."""
+
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     _FLUSHED,
     "PRAGMA cache_size = -32768",  # 32 MiB
     "PRAGMA wal_autocheckpoint = 4000",  # 16 MiB: fewer, larger checkpoints
+    f"PRAGMA journal_size_limit = {LOG_MOST}",
     "PRAGMA temp_store = MEMORY",
 )
 
@@ -169,6 +174,16 @@ class Database:
             return not row[0]
 
         return await _run(self._writer, work)
+
+    async def log_is_held(self) -> bool:
+        """Whether a reader keeps a part of the write-ahead log from being brought into the file.
+        Brings there what it can, and keeps nobody waiting."""
+
+        def work(connection: sqlite3.Connection) -> bool:
+            _, frames, brought = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            return bool(brought < frames)
+
+        return await _run(self._questioner, work)
 
     async def migrate(self, migrations: Iterable[Migration]) -> list[Migration]:
         """Apply the migrations that are missing, each in a transaction. Returns those applied.
