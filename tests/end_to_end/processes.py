@@ -13,7 +13,7 @@ import re
 import signal
 import sys
 import time
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -71,7 +71,9 @@ class Ended:
     err: str
 
 
-def _start(folder: Path, words: Iterable[str], environment: Mapping[str, str]) -> Any:
+def _start(
+    folder: Path, words: Iterable[str], environment: Mapping[str, str], stdin: int = DEVNULL
+) -> Any:
     inherited = {name: text for name, text in os.environ.items() if not name.startswith("DLR_")}
     return asyncio.create_subprocess_exec(
         sys.executable,
@@ -80,6 +82,7 @@ def _start(folder: Path, words: Iterable[str], environment: Mapping[str, str]) -
         *words,
         cwd=folder,
         env={**inherited, "COLUMNS": "200", **environment},
+        stdin=stdin,
         stdout=PIPE,
         stderr=PIPE,
     )
@@ -221,9 +224,11 @@ class Running:
 
 
 @asynccontextmanager
-async def running(folder: Path, *words: str, **environment: str) -> AsyncIterator[Running]:
+async def running(
+    folder: Path, *words: str, stdin: int = DEVNULL, **environment: str
+) -> AsyncIterator[Running]:
     """`dlr words…` on a free port, listening; killed at the end if it has not ended by itself."""
-    process: Process = await _start(folder, (*words, "--port", "0"), environment)
+    process: Process = await _start(folder, (*words, "--port", "0"), environment, stdin)
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LIMIT)) as session:
         server = Running(process, session)
         try:

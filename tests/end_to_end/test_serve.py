@@ -246,7 +246,7 @@ async def test_a_kill_between_attempts_loses_nothing(tmp_path: Path) -> None:
 # --- stopping ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
 async def test_a_stop_lets_a_running_attempt_end(tmp_path: Path, by: signal.Signals) -> None:
     """Told to stop, it is not ready and takes nothing, records the running attempt, exits 0."""
     async with customer() as acme:
@@ -273,6 +273,42 @@ async def test_a_stop_lets_a_running_attempt_end(tmp_path: Path, by: signal.Sign
 
     view = await the_dispatch(tmp_path)
     assert (view["state"], view["attempts"], view["reports"]) == ("acknowledged", 1, 1)
+
+
+@pytest.mark.parametrize("by", [signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
+async def test_other_signals_do_not_kill(tmp_path: Path, by: signal.Signals) -> None:
+    """`systemctl reload`, logrotate and others send SIGHUP or SIGUSR1. dlr was killed by it in the
+    middle of its attempts: it says that it does not do what was meant, and goes on."""
+    async with customer() as acme:
+        acme.may_answer.clear()
+        configure(tmp_path, an_endpoint(acme.url))
+        async with running(tmp_path, "serve") as server:
+            await server.post(V2_JSON)
+            await acme.came.reach(1)
+
+            server.signal(by)
+            said = await server.err.find(f"{by.name} is refused")
+            acme.may_answer.set()
+
+            assert "warning" in said.string
+            assert await server.post(a_body_of("after")) == (200, ONE_STORED)
+            await acme.came.reach(2)
+            assert await server.stop() == 0
+            assert "Traceback" not in server.err.text
+
+
+async def test_a_terminal_that_is_closed_stops_in_order(tmp_path: Path) -> None:
+    """Its SIGHUP wants the process to end, not to read anything again."""
+    terminal, end = os.openpty()
+    try:
+        async with running(tmp_path, "serve", stdin=end) as server:
+            server.signal(signal.SIGHUP)
+            await server.out.find("^stopping")
+
+            assert await server.ended() == 0
+    finally:
+        os.close(terminal)
+        os.close(end)
 
 
 async def test_a_stop_breaks_off_what_never_ends(tmp_path: Path) -> None:
