@@ -123,8 +123,8 @@ def _serve(
 
 
 _REFUSED = {
-    signal.SIGHUP: "the settings are read at the start only; `dlr endpoints` changes endpoints while"
-    " dlr runs, for the rest start it again",
+    signal.SIGHUP: "the settings are read at the start only; `dlr endpoints` changes endpoints"
+    " while dlr runs, for the rest start it again",
     signal.SIGUSR1: "it means nothing here",
     signal.SIGUSR2: "it means nothing here",
 }

@@ -37,8 +37,8 @@ _URI = "tel:"
 def comparable(text: str) -> str:
     """What all forms of one number have in common: its digits with the country code. A text that
     is no number is given back as it is."""
-    if text.isdecimal() and text.isascii() and text[0] != "0":
-        return text
+    if text.isalnum() and (text[0] != "0" or not text.isdecimal()):
+        return text  # as it is: plain digits, or a name. This is all that most texts need
     read = _read(text)
     if read is None:
         return text
