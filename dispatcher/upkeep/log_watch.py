@@ -32,9 +32,14 @@ class LogWatch(Repeating):
         )
         self._files = files
         self._told = 0  # the size that was told last; 0: it is not held
+        self._was_held = False  # at the look before: a question of our own lasts no two looks
 
     async def _look(self) -> float:
         held = await self._files.held_log()
+        if held is not None and not self._was_held:
+            self._was_held = True
+            return EVERY
+        self._was_held = held is not None
         if held is None and self._told:
             log.info("the database's log is free again: it gets smaller with the next writes")
             self._told = 0

@@ -91,7 +91,8 @@ class SqliteErasure:
             return erase_traces(connection, found.traces) | queue | messages
 
         touched = await self._database.write(erase)
-        if await self._database.checkpoint() and await self._is_in_file(recipient):
+        await self._database.checkpoint()
+        if await self._is_in_file(recipient):
             await overwrite_free_pages(self._database)
             await self._database.checkpoint()
         return touched
