@@ -41,21 +41,21 @@ OTHER = "4179000"
 
 _BODY = b'{"to":"+41 79 302 67 27"}'
 _ESCAPED = "".join(f"\\u{ord(digit):04x}" for digit in NUMBER).encode()
-HIDDEN = [
-    gzip.compress(_BODY),
-    gzip.compress(_BODY)[:-6],  # cut off
-    gzip.compress(gzip.compress(_BODY)),
-    gzip.compress(b"{") + gzip.compress(_BODY),
-    zlib.compress(_BODY),
-    zlib.compress(_BODY)[2:],  # as some clients send deflate
-    gzip.compress('{"to":"41793026727"}'.encode("utf-16")),
-    b'{"to":"' + _ESCAPED + b'"',
-    b'{"text":"to:\\n41793026727"',
-    b"<to>&#52;&#x31;793026727",
-    b"to=%2B41793026727",
-    "<to>41793026727</to>".encode("utf-32"),
-    b"+41\xa079\xa0302 67 27",  # Latin-1
-]
+HIDDEN = {
+    "gzip": gzip.compress(_BODY),
+    "gzip, cut off": gzip.compress(_BODY)[:-6],
+    "gzip, twice": gzip.compress(gzip.compress(_BODY)),
+    "gzip, two members": gzip.compress(b"{") + gzip.compress(_BODY),
+    "zlib": zlib.compress(_BODY),
+    "deflate, as some clients send it": zlib.compress(_BODY)[2:],
+    "gzip of UTF-16": gzip.compress('{"to":"41793026727"}'.encode("utf-16")),
+    "escapes of JSON": b'{"to":"' + _ESCAPED + b'"',
+    "after an escape": b'{"text":"to:\\n41793026727"',
+    "escapes of XML": b"<to>&#52;&#x31;793026727",
+    "escapes of a form": b"to=%2B41793026727",
+    "UTF-32": "<to>41793026727</to>".encode("utf-32"),
+    "Latin-1": b"+41\xa079\xa0302 67 27",
+}
 """Bodies that hold NUMBER, though not its bytes."""
 
 
@@ -148,7 +148,7 @@ class StoreErasureContract:
         assert set(message_ids(await everything(store))) == {f"o{n}" for n in range(len(FORMS))}
         assert await store.reports(ReportQuery(to=NUMBER)) == []
 
-    @pytest.mark.parametrize("written", HIDDEN)
+    @pytest.mark.parametrize("written", HIDDEN.values(), ids=HIDDEN.keys())
     async def test_quarantine_is_read_whatever_hides_the_number(
         self, backend: StoreBackend, store: ReportStore, written: bytes
     ) -> None:
