@@ -30,6 +30,7 @@ from dispatcher.upkeep.base import Rows, StillLeased
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.errors import MalformedBody
 from receiver.dlr.model import Report
+from receiver.faults import without_credentials
 from receiver.store.base import Traces
 from receiver.store.recipient import Recipient
 from receiver.store.sqlite.database import Database
@@ -191,7 +192,18 @@ def erase_from_dispatches(
     ):
         connection.execute(statement, (chosen,))
     connection.execute(f"DELETE FROM dispatch_report WHERE report IN {LISTED}", (ids,))
+    _cut_urls(connection, recipient, chosen)
     return touched
+
+
+def _cut_urls(connection: sqlite3.Connection, recipient: Recipient, chosen: str) -> None:
+    """Nobody calls the URLs of these dispatches any more; one that names the recipient loses its
+    query."""
+    rows = connection.execute(f"SELECT id, url FROM dispatch WHERE id IN {LISTED}", (chosen,))
+    for number, url in rows.fetchall():
+        if recipient.is_named_in(unescaped(url)):
+            shown = without_credentials(url)
+            connection.execute("UPDATE dispatch SET url = ? WHERE id = ?", (shown, number))
 
 
 def _erase_from_history(connection: sqlite3.Connection, found: Found) -> None:
