@@ -28,7 +28,7 @@ from dispatcher.endpoints.registry import Registry
 from dispatcher.flow.total import Total
 from dispatcher.observe.events import Listener
 from dispatcher.observe.first_loss import LossMetrics
-from dispatcher.observe.metrics import AttemptMetrics, HeldMetrics, QueueMetrics
+from dispatcher.observe.metrics import AttemptMetrics, FileMetrics, HeldMetrics, QueueMetrics
 from dispatcher.pushing.http_sender import HttpSender
 from dispatcher.reconcile.scheduled import ReconcileMetrics, Reconciling
 from dispatcher.reconcile.spool import Spool
@@ -46,6 +46,7 @@ from dispatcher.settings.security import policy_of
 from dispatcher.settings.settings import Settings, sources_of
 from dispatcher.storage import Storage, new_name, storage
 from dispatcher.upkeep.following import Following
+from dispatcher.upkeep.log_watch import LogWatch
 from dispatcher.upkeep.retention import Upkeep
 from dispatcher.worker import Worker
 from receiver.api.audit import AuditApi, Auditor
@@ -370,6 +371,7 @@ def _scrape(common: _Common) -> Scrape:
     scrape = Scrape(metrics)
     scrape.before(Readiness(metrics, common.health.reasons).measure)
     scrape.before(common.places.measure)
+    scrape.before(FileMetrics(metrics, common.opened.files).measure)
     scrape.before(QueueMetrics(metrics, figures, now).measure)
     scrape.before(LossMetrics(metrics, figures, common.endpoints, common.schedule, now).measure)
     return scrape
@@ -402,7 +404,8 @@ def _beside(
             received=parts.receives,
             dispatched=parts.dispatches,
             tell=HeldMetrics(common.metrics).held,
-        )
+        ),
+        LogWatch(common.opened.files),
     ]
     if following is not None:
         jobs.append(following)

@@ -11,12 +11,13 @@ from dispatcher.api.base import UnroutedStore
 from dispatcher.capsule.base import Recording
 from dispatcher.clocks.base import SharedTime
 from dispatcher.endpoints.base import EndpointStore
-from dispatcher.observe.base import AttemptHistory, QueueFigures
+from dispatcher.observe.base import AttemptHistory, DatabaseFiles, QueueFigures
 from dispatcher.queue.base import DispatchQueue
 from dispatcher.queue.sqlite.common_time import SqliteTime
 from dispatcher.queue.sqlite.endpoints import SqliteEndpoints
 from dispatcher.queue.sqlite.erasure import SqliteErasure
 from dispatcher.queue.sqlite.figures import SqliteFigures
+from dispatcher.queue.sqlite.files import SqliteFiles
 from dispatcher.queue.sqlite.history import SqliteHistory
 from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
 from dispatcher.queue.sqlite.queue import SqliteQueue
@@ -64,6 +65,7 @@ class Storage:
     retention: Retention
     erasure: Erasure
     figures: QueueFigures
+    files: DatabaseFiles
     history: AttemptHistory
     recording: Recording
     time: SharedTime
@@ -114,6 +116,7 @@ def of_sqlite(database: Database, queue: SqliteQueue) -> Storage:
         retention=QueueRetention(database),
         erasure=SqliteErasure(database, new_id),
         figures=SqliteFigures(database),
+        files=SqliteFiles(database),
         history=SqliteHistory(database),
         recording=SqliteRecording(database),
         time=SqliteTime(database),

@@ -10,7 +10,10 @@ import re
 import secrets
 from hashlib import blake2b
 
-_NUMBER = re.compile(r"(\+?)([0-9]{1,20})", re.ASCII)
+from receiver.dlr.number import comparable
+
+_NUMBER = re.compile(r"[0-9]{1,20}", re.ASCII)
+_MARKS = ("", "+", "00")
 
 _ROUNDS = 10
 
@@ -33,15 +36,16 @@ class Pseudonyms:
     def number(self, text: str) -> str:
         """Another number of the same country code and length; what is no number: as `text`.
 
-        Different numbers stay different: a Feistel network over the digits, which can be undone
-        only with the key.
+        All forms of one number are one here too: a plus or 00 before it stays, blanks within it do
+        not. Different numbers stay different: a Feistel network over the digits, which can be
+        undone only with the key.
         """
-        found = _NUMBER.fullmatch(text)
-        if found is None:
+        digits = comparable(text)
+        if not _NUMBER.fullmatch(digits):
             return self.text("number", text)
-        plus, digits = found.groups()
+        mark = next((each for each in _MARKS if text == each + digits), "")
         kept = country_code(digits) if len(digits) > 6 else ""  # a short code has none
-        return plus + kept + self._mixed(digits[len(kept) :])
+        return mark + kept + self._mixed(digits[len(kept) :])
 
     def _mixed(self, digits: str) -> str:
         if len(digits) == 1:

@@ -42,8 +42,8 @@ async def _say_who_is_gone(settings: Settings) -> None:
 def check(config: Path | None, database: str | None, live: bool, url: str | None) -> None:
     """Read the configuration, name every fault at once, print what is in effect.
 
-    Rules of endpoints and of the sandbox that can never match are named too. Exit code 2: a fault,
-    or such a rule.
+    On stderr it names the rules of endpoints and of the sandbox that can never match: the settings
+    can be used all the same.
 
     Example: dlr check --config config/dlr.toml
     """
@@ -52,17 +52,15 @@ def check(config: Path | None, database: str | None, live: bool, url: str | None
         _ask(settings, url)
         return
     file = find_file(config, Path())
-    never = [f"{place}: can never match: {reason}" for place, reason in never_matching(settings)]
-    found = f"rules that can never match: {len(never)}" if never else "no fault"
-    say(f"settings from {file or 'defaults and the environment'}: {found}")
+    say(f"settings from {file or 'defaults and the environment'}: no fault")
     for name, value in effective(settings):
         say(f"  {name} = {value}")
     if Path(settings.store.database).is_file():
         run_to_end(_say_who_is_gone(settings))
+    for place, reason in never_matching(settings):
+        say(f"dlr: {place}: can never match: {reason}", err=True)
     if (refusal := may_listen(settings.server, settings.api)) is not None:
-        never.append(refusal)
-    if never:
-        fail(*never)
+        fail(refusal)
 
 
 def _ask(settings: Settings, url: str | None) -> None:

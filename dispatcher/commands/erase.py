@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
 from dispatcher.commands.audit import changing
-from dispatcher.commands.options import fail, look, print_counts, with_settings
+from dispatcher.commands.options import fail, look, print_counts, settings_of, with_settings
 from dispatcher.commands.saying import say
 from dispatcher.observe.logs import masked
+from dispatcher.reconcile.spool import kept_files
 from dispatcher.storage import Storage
 from dispatcher.upkeep.base import StillLeased
 from receiver.api.messages import find_message
+from receiver.api.parameters import whole
 from receiver.store.recipient import Recipient
 
 
@@ -33,8 +36,10 @@ def erase(
 ) -> None:
     """Erase one recipient's data: reports, quarantine, bodies and answers that hold it.
 
-    Waiting dispatches that carry it are cancelled, and formed anew of what they carried of others.
-    Exit code 1: one of them is being sent just now, and nothing was erased.
+    A number is found in any of its forms. Waiting dispatches that carry it are cancelled, and
+    formed anew of what they carried of others. Exit code 1: one of them is being sent just now, and
+    nothing was erased; or something is left on the disk, and it says what and why. Backups and logs
+    are yours to erase.
 
     Example: dlr erase --to 41793026727 --dry-run
     """
@@ -42,12 +47,17 @@ def erase(
         fail("expected either --to NUMBER or --message-id ID")
     if source is not None and message_id is None:
         fail("--source goes with --message-id: a number is erased wherever it is")
+    for name, text in (("--to", to), ("--message-id", message_id)):
+        if text is not None:
+            whole(text, name)
+    recipient = Recipient(to=to, message_id=message_id, source=source)
+    file = settings_of(config, database).store.database
 
     async def work(opened: Storage) -> None:
         if message_id is not None:
             await find_message(opened.store, message_id, source)  # several sources may have it
+        erasure = opened.erasure
         try:
-            erasure, recipient = opened.erasure, Recipient(to, message_id, source)
             if dry_run:
                 touched = await erasure.count(recipient)
             else:
@@ -62,6 +72,23 @@ def erase(
         except StillLeased as error:
             say(f"dlr: {error}", err=True)
             sys.exit(1)
-        print_counts("would touch" if dry_run else "touched", touched)
+        if any(touched.values()):
+            print_counts("would touch" if dry_run else "touched", touched)
+        else:
+            say(f"nothing is stored of {to or message_id}")
+        if dry_run:
+            return
+        left = [*await erasure.left(recipient), *_left_in_spool(file, recipient)]
+        for line in left:
+            say(f"dlr: left in {line}", err=True)
+        if left:
+            sys.exit(1)
 
     look(config, database, work)
+
+
+def _left_in_spool(database: str, recipient: Recipient) -> Iterator[str]:
+    """What was pulled and could not be stored."""
+    for file in kept_files(database):
+        if recipient.is_named_in_bytes(file.read_bytes()):
+            yield f"{file}: not stored yet; `dlr reconcile --apply` stores it, then erase again"

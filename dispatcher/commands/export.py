@@ -6,6 +6,7 @@ file or a pipe is shown the progress on stderr: a bar on a terminal, a line now 
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -74,8 +75,14 @@ def output(path: Path | None) -> Iterator[Output]:
 
 @contextmanager
 def finished(path: Path) -> Iterator[Path]:
-    """Where to write what is to be at `path`. It is there when the block has come to its end."""
+    """Where to write what is to be at `path`. It is there when the block has come to its end.
+
+    A new file is its owner's alone, because it names people; one that is there keeps its mode.
+    """
     unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.unlink(missing_ok=True)  # of a process that was killed
+    mode = path.stat().st_mode & 0o777 if path.exists() else 0o600
+    os.close(os.open(unfinished, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode))
     try:
         yield unfinished
         unfinished.replace(path)

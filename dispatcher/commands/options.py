@@ -37,9 +37,9 @@ def fail(*lines: str) -> NoReturn:
 
 
 def stop_event() -> asyncio.Event:
-    """Is set by Ctrl-C and by SIGTERM, which then end nothing by themselves."""
+    """Is set by Ctrl-C, SIGTERM and SIGQUIT, which then end nothing by themselves."""
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     return stop
 

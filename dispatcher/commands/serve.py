@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import logging
 import shlex
+import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -31,6 +34,8 @@ from dispatcher.service import Parts, service
 from dispatcher.settings.sandbox import may_mount
 from dispatcher.settings.settings import Settings
 from receiver.settings.settings import may_listen
+
+log = logging.getLogger("dlr.dispatcher")
 
 
 def _serving(command: Command) -> Command:
@@ -119,8 +124,29 @@ def _serve(
     run_to_end(_until_stopped(replace(settings, server=server), parts, clock, look))
 
 
+_REFUSED = {
+    signal.SIGHUP: "the settings are read at the start only; `dlr endpoints` changes endpoints"
+    " while dlr runs, for the rest start it again",
+    signal.SIGUSR1: "it means nothing here",
+    signal.SIGUSR2: "it means nothing here",
+}
+"""Signals that would kill the process in the middle of its work, and what is said instead."""
+
+
+def _refuse_signals(stop: asyncio.Event) -> None:
+    """Have other signals do nothing but write a line. A terminal that is closed stops dlr in order:
+    its SIGHUP is no wish to read the settings again."""
+    loop = asyncio.get_running_loop()
+    for number, words in _REFUSED.items():
+        line = f"{number.name} is refused: {words}; SIGTERM stops dlr in order"
+        loop.add_signal_handler(number, log.warning, line)
+    if sys.stdin is not None and sys.stdin.isatty():
+        loop.add_signal_handler(signal.SIGHUP, stop.set)
+
+
 async def _until_stopped(settings: Settings, parts: Parts, clock: Clock, look: str) -> None:
     stop = stop_event()
+    _refuse_signals(stop)
     written = settings.log
     lines = logs.CallbackLines(written.format, written.level, mask_numbers=written.mask_numbers)
     async with (

@@ -27,6 +27,32 @@ class Depths(Struct, frozen=True):
     oldest_unread: Mapping[str, datetime]  # when it was received
 
 
+class FileSizes(Struct, frozen=True):
+    """In bytes, of a database that is a file."""
+
+    database: int
+    log: int  # what was written and is not in the database's file yet
+
+
+class HeldLog(Struct, frozen=True):
+    """A log that grows because somebody reads for long. `readers` are the processes beside this one
+    that have the database open, as far as that can be told."""
+
+    size: int
+    readers: Sequence[str]
+
+
+class DatabaseFiles(Protocol):
+    """What a database takes of the disk."""
+
+    async def sizes(self) -> FileSizes | None:
+        """`None` for a database that is not a file of this machine."""
+
+    async def held_log(self) -> HeldLog | None:
+        """`None` while the log is as small as it should be, or would be with the next write.
+        Raises StoreUnavailable."""
+
+
 class QueueFigures(Protocol):
     """How much there is to do. No look grows with what waits."""
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from dispatcher.observe.base import QueueFigures
+from dispatcher.observe.base import DatabaseFiles, QueueFigures
 from dispatcher.observe.events import AttemptMade
 from receiver.store.base import StoreUnavailable
 
@@ -52,6 +52,30 @@ class AttemptMetrics:
             self._ended.labels(event.endpoint, event.state).inc()
         if event.state == "acknowledged":
             self._pushed.labels(event.endpoint).inc(event.reports)
+
+
+class FileMetrics:
+    """What the database takes of the disk, asked by `measure` before each scrape."""
+
+    def __init__(self, registry: CollectorRegistry, files: DatabaseFiles) -> None:
+        self._files = files
+        self._database = Gauge(
+            "dlr_database_bytes", "Size of the database's file.", registry=registry
+        )
+        self._log = Gauge(
+            "dlr_database_wal_bytes",
+            "Size of the write-ahead log beside it: large while somebody reads for long.",
+            registry=registry,
+        )
+
+    async def measure(self) -> None:
+        try:
+            sizes = await self._files.sizes()
+        except StoreUnavailable:
+            return
+        if sizes is not None:
+            self._database.set(sizes.database)
+            self._log.set(sizes.log)
 
 
 class QueueMetrics:

@@ -13,11 +13,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
+def kept_files(database: str) -> list[Path]:
+    """The files of all sources that were kept and are not stored yet, unfinished ones too."""
+    return sorted(each for each in _folder(database).glob("*/*") if each.is_file())
+
+
+def _folder(database: str) -> Path:
+    return Path(f"{database}-pulled")
+
+
 class Spool:
     """The pulled bodies of one source."""
 
     def __init__(self, database: str, source: str) -> None:
-        self._folder = Path(f"{database}-pulled") / source
+        self._folder = _folder(database) / source
 
     def keep(self, body: bytes) -> Path:
         """Bring `body` to the disk. Raises `OSError`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -53,5 +53,9 @@ class Erasure(Protocol):
         Raises StillLeased; then nothing is erased.
 
         Reports that come in meanwhile are found by the next erasure. What is erased is overwritten,
-        and does not come back from the database's own files.
+        and does not come back from the database's own files, unless `left` says so.
         """
+
+    async def left(self, recipient: Recipient) -> Sequence[str]:
+        """What the database's files still hold of the recipient after an erasure, each with the
+        place and the reason, for people; nothing when they hold nothing."""

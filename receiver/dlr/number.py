@@ -24,9 +24,11 @@ LONGEST: Final = 40
 _SHORTEST: Final = 7
 """Digits. No international number has fewer (E.164); what has fewer is a short code, or a name."""
 
-# Between the digits: blanks, dots and hyphens, and what an address book puts around a number that
-# is copied out of it.
-_GAPS = re.compile(r"[\s.\-\xad\u2010-\u2015\u2212\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069]+")
+GAP: Final = r"[\s.\-\xad\u2010-\u2015\u2212\u200b-\u200f\u202a-\u202e\u2060\u2066-\u2069]"
+"""Between the digits: blanks, dots and hyphens, and what an address book puts around a number that
+is copied out of it. An expression of `re`."""
+
+_GAPS = re.compile(f"{GAP}+")
 _MARK = re.compile(r"\+?(?:00)*")
 _PARENTHESES = str.maketrans("", "", "()")
 _URI = "tel:"
@@ -35,8 +37,8 @@ _URI = "tel:"
 def comparable(text: str) -> str:
     """What all forms of one number have in common: its digits with the country code. A text that
     is no number is given back as it is."""
-    if text.isdecimal() and text.isascii() and text[0] != "0":
-        return text
+    if text.isalnum() and (text[0] != "0" or not text.isdecimal()):
+        return text  # as it is: plain digits, or a name. This is all that most texts need
     read = _read(text)
     if read is None:
         return text

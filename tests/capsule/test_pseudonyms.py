@@ -21,6 +21,8 @@ def test_a_number_keeps_country_code_and_length(number: str) -> None:
     assert other.startswith(country_code(number))
     assert NAMES.number(number) == other
     assert NAMES.number(f"+{number}") == f"+{other}"
+    assert NAMES.number(f"00{number}") == f"00{other}"
+    assert NAMES.number(f"tel:+{number[:2]}-{number[2:]}") == other
 
 
 def test_different_numbers_stay_different() -> None:

@@ -589,6 +589,48 @@ class ErasureContract(OnStorage):
         assert (await erased(bench, to=NUMBER))["dispatch_body"] == 1
         assert NUMBER.encode().hex() not in (await backend.written()).lower()
 
+    async def test_answers_that_name_it_go(self, backend: StorageBackend, bench: Bench) -> None:
+        """A customer may name a number in the answer to a push of others, escaped or not; it stood
+        in the history after the erasure."""
+        bench.sender.said = b'{"also":"\\u002b' + NUMBER.encode() + b'"}'
+        await bench.receive(an_sms("m1", to="4179000"))
+        await bench.work()
+
+        dry = await erased(bench, dry_run=True, to=NUMBER)
+        touched = await erased(bench, to=NUMBER)
+
+        assert dry == touched == {"attempt": 1}
+        text = await backend.written()
+        assert NUMBER.encode().hex() not in text.lower()
+        assert await bench.states() == ["acknowledged"]
+
+    async def test_replays_that_name_it_forget_it(
+        self, backend: StorageBackend, bench: Bench
+    ) -> None:
+        """A key such as "complaint of +41 79 302 67 27" stood in the list of replays for ever."""
+        await bench.receive(an_sms("m1", to="4179000"))
+        await bench.work()
+        replaying = ReplayBench(bench, an_endpoint())
+        await replaying.ask(source="default", key="complaint of +41 79 302 67 27")
+        await replaying.ask(bulkId=NUMBER)
+        await replaying.ask(source="default", key="kept")
+
+        dry = await erased(bench, dry_run=True, to=NUMBER)
+        touched = await erased(bench, to=NUMBER)
+
+        assert dry == touched == {"replay": 2}
+        keys = [replay.key for replay in await bench.storage.replays.all()]
+        assert keys == ["kept", None, None]
+        assert NUMBER not in await backend.written()
+
+    async def test_nothing_is_left(self, bench: Bench) -> None:
+        """After an erasure the files hold nothing of the recipient, and nothing is said."""
+        await bench.receive(an_sms("m1", to=NUMBER), an_sms("m2", to="4179000"))
+        await bench.work()
+        await erased(bench, to=NUMBER)
+
+        assert await bench.storage.erasure.left(Recipient(to=NUMBER)) == []
+
     async def test_nothing_is_erased_while_it_is_being_sent(self, bench: Bench) -> None:
         """A leased dispatch stops the erasure as a whole: half of it would look like all of it."""
         await bench.receive(an_sms("m1", to=NUMBER))

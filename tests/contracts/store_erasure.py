@@ -7,6 +7,8 @@ An implementation's test derives a class from `StoreErasureContract` and gives i
 from __future__ import annotations
 
 import asyncio
+import gzip
+import zlib
 from typing import Any
 
 import pytest
@@ -32,9 +34,29 @@ from tests.contracts.report_store import (
     picture,
     received,
 )
+from tests.receiver.dlr.test_number import FORMS
 
 NUMBER = "41793026727"
 OTHER = "4179000"
+
+_BODY = b'{"to":"+41 79 302 67 27"}'
+_ESCAPED = "".join(f"\\u{ord(digit):04x}" for digit in NUMBER).encode()
+HIDDEN = {
+    "gzip": gzip.compress(_BODY),
+    "gzip, cut off": gzip.compress(_BODY)[:-6],
+    "gzip, twice": gzip.compress(gzip.compress(_BODY)),
+    "gzip, two members": gzip.compress(b"{") + gzip.compress(_BODY),
+    "zlib": zlib.compress(_BODY),
+    "deflate, as some clients send it": zlib.compress(_BODY)[2:],
+    "gzip of UTF-16": gzip.compress('{"to":"41793026727"}'.encode("utf-16")),
+    "escapes of JSON": b'{"to":"' + _ESCAPED + b'"',
+    "after an escape": b'{"text":"to:\\n41793026727"',
+    "escapes of XML": b"<to>&#52;&#x31;793026727",
+    "escapes of a form": b"to=%2B41793026727",
+    "UTF-32": "<to>41793026727</to>".encode("utf-32"),
+    "Latin-1": b"+41\xa079\xa0302 67 27",
+}
+"""Bodies that hold NUMBER, though not its bytes."""
 
 
 async def erased(backend: StoreBackend, **recipient: str) -> dict[str, int]:
@@ -109,6 +131,34 @@ class StoreErasureContract:
         await store.add([a_callback(an_sms("m1", to=NUMBER), an_sms("m2", to="+" + NUMBER))])
 
         assert (await erased(backend, to=given))["report"] == 2
+
+    @pytest.mark.parametrize("followed", [0, 100])
+    async def test_a_number_goes_in_all_its_forms(
+        self, backend: StoreBackend, store: ReportStore, followed: int
+    ) -> None:
+        """An erasure of +41 79 302 67 27 left the reports to 0041793026727, and said nothing."""
+        for n, form in enumerate(FORMS):
+            await store.add([a_callback(an_sms(f"m{n}", to=form), an_sms(f"o{n}", to=OTHER))])
+            await store.add([_quarantined(f'{{"to":"{form}"'.encode())])
+        await backend.read_model.turn(followed)
+
+        touched = await erased(backend, to="0041 79 302 67 27")
+
+        assert (touched["report"], touched["quarantine"]) == (len(FORMS), len(FORMS))
+        assert set(message_ids(await everything(store))) == {f"o{n}" for n in range(len(FORMS))}
+        assert await store.reports(ReportQuery(to=NUMBER)) == []
+
+    @pytest.mark.parametrize("written", HIDDEN.values(), ids=HIDDEN.keys())
+    async def test_quarantine_is_read_whatever_hides_the_number(
+        self, backend: StoreBackend, store: ReportStore, written: bytes
+    ) -> None:
+        """What nobody could read is kept as it came: compressed without a header that says so, cut
+        off, escaped. An erasure that looked for the bytes of the number left all of these."""
+        other = gzip.compress(b'{"to":"9%s"}' % NUMBER.encode())
+        await store.add([_quarantined(written), _quarantined(other, reason="another's")])
+
+        assert await erased(backend, to=NUMBER) == {"quarantine": 1}
+        assert [entry.reason for entry in await store.quarantine(None, 10)] == ["another's"]
 
     async def test_longer_numbers_stay(self, backend: StoreBackend, store: ReportStore) -> None:
         """A number that contains the erased one, or is mentioned elsewhere, is another's."""
@@ -244,6 +294,37 @@ class StoreErasureContract:
         assert set(kept) == {"0", "2", "p"}
         assert kept["p"] == PRETTY
         assert "4171" not in str(kept)
+
+    async def test_neighbours_are_not_shown_as_they_never_came(
+        self, backend: StoreBackend, store: ReportStore
+    ) -> None:
+        """When the body of an erased report is gone nobody knows how its neighbours in JSON were
+        written. They were shown as the store writes them, in the name of what was received."""
+        items = [PRETTY.replace(b'"p"', b'"%d", "to" : "417%d"' % (n, n)) for n in range(3)]
+        await store.add([received(encode_body(items))])
+
+        await erased(backend, to="4171")
+
+        assert await items_as_received(store) == {"0": None, "2": None}
+        assert await erased(backend, to="4171") == {}
+        assert await erased(backend, to="4170") == {"report": 1, "report_key": 1}
+        assert await items_as_received(store) == {"2": None}
+
+    async def test_many_bodies_of_many_reports(
+        self, backend: StoreBackend, store: ReportStore
+    ) -> None:
+        """Bodies are looked up by the reports that came in them: before, each body was compared
+        with each report, within the transaction for which callbacks wait."""
+        pretty = PRETTY.replace(b'"p"', b'"%d", "to" : "%s"')
+        for n in range(60):
+            to = (NUMBER if n % 3 else OTHER).encode()
+            await store.add([received(encode_body([pretty % (n, to)]))])
+
+        touched = await erased(backend, to=NUMBER)
+
+        assert (touched["report"], touched["received_body"]) == (40, 40)
+        kept = await items_as_received(store)
+        assert kept == {str(n): pretty % (n, OTHER.encode()) for n in range(0, 60, 3)}
 
     async def test_a_repeat_comes_in_anew(self, backend: StoreBackend, store: ReportStore) -> None:
         """Nothing is left of an erased report by which a repeat could be recognised."""

@@ -13,7 +13,7 @@ import re
 import signal
 import sys
 import time
-from asyncio.subprocess import PIPE, Process
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -77,7 +77,7 @@ def _start(
     environment: Mapping[str, str],
     *,
     descriptors: int | None = None,
-    stdin: int | None = None,
+    stdin: int = DEVNULL,
 ) -> Any:
     inherited = {name: text for name, text in os.environ.items() if not name.startswith("DLR_")}
     limit = f"ulimit -n {descriptors}; " if descriptors else ""
@@ -107,7 +107,7 @@ async def dlr(
     """Run `dlr words…` in `folder` to its end, with the variables of `environment`; `stdin` is what
     is piped in."""
     process: Process = await _start(
-        folder, words, environment, stdin=None if stdin is None else PIPE
+        folder, words, environment, stdin=DEVNULL if stdin is None else PIPE
     )
     try:
         async with asyncio.timeout(limit):
@@ -243,12 +243,16 @@ class Running:
 
 @asynccontextmanager
 async def running(
-    folder: Path, *words: str, descriptors: int | None = None, **environment: str
+    folder: Path,
+    *words: str,
+    descriptors: int | None = None,
+    stdin: int = DEVNULL,
+    **environment: str,
 ) -> AsyncIterator[Running]:
     """`dlr words…` on a free port, listening; killed at the end if it has not ended by itself. With
     `descriptors` it may have so many open."""
     process: Process = await _start(
-        folder, (*words, "--port", "0"), environment, descriptors=descriptors
+        folder, (*words, "--port", "0"), environment, descriptors=descriptors, stdin=stdin
     )
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LIMIT)) as session:
         server = Running(process, session)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -80,7 +81,7 @@ async def attacked(
     """
     if config is not None:
         configure(folder, config)
-    async with running(folder, *words, descriptors=None, **environment) as server:
+    async with running(folder, *words, descriptors=None, stdin=DEVNULL, **environment) as server:
         yield server
         code = await server.stop()
         written = f"{server.out.text}\n{server.err.text}"

@@ -8,16 +8,20 @@ new dispatch: with a new id, because its bytes are new; due at the same time and
 attempts made, because the duty is the old one. A leased one is being sent just now: nothing is
 touched at all, and the erasure is to be asked for again.
 
-Answers of customers to these dispatches go as well: they may repeat what was pushed.
+Answers of customers to these dispatches go as well: they may repeat what was pushed. So does any
+other answer that names the recipient, and the key and the selection of a replay that do.
 """
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
 from xml.sax.saxutils import escape
 
 import msgspec
+from msgspec import Struct
 
 from dispatcher.endpoints.endpoint import Target
 from dispatcher.queue.sqlite.insert_dispatch import insert_dispatch
@@ -28,9 +32,17 @@ from receiver.dlr import json_format, xml_format
 from receiver.dlr.errors import MalformedBody
 from receiver.dlr.identity import key_of_message
 from receiver.dlr.model import Report
+from receiver.faults import without_credentials
 from receiver.store.base import Traces
 from receiver.store.recipient import Recipient
 from receiver.store.sqlite.database import Database
+from receiver.store.sqlite.disk import (
+    file_of,
+    is_named_in_file,
+    log_of,
+    overwrite_free_pages,
+    rows_that_name,
+)
 from receiver.store.sqlite.erasure import (
     Search,
     count_traces,
@@ -39,51 +51,116 @@ from receiver.store.sqlite.erasure import (
     find_traces,
 )
 from receiver.store.sqlite.rows import LISTED, ids_of, listed
+from receiver.store.texts import unescaped
+
+
+class Found(Struct, frozen=True):
+    """What is the recipient's: reports and quarantine, dispatches by their bodies, and attempts and
+    replays that name it. Ids, ascending."""
+
+    traces: Traces
+    bodies: Sequence[int]
+    attempts: Sequence[int]
+    replays: Sequence[int]
 
 
 class SqliteErasure:
     """Implements Erasure. What is erased is overwritten in the file and in its write-ahead log; in
-    the log only if no other process is reading just then."""
+    the log only if no other process is reading just then, which `left` tells."""
 
     def __init__(self, database: Database, new_id: Callable[[], str]) -> None:
         self._database = database
         self._new_id = new_id
 
     async def count(self, recipient: Recipient) -> Rows:
-        traces, dispatches = await self._find(recipient)
+        found = await self._find(recipient)
         return await self._database.question(
             lambda connection: (
-                count_traces(connection, traces)
-                | _count_dispatches(connection, dispatches, traces.reports)
+                count_traces(connection, found.traces)
+                | _count_queue(connection, _carrying(connection, found), found)
                 | count_messages(connection, recipient)
             )
         )
 
     async def erase(self, recipient: Recipient) -> Rows:
-        traces, dispatches = await self._find(recipient)
+        found = await self._find(recipient)
 
         def erase(connection: sqlite3.Connection) -> Rows:
             connection.execute("PRAGMA secure_delete = ON")
-            queue = erase_from_dispatches(
-                connection, recipient, dispatches, traces.reports, self._new_id
+            dispatches = _carrying(connection, found)
+            queue = _count_queue(connection, dispatches, found)
+            erase_from_dispatches(
+                connection, recipient, dispatches, found.traces.reports, self._new_id
             )
+            _erase_from_history(connection, found)
             messages = erase_messages(connection, recipient)
-            return erase_traces(connection, traces) | queue | messages
+            return erase_traces(connection, found.traces) | queue | messages
 
         touched = await self._database.write(erase)
         await self._database.checkpoint()
+        if await self._is_in_file(recipient):
+            await overwrite_free_pages(self._database)
+            await self._database.checkpoint()
         return touched
 
-    async def _find(self, recipient: Recipient) -> tuple[Traces, list[int]]:
-        """What is the recipient's, and the dispatches that carry it, or whose bytes hold it though
-        the reports are gone."""
-        traces = await find_traces(self._database, recipient)
-        found = set(await self._database.question(lambda c: _members(c, traces.reports)))
-        bodies = each_span(self._database, "dispatch_body", _bodies(recipient), "dispatch")
-        others = {number async for number in bodies} - found
+    async def left(self, recipient: Recipient) -> Sequence[str]:
+        file = await file_of(self._database)
+        if file is None:
+            return []
+        emptied = await self._database.checkpoint()
+        if not emptied and await asyncio.to_thread(is_named_in_file, log_of(file), recipient):
+            return [f"{log_of(file)}: another process reads the database, which keeps its log"]
+        if not await self._is_in_file(recipient):
+            return []
+        rows = await rows_that_name(self._database, recipient)
+        if rows and recipient.source is not None:
+            return []  # they are the messages of other sources with this messageId
+        if not rows:
+            return [f"{file}: in space that is not used; `sqlite3 {file} VACUUM` rewrites the file"]
+        return [
+            f"{file}: rows of {table} that name it, and are not this recipient's: {number}"
+            for table, number in rows.items()
+        ]
+
+    async def _is_in_file(self, recipient: Recipient) -> bool:
+        file: Path | None = await file_of(self._database)
+        return file is not None and await asyncio.to_thread(is_named_in_file, file, recipient)
+
+    async def _find(self, recipient: Recipient) -> Found:
+        database = self._database
+        bodies = each_span(database, "dispatch_body", _bodies(recipient), "dispatch")
+        attempts = each_span(database, "attempt", _attempts(recipient))
+        traces = await find_traces(database, recipient)
+        carrying = [number async for number in bodies]
         if recipient.source is not None:
-            others -= set(await self._database.question(_of_other_sources(others, recipient)))
-        return traces, sorted(found | others)
+            own = set(await database.question(lambda c: _members(c, traces.reports)))
+            others = _of_other_sources(set(carrying) - own, recipient)
+            spared = set(await database.question(others))
+            carrying = [number for number in carrying if number not in spared]
+        return Found(
+            traces=traces,
+            bodies=carrying,
+            attempts=[number async for number in attempts],
+            replays=await database.question(lambda c: _replays(c, recipient)),
+        )
+
+
+def _carrying(connection: sqlite3.Connection, found: Found) -> list[int]:
+    """The dispatches that carry what was found, or whose bytes hold it though the reports are
+    gone. Asked within the transaction that erases: one may have been formed meanwhile."""
+    return sorted({*_members(connection, found.traces.reports), *found.bodies})
+
+
+def _count_queue(
+    connection: sqlite3.Connection, dispatches: Sequence[int], found: Found
+) -> dict[str, int]:
+    """The rows that `erase_from_dispatches` and `_erase_from_history` would touch; replays only
+    where there are any."""
+    answers = f"attempt WHERE dispatch IN {LISTED} AND answer <> x'' OR id IN {LISTED}"
+    attempts = _count(connection, answers, listed(dispatches), listed(found.attempts))
+    touched = _count_dispatches(connection, dispatches, found.traces.reports)
+    replays = {"replay": len(found.replays)} if found.replays else {}
+    return touched | {"attempt": attempts} | replays
 
 
 def _count_dispatches(
@@ -136,7 +213,30 @@ def erase_from_dispatches(
     ):
         connection.execute(statement, (chosen,))
     connection.execute(f"DELETE FROM dispatch_report WHERE report IN {LISTED}", (ids,))
+    _cut_urls(connection, recipient, chosen)
     return touched
+
+
+def _cut_urls(connection: sqlite3.Connection, recipient: Recipient, chosen: str) -> None:
+    """Nobody calls the URLs of these dispatches any more; one that names the recipient loses its
+    query."""
+    rows = connection.execute(f"SELECT id, url FROM dispatch WHERE id IN {LISTED}", (chosen,))
+    for number, url in rows.fetchall():
+        if recipient.is_named_in(unescaped(url)):
+            shown = without_credentials(url)
+            connection.execute("UPDATE dispatch SET url = ? WHERE id = ?", (shown, number))
+
+
+def _erase_from_history(connection: sqlite3.Connection, found: Found) -> None:
+    """What attempts and replays say. A replay without its key can be asked for once more."""
+    connection.execute(
+        f"UPDATE attempt SET answer = x'', error = NULL WHERE id IN {LISTED}",
+        (listed(found.attempts),),
+    )
+    connection.execute(
+        f"UPDATE replay SET key = NULL, selection = '{{}}' WHERE id IN {LISTED}",
+        (listed(found.replays),),
+    )
 
 
 def _members(connection: sqlite3.Connection, report_ids: Sequence[int]) -> list[int]:
@@ -145,22 +245,55 @@ def _members(connection: sqlite3.Connection, report_ids: Sequence[int]) -> list[
 
 
 def _bodies(recipient: Recipient) -> Search:
-    needles = (recipient.written.encode(), escape(recipient.text).encode())
+    may_hold = _may_hold(recipient)
 
     def search(connection: sqlite3.Connection, after: int, last: int) -> list[int]:
         rows = connection.execute(
             "SELECT dispatch, content_type, body FROM dispatch_body"
-            " JOIN dispatch ON dispatch.id = dispatch"
-            " WHERE dispatch > ? AND dispatch <= ? AND (instr(body, ?) OR instr(body, ?))",
-            (after, last, *needles),
+            " JOIN dispatch ON dispatch.id = dispatch WHERE dispatch > ? AND dispatch <= ?",
+            (after, last),
         )
-        return [number for number, kind, body in rows if _holds(body, kind, recipient)]
+        return [
+            number
+            for number, kind, body in rows
+            if may_hold(body) and any(recipient.has(report) for _, report in _items(body, kind))
+        ]
 
     return search
 
 
-def _holds(body: bytes, content_type: str, recipient: Recipient) -> bool:
-    return any(recipient.has(report) for _, report in _items(body, content_type))
+def _may_hold(recipient: Recipient) -> Callable[[bytes], bool]:
+    """Whether to decode a body of ours: there is one for each report, and most are of others."""
+    if recipient.to is not None:
+        return recipient.may_be_in
+    in_json = msgspec.json.encode(recipient.text)[1:-1]
+    in_xml = escape(recipient.text).encode()
+    return lambda body: in_json in body or in_xml in body
+
+
+def _attempts(recipient: Recipient) -> Search:
+    def search(connection: sqlite3.Connection, after: int, last: int) -> list[int]:
+        rows = connection.execute(
+            "SELECT id, answer, error FROM attempt"
+            " WHERE id > ? AND id <= ? AND (answer <> x'' OR error IS NOT NULL)",
+            (after, last),
+        )
+        return [
+            number
+            for number, answer, error in rows
+            if recipient.is_named_in(error or "") or recipient.is_named_in_bytes(answer)
+        ]
+
+    return search
+
+
+def _replays(connection: sqlite3.Connection, recipient: Recipient) -> list[int]:
+    rows = connection.execute("SELECT id, key, selection FROM replay ORDER BY id")
+    return [
+        number
+        for number, key, selection in rows
+        if recipient.is_named_in(key or "") or recipient.is_named_in(unescaped(selection))
+    ]
 
 
 def _items(body: bytes, content_type: str) -> list[tuple[bytes, Report]]:
@@ -257,6 +390,6 @@ def _form_anew(
     )
 
 
-def _count(connection: sqlite3.Connection, rest: str, ids: str) -> int:
-    count: int = connection.execute(f"SELECT count(*) FROM {rest}", (ids,)).fetchone()[0]
+def _count(connection: sqlite3.Connection, rest: str, *ids: str) -> int:
+    count: int = connection.execute(f"SELECT count(*) FROM {rest}", ids).fetchone()[0]
     return count

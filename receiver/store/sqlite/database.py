@@ -7,6 +7,7 @@ connection could find themselves inside each other's transaction.
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
@@ -40,11 +41,16 @@ BUSY_TIMEOUT_SECONDS = 10.0
 _FLUSHED = "PRAGMA synchronous = FULL"  # 200 means on disk
 _FLUSHED_AT_CHECKPOINTS = "PRAGMA synchronous = NORMAL"  # all that WAL alone would do
 
+LOG_MOST = 32 * 1024**2
+"""Bytes that the write-ahead log keeps of the disk after all of it is in the file. It is twice what
+a checkpoint begins at, and only a reader that holds the log makes it larger."""
+
 PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     _FLUSHED,
     "PRAGMA cache_size = -32768",  # 32 MiB
     "PRAGMA wal_autocheckpoint = 4000",  # 16 MiB: fewer, larger checkpoints
+    f"PRAGMA journal_size_limit = {LOG_MOST}",
     "PRAGMA temp_store = MEMORY",
 )
 
@@ -126,7 +132,11 @@ class Database:
     async def open(cls, path: str | Path) -> Database:
         """Open the file at `path`, which is made if it is missing; `:memory:` is a database that
         ends with this object. Raises StoreUnavailable when it cannot be opened.
+
+        A new file is its owner's alone. SQLite gives the log and its index the same mode.
         """
+        if str(path) != ":memory:":
+            make_private(Path(path))
         writer = await _connect(path)
         # A database in memory belongs to its one connection.
         if str(path) == ":memory:":
@@ -208,6 +218,16 @@ class Database:
 
         return await _run(self._writer, work)
 
+    async def log_is_held(self) -> bool:
+        """Whether a reader keeps a part of the write-ahead log from being brought into the file.
+        Brings there what it can, and keeps nobody waiting."""
+
+        def work(connection: sqlite3.Connection) -> bool:
+            _, frames, brought = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            return bool(brought < frames)
+
+        return await _run(self._questioner, work)
+
     async def migrate(self, migrations: Iterable[Migration]) -> list[Migration]:
         """Apply the migrations that are missing, each in a transaction. Returns those applied.
 
@@ -239,6 +259,13 @@ def add_functions(connection: sqlite3.Connection) -> None:
         lambda text: None if text is None else comparable(text),
         deterministic=True,
     )
+
+
+def make_private(path: Path) -> None:
+    """Make an empty file, which SQLite takes for a new database, that only its owner may read:
+    reports name people. One that is there keeps its mode."""
+    with suppress(OSError):  # there is one, or none can be made: opening it says why
+        os.close(os.open(path.resolve(), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 async def _connect(path: str | Path) -> Connection:

@@ -1,6 +1,7 @@
 """Items as they came, cut out of the stored bodies when somebody asks.
 
-A body is kept whole, and only if it differs from what is stored of it. Cutting it into items at
+A body is kept whole, and only if it differs from what is stored of it. It is empty when a report
+that came in it was erased: how the others were written is not known then. Cutting it into items at
 intake would cost as much as reading it does; and JSON as the platform writes it does not differ.
 """
 
@@ -33,7 +34,7 @@ def as_received(
             continue
         first, _, raw = body
         if first not in bodies:
-            bodies[first] = items_by_identity(raw, report.format)
+            bodies[first] = items_by_identity(raw, report.format) if raw else {}
         if (item := bodies[first].get(report.identity)) is not None:
             found[report.id] = item
     return found

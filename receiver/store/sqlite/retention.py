@@ -20,7 +20,7 @@ from receiver.store.base import DUPLICATE_DAYS, Pause
 from receiver.store.excerpt import excerpt_of
 from receiver.store.sqlite.database import MICROS_PER_DAY, Database, instant, micros
 from receiver.store.sqlite.followup import BLOCK_BITS, followed_to
-from receiver.store.sqlite.rows import LISTED, days_of_keys, listed
+from receiver.store.sqlite.rows import BODIES_OF_REPORTS, LISTED, days_of_keys, listed
 
 BATCH = 200
 """Rows in a transaction, for which callbacks wait. Beside a purge the p99 of a commit was 37 ms and
@@ -274,9 +274,9 @@ def remove_reports(connection: sqlite3.Connection, ids: Sequence[int]) -> int:
     )
     removed = _remove("report", ids)(connection)
     connection.execute(
-        "DELETE FROM received_body WHERE first_report <= ? AND last_report >= ? AND NOT EXISTS"
+        f"DELETE FROM received_body WHERE first_report IN {BODIES_OF_REPORTS} AND NOT EXISTS"
         " (SELECT 1 FROM report WHERE id BETWEEN first_report AND last_report)",
-        (max(ids), min(ids)),
+        (listed(ids),),
     )
     return removed
 

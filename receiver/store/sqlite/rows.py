@@ -16,6 +16,18 @@ LISTED = "(SELECT value FROM json_each(?))"
 """In a statement: the values of a list. Its parameter is what `listed` writes."""
 
 
+# Bodies overlap nowhere, so that the last one that begins at a report or before it is its only one:
+# a look-up for each report, and not a comparison of each body with each report.
+BODIES_OF_REPORTS = """
+    (SELECT first_report FROM received_body JOIN
+        (SELECT value AS report,
+            (SELECT max(first_report) FROM received_body WHERE first_report <= value) AS first
+        FROM json_each(?))
+    ON first_report = first AND last_report >= report)
+"""
+"""In a statement: the bodies that some reports came in. Its parameter is what `listed` writes."""
+
+
 def listed(values: Iterable[object]) -> str:
     return msgspec.json.encode(list(values)).decode()
 

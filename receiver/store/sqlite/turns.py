@@ -12,6 +12,7 @@ before.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -36,7 +37,7 @@ class Turns:
         self._file: IO[bytes] | None = None
         if path is not None and fcntl is not None:
             with suppress(OSError):  # a read-only folder, where nobody writes
-                self._file = Path(f"{path}-turn").open("ab")  # noqa: SIM115 - held as long as we are
+                self._file = _opened(path)
 
     @contextmanager
     def turn(self, limit: float) -> Iterator[None]:
@@ -75,3 +76,12 @@ class Turns:
         assert self._file is not None
         with suppress(OSError):
             fcntl.lockf(self._file, fcntl.LOCK_UN, 1, place)
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """With the mode of the database: another user who may write to that takes turns too."""
+    mode = path.stat().st_mode & 0o666
+    descriptor = os.open(f"{path}-turn", os.O_CREAT | os.O_RDWR | os.O_APPEND, mode)
+    if os.fstat(descriptor).st_uid == os.geteuid():
+        os.fchmod(descriptor, mode)  # whatever the umask is
+    return os.fdopen(descriptor, "ab")

@@ -317,3 +317,17 @@ def test_totals(database: Path) -> None:
     assert [int(row["reports"]) for row in rows] == [b["reports"] for b in said["buckets"]]
     assert dlr(database, *words).stdout.splitlines()[0].startswith("start ")
     assert "total" in dlr(database, *words).stdout
+
+
+def test_an_export_is_its_owners_alone(database: Path, tmp_path: Path) -> None:
+    """It names as many people as the database does. A file that is there keeps its mode."""
+    fresh, shared = tmp_path / "fresh.csv", tmp_path / "shared.csv"
+    shared.touch()
+    shared.chmod(0o640)
+
+    for path in (fresh, shared):
+        dlr(database, "reports", "--format", "csv", "--output", str(path))
+
+    assert fresh.stat().st_mode & 0o777 == 0o600
+    assert shared.stat().st_mode & 0o777 == 0o640
+    assert shared.read_bytes() == fresh.read_bytes()

@@ -430,6 +430,19 @@ async def test_erasure_keeps_the_others_way() -> None:
         assert b"41790000001" not in last.body
 
 
+async def test_erasure_cuts_a_url_that_names_the_recipient() -> None:
+    """An app put the number into its notifyUrl: it stood in the dispatch after the erasure."""
+    async with a_bench(OWN) as bench:
+        to = NotifyTo("http://app.example/dlr?to=%2B41790000001", "json")
+        await bench.store.add([with_url(a_callback(an_sms("m1", to="41790000001")), to)])
+        await bench.work()
+
+        await bench.storage.erasure.erase(Recipient(to="41790000001"))
+
+        (dispatch,) = await bench.dispatches(OWN_URLS)
+        assert (dispatch.state, dispatch.url) == ("acknowledged", "http://app.example/dlr?…")
+
+
 async def test_old_databases_have_none(tmp_path: Path) -> None:
     """Reports of before the migration, and those of callbacks, have no URL of their own."""
     async with a_bench(path=tmp_path / "dlr.db") as bench:

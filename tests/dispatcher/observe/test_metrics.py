@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from dispatcher.observe.first_loss import LossMetrics
-from dispatcher.observe.metrics import AttemptMetrics, QueueMetrics
+from dispatcher.observe.metrics import AttemptMetrics, FileMetrics, QueueMetrics
 from dispatcher.reconcile.scheduled import ReconcileMetrics
 from dispatcher.service import Parts, service
 from dispatcher.settings.settings import Settings
@@ -74,6 +74,8 @@ async def test_callbacks_are_counted_by_what_became_of_them(tmp_path: Path) -> N
     assert found["dlr_commit_callbacks_sum"] == 5
     assert found["dlr_commit_seconds_count"] == found["dlr_commit_callbacks_count"]
     assert found["dlr_ready"] == 1
+    assert found["dlr_database_bytes"] > 0
+    assert found["dlr_database_wal_bytes"] > 0
 
 
 async def test_unknown_sources_share_one_label(tmp_path: Path) -> None:
@@ -178,6 +180,7 @@ def all_metrics() -> set[str]:
     RefusedCallbacks(registry, {})
     Readiness(registry, lambda: None)  # type: ignore[arg-type, return-value]
     AttemptMetrics(registry)
+    FileMetrics(registry, None)  # type: ignore[arg-type]
     QueueMetrics(registry, None, lambda: START)  # type: ignore[arg-type]
     LossMetrics(registry, None, None, None, lambda: START)  # type: ignore[arg-type]
     ReconcileMetrics(registry)

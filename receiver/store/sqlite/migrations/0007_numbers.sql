@@ -7,6 +7,8 @@ WITH RECURSIVE written (block, field, key, report, text) AS MATERIALIZED (
     FROM search_key
     WHERE field IN (1, 3) AND length(key) <= 40
         AND (key GLOB '*[^0-9]*' OR key GLOB '00*')
+        -- Names are many, and are left as they are.
+        AND (key NOT GLOB '*[A-Za-z]*' OR key GLOB '*[tT][eE][lL]:*')
 ),
 -- The gaps that are not ASCII, and control characters: few keys have any.
 gap (number, text) AS MATERIALIZED (

@@ -5,15 +5,19 @@ What every database does is in tests/contracts/retention.py.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from dispatcher.queue.sqlite.erasure import Found, SqliteErasure
 from dispatcher.storage import storage
 from receiver.store.recipient import Recipient
 from receiver.store.sqlite.retention import BATCH
+from receiver.store.sqlite.rows import BODIES_OF_REPORTS
 from tests.contracts.report_store import a_callback, an_sms
 from tests.contracts.retention import DAY, NUMBER, purged
 from tests.dispatcher.support import START, Bench, a_bench
@@ -73,6 +77,102 @@ async def test_what_was_erased_is_overwritten(tmp_path: Path) -> None:
         await opened.erasure.erase(Recipient(to=NUMBER))
 
         assert NUMBER.encode() not in _bytes(tmp_path)
+
+
+async def test_what_was_removed_before_is_overwritten_too(tmp_path: Path) -> None:
+    """Retention frees pages and leaves what is in them: after an erasure that found no row the
+    number still stood in the file."""
+    async with storage(str(tmp_path / "dlr.db")) as opened:
+        at = datetime(2026, 3, 2, tzinfo=UTC)
+        items = [an_sms(f"m{number}", to=NUMBER) for number in range(500)]
+        others = [an_sms(f"o{number}", to="1") for number in range(5)]
+        await opened.store.add([a_callback(*items, at=at), a_callback(*others, at=at + 9 * DAY)])
+        await opened.read_model.catch_up()
+        await opened.retention.purge_reports(now=at + 9 * DAY, before=at + DAY, most=0, pause=rest)
+        assert NUMBER.encode() in _bytes(tmp_path)
+
+        touched = await opened.erasure.erase(Recipient(to=NUMBER))
+
+        assert set(touched.values()) == {0}
+        assert await opened.erasure.left(Recipient(to=NUMBER)) == []
+        assert NUMBER.encode() not in _bytes(tmp_path)
+        assert len(await opened.store.reports_after(0, 10)) == 5
+
+
+async def test_a_dispatch_formed_meanwhile(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dispatches were looked for before the transaction that erases: one that was formed in between
+    was pushed with the erased recipient in it."""
+    await bench.receive(an_sms("m1", to=NUMBER), an_sms("m2", to="4179000"))
+    bench.sender.always(503)
+    find = SqliteErasure._find
+
+    async def and_work(erasure: SqliteErasure, recipient: Recipient) -> Found:
+        found = await find(erasure, recipient)
+        await bench.work()
+        return found
+
+    monkeypatch.setattr(SqliteErasure, "_find", and_work)
+
+    touched = await bench.storage.erasure.erase(Recipient(to=NUMBER))
+
+    assert (touched["dispatch"], touched["dispatch_body"]) == (1, 1)
+    assert await bench.states() == ["cancelled", "waiting"]
+    assert await rows(bench, f"dispatch_body WHERE instr(body, '{NUMBER}')") == 0
+
+
+async def rest() -> None:
+    """Between two batches."""
+
+
+async def test_another_reader_that_holds_the_log_is_told(tmp_path: Path) -> None:
+    """While another process reads, the write-ahead log cannot be emptied, and it still held what
+    was erased; `dlr erase` said that all was well."""
+    async with storage(str(tmp_path / "dlr.db")) as opened:
+        await opened.store.add([a_callback(an_sms("m1", to=NUMBER))])
+        with closing(sqlite3.connect(tmp_path / "dlr.db", isolation_level=None)) as other:
+            other.execute("BEGIN")
+            other.execute("SELECT count(*) FROM report").fetchone()
+            recipient = Recipient(to=NUMBER)
+
+            await opened.erasure.erase(recipient)
+
+            (said,) = await opened.erasure.left(recipient)
+            assert said.startswith(f"{tmp_path / 'dlr.db-wal'}: another process reads")
+            assert NUMBER.encode() in _bytes(tmp_path)
+            other.execute("COMMIT")
+
+        await opened.erasure.erase(recipient)
+        assert await opened.erasure.left(recipient) == []
+        assert NUMBER.encode() not in _bytes(tmp_path)
+
+
+async def test_what_others_say_of_it_is_told(tmp_path: Path) -> None:
+    """What names the recipient and is another's is not erased, but it is not hidden either."""
+    async with storage(str(tmp_path / "dlr.db")) as opened:
+        await opened.store.add(
+            [a_callback(an_sms("m1", to=NUMBER), an_sms("m2", to="4", callbackData=f"of {NUMBER}"))]
+        )
+
+        await opened.erasure.erase(Recipient(to=NUMBER))
+
+        (said,) = await opened.erasure.left(Recipient(to=NUMBER))
+        place = f"{tmp_path / 'dlr.db'}: rows of report that name it"
+        assert said == f"{place}, and are not this recipient's: 1"
+
+
+async def test_erasing_many_takes_no_longer_for_each(tmp_path: Path) -> None:
+    """What an erasure does to bodies is a look-up a report: 2,000 bodies and 2,000 reports were
+    compared each with each."""
+    async with storage(str(tmp_path / "dlr.db")) as opened:
+        assert isinstance(opened.erasure, SqliteErasure)
+        plan = await opened.erasure._database.read(
+            lambda c: c.execute(
+                "EXPLAIN QUERY PLAN DELETE FROM received_body"
+                f" WHERE first_report IN {BODIES_OF_REPORTS}",
+                ("[]",),
+            ).fetchall()
+        )
+    assert not [row for row in plan if row[3].startswith("SCAN received_body")], plan
 
 
 def _bytes(folder: Path) -> bytes:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -110,6 +112,54 @@ async def test_cannot_be_opened(tmp_path: Path) -> None:
     for path in (tmp_path / "missing" / "dlr.db", tmp_path, garbage):
         with pytest.raises(StoreUnavailable):
             await Database.open(path)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {each.name: each.stat().st_mode & 0o777 for each in folder.iterdir()}
+
+
+@pytest.fixture
+def usual_umask() -> Iterator[None]:
+    """New files can be read by everybody, as they can on most machines."""
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("usual_umask")
+async def test_a_new_file_is_its_owners_alone(tmp_path: Path) -> None:
+    """Whoever had an account on the machine could read the numbers of all recipients: the file was
+    made with what the umask left. So were its log and the log's index."""
+    database = await Database.open(tmp_path / "dlr.db")
+    await database.migrate(MIGRATIONS)
+
+    assert modes(tmp_path) == dict.fromkeys(
+        ("dlr.db", "dlr.db-wal", "dlr.db-shm", "dlr.db-turn"), 0o600
+    )
+    await database.close()
+
+
+@pytest.mark.usefixtures("usual_umask")
+async def test_a_file_that_is_there_keeps_its_mode(tmp_path: Path) -> None:
+    """An operator who lets a group read, or write, goes on doing so; what is beside follows."""
+    await (await Database.open(tmp_path / "dlr.db")).close()
+    (tmp_path / "dlr.db").chmod(0o660)
+
+    database = await Database.open(tmp_path / "dlr.db")
+    await database.migrate(MIGRATIONS)
+
+    assert set(modes(tmp_path).values()) == {0o660}
+    await database.close()
+
+
+@pytest.mark.usefixtures("usual_umask")
+async def test_a_link_to_no_file_yet(tmp_path: Path) -> None:
+    """The file that is made behind a link is private too."""
+    (tmp_path / "dlr.db").symlink_to(tmp_path / "there.db")
+
+    await (await Database.open(tmp_path / "dlr.db")).close()
+
+    assert modes(tmp_path)["there.db"] == 0o600
 
 
 async def test_locked_by_another_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
