@@ -302,12 +302,14 @@ def check_pushes(run: Run, reports: list[dict[str, Any]], dispatches: list[dict[
     for push in run.acme.pushes:
         bodies[push.dispatch].add((push.path, push.content_type, push.body))
     assert [each for each, seen in bodies.items() if len(seen) > 1] == []
-    assert set(bodies) == {view["id"] for view in dispatches}
+    assert set(bodies) == {view["webhookId"] for view in dispatches}
 
 
 def check_histories(run: Run, dispatches: list[dict[str, Any]]) -> None:
-    """Attempts are numbered without gaps, none was before its time, and the customer saw them."""
+    """Attempts are numbered without gaps, none was before its time, and the customer saw them. Of
+    an attempt that was repeated because its process died before the record, the history tells."""
     pushed = defaultdict(set)
+    times = Counter((push.dispatch, push.attempt) for push in run.acme.pushes)
     for push in run.acme.pushes:
         pushed[push.dispatch].add(push.attempt)
     for view in dispatches:
@@ -319,9 +321,11 @@ def check_histories(run: Run, dispatches: list[dict[str, Any]]) -> None:
             wait = timedelta(minutes=1 + (before["number"] - 1) ** 2)
             assert instant(after["startedAt"]) >= instant(before["startedAt"]) + wait
         # A broken lease repeats an attempt under its number; no number is ever left out or ahead.
-        assert pushed[view["id"]] <= set(range(1, view["attempts"] + 1))
+        assert pushed[view["webhookId"]] <= set(range(1, view["attempts"] + 1))
         answered = {each["number"] for each in history if each["status"] is not None}
-        assert answered <= pushed[view["id"]]
+        assert answered <= pushed[view["webhookId"]]
+        for each in history:
+            assert times[view["webhookId"], each["number"]] <= 1 + each["unrecorded"]
 
 
 def check_file(path: Path) -> None:

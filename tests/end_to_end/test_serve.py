@@ -217,7 +217,7 @@ async def test_retries_follow_the_schedule(tmp_path: Path) -> None:
     for number in range(2, 6):
         assert started[number] >= due[number - 1]
     assert [each["outcome"] for each in history] == ["unreachable"] * 4 + ["acknowledged"]
-    assert [(push.dispatch, push.attempt) for push in acme.pushes] == [(view["id"], 5)]
+    assert [(push.dispatch, push.attempt) for push in acme.pushes] == [(view["webhookId"], 5)]
 
 
 async def test_a_kill_between_attempts_loses_nothing(tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ async def test_a_kill_between_attempts_loses_nothing(tmp_path: Path) -> None:
     assert [each["number"] for each in history] == list(range(1, len(history) + 1))
     assert [each["status"] for each in history] == [503] * (len(history) - 1) + [200]
     assert {(push.dispatch, push.body) for push in acme.pushes} == {
-        (view["id"], acme.pushes[0].body)
+        (view["webhookId"], acme.pushes[0].body)
     }
 
 
