@@ -161,6 +161,7 @@ class Upkeep(Repeating):
         self._tell = tell
         self._seen: datetime | None = None  # when was purged last, or what was stored last
         self._doubted_since: timedelta | None = None
+        self._gone = frozenset[str]()
 
     async def stop(self) -> None:
         await super().stop()
@@ -175,6 +176,7 @@ class Upkeep(Repeating):
         if isinstance(self._clock, SystemClock) and await self._doubts(now):
             return EVERY.total_seconds()
         readers = await readers_of(self._endpoints, dispatches=self._dispatched)
+        self._say_who_is_gone(readers.gone)
         held = Counter[str]()
         started = monotonic()
         with suppress(_Stopped):
@@ -194,6 +196,12 @@ class Upkeep(Repeating):
                 log.info("retention", extra={"facts": facts})
         took = monotonic() - started
         return max(EVERY.total_seconds(), took * REST if held else 0)
+
+    def _say_who_is_gone(self, gone: frozenset[str]) -> None:
+        if self._dispatched:
+            for name in sorted(gone - self._gone):
+                log.warning("endpoint %s is in no settings any more: see `dlr endpoints`", name)
+        self._gone = gone
 
     async def _doubts(self, now: datetime) -> bool:
         """Whether the clock may be wrong: it has gone far without us."""

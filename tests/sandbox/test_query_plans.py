@@ -34,7 +34,11 @@ ONE_ROW = {"all of sandbox"}
         (lambda p: p.store.next_due(), {f"{DUE} (due_at>?)"}),
         (
             lambda p: p.step(NOON + HOUR),
-            {f"{DUE} (due_at<?)", ITS_BULK, BY_ID, "report_key by key (day=? AND message_key=?)"},
+            {
+                *{f"{DUE} (due_at<?)", ITS_BULK, BY_ID},
+                "report_key by key (day=? AND message_key=?)",
+                "report_key by key (day>?)",
+            },
         ),
         (lambda p: p.accept(an_arrival(an_sms_to(message_id="m2"))), {BULK, BY_NAME}),
         (lambda p: p.store.bulk("B"), {BULK, OF_BULK}),

@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from dispatcher.observe.first_loss import LossMetrics
-from dispatcher.observe.metrics import AttemptMetrics, FileMetrics, QueueMetrics
+from dispatcher.observe.metrics import AttemptMetrics, FileMetrics, HeldMetrics, QueueMetrics
 from dispatcher.reconcile.scheduled import ReconcileMetrics
 from dispatcher.service import Parts, service
 from dispatcher.settings.settings import Settings
@@ -185,6 +185,7 @@ def all_metrics() -> set[str]:
     LossMetrics(registry, None, None, None, lambda: START)  # type: ignore[arg-type]
     ReconcileMetrics(registry)
     Places(registry)
+    HeldMetrics(registry)
     return {name for name in families(registry) if name.startswith("dlr_")}
 
 

@@ -14,7 +14,7 @@ from msgspec import json
 from pytest_aiohttp.plugin import AiohttpServer
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from dispatcher.clocks.clock import CompressedClock, SystemClock, VirtualClock, wall_time
+from dispatcher.clocks.clock import CompressedClock, VirtualClock, wall_time
 from dispatcher.endpoints.from_settings import endpoint_of
 from dispatcher.pushing.http_sender import HttpSender
 from dispatcher.security.signing import (
@@ -33,6 +33,7 @@ from dispatcher.settings.settings import read_settings
 from receiver.hmac_signature import HmacScheme, verify
 from receiver.settings.configuration import ConfigurationError
 from receiver.settings.writing import effective
+from tests.dispatcher.clocks.test_clock import HOUR, MONTH, Machine
 from tests.dispatcher.support import START, a_push, an_endpoint
 
 BODY = b'{"results":[{"messageId":"1","text":"\xc3\xa9"}]}'
@@ -209,12 +210,17 @@ async def test_security_wins_on_the_wire(aiohttp_server: AiohttpServer) -> None:
 
 def test_signatures_live_in_the_worlds_time() -> None:
     """A compressed clock would make a signature too old for the customer within seconds, so pushes
-    are signed in the world's time; any other clock is as good as the world's."""
-    virtual = VirtualClock(START)
+    are signed in the world's time; any other clock is as good as the world's. The system's clock
+    goes by the wall clock, unless that is off by days and not believed yet."""
+    virtual, machine = VirtualClock(START), Machine()
 
-    fast = time_of_others(CompressedClock(3600.0))
-    assert fast is time_of_others(SystemClock()) is wall_time
+    assert time_of_others(CompressedClock(3600.0)) is wall_time
     assert time_of_others(virtual)() == START
+    others = time_of_others(machine.clock())
+    machine.set_clock(HOUR)
+    assert others() == machine.wall
+    machine.set_clock(MONTH)
+    assert others() == START
 
 
 # Settings

@@ -217,3 +217,24 @@ async def test_a_clock_that_is_moved_by_hand_is_not_doubted(
     await an_upkeep(monkeypatch, purge, none).once()
 
     assert purged == [START]
+
+
+async def test_who_is_gone_is_logged_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also when that is only known after a while, because a process that worked for the endpoint
+    was killed."""
+
+    async def nothing(*_: object, **__: object) -> dict[str, int]:
+        return {}
+
+    none = NoEndpoints()
+    upkeep = an_upkeep(monkeypatch, nothing, none)
+    await upkeep.once()
+    assert caplog.text == ""
+    for _ in range(2):
+        none.reading(Readers(gone=frozenset({"acme"})))
+        await upkeep.once()
+
+    (line,) = caplog.records
+    assert line.getMessage() == "endpoint acme is in no settings any more: see `dlr endpoints`"
