@@ -244,6 +244,7 @@ PLANS: dict[str, tuple[Callable[[Desk], Awaitable[Any]], set[str]]] = {
             *{ENDS, AN_ID, A_KEY, A_REPORTS_KEY},
             by_key("report_key", "day<?"),
             by_id("rowid<?", "received_body"),
+            by_id("rowid=?", "received_body"),
             "SCAN report",  # ends with the first row: ORDER BY id LIMIT 1
         },
     ),
@@ -271,8 +272,8 @@ PLANS: dict[str, tuple[Callable[[Desk], Awaitable[Any]], set[str]]] = {
             "SEARCH quarantine",
             by_id("rowid=?", "quarantine"),
             by_id("rowid>? AND rowid<?", "quarantine"),
-            by_id("rowid<?", "received_body"),
-            "SCAN received_body",  # bodies have no key but their first report
+            by_id("rowid<?", "received_body"),  # not all bodies: each was compared with each report
+            by_id("rowid=?", "received_body"),
         },
     ),
 }
