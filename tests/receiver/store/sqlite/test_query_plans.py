@@ -259,6 +259,7 @@ PLANS: dict[str, tuple[Callable[[Desk], Awaitable[Any]], set[str]]] = {
             *{AN_ID, A_KEY, A_MESSAGE, *DAYS, by_key("report_key", "day=?")},
             *{OLDEST["report"], TOO_MANY},
             by_id("rowid<?", "received_body"),
+            by_id("rowid=?", "received_body"),
         },
     ),
     "purge quarantine": (
@@ -283,8 +284,8 @@ PLANS: dict[str, tuple[Callable[[Desk], Awaitable[Any]], set[str]]] = {
             "SEARCH quarantine",
             by_id("rowid=?", "quarantine"),
             by_id("rowid>? AND rowid<?", "quarantine"),
-            by_id("rowid<?", "received_body"),
-            "SCAN received_body",  # bodies have no key but their first report
+            by_id("rowid<?", "received_body"),  # not all bodies: each was compared with each report
+            by_id("rowid=?", "received_body"),
         },
     ),
 }
