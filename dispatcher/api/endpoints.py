@@ -29,7 +29,7 @@ from dispatcher.endpoints.registry import (
 from dispatcher.observe.base import QueueFigures
 from dispatcher.queue.base import DispatchQueue
 from receiver.answers import BadQuery, Count, Next, answer, fault
-from receiver.api.audit import tell
+from receiver.api.audit import printable, tell
 from receiver.api.parameters import (
     LIMIT,
     LIMIT_DEFAULT,
@@ -246,7 +246,7 @@ def told_of_settings(said: Mapping[str, Any]) -> dict[str, Any]:
     """What the audit has of settings that were said: their names, and of a URL where it leads."""
     url = said.get("url")
     told = {"settings": sorted(said)}
-    return {**told, "url": without_credentials(url)} if isinstance(url, str) else told
+    return {**told, "url": printable(without_credentials(url))} if isinstance(url, str) else told
 
 
 def _start(names: list[str], cursor: str | None) -> int:

@@ -80,6 +80,11 @@ def tell(
         told.details |= details
 
 
+def printable(text: str) -> str:
+    """A text in which anything can stand, of a path or an argument, for a log and a database."""
+    return text if text.isprintable() else ascii(text)[1:-1]
+
+
 class Auditor:
     """Has changes noted."""
 
@@ -92,6 +97,7 @@ class Auditor:
         self, what: str, *, who: str | None, origin: str, subject: str | None = None
     ) -> AsyncIterator[Told]:
         """Frame a change. Raises StoreUnavailable before it has begun if it cannot be noted."""
+        subject = None if subject is None else printable(subject)
         begun = BegunChange(at=self._now(), who=who, origin=origin, what=what, subject=subject)
         number = await self._changes.begin(begun)
         told = Told(subject)

@@ -189,6 +189,39 @@ async def test_who_calls_through_a_proxy(tmp_path: Path) -> None:
         assert (newest["what"], newest["outcome"]) == ("addEndpoint", "refused")
 
 
+async def test_nothing_forges_a_line(tmp_path: Path) -> None:
+    """What stands in a path is in the log and the list as text: `attacked` fails if a control
+    character reaches the log, and no path makes a 500."""
+    longest = "a" * 5000
+    async with attacked(tmp_path, "serve") as server:
+        for path in (
+            b"/api/endpoints/\xff/pause",
+            b"/api/endpoints/%FF/pause",
+            b"/api/endpoints/%ED%A0%80/pause",
+            b"/api/dispatches/a%00b/cancel",
+            b"/api/endpoints/%1b%5b31m%0A/pause",
+            b"/api/endpoints/%E2%80%AE/pause",
+            f"/api/dispatches/{longest}/cancel",
+        ):
+            assert (await ask(server, "POST", path)).status in (400, 404)
+        page = (await ask(server, "GET", "/api/audit?since=0001-01-01T00:00:00Z")).json["items"]
+        assert (await ask(server, "GET", "/api/audit?who=%FF&cursor=" + "9" * 18)).status == 200
+        assert (await ask(server, "GET", "/api/audit?until=soon")).code == "bad_query"
+    ended = await dlr(tmp_path, "endpoints", "pause", os.fsdecode(b"\xff"))
+    assert ended.code == 2
+
+    subjects = [each["subject"] for each in page][::-1]
+    assert subjects == [
+        "%FF",
+        "%ED%A0%80",
+        r"a\x00b",
+        r"\x1b[31m\n",
+        r"\u202e",
+        longest[:200],
+    ]
+    assert [each["subject"] for each in await changes(tmp_path)][-1] == r"\udcff"
+
+
 def test_a_command_tells_the_systems_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As sudo does: what a command prints is for whoever typed it."""
     root = logging.getLogger()
