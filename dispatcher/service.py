@@ -25,6 +25,7 @@ from dispatcher.clocks.clock import Clock, MachineClock, SystemClock, wall_time
 from dispatcher.clocks.common_time import CommonTime, boot_id
 from dispatcher.endpoints.from_settings import schedule_of
 from dispatcher.endpoints.registry import Registry
+from dispatcher.flow.descriptors import Shares, raised_limit, shares
 from dispatcher.flow.total import Total
 from dispatcher.observe.events import Listener
 from dispatcher.observe.first_loss import LossMetrics
@@ -63,7 +64,6 @@ from receiver.callbacks.events import Listener as CallbackListener
 from receiver.callbacks.events import telling
 from receiver.callbacks.forwarded import Proxies
 from receiver.callbacks.intake import Limits
-from receiver.descriptors import Shares, raised_limit, shares
 from receiver.metrics import (
     Places,
     Readiness,

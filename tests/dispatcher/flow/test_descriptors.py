@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from receiver.descriptors import OWN, PUSHES_MOST, Shares, raised_limit, shares
+from dispatcher.flow.descriptors import OWN, PUSHES_MOST, Shares, raised_limit, shares
 
 
 def test_the_soft_limit_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
