@@ -1,7 +1,7 @@
 """Whether a database can be written, without writing for whoever asks.
 
 150 questions to /readyz once wrote 1.2 MB. Any commit of the last second is proof; otherwise one
-probe serves all who ask meanwhile, and its answer holds for a second. After a commit has failed
+probe serves all who ask meanwhile, and its success holds for a second. After a commit has failed
 no other commit is proof, because a small one may find room where a callback did not: then it takes
 a large probe to say that all is well again.
 """
@@ -15,7 +15,7 @@ from time import monotonic
 from receiver.store.base import StoreUnavailable
 
 LASTS = 1.0
-"""Seconds for which a commit, or the failure of a probe, is proof."""
+"""Seconds for which a commit is proof. A failure is asked for anew: it writes nothing."""
 
 Probe = Callable[[bool], Awaitable[None]]
 """Writes, a lot if it is told so. Raises StoreUnavailable."""
@@ -27,7 +27,6 @@ class Proof:
     def __init__(self) -> None:
         self._written_at: float | None = None
         self._failing = False
-        self._refused: tuple[float, str] | None = None
         self._probing: asyncio.Task[None] | None = None
 
     def written(self) -> None:
@@ -41,8 +40,6 @@ class Proof:
     async def ask(self, probe: Probe) -> None:
         """Raises StoreUnavailable when nothing can be written."""
         now = monotonic()
-        if self._refused is not None and now - self._refused[0] < LASTS:
-            raise StoreUnavailable(self._refused[1])
         if not self._failing and self._written_at is not None and now - self._written_at < LASTS:
             return
         if self._probing is None:
@@ -58,13 +55,11 @@ class Proof:
     async def _probe(self, probe: Probe) -> None:
         try:
             await probe(self._failing)
-        except StoreUnavailable as error:
+        except StoreUnavailable:
             self._failing = True
-            self._refused = monotonic(), str(error)
             raise
         else:
             self._failing = False
-            self._refused = None
             self.written()
         finally:
             self._probing = None

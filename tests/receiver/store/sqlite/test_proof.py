@@ -140,7 +140,7 @@ async def test_it_agrees_with_callbacks(database: Database, passed: list[float])
 async def test_it_is_said_before_the_first_callback(
     database: Database, passed: list[float]
 ) -> None:
-    """A quota that is used up is seen by who asks first, and told to all for a second."""
+    """A quota that is used up is seen by who asks first, and so is its end."""
     store = SqliteStore(database)
     await database.write(_limited(0))  # type: ignore[arg-type]
     passed.append(passed[-1] + 2)
@@ -149,7 +149,4 @@ async def test_it_is_said_before_the_first_callback(
         with pytest.raises(StoreUnavailable, match="full"):
             await store.check_writable()
     await database.write(_limited(None))  # type: ignore[arg-type]
-    with pytest.raises(StoreUnavailable, match="full"):
-        await store.check_writable()
-    passed.append(passed[-1] + 1)
     await store.check_writable()
