@@ -57,7 +57,9 @@ api_key = "k"
 interval = "1m"
 """
     async with attacked(tmp_path, "sandbox", config=config) as sandbox:
-        await sandbox.err.find("source default is not compared: sandbox.allowed_hosts forbids it")
+        await sandbox.err.find(
+            "source default is not reconciled, because sandbox.allowed_hosts forbids it"
+        )
 
 
 async def test_a_closed_server_calls_nobody(tmp_path: Path) -> None:
