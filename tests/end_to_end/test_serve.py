@@ -292,7 +292,7 @@ async def test_other_signals_do_not_kill(tmp_path: Path, by: signal.Signals) -> 
             await acme.came.reach(1)
 
             server.signal(by)
-            said = await server.err.find(f"{by.name} is refused")
+            said = await server.err.find(f"{by.name} is ignored")
             acme.may_answer.set()
 
             assert "warning" in said.string

@@ -132,9 +132,9 @@ def _take_unread(connection: sqlite3.Connection, name: str, by: Endpoint) -> int
     rows = connection.execute(_PASSED_OVER, (name, by.name))
     taken = [report for report in map(stored_report, rows) if goes_to(report, by.rules)]
     connection.executemany(
-        "INSERT INTO held_report (endpoint, report, replay, message_key, freed)"
-        " VALUES (?, ?, 0, ?, 1) ON CONFLICT DO NOTHING",
-        ((by.name, report.id, report.message_key) for report in taken),
+        "INSERT INTO held_report (endpoint, report, source, replay, message_key, freed)"
+        " VALUES (?, ?, ?, 0, ?, 1) ON CONFLICT DO NOTHING",
+        ((by.name, report.id, report.source, report.message_key) for report in taken),
     )
     return len(taken)
 
