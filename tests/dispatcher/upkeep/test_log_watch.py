@@ -57,7 +57,7 @@ async def test_told_once_and_when_it_has_doubled(caplog: pytest.LogCaptureFixtur
         await watch.once()
 
     told = [record.getMessage().split(":")[0] for record in caplog.records]
-    grows = "the database's log has {} MB and grows"
+    grows = "the database's log (-wal) has {} MB and grows"
     free = "the database's log is free again"
     assert told == [grows.format(40), grows.format(80), free, grows.format(50)]
     assert "4711 (sqlite3)" in caplog.messages[0]
