@@ -221,7 +221,9 @@ class Worker:
         return [leased for forming in formings for leased in await self._form_apart([forming])]
 
     def _set_aside(self, name: str, error: Exception) -> None:
-        _tell_unforeseen(f"nothing can be formed for {name}, which is set aside", error)
+        _tell_unforeseen(
+            f"no dispatch can be formed for {name}, which is set aside for a minute", error
+        )
         self._aside_until[name] = self._clock.now() + SET_ASIDE * self._clock.speed
 
     def _not_aside(self, names: Iterable[str]) -> list[str]:
@@ -383,7 +385,7 @@ class Worker:
         try:
             return self._judge(dispatch, endpoint, answer, started_at, ended_at)
         except Exception as error:  # noqa: BLE001 - told, and recorded as a failed attempt
-            _tell_unforeseen(f"an answer of {endpoint.name} cannot be judged", error)
+            _tell_unforeseen(f"an answer of {endpoint.name} cannot be evaluated", error)
             plain = structs.replace(
                 answer, failure=Outcome.FAILED, error=_of(error), retry_after=None
             )
@@ -397,7 +399,7 @@ class Worker:
         except StoreUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - told, and recorded without the answer
-            _tell_unforeseen("what an endpoint answered cannot be recorded", error)
+            _tell_unforeseen("the answer of an endpoint cannot be recorded", error)
             told = record.answer
             plain = Answer(told.duration_ms, told.status, told.failure, _of(error))
             return await self._records.submit(
@@ -537,7 +539,7 @@ def _tell_unforeseen(what: str, error: BaseException) -> None:
     """In one line, and without the error's text, which may hold a secret. The rest at `debug`."""
     frames = extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    log.error("%s in a way that nobody has foreseen: %s%s", what, type(error).__name__, where)
+    log.error("%s; this is a defect of dlr: %s%s", what, type(error).__name__, where)
     log.debug("%s", what, exc_info=error)
 
 
