@@ -53,11 +53,13 @@ from dispatcher.worker import Worker
 from receiver.api.audit import AuditApi, Auditor
 from receiver.api.browser import PageGuard, Rules, hosts_of
 from receiver.api.event_stream import EventStream, ReportTrack, Track
+from receiver.api.health import Health
+from receiver.api.not_taken import NotTakenApi
 from receiver.api.openapi import OpenApi
 from receiver.api.provider import PROVIDER
 from receiver.api.store_api import StoreApi
 from receiver.api.tokens import ApiTokens
-from receiver.callbacks.app import Health, Receiver, new_app
+from receiver.callbacks.app import Receiver, new_app
 from receiver.callbacks.arriving import BodyReader
 from receiver.callbacks.auth import Authenticator
 from receiver.callbacks.events import Listener as CallbackListener
@@ -310,6 +312,7 @@ def _add_receiver(
     )
     RefusedCallbacks(common.metrics, receiver.refused)
     receiver.add_routes(common.app)
+    add_routes(common.app, NotTakenApi(receiver.not_taken))
 
 
 def _tell_of_strays(common: _Common, listeners: Sequence[CallbackListener]) -> None:
