@@ -37,7 +37,7 @@ from dispatcher.runner import Runner
 from dispatcher.worker import Worker
 from receiver.store.base import StoredReport
 from receiver.store.callback import Callback
-from receiver.store.sqlite import store
+from receiver.store.sqlite import adding
 from receiver.store.writer import GroupCommit
 from tests.simulation.faults.plan import Act
 
@@ -290,7 +290,7 @@ PLANTED = {
         lambda: patch.object(ordering, "set_under_way", lambda *_: None), "goes before"
     ),
     "a report is known without its source": Defect(
-        lambda: _rewritten(store, "_earlier", "{(source, key, told)", "{('', key, told)"),
+        lambda: _rewritten(adding, "_earlier", "{(source, key, told)", "{('', key, told)"),
         "answered 200, and not stored",
     ),
     "a message is known without its source": Defect(
