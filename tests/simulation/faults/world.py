@@ -258,7 +258,7 @@ def _as_here(world: World) -> Iterator[None]:
         for module, name, value in (
             (runner, "LOOK_EVERY", timedelta(seconds=world.plan.look_every)),
             (runner, "SHORTEST_SLEEP", timedelta(seconds=0.05)),
-            (runner, "UPKEEP_EVERY", timedelta(seconds=1.5)),
+            (runner, "TELL_TIME_EVERY", timedelta(seconds=1.5)),
             (feeder, "LOOK_SECONDS", world.plan.feeds_every),
             (worker, "LEASE_MARGIN", timedelta(seconds=3)),
         ):
