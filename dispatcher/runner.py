@@ -1,9 +1,9 @@
 """The loop around the worker: wake-ups, slots, orderly stop.
 
 The loop sleeps until something wakes it: a commit of new reports in this process, the end of an
-attempt, or one of three APScheduler jobs: the next due time, a look for what another process has
-committed, and upkeep. There is never a job for each report or dispatch. While nothing happens a
-look is one round trip to the database, and there are no others.
+attempt, or an APScheduler job: the next due time, or a look for what another process has committed.
+A third job tells the time to other processes. There is never a job for each report or dispatch.
+While nothing happens a look is one round trip to the database, and there are no others.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ out. So a report of another process waits 0.1 s on average for its first push, a
 one of this process wakes the loop and waits for no look. An idle process has no other round trips
 to the database: five a second."""
 
-UPKEEP_EVERY = timedelta(seconds=1)
+TELL_TIME_EVERY = timedelta(seconds=1)
 """How often a clock that has moved off is told to the other processes."""
 
 AFTER_STORE_FAILURE = timedelta(seconds=1)
@@ -113,7 +113,7 @@ class Runner:
         await self._queue.adopt(list(self._worker.endpoints.values()))
         await self._refresh()
         self._wakeups.every(LOOK_EVERY, self._look)
-        self._wakeups.every(UPKEEP_EVERY, self._tell_time)
+        self._wakeups.every(TELL_TIME_EVERY, self._tell_time)
         self._wakeups.start()
         self._turned_at = self._clock.now()
         self._loop.start()

@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
@@ -19,12 +18,13 @@ from prometheus_client import CollectorRegistry
 from dispatcher.api.attempt_track import AttemptTrack
 from dispatcher.api.dispatches import DispatchApi
 from dispatcher.api.endpoints import EndpointApi
+from dispatcher.api.page_guard import page_guard_of
 from dispatcher.api.replays import ReplayApi
 from dispatcher.api.unrouted import Unrouted, UnroutedApi
 from dispatcher.clocks.clock import Clock, MachineClock, SystemClock, wall_time
 from dispatcher.clocks.common_time import CommonTime, boot_id
 from dispatcher.endpoints.from_settings import schedule_of
-from dispatcher.endpoints.registry import Registry
+from dispatcher.endpoints.registry import Registry, registry_of
 from dispatcher.flow.descriptors import Shares, raised_limit, shares
 from dispatcher.flow.total import Total
 from dispatcher.observe.events import Listener
@@ -44,25 +44,26 @@ from dispatcher.sandbox.metrics import SandboxMetrics
 from dispatcher.sandbox.sandbox import Sandbox
 from dispatcher.security.addresses import AddressPolicy
 from dispatcher.settings.security import policy_of
-from dispatcher.settings.settings import Settings, sources_of
+from dispatcher.settings.settings import Settings
 from dispatcher.storage import Storage, new_name, storage
 from dispatcher.upkeep.following import Following
 from dispatcher.upkeep.log_watch import LogWatch
 from dispatcher.upkeep.retention import Upkeep
 from dispatcher.worker import Worker
 from receiver.api.audit import AuditApi, Auditor
-from receiver.api.browser import PageGuard, Rules, hosts_of
 from receiver.api.event_stream import EventStream, ReportTrack, Track
+from receiver.api.health import Health
+from receiver.api.not_taken import NotTakenApi
 from receiver.api.openapi import OpenApi
 from receiver.api.provider import PROVIDER
 from receiver.api.store_api import StoreApi
 from receiver.api.tokens import ApiTokens
-from receiver.callbacks.app import Health, Receiver, new_app
+from receiver.callbacks.app import Receiver, new_app
 from receiver.callbacks.arriving import BodyReader
-from receiver.callbacks.auth import Authenticator
+from receiver.callbacks.auth import authenticators_of
 from receiver.callbacks.events import Listener as CallbackListener
 from receiver.callbacks.events import telling
-from receiver.callbacks.forwarded import Proxies
+from receiver.callbacks.forwarded import proxies_of
 from receiver.callbacks.intake import Limits
 from receiver.metrics import (
     Places,
@@ -72,8 +73,8 @@ from receiver.metrics import (
     Scrape,
     new_registry,
 )
-from receiver.routes import Caller, add_routes
-from receiver.server import REFUSED_MOST, Opened, listening
+from receiver.routes import add_routes
+from receiver.server import REFUSED_MOST, Opened, host_in_url, listening
 
 log = logging.getLogger("dlr.service")
 
@@ -84,13 +85,6 @@ def time_of_others(clock: Clock) -> Callable[[], datetime]:
     if isinstance(clock, SystemClock):
         return clock.believed_wall
     return clock.now if clock.speed == 1 and not isinstance(clock, MovableClock) else wall_time
-
-
-def registry_of(opened: Storage, settings: Settings, *, own_urls: bool = False) -> Registry:
-    """The endpoints of a database and a settings file; with that of reports which come with a URL
-    of their own wherever there have been such."""
-    sources = sources_of(settings)
-    return Registry(opened.endpoints, settings.endpoint, sources, own_urls=own_urls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +128,7 @@ class _Common:
 
     @property
     def limits(self) -> Limits:
-        return limits_of(self.settings)
+        return Limits.of(self.settings)
 
     @property
     def policy(self) -> AddressPolicy:
@@ -192,7 +186,7 @@ def _common(settings: Settings, opened: Storage, clock: Clock, parts: Parts) -> 
     page_guard_of(settings).add_to(app)
     if settings.api.token:
         app.middlewares.append(ApiTokens(settings.api).middleware())
-    Auditor(opened.audit, wall_time).add_to(app, proxies_of(settings))
+    Auditor(opened.audit, wall_time).add_to(app, proxies_of(settings.server))
     tracks: list[Track] = [ReportTrack(opened.store), AttemptTrack(opened.history)]
     registry = new_registry()
     return _Common(
@@ -200,7 +194,7 @@ def _common(settings: Settings, opened: Storage, clock: Clock, parts: Parts) -> 
         opened=opened,
         clock=MovableClock(clock) if parts.sandbox else clock,
         app=app,
-        endpoints=registry_of(opened, settings, own_urls=parts.sandbox),
+        endpoints=registry_of(opened.endpoints, settings, own_urls=parts.sandbox),
         health=Health(opened.store),
         events=EventStream(tracks, readers=settings.server.event_readers),
         metrics=registry,
@@ -300,7 +294,7 @@ def _add_receiver(
         on_stored=on_stored,
         commit=metrics.timed(common.opened.store.add),
         listeners=[metrics.answered, *listeners],
-        authenticators=authenticators_of(settings),
+        authenticators=authenticators_of(settings.source, proxies_of(settings.server)),
         limits=common.limits,
         bodies=BodyReader(
             limit=settings.server.body_limit,
@@ -310,6 +304,7 @@ def _add_receiver(
     )
     RefusedCallbacks(common.metrics, receiver.refused)
     receiver.add_routes(common.app)
+    add_routes(common.app, NotTakenApi(receiver.not_taken))
 
 
 def _tell_of_strays(common: _Common, listeners: Sequence[CallbackListener]) -> None:
@@ -450,65 +445,8 @@ async def _listening(common: _Common) -> AsyncIterator[str]:
     server = common.settings.server
     limits = replace(common.settings.limits, connections=common.shares.connections)
     _show_connections(common)
-    async with AsyncExitStack() as stack:
-        with naming_the_address(server.bind, server.port):
-            port = await stack.enter_async_context(
-                listening(common.app, server, limits, common.opened_connections)
-            )
-        yield f"http://{_host(server.bind)}:{port}"
-
-
-def limits_of(settings: Settings) -> Limits:
-    """What is taken of a body at most."""
-    server, limits = settings.server, settings.limits
-    return Limits(body=server.body_limit, items=limits.items, field=limits.field)
-
-
-def authenticators_of(settings: Settings) -> dict[str, Authenticator]:
-    """What the sources demand; those that demand nothing are not asked."""
-    proxies = proxies_of(settings)
-    every = {source.name: Authenticator(source, proxies) for source in settings.source}
-    return {name: each for name, each in every.items() if not each.open}
-
-
-def proxies_of(settings: Settings) -> Proxies:
-    server = settings.server
-    return Proxies.of(server.trusted_proxies, server.proxy_networks)
-
-
-def page_guard_of(settings: Settings) -> PageGuard:
-    """What is asked of pages in a browser, by whom a route is for."""
-    hosts, own, sandbox = hosts_of(settings.server), settings.server, settings.sandbox
-    of_api = None if settings.api.token else hosts
-    rules: dict[Caller, Rules] = {
-        "operator": Rules(of_api, frozenset(own.cors_origins), json=True),
-        "tester": Rules(of_api, frozenset(sandbox.cors_origins), json=True),
-        "app": Rules(
-            None if sandbox.credential else hosts,
-            frozenset(sandbox.cors_origins),
-            every_method=True,  # GET sends, and hands out reports once
-        ),
-        # The host of callbacks is a public one behind a proxy.
-        "platform": Rules(hosts, only_browsers=True),
-    }
-    return PageGuard(rules, demanding=authenticators_of(settings))
-
-
-@contextmanager
-def naming_the_address(bind: str, port: int) -> Iterator[None]:
-    """Say what cannot be listened on, and why, in words for a person."""
-    try:
-        yield
-    except OSError as error:
-        number = error.errno or 0  # below 0 it is of getaddrinfo: an unknown host
-        reason = os.strerror(number) if number > 0 else error.strerror or str(error)
-        raise OSError(f"cannot listen on {_host(bind)}:{port}: {reason}") from error
-    except UnicodeError as error:  # a name that no look-up can be made of
-        raise OSError(f"cannot listen on {_host(bind)}:{port}: no name of a host") from error
-
-
-def _host(bind: str) -> str:
-    return f"[{bind}]" if ":" in bind else bind
+    async with listening(common.app, server, limits, common.opened_connections) as port:
+        yield f"http://{host_in_url(server.bind)}:{port}"
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from dispatcher.capsule.base import Recording
 from dispatcher.clocks.base import SharedTime
 from dispatcher.endpoints.base import EndpointStore
 from dispatcher.observe.base import AttemptHistory, DatabaseFiles, QueueFigures
-from dispatcher.queue.base import DispatchQueue
+from dispatcher.queue.base import DispatchQueue, Outbox
 from dispatcher.queue.sqlite.common_time import SqliteTime
 from dispatcher.queue.sqlite.endpoints import SqliteEndpoints
 from dispatcher.queue.sqlite.erasure import SqliteErasure
@@ -31,7 +31,6 @@ from dispatcher.sandbox.store.base import SandboxStore
 from dispatcher.sandbox.store.sqlite.store import MIGRATIONS as SANDBOX_MIGRATIONS
 from dispatcher.sandbox.store.sqlite.store import SqliteSandboxStore
 from dispatcher.upkeep.base import Erasure, Retention
-from dispatcher.worker import Outbox
 from receiver.store.audit import AuditLog
 from receiver.store.base import ReadModel, ReportStore
 from receiver.store.sqlite.audit import SqliteAudit

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, cast
 
 from aiohttp import hdrs, web
@@ -184,7 +185,8 @@ async def listening(
                 return _Full(opened)
             return ClientConnection(manager, opened, loop=loop, **options)
 
-        listener = await loop.create_server(connection, server.bind, server.port, backlog=1024)
+        with naming_the_address(server.bind, server.port):
+            listener = await loop.create_server(connection, server.bind, server.port, backlog=1024)
         try:
             yield listener.sockets[0].getsockname()[1]
         finally:
@@ -205,3 +207,21 @@ def _options(limits: LimitSettings) -> dict[str, Any]:
         # Signatures are of the bytes as they came, and a bomb must stop at our limit.
         "auto_decompress": False,
     }
+
+
+@contextmanager
+def naming_the_address(bind: str, port: int) -> Iterator[None]:
+    """Say what cannot be listened on, and why, in words for a person."""
+    try:
+        yield
+    except OSError as error:
+        number = error.errno or 0  # below 0 it is of getaddrinfo: an unknown host
+        reason = os.strerror(number) if number > 0 else error.strerror or str(error)
+        raise OSError(f"cannot listen on {host_in_url(bind)}:{port}: {reason}") from error
+    except UnicodeError as error:  # a name that no look-up can be made of
+        raise OSError(f"cannot listen on {host_in_url(bind)}:{port}: no name of a host") from error
+
+
+def host_in_url(bind: str) -> str:
+    """The address as it stands in a URL: that of IPv6 in brackets."""
+    return f"[{bind}]" if ":" in bind else bind

@@ -17,9 +17,8 @@ from dispatcher.commands.export import finished
 from dispatcher.commands.options import FILE, fail, look, settings_of, with_settings
 from dispatcher.commands.saying import say
 from dispatcher.commands.simulation_progress import watching
-from dispatcher.endpoints.registry import Registered
+from dispatcher.endpoints.registry import Registered, registry_of
 from dispatcher.replay.request import instant_of
-from dispatcher.service import registry_of
 from dispatcher.settings.settings import Settings
 from dispatcher.storage import Storage
 from receiver.settings.writing import as_table
@@ -60,7 +59,7 @@ def capture(
     settings = settings_of(config, database)
 
     async def work(opened: Storage) -> None:
-        known = await registry_of(opened, settings).all()
+        known = await registry_of(opened.endpoints, settings).all()
         await _capture(opened, settings, window, _chosen(known, endpoint), output)
 
     look(config, database, work)

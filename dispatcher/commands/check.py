@@ -12,7 +12,7 @@ import click
 from dispatcher.commands.gone import gone_lines
 from dispatcher.commands.options import fail, run_to_end, settings_of, with_settings
 from dispatcher.commands.saying import say
-from dispatcher.service import registry_of
+from dispatcher.endpoints.registry import registry_of
 from dispatcher.settings.never_matching import never_matching
 from dispatcher.settings.settings import Settings, find_file
 from dispatcher.storage import storage_as_it_is
@@ -26,7 +26,7 @@ async def _say_who_is_gone(settings: Settings) -> None:
     with suppress(StoreUnavailable):
         async with storage_as_it_is(settings.store.database) as opened:
             if opened is not None:
-                for line in await gone_lines(opened, registry_of(opened, settings)):
+                for line in await gone_lines(opened, registry_of(opened.endpoints, settings)):
                     say(line)
 
 

@@ -10,7 +10,7 @@ import click
 from dispatcher.commands.options import PORT, Duration, Span, run_to_end, stop_event
 from dispatcher.commands.saying import say
 from dispatcher.commands.scripted_endpoint import Push, Script, ScriptedEndpoint
-from dispatcher.service import naming_the_address
+from receiver.server import naming_the_address
 
 
 @click.command()

@@ -12,8 +12,7 @@ import click
 from dispatcher.commands import endpoints_output
 from dispatcher.commands.list_output import Listing
 from dispatcher.commands.options import Command, listing_options, look, settings_of, with_settings
-from dispatcher.endpoints.registry import Registry
-from dispatcher.service import registry_of
+from dispatcher.endpoints.registry import Registry, registry_of
 from dispatcher.storage import Storage
 
 
@@ -42,7 +41,7 @@ def _endpoints(
     of_group = click.get_current_context().obj or (None, None)
     config, database = config or of_group[0], database or of_group[1]
     settings = settings_of(config, database)
-    look(config, database, lambda s: work(s, registry_of(s, settings)))
+    look(config, database, lambda s: work(s, registry_of(s.endpoints, settings)))
 
 
 def _endpoint_settings(command: Command) -> Command:

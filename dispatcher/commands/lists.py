@@ -15,7 +15,7 @@ from dispatcher.commands.api_options import filter_options, parameters
 from dispatcher.commands.audit import changing
 from dispatcher.commands.list_output import Listing
 from dispatcher.commands.options import Id, fail, listing_options, look, settings_of
-from dispatcher.service import registry_of
+from dispatcher.endpoints.registry import registry_of
 from dispatcher.storage import Storage
 from receiver.api.filters import (
     MESSAGE_FILTERS,
@@ -49,7 +49,7 @@ def reports(
         look(
             config,
             database,
-            lambda s: list_output.print_unrouted(s, registry_of(s, settings), listing),
+            lambda s: list_output.print_unrouted(s, registry_of(s.endpoints, settings), listing),
         )
     else:
         look(config, database, lambda s: list_output.print_reports(s, query, listing))

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import msgspec
 
-from receiver.callbacks.app import NotTakenAnswers
+from receiver.api.not_taken import NotTakenAnswers
 from receiver.settings.settings import ApiSettings, ServerSettings
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10)

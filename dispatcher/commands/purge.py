@@ -20,7 +20,7 @@ from dispatcher.commands.options import (
     with_settings,
 )
 from dispatcher.commands.saying import say
-from dispatcher.service import registry_of
+from dispatcher.endpoints.registry import registry_of
 from dispatcher.storage import Storage
 from dispatcher.upkeep import retention
 
@@ -56,7 +56,9 @@ def purge(
 
     async def work(opened: Storage) -> None:
         now, held = SystemClock().now(), Counter[str]()
-        readers = await retention.readers_of(registry_of(opened, settings), dispatches=False)
+        readers = await retention.readers_of(
+            registry_of(opened.endpoints, settings), dispatches=False
+        )
         of = opened.retention.reading(readers)
         if dry_run:
             print_counts("would remove", await retention.count(of, kept, now, held))

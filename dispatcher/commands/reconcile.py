@@ -13,10 +13,10 @@ from dispatcher.commands import reconcile_output
 from dispatcher.commands.audit import changing
 from dispatcher.commands.list_output import Listing
 from dispatcher.commands.options import Duration, fail, listing_options, look, settings_of
-from dispatcher.service import limits_of
 from dispatcher.settings.reconcile import LOGS_KEPT, ReconcileSettings
 from dispatcher.settings.settings import Settings
 from dispatcher.storage import Storage
+from receiver.callbacks.intake import Limits
 
 
 @click.command()
@@ -70,7 +70,7 @@ def reconcile(
                 database=settings.store.database,
                 since=since,
                 apply=apply,
-                limits=limits_of(settings),
+                limits=Limits.of(settings),
                 listing=listing,
             )
         if code:

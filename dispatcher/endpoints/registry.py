@@ -30,7 +30,14 @@ from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.endpoints.from_outside import faults_from_outside, moves_away, urls_in
 from dispatcher.endpoints.from_settings import endpoint_of
 from dispatcher.endpoints.own_urls import OF_OWN_URLS, taking_own_urls
-from dispatcher.settings.settings import OWN_URLS, RESERVED, EndpointSettings, unknown_sources
+from dispatcher.settings.settings import (
+    OWN_URLS,
+    RESERVED,
+    EndpointSettings,
+    Settings,
+    sources_of,
+    unknown_sources,
+)
 from receiver.settings.configuration import ConfigurationError
 from receiver.settings.reader import read_table
 from receiver.settings.writing import as_table
@@ -363,6 +370,12 @@ class Registry:
         if self._sources is not None and isinstance(named, list):
             faults += [f"{at}: {text}" for at, text in unknown_sources(named, self._sources)]
         return faults
+
+
+def registry_of(store: EndpointStore, settings: Settings, *, own_urls: bool = False) -> Registry:
+    """The endpoints of a database and a settings file; with that of reports which come with a URL
+    of their own wherever there have been such."""
+    return Registry(store, settings.endpoint, sources_of(settings), own_urls=own_urls)
 
 
 def _table(row: StoredEndpoint, starting: EndpointSettings | None) -> dict[str, Any]:

@@ -79,7 +79,7 @@ class _Request(Struct, frozen=True):
 
 
 class HttpSender:
-    """Implements Sender (worker.py) on aiohttp sessions. Use it as an asynchronous context manager.
+    """Implements Sender (attempts.py) on aiohttp sessions. Use it as an async context manager.
 
     There are two sessions, so that a connection made without a check of its address never serves
     an endpoint that is checked. `now` is the world's time, which signatures and tokens live by.

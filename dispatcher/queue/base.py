@@ -1,4 +1,4 @@
-"""What the worker needs of the queue of dispatches."""
+"""What the worker needs of the store and of the queue of dispatches."""
 
 from __future__ import annotations
 
@@ -131,6 +131,14 @@ class StoredAttempt(Struct, frozen=True):
 
 class UnknownDispatch(Exception):
     """There is no dispatch of this name."""
+
+
+class Outbox(Protocol):
+    """The store as the dispatcher sees it: reports wait there until they are read off."""
+
+    async def reports_after(self, report_id: int, limit: int) -> list[StoredReport]: ...
+
+    async def reports_by_id(self, report_ids: Sequence[int]) -> list[StoredReport]: ...
 
 
 class DispatchQueue(Protocol):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import count
 from random import Random
 
@@ -24,7 +24,7 @@ from dispatcher.queue.base import Leased
 from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
 from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.retrying.outcome import Answer
-from dispatcher.runner import LOOK_EVERY, UPKEEP_EVERY
+from dispatcher.runner import LOOK_EVERY
 from dispatcher.simulation.arrivals import Arrivals
 from dispatcher.simulation.database_in_place import DatabaseInPlace
 from dispatcher.simulation.endpoint_model import EndpointModel
@@ -40,6 +40,9 @@ from receiver.store.sqlite.store import SqliteStore
 
 WATCHED_EVERY = 256
 """Instants between two calls of the watch: some ten milliseconds."""
+
+RESCUE_EVERY = timedelta(seconds=1)
+"""How often to look for leases that ran out."""
 
 
 class SimulatedSender:
@@ -169,9 +172,9 @@ class ExactRun:
         return self.foresight.idle(self.clock.now())
 
     async def _rescue(self, now: datetime) -> None:
-        """As the runner's upkeep does, each second. A lease outlasts its attempt, so that this has
-        nothing to do unless somebody has injected a fault."""
-        if now >= self._rescued_at + UPKEEP_EVERY:
+        """As the runner's looks do, though not as often. A lease outlasts its attempt, so that this
+        has nothing to do unless somebody has injected a fault."""
+        if now >= self._rescued_at + RESCUE_EVERY:
             self.foresight.stale |= bool(await self._queue.release_expired(now))
             self._rescued_at = now
 

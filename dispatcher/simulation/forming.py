@@ -5,9 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator
 
+from dispatcher.forming.former import READ_AHEAD, XML_AHEAD
 from dispatcher.simulation.cohorts import Cohort, arriving
 from dispatcher.simulation.state import RunState
-from dispatcher.worker import READ_AHEAD, XML_AHEAD
 
 
 def formed(state: RunState, now: int, most: int) -> Iterator[Cohort]:

@@ -1,4 +1,4 @@
-"""The receiver over HTTP: takes callbacks, and says how it is.
+"""The receiver over HTTP: takes callbacks.
 
 The way in: `notify` authenticates the sender and reads the body, `body.py` makes a text of it,
 `intake.py` decides, `GroupCommit` has it on disk, and only then the answer is 200.
@@ -11,21 +11,16 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from inspect import isawaitable
-from typing import Annotated, Literal, cast
+from typing import cast
 
 from aiohttp import web
-from msgspec import Meta, Struct
 
 from receiver.answers import (
-    Count,
     ErrorAnswer,
-    Instant,
     NotTaken,
     answer,
     errors_as_json,
     fault,
-    timestamp,
 )
 from receiver.callbacks.arriving import BodyReader, Room
 from receiver.callbacks.auth import Authenticator, Refusal, RequestFacts
@@ -49,8 +44,8 @@ from receiver.callbacks.not_taken import (
     safe_segment,
 )
 from receiver.dlr.model import Format
-from receiver.routes import Reply, RequestBody, Route, add_route, add_routes, ref
-from receiver.store.base import Counts, ReportStore, StoreUnavailable
+from receiver.routes import Reply, RequestBody, Route, add_route, ref
+from receiver.store.base import Counts, ReportStore
 from receiver.store.callback import Callback, Verdict
 from receiver.store.writer import GroupCommit
 
@@ -97,27 +92,12 @@ def _callback(path: str, name: str) -> Route:
     )
 
 
-class NotTakenAnswer(Struct, frozen=True, rename="camel"):
-    """Callbacks that were not taken for the same reason. `what` is at fault in their requests."""
-
-    reason: Reason
-    what: str
-    source: Annotated[str | None, Meta(description="null: none of ours was named")]
-    status: int
-    callbacks: Count
-    first_at: Instant
-    last_at: Instant
-
-
-class NotTakenAnswers(Struct, frozen=True, rename="camel"):
-    not_taken: Sequence[NotTakenAnswer]
-
-
 class Receiver:
     """Takes callbacks into a store. Shared by all requests of a process.
 
     `authenticators` has one for each source that demands something; a source without is open.
-    `refused` counts the callbacks that were not let in, by source and demand.
+    `refused` counts the callbacks that were not let in, by source and demand. `not_taken` are those
+    that came last and were not taken.
     """
 
     def __init__(
@@ -144,7 +124,7 @@ class Receiver:
             limit=limits.body, timeout=timedelta(seconds=30), at_once=256 * 1024**2
         )
         self.refused: Counter[tuple[str, Refusal]] = Counter()
-        self._not_taken = NewestNotTaken(now)
+        self.not_taken = NewestNotTaken(now)
         self._failures = Sparing(most=1)
         self._heavy = Room(1)
         self._listeners = [self._answered, *listeners]
@@ -156,38 +136,11 @@ class Receiver:
         add_route(app, _callback("/notify/{source}", "notify"), notify)
         for spelling in SPELLINGS:
             app.router.add_post(spelling, notify)
-        add_routes(app, self)
         app.middlewares.insert(0, telling(notify, self._sources, self._listeners))
 
     def _answered(self, event: CallbackAnswered) -> None:
         if event.because is not None:
-            self._not_taken.add(event.source, event.because, event.status)
-
-    @Route(
-        "GET",
-        "/api/callbacks/not-taken",
-        "listCallbacksNotTaken",
-        "What this process has not taken of late though it looks like a callback: wrong paths and"
-        " methods, unknown sources, 413 and 415. The newest first",
-        {200: Reply("each kind once", NotTakenAnswers)},
-    )
-    async def not_taken(self, _: web.Request) -> web.Response:
-        return answer(
-            NotTakenAnswers(
-                [
-                    NotTakenAnswer(
-                        kind.reason,
-                        kind.what,
-                        kind.source,
-                        kind.status,
-                        kind.callbacks,
-                        timestamp(kind.first_at),
-                        timestamp(kind.last_at),
-                    )
-                    for kind in self._not_taken.kinds()
-                ]
-            )
-        )
+            self.not_taken.add(event.source, event.because, event.status)
 
     async def notify(self, request: web.Request) -> web.Response:
         """A callback: 200 when its reports are on disk."""
@@ -317,74 +270,6 @@ def _leave(request: web.Request, code: str, what: str) -> None:
     """Tell the listeners why a callback is not taken, if its sender has something to change."""
     if code in REASONS:
         request[BECAUSE] = NotTakenBecause(cast(Reason, code), what)
-
-
-class Alive(Struct, frozen=True):
-    alive: Literal[True]
-
-
-class Ready(Struct, frozen=True, omit_defaults=True):
-    """`short` is there while something runs short without being a reason not to be ready."""
-
-    ready: Literal[True]
-    short: Annotated[Sequence[str], Meta(description="what runs short; not there: nothing")] = ()
-
-
-class Health:
-    """`/healthz`: the process is alive. `/readyz`: it can do its work."""
-
-    def __init__(self, store: ReportStore) -> None:
-        self._store = store
-        self._checks: list[Callable[[], str | Awaitable[str | None] | None]] = []
-        self._shortages: list[Callable[[], str | None]] = []
-
-    def add(self, check: Callable[[], str | Awaitable[str | None] | None]) -> None:
-        """A check gives the reason why this process is not ready, or None."""
-        self._checks.append(check)
-
-    def add_shortage(self, check: Callable[[], str | None]) -> None:
-        """A check gives what runs short, or None. The process is ready all the same."""
-        self._shortages.append(check)
-
-    @Route(
-        "GET",
-        "/healthz",
-        "isAlive",
-        "The process is alive",
-        {200: Reply("it is", Alive)},
-        caller="probe",
-    )
-    async def _alive(self, _: web.Request) -> web.Response:
-        return answer(Alive(True))
-
-    async def reasons(self) -> list[str]:
-        """Why this process is not ready; empty when it is."""
-        reasons = []
-        try:
-            for check in self._checks:
-                found = check()
-                reasons.append(await found if isawaitable(found) else found)
-            await self._store.check_writable()
-        except StoreUnavailable as error:
-            reasons.append(str(error))
-        return [reason for reason in reasons if reason is not None]
-
-    @Route(
-        "GET",
-        "/readyz",
-        "isReady",
-        "The process can do its work",
-        {
-            200: Reply("it can", Ready),
-            503: Reply("why it cannot", ErrorAnswer, headers={"Retry-After": "seconds"}),
-        },
-        caller="probe",
-    )
-    async def _ready(self, _: web.Request) -> web.Response:
-        if reasons := await self.reasons():
-            return fault(503, "not_ready", "; ".join(reasons))
-        short = [text for check in self._shortages if (text := check()) is not None]
-        return answer(Ready(True, tuple(short)))
 
 
 def new_app(*, body_limit: int) -> web.Application:

@@ -11,7 +11,7 @@ import base64
 import binascii
 import hmac
 import ipaddress
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
@@ -91,6 +91,14 @@ class Authenticator:
         if self._signed is None or self._signed(facts, body, now):
             return None
         return "hmac"
+
+
+def authenticators_of(
+    sources: Iterable[SourceSettings], proxies: Proxies
+) -> dict[str, Authenticator]:
+    """Those of the sources that demand something, by name."""
+    every = {source.name: Authenticator(source, proxies) for source in sources}
+    return {name: each for name, each in every.items() if not each.open}
 
 
 def one_of(given: bytes, secrets: Sequence[bytes]) -> bool:

@@ -71,7 +71,7 @@ def received_text(
     form = format_of(content_type, body)
     if form is None:
         form = sniffed(body)
-        expected = f"expected JSON or XML, got {shown(content_type or '')}"
+        expected = f"expected JSON or XML, got {quoted(content_type or '')}"
         if not isinstance(fault, Unsupported):
             fault = Unsupported("unsupported_media_type", expected)
     if fault is not None:
@@ -106,7 +106,7 @@ def coding_of(header: str | None) -> str | None:
     if not coding or charset(coding) is not None:
         return None
     if coding not in CODINGS:
-        expected = f"expected a Content-Encoding of {' or '.join(CODINGS)}, got {shown(coding)}"
+        expected = f"expected a Content-Encoding of {' or '.join(CODINGS)}, got {quoted(coding)}"
         raise Unsupported("unsupported_content_encoding", expected)
     return coding
 
@@ -241,7 +241,7 @@ def charset_of(content_type: str | None) -> str | None:
         return None
     found = charset(name.strip().strip("'"))
     if found is None:
-        raise Unsupported("unsupported_charset", f"there is no charset {shown(name)}")
+        raise Unsupported("unsupported_charset", f"there is no charset {quoted(name)}")
     return found
 
 
@@ -282,7 +282,7 @@ def _as_declared(body: bytes) -> bytes:
         return body
     name = declared[1].decode()
     if (found := charset(name)) is None:
-        raise MalformedBody("line 1", f"there is no encoding {shown(name)}")
+        raise MalformedBody("line 1", f"there is no encoding {quoted(name)}")
     # What declares itself in these bytes is no UTF-16, whatever it says.
     if found in _UTF8 or found.startswith(("utf_16", "utf_32")):
         return body if name.lower() in ("utf-8", "us-ascii") else _blanked(body)
@@ -315,7 +315,7 @@ def _decoded(body: bytes, name: str) -> bytes:
         raise MalformedBody("", f"not {name}: {error}") from error
 
 
-def shown(text: str) -> str:
+def quoted(text: str) -> str:
     """A sender's word in a message of ours: short, and nothing but visible ASCII."""
     short = text if len(text) <= 40 else text[:39] + "…"
     return f'"{short.encode("ascii", "backslashreplace").decode()}"'

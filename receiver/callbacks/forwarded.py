@@ -6,6 +6,8 @@ import ipaddress
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from receiver.settings.settings import ServerSettings
+
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -49,6 +51,11 @@ class Proxies:
                 break
             address = address_of(told.pop())
         return address
+
+
+def proxies_of(server: ServerSettings) -> Proxies:
+    """The proxies that the settings tell of."""
+    return Proxies.of(server.trusted_proxies, server.proxy_networks)
 
 
 def among(address: Address | None, networks: Iterable[Network]) -> bool:

@@ -21,6 +21,7 @@ from receiver.dlr.item import write_item
 from receiver.dlr.json_format import encode_body, encode_item
 from receiver.dlr.model import Format, Report
 from receiver.dlr.statuses import group_of, is_final
+from receiver.settings.settings import ReceiverSettings
 from receiver.store.callback import Entry, Verdict
 
 
@@ -30,6 +31,11 @@ class Limits(Struct, frozen=True, kw_only=True):
     body: int = 10 * 1024**2  # bytes, after inflating
     items: int | None = None
     field: int | None = None  # bytes of one text in UTF-8
+
+    @classmethod
+    def of(cls, settings: ReceiverSettings) -> Limits:
+        limits = settings.limits
+        return cls(body=settings.server.body_limit, items=limits.items, field=limits.field)
 
 
 NO_LIMITS = Limits()

@@ -20,7 +20,7 @@ from typing import Literal, get_args
 
 from msgspec import Struct
 
-from receiver.callbacks.body import as_one, shown
+from receiver.callbacks.body import as_one, quoted
 
 Reason = Literal[
     "wrong_path",
@@ -69,7 +69,7 @@ def stray(
     bring JSON or XML; what is below the paths of the API and of the sandbox is for those.
     """
     path = path[:_PATH_MOST]
-    told = f"{shown(method)[1:-1]} {safe_path(path)}"
+    told = f"{quoted(method)[1:-1]} {safe_path(path)}"
     if taken and _NOTIFY.fullmatch(path):
         return NotTakenBecause("wrong_method", told) if method != "POST" else None
     if method != "POST" or _OF_OTHERS.match(path):
@@ -108,7 +108,7 @@ def safe_segment(text: str) -> str:
 # --- the newest --------------------------------------------------------------------------------
 
 
-class NotTaken(Struct):
+class NotTakenKind(Struct):
     """Callbacks of one source that were not taken for the same reason. `source` is None where none
     of ours was named."""
 
@@ -128,13 +128,13 @@ class NewestNotTaken:
     def __init__(self, now: Callable[[], datetime], most: int = 50) -> None:
         self._now = now
         self._most = most
-        self._kinds: OrderedDict[tuple[str | None, NotTakenBecause], NotTaken] = OrderedDict()
+        self._kinds: OrderedDict[tuple[str | None, NotTakenBecause], NotTakenKind] = OrderedDict()
 
     def add(self, source: str | None, because: NotTakenBecause, status: int) -> None:
         now, key = self._now(), (source, because)
         kind = self._kinds.get(key)
         if kind is None:
-            kind = NotTaken(because.reason, because.what, source, status, 0, now, now)
+            kind = NotTakenKind(because.reason, because.what, source, status, 0, now, now)
             self._kinds[key] = kind
         kind.callbacks += 1
         kind.last_at = now
@@ -142,6 +142,6 @@ class NewestNotTaken:
         if len(self._kinds) > self._most:
             self._kinds.popitem(last=False)
 
-    def kinds(self) -> Sequence[NotTaken]:
+    def kinds(self) -> Sequence[NotTakenKind]:
         """The newest first."""
         return list(reversed(self._kinds.values()))

@@ -14,6 +14,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
+from dispatcher.attempts import Sender
 from dispatcher.clocks.clock import Clock, VirtualClock
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.flow.total import Total
@@ -23,7 +24,7 @@ from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.retrying.outcome import Answer, Outcome
 from dispatcher.retrying.schedule import INFOBIP
 from dispatcher.storage import MIGRATIONS, Storage, new_id, of_sqlite
-from dispatcher.worker import Sender, Worker
+from dispatcher.worker import Worker
 from receiver.dlr.model import Format
 from receiver.store.base import StoredReport
 from receiver.store.sqlite.database import Database

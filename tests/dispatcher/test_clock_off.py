@@ -19,7 +19,7 @@ from dispatcher.clocks.clock import SystemClock
 from dispatcher.clocks.common_time import CommonTime
 from dispatcher.clocks.wakeups import Job
 from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.runner import UPKEEP_EVERY, Runner
+from dispatcher.runner import TELL_TIME_EVERY, Runner
 from receiver.store.base import StoreUnavailable
 from tests.dispatcher.clocks.test_clock import MONTH, Machine
 from tests.dispatcher.support import MINUTE, START, Bench, a_bench, an_endpoint
@@ -39,7 +39,7 @@ class Jobs:
     async def stop(self) -> None: ...
 
     def every(self, interval: timedelta, job: Job) -> None:
-        if interval == UPKEEP_EVERY:
+        if interval == TELL_TIME_EVERY:
             self.upkeep = job
 
     def after(self, sleep: timedelta, job: Job) -> None: ...

@@ -15,9 +15,9 @@ import pytest
 
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.forming import bucket
+from dispatcher.forming.former import XML_AHEAD
 from dispatcher.queue.base import Bucket, Leased
 from dispatcher.retrying.outcome import Answer, Outcome
-from dispatcher.worker import XML_AHEAD
 from receiver.store.base import StoredReport
 from tests.contracts.report_store import an_sms
 from tests.dispatcher.support import MINUTE, Bench, a_bench, an_endpoint, since_start

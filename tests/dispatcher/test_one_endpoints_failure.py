@@ -18,9 +18,9 @@ import pytest
 
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.forming import bucket
+from dispatcher.forming.former import SET_ASIDE
 from dispatcher.queue.base import Forming, Leased
 from dispatcher.retrying.outcome import Answer, Outcome
-from dispatcher.worker import SET_ASIDE
 from receiver.dlr import json_format
 from receiver.store.base import StoreUnavailable
 from receiver.store.recipient import Recipient
@@ -270,7 +270,7 @@ async def test_rules_that_fail_are_their_endpoints_failure(
             raise Unforeseen
         return fill(endpoint, *given, **more)
 
-    monkeypatch.setattr("dispatcher.worker.fill", fails)
+    monkeypatch.setattr("dispatcher.forming.former.fill", fails)
     await bench.receive()
     await bench.work()
 

@@ -30,7 +30,7 @@ LIMIT = 10.0  # seconds after which a test has failed
 def nothing_but_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """The runner looks only when it is woken."""
     monkeypatch.setattr("dispatcher.runner.LOOK_EVERY", HOUR)
-    monkeypatch.setattr("dispatcher.runner.UPKEEP_EVERY", HOUR)
+    monkeypatch.setattr("dispatcher.runner.TELL_TIME_EVERY", HOUR)
 
 
 @asynccontextmanager

@@ -35,7 +35,7 @@ LIMIT = 10.0  # seconds after which a test has failed
 def nothing_but_what_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """The runner looks and rescues by itself only in the tests that are about it."""
     monkeypatch.setattr("dispatcher.runner.LOOK_EVERY", HOUR)
-    monkeypatch.setattr("dispatcher.runner.UPKEEP_EVERY", HOUR)
+    monkeypatch.setattr("dispatcher.runner.TELL_TIME_EVERY", HOUR)
 
 
 @pytest.fixture
@@ -269,7 +269,7 @@ async def test_rescues_leases_that_ran_out(bench: Bench, monkeypatch: pytest.Mon
     await bench.receive()
     await bench.another_worker(an_endpoint()).claim()
     bench.clock.advance(HOUR)
-    monkeypatch.setattr("dispatcher.runner.UPKEEP_EVERY", SOON)
+    monkeypatch.setattr("dispatcher.runner.TELL_TIME_EVERY", SOON)
     heard = Heard(bench, acknowledged)
 
     async with running(bench):
@@ -425,7 +425,7 @@ async def test_attempt_that_cannot_be_recorded_is_repeated(
         return await record(records)
 
     monkeypatch.setattr(bench.queue, "record", flaky)
-    monkeypatch.setattr("dispatcher.runner.UPKEEP_EVERY", SOON)
+    monkeypatch.setattr("dispatcher.runner.TELL_TIME_EVERY", SOON)
     heard = Heard(bench, acknowledged)
     await bench.receive()
 

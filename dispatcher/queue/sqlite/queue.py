@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
-
-from msgspec import structs
 
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.base import (
@@ -27,25 +23,21 @@ from dispatcher.queue.base import (
 from dispatcher.queue.sqlite import ordering
 from dispatcher.queue.sqlite.endpoints import make_known
 from dispatcher.queue.sqlite.insert_dispatch import form_dispatch
-from dispatcher.queue.sqlite.members import members_of
-from dispatcher.queue.sqlite.states import FEW, OF_FEW
+from dispatcher.queue.sqlite.names import DispatchNames
+from dispatcher.queue.sqlite.stored import attempts_of, condition, stored_dispatches
 from dispatcher.retrying.dispatch import TRANSITIONS, DispatchState, InvalidTransition
 from receiver.store.base import Message
 from receiver.store.sqlite.database import (
     Database,
     instant,
-    instant_or_none,
     micros,
     micros_or_null,
     migrations_of,
     version,
 )
-from receiver.store.sqlite.rows import LISTED, listed
+from receiver.store.sqlite.rows import listed
 
 MIGRATIONS = migrations_of("dispatcher.queue.sqlite", part="dispatcher.queue")
-
-_PLACE = re.compile("([0-9]{1,18})(?:-([^-]+))?")
-"""What follows the queue's name: a dispatch's number, and what its webhook-id ends with."""
 
 _CLAIM = """
     UPDATE dispatch SET state = 'leased', lease = ?1, lease_until = ?2,
@@ -72,13 +64,6 @@ _UNRECORDED = """
     WHERE state = 'leased' AND
 """
 _RELEASE = "UPDATE dispatch SET state = 'waiting', lease = NULL, lease_until = NULL"
-# What has ended tells where it went, what is open where it will go.
-_STORED = """
-    SELECT id, endpoint, iif(state IN ('waiting', 'leased'),
-            coalesce((SELECT url FROM endpoint WHERE name = dispatch.endpoint), url), url),
-        state, attempts, created_at, due_at, reports, webhook_id_end
-    FROM dispatch
-"""
 
 
 class SqliteQueue:
@@ -86,7 +71,7 @@ class SqliteQueue:
 
     def __init__(self, database: Database, name: str, new_id: Callable[[], str]) -> None:
         self._database = database
-        self._name = name
+        self._names = DispatchNames(name)
         self._new_id = new_id
         self._endpoints: tuple[str, ...] = ()
 
@@ -197,7 +182,7 @@ class SqliteQueue:
         )
 
     async def cancel(self, name: str) -> None:
-        number = self._number(name)
+        number = self._names.number(name)
         await self._database.write(lambda connection: _cancel(connection, name, number))
 
     async def dispatches(
@@ -209,15 +194,15 @@ class SqliteQueue:
         state: DispatchState | None = None,
         report_ids: Sequence[int] | None = None,
     ) -> list[StoredDispatch]:
-        cursor = None if before is None else self._number(before)
-        where, values = _where(cursor, endpoint, state, report_ids)
-        statement = f"{_STORED} WHERE {where} ORDER BY id DESC LIMIT ?"
+        cursor = None if before is None else self._names.number(before)
+        where, values = condition(cursor, endpoint, state, report_ids)
+        rest = f"WHERE {where} ORDER BY id DESC LIMIT ?"
         return await self._database.question(
-            lambda c: self._stored(c, c.execute(statement, (*values, limit)).fetchall())
+            lambda c: stored_dispatches(c, self._names, rest, (*values, limit))
         )
 
     async def dispatch(self, name: str) -> tuple[StoredDispatch, list[StoredAttempt]] | None:
-        found = self._read_name(name)
+        found = self._names.read(name)
         if found is None:
             return None
         number, end = found
@@ -225,16 +210,16 @@ class SqliteQueue:
         def read(
             connection: sqlite3.Connection,
         ) -> tuple[StoredDispatch, list[StoredAttempt]] | None:
-            statement = f"{_STORED} WHERE id = ?1 AND (?2 IS NULL OR webhook_id_end = ?2)"
-            stored = self._stored(connection, connection.execute(statement, (number, end)))
-            attempts = _attempts(connection, [number])
+            this = "WHERE id = ?1 AND (?2 IS NULL OR webhook_id_end = ?2)"
+            stored = stored_dispatches(connection, self._names, this, (number, end))
+            attempts = attempts_of(connection, [number])
             return (stored[0], attempts.get(number, [])) if stored else None
 
         return await self._database.question(read)
 
     async def attempts(self, names: Sequence[str]) -> Mapping[str, Sequence[StoredAttempt]]:
-        numbers = {self._number(name): name for name in names}
-        found = await self._database.question(lambda c: _attempts(c, numbers))
+        numbers = {self._names.number(name): name for name in names}
+        found = await self._database.question(lambda c: attempts_of(c, numbers))
         return {name: found.get(number, []) for number, name in numbers.items()}
 
     async def counts(self) -> Mapping[str, Mapping[DispatchState, int]]:
@@ -246,29 +231,13 @@ class SqliteQueue:
             counts.setdefault(endpoint, {})[state] = count
         return counts
 
-    def _number(self, name: str) -> int:
-        found = self._read_name(name)
-        if found is None or found[1] is not None:
-            raise UnknownDispatch(name)
-        return found[0]
-
-    def _read_name(self, name: str) -> tuple[int, str | None] | None:
-        """The number in a dispatch's name; of a webhook-id also what it ends with."""
-        if not name.startswith(f"{self._name}-"):
-            return None
-        found = _PLACE.fullmatch(name.removeprefix(f"{self._name}-"))
-        return None if found is None else (int(found[1]), found[2])
-
-    def _webhook_id(self, number: int, end: str | None) -> str:
-        return f"{self._name}-{number}" if end is None else f"{self._name}-{number}-{end}"
-
     def _leased(self, row: Sequence[Any], endpoint: str, lease: Lease) -> Leased:
         number, url, content_type, reports, attempts, due_at, body, replay, *rest = row
         authorization, end = rest
         return Leased(
             id=number,
-            name=f"{self._name}-{number}",
-            webhook_id=self._webhook_id(number, end),
+            name=self._names.name(number),
+            webhook_id=self._names.webhook_id(number, end),
             endpoint=endpoint,
             url=url,
             content_type=content_type,
@@ -301,28 +270,6 @@ class SqliteQueue:
         )
         said = (len(bucket.reports), 0, at, body, None, to.authorization, end)
         return self._leased((number, to.url, to.content_type, *said), endpoint.name, lease)
-
-    def _stored(
-        self, connection: sqlite3.Connection, rows: Iterable[Sequence[Any]]
-    ) -> list[StoredDispatch]:
-        rows = list(rows)
-        members = members_of(connection, [row[0] for row in rows])
-        return [self._stored_dispatch(row, members.get(row[0], [])) for row in rows]
-
-    def _stored_dispatch(self, row: Sequence[Any], report_ids: Sequence[int]) -> StoredDispatch:
-        number, endpoint, url, state, attempts, created_at, due_at, reports, end = row
-        return StoredDispatch(
-            id=f"{self._name}-{number}",
-            endpoint=endpoint,
-            url=url,
-            state=state,
-            attempts=attempts,
-            created_at=instant(created_at),
-            due_at=instant_or_none(due_at),
-            reports=reports,
-            report_ids=report_ids,
-            webhook_id=self._webhook_id(number, end),
-        )
 
 
 def _queue_name(connection: sqlite3.Connection) -> str | None:
@@ -453,40 +400,3 @@ def _cancel(connection: sqlite3.Connection, name: str, number: int) -> None:
     connection.execute(
         "UPDATE dispatch SET state = 'cancelled', due_at = NULL WHERE id = ?", (number,)
     )
-
-
-def _where(
-    before: int | None,
-    endpoint: str | None,
-    state: DispatchState | None,
-    report_ids: Sequence[int] | None,
-) -> tuple[str, list[int | str]]:
-    of_reports = f"id IN (SELECT dispatch FROM dispatch_report WHERE report IN {LISTED})"
-    given: dict[str, int | str | None] = {
-        "id < ?": before,
-        "endpoint = ?": endpoint,
-        f"state = ? AND {FEW}" if state in OF_FEW else "state = ?": state,
-        of_reports: None if report_ids is None else listed(report_ids),
-    }
-    conditions = {text: value for text, value in given.items() if value is not None}
-    return " AND ".join(["1", *conditions]), list(conditions.values())
-
-
-def _attempts(
-    connection: sqlite3.Connection, numbers: Iterable[int]
-) -> dict[int, list[StoredAttempt]]:
-    """Of each of these dispatches, in order."""
-    these = (listed(numbers),)
-    lost = f"SELECT dispatch, number FROM unrecorded_attempt WHERE dispatch IN {LISTED}"
-    unrecorded = Counter(connection.execute(lost, these).fetchall())
-    found: dict[int, list[StoredAttempt]] = {}
-    for dispatch, nth, at, *rest in connection.execute(
-        "SELECT dispatch, number, started_at, duration_ms, status, outcome, error, answer, note"
-        f" FROM attempt WHERE dispatch IN {LISTED} ORDER BY dispatch, number",
-        these,
-    ):
-        attempt = StoredAttempt(nth, instant(at), *rest)
-        times = unrecorded[dispatch, nth]
-        told = structs.replace(attempt, unrecorded=times) if times else attempt
-        found.setdefault(dispatch, []).append(told)
-    return found

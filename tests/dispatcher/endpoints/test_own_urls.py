@@ -10,6 +10,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from msgspec.structs import replace
 
+from dispatcher.attempts import Sender
 from dispatcher.endpoints.endpoint import Endpoint, Rules, Target
 from dispatcher.endpoints.from_settings import endpoint_of
 from dispatcher.endpoints.own_urls import OF_OWN_URLS, taking_own_urls, target_of
@@ -25,7 +26,6 @@ from dispatcher.security.signing import basic
 from dispatcher.settings.sandbox import SandboxSettings
 from dispatcher.settings.security import OutgoingSettings, policy_of
 from dispatcher.settings.settings import OWN_URLS, read_settings
-from dispatcher.worker import Sender
 from receiver.dlr.model import Format
 from receiver.settings.configuration import ConfigurationError
 from receiver.store.callback import Callback, NotifyTo

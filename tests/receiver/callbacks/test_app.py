@@ -14,7 +14,8 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 from pytest_aiohttp.plugin import AiohttpClient
 
-from receiver.callbacks.app import Health, Receiver, new_app
+from receiver.api.health import Health
+from receiver.callbacks.app import Receiver, new_app
 from receiver.callbacks.events import CallbackAnswered
 from receiver.routes import add_routes
 from receiver.store.base import Counts, StoreUnavailable

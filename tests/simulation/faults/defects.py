@@ -18,13 +18,14 @@ from unittest.mock import patch
 
 from msgspec import structs
 
-from dispatcher import worker
+from dispatcher import attempts
+from dispatcher.attempts import Attempts
 from dispatcher.clocks.clock import SystemClock
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.flow import gate
 from dispatcher.flow.gate import Gate
 from dispatcher.flow.window import Room
-from dispatcher.forming import bucket
+from dispatcher.forming import bucket, former
 from dispatcher.queue.base import Forming, Lease, Leased
 from dispatcher.queue.sqlite import ordering, replays
 from dispatcher.queue.sqlite import queue as queue
@@ -36,7 +37,7 @@ from dispatcher.runner import Runner
 from dispatcher.worker import Worker
 from receiver.store.base import StoredReport
 from receiver.store.callback import Callback
-from receiver.store.sqlite import store
+from receiver.store.sqlite import adding
 from receiver.store.writer import GroupCommit
 from tests.simulation.faults.plan import Act
 
@@ -147,7 +148,7 @@ def _counts_from_the_end() -> Patch:
     def late(*outcome: Any, **given: Any) -> Next:
         return after_attempt(*outcome, **{**given, "started_at": given["ended_at"]})
 
-    return patch.object(worker, "after_attempt", late)
+    return patch.object(attempts, "after_attempt", late)
 
 
 def _room_of_a_paused_one() -> Patch:
@@ -206,10 +207,12 @@ def _opens_now() -> Patch:
 def _sends_unguarded() -> Patch:
     """What a sender raises is nobody's attempt."""
 
-    async def unguarded(self: Worker, dispatch: Leased, endpoint: Endpoint, _: datetime) -> Answer:
+    async def unguarded(
+        self: Attempts, dispatch: Leased, endpoint: Endpoint, _: datetime
+    ) -> Answer:
         return await self._sender.send(dispatch, endpoint)
 
-    return patch.object(Worker, "_answer", unguarded)
+    return patch.object(Attempts, "_answer", unguarded)
 
 
 def _encodes_unguarded() -> Patch:
@@ -218,16 +221,16 @@ def _encodes_unguarded() -> Patch:
     async def unguarded(forming: Forming) -> Forming:
         return structs.replace(forming, bodies=[bucket.encode(each) for each in forming.buckets])
 
-    return patch.object(worker, "encoded", unguarded)
+    return patch.object(former, "encoded", unguarded)
 
 
 def _sends_no_bytes() -> Patch:
     """A dispatch whose bytes could not be made is pushed without them."""
 
-    async def empty(_: Worker, dispatch: Leased, __: Endpoint) -> tuple[Leased, Answer | None]:
+    async def empty(_: Attempts, dispatch: Leased, __: Endpoint) -> tuple[Leased, Answer | None]:
         return structs.replace(dispatch, encoded=True), None
 
-    return patch.object(Worker, "_encoded_late", empty)
+    return patch.object(Attempts, "_encoded_late", empty)
 
 
 @contextmanager
@@ -287,7 +290,7 @@ PLANTED = {
         lambda: patch.object(ordering, "set_under_way", lambda *_: None), "goes before"
     ),
     "a report is known without its source": Defect(
-        lambda: _rewritten(store, "_earlier", "{(source, key, told)", "{('', key, told)"),
+        lambda: _rewritten(adding, "_earlier", "{(source, key, told)", "{('', key, told)"),
         "answered 200, and not stored",
     ),
     "a message is known without its source": Defect(

@@ -15,6 +15,7 @@ from itertools import count
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dispatcher.attempts import Attempts
 from dispatcher.clocks.clock import SystemClock
 from dispatcher.clocks.common_time import CommonTime
 from dispatcher.endpoints.endpoint import Endpoint
@@ -70,6 +71,8 @@ class WatchedWorker(Worker):
     def __init__(self, process: Process, **given: Any) -> None:
         self._process = process
         super().__init__(**given)
+        of_attempts = {k: v for k, v in given.items() if k not in ("endpoints", "new_token")}
+        self._attempts = WatchedAttempts(process, **of_attempts)
 
     def use(self, endpoints: Iterable[Endpoint]) -> None:
         super().use(endpoints)
@@ -89,6 +92,14 @@ class WatchedWorker(Worker):
             await super().attempt(dispatch)
         finally:
             self._process.world.claims.attempted(self._process, dispatch)
+
+
+class WatchedAttempts(Attempts):
+    """The attempts of production, of which those that push nothing are looked at."""
+
+    def __init__(self, process: Process, **given: Any) -> None:
+        self._process = process
+        super().__init__(**given)
 
     async def _encoded_late(
         self, dispatch: Leased, endpoint: Endpoint

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from unittest.mock import patch
 
-from dispatcher import runner, worker
+from dispatcher import attempts, runner, worker
 from dispatcher.forming import bucket
 from dispatcher.queue.base import Bucket
 from dispatcher.replay import feeder
@@ -258,12 +258,12 @@ def _as_here(world: World) -> Iterator[None]:
         for module, name, value in (
             (runner, "LOOK_EVERY", timedelta(seconds=world.plan.look_every)),
             (runner, "SHORTEST_SLEEP", timedelta(seconds=0.05)),
-            (runner, "UPKEEP_EVERY", timedelta(seconds=1.5)),
+            (runner, "TELL_TIME_EVERY", timedelta(seconds=1.5)),
             (feeder, "LOOK_SECONDS", world.plan.feeds_every),
             (worker, "LEASE_MARGIN", timedelta(seconds=3)),
         ):
             stack.enter_context(patch.object(module, name, value))
-        for module in (bucket, worker):
+        for module in (bucket, attempts):
             stack.enter_context(patch.object(module, "encode", _may_fail(world)))
         stack.enter_context(patch.object(log, "propagate", False))
         log.addHandler(defects)

@@ -15,9 +15,9 @@ from dispatcher.sandbox.store.sqlite.clock import see
 from dispatcher.sandbox.store.sqlite.rows import select
 from dispatcher.settings.settings import SANDBOX
 from receiver.store.callback import Callback, Entry, Verdict
+from receiver.store.sqlite.adding import add
 from receiver.store.sqlite.database import instant_or_none, micros, micros_or_null
 from receiver.store.sqlite.rows import last_id
-from receiver.store.sqlite.store import add
 
 _WRITE = """
     UPDATE sandbox_message SET done = ?, due_at = ?, state = ?, status_group = ?, status_id = ?,

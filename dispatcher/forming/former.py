@@ -1,0 +1,199 @@
+"""Makes dispatches of reports that are new in the store.
+
+`form` goes from top to bottom: it reads the reports that endpoints have not read yet, fills them
+into buckets, encodes these, and stores them as dispatches that are leased from the start. What
+fails for one endpoint, foreseen or not, sets that endpoint aside and no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import count, groupby
+
+from msgspec import Struct, structs
+
+from dispatcher.clocks.clock import Clock
+from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.forming.bucket import encoded, fill
+from dispatcher.forming.routing import ReportReader
+from dispatcher.observe.unforeseen import tell_unforeseen
+from dispatcher.queue.base import DispatchQueue, Forming, Lease, Leased, Outbox, Pending
+from receiver.store.base import StoredReport, StoreUnavailable
+
+READ_AHEAD = 5_000
+"""The most reports that are read from the store for one look."""
+
+XML_AHEAD = 500
+"""Reports that are made into XML for one look, by all endpoints together and but for the last
+bucket. One takes 80 us, and until it is done the other endpoints' pushes are not begun."""
+
+SET_ASIDE = timedelta(minutes=1)
+"""In the world's time: for how long an endpoint gets no new dispatches when these cannot be formed
+for a reason that nobody has foreseen. What waits for its retry goes on."""
+
+NewLeases = Callable[[Iterable[str]], Mapping[str, Lease]]
+"""Makes a new lease for each of these endpoints."""
+
+
+class Reader(Struct, frozen=True):
+    """An endpoint that has reports to read, and how many buckets of them it may be given."""
+
+    endpoint: Endpoint
+    room: int
+
+
+class Former:
+    """Forms the dispatches of one worker. It remembers whose turn is next, and who is set aside."""
+
+    def __init__(self, outbox: Outbox, queue: DispatchQueue, clock: Clock) -> None:
+        self._outbox = outbox
+        self._queue = queue
+        self._clock = clock
+        self._turns = count(1)
+        self._had_turn: dict[str, int] = {}  # endpoints that take XML: which turn was its last
+        self._aside_until: dict[str, datetime] = {}
+
+    async def form(
+        self,
+        readers: Iterable[Reader],
+        pending: Pending,
+        leases: NewLeases,
+    ) -> tuple[list[Leased], bool]:
+        """Dispatches of what these endpoints have not read, as far as each has room. And whether
+        only reports that go nowhere were read, and there may be more."""
+        filled = await self._fill(self._not_aside(readers), pending)
+        formings = await self._encoded(filled)
+        if not formings:
+            return [], False
+        leased = await self._form_apart(formings, leases)
+        only_read = not leased and any(each.read_to > each.read_from for each in formings)
+        return leased, only_read
+
+    def not_aside_at(self, now: datetime) -> list[datetime]:
+        """When those that are set aside now get new dispatches again."""
+        return [until for until in self._aside_until.values() if until > now]
+
+    def forget(self, name: str) -> None:
+        """Of an endpoint that is no more."""
+        self._had_turn.pop(name, None)
+        self._aside_until.pop(name, None)
+
+    # --- who reads --------------------------------------------------------------------------------
+
+    def _not_aside(self, readers: Iterable[Reader]) -> list[Reader]:
+        now = self._clock.now()
+        over = [name for name, until in self._aside_until.items() if until <= now]
+        for name in over:
+            del self._aside_until[name]
+        return [each for each in readers if each.endpoint.name not in self._aside_until]
+
+    def _set_aside(self, name: str, error: Exception) -> None:
+        tell_unforeseen(
+            f"no dispatch can be formed for {name}, which is set aside for a minute", error
+        )
+        self._aside_until[name] = self._clock.now() + SET_ASIDE * self._clock.speed
+
+    # --- buckets ----------------------------------------------------------------------------------
+
+    async def _fill(self, readers: Iterable[Reader], pending: Pending) -> list[Forming]:
+        """Put new reports into buckets. Endpoints that have read equally far read together."""
+        filled: list[Forming] = []
+
+        def read_to(reader: Reader) -> int:
+            return pending.unread[reader.endpoint.name]
+
+        for read_from, group in groupby(sorted(readers, key=read_to), read_to):
+            together = [structs.replace(each, room=_room_to_form(each)) for each in group]
+            most = max(each.room * each.endpoint.bucket_size for each in together)
+            reports = await self._outbox.reports_after(read_from, min(most, READ_AHEAD))
+            read = ReportReader()
+            for each in together:
+                forming = await self._filled(each, reports, read_from, pending, read)
+                if forming is not None:
+                    filled.append(forming)
+        return filled
+
+    async def _filled(
+        self,
+        reader: Reader,
+        reports: Sequence[StoredReport],
+        read_from: int,
+        pending: Pending,
+        read: ReportReader,
+    ) -> Forming | None:
+        """One endpoint's buckets; None when they cannot be filled, which sets it aside."""
+        endpoint, room = reader.endpoint, reader.room
+        try:
+            # One that keeps the order no more may still have reports held for it.
+            if endpoint.ordered or endpoint.name in pending.freed:
+                return await self._fill_in_order(endpoint, reports, room, read_from, read)
+            return fill(endpoint, reports, room=room, read_from=read_from, read=read)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - told, and nobody else's failure
+            self._set_aside(endpoint.name, error)
+            return None
+
+    async def _fill_in_order(
+        self,
+        endpoint: Endpoint,
+        reports: Sequence[StoredReport],
+        room: int,
+        read_from: int,
+        read: ReportReader,
+    ) -> Forming:
+        """With a look at what is under way and what is held."""
+        freed_ids = await self._queue.freed(endpoint.name, room * endpoint.bucket_size)
+        freed = await self._outbox.reports_by_id(freed_ids)
+        messages = [report.message for report in (*freed, *reports)]
+        blocked = await self._queue.blocked(endpoint.name, messages, freed_ids)
+        forming = fill(
+            endpoint,
+            reports,
+            room=room,
+            read_from=read_from,
+            freed=freed,
+            blocked=blocked,
+            read=read,
+        )
+        erased = set(freed_ids) - {report.id for report in freed}  # while they were held
+        return structs.replace(forming, freed=[*forming.freed, *erased])
+
+    async def _encoded(self, filled: Sequence[Forming]) -> list[Forming]:
+        """As many as XML_AHEAD allows, first those that have not had a turn for longest. The others
+        are not read off, and come with the next look."""
+        formings = []
+        left = XML_AHEAD
+        for forming in sorted(filled, key=lambda each: self._had_turn.get(each.endpoint.name, 0)):
+            endpoint = forming.endpoint
+            if endpoint.may_be_xml and forming.buckets:
+                if left <= 0:
+                    continue
+                left -= sum(len(bucket.reports) for bucket in forming.buckets)
+                self._had_turn[endpoint.name] = next(self._turns)
+            formings.append(await encoded(forming))
+        return formings
+
+    # --- dispatches -------------------------------------------------------------------------------
+
+    async def _form_apart(self, formings: Sequence[Forming], leases: NewLeases) -> list[Leased]:
+        """In one transaction; each alone when that fails and it is not the store's fault."""
+        try:
+            of_each = leases(each.endpoint.name for each in formings)
+            return await self._queue.form(self._clock.now(), of_each, formings)
+        except StoreUnavailable:
+            raise
+        except Exception as error:  # noqa: BLE001 - told, and nobody else's failure
+            if len(formings) == 1:
+                self._set_aside(formings[0].endpoint.name, error)
+                return []
+        return [
+            leased for forming in formings for leased in await self._form_apart([forming], leases)
+        ]
+
+
+def _room_to_form(reader: Reader) -> int:
+    if reader.endpoint.may_be_xml:
+        return min(reader.room, max(1, XML_AHEAD // reader.endpoint.bucket_size))
+    return reader.room
