@@ -70,6 +70,7 @@ _TOKEN = re.compile(
       | \\.                                               # escaped
       | \[\^?\]?(?:\[:\^?[a-z]+:\]|\\.|[^\]\\])*+\]       # a class
       | \$
+      | \{(?:[0-9]{9,}(?:,[0-9]*)?|[0-9]*,[0-9]{9,})\}    # RE2 would read it as text
       | \{,(?=[0-9]+\})""",
     re.VERBOSE | re.DOTALL,
 )
@@ -79,4 +80,8 @@ _IN_PYTHON = {"$": r"(?:$|\n\z)", r"\Z": r"\z", "{,": "{0,"}
 def _as_in_python(pattern: str) -> str:
     """What three signs mean in Python's `re`, under which expressions were stored before: `$` also
     matches before a line feed at the end, so that "^OK$" takes the answer "OK\\n"."""
-    return _TOKEN.sub(lambda token: _IN_PYTHON.get(token[0], token[0]), pattern)
+    return _TOKEN.sub(lambda token: _IN_PYTHON.get(token[0], _refusable(token[0])), pattern)
+
+
+def _refusable(token: str) -> str:
+    return "{1001}" if token.startswith("{") else token
