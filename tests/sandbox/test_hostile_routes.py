@@ -102,7 +102,7 @@ RULES: tuple[dict[str, Any], ...] = (
     {"text": "(" * 5000},
     {"text": "(" * 5000 + ")" * 5000},
     {"callbackData": "a{99999999999999999999}"},
-    {"text": "(?P<a>a)(?P<a>a)"},
+    {"text": "(?P<a>a)(?P=a)"},
     {"text": "\ud800"},
     {"share": 1e308},
     {"share": -0.1},
