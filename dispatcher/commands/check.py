@@ -46,7 +46,7 @@ def check(config: Path | None, database: str | None, live: bool, url: str | None
     On stderr it names the rules of endpoints and of the sandbox that can never match: the settings
     can be used all the same.
 
-    Example: dlr check --config config/dlr.toml, or dlr check --live
+    Example: dlr check --live --config config/dlr.toml
     """
     settings = settings_of(config, database)
     if live or url is not None:
