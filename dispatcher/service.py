@@ -188,7 +188,7 @@ def _common(settings: Settings, opened: Storage, clock: Clock, parts: Parts) -> 
         app.middlewares.append(ApiTokens(settings.api).middleware())
     Auditor(opened.audit, wall_time).add_to(app, proxies_of(settings.server))
     tracks: list[Track] = [ReportTrack(opened.store), AttemptTrack(opened.history)]
-    registry = new_registry()
+    registry, shared = new_registry(), _shares(settings, parts)
     return _Common(
         settings=settings,
         opened=opened,
@@ -198,8 +198,8 @@ def _common(settings: Settings, opened: Storage, clock: Clock, parts: Parts) -> 
         health=Health(opened.store),
         events=EventStream(tracks, readers=settings.server.event_readers),
         metrics=registry,
-        shares=_shares(settings, parts),
-        opened_connections=Opened(),
+        shares=shared,
+        opened_connections=Opened(shared.refused),
         places=Places(registry),
     )
 

@@ -97,6 +97,17 @@ class EndpointInForce(Exception):
         )
 
 
+class EndpointWorkedFor(EndpointInForce):
+    """It is in no settings here, but another process works for it."""
+
+    def __init__(self, name: str) -> None:
+        Exception.__init__(
+            self,
+            f'another process works for the endpoint "{name}", or did until it was killed'
+            " less than three minutes ago; ask again when it has stopped",
+        )
+
+
 class EndpointExists(Exception):
     """An endpoint of this name is there already."""
 
@@ -271,8 +282,11 @@ class Registry:
         Raises UnknownEndpoint of either, EndpointInForce.
         """
         if name not in await self.gone():
-            await self.one(name)
-            raise EndpointInForce(name)
+            if name in await self.all():
+                raise EndpointInForce(name)
+            if name in await self._store.worked_for(self._now()):
+                raise EndpointWorkedFor(name)
+            raise UnknownEndpoint(name)
         by = next((each for each in await self.endpoints() if each.name == other), None)
         if by is None or by.own_urls:
             raise UnknownEndpoint(other)
