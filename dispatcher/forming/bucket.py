@@ -148,12 +148,12 @@ def _pieces(bucket: Bucket) -> list[_Piece]:
     if (body := _bytes_of(bucket)) is not None:
         return [(bucket, body)]
     refused = {
-        report.message_key
+        report.message
         for report in bucket.reports
         if _bytes_of(structs.replace(bucket, reports=[report])) is None
     }
-    fine = [report for report in bucket.reports if report.message_key not in refused]
-    bad = [report for report in bucket.reports if report.message_key in refused]
+    fine = [report for report in bucket.reports if report.message not in refused]
+    bad = [report for report in bucket.reports if report.message in refused]
     if not fine or not bad:
         return [(bucket, None)]
     good = structs.replace(bucket, reports=fine)

@@ -52,3 +52,13 @@ def items_by_identity(kept: bytes, format: Format) -> dict[int, bytes]:
             continue
         return {identity(report): item for report, item in read if isinstance(report, Report)}
     return {}
+
+
+def items_of_kept(kept: bytes, format: Format) -> list[Report | Unreadable]:
+    """The items of a kept body, or a kept item, readable or not."""
+    for body in (kept, framed(kept, format)):
+        try:
+            return CODECS[format].decode_body(body)
+        except MalformedBody:
+            continue
+    return []

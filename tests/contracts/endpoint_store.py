@@ -7,10 +7,19 @@ from collections.abc import Callable
 from typing import cast
 
 import pytest
+from msgspec.structs import replace
 
 from dispatcher.endpoints.base import EndpointStore, Stored, StoredEndpoint, TakenOver
 from dispatcher.storage import Storage
-from tests.contracts.dispatch_queue import ACME, BETA, Desk, leases
+from tests.contracts.dispatch_queue import (
+    ACME,
+    BETA,
+    Desk,
+    a_bucket,
+    a_record,
+    a_report,
+    leases,
+)
 from tests.contracts.replays import ReplayBackend, ReplayDesk
 from tests.contracts.report_store import DAY, NOON, a_callback, an_sms
 from tests.contracts.storages import StorageBackend, a_bench_on, unbroken
@@ -345,6 +354,56 @@ class EndpointStoreContract:
         assert len(freed) == taken.reports
         assert await unread(storage) == {"beta": beta}
         assert (await storage.endpoints.stored())["acme"].removed
+
+    async def test_what_is_taken_over_waits_for_what_is_under_way(
+        self, backend: StorageBackend, desk: Desk
+    ) -> None:
+        """An endpoint that keeps the order takes over reports of a message of which it has one on
+        its way. They wait for it: a report that is free and yet refused would be asked for again
+        and again, and hold up all others. Another source's message waits for nothing."""
+        storage = backend.storage
+        await storage.queue.adopt([BETA])
+        unread = await desk.of_one_message()
+        await storage.store.add([a_callback(an_sms("m1"), source="other")])
+        (of_another,) = [each.id for each in await storage.store.reports_after(unread[-1], 9)]
+        await storage.queue.adopt([ACME])
+        await storage.store.add([a_callback(an_sms("m1", error={"id": 9}))])
+        (last,) = [each.id for each in await storage.store.reports_after(of_another, 9)]
+        desk.keys[last] = desk.keys[unread[0]]
+        (leased,) = await desk.in_order([last])
+
+        by = replace(ACME, ordered=True)
+        taken = await storage.endpoints.take_over("beta", by, lambda _: None, known=())
+
+        assert taken == TakenOver(dispatches=0, reports=3)
+        assert await storage.queue.freed("acme", 9) == [of_another]
+        await storage.queue.record([a_record(leased, "acknowledged", status=200)])
+        assert await storage.queue.freed("acme", 9) == [*unread, of_another]
+
+    async def test_what_was_free_there_waits_for_what_is_under_way_here(
+        self, backend: StorageBackend, desk: Desk
+    ) -> None:
+        """The same of reports that the endpoint which is gone had held."""
+        storage = backend.storage
+        await storage.queue.adopt([ACME, BETA])
+        first, second = await desk.of_one_message()
+        (leased,) = await desk.in_order([first], hold=[second])
+        await storage.queue.record([a_record(leased, "acknowledged", status=200)])
+        assert await storage.queue.freed("acme", 9) == [second]
+        theirs = await desk.forming([first], BETA)
+        theirs = replace(
+            theirs,
+            endpoint=replace(BETA, ordered=True),
+            buckets=[a_bucket(BETA, [a_report(first, desk.keys[first])])],
+        )
+        (leased,) = await storage.queue.form(NOON, leases(), [theirs])
+
+        by = replace(BETA, ordered=True)
+        await storage.endpoints.take_over("acme", by, lambda _: None, known=())
+
+        assert await storage.queue.freed("beta", 9) == []
+        await storage.queue.record([a_record(leased, "acknowledged", status=200)])
+        assert await storage.queue.freed("beta", 9) == [second]
 
     async def test_a_take_over_is_whole_or_not_at_all(
         self, backend: StorageBackend, desk: Desk

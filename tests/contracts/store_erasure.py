@@ -202,6 +202,30 @@ class StoreErasureContract:
         assert await items_as_received(store) != {"m2": pretty[1]}
         assert message_ids(await everything(store)) == ["m2"]
 
+    @pytest.mark.parametrize("beside", ["repeat", "unreadable", "escaped repeat"])
+    async def test_a_body_goes_in_which_it_came_once_more(
+        self, backend: StoreBackend, store: ReportStore, beside: str
+    ) -> None:
+        """The recipient's report came again beside a new one of somebody else, or an item of the
+        recipient's beside one could not be read: nothing of it is stored of that body, but the
+        body as received has the number."""
+        mine = PRETTY.replace(b'"p"', b'"p", "to":"%s"' % NUMBER.encode())
+        other = PRETTY.replace(b'"p"', b'"q", "to":"%s"' % OTHER.encode())
+        besides = {
+            "repeat": mine,
+            "unreadable": b'{"to":"%s", "smsCount":"x"}' % NUMBER.encode(),
+            "escaped repeat": mine.replace(NUMBER.encode(), _ESCAPED),
+        }
+        await store.add([received(encode_body([mine]))])
+        await store.add([received(encode_body([besides[beside], other]))])
+        await store.add([received(encode_body([other.replace(b'"q"', b'"r"')]))])
+
+        touched = await erased(backend, to=NUMBER)
+
+        assert (touched["report"], touched["received_body"]) == (1, 2)
+        assert await items_as_received(store) == {"q": None, "r": other.replace(b'"q"', b'"r"')}
+        await check_leaves_nothing(store, NUMBER)
+
     @pytest.mark.parametrize("coding", ["utf-8", "utf-16-le", "utf-16-be"])
     async def test_a_body_may_end_with_the_number(
         self, backend: StoreBackend, store: ReportStore, coding: str

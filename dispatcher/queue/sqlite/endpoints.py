@@ -13,6 +13,7 @@ import msgspec
 from dispatcher.endpoints.base import Stored, StoredEndpoint, TakenOver
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.forming.routing import goes_to
+from dispatcher.queue.sqlite import ordering
 from receiver.store.sqlite.database import Database, micros
 from receiver.store.sqlite.rows import COLUMNS, LISTED, listed, stored_report
 
@@ -124,18 +125,15 @@ def _take_dispatches(connection: sqlite3.Connection, name: str, by: Endpoint) ->
             f"UPDATE OR IGNORE {table} SET endpoint = ? WHERE endpoint = ?", (by.name, name)
         )
         connection.execute(f"DELETE FROM {table} WHERE endpoint = ?", (name,))
+    ordering.hold_what_is_under_way(connection, by.name)
     return moved
 
 
 def _take_unread(connection: sqlite3.Connection, name: str, by: Endpoint) -> int:
-    """They are laid beside what the endpoint reads, like reports that were held and are free."""
+    """They are laid beside what the endpoint reads, like reports that were held."""
     rows = connection.execute(_PASSED_OVER, (name, by.name))
     taken = [report for report in map(stored_report, rows) if goes_to(report, by.rules)]
-    connection.executemany(
-        "INSERT INTO held_report (endpoint, report, replay, message_key, freed)"
-        " VALUES (?, ?, 0, ?, 1) ON CONFLICT DO NOTHING",
-        ((by.name, report.id, report.message_key) for report in taken),
-    )
+    ordering.hold(connection, ((by.name, report.id, report.message) for report in taken))
     return len(taken)
 
 

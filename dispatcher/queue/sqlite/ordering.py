@@ -22,6 +22,10 @@ Place = tuple[str, int, Message]
 _OF_MESSAGE = "endpoint = ? AND source = ? AND message_key = ?"
 _UNDER_WAY = f"SELECT 1 FROM message_under_way WHERE {_OF_MESSAGE}"
 _HELD = f"SELECT report, replay FROM held_report WHERE {_OF_MESSAGE}"
+_HOLD = f"""
+    INSERT INTO held_report (endpoint, report, source, message_key, replay, freed)
+    VALUES (?, ?, ?, ?, ?, NOT EXISTS ({_UNDER_WAY}))
+"""
 _FREED = """
     SELECT endpoint, report FROM held_report AS mine INDEXED BY held_report_freed
     WHERE freed AND replay = ? AND NOT EXISTS (
@@ -84,12 +88,31 @@ def write(
         [(endpoint, report, replay) for endpoint, report in freed],
     )
     connection.executemany(
-        "INSERT INTO held_report (endpoint, report, source, message_key, replay, freed)"
-        f" VALUES (?, ?, ?, ?, ?, NOT EXISTS ({_UNDER_WAY}))",
+        _HOLD,
         [
             (endpoint, report, *message, replay, endpoint, *message)
             for endpoint, report, message in hold
         ],
+    )
+
+
+def hold(connection: sqlite3.Connection, places: Iterable[Place]) -> None:
+    """Hold reports for no replay; those that are held already stay as they are."""
+    connection.executemany(
+        f"{_HOLD} ON CONFLICT DO NOTHING",
+        (
+            (endpoint, report, *message, BY_ITSELF, endpoint, *message)
+            for endpoint, report, message in places
+        ),
+    )
+
+
+def hold_what_is_under_way(connection: sqlite3.Connection, endpoint: str) -> None:
+    """What was free at another endpoint waits here for what is under way here."""
+    connection.execute(
+        "UPDATE held_report SET freed = 0 WHERE endpoint = ? AND (source, message_key) IN"
+        " (SELECT source, message_key FROM message_under_way WHERE endpoint = ?)",
+        (endpoint, endpoint),
     )
 
 

@@ -3,7 +3,8 @@
 Whole tables are searched, because search keys follow later and may be cut off, and what lies in
 quarantine has none: a few seconds for each million reports. A report is the recipient's by its `to`
 or its messageId. A quarantined body is if any text that it may stand for (texts.py) names the
-number or the id.
+number or the id. A body as received is if one of its items is the recipient's, be it stored of this
+body, or a repeat, or unreadable.
 
 The text is overwritten, not only unlinked (`secure_delete`), and the write-ahead log that may still
 have it is emptied. Backups and logs are the operator's.
@@ -14,6 +15,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 
+from receiver.dlr.formats import items_of_kept
+from receiver.dlr.model import Format, Report
 from receiver.store.base import Traces
 from receiver.store.excerpt import excerpt_of
 from receiver.store.recipient import Recipient
@@ -26,10 +29,12 @@ SPAN = 10_000
 
 
 async def find_traces(database: Database, recipient: Recipient) -> Traces:
-    """All reports and quarantine entries of the recipient."""
+    """All reports, quarantine entries and bodies as received of the recipient."""
+    received = each_span(database, "received_body", _received(recipient), "first_report")
     return Traces(
         [number async for number in each_span(database, "report", _reports(recipient))],
         [number async for number in each_span(database, "quarantine", _bodies(recipient))],
+        [number async for number in received],
     )
 
 
@@ -38,7 +43,7 @@ def count_traces(connection: sqlite3.Connection, traces: Traces) -> dict[str, in
     ids = listed(traces.reports)
     keys = connection.execute(f"SELECT count(*) {_KEYS}", (ids,)).fetchone()[0]
     statement = f"SELECT count(*) FROM received_body {_BODIES}"
-    bodies = connection.execute(statement, (ids,)).fetchone()[0]
+    bodies = connection.execute(statement, (ids, listed(traces.bodies))).fetchone()[0]
     return {
         "report": len(traces.reports),
         "report_key": keys,
@@ -56,7 +61,9 @@ def erase_traces(connection: sqlite3.Connection, traces: Traces) -> dict[str, in
     touched = count_traces(connection, traces)
     ids = listed(traces.reports)
     connection.execute(f"DELETE {_KEYS}", (ids,))
-    connection.execute(f"UPDATE received_body SET body = x'' {_BODIES}", (ids,))
+    connection.execute(
+        f"UPDATE received_body SET body = x'' {_BODIES}", (ids, listed(traces.bodies))
+    )
     remove_reports(connection, traces.reports)
     connection.execute(f"DELETE FROM quarantine WHERE id IN {LISTED}", (listed(traces.quarantine),))
     return touched
@@ -67,7 +74,7 @@ _KEYS = f"""
         (SELECT received_at / {MICROS_PER_DAY}, message_key, source, identity FROM report
         WHERE id IN {LISTED})
 """
-_BODIES = f"WHERE body <> x'' AND first_report IN {BODIES_OF_REPORTS}"
+_BODIES = f"WHERE body <> x'' AND (first_report IN {BODIES_OF_REPORTS} OR first_report IN {LISTED})"
 
 _OF_SOURCE = "source = coalesce(?, source)"
 
@@ -123,3 +130,27 @@ def _bodies(recipient: Recipient) -> Search:
         ]
 
     return search
+
+
+def _received(recipient: Recipient) -> Search:
+    def search(connection: sqlite3.Connection, after: int, last: int) -> list[int]:
+        rows = connection.execute(
+            "SELECT first_report, body, min(format) FROM received_body CROSS JOIN report"
+            " ON report.id BETWEEN first_report AND last_report"
+            f" WHERE first_report > ? AND first_report <= ? AND body <> x'' AND {_OF_SOURCE}"
+            " GROUP BY first_report",
+            (after, last, recipient.source),
+        )
+        return [first for first, body, format in rows if _is_in(recipient, body, format)]
+
+    return search
+
+
+def _is_in(recipient: Recipient, body: bytes, format: Format) -> bool:
+    """Whether a body as received has an item of the recipient's."""
+    if not (recipient.may_be_in(body) or b"\\" in body or b"&" in body):  # no escapes either
+        return False
+    return any(
+        recipient.has(item) if isinstance(item, Report) else recipient.is_named_in_bytes(item.raw)
+        for item in items_of_kept(body, format)
+    )

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from dispatcher.endpoints.endpoint import ContentType, Endpoint, Rules
 from dispatcher.endpoints.own_urls import target_of
-from dispatcher.forming.bucket import encode, fill
+from dispatcher.forming.bucket import encode, encoded, fill
 from dispatcher.queue.base import Bucket, Forming
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.item import read_item
@@ -179,3 +181,31 @@ async def test_xml_has_the_root_of_its_generation() -> None:
     assert b"<reportResponse>" in encode(a_bucket(two, generation="v2", to=endpoint))
     assert b"<DeliveryReports>" in encode(a_bucket(three, generation="v3", to=endpoint))
     assert b"<reportResponse>" in encode(a_bucket(minimal, generation=None, to=endpoint))
+
+
+async def test_what_cannot_be_encoded_costs_no_other_source(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two sources have a message with the same id. One's report cannot be encoded; the other's
+    goes on, and only what is of the same message of the same source waits with it."""
+    both = [
+        *await stored(a_callback(an_sms("m", "PENDING_ENROUTE"), an_sms("m"), source="alpha")),
+        structs.replace((await stored(a_callback(an_sms("m"), source="beta")))[0], id=3),
+    ]
+    broken = both[0].item
+
+    def encode_body(items: Iterable[bytes]) -> bytes:
+        if broken in (taken := list(items)):
+            raise ZeroDivisionError
+        return b",".join(taken)
+
+    monkeypatch.setattr(json_format, "encode_body", encode_body)
+    forming = fill(an_endpoint(), both, room=9)
+
+    made = await encoded(forming)
+
+    assert [[report.source for report in bucket.reports] for bucket in made.buckets] == [
+        ["beta"],
+        ["alpha", "alpha"],
+    ]
+    assert made.bodies == [both[2].item, None]

@@ -149,6 +149,10 @@ _PLACES = {
     "dispatch by id (=?)",
     "sorts",  # the dispatches of each report
 }
+_UNFED = {  # what running replays have still to bring is not exhausted
+    "replay_piece by key (replay=? AND position>? AND position<?)",
+    "held_report by held_report_replay (replay>?)",
+}
 _HELD_BEFORE = "held_report by held_report_message (endpoint=? AND source=? AND message_key=?"
 _ORDER = {
     "message_under_way by key (endpoint=? AND source=? AND message_key=?)",
@@ -365,7 +369,7 @@ REPLAYS: dict[str, tuple[Act, set[str]]] = {
     # Along the ids, a piece at a time.
     "select a state": (
         _selects(state="exhausted"),
-        {"dispatch by dispatch_of_state (state=? AND >?)", *_MEMBERS, *_PLACES},
+        {"dispatch by dispatch_of_state (state=? AND >?)", *_MEMBERS, *_PLACES, *_UNFED},
     ),
     "select what waits for an endpoint": (
         _selects(endpoint="acme", state="waiting"),
@@ -373,6 +377,7 @@ REPLAYS: dict[str, tuple[Act, set[str]]] = {
             "dispatch by dispatch_of_endpoint_and_state (endpoint=? AND state=? AND >?)",
             *_MEMBERS,
             *_PLACES,
+            *_UNFED,
         },
     ),
     "select an endpoint": (
@@ -381,7 +386,7 @@ REPLAYS: dict[str, tuple[Act, set[str]]] = {
     ),
     "select what was acknowledged": (
         _selects(state="acknowledged"),
-        {"dispatch by id (>?)", *_MEMBERS, *_PLACES},
+        {"dispatch by id (>?)", *_MEMBERS, *_PLACES, *_UNFED},
     ),
     "endpoints ever": (
         lambda s: SqliteSelector(s.database, s.store).endpoints_ever(),

@@ -281,9 +281,10 @@ PLANS: dict[str, tuple[Callable[[Desk], Awaitable[Any]], set[str]]] = {
         lambda d: d.erase(),
         {
             *{ENDS, A_STRETCH, AN_ID, A_KEY, A_MESSAGE},
-            "SEARCH quarantine",
+            *{"SEARCH quarantine", "SEARCH received_body"},
             by_id("rowid=?", "quarantine"),
             by_id("rowid>? AND rowid<?", "quarantine"),
+            by_id("rowid>? AND rowid<?", "received_body"),
             by_id("rowid<?", "received_body"),  # not all bodies: each was compared with each report
             by_id("rowid=?", "received_body"),
         },
