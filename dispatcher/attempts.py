@@ -148,7 +148,7 @@ class Attempts:
         try:
             return self._judge(dispatch, endpoint, answer, started_at, ended_at)
         except Exception as error:  # noqa: BLE001 - told, and recorded as a failed attempt
-            tell_unforeseen(f"an answer of {endpoint.name} cannot be judged", error)
+            tell_unforeseen(f"an answer of {endpoint.name} cannot be evaluated", error)
             plain = structs.replace(
                 answer, failure=Outcome.FAILED, error=unforeseen(error), retry_after=None
             )
@@ -198,7 +198,7 @@ class Attempts:
         except StoreUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - told, and recorded without the answer
-            tell_unforeseen("what an endpoint answered cannot be recorded", error)
+            tell_unforeseen("the answer of an endpoint cannot be recorded", error)
             told = record.answer
             plain = Answer(told.duration_ms, told.status, told.failure, unforeseen(error))
             return await self._records.submit(

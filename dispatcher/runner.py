@@ -269,7 +269,7 @@ class Runner:
 
     def _clock_stepped(self, by: timedelta) -> None:
         assert isinstance(self._clock, SystemClock)
-        log.warning("the clock is set by %s: what was planned goes along", by)
+        log.warning("the clock was set by %s; due times and leases are moved by the same", by)
         self._clock.step(by)
         self._unmoved += by
         self._worker.clock_stepped(by)

@@ -210,7 +210,7 @@ def _shares(settings: Settings, parts: Parts) -> Shares:
     shared = shares(raised_limit(), wanted, refused=REFUSED_MOST, pushes=parts.dispatches)
     if shared.connections < wanted:
         log.warning(
-            "limits.connections = %d: %d are served; the system allows %d open files (ulimit -n)",
+            "limits.connections = %d, but %d are served: only %d files may be open (ulimit -n)",
             wanted,
             shared.connections,
             shared.limit,
@@ -423,7 +423,9 @@ def _reconciling(common: _Common, on_stored: Callable[[], None]) -> Iterator[Rec
         if asked is not None and asked.interval:
             if not common.policy.may_call(asked.base_url):
                 setting = common.policy.setting
-                log.warning("source %s is not compared: %s forbids it", source.name, setting)
+                log.warning(
+                    "source %s is not reconciled, because %s forbids it", source.name, setting
+                )
                 continue
             yield Reconciling(
                 source.name,

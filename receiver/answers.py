@@ -131,7 +131,7 @@ def _http_error(request: web.Request, error: web.HTTPException) -> tuple[str, st
             return "method_not_allowed", f"{request.path} takes {allowed}, not {request.method}"
         case web.HTTPNotFound():
             said = error.text
-            nothing = f"there is nothing at {request.path}"
+            nothing = f"not found: {request.path}"
             return "not_found", nothing if said in (None, "404: Not Found") else str(said)
         case _:
             return "http_error", error.reason or "this request cannot be answered"

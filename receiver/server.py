@@ -59,7 +59,7 @@ class Opened:
 
     def is_full(self, most: int) -> bool:
         if self.served >= most and not self.full:
-            log.warning("all %d connections are in use; whoever comes next gets 503", most)
+            log.warning("all %d connections are in use; the next ones get 503", most)
             self.full = True
         elif self.served < most * 9 // 10:
             self.full = False

@@ -222,7 +222,7 @@ class EndpointApi:
         try:
             await self._registry.reset(request.match_info["name"])
         except UnknownEndpoint as error:
-            text = f"{error} in the settings file, to which it could be given back"
+            text = f"{error} in the settings file, so it cannot be reset"
             raise web.HTTPNotFound(text=text) from error
         return await self.show(request)
 

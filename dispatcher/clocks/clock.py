@@ -108,7 +108,7 @@ class SystemClock(MachineClock):
         if abs(lag) > UNSET:
             if self._off_since is None or abs(lag - self._off_by) > BELIEVED:
                 self._off_since, self._off_by = at, lag
-                log.warning("the wall clock is off by %s: not believed for a minute", lag)
+                log.warning("the wall clock is off by %s; dlr follows if it stays so a minute", lag)
             if self.steps_by_itself and self._is_believed(at):
                 instant += lag
         else:

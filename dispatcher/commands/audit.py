@@ -14,7 +14,7 @@ from msgspec import structs
 
 from dispatcher.clocks.clock import wall_time
 from dispatcher.commands.api_options import filter_options, parameters
-from dispatcher.commands.console import Columns, fields
+from dispatcher.commands.console import Columns, fields, in_one_line
 from dispatcher.commands.list_output import PAGE, Listing, pages
 from dispatcher.commands.options import listing_options, look
 from dispatcher.observe import logs
@@ -24,7 +24,7 @@ from receiver.store.audit import COMMAND_LINE
 
 COLUMNS: Columns = {
     **fields(ChangeAnswer, "at", "who", "from", "what", "subject", "outcome"),
-    "details": lambda row: ", ".join(f"{name} {value}" for name, value in row.details.items()),
+    "details": lambda row: in_one_line(row.details),
 }
 
 

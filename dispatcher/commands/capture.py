@@ -45,8 +45,8 @@ def capture(
 ) -> None:
     """Write what was received in a window, and what became of it, into one file to share.
 
-    Numbers, ids, senders and callbackData have other names in it, the same for the same; there are
-    no texts, secrets, hosts or names of anybody. `dlr simulate FILE` plays it.
+    The file is pseudonymised: numbers, ids, senders and callbackData are replaced, and equal values
+    stay equal. It has no texts, secrets, hosts or names of anybody. `dlr simulate FILE` plays it.
 
     Example: dlr capture --from 14:00 --to 17:00 -o outage.capsule
     """

@@ -35,9 +35,10 @@ async def _say_who_is_gone(settings: Settings) -> None:
     "--live",
     is_flag=True,
     help="Ask the running process whether it is ready, and which callbacks it has not taken: wrong"
-    " paths, unknown sources, 405, 413 and 415. Exit code 1 if it is not ready.",
+    " paths, unknown sources, 405, 413 and 415. (401 is in the log.) Exit code 1 if it is not ready"
+    " or does not answer.",
 )
-@click.option("--url", help="Where it listens. Default: server.bind and server.port.")
+@click.option("--url", help="Where it listens, with --live. Default: server.bind and server.port.")
 @with_settings
 def check(config: Path | None, database: str | None, live: bool, url: str | None) -> None:
     """Read the configuration, name every fault at once, print what is in effect.
@@ -45,7 +46,7 @@ def check(config: Path | None, database: str | None, live: bool, url: str | None
     On stderr it names the rules of endpoints and of the sandbox that can never match: the settings
     can be used all the same.
 
-    Example: dlr check --config config/dlr.toml
+    Example: dlr check --config config/dlr.toml, or dlr check --live
     """
     settings = settings_of(config, database)
     if live or url is not None:

@@ -42,6 +42,13 @@ def told(text: str, style: str = "") -> Text:
     return Text(shown(text), style)
 
 
+def in_one_line(value: Any) -> str:
+    """A value of JSON for people: `a,b` for a list, `name value, name value` for an object."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {in_one_line(each)}" for name, each in value.items())
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
 async def print_list(
     rows: AsyncIterator[Struct],
     columns: Columns,

@@ -121,7 +121,7 @@ async def reset(opened: Storage, registry: Registry, name: str) -> None:
         try:
             await registry.reset(name)
         except UnknownEndpoint as error:
-            text = f"{error} in the settings file, to which it could be given back"
+            text = f"{error} in the settings file, so it cannot be reset"
             raise BadQuery(text) from error
     say(f"{name}: as the settings file says")
 
@@ -155,7 +155,7 @@ def typed(
         _put(table, key, _value(text))
     for key in secrets_in(EndpointSettings, table):
         raise BadQuery(
-            f"--set: {key} is a secret, which would stay in the history: {_UNSEEN % key}"
+            f"--set: {key} is a secret and would stay in the shell history: {_UNSEEN % key}"
         )
     for key in secrets:
         _put(table, key, (ask or _ask)(key))
@@ -164,7 +164,7 @@ def typed(
     return table
 
 
-_UNSEEN = "give --secret %s, which asks for it, or reads it from stdin: --secret KEY < FILE"
+_UNSEEN = "use --secret %s, which prompts for it or reads it from stdin (--secret KEY < FILE)"
 
 _OFTEN_SECRET = ("auth", "cookie", "key", "pass", "secret", "sign", "token")
 """In the names of headers whose value is a secret. Any other header may be typed."""

@@ -36,10 +36,12 @@ def erase(
 ) -> None:
     """Erase one recipient's data: reports, quarantine, bodies and answers that hold it.
 
-    A number is found in any of its forms. Waiting dispatches that carry it are cancelled, and
-    formed anew of what they carried of others. Exit code 1: one of them is being sent just now, and
-    nothing was erased; or something is left on the disk, and it says what and why. Backups and logs
-    are yours to erase.
+    A number is found in any of its forms. Waiting dispatches that carry it are cancelled; what they
+    carried of other recipients is put into new ones. Backups and logs are yours to erase.
+
+    Exit code 0: everything is erased. 1: a dispatch that carries it is being sent right now, and
+    nothing was erased: try again in a minute. Or something is left on the disk: a line says what,
+    and why.
 
     Example: dlr erase --to 41793026727 --dry-run
     """

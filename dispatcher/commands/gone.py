@@ -13,7 +13,7 @@ async def gone_lines(opened: Storage, registry: Registry) -> list[str]:
         return []
     counts, unread = await opened.queue.counts(), (await opened.figures.depths()).unread
     return [
-        f"gone       {name}: in no settings any more;"
+        f"gone       {name}: no longer in the settings;"
         f" {counted(counts.get(name, {}).get('waiting', 0), 'waiting dispatch', 'es')},"
         f" {counted(unread.get(name, 0), 'unread report')}."
         f" `dlr endpoints resume {name} --as NAME`, or `dlr endpoints remove {name}`"

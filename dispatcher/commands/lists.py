@@ -134,7 +134,7 @@ def dispatches(
     dispatch_id: str | None,
     **filters: Any,
 ) -> None:
-    """The dispatches, newest first; with DISPATCH_ID its attempts.
+    """The dispatches, newest first; with DISPATCH_ID, or a webhook-id, its attempts.
 
     Example: dlr dispatches --state exhausted
     """

@@ -13,6 +13,11 @@ from receiver.settings.settings import ApiSettings, ServerSettings
 
 _TIMEOUT = aiohttp.ClientTimeout(total=10)
 
+_NO_TOKEN = (
+    "it asks for a token, and the settings have none as text; for this command set"
+    " DLR_API_TOKEN_NAME_SECRET, with the name of an [[api.token]]"
+)
+
 
 class NotAsked(Exception):
     """The process cannot be asked; the text says why."""
@@ -38,6 +43,8 @@ async def looked_at(url: str, headers: dict[str, str]) -> tuple[bool, list[str]]
         told, found = await _get(session, f"{url}/api/callbacks/not-taken")
         if told == 404:
             return status == 200, [*lines, "callbacks: this process takes none"]
+        if told == 401:
+            raise NotAsked(f"{url}: {_NO_TOKEN}")
         if told != 200:
             raise NotAsked(f"{url}/api/callbacks/not-taken: {told}: {_message(found)}")
         answers = msgspec.convert(found, NotTakenAnswers)
@@ -48,6 +55,8 @@ async def _get(session: aiohttp.ClientSession, url: str) -> tuple[int, Any]:
     try:
         async with session.get(url, allow_redirects=False) as response:
             return response.status, msgspec.json.decode(await response.read())
+    except aiohttp.ClientConnectorError as error:
+        raise NotAsked(f"{url}: nothing answers there; start `dlr serve`, or give --url") from error
     except (aiohttp.ClientError, TimeoutError, msgspec.DecodeError) as error:
         raise NotAsked(f"{url}: {error or 'no answer within 10 s'}") from error
 
@@ -61,7 +70,7 @@ def _message(said: Any) -> str:
 
 def _lines(answers: NotTakenAnswers) -> Iterable[str]:
     if not answers.not_taken:
-        yield "callbacks: all that came since the start were taken"
+        yield "callbacks: none with a wrong path, source, method, size or type since the start"
         return
     yield "callbacks that were not taken since the start, the newest first:"
     for kind in answers.not_taken:

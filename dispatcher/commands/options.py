@@ -150,7 +150,7 @@ def listing_options(command: Command) -> Command:
             default="table",
             show_default=True,
         ),
-        click.option("--limit", type=click.IntRange(min=1), help="At most so many rows."),
+        click.option("--limit", type=click.IntRange(min=1), help="At most this many rows."),
         click.option("--output", type=FILE, help="Write to this file, and show the progress."),
     ):
         wrapped = option(wrapped)

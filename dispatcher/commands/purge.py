@@ -35,7 +35,7 @@ def purge(
     """Remove what is old: reports, quarantine, ended dispatches with their attempts.
 
     In small batches, so that a running `dlr serve` goes on. What waits for an endpoint stays, and
-    it is told how many reports stay for whom.
+    a line says how many reports stay for whom.
 
     Example: dlr purge --older-than 90d --dry-run
     """

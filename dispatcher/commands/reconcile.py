@@ -45,9 +45,9 @@ def reconcile(
 ) -> None:
     """Ask the provider what became of its messages, and list the reports that never came.
 
-    A dry run reads the provider's logs and nothing else: they can be read again. With --apply what
-    waits at the pull endpoint, which hands out each report once, is stored first, and what then
-    still is missing is made of the logs. Where the provider is, [source.reconcile] says.
+    A dry run only reads the provider's logs, which can be read again. --apply first stores what
+    waits at the pull endpoint, which hands out each report once; whatever is still missing is
+    rebuilt from the logs. [source.reconcile] says where the provider is.
 
     Exit code 1: something is missing and was not stored, or the provider could not be asked.
 

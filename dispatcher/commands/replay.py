@@ -43,9 +43,9 @@ def replay(
     capsule: Path | None,
     **asked: Any,
 ) -> None:
-    """Dispatch stored reports again: what is asked for must all hold.
+    """Dispatch stored reports again: those that fit all options given.
 
-    A running `dlr serve` or `dlr dispatch` does the work; Ctrl-C ends only the watching. Exit code
+    A running `dlr serve` or `dlr dispatch` does the work; Ctrl-C stops only the display. Exit code
     1: something could not be brought.
 
     Example: dlr replay --state exhausted --since 14:00 --until 17:00

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from math import inf
 from typing import Any
@@ -22,7 +21,7 @@ from dispatcher.api.replays import (
 )
 from dispatcher.clocks.clock import SystemClock
 from dispatcher.commands.audit import changing
-from dispatcher.commands.console import Columns, fields, print_rows, told
+from dispatcher.commands.console import Columns, fields, in_one_line, print_rows, told
 from dispatcher.commands.list_output import Listing, pages
 from dispatcher.commands.options import stop_event
 from dispatcher.commands.saying import say
@@ -128,7 +127,7 @@ async def print_replay(replaying: Replaying, replay: int) -> None:
     shown: dict[str, Any] = msgspec.to_builtins(ReplayAnswer.of(found, replaying.now()))
     for name, value in shown.items():
         if value is not None:
-            say(f"{name:<15}{_in_one_line(value)}")
+            say(f"{name:<15}{in_one_line(value)}")
 
 
 async def cancel(opened: Storage, replaying: Replaying, replay: int) -> int:
@@ -165,9 +164,12 @@ def _print_made(made: Made, detach: bool) -> None:
 def _print_left_out(found: Selected) -> None:
     if found.undispatched:
         count = _reports(found.undispatched)
-        say(f"{count} more match but were never dispatched; name a target for them")
+        say(f"left out: {count} that never went anywhere; give --to-endpoint or --to for them")
     for name, number in found.gone.items():
-        say(f'{_reports(number)} more went to "{name}", which is no more; name a target for them')
+        say(
+            f'left out: {_reports(number)} that went to "{name}", which does not exist any more;'
+            " give --to-endpoint or --to for them"
+        )
 
 
 def _reports(number: int) -> str:
@@ -187,12 +189,6 @@ def summary(replay: Replay) -> str:
     }
     shown = ", ".join(f"{number} {word}" for word, number in parts.items() if number)
     return f"replay {replay.id}: {replay.state}: {shown or 'nothing sent'}"
-
-
-def _in_one_line(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_in_one_line(each)}" for name, each in value.items())
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 async def watch(replays: ReplayStore, replay: Replay) -> Replay | None:

@@ -125,10 +125,10 @@ def _serve(
 
 
 _REFUSED = {
-    signal.SIGHUP: "the settings are read at the start only; `dlr endpoints` changes endpoints"
-    " while dlr runs, for the rest start it again",
-    signal.SIGUSR1: "it means nothing here",
-    signal.SIGUSR2: "it means nothing here",
+    signal.SIGHUP: "settings are read at the start only. Restart dlr to apply them, or use"
+    " `dlr endpoints` to change endpoints while it runs",
+    signal.SIGUSR1: "dlr does not use it",
+    signal.SIGUSR2: "dlr does not use it",
 }
 """Signals that would kill the process in the middle of its work, and what is said instead."""
 
@@ -138,7 +138,7 @@ def _refuse_signals(stop: asyncio.Event) -> None:
     its SIGHUP is no wish to read the settings again."""
     loop = asyncio.get_running_loop()
     for number, words in _REFUSED.items():
-        line = f"{number.name} is refused: {words}; SIGTERM stops dlr in order"
+        line = f"{number.name} is ignored: {words}. SIGTERM stops dlr cleanly"
         loop.add_signal_handler(number, log.warning, line)
     if sys.stdin is not None and sys.stdin.isatty():
         loop.add_signal_handler(signal.SIGHUP, stop.set)

@@ -82,7 +82,7 @@ class EndpointGone(UnknownEndpoint):
     def __init__(self, name: str) -> None:
         Exception.__init__(
             self,
-            f'the endpoint "{name}" is in no settings any more; resume it as one that is'
+            f'the endpoint "{name}" is no longer in the settings; resume it as another one'
             f" (`dlr endpoints resume {name} --as NAME`), or remove it",
         )
 
@@ -92,8 +92,8 @@ class EndpointInForce(Exception):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f'the endpoint "{name}" is in force; only what waits for one that has left the'
-            " settings can be taken over"
+            f'the endpoint "{name}" is in use; another one can take over only from an endpoint'
+            " that is no longer in the settings"
         )
 
 

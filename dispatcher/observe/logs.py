@@ -237,6 +237,12 @@ def _facts(record: logging.LogRecord) -> dict[str, Any]:
     return facts
 
 
+def _in_line(record: logging.LogRecord) -> str:
+    facts = _facts(record).items()
+    lists = {name: ",".join(map(str, value)) for name, value in facts if isinstance(value, list)}
+    return "".join(f" {name}={lists.get(name, value)}" for name, value in facts)
+
+
 def _at(record: logging.LogRecord) -> str | None:
     return timestamp(datetime.fromtimestamp(record.created, UTC))
 
@@ -245,13 +251,13 @@ class _Facts(ShownFormatter):
     """Without instant and level, which the system's log writes by itself."""
 
     def format(self, record: logging.LogRecord) -> str:
-        facts = "".join(f" {name}={value}" for name, value in _facts(record).items())
+        facts = _in_line(record)
         return shown(f"{record.getMessage()}{facts}")
 
 
 class _Console(ShownFormatter):
     def format(self, record: logging.LogRecord) -> str:
-        facts = "".join(f" {name}={value}" for name, value in _facts(record).items())
+        facts = _in_line(record)
         text = f"{_at(record)} {record.levelname.lower():7} {record.getMessage()}{facts}"
         return self.with_exception(shown(text), record)
 

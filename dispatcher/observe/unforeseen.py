@@ -13,7 +13,7 @@ def tell_unforeseen(what: str, error: BaseException) -> None:
     """In one line, and without the error's text, which may hold a secret. The rest at `debug`."""
     frames = extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    log.error("%s in a way that nobody has foreseen: %s%s", what, type(error).__name__, where)
+    log.error("%s; this is a defect of dlr: %s%s", what, type(error).__name__, where)
     log.debug("%s", what, exc_info=error)
 
 

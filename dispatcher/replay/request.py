@@ -111,7 +111,9 @@ class ReplayRequest(Struct, kw_only=True, rename="camel", forbid_unknown_fields=
     ) = None
     to: Annotated[Text, _told("Push to this URL.")] | None = None
     rate: (
-        Annotated[Text, _told("So many reports: 50/s, 100/m, 1000/h. Default: as fast as it goes.")]
+        Annotated[
+            Text, _told("How many reports: 50/s, 100/m, 1000/h. Default: as fast as it goes.")
+        ]
         | None
     ) = None
     pace: Annotated[Literal["original"], _told("With the gaps in which they came.")] | None = None

@@ -45,14 +45,14 @@ def _of_endpoint(endpoint: EndpointSettings) -> Iterator[tuple[str, str]]:
     if endpoint.callback_data_fields and not _START_OF_OBJECT.match(endpoint.callback_data_prefix):
         yield (
             "callback_data_prefix",
-            "no JSON object begins so, and callback_data_fields asks for one,"
+            "no JSON object starts with it, but callback_data_fields requires one,"
             f" got {endpoint.callback_data_prefix}",
         )
 
 
 def _why_no_number(digits: str) -> str | None:
     if digits.startswith("0"):
-        return "numbers come with their country code, which never begins with 0"
+        return "numbers start with a country code, and none begins with 0"
     if len(digits) > _DIGITS_MOST:
         return f"no number has more than {_DIGITS_MOST} digits"
     return None
@@ -69,7 +69,7 @@ def _can_be(group: str, reports: str) -> bool:
 
 def _of_outcome(rule: OutcomeRule, before: Sequence[OutcomeRule]) -> Iterator[tuple[str, str]]:
     if rule.share == 0:
-        yield "share", "0 of the messages are none"
+        yield "share", "a share of 0 takes no message"
     if rule.to:
         digits = comparable_prefix(rule.to.removesuffix("*"))
         reason = _why_no_number(digits)
@@ -79,7 +79,7 @@ def _of_outcome(rule: OutcomeRule, before: Sequence[OutcomeRule]) -> Iterator[tu
             yield "to", f"{reason}, got {rule.to}"
     for index, earlier in enumerate(before):
         if earlier.share == 1 and _takes_all_of(earlier, rule):
-            yield "", f"the rule outcome[{index}] takes all of its messages before"
+            yield "", f"the earlier rule outcome[{index}] takes all of its messages"
             return
 
 

@@ -39,7 +39,9 @@ class StillLeased(Exception):
     """Dispatches that carry the recipient's data are being sent: nothing was erased."""
 
     def __init__(self, number: int) -> None:
-        super().__init__(f"{number} dispatches with it are being sent: try again in a minute")
+        super().__init__(
+            f"nothing was erased: {number} of its dispatches are being sent; try again in a minute"
+        )
 
 
 class Erasure(Protocol):

@@ -41,7 +41,7 @@ class LogWatch(Repeating):
             return EVERY
         self._was_held = held is not None
         if held is None and self._told:
-            log.info("the database's log is free again: it gets smaller with the next writes")
+            log.info("the database's log is free again and shrinks with the next writes")
             self._told = 0
         elif held is not None and held.size >= 2 * self._told:
             log.warning("%s", _words(held))
@@ -52,6 +52,6 @@ class LogWatch(Repeating):
 def _words(held: HeldLog) -> str:
     others = ", ".join(held.readers)
     return (
-        f"the database's log has {held.size // 1024**2} MB and grows: a reader of the file keeps"
-        f" it from being emptied; other processes that have it open: {others or 'none seen'}"
+        f"the database's log (-wal) has {held.size // 1024**2} MB and grows, because somebody reads"
+        f" the database for long; other processes that have it open: {others or 'none seen'}"
     )

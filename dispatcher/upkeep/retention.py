@@ -200,7 +200,7 @@ class Upkeep(Repeating):
     def _say_who_is_gone(self, gone: frozenset[str]) -> None:
         if self._dispatched:
             for name in sorted(gone - self._gone):
-                log.warning("endpoint %s is in no settings any more: see `dlr endpoints`", name)
+                log.warning("endpoint %s is no longer in the settings: see `dlr endpoints`", name)
         self._gone = gone
 
     async def _doubts(self, now: datetime) -> bool:
@@ -210,7 +210,10 @@ class Upkeep(Repeating):
             self._doubted_since = None
         elif self._doubted_since is None:
             self._doubted_since = elapsed()
-            log.warning("retention waits an hour: the clock is %s after what was last", now - seen)
+            log.warning(
+                "retention waits an hour: the clock is %s after the last report; is it right?",
+                now - seen,
+            )
             return True
         elif elapsed() - self._doubted_since < DOUBT_LASTS:
             return True

@@ -98,7 +98,7 @@ def judged(asked: Asked, rules: Rules) -> Refused | None:
         return None
     acts = rules.every_method or asked.method not in READING
     if acts and _is_foreign(asked, rules.origins):
-        return _foreign(asked)
+        return _foreign(asked, rules)
     if rules.hosts is not None and not rules.hosts.have(asked.host):
         return _misdirected(asked.host)
     if acts and rules.json and asked.has_body and not _is_json(asked.content_type):
@@ -114,11 +114,11 @@ def _misdirected(host: str | None) -> Refused:
         "misdirected",
         f"Host: {expected(what, 'none' if host is None else came(host))}; to allow it, set"
         f' server.hosts = ["{name}"] or DLR_SERVER_HOSTS={name}, or ask for credentials:'
-        " [[api.token]], of callbacks [source.…], of a sandbox's send API [[sandbox.credential]]",
+        " [[api.token]], for callbacks [source.…], for a sandbox's send API [[sandbox.credential]]",
     )
 
 
-def _foreign(asked: Asked) -> Refused:
+def _foreign(asked: Asked, rules: Rules) -> Refused:
     if asked.origin is not None:
         got = f"Origin: {expected('a page of this server', came(asked.origin))}"
     else:
@@ -126,9 +126,17 @@ def _foreign(asked: Asked) -> Refused:
     return Refused(
         403,
         "foreign_page",
-        f"{got}; a page of another site may not do this unless server.cors_origins, for a sandbox"
-        " sandbox.cors_origins, lists its origin",
+        f"{got}; {_HOW_TO_ALLOW_CALLBACKS if rules.only_browsers else _HOW_TO_ALLOW_PAGES}",
     )
+
+
+_HOW_TO_ALLOW_PAGES = (
+    "a page of another site may do this only if server.cors_origins lists its origin (in a sandbox:"
+    " sandbox.cors_origins)"
+)
+_HOW_TO_ALLOW_CALLBACKS = (
+    "a page of another site may post callbacks only to a source that demands credentials"
+)
 
 
 def _not_json(content_type: str | None) -> Refused:
@@ -262,7 +270,7 @@ class PageGuard:
         """A browser asks whether a page of another site may send what it wants to send."""
         asked = _asked(request)
         if asked.origin not in rules.origins:
-            return _refuse(request, _foreign(asked))
+            return _refuse(request, _foreign(asked, rules))
         headers = {
             "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE",
             "Access-Control-Max-Age": _PREFLIGHT_SECONDS,

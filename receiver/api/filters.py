@@ -80,7 +80,7 @@ REPORT_FILTERS = (
     Filter("messageId", EXACT, "Only of this message."),
     Filter("bulkId", EXACT, "Only of this bulk."),
     Filter("to", NUMBER, "Only to this number."),
-    Filter("toPrefix", NUMBER, "Only to numbers that begin so: 4179."),
+    Filter("toPrefix", NUMBER, "Only to numbers starting with this: 4179."),
     Filter(
         "sender",
         EXACT,

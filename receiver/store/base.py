@@ -336,8 +336,8 @@ class StoreRetention(Protocol):
 class Traces(Struct, frozen=True):
     """Where a recipient's data was found: ids, ascending.
 
-    `bodies` are those in which others' reports came and the recipient's stood beside them as repeats
-    or unreadable items: each by the first report that came in it.
+    `bodies` are those in which others' reports came and the recipient's stood beside them, as
+    repeats or unreadable items: each by the first report that came in it.
     """
 
     reports: Sequence[int]

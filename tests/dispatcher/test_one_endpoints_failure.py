@@ -79,7 +79,7 @@ async def test_an_error_that_no_list_names_is_a_failed_attempt(
     assert found is not None
     (attempt,) = found[1]
     assert (attempt.outcome, attempt.error) == ("failed", f"unforeseen: {type(error).__name__}")
-    assert "a push to acme failed in a way that nobody has foreseen" in caplog.text
+    assert "a push to acme failed; this is a defect of dlr" in caplog.text
     assert "s3cret" not in caplog.text
 
     errors.clear()
@@ -250,7 +250,7 @@ async def test_an_endpoint_that_nothing_can_be_formed_for_is_set_aside(
 
     assert await bench.states("beta") == ["acknowledged"]
     assert (await bench.dispatches("acme"), looked) == ([], 1)
-    assert "nothing can be formed for acme" in caplog.text
+    assert "no dispatch can be formed for acme" in caplog.text
     assert await bench.next_due() == START + SET_ASIDE
 
     monkeypatch.setattr(bench.queue, "form", form)

@@ -25,7 +25,8 @@ def settings(stalling: str, healthy: str) -> str:
 
 
 def a_callback(number: int) -> bytes:
-    return json.dumps({"results": [{"messageId": f"m{number}"}]}).encode()
+    report = {"messageId": f"m{number}", "status": {"groupId": 3, "id": 5}}
+    return json.dumps({"results": [report]}).encode()
 
 
 async def test_stalling_customers(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ async def test_it_is_said_and_goes_on_under_its_new_name(tmp_path: Path) -> None
         configure(tmp_path, an_endpoint(f"{acme.url}/new", "new"))
         checked = await dlr(tmp_path, "check")
         (line,) = (each for each in checked.out.splitlines() if "in no settings" in each)
-        assert "old: in no settings any more; 1 waiting dispatch, 0 unread reports" in line
+        assert "old: no longer in the settings; 1 waiting dispatch, 0 unread reports" in line
         assert "dlr endpoints resume old --as NAME" in line
         assert checked.code == 0
         async with running(tmp_path, "serve", "--speed", "60") as server:

@@ -292,7 +292,7 @@ async def test_other_signals_do_not_kill(tmp_path: Path, by: signal.Signals) -> 
             await acme.came.reach(1)
 
             server.signal(by)
-            said = await server.err.find(f"{by.name} is refused")
+            said = await server.err.find(f"{by.name} is ignored")
             acme.may_answer.set()
 
             assert "warning" in said.string
@@ -493,8 +493,8 @@ async def test_check_names_what_can_never_match(tmp_path: Path) -> None:
     assert ended.code == 0
     assert "settings from dlr.toml: no fault" in ended.out
     assert ended.err == (
-        "dlr: endpoint[0].to_prefixes[1]: can never match: numbers come with their country code,"
-        " which never begins with 0, got 079\n"
+        "dlr: endpoint[0].to_prefixes[1]: can never match: numbers start with a country code,"
+        " and none begins with 0, got 079\n"
     )
 
 

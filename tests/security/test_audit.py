@@ -50,7 +50,13 @@ async def test_each_change_over_the_api_is_noted(tmp_path: Path) -> None:
     """When, who, what, from where, and what became of it; in the log too. No secret is in it."""
     secret = {"name": "beta", "url": "http://me:s3cret@127.0.0.1:1/?token=s3cret", "window": 2}
     async with attacked(tmp_path, "serve", config=ACME + TOKENS) as server:
-        await ask(server, "POST", "/notify", [JSON], b'{"results":[{"messageId":"m1"}]}')
+        await ask(
+            server,
+            "POST",
+            "/notify",
+            [JSON],
+            b'{"results":[{"messageId":"m1","status":{"groupId":3}}]}',
+        )
         await ask(server, "POST", "/notify", [JSON], b"{")
         for method, path, body in (
             ("POST", "/api/endpoints", secret),
@@ -73,6 +79,8 @@ async def test_each_change_over_the_api_is_noted(tmp_path: Path) -> None:
         only = (await ask(server, "GET", "/api/audit?what=pauseEndpoint", READER)).json["items"]
         assert (await ask(server, "GET", "/api/audit")).status == 401
         line = await server.err.find(" change what=removeEndpoint")
+        added = await server.err.find(" change what=addEndpoint")
+        listing = await dlr(tmp_path, "audit", "--what", "addEndpoint")
 
     assert [(each["what"], each["subject"], each["outcome"]) for each in listed] == [
         ("addEndpoint", "beta", "done"),
@@ -96,6 +104,9 @@ async def test_each_change_over_the_api_is_noted(tmp_path: Path) -> None:
     assert listed[7]["details"] == {"reports": 1, "to": "acme", "new": True}
     assert [each["id"] for each in only] == [listed[2]["id"]]
     assert "subject=beta who=operator from=127.0.0.1 outcome=done cancelled=0" in line.string
+    # A list is told as people write one, not as Python does.
+    assert " settings=name,url,window url=" in added.string
+    assert "settings name,url,window, url http" in listing.out
     assert "s3cret" not in json.dumps(listed) + server.err.text
 
 

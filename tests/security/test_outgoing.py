@@ -57,13 +57,15 @@ api_key = "k"
 interval = "1m"
 """
     async with attacked(tmp_path, "sandbox", config=config) as sandbox:
-        await sandbox.err.find("source default is not compared: sandbox.allowed_hosts forbids it")
+        await sandbox.err.find(
+            "source default is not reconciled, because sandbox.allowed_hosts forbids it"
+        )
 
 
 async def test_a_closed_server_calls_nobody(tmp_path: Path) -> None:
     """`outgoing.loopback_only`: the file's own endpoint is not called either, and says why."""
     config = f"[outgoing]\nloopback_only = true\n{CUSTOMER}"
     async with attacked(tmp_path, "serve", config=config) as server:
-        await server.post(b'{"results":[{"messageId":"m1"}]}')
+        await server.post(b'{"results":[{"messageId":"m1","status":{"groupId":3}}]}')
         line = await server.err.find("outcome=not_allowed")
     assert "203.0.113.9 is not on this machine (outgoing.loopback_only can allow it)" in line.string

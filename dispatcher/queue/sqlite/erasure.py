@@ -109,16 +109,16 @@ class SqliteErasure:
             return []
         emptied = await self._database.checkpoint()
         if not emptied and await asyncio.to_thread(is_named_in_file, log_of(file), recipient):
-            return [f"{log_of(file)}: another process reads the database, which keeps its log"]
+            return [f"{log_of(file)}: another process reads the database; end it, then erase again"]
         if not await self._is_in_file(recipient):
             return []
         rows = await rows_that_name(self._database, recipient)
         if rows and recipient.source is not None:
             return []  # they are the messages of other sources with this messageId
         if not rows:
-            return [f"{file}: in space that is not used; `sqlite3 {file} VACUUM` rewrites the file"]
+            return [f"{file}: in unused space; `sqlite3 {file} VACUUM` rewrites the file"]
         return [
-            f"{file}: rows of {table} that name it, and are not this recipient's: {number}"
+            f"{file}: rows of {table} that name it but belong to others: {number}"
             for table, number in rows.items()
         ]
 

@@ -68,7 +68,7 @@ class OwnFile:
             self._opened[path] = found
             return None
         happened = "removed" if found is None else "replaced"
-        return f"{path} was {happened} while dlr had it open: put the right file there, restart dlr"
+        return f"{path} was {happened} while dlr ran: put the right file there and restart dlr"
 
 
 def _identity(path: str) -> _Identity | None:

@@ -237,4 +237,4 @@ async def test_who_is_gone_is_logged_once(
         await upkeep.once()
 
     (line,) = caplog.records
-    assert line.getMessage() == "endpoint acme is in no settings any more: see `dlr endpoints`"
+    assert line.getMessage() == "endpoint acme is no longer in the settings: see `dlr endpoints`"

@@ -410,7 +410,7 @@ async def test_nothing_there(client: Client) -> None:
     """A path that is none is 404 in the shape of all errors."""
     async with client.get("/nothing/here") as response:
         assert response.status == 404
-        assert error_of(await response.json()) == ("not_found", "there is nothing at /nothing/here")
+        assert error_of(await response.json()) == ("not_found", "not found: /nothing/here")
 
 
 # --- health --------------------------------------------------------------------------------------

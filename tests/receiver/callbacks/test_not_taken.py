@@ -7,6 +7,7 @@ of the header, and the body was gone. The platform repeats for 41 hours and then
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from datetime import UTC, datetime, timedelta
@@ -353,7 +354,7 @@ async def test_check_live(tmp_path: Path) -> None:
         assert (ended.code, ended.err) == (0, "")
         assert ended.out.splitlines() == [
             f"{server.url}: ready",
-            "callbacks: all that came since the start were taken",
+            "callbacks: none with a wrong path, source, method, size or type since the start",
         ]
         for _ in range(2):
             await post(server.url, path="/Notify")
@@ -366,5 +367,22 @@ async def test_check_live(tmp_path: Path) -> None:
         url = server.url
     gone = await dlr(tmp_path, "check", "--live", "--url", url)
     assert gone.code == 1
-    assert gone.err.startswith(f"dlr: {url}/readyz: ")
-    assert len(gone.err.splitlines()) == 1
+    said = "nothing answers there; start `dlr serve`, or give --url"
+    assert gone.err == f"dlr: {url}/readyz: {said}\n"
+
+
+async def test_check_live_with_a_digest(tmp_path: Path) -> None:
+    """The digest of a token opens nothing: the answer says how to give the token."""
+    token = "o" * 16
+    configure(
+        tmp_path,
+        f'[[api.token]]\nname = "ops"\nsha256 = "{hashlib.sha256(token.encode()).hexdigest()}"\n',
+    )
+    async with running(tmp_path, "receive") as server:
+        asked = ("check", "--live", "--url", server.url)
+        refused = await dlr(tmp_path, *asked)
+        assert refused.code == 1
+        assert "it asks for a token" in refused.err
+        assert "DLR_API_TOKEN_NAME_SECRET" in refused.err
+        let_in = await dlr(tmp_path, *asked, DLR_API_TOKEN_OPS_SECRET=token)
+        assert (let_in.code, let_in.err) == (0, "")
