@@ -637,7 +637,7 @@ class ErasureContract(OnStorage):
         await bench.worker.claim()
         before = await everything(bench.storage)
 
-        with pytest.raises(StillLeased, match="1 dispatches"):
+        with pytest.raises(StillLeased, match="1 of its dispatches"):
             await erased(bench, to=NUMBER)
         assert await everything(bench.storage) == before
 
