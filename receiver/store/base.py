@@ -336,7 +336,7 @@ class StoreRetention(Protocol):
 class Traces(Struct, frozen=True):
     """Where a recipient's data was found: ids, ascending.
 
-    `bodies` are those in which others' reports came and the recipient's stood beside them, as
+    `bodies` are those in which others' reports came and the recipient's stood beside them as
     repeats or unreadable items: each by the first report that came in it.
     """
 
