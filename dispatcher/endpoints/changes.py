@@ -22,7 +22,7 @@ _BOUND_TO_HOST = frozenset({"headers", "security"})
 
 
 def table_of(row: StoredEndpoint, starting: EndpointSettings | None) -> dict[str, Any]:
-    """The settings in force as a table, be they good or not."""
+    """The settings in force as a table, even if they cannot be used."""
     said = row.said
     of_file = {} if "name" in said or starting is None else as_table(starting)
     return {key: value for key, value in {**of_file, **said}.items() if value is not None}

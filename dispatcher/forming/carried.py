@@ -1,4 +1,4 @@
-"""What the body of a push carries, and what it is without one recipient. Pure."""
+"""What the body of a push carries, and the same body without one recipient. Pure."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def carried_by(body: bytes, content_type: str) -> list[tuple[bytes, Report]]:
 def without(
     body: bytes, content_type: str, recipient: Recipient, spared: Collection[int]
 ) -> bytes | None:
-    """The body without the recipient's reports, but for those at the `spared` places; None when
+    """The body without the recipient's reports, except those at the `spared` places. None when
     nothing is left."""
     others = [
         each

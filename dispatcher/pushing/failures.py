@@ -1,4 +1,4 @@
-"""What an exception means in which a request ends. Pure."""
+"""What it means when a request ends in an exception. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dispatcher.retrying.outcome import Outcome
 from dispatcher.security.addresses import NotAllowed
 
 FAILURES = (NoToken, aiohttp.ClientError, OSError, TimeoutError, ValueError)
-"""In which a request can end. Anything else is a mistake of ours."""
+"""The exceptions in which a request can end. Any other is a defect of dlr."""
 
 _QUOTED = re.compile(r":? b['\"].*")
 """What aiohttp quotes of an answer. It may hold what was pushed, and a note outlives an erasure."""
@@ -67,8 +67,8 @@ def _in_one_line(text: str) -> str:
 
 
 def oddity_of(error: Exception) -> tuple[Outcome, str]:
-    """As `failure_of`, of an error after the status: what is said says what was odd about the
-    answer, without what aiohttp quotes of it."""
+    """As `failure_of`, for an error after the status. The text says what was odd about the answer,
+    without what aiohttp quotes of it."""
     failure, text = failure_of(error)
     return failure, _ODD.get(failure, "{}").format(_QUOTED.sub("", text.removeprefix(_NOT_HTTP)))
 
@@ -81,5 +81,5 @@ def broke_off(error: Exception) -> bool:
 
 
 def notes_of(error: BaseException) -> str | None:
-    """What was noted at the error on its way here."""
+    """The notes that were added to the error."""
     return "; ".join(getattr(error, "__notes__", ())) or None

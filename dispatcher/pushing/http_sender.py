@@ -136,7 +136,7 @@ class HttpSender:
         )
 
     async def _push(self, dispatch: Leased, endpoint: Endpoint) -> _Reply:
-        """With OAuth: a push that is answered 401 is made once more, with a new token."""
+        """Push once. With OAuth, a push that is answered 401 is made once more with a new token."""
         if not isinstance(endpoint.security, OAuth):
             return await self._post(dispatch, endpoint)
         token = await self._token(endpoint, endpoint.security)
@@ -257,8 +257,8 @@ def new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
 
 
 def _target(url: str, endpoint: Endpoint) -> str:
-    """The URL, once more before it is called: who made the endpoint may not have looked at it.
-    Raises `NotAllowed`."""
+    """The URL, judged once more before it is called, because whoever made the endpoint may not have
+    looked at it. Raises `NotAllowed`."""
     if endpoint.checked and (fault := target_fault(url)) is not None:
         raise NotAllowed(fault)
     return url
