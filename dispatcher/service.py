@@ -308,7 +308,7 @@ def _add_receiver(
 
 
 def _tell_of_strays(common: _Common, listeners: Sequence[CallbackListener]) -> None:
-    """Of callbacks that are sent to a process that takes none."""
+    """Tell the listeners of callbacks that come to this process, which takes none."""
     metrics = ReceiverMetrics(common.metrics)
     common.app.middlewares.insert(0, telling(None, (), [metrics.answered, *listeners]))
 

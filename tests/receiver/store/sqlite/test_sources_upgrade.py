@@ -57,11 +57,11 @@ class Earlier:
         await self._database.write(store)
 
     async def followed(self) -> None:
-        """Today's read model also counts reports; the column comes with a later migration."""
-        add, drop = "ADD COLUMN reports INTEGER NOT NULL DEFAULT 0", "DROP COLUMN reports"
-        await self._database.write(lambda c: c.execute(f"ALTER TABLE followed {add}").close())
+        """The read model came as far as the reports. It did not count them yet."""
+        column = "reports INTEGER NOT NULL DEFAULT 0"
+        await self._database.write(lambda c: c.execute(f"ALTER TABLE followed ADD {column}"))
         await Follower(self._database).catch_up()
-        await self._database.write(lambda c: c.execute(f"ALTER TABLE followed {drop}").close())
+        await self._database.write(lambda c: c.execute("ALTER TABLE followed DROP reports"))
 
     async def purged(self, *reports: int) -> None:
         """Retention took them; their keys stay for the repeats of the last days."""
