@@ -56,6 +56,8 @@ def is_expression(pattern: str) -> bool:
 def _compiled(pattern: str) -> Any:
     if len(pattern) > _LONGEST:
         raise ValueError(f"expected {WORDS}, got one of {len(pattern)} characters")
+    if _TOO_MANY.search(pattern):  # RE2 takes a number beyond its own for letters
+        raise ValueError(f"expected {WORDS}")
     options = re2.Options()
     options.log_errors = False  # to stderr, past our log
     options.max_mem = _MEMORY
@@ -64,6 +66,8 @@ def _compiled(pattern: str) -> Any:
     except (re2.error, UnicodeEncodeError) as error:
         raise ValueError(f"expected {WORDS}") from error
 
+
+_TOO_MANY = re.compile(r"\{[0-9]*,?[0-9]{5,}")
 
 _TOKEN = re.compile(
     r"""\\Q.*?(?:\\E|\Z)                                  # quoted

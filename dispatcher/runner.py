@@ -142,8 +142,8 @@ class Runner:
         self._loop.wake()
 
     def on_change(self, tell: Callable[[], None]) -> None:
-        """Have it told when anybody has committed something: at once after a commit it need not be,
-        for whoever commits in this process knows."""
+        """Call `tell` after a look that found something committed. Whoever commits in this process
+        knows at once and needs no call."""
         self._tell.append(tell)
 
     async def _turn(self) -> float | None:
@@ -164,7 +164,7 @@ class Runner:
         return None
 
     def _tell_of_shortage(self) -> None:
-        """Once, and again after it has been over for a while."""
+        """Log it once, and again only after it has been over for SHORT_AGAIN."""
         total, now = self._worker.total, self._clock.now()
         if total is None or not total.short:
             return
@@ -186,8 +186,8 @@ class Runner:
         self.wake()
 
     async def _set_alarm(self, looked_at: datetime) -> None:
-        """Have the loop woken at the next due time, or before: an alarm that comes first is left as
-        it is, for the next is looked for then. The clock may run faster than the world."""
+        """Have the loop woken at the next due time or earlier: an alarm that comes before it stays,
+        because it looks for the next one. The clock may run faster than the world."""
         due, before = await self._worker.next_at(), self._due_at
         self._due_at = due
         in_vain = due is not None and due == before and due <= looked_at
@@ -197,7 +197,7 @@ class Runner:
             return
         self._alarm_at = due
         sleep = (due - self._clock.now()) / self._clock.speed
-        # What was looked for in vain waits for something that nobody foresees.
+        # A look in vain: what it waits for gives no sign.
         shortest = LOOK_EVERY if in_vain else SHORTEST_SLEEP
         self._wakeups.after(max(sleep, shortest), self._alarm)
 
@@ -231,7 +231,7 @@ class Runner:
             tell()
 
     async def _refresh(self) -> None:
-        """Notice endpoints that were added, changed, paused or removed, by whatever process."""
+        """Notice endpoints that any process has added, changed, paused or removed."""
         if self._endpoints is None:
             return
         version = await self._endpoints.version()

@@ -188,7 +188,7 @@ def _common(settings: Settings, opened: Storage, clock: Clock, parts: Parts) -> 
         app.middlewares.append(ApiTokens(settings.api).middleware())
     Auditor(opened.audit, wall_time).add_to(app, proxies_of(settings.server))
     tracks: list[Track] = [ReportTrack(opened.store), AttemptTrack(opened.history)]
-    registry = new_registry()
+    registry, shared = new_registry(), _shares(settings, parts)
     return _Common(
         settings=settings,
         opened=opened,
@@ -198,8 +198,8 @@ def _common(settings: Settings, opened: Storage, clock: Clock, parts: Parts) -> 
         health=Health(opened.store),
         events=EventStream(tracks, readers=settings.server.event_readers),
         metrics=registry,
-        shares=_shares(settings, parts),
-        opened_connections=Opened(),
+        shares=shared,
+        opened_connections=Opened(shared.refused),
         places=Places(registry),
     )
 
@@ -308,7 +308,7 @@ def _add_receiver(
 
 
 def _tell_of_strays(common: _Common, listeners: Sequence[CallbackListener]) -> None:
-    """Of callbacks that are sent to a process that takes none."""
+    """Tell the listeners of callbacks that come to this process, which takes none."""
     metrics = ReceiverMetrics(common.metrics)
     common.app.middlewares.insert(0, telling(None, (), [metrics.answered, *listeners]))
 

@@ -56,9 +56,9 @@ class Worker:
         total: Total | None = None,
     ) -> None:
         """`total` None: each endpoint has its window, whatever the others have."""
-        self._gates: dict[str, Gate] = {}  # also of endpoints that are gone, until all has ended
-        self._names: tuple[str, ...] = ()  # of those that there are
-        # When what was due was taken last, or there was no room to take it.
+        self._gates: dict[str, Gate] = {}  # also of removed endpoints with pushes under way
+        self._names: tuple[str, ...] = ()  # of the endpoints that it works for
+        # When a due dispatch was taken last, or there was no room to take one.
         self._taken_at: dict[str, datetime] = {}
         self._queue = queue
         self._clock = clock
@@ -135,7 +135,8 @@ class Worker:
         return self._total.open_to(places, self._gates, now)
 
     def _forget_the_gone(self) -> None:
-        """Endpoints that are no more, with nothing under way: each replay to a URL leaves one."""
+        """Forget endpoints that no longer exist and have nothing under way: each replay to a URL
+        leaves one."""
         if len(self._gates) == len(self._names):
             return
         for name in self._gates.keys() - set(self._names):
@@ -245,9 +246,9 @@ class Worker:
         return min((at for at in instants if at is not None), default=None)
 
     async def longest_untaken(self) -> Untaken | None:
-        """Of what is due and could be taken now, what could have been for the longest.
+        """The dispatch that is due and could have been taken for the longest; None: there is none.
 
-        A backlog that is worked off waits, but not untaken: each look takes some of it.
+        A backlog that is worked off does not count: each look takes some of it.
         """
         now = self._clock.now()
         ready = [name for name, place in self._places(now).items() if place.retries]

@@ -28,8 +28,8 @@ LINGER_SECONDS = 2.0
 sending, gets to the answer instead of a reset connection."""
 
 REFUSED_MOST = 250
-"""Connections that are told so at once. One more takes the place of the oldest of them, which has
-had the most time to read its answer."""
+"""Connections that are told so at once, where descriptors are plenty. One more takes the place of
+the oldest of them, which has had the most time to read its answer."""
 
 NAME = "dlr"
 """What the header Server says: not which library in which version, which helps only attackers."""
@@ -50,8 +50,9 @@ _FULL = (
 class Opened:
     """Which connections there are, and what their log has had of late."""
 
-    def __init__(self) -> None:
+    def __init__(self, refused_most: int = REFUSED_MOST) -> None:
         self.served = 0
+        self.refused_most = refused_most
         self.refused: dict[_Full, None] = {}  # the oldest first
         self.unreadable = Sparing(_UNREADABLE_A_MINUTE)
         self.full = False
@@ -141,7 +142,7 @@ class _Full(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._socket = cast(asyncio.Transport, transport)
         self._open.refused[self] = None
-        if len(self._open.refused) > REFUSED_MOST:
+        if len(self._open.refused) > self._open.refused_most:
             next(iter(self._open.refused)).cut()
         self._socket.write(_FULL)
         self._socket.write_eof()

@@ -85,7 +85,7 @@ class MachineClock:
 
 class SystemClock(MachineClock):
     """The time of the world, without its jumps: when the wall clock is set, this one follows
-    slowly (SLEW). It never goes back, but for a step after UNSET.
+    slowly (SLEW). It never goes back, except by a step after UNSET.
 
     `steps_by_itself` False leaves the step to whoever has planned by this clock, and must move its
     plans along: `due_step` says when and by how much, `step` does it.

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -26,13 +25,20 @@ from msgspec import Struct, structs
 
 from dispatcher.clocks.clock import wall_time
 from dispatcher.endpoints.base import EndpointStore, Readers, Stored, StoredEndpoint, TakenOver
+from dispatcher.endpoints.changes import (
+    faults_of_name,
+    merged,
+    said_after,
+    settings_of,
+    table_of,
+    unknown_nulls,
+)
 from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.endpoints.from_outside import faults_from_outside, moves_away, urls_in
+from dispatcher.endpoints.from_outside import faults_from_outside, urls_in
 from dispatcher.endpoints.from_settings import endpoint_of
 from dispatcher.endpoints.own_urls import OF_OWN_URLS, taking_own_urls
 from dispatcher.settings.settings import (
     OWN_URLS,
-    RESERVED,
     EndpointSettings,
     Settings,
     sources_of,
@@ -40,15 +46,10 @@ from dispatcher.settings.settings import (
 )
 from receiver.settings.configuration import ConfigurationError
 from receiver.settings.reader import read_table
-from receiver.settings.writing import as_table
 
 log = logging.getLogger("dlr.dispatcher")
 
 Origin = Literal["file", "run-time", "built-in"]
-
-_SETTINGS = frozenset(each.name for each in fields(EndpointSettings))
-_BOUND_TO_HOST = frozenset({"headers", "security"})
-"""They hold what was agreed with one host, and do not go along to another unasked."""
 
 
 class Registered(Struct, frozen=True):
@@ -94,6 +95,17 @@ class EndpointInForce(Exception):
         super().__init__(
             f'the endpoint "{name}" is in use; another one can take over only from an endpoint'
             " that is no longer in the settings"
+        )
+
+
+class EndpointWorkedFor(EndpointInForce):
+    """It is in no settings here, but another process works for it."""
+
+    def __init__(self, name: str) -> None:
+        Exception.__init__(
+            self,
+            f'another process works for the endpoint "{name}", or did until it was killed'
+            " less than three minutes ago; ask again when it has stopped",
         )
 
 
@@ -194,9 +206,9 @@ class Registry:
 
         Raises ConfigurationError with all faults, EndpointExists.
         """
-        whole = _merged({}, table)
-        faults = [*self._faults(table, {}, from_outside), *_faults_of_name(whole.get("name"))]
-        settings = _settings(whole, faults)
+        whole = merged({}, table)
+        faults = [*self._faults(table, {}, from_outside), *faults_of_name(whole.get("name"))]
+        settings = settings_of(whole, faults)
 
         def added(stored: Stored) -> StoredEndpoint:
             if settings.name in self._all(stored):
@@ -225,17 +237,10 @@ class Registry:
         def changed(stored: Stored) -> StoredEndpoint:
             before = self._one(stored, name)
             row = stored.get(name, StoredEndpoint())
-            table = _table(row, self._starting(name, stored))
+            table = table_of(row, self._starting(name, stored))
             faults = self._faults(changes, table, from_outside)
-            # What the file says of them later is for the file's host too.
-            moved = from_outside and moves_away(table, changes)
-            if moved:
-                table = {k: v for k, v in table.items() if k not in _BOUND_TO_HOST}
-            after = _merged(table, changes)
-            bound = _BOUND_TO_HOST if moved else ()
-            said = {**row.said, **{key: after.get(key) for key in (*changes, *bound)}}
-            said = {k: v for k, v in said.items() if v is not None or k in _SETTINGS}
-            _settings({**after, **_unknown(changes, row.said), "name": name}, faults)
+            said, after = said_after(row, table, changes, from_outside)
+            settings_of({**after, **unknown_nulls(changes, row.said), "name": name}, faults)
             outside = _is_outside(before, after, changes, from_outside)
             return structs.replace(row, settings=_json(said), from_outside=outside)
 
@@ -271,8 +276,11 @@ class Registry:
         Raises UnknownEndpoint of either, EndpointInForce.
         """
         if name not in await self.gone():
-            await self.one(name)
-            raise EndpointInForce(name)
+            if name in await self.all():
+                raise EndpointInForce(name)
+            if name in await self._store.worked_for(self._now()):
+                raise EndpointWorkedFor(name)
+            raise UnknownEndpoint(name)
         by = next((each for each in await self.endpoints() if each.name == other), None)
         if by is None or by.own_urls:
             raise UnknownEndpoint(other)
@@ -348,7 +356,7 @@ class Registry:
         if known is None or known[0] != text:
             known = self._read[name] = (
                 text,
-                read_table(EndpointSettings, _table(row, starting)),
+                read_table(EndpointSettings, table_of(row, starting)),
             )
         return known[1]
 
@@ -378,13 +386,6 @@ def registry_of(store: EndpointStore, settings: Settings, *, own_urls: bool = Fa
     return Registry(store, settings.endpoint, sources_of(settings), own_urls=own_urls)
 
 
-def _table(row: StoredEndpoint, starting: EndpointSettings | None) -> dict[str, Any]:
-    """The settings in force as a table, be they good or not."""
-    said = row.said
-    of_file = {} if "name" in said or starting is None else as_table(starting)
-    return {key: value for key, value in {**of_file, **said}.items() if value is not None}
-
-
 def _origin(name: str, said: Mapping[str, Any]) -> Origin:
     if "name" in said:
         return "run-time"
@@ -393,48 +394,6 @@ def _origin(name: str, said: Mapping[str, Any]) -> Origin:
 
 def _json(table: Mapping[str, Any]) -> str:
     return msgspec.json.encode(table).decode()
-
-
-def _settings(table: Mapping[str, Any], faults: Sequence[str]) -> EndpointSettings:
-    """Raises ConfigurationError with these faults and its own; a place is told once."""
-    told = {_place(fault) for fault in faults}
-    try:
-        settings = read_table(EndpointSettings, table)
-    except ConfigurationError as error:
-        more = [fault for fault in error.faults if _place(fault) not in told]
-        raise ConfigurationError([*faults, *more]) from error
-    if faults:
-        raise ConfigurationError(faults)
-    return settings
-
-
-def _place(fault: str) -> str:
-    return fault.partition(": ")[0]
-
-
-def _merged(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    after = dict(table)
-    for key, value in changes.items():
-        if value is None:
-            after.pop(key, None)
-        elif isinstance(value, Mapping):
-            after[key] = _merged(_to_merge_into(key, after.get(key), value), value)
-        else:
-            after[key] = value
-    return after
-
-
-def _to_merge_into(key: str, before: Any, changes: Mapping[str, Any]) -> Mapping[str, Any]:
-    if not isinstance(before, Mapping):
-        return {}
-    another = "type" in changes and changes["type"] != before.get("type")
-    return {} if key == "security" and another else before
-
-
-def _unknown(changes: Mapping[str, Any], said: Mapping[str, Any]) -> dict[str, None]:
-    """What is set to its default and is no setting, nor was taken for one before."""
-    nulls = (key for key, value in changes.items() if value is None)
-    return {key: None for key in nulls if key not in said and key not in _SETTINGS}
 
 
 def _is_outside(
@@ -447,11 +406,3 @@ def _is_outside(
     if from_outside:
         return before.from_outside or bool(urls_in(changes))
     return before.from_outside and set(urls_in(after)) != set(urls_in(changes))
-
-
-def _faults_of_name(name: Any) -> list[str]:
-    if isinstance(name, str) and name.removeprefix("replay-").isdecimal() and name[:7] == "replay-":
-        return ["name: replay- and a number is the endpoint of a replay; choose another name"]
-    if name == OWN_URLS:
-        return [f"name: {RESERVED}"]
-    return []

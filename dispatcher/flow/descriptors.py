@@ -22,10 +22,12 @@ PUSHES_MOST = 10_000
 
 
 class Shares(Struct, frozen=True):
-    """`connections` are served at once, `pushes` may be under way at once."""
+    """`connections` are served at once, `refused` more are told to come again, and `pushes` may be
+    under way at once."""
 
     limit: int
     connections: int
+    refused: int
     pushes: int
 
 
@@ -51,4 +53,5 @@ def shares(limit: int, connections: int, *, refused: int, pushes: bool) -> Share
     free = max(limit - OWN, limit // 2)
     intake = min(connections + refused, free // 2 if pushes else free)
     served = min(connections, max(intake - refused, intake // 2, 1))
-    return Shares(limit, served, max(min((free - intake) * 3 // 4, PUSHES_MOST), 1))
+    told = max(min(refused, intake - served), 1)
+    return Shares(limit, served, told, max(min((free - intake) * 3 // 4, PUSHES_MOST), 1))

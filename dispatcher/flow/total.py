@@ -25,7 +25,7 @@ class Total:
         self.most = most
         self.short = False
         """Whether an endpoint that has something to do was given no place at the last look."""
-        self._held: frozenset[str] = frozenset()  # what had room but for the total
+        self._held: frozenset[str] = frozenset()  # endpoints that only the total keeps from a place
         self._turns = count(1)
         self._had_turn: dict[str, int] = {}
 

@@ -1,8 +1,8 @@
 """Makes dispatches of reports that are new in the store.
 
-`form` goes from top to bottom: it reads the reports that endpoints have not read yet, fills them
-into buckets, encodes these, and stores them as dispatches that are leased from the start. What
-fails for one endpoint, foreseen or not, sets that endpoint aside and no other.
+Read `form` from top to bottom: it reads the reports that endpoints have not read yet, fills them
+into buckets, encodes these, and stores them as dispatches that are leased from the start. An error
+at one endpoint, foreseen or not, sets only that endpoint aside.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ READ_AHEAD = 5_000
 """The most reports that are read from the store for one look."""
 
 XML_AHEAD = 500
-"""Reports that are made into XML for one look, by all endpoints together and but for the last
-bucket. One takes 80 us, and until it is done the other endpoints' pushes are not begun."""
+"""How many reports of all endpoints together are made into XML for one look; the last bucket may
+exceed it. A report takes 80 us, and until it is done the other endpoints' pushes do not begin."""
 
 SET_ASIDE = timedelta(minutes=1)
-"""In the world's time: for how long an endpoint gets no new dispatches when these cannot be formed
-for a reason that nobody has foreseen. What waits for its retry goes on."""
+"""How long, in the world's time, an endpoint gets no new dispatches after an unforeseen error in
+forming them. What waits for its retry goes on."""
 
 NewLeases = Callable[[Iterable[str]], Mapping[str, Lease]]
 """Makes a new lease for each of these endpoints."""
@@ -75,7 +75,7 @@ class Former:
         return [until for until in self._aside_until.values() if until > now]
 
     def forget(self, name: str) -> None:
-        """Of an endpoint that is no more."""
+        """Keep nothing about an endpoint that no longer exists."""
         self._had_turn.pop(name, None)
         self._aside_until.pop(name, None)
 
@@ -143,7 +143,7 @@ class Former:
         read_from: int,
         read: ReportReader,
     ) -> Forming:
-        """With a look at what is under way and what is held."""
+        """As `fill`, knowing what is under way to the endpoint and what is held for it."""
         freed_ids = await self._queue.freed(endpoint.name, room * endpoint.bucket_size)
         freed = await self._outbox.reports_by_id(freed_ids)
         messages = [report.message for report in (*freed, *reports)]
@@ -161,8 +161,8 @@ class Former:
         return structs.replace(forming, freed=[*forming.freed, *erased])
 
     async def _encoded(self, filled: Sequence[Forming]) -> list[Forming]:
-        """As many as XML_AHEAD allows, first those that have not had a turn for longest. The others
-        are not read off, and come with the next look."""
+        """As many as XML_AHEAD allows. Those that have waited longest for a turn come first. The
+        others are not read off, and come with the next look."""
         formings = []
         left = XML_AHEAD
         for forming in sorted(filled, key=lambda each: self._had_turn.get(each.endpoint.name, 0)):
@@ -178,7 +178,7 @@ class Former:
     # --- dispatches -------------------------------------------------------------------------------
 
     async def _form_apart(self, formings: Sequence[Forming], leases: NewLeases) -> list[Leased]:
-        """In one transaction; each alone when that fails and it is not the store's fault."""
+        """Form all in one transaction; form each alone if that fails and the store is available."""
         try:
             of_each = leases(each.endpoint.name for each in formings)
             return await self._queue.form(self._clock.now(), of_each, formings)

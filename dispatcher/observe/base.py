@@ -92,7 +92,7 @@ class AttemptHistory(Protocol):
     """The attempts of all dispatches, in the order in which they were recorded."""
 
     async def newest(self) -> int:
-        """The id of the attempt that was recorded last, be it kept or not; 0: there was none."""
+        """The id of the attempt recorded last, even if it is no longer kept; 0: there was none."""
 
     async def after(self, attempt: int, limit: int) -> Sequence[RecordedAttempt]:
         """At most `limit` attempts that were recorded after this one."""

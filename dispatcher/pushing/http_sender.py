@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -18,6 +17,7 @@ from msgspec import Struct, structs
 from dispatcher.clocks.clock import SystemClock
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.pushing.exchange import Exchange, Kept, TappedConnector, current
+from dispatcher.pushing.failures import FAILURES, broke_off, failure_of, notes_of, oddity_of
 from dispatcher.pushing.oauth import NoToken, TokenRequest, Tokens
 from dispatcher.pushing.resolver import Resolver
 from dispatcher.queue.base import Leased
@@ -47,15 +47,6 @@ longer one, or with more headers, only the status is read."""
 HEADERS_MOST = 256
 
 _SENT_AGAIN = "the kept-alive connection was closed just then; sent again at once on a new one"
-
-_QUOTED = re.compile(r":? b['\"].*")
-"""What aiohttp quotes of an answer. It may hold what was pushed, and a note outlives an erasure."""
-
-_NOT_HTTP = "the answer is not HTTP: "
-_ODD = {
-    Outcome.TIMED_OUT: "the answer did not end in time",
-    Outcome.NOT_HTTP: "the answer is odd after its status: {}",
-}
 
 _SYSTEMS_TRUST = Tls()
 _system_time = SystemClock().now
@@ -130,10 +121,10 @@ class HttpSender:
         started = time.perf_counter()
         try:
             reply = await self._push(dispatch, endpoint)
-        except _FAILURES as error:
+        except FAILURES as error:
             failure, text = failure_of(error)
             return Answer(
-                _milliseconds_since(started), failure=failure, error=text, note=_note(error)
+                _milliseconds_since(started), failure=failure, error=text, note=notes_of(error)
             )
         return Answer(
             _milliseconds_since(started),
@@ -145,7 +136,7 @@ class HttpSender:
         )
 
     async def _push(self, dispatch: Leased, endpoint: Endpoint) -> _Reply:
-        """With OAuth: a push that is answered 401 is made once more, with a new token."""
+        """Push once. With OAuth, a push that is answered 401 is made once more with a new token."""
         if not isinstance(endpoint.security, OAuth):
             return await self._post(dispatch, endpoint)
         token = await self._token(endpoint, endpoint.security)
@@ -171,7 +162,7 @@ class HttpSender:
             reply = await self._reply(
                 endpoint, _Request(request.url, request.body, request.headers), ANSWER_READ
             )
-        except _FAILURES as error:
+        except FAILURES as error:
             raise NoToken(f"the token endpoint: {failure_of(error)[1]}") from error
         if reply.failure is not None:
             raise NoToken(f"the token endpoint: {reply.notes[-1]}")
@@ -194,12 +185,12 @@ class HttpSender:
         first, again = Exchange(until), Exchange(until, needs_new=True)
         try:
             return await self._exchanged(endpoint, request, first, kept)
-        except _FAILURES as error:
-            if not (first.reused and first.silent and _broke_off(error)):
+        except FAILURES as error:
+            if not (first.reused and first.silent and broke_off(error)):
                 raise
         try:
             reply = await self._exchanged(endpoint, request, again, kept)
-        except _FAILURES as error:
+        except FAILURES as error:
             error.add_note(_SENT_AGAIN)
             raise
         return structs.replace(reply, notes=(_SENT_AGAIN, *reply.notes))
@@ -226,7 +217,7 @@ class HttpSender:
             ):
                 exchange.answered = True
                 await _read(response, body, kept)
-        except _FAILURES as error:
+        except FAILURES as error:
             return _all_the_same(error, exchange, response, bytes(body), kept)
         finally:
             exchange.end()
@@ -266,8 +257,8 @@ def new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
 
 
 def _target(url: str, endpoint: Endpoint) -> str:
-    """The URL, once more before it is called: who made the endpoint may not have looked at it.
-    Raises `NotAllowed`."""
+    """The URL, judged once more before it is called, because whoever made the endpoint may not have
+    looked at it. Raises `NotAllowed`."""
     if endpoint.checked and (fault := target_fault(url)) is not None:
         raise NotAllowed(fault)
     return url
@@ -312,10 +303,6 @@ async def _read(response: aiohttp.ClientResponse, body: bytearray, kept: int) ->
             break
 
 
-_FAILURES = (NoToken, aiohttp.ClientError, OSError, TimeoutError, ValueError)
-"""In which a request can end. Anything else is a mistake of ours."""
-
-
 def _all_the_same(
     error: Exception,
     exchange: Exchange,
@@ -324,8 +311,7 @@ def _all_the_same(
     kept: int,
 ) -> _Reply:
     """The reply of an answer whose status came before `error`; raises `error` when none came."""
-    failure, text = failure_of(error)
-    note = _ODD.get(failure, "{}").format(_QUOTED.sub("", text.removeprefix(_NOT_HTTP)))
+    failure, note = oddity_of(error)
     if response is not None:
         whole = len(body) == kept
         asked = response.headers.get("Retry-After")
@@ -335,59 +321,6 @@ def _all_the_same(
     whole = head.whole or len(head.body) >= kept
     body = head.body[:kept]
     return _Reply(head.status, body, head.retry_after, None if whole else failure, (note,))
-
-
-def _broke_off(error: Exception) -> bool:
-    """Whether the connection ended, in whatever words. A timeout is none of that: the server may be
-    at work."""
-    ended = isinstance(error, aiohttp.ClientConnectionError | ConnectionError)
-    return ended and not isinstance(error, TimeoutError)
-
-
-def _note(error: BaseException) -> str | None:
-    return "; ".join(getattr(error, "__notes__", ())) or None
-
-
-def failure_of(error: Exception) -> tuple[Outcome, str]:
-    """The outcome that an exception stands for, and what to say of it. The order matters: aiohttp's
-    classes overlap."""
-    match error:
-        case NoToken():
-            return Outcome.NO_TOKEN, str(error)
-        case NotAllowed() | aiohttp.ClientConnectorError(os_error=NotAllowed()):
-            return Outcome.NOT_ALLOWED, _words(error)
-        case TimeoutError():
-            return Outcome.TIMED_OUT, "no answer in time"
-        case aiohttp.ClientSSLError() | ssl.SSLError():
-            return Outcome.TLS_FAILED, _words(error)
-        case aiohttp.ClientOSError(__cause__=ssl.SSLError()):
-            # A server of TLS 1.3 refuses our certificate, or the lack of one, after the handshake.
-            return Outcome.TLS_FAILED, _words(error)
-        case aiohttp.ClientConnectorError(os_error=ConnectionResetError(errno=None)):
-            # Made by the event loop; the system's own have a number.
-            return Outcome.TLS_FAILED, "the connection ended in the TLS handshake"
-        case aiohttp.ClientConnectorError():
-            return Outcome.UNREACHABLE, _words(error.os_error)
-        case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
-            return Outcome.BROKEN_OFF, "the connection ended before the answer did"
-        case aiohttp.ClientResponseError():
-            return Outcome.NOT_HTTP, f"{_NOT_HTTP}{_in_one_line(error.message)}"[:200]
-        case aiohttp.ClientOSError() | ConnectionError():
-            return Outcome.BROKEN_OFF, _words(error)
-        case _:
-            return Outcome.UNREACHABLE, _words(error)
-
-
-def _words(error: BaseException) -> str:
-    if isinstance(error, ConnectionRefusedError):
-        return "connection refused"  # asyncio says "Connect call failed ('127.0.0.1', 9)"
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return _in_one_line(text)[:200]
-
-
-def _in_one_line(text: str) -> str:
-    """aiohttp draws an arrow below the byte at fault; a log and a table have one line."""
-    return " ".join(text.split())
 
 
 def _milliseconds_since(started: float) -> float:

@@ -148,7 +148,7 @@ class DispatchQueue(Protocol):
         """Make these endpoints known.
 
         The first endpoints of a database read from its first report on; one that comes later reads
-        from the next report on. Open dispatches follow their endpoint to a new URL, but for those
+        from the next report on. Open dispatches follow their endpoint to a new URL, except those
         of reports that came with their own. It takes no longer when more of them are open.
         """
 

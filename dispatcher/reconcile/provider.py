@@ -14,7 +14,8 @@ from typing import Any, TypeVar
 import aiohttp
 
 from dispatcher.clocks.clock import wall_time
-from dispatcher.pushing.http_sender import failure_of, new_session
+from dispatcher.pushing.failures import failure_of
+from dispatcher.pushing.http_sender import new_session
 from dispatcher.reconcile.log_page import LogPage, NoPage, read_page
 from dispatcher.reconcile.paging import PAGE
 from dispatcher.retrying.retry_after import asked_for

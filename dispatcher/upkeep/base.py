@@ -40,7 +40,7 @@ class StillLeased(Exception):
 
     def __init__(self, number: int) -> None:
         super().__init__(
-            f"nothing was erased: {number} of its dispatches are being sent; try again in a minute"
+            f"nothing was erased: dispatches being sent just now: {number}; try again in a minute"
         )
 
 

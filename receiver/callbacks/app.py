@@ -175,7 +175,7 @@ class Receiver:
         body: bytes,
         authenticator: Authenticator | None,
     ) -> web.Response:
-        """Each step is called from here with what the step before it made of the body."""
+        """Call each step with what the step before it made of the body."""
         if authenticator is not None:
             refusal = authenticator.after_body(_facts(request), body, self._now())
             if refusal is not None:

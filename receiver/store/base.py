@@ -229,7 +229,7 @@ class ReportStore(Protocol):
         """At most `limit` reports that were stored after this one, in the order of arrival."""
 
     async def newest_report(self) -> int:
-        """The id of the report that was stored last, be it kept or not; 0 when there was none."""
+        """The id of the report stored last, even if it is no longer kept; 0 when there was none."""
 
     async def reports_of(self, message_id: str, source: str | None = None) -> list[StoredReport]:
         """All reports of this source's message, in the order of arrival; without a source those of

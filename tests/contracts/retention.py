@@ -637,7 +637,7 @@ class ErasureContract(OnStorage):
         await bench.worker.claim()
         before = await everything(bench.storage)
 
-        with pytest.raises(StillLeased, match="1 dispatches"):
+        with pytest.raises(StillLeased, match="being sent just now: 1;"):
             await erased(bench, to=NUMBER)
         assert await everything(bench.storage) == before
 

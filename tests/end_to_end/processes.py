@@ -280,6 +280,9 @@ async def started(folder: Path, *words: str, **environment: str) -> AsyncIterato
 CUT: Literal["cut"] = "cut"
 """Instead of a status: the connection is cut without an answer."""
 
+AT_ONCE = 3.0
+"""Seconds within which a push comes again whose connection was cut, if that was a kept one."""
+
 
 @dataclass(frozen=True, slots=True)
 class Push:
@@ -292,6 +295,7 @@ class Push:
     content_type: str
     body: bytes
     replay: str | None = None
+    is_again: bool = False  # of the same attempt: the connection was cut before
 
     @property
     def message_ids(self) -> list[str]:
@@ -314,6 +318,7 @@ class Customer:
     url: str = ""
     _port: int = 0
     _runner: web.AppRunner | None = None
+    _cut_at: dict[tuple[str, int], float] = field(default_factory=dict)  # by dispatch and attempt
 
     async def start(self) -> None:
         """Listen; after a `stop`, on the same port again."""
@@ -332,14 +337,17 @@ class Customer:
             self._runner = None
 
     async def _take(self, request: web.Request) -> web.Response:
+        now = time.monotonic()
+        known_by = request.headers["webhook-id"], int(request.headers["dlr-attempt"])
         push = Push(
-            at=time.monotonic(),
+            at=now,
             path=request.path,
-            dispatch=request.headers["webhook-id"],
-            attempt=int(request.headers["dlr-attempt"]),
+            dispatch=known_by[0],
+            attempt=known_by[1],
             content_type=request.headers["Content-Type"],
             body=await request.read(),
             replay=request.headers.get("dlr-replay"),
+            is_again=now - self._cut_at.pop(known_by, -AT_ONCE) < AT_ONCE,
         )
         self.pushes.append(push)
         told = self.answer(push)
@@ -347,6 +355,7 @@ class Customer:
         await self.may_answer.wait()
         if told == CUT:
             assert request.transport is not None
+            self._cut_at[known_by] = time.monotonic()
             request.transport.abort()
             return web.Response(status=500)
         if 200 <= told < 300:

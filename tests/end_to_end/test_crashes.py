@@ -309,7 +309,7 @@ def check_histories(run: Run, dispatches: list[dict[str, Any]]) -> None:
     """Attempts are numbered without gaps, none was before its time, and the customer saw them. Of
     an attempt that was repeated because its process died before the record, the history tells."""
     pushed = defaultdict(set)
-    times = Counter((push.dispatch, push.attempt) for push in run.acme.pushes)
+    times = Counter((each.dispatch, each.attempt) for each in run.acme.pushes if not each.is_again)
     for push in run.acme.pushes:
         pushed[push.dispatch].add(push.attempt)
     for view in dispatches:

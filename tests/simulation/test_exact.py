@@ -461,10 +461,12 @@ def test_foresight_changes_nothing(
 def test_the_database_in_place_has_all_of_its_own() -> None:
     """What Database learns to do on its threads must be learned here too."""
     on_threads = {"write", "write_unflushed", "read", "question", "checkpoint", "close"}
+    on_threads |= {"prove", "log_is_held"}
     public = {
         name
         for name, member in vars(Database).items()
         if iscoroutinefunction(member) and not name.startswith("_")
     }
 
-    assert public - {"migrate", "missing"} == on_threads == public & vars(DatabaseInPlace).keys()
+    of_files = {"migrate", "missing", "log_is_held", "prove"}
+    assert public - of_files == on_threads == public & vars(DatabaseInPlace).keys()

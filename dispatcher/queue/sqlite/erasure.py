@@ -24,14 +24,12 @@ import msgspec
 from msgspec import Struct
 
 from dispatcher.endpoints.endpoint import Target
+from dispatcher.forming.carried import carried_by, without
 from dispatcher.queue.sqlite.insert_dispatch import insert_dispatch
 from dispatcher.queue.sqlite.members import members_of
 from dispatcher.sandbox.store.sqlite.removal import count_messages, erase_messages
 from dispatcher.upkeep.base import Rows, StillLeased
-from receiver.dlr import json_format, xml_format
-from receiver.dlr.errors import MalformedBody
 from receiver.dlr.identity import key_of_message
-from receiver.dlr.model import Report
 from receiver.faults import without_credentials
 from receiver.store.base import Traces
 from receiver.store.recipient import Recipient
@@ -156,28 +154,17 @@ def _count_queue(
 ) -> dict[str, int]:
     """The rows that `erase_from_dispatches` and `_erase_from_history` would touch; replays only
     where there are any."""
+    chosen, reports = listed(dispatches), listed(found.traces.reports)
     answers = f"attempt WHERE dispatch IN {LISTED} AND answer <> x'' OR id IN {LISTED}"
-    attempts = _count(connection, answers, listed(dispatches), listed(found.attempts))
-    touched = _count_dispatches(connection, dispatches, found.traces.reports)
-    replays = {"replay": len(found.replays)} if found.replays else {}
-    return touched | {"attempt": attempts} | replays
-
-
-def _count_dispatches(
-    connection: sqlite3.Connection, dispatches: Sequence[int], report_ids: Sequence[int]
-) -> dict[str, int]:
-    """The rows that `erase_from_dispatches` would touch."""
-    chosen, ids = listed(dispatches), listed(report_ids)
-    return {
+    touched = {
         "dispatch": _count(
             connection, f"dispatch WHERE id IN {LISTED} AND state = 'waiting'", chosen
         ),
         "dispatch_body": _count(connection, f"dispatch_body WHERE dispatch IN {LISTED}", chosen),
-        "dispatch_report": _count(connection, f"dispatch_report WHERE report IN {LISTED}", ids),
-        "attempt": _count(
-            connection, f"attempt WHERE dispatch IN {LISTED} AND answer <> x''", chosen
-        ),
+        "dispatch_report": _count(connection, f"dispatch_report WHERE report IN {LISTED}", reports),
+        "attempt": _count(connection, answers, chosen, listed(found.attempts)),
     }
+    return touched | ({"replay": len(found.replays)} if found.replays else {})
 
 
 def erase_from_dispatches(
@@ -186,12 +173,11 @@ def erase_from_dispatches(
     dispatches: Sequence[int],
     report_ids: Sequence[int],
     new_id: Callable[[], str],
-) -> dict[str, int]:
-    """Erase within a transaction. Returns the rows of each table. Raises StillLeased."""
+) -> None:
+    """Erase within a transaction. Raises StillLeased."""
     chosen, ids, gone = listed(dispatches), listed(report_ids), set(report_ids)
     if leased := _count(connection, f"dispatch WHERE id IN {LISTED} AND state = 'leased'", chosen):
         raise StillLeased(leased)
-    touched = _count_dispatches(connection, dispatches, report_ids)
     rows = connection.execute(
         "SELECT id, content_type, body FROM dispatch LEFT JOIN dispatch_body ON dispatch = id"
         f" WHERE id IN {LISTED} AND state = 'waiting'",
@@ -202,7 +188,7 @@ def erase_from_dispatches(
         members = member_lists.get(number, [])
         left = [report for report in members if report not in gone]
         spared = _spared(connection, members, recipient)
-        rest = None if body is None else _without(body, content_type, recipient, spared)
+        rest = None if body is None else without(body, content_type, recipient, spared)
         if left and (body is None or rest is not None):
             _form_anew(connection, number, rest, left, new_id())
     for statement in (
@@ -214,7 +200,6 @@ def erase_from_dispatches(
         connection.execute(statement, (chosen,))
     connection.execute(f"DELETE FROM dispatch_report WHERE report IN {LISTED}", (ids,))
     _cut_urls(connection, recipient, chosen)
-    return touched
 
 
 def _cut_urls(connection: sqlite3.Connection, recipient: Recipient, chosen: str) -> None:
@@ -256,7 +241,7 @@ def _bodies(recipient: Recipient) -> Search:
         return [
             number
             for number, kind, body in rows
-            if may_hold(body) and any(recipient.has(report) for _, report in _items(body, kind))
+            if may_hold(body) and any(recipient.has(report) for _, report in carried_by(body, kind))
         ]
 
     return search
@@ -296,18 +281,6 @@ def _replays(connection: sqlite3.Connection, recipient: Recipient) -> list[int]:
     ]
 
 
-def _items(body: bytes, content_type: str) -> list[tuple[bytes, Report]]:
-    """What a body of ours carries: each item's bytes (in JSON) and the report in it."""
-    try:
-        if content_type == "application/xml":
-            read = xml_format.decode_body(body)
-            return [(b"", report) for report in read if isinstance(report, Report)]
-        results = msgspec.json.decode(body, type=dict[str, list[msgspec.Raw]])["results"]
-        return [(bytes(item), json_format.decode_item(bytes(item))) for item in results]
-    except (MalformedBody, msgspec.MsgspecError, KeyError):
-        return []
-
-
 _OTHERS = "report.message_key = ? AND report.source <> ?"
 """What has the recipient's messageId and is another source's."""
 
@@ -338,23 +311,6 @@ def _of_other_sources(
     )
     values = (listed(dispatches), *_others(recipient))
     return lambda connection: ids_of(connection, statement, values)
-
-
-def _without(
-    body: bytes, content_type: str, recipient: Recipient, spared: Collection[int]
-) -> bytes | None:
-    """The body without the recipient's reports, but for those at the `spared` places; None when
-    nothing is left."""
-    others = [
-        each
-        for place, each in enumerate(_items(body, content_type))
-        if place in spared or not recipient.has(each[1])
-    ]
-    if not others:
-        return None
-    if content_type == "application/xml":
-        return xml_format.encode_body([report for _, report in others], others[0][1].generation)
-    return json_format.encode_body(item for item, _ in others)
 
 
 def _form_anew(

@@ -4,7 +4,7 @@
     -----------------------------------------------------------------------------------
     ids, messageIds           these reports
     state, endpoint           the reports of such dispatches
-    else                      the store's search, which knows hours, statuses and bulkIds
+    anything else             the store's search, which knows hours, statuses and bulkIds
 
 Whatever the way, each candidate is compared with the whole selection. It goes on in pieces of
 bounded time on the connection for questions, so that neither callbacks nor pushes wait for it.
@@ -205,8 +205,8 @@ def targets(
 
 
 def _by_report(rows: Iterable[_Row], named: str | None) -> Iterator[_Placed]:
-    """What a replay was cancelled or stopped before leaves a report as it was. A URL that was given
-    for one replay is no place that a report belongs to, unless its endpoint is `named`."""
+    """A dispatch that was cancelled with its replay leaves a report as it was. The URL of a replay
+    is not a place that a report belongs to, unless its endpoint is `named`."""
     for (report, received_at), group in groupby(rows, itemgetter(0, 1)):
         places = {
             endpoint: state
@@ -255,8 +255,8 @@ def _dispatches(selection: Selection, after: int) -> Callable[[sqlite3.Connectio
 
 
 def _found_by(selection: Selection) -> tuple[str, str, list[str]]:
-    """By which index, under which condition, with which values. Each of these indexes ends with the
-    id: another one would bring all that wait, to be sorted anew for each piece."""
+    """The index to use, the condition, and its values. Each of these indexes ends with the id:
+    another one would bring all that wait, to be sorted anew for each piece."""
     asked = {"endpoint = ?": selection.endpoint, "state = ?": selection.state}
     given = {text: value for text, value in asked.items() if value is not None}
     where, values = " AND ".join(given), list(given.values())

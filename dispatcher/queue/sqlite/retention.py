@@ -29,7 +29,7 @@ BATCH_REPORTS = 2_000
 _ENDED = "state NOT IN ('waiting', 'leased')"
 
 Ended = tuple[int, int, int, int]
-"""Of an ended dispatch: id, first and last report, number of reports."""
+"""An ended dispatch: its id, first and last report, number of reports."""
 
 
 class NeededByEndpoints:
@@ -67,7 +67,7 @@ class NeededByEndpoints:
 def _unread(
     connection: sqlite3.Connection, reports: Sequence[int], gone: Collection[str]
 ) -> dict[str, set[int]]:
-    """What of these reports each endpoint has not read, be it for it or not."""
+    """The reports among these that each endpoint has not read, whether they go to it or not."""
     readers = connection.execute(_READERS).fetchall()
     unread = {
         name: {report for report in reports if report > read_to}

@@ -42,7 +42,7 @@ class ClockState(Struct, frozen=True):
 
 
 class Counters(Struct, frozen=True):
-    """How many reports and attempts there have been, be they kept or not."""
+    """How many reports and attempts there have been, including those no longer kept."""
 
     reports: int
     attempts: int

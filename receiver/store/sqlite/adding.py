@@ -25,7 +25,7 @@ _FIND = (
     f" WHERE day IN {LISTED} AND message_key IN {LISTED}"
 )
 _ANY_SOURCE = ""
-"""Of a key whose report had gone before keys had a source (0005_sources_are_tenants.sql)."""
+"""The source in a key whose report had gone before keys had one (0005_sources_are_tenants.sql)."""
 
 Key = tuple[str, int, int]
 """Which report: its source, its message's key, its identity."""

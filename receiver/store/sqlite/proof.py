@@ -67,7 +67,7 @@ class Proof:
 
 
 def _seen(probing: asyncio.Task[None]) -> None:
-    """Its failure is known, be there anybody left who waits for it or not."""
+    """Mark its failure as seen, in case nobody waits for it any more."""
     if not probing.cancelled():
         probing.exception()
 

@@ -214,7 +214,7 @@ def _instants_of(day: int) -> tuple[int, int]:
 
 
 def _days_without_reports(connection: sqlite3.Connection, now: datetime) -> list[int]:
-    """The days that have keys and no report, but for those by which repeats are recognised."""
+    """The days that have keys and no report, except those by which repeats are recognised."""
     has_report = f"SELECT {_HAS_REPORT}"
     return [
         day
@@ -264,8 +264,8 @@ def _remove(table: Table, ids: Collection[int]) -> Callable[[sqlite3.Connection]
 
 
 def remove_reports(connection: sqlite3.Connection, ids: Sequence[int]) -> int:
-    """Remove these reports with all that is found or shown by them, but for `report_key`. What
-    was added up of them stays."""
+    """Remove these reports with all that is found or shown by them, except `report_key`. Their
+    totals stay."""
     if not ids:
         return 0
     connection.executemany(

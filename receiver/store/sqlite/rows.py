@@ -48,7 +48,7 @@ def ends_of(
 
 
 def last_id(connection: sqlite3.Connection, table: str) -> int:
-    """The id that a table gave last, be its row still there or not; 0 when it gave none."""
+    """The id that a table gave last, even if its row is gone; 0 when it gave none."""
     given = "SELECT seq FROM sqlite_sequence WHERE name = ?"
     row = connection.execute(given, (table,)).fetchone()
     return row[0] if row else 0

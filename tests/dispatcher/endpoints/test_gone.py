@@ -15,7 +15,13 @@ import pytest
 
 from dispatcher.endpoints.base import TakenOver
 from dispatcher.endpoints.endpoint import Rules
-from dispatcher.endpoints.registry import EndpointGone, EndpointInForce, Registry, UnknownEndpoint
+from dispatcher.endpoints.registry import (
+    EndpointGone,
+    EndpointInForce,
+    EndpointWorkedFor,
+    Registry,
+    UnknownEndpoint,
+)
 from dispatcher.settings.settings import EndpointSettings, RetentionSettings
 from dispatcher.upkeep import retention
 from tests.contracts.report_store import an_sms
@@ -134,6 +140,22 @@ async def test_what_can_be_done_is_said(bench: Bench) -> None:
     ):
         with pytest.raises(error):
             await registry.resume_as(name, other)
+
+
+async def test_whom_a_killed_process_worked_for_is_not_unknown(bench: Bench) -> None:
+    """The process was killed, and started anew with another name in its file. For three minutes
+    nobody can know that it does not run any more: whoever asks is told so, and not that there is
+    no such endpoint."""
+    await of(bench, "old").work(3 * MINUTE)
+    registry = await renamed(bench)
+
+    with pytest.raises(EndpointWorkedFor, match="another process works for the endpoint"):
+        await registry.resume_as("old", "new")
+
+    bench.clock.advance(3 * MINUTE)
+    await registry.resume_as("old", "new")
+    with pytest.raises(UnknownEndpoint):
+        await registry.resume_as("old", "new")
 
 
 async def test_it_goes_on_under_its_new_name(bench: Bench) -> None:

@@ -36,16 +36,19 @@ def test_a_system_that_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_shares() -> None:
     """With plenty both have all they ask for; with 1,024 each has half; without pushes intake has
     it all."""
-    assert shares(524_288, 800, refused=100, pushes=True) == Shares(524_288, 800, PUSHES_MOST)
-    assert shares(1024, 800, refused=100, pushes=True) == Shares(1024, 316, 312)
+    assert shares(524_288, 800, refused=100, pushes=True) == Shares(524_288, 800, 100, PUSHES_MOST)
+    assert shares(1024, 800, refused=100, pushes=True) == Shares(1024, 316, 100, 312)
     assert shares(1024, 800, refused=100, pushes=False).connections == 732
 
 
 @given(st.integers(64, 2**20), st.integers(1, 5000), st.booleans())
 def test_they_fit(limit: int, connections: int, pushes: bool) -> None:
-    """Whatever the limit, there is a place for a connection and a push, and all fit below it."""
-    found = shares(limit, connections, refused=100, pushes=pushes)
+    """Whatever the limit, there is a place for a connection, for one that is refused, and for a
+    push, and all fit below it: whoever comes when descriptors have run out is reset."""
+    found = shares(limit, connections, refused=250, pushes=pushes)
 
     assert 1 <= found.connections <= connections
+    assert 1 <= found.refused <= 250
     assert 1 <= found.pushes <= PUSHES_MOST
-    assert found.connections + found.pushes <= limit - min(OWN, limit // 2) + 1
+    taken = found.connections + found.refused + found.pushes
+    assert taken <= limit - min(OWN, limit // 2) + 1

@@ -63,7 +63,7 @@ async def serving(does: Does) -> AsyncIterator[tuple[str, Server]]:
 
 
 def push(url: str, number: int) -> Leased:
-    return replace(a_push(url), name=f"db-{number}")
+    return replace(a_push(url), webhook_id=f"db-{number}")
 
 
 def id_of(request: bytes) -> bytes:

@@ -81,10 +81,11 @@ class Claims:
         """The process goes by these endpoints from now on."""
         known = self._known.setdefault(process, Known())
         known.changes += 1
-        known.names = frozenset(worker.endpoints)
+        before, known.names = known.names, frozenset(worker.endpoints)
         for name, endpoint in worker.endpoints.items():
             gate = known.gates.get(name)
-            if gate is None:
+            # One that was removed, and comes again, may start anew once nothing is under way.
+            if gate is None or (name not in before and not gate.first + gate.retries):
                 known.gates[name] = AtGate(endpoint, self._world.passed)
             elif gate.endpoint != endpoint:
                 gate.endpoint, gate.since = endpoint, self._world.passed

@@ -157,7 +157,7 @@ async def test_what_others_say_of_it_is_told(tmp_path: Path) -> None:
 
         (said,) = await opened.erasure.left(Recipient(to=NUMBER))
         place = f"{tmp_path / 'dlr.db'}: rows of report that name it"
-        assert said == f"{place}, and are not this recipient's: 1"
+        assert said == f"{place} but belong to others: 1"
 
 
 async def test_erasing_many_takes_no_longer_for_each(tmp_path: Path) -> None:
