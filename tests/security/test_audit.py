@@ -50,7 +50,13 @@ async def test_each_change_over_the_api_is_noted(tmp_path: Path) -> None:
     """When, who, what, from where, and what became of it; in the log too. No secret is in it."""
     secret = {"name": "beta", "url": "http://me:s3cret@127.0.0.1:1/?token=s3cret", "window": 2}
     async with attacked(tmp_path, "serve", config=ACME + TOKENS) as server:
-        await ask(server, "POST", "/notify", [JSON], b'{"results":[{"messageId":"m1"}]}')
+        await ask(
+            server,
+            "POST",
+            "/notify",
+            [JSON],
+            b'{"results":[{"messageId":"m1","status":{"groupId":3}}]}',
+        )
         await ask(server, "POST", "/notify", [JSON], b"{")
         for method, path, body in (
             ("POST", "/api/endpoints", secret),

@@ -64,6 +64,6 @@ async def test_a_closed_server_calls_nobody(tmp_path: Path) -> None:
     """`outgoing.loopback_only`: the file's own endpoint is not called either, and says why."""
     config = f"[outgoing]\nloopback_only = true\n{CUSTOMER}"
     async with attacked(tmp_path, "serve", config=config) as server:
-        await server.post(b'{"results":[{"messageId":"m1"}]}')
+        await server.post(b'{"results":[{"messageId":"m1","status":{"groupId":3}}]}')
         line = await server.err.find("outcome=not_allowed")
     assert "203.0.113.9 is not on this machine (outgoing.loopback_only can allow it)" in line.string

@@ -30,7 +30,7 @@ FRONT = ("Origin", "http://localhost:3000")
 
 ADDED = b'{"name":"evil","url":"https://evil.example/"}'
 REPLAY = b'{"since":"2020-01-01","to":"https://evil.example/"}'
-REPORT = b'{"results":[{"messageId":"m1"}]}'
+REPORT = b'{"results":[{"messageId":"m1","status":{"groupId":3}}]}'
 
 SMS = b'{"messages":[{"destinations":[{"to":"41790000000"}],"text":"x"}]}'
 QUERY = "text/query?username=a&password=b&to=41790000000&text=x"
