@@ -27,6 +27,7 @@ from dispatcher.queue.base import Forming
 from dispatcher.replay.base import Portion, ReplayStore
 from dispatcher.replay.pace import allowance
 from dispatcher.replay.replay import InvalidReplay, Item, Replay, must_stop, target_name
+from receiver.callbacks.events import Sparing
 from receiver.store.base import StoredReport, StoreUnavailable
 
 log = logging.getLogger("dlr.dispatcher")
@@ -58,6 +59,7 @@ class Feeder:
         self._replays = replays
         self._endpoints = endpoints
         self._now = now
+        self._failures = Sparing(most=1)  # of each replay, in a minute: it is looked at again soon
         self.idle = False
         """Whether the last look found no replay that has anything left to be done."""
 
@@ -74,8 +76,9 @@ class Feeder:
                     await self._tidy(replay)
             except StoreUnavailable:
                 raise
-            except Exception:
-                log.exception("replay %d stands still", replay.id)  # and no other does
+            except Exception:  # and no other does
+                if self._failures.admit(str(replay.id)) is not None:
+                    log.exception("replay %d stands still", replay.id)
         return fed
 
     async def _tend(self, replay: Replay) -> int:

@@ -24,6 +24,9 @@ CATCH_UP = timedelta(seconds=1)
 """The lost time that is made good at once. Longer than the feeder sleeps."""
 
 _MICROSECOND = timedelta(microseconds=1)
+_LONGEST = timedelta(days=36_500) / _MICROSECOND
+"""No gap is longer, however slow the pace: instants have an end."""
+
 _PERIODS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1)}
 _RATE = re.compile(r"([0-9]{1,9})/(s|m|h)", re.ASCII)
 
@@ -111,4 +114,4 @@ def _as_they_came(pace: Original, fed: Fed, offsets: Sequence[int], now: datetim
 
 
 def _after(offset: int, pace: Original) -> timedelta:
-    return offset * _MICROSECOND / pace.speed
+    return min(offset / pace.speed, _LONGEST) * _MICROSECOND

@@ -131,6 +131,12 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
     "schedule": [("schedule",), ("schedule", POISON)],
     "purge": [("purge", "--dry-run"), ("purge", "--older-than", POISON)],
     "erase": [("erase", "--to", POISON, "--dry-run"), ("erase", "--message-id", POISON)],
+    "audit": [
+        ("audit", "--format", "table"),
+        ("audit", "--format", "json"),
+        ("audit", "--subject", POISON),
+        ("audit", "--since", POISON),
+    ],
     "check": [("check",), ("check", "--config", "faulty.toml"), ("check", "--database", A_PATH)],
     "migrate": [("migrate",), ("migrate", "--database", A_PATH)],
     "demo": [("demo", "--seed", POISON)],
@@ -166,7 +172,7 @@ def poisoned(message_id: str = POISON) -> bytes:
 IN_XML = POISON.replace("\x1b", "").replace("\x07", "")
 XML = (
     "<deliveryReports><results><result><messageId>X</messageId>"
-    f"<callbackData>{IN_XML}</callbackData></result></results></deliveryReports>"
+    f"<callbackData>{IN_XML}</callbackData><error/></result></results></deliveryReports>"
 ).encode()
 
 REFUSED = (

@@ -554,3 +554,21 @@ async def test_the_loop_goes_on_after_a_failure() -> None:
     assert woken == [True]
     feeder.idle = True
     assert await loop.once() is None  # until something has changed
+
+
+async def test_a_replay_that_fails_does_not_fill_the_log(
+    bench: ReplayBench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Something that nobody has foreseen happens at each look, ten times a second. It is told with
+    its traceback once a minute."""
+    await bench.exhaust(1)
+    await bench.ask(state="exhausted")
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("dispatcher.replay.feeder.allowance", fail)
+    for _ in range(20):
+        assert await bench.feeder.look() == 0
+
+    assert [record.message for record in caplog.records] == ["replay 1 stands still"]

@@ -135,6 +135,20 @@ def test_original_gaps_and_a_clock_set_back() -> None:
     assert allowance(Original(), fed, seconds(30), after(-3580)).count == 1
 
 
+@pytest.mark.parametrize("speed", [1e-6, 1e-12, 5e-324])
+def test_a_pace_that_no_calendar_has_room_for(speed: float) -> None:
+    """The next report would be due in a million years. It waits, and the look at it does not fail:
+    a replay that failed was looked at ten times a second, with a traceback each time."""
+    slow, offsets = Original(speed), [0, 10**12]
+    first = allowance(slow, Fed(), offsets, NOON)
+    assert first.count == 1
+
+    later = allowance(slow, Fed(first.anchor_at, NOON), offsets[1:], after(86_400))
+    assert later.count == 0
+    set_back = allowance(slow, Fed(first.anchor_at, after(9)), offsets[1:], NOON)
+    assert set_back.anchor_at < NOON
+
+
 def test_nothing_left() -> None:
     """Where nothing follows nothing goes."""
     assert allowance(Original(), Fed(), [], NOON).count == 0

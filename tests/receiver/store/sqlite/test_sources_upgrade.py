@@ -18,7 +18,6 @@ from receiver.store.callback import Callback
 from receiver.store.recipient import Recipient
 from receiver.store.sqlite.database import MICROS_PER_DAY, Database, micros
 from receiver.store.sqlite.erasure import erase_traces, find_traces
-from receiver.store.sqlite.followup import Follower
 from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
 from tests.contracts.report_store import DAY, NOON, NOT_A_REPORT, a_callback, an_sms, ids
 
@@ -57,11 +56,18 @@ class Earlier:
         await self._database.write(store)
 
     async def followed(self) -> None:
-        """The read model came as far as the reports. It did not count them yet."""
-        column = "reports INTEGER NOT NULL DEFAULT 0"
-        await self._database.write(lambda c: c.execute(f"ALTER TABLE followed ADD {column}"))
-        await Follower(self._database).catch_up()
-        await self._database.write(lambda c: c.execute("ALTER TABLE followed DROP reports"))
+        """The read model has come up to the last report, as far as it tells which sources there
+        were. (Today's follower knows a later schema.)"""
+
+        def follow(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "INSERT INTO total (span, start, source, outcome, reports, first_report,"
+                " last_report) SELECT 3600, 0, source, 1, count(*), min(id), max(id) FROM report"
+                " GROUP BY source"
+            )
+            connection.execute("UPDATE followed SET report = (SELECT max(id) FROM report)")
+
+        await self._database.write(follow)
 
     async def purged(self, *reports: int) -> None:
         """Retention took them; their keys stay for the repeats of the last days."""
