@@ -72,11 +72,6 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         ("dispatches", POISON),
         ("dispatches", "--endpoint", POISON),
     ],
-    "audit": [
-        ("audit", "--format", "table"),
-        ("audit", "--format", "json"),
-        ("audit", "--subject", POISON),
-    ],
     "totals": [("totals",), ("totals", "--since", POISON)],
     "replay": [
         ("replay", "--message-id", POISON, "--dry-run"),
