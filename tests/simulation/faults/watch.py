@@ -50,12 +50,14 @@ class Watch:
         self._nothing_lost()
 
     def undone(self) -> None:
-        """A power cut has undone what was not flushed: claims, and nothing that was recorded."""
+        """A power cut has undone what was not flushed: claims, leases that were given back (which
+        cancels what nobody wants any more), and nothing that was recorded."""
+        undoings = {("leased", "waiting"), ("waiting", "leased"), ("cancelled", "leased")}
         self._ledger.new_reports()
         for before, row in self._ledger.changed_rows():
             self._holds(
                 before is not None
-                and {before.state, row.state} == {"leased", "waiting"}
+                and (before.state, row.state) in undoings
                 and before.attempts == row.attempts,
                 f"the power cut makes of {before} {row}",
             )
