@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import click
@@ -14,7 +15,7 @@ from dispatcher.commands.saying import say
 from dispatcher.observe.logs import masked
 from dispatcher.reconcile.spool import kept_files
 from dispatcher.storage import Storage
-from dispatcher.upkeep.base import StillLeased
+from dispatcher.upkeep.base import Rows, StillLeased
 from receiver.api.messages import find_message
 from receiver.api.parameters import whole
 from receiver.store.recipient import Recipient
@@ -45,6 +46,30 @@ def erase(
 
     Example: dlr erase --to 41793026727 --dry-run
     """
+    recipient = _recipient(to, message_id, source)
+    file = settings_of(config, database).store.database
+
+    async def work(opened: Storage) -> None:
+        if message_id is not None:
+            await find_message(opened.store, message_id, source)  # several sources may have it
+        erased = opened.erasure.count if dry_run else partial(_erased, opened)
+        touched = await erased(recipient)
+        if any(touched.values()):
+            print_counts("would touch" if dry_run else "touched", touched)
+        else:
+            say(f"nothing is stored of {to or message_id}")
+        if dry_run:
+            return
+        left = [*await opened.erasure.left(recipient), *_left_in_spool(file, recipient)]
+        for line in left:
+            say(f"dlr: left in {line}", err=True)
+        if left:
+            sys.exit(1)
+
+    look(config, database, work)
+
+
+def _recipient(to: str | None, message_id: str | None, source: str | None) -> Recipient:
     if (to is None) == (message_id is None) or not (to or message_id):
         fail("expected either --to NUMBER or --message-id ID")
     if source is not None and message_id is None:
@@ -52,41 +77,25 @@ def erase(
     for name, text in (("--to", to), ("--message-id", message_id)):
         if text is not None:
             whole(text, name)
-    recipient = Recipient(to=to, message_id=message_id, source=source)
-    file = settings_of(config, database).store.database
+    return Recipient(to=to, message_id=message_id, source=source)
 
-    async def work(opened: Storage) -> None:
-        if message_id is not None:
-            await find_message(opened.store, message_id, source)  # several sources may have it
-        erasure = opened.erasure
-        try:
-            if dry_run:
-                touched = await erasure.count(recipient)
-            else:
-                # A digest could be undone by trying all numbers; so the row has what a log has.
-                async with changing(opened, "erase", masked(to or message_id or "")) as told:
-                    try:
-                        touched = await erasure.erase(recipient)
-                    except StillLeased:
-                        told.outcome = "refused"
-                        raise
-                    told.details |= touched
-        except StillLeased as error:
-            say(f"dlr: {error}", err=True)
-            sys.exit(1)
-        if any(touched.values()):
-            print_counts("would touch" if dry_run else "touched", touched)
-        else:
-            say(f"nothing is stored of {to or message_id}")
-        if dry_run:
-            return
-        left = [*await erasure.left(recipient), *_left_in_spool(file, recipient)]
-        for line in left:
-            say(f"dlr: left in {line}", err=True)
-        if left:
-            sys.exit(1)
 
-    look(config, database, work)
+async def _erased(opened: Storage, recipient: Recipient) -> Rows:
+    """What was erased, noted in the audit. Ends with exit code 1 if something is being sent."""
+    # A digest could be undone by trying all numbers; so the row has what a log has.
+    subject = masked(recipient.to or recipient.message_id or "")
+    try:
+        async with changing(opened, "erase", subject) as told:
+            try:
+                touched = await opened.erasure.erase(recipient)
+            except StillLeased:
+                told.outcome = "refused"
+                raise
+            told.details |= touched
+    except StillLeased as error:
+        say(f"dlr: {error}", err=True)
+        sys.exit(1)
+    return touched
 
 
 def _left_in_spool(database: str, recipient: Recipient) -> Iterator[str]:
