@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -19,6 +19,10 @@ class Window(Struct, frozen=True):
     endpoint: str | None
 
 
+Span: TypeAlias = tuple[int, int]
+"""The first id and the last; both belong to it."""
+
+
 class CapturedReport(Struct, frozen=True):
     """A report as it lies in the store. `item` is JSON in the provider's field names."""
 
@@ -31,11 +35,14 @@ class CapturedReport(Struct, frozen=True):
 class Recording(Protocol):
     """What happened, to be read in pieces: by spans of ids, some of which may be of nothing."""
 
-    async def last_report(self) -> int:
-        """The highest id of a report; 0 when there is none."""
+    async def report_span(self, window: Window) -> Span | None:
+        """The lowest and the highest id of the reports received in the window, whichever endpoint
+        they went to; None when there is none. It costs as much as the window holds, however many
+        reports are stored."""
 
-    async def last_dispatch(self) -> int:
-        """The highest id of a dispatch; 0 when there is none."""
+    async def dispatch_span(self, window: Window, first: int, last: int) -> Span | None:
+        """The lowest and the highest id of the dispatches of the window's endpoint that carry a
+        report with an id from `first` to `last`; None when there is none, or no endpoint."""
 
     async def reports(self, window: Window, first: int, last: int) -> Sequence[CapturedReport]:
         """The reports of the window with ids from `first` to `last`, in the order of these."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from dispatcher.capsule.base import Recording, Window
+from dispatcher.capsule.base import Recording, Span, Window
 from dispatcher.capsule.capsule import SHARED, SharedReport, Writer
 from dispatcher.capsule.pseudonyms import Pseudonyms
 from dispatcher.capsule.shared_item import shared
@@ -40,27 +40,37 @@ async def capture(
     watch: Watch = lambda _: True,
 ) -> None:
     """Write what was received in the window, and what became of it. Raises BrokenOff."""
-    last_report = await recording.last_report()
-    last_dispatch = await recording.last_dispatch() if window.endpoint is not None else 0
-    done, whole = 0, max(1, last_report + last_dispatch)
-
-    def piece_done() -> None:
-        nonlocal done
-        done += PIECE
-        if not watch(min(1.0, done / whole)):
-            raise BrokenOff
-
-    for first, last in _pieces(last_report):
+    parts = 1 if window.endpoint is None else 2
+    of_reports = _pieces(await recording.report_span(window))
+    dispatches: Span | None = None
+    for number, (first, last) in enumerate(of_reports, 1):
         for report in await recording.reports(window, first, last):
             item = shared(report.item, pseudonyms)
             source = pseudonyms.text("source", report.source)
             writer.report(SharedReport(report.received_at, report.format, item, source))
-        piece_done()
-    for first, last in _pieces(last_dispatch):
+        dispatches = _around(dispatches, await recording.dispatch_span(window, first, last))
+        _piece_done(watch, number / len(of_reports) / parts)
+    of_dispatches = _pieces(dispatches)
+    for number, (first, last) in enumerate(of_dispatches, 1):
         for dispatch in await recording.dispatches(window, first, last):
             writer.dispatch(dispatch)
-        piece_done()
+        _piece_done(watch, (1 + number / len(of_dispatches)) / parts)
 
 
-def _pieces(last: int) -> Iterator[tuple[int, int]]:
-    return ((first, first + PIECE - 1) for first in range(1, last + 1, PIECE))
+def _piece_done(watch: Watch, share: float) -> None:
+    if not watch(share):
+        raise BrokenOff
+
+
+def _around(one: Span | None, other: Span | None) -> Span | None:
+    """The span that has both in it."""
+    if one is None or other is None:
+        return one or other
+    return min(one[0], other[0]), max(one[1], other[1])
+
+
+def _pieces(span: Span | None) -> list[Span]:
+    if span is None:
+        return []
+    first, last = span
+    return [(start, min(last, start + PIECE - 1)) for start in range(first, last + 1, PIECE)]

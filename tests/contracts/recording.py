@@ -26,22 +26,23 @@ def named(reports: list[CapturedReport]) -> list[str]:
 
 async def reports(recording: Recording, window: Window, piece: int = 100) -> list[CapturedReport]:
     """All of the window, in pieces of so many ids."""
-    last = await recording.last_report()
+    first, end = await recording.report_span(window) or (1, 0)
     return [
         report
-        for first in range(1, last + 1, piece)
-        for report in await recording.reports(window, first, first + piece - 1)
+        for start in range(first, end + 1, piece)
+        for report in await recording.reports(window, start, min(end, start + piece - 1))
     ]
 
 
 async def dispatches(
     recording: Recording, window: Window = OF_ACME, piece: int = 100
 ) -> list[SharedDispatch]:
-    last = await recording.last_dispatch()
+    of_reports = await recording.report_span(window)
+    first, end = (of_reports and await recording.dispatch_span(window, *of_reports)) or (1, 0)
     return [
         dispatch
-        for first in range(1, last + 1, piece)
-        for dispatch in await recording.dispatches(window, first, first + piece - 1)
+        for start in range(first, end + 1, piece)
+        for dispatch in await recording.dispatches(window, start, min(end, start + piece - 1))
     ]
 
 
@@ -51,10 +52,35 @@ class RecordingContract(OnStorage):
         return backend.storage.recording
 
     async def test_of_nothing(self, recording: Recording) -> None:
-        """A new database has no last ids, and nothing up to them."""
-        assert (await recording.last_report(), await recording.last_dispatch()) == (0, 0)
+        """A new database has no span, and nothing in any."""
+        assert await recording.report_span(ALL) is None
+        assert await recording.dispatch_span(OF_ACME, 1, 5_000) is None
         assert await recording.reports(ALL, 1, 5_000) == []
         assert await recording.dispatches(OF_ACME, 1, 5_000) == []
+
+    async def test_the_span_of_a_window(self, bench: Bench, recording: Recording) -> None:
+        """It lies around the window and no wider: a capture of an hour went through all ids of a
+        year. Reports may be stored in another order than they came."""
+        for n, minute in enumerate((0, 2, 1, 3)):
+            at = START + minute * MINUTE
+            await bench.store.add([a_callback(an_sms(f"m{n}"), at=at)])
+            await bench.work()
+        await bench.store.add([a_callback(an_sms("unpushed"), at=START + 4 * MINUTE)])
+        ids = [each.id for each in await bench.store.reports_after(0, 9)]
+
+        def of(since: int, until: int, endpoint: str | None = "acme") -> Window:
+            return Window(START + since * MINUTE, START + until * MINUTE, endpoint)
+
+        assert await recording.report_span(of(1, 3, None)) == (ids[1], ids[2])
+        assert await recording.report_span(of(2, 3)) == (ids[1], ids[1])
+        assert await recording.report_span(of(5, 9)) is None
+        span = await recording.dispatch_span(of(1, 3), ids[1], ids[2])
+        assert span is not None
+        assert span[1] - span[0] == 1
+        assert len(await recording.dispatches(of(1, 3), *span)) == 2
+        assert await recording.dispatch_span(of(4, 5), ids[4], ids[4]) is None
+        assert await recording.dispatch_span(of(1, 3, "beta"), ids[0], ids[4]) is None
+        assert await recording.dispatch_span(of(1, 3, None), ids[0], ids[4]) is None
 
     # --- reports -------------------------------------------------------------------------------
 

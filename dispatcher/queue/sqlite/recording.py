@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from dispatcher.capsule.base import CapturedReport, Window
+from dispatcher.capsule.base import CapturedReport, Span, Window
 from dispatcher.capsule.capsule import SharedAttempt, SharedDispatch
 from receiver.store.sqlite.database import Database, instant, micros
 
+REPORT_SPAN = """
+    SELECT min(id), max(id) FROM report INDEXED BY report_received
+    WHERE received_at >= :since AND received_at < :until
+"""
+DISPATCH_SPAN = """
+    SELECT min(d.id), max(d.id) FROM dispatch_report m CROSS JOIN dispatch d ON d.id = m.dispatch
+    WHERE m.report BETWEEN :first AND :last AND d.endpoint = :endpoint AND d.replay IS NULL
+"""
 _REPORTS = """
     SELECT received_at, source, format, item FROM report r
     WHERE id BETWEEN :first AND :last AND received_at >= :since AND received_at < :until
@@ -38,11 +45,11 @@ class SqliteRecording:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def last_report(self) -> int:
-        return await self._database.question(lambda c: _last_id(c, "report"))
+    async def report_span(self, window: Window) -> Span | None:
+        return _span(await self._rows(REPORT_SPAN, window))
 
-    async def last_dispatch(self) -> int:
-        return await self._database.question(lambda c: _last_id(c, "dispatch"))
+    async def dispatch_span(self, window: Window, first: int, last: int) -> Span | None:
+        return _span(await self._rows(DISPATCH_SPAN, window, first, last))
 
     async def reports(self, window: Window, first: int, last: int) -> Sequence[CapturedReport]:
         rows = await self._rows(_REPORTS, window, first, last)
@@ -52,7 +59,7 @@ class SqliteRecording:
         return list(_dispatches(await self._rows(_DISPATCHES, window, first, last)))
 
     async def _rows(
-        self, query: str, window: Window, first: int, last: int
+        self, query: str, window: Window, first: int = 0, last: int = 0
     ) -> Sequence[tuple[Any, ...]]:
         asked: Mapping[str, object] = {
             "since": micros(window.since),
@@ -64,8 +71,9 @@ class SqliteRecording:
         return await self._database.question(lambda c: c.execute(query, asked).fetchall())
 
 
-def _last_id(connection: sqlite3.Connection, table: str) -> int:
-    return int(connection.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()[0])
+def _span(rows: Sequence[tuple[Any, ...]]) -> Span | None:
+    ((first, last),) = rows
+    return None if first is None else (first, last)
 
 
 def _dispatches(rows: Iterable[tuple[Any, ...]]) -> Iterator[SharedDispatch]:

@@ -428,6 +428,14 @@ LOOKS: dict[str, tuple[Act, set[str]]] = {
             "held_report by key (endpoint=? AND report=?)",
         },
     ),
+    "span of a window": (
+        lambda s: SqliteRecording(s.database).report_span(WINDOW),
+        {"report by report_received (received_at>? AND received_at<?)"},
+    ),
+    "span of its dispatches": (
+        lambda s: SqliteRecording(s.database).dispatch_span(WINDOW, 1, 9),
+        {"dispatch_report by key (report>? AND report<?)", "dispatch by id (=?)"},
+    ),
     "reports of a window": (
         lambda s: SqliteRecording(s.database).reports(WINDOW, 1, 9),
         {
