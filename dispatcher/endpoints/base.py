@@ -78,7 +78,10 @@ class EndpointStore(Protocol):
     ) -> int:
         """Take an endpoint out: nothing is stored of it but that it is removed, and what waits for
         it is cancelled. Returns how many dispatches that were. As in `put`, `check` is told what
-        is stored, in the same transaction, and what it raises is raised."""
+        is stored, in the same transaction, and what it raises is raised.
+
+        Much that waits is cancelled in several transactions; the endpoint is removed in the last.
+        """
 
     async def work_for(self, names: Collection[str], until: datetime) -> None:
         """A process works for these endpoints until then, or until it says otherwise."""
@@ -93,5 +96,6 @@ class EndpointStore(Protocol):
 
         Dispatches that wait or are leased go to its URL, with the attempts that were made. Of the
         reports that the other had not read, those that `by` takes and has passed over, because it
-        only began later, are read by it now. `check` and `known` are as in `remove`.
+        only began later, are read by it now. `check` and `known` are as in `remove`, and so are the
+        transactions. One that was broken off goes on when it is asked for again.
         """

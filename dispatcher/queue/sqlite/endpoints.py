@@ -12,10 +12,9 @@ import msgspec
 
 from dispatcher.endpoints.base import Stored, StoredEndpoint, TakenOver
 from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.forming.routing import goes_to
-from dispatcher.queue.sqlite import ordering
+from dispatcher.queue.sqlite import leaving
 from receiver.store.sqlite.database import Database, micros
-from receiver.store.sqlite.rows import COLUMNS, LISTED, listed, stored_report
+from receiver.store.sqlite.rows import LISTED, listed
 
 _HIGHEST = "(SELECT coalesce(max(id), 0) FROM report)"
 """The last report there is, in SQL: who has read to there begins with the next."""
@@ -64,13 +63,23 @@ class SqliteEndpoints:
     async def remove(
         self, name: str, check: Callable[[Stored], object], *, known: Collection[str]
     ) -> int:
-        def remove(connection: sqlite3.Connection) -> int:
+        cancelled = 0
+
+        def piece(connection: sqlite3.Connection) -> tuple[int, bool]:
             check(_stored(connection))
             make_known(connection, [*known, name])
+            number = leaving.cancel_waiting(connection, name)
+            if leaving.PIECE in (number, leaving.drop_held(connection, name)):
+                return number, False
+            leaving.let_go_of_order(connection, name)
             _put(connection, name, StoredEndpoint(removed=True))
-            return cancel_waiting(connection, name)
+            return number, True
 
-        return await self._database.write(remove)
+        while True:
+            number, ended = await self._database.write(piece)
+            cancelled += number
+            if ended:
+                return cancelled
 
     async def work_for(self, names: Collection[str], until: datetime) -> None:
         statement = f"UPDATE endpoint SET in_force_until = ? WHERE name IN {LISTED}"
@@ -85,56 +94,28 @@ class SqliteEndpoints:
     async def take_over(
         self, name: str, by: Endpoint, check: Callable[[Stored], object], *, known: Collection[str]
     ) -> TakenOver:
-        def take_over(connection: sqlite3.Connection) -> TakenOver:
+        dispatches = reports = 0
+
+        def piece(connection: sqlite3.Connection) -> tuple[int, int, bool]:
             check(_stored(connection))
             make_known(connection, [*known, name, by.name])
-            dispatches = _take_dispatches(connection, name, by)
-            reports = _take_unread(connection, name, by)
+            if leaving.hand_over_order(connection, name, by.name) == leaving.PIECE:
+                return 0, 0, False
+            moved = leaving.hand_over_dispatches(connection, name, by)
+            if moved == leaving.PIECE:
+                return moved, 0, False
+            read, taken = leaving.hand_over_unread(connection, name, by)
+            if read == leaving.PIECE:
+                return moved, taken, False
             _put(connection, name, StoredEndpoint(removed=True))
-            return TakenOver(dispatches, reports)
+            return moved, taken, True
 
-        return await self._database.write(take_over)
-
-
-_OPEN_OF = "endpoint = ? AND state IN ('waiting', 'leased')"
-_MOVE_COUNTS = """
-    INSERT INTO dispatch_count
-        SELECT value ->> 0, state, (value ->> 1) * count
-        FROM dispatch_count, json_each(?)
-        WHERE endpoint = ? AND state IN ('waiting', 'leased')
-    ON CONFLICT (endpoint, state) DO UPDATE SET count = count + excluded.count
-"""
-_PASSED_OVER = f"""
-    SELECT {COLUMNS} FROM report
-    WHERE id > (SELECT read_to FROM endpoint WHERE name = ?)
-        AND id <= (SELECT read_from FROM endpoint WHERE name = ?)
-"""
-
-
-def _take_dispatches(connection: sqlite3.Connection, name: str, by: Endpoint) -> int:
-    """What is on its way or held goes to the other endpoint. A header that was made of a URL's
-    password stays behind."""
-    both = listed([(name, -1), (by.name, 1)])
-    connection.execute(_MOVE_COUNTS, (both, name))
-    moved = connection.execute(
-        f"UPDATE dispatch SET endpoint = ?, url = ?, authorization = NULL WHERE {_OPEN_OF}",
-        (by.name, by.url, name),
-    ).rowcount
-    for table in ("message_under_way", "held_report"):
-        connection.execute(
-            f"UPDATE OR IGNORE {table} SET endpoint = ? WHERE endpoint = ?", (by.name, name)
-        )
-        connection.execute(f"DELETE FROM {table} WHERE endpoint = ?", (name,))
-    ordering.hold_what_is_under_way(connection, by.name)
-    return moved
-
-
-def _take_unread(connection: sqlite3.Connection, name: str, by: Endpoint) -> int:
-    """They are laid beside what the endpoint reads, like reports that were held."""
-    rows = connection.execute(_PASSED_OVER, (name, by.name))
-    taken = [report for report in map(stored_report, rows) if goes_to(report, by.rules)]
-    ordering.hold(connection, ((by.name, report.id, report.message) for report in taken))
-    return len(taken)
+        while True:
+            moved, taken, ended = await self._database.write(piece)
+            dispatches += moved
+            reports += taken
+            if ended:
+                return TakenOver(dispatches, reports)
 
 
 def make_known(connection: sqlite3.Connection, names: Iterable[str]) -> None:
@@ -161,20 +142,6 @@ def put_endpoint(
         (msgspec.json.encode(table).decode(), from_outside, name),
     )
     _changed(connection)
-
-
-def cancel_waiting(connection: sqlite3.Connection, name: str) -> int:
-    """What waits for the endpoint, on its way or held, is not brought any more. What is held for a
-    replay is dropped by it, and counted."""
-    connection.execute("DELETE FROM held_report WHERE endpoint = ? AND replay = 0", (name,))
-    connection.execute("UPDATE held_report SET freed = 1 WHERE endpoint = ?", (name,))
-    connection.execute("DELETE FROM message_under_way WHERE endpoint = ?", (name,))
-    return connection.execute(
-        # Not by the index of all that there ever was of the endpoint.
-        "UPDATE dispatch INDEXED BY dispatch_oldest SET state = 'cancelled', due_at = NULL"
-        " WHERE endpoint = ? AND state = 'waiting'",
-        (name,),
-    ).rowcount
 
 
 def _put(connection: sqlite3.Connection, name: str, endpoint: StoredEndpoint) -> None:

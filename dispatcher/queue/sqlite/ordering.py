@@ -19,9 +19,9 @@ BY_ITSELF = 0
 Place = tuple[str, int, Message]
 """A report on its way to an endpoint: the endpoint, the report, its message."""
 
-_OF_MESSAGE = "endpoint = ? AND source = ? AND message_key = ?"
-_UNDER_WAY = f"SELECT 1 FROM message_under_way WHERE {_OF_MESSAGE}"
-_HELD = f"SELECT report, replay FROM held_report WHERE {_OF_MESSAGE}"
+OF_MESSAGE = "endpoint = ? AND source = ? AND message_key = ?"
+_UNDER_WAY = f"SELECT 1 FROM message_under_way WHERE {OF_MESSAGE}"
+_HELD = f"SELECT report, replay FROM held_report WHERE {OF_MESSAGE}"
 _HOLD = f"""
     INSERT INTO held_report (endpoint, report, source, message_key, replay, freed)
     VALUES (?, ?, ?, ?, ?, NOT EXISTS ({_UNDER_WAY}))
@@ -107,12 +107,13 @@ def hold(connection: sqlite3.Connection, places: Iterable[Place]) -> None:
     )
 
 
-def hold_what_is_under_way(connection: sqlite3.Connection, endpoint: str) -> None:
-    """What was free at another endpoint waits here for what is under way here."""
-    connection.execute(
-        "UPDATE held_report SET freed = 0 WHERE endpoint = ? AND (source, message_key) IN"
-        " (SELECT source, message_key FROM message_under_way WHERE endpoint = ?)",
-        (endpoint, endpoint),
+def hold_what_is_under_way(
+    connection: sqlite3.Connection, endpoint: str, messages: Iterable[Message]
+) -> None:
+    """What of these messages was free at another endpoint waits here for what is under way here."""
+    connection.executemany(
+        f"UPDATE held_report SET freed = 0 WHERE {OF_MESSAGE} AND EXISTS ({_UNDER_WAY})",
+        [(endpoint, *message, endpoint, *message) for message in messages],
     )
 
 
@@ -129,7 +130,7 @@ def set_under_way(
         [(*place, dispatch) for place in places],
     )
     # What did not fit into the same bucket waits again.
-    connection.executemany(f"UPDATE held_report SET freed = 0 WHERE {_OF_MESSAGE}", places)
+    connection.executemany(f"UPDATE held_report SET freed = 0 WHERE {OF_MESSAGE}", places)
 
 
 def freed(connection: sqlite3.Connection, endpoint: str, limit: int) -> list[int]:

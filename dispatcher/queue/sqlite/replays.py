@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dispatcher.queue.base import Forming
-from dispatcher.queue.sqlite import ordering
+from dispatcher.queue.sqlite import leaving, ordering
 from dispatcher.queue.sqlite.endpoints import put_endpoint
 from dispatcher.queue.sqlite.insert_dispatch import form_dispatch
 from dispatcher.replay.base import Portion
@@ -52,8 +52,16 @@ _FEED = """
 # dispatch_replay_open): without them everything that is held or waits is gone through.
 _HELD = "replay = ? AND replay > 0"
 _CANCEL = """
-    UPDATE dispatch SET state = 'cancelled', due_at = NULL
-    WHERE replay = ? AND state = 'waiting' AND state IN ('waiting', 'leased')
+    UPDATE dispatch SET state = 'cancelled', due_at = NULL WHERE id IN (
+        SELECT id FROM dispatch
+        WHERE replay = ? AND state = 'waiting' AND state IN ('waiting', 'leased') LIMIT ?
+    )
+"""
+_LET_GO = """
+    DELETE FROM held_report WHERE (endpoint, report, replay) IN (
+        SELECT endpoint, report, replay FROM held_report
+        WHERE replay = ? AND replay > 0 LIMIT ?
+    )
 """
 _OPEN = "SELECT 1 FROM dispatch WHERE replay = ? AND state IN ('waiting', 'leased') LIMIT 1"
 
@@ -138,7 +146,13 @@ class SqliteReplays:
         return await self._database.write(lambda c: _feed(c, portion, micros(now), self._new_id))
 
     async def end(self, replay: int, state: ReplayState, now: datetime) -> int:
-        return await self._database.write(lambda c: _end(c, replay, state, micros(now)))
+        """The first piece goes with the state; `tidy` finds what a crash leaves of the others."""
+        piece = await self._database.write(lambda c: _end(c, replay, state, micros(now)))
+        cancelled = piece.cancelled
+        while not piece.last:
+            piece = await self._database.write(lambda c: _cancel(c, replay))
+            cancelled += piece.cancelled
+        return cancelled
 
     async def finish(self, replay: int, now: datetime) -> bool:
         return await self._database.write(lambda c: _finish(c, replay, micros(now)))
@@ -357,7 +371,7 @@ def _all_there(connection: sqlite3.Connection, formings: Sequence[Forming]) -> b
     return found == len(members)
 
 
-def _end(connection: sqlite3.Connection, replay: int, state: ReplayState, at: int) -> int:
+def _end(connection: sqlite3.Connection, replay: int, state: ReplayState, at: int) -> _Piece:
     changed = connection.execute(
         "UPDATE replay SET state = ?, ended_at = ? WHERE id = ? AND state = 'running'",
         (state, at, replay),
@@ -367,8 +381,20 @@ def _end(connection: sqlite3.Connection, replay: int, state: ReplayState, at: in
         if row is None:
             raise UnknownReplay(replay)
         raise InvalidReplay(replay, row[0], state)
-    connection.execute(f"DELETE FROM held_report WHERE {_HELD}", (replay,))
-    return connection.execute(_CANCEL, (replay,)).rowcount
+    return _cancel(connection, replay)
+
+
+class _Piece(NamedTuple):
+    """How many dispatches were cancelled, and whether nothing waits or is held any more."""
+
+    cancelled: int
+    last: bool
+
+
+def _cancel(connection: sqlite3.Connection, replay: int) -> _Piece:
+    let_go = connection.execute(_LET_GO, (replay, leaving.PIECE)).rowcount
+    cancelled = connection.execute(_CANCEL, (replay, leaving.PIECE)).rowcount
+    return _Piece(cancelled, leaving.PIECE not in (let_go, cancelled))
 
 
 def _finish(connection: sqlite3.Connection, replay: int, at: int) -> bool:
@@ -384,6 +410,8 @@ def _finish(connection: sqlite3.Connection, replay: int, at: int) -> bool:
 
 
 def _tidy(connection: sqlite3.Connection, replay: int) -> bool:
+    if not _cancel(connection, replay).last:
+        return False
     removed = connection.execute(
         "DELETE FROM replay_piece WHERE replay = ? AND position IN"
         " (SELECT position FROM replay_piece WHERE replay = ? ORDER BY position LIMIT ?)",

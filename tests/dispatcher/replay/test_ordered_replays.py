@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from dispatcher.api.replays import ReplayAnswer
-from dispatcher.queue.sqlite.endpoints import cancel_waiting
+from dispatcher.queue.sqlite.endpoints import SqliteEndpoints
 from dispatcher.queue.sqlite.erasure import erase_from_dispatches
 from dispatcher.queue.sqlite.retention import NeededByEndpoints
 from dispatcher.replay.replay import Replay
@@ -247,7 +247,7 @@ async def test_a_dispatch_that_is_cancelled_by_hand_frees_the_replay(bench: Repl
 async def test_an_endpoint_that_is_removed(bench: ReplayBench) -> None:
     """What is held for a replay when its endpoint is removed is dropped by it, and counted."""
     replay = await held_up(bench)
-    await bench.database.write(lambda c: cancel_waiting(c, "acme"))
+    await SqliteEndpoints(bench.database).remove("acme", lambda _: None, known=())
     await bench.known.remove("acme")
     bench.bench.worker.use([])
     await bench.feed()

@@ -345,6 +345,8 @@ REPLAYS: dict[str, tuple[Act, set[str]]] = {
     "end": (
         lambda s: s.replays.end(s.first.id, "cancelled", NOON),
         {
+            "held_report by key (endpoint=? AND report=? AND replay=?)",
+            "dispatch by id (=?)",
             "held_report by held_report_replay (replay=?)",
             "dispatch by dispatch_replay_open (replay=? AND state=?)",
         },
@@ -359,6 +361,9 @@ REPLAYS: dict[str, tuple[Act, set[str]]] = {
     "tidy": (
         lambda s: s.replays.tidy(s.first.id),
         {
+            "held_report by held_report_replay (replay=?)",
+            "held_report by key (endpoint=? AND report=? AND replay=?)",
+            "dispatch by id (=?)",
             "replay_piece by key (replay=? AND position=?)",
             "replay_piece by key (replay=?)",
             "dispatch by dispatch_replay_open (replay=? AND state=?)",
@@ -461,10 +466,26 @@ LOOKS: dict[str, tuple[Act, set[str]]] = {
     "remove an endpoint": (
         lambda s: s.registry.remove("acme"),
         {
+            "held_report by key (endpoint=? AND report=? AND replay=?)",
+            "dispatch by id (=?)",
             "report by id (the first or last)",
             "dispatch by dispatch_oldest (endpoint=?)",
             "message_under_way by key (endpoint=?)",
             "held_report by held_report_message (endpoint=?)",
+        },
+    ),
+    "hand an endpoint over": (
+        lambda s: SqliteEndpoints(s.database).take_over("acme", BETA, lambda _: None, known=()),
+        {
+            "all of dispatch by dispatch_lease",
+            "dispatch by dispatch_oldest (endpoint=?)",
+            "dispatch by id (=?)",
+            "held_report by held_report_message (endpoint=? AND source=? AND message_key=?)",
+            "held_report by held_report_message (endpoint=?)",
+            "message_under_way by key (endpoint=? AND source=? AND message_key=?)",
+            "message_under_way by key (endpoint=?)",
+            "report by id (>? AND <?)",
+            "report by id (the first or last)",
         },
     ),
 }
