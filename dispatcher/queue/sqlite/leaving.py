@@ -37,7 +37,7 @@ _OPEN = """
     SELECT id, state FROM dispatch INDEXED BY dispatch_oldest
         WHERE state = 'waiting' AND endpoint = ?1
     UNION ALL SELECT id, state FROM dispatch INDEXED BY dispatch_lease
-        WHERE state = 'leased' AND endpoint = ?1
+        WHERE state = 'leased' AND lease_until > 0 AND endpoint = ?1
     LIMIT ?2
 """
 _MOVE_COUNTS = """

@@ -477,7 +477,7 @@ LOOKS: dict[str, tuple[Act, set[str]]] = {
     "hand an endpoint over": (
         lambda s: SqliteEndpoints(s.database).take_over("acme", BETA, lambda _: None, known=()),
         {
-            "all of dispatch by dispatch_lease",
+            "dispatch by dispatch_lease (lease_until>?)",
             "dispatch by dispatch_oldest (endpoint=?)",
             "dispatch by id (=?)",
             "held_report by held_report_message (endpoint=? AND source=? AND message_key=?)",
