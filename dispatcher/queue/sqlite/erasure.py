@@ -110,15 +110,22 @@ class SqliteErasure:
             return [f"{log_of(file)}: another process reads the database; end it, then erase again"]
         if not await self._is_in_file(recipient):
             return []
-        rows = await rows_that_name(self._database, recipient)
-        if rows and recipient.source is not None:
-            return []  # they are the messages of other sources with this messageId
+        rows = await rows_that_name(self._database, recipient, OF_OTHER_SOURCES)
+        if not rows and await self._is_anothers(recipient):
+            return []
         if not rows:
             return [f"{file}: in unused space; `sqlite3 {file} VACUUM` rewrites the file"]
         return [
             f"{file}: rows of {table} that name it but belong to others: {number}"
             for table, number in rows.items()
         ]
+
+    async def _is_anothers(self, recipient: Recipient) -> bool:
+        """Whether the file names the messageId because another source has such a message."""
+        whoever = Recipient(message_id=recipient.message_id)
+        return recipient.source is not None and bool(
+            await rows_that_name(self._database, whoever, {})
+        )
 
     async def _is_in_file(self, recipient: Recipient) -> bool:
         file: Path | None = await file_of(self._database)
@@ -130,7 +137,9 @@ class SqliteErasure:
         attempts = each_span(database, "attempt", _attempts(recipient))
         traces = await find_traces(database, recipient)
         carrying = [number async for number in bodies]
+        answers = [number async for number in attempts]
         if recipient.source is not None:
+            answers = await database.question(lambda c: _own_answers(c, answers, recipient))
             own = set(await database.question(lambda c: _members(c, traces.reports)))
             others = _of_other_sources(set(carrying) - own, recipient)
             spared = set(await database.question(others))
@@ -138,7 +147,7 @@ class SqliteErasure:
         return Found(
             traces=traces,
             bodies=carrying,
-            attempts=[number async for number in attempts],
+            attempts=answers,
             replays=await database.question(lambda c: _replays(c, recipient)),
         )
 
@@ -279,6 +288,37 @@ def _replays(connection: sqlite3.Connection, recipient: Recipient) -> list[int]:
         for number, key, selection in rows
         if recipient.is_named_in(key or "") or recipient.is_named_in(unescaped(selection))
     ]
+
+
+_OF_A_DISPATCH = """
+    EXISTS (
+        SELECT 1 FROM dispatch AS its CROSS JOIN dispatch_report AS member
+            ON member.report BETWEEN its.first_report AND its.last_report
+            AND member.dispatch = its.id
+        CROSS JOIN report ON report.id = member.report
+        WHERE its.id = {table}.dispatch AND report.source <> :source
+    )
+"""
+OF_OTHER_SOURCES = {
+    "search_key": "(SELECT source FROM report WHERE id = search_key.report) <> :source",
+    "received_body": """
+        (SELECT source FROM report WHERE id BETWEEN first_report AND last_report) <> :source
+    """,
+    "dispatch_body": _OF_A_DISPATCH.format(table="dispatch_body"),
+    "attempt": _OF_A_DISPATCH.format(table="attempt"),
+}
+"""Which rows belong to other sources, for `rows_that_name`. All reports of a callback are of one
+source. What became of a bucket in which another source has reports belongs to that one too."""
+
+
+def _own_answers(
+    connection: sqlite3.Connection, attempts: Sequence[int], recipient: Recipient
+) -> list[int]:
+    """Those whose dispatch carries no report of another source."""
+    statement = "SELECT id FROM attempt WHERE id IN (SELECT value FROM json_each(:attempts))"
+    own = f"{statement} AND NOT ({OF_OTHER_SOURCES['attempt']})"
+    values = {"attempts": listed(attempts), "source": recipient.source}
+    return [number for (number,) in connection.execute(own, values)]
 
 
 _OTHERS = "report.message_key = ? AND report.source <> ?"

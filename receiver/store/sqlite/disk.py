@@ -9,6 +9,7 @@ its free pages are overwritten.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
@@ -79,24 +80,41 @@ def _drop(connection: sqlite3.Connection) -> None:
     connection.execute("DROP TABLE IF EXISTS overwritten")
 
 
-async def rows_that_name(database: Database, recipient: Recipient) -> dict[str, int]:
-    """How many rows of each table name the recipient in any column. Goes through all of them."""
+async def rows_that_name(
+    database: Database, recipient: Recipient, of_others: Mapping[str, str]
+) -> dict[str, int]:
+    """How many rows of each table name the recipient in any column. Goes through all of them.
+
+    With a source, rows that are known to be another source's do not count. Which these are in a
+    table without a column for it, `of_others` says: a condition in SQL about `:source`.
+    """
 
     def count(connection: sqlite3.Connection) -> dict[str, int]:
         connection.create_function("is_named", 1, lambda value: _is_named(value, recipient))
         tables = connection.execute(
             "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'"
         )
-        counts = {name: _rows_of(connection, name) for (name,) in tables.fetchall()}
+        counts = {
+            name: _rows_of(connection, name, recipient.source, of_others.get(name))
+            for (name,) in tables.fetchall()
+        }
         return {name: rows for name, rows in counts.items() if rows}
 
     return await database.question(count)
 
 
-def _rows_of(connection: sqlite3.Connection, table: str) -> int:
+def _rows_of(
+    connection: sqlite3.Connection, table: str, source: str | None, of_others: str | None
+) -> int:
     columns = [row[1] for row in connection.execute(f'PRAGMA table_info("{table}")')]
-    named = " OR ".join(f'is_named("{column}")' for column in columns)
-    rows: int = connection.execute(f'SELECT count(*) FROM "{table}" WHERE {named}').fetchone()[0]
+    condition = " OR ".join(f'is_named("{column}")' for column in columns)
+    if source is not None and "source" in columns:
+        condition = f"({condition}) AND source = :source"
+    elif source is not None and of_others is not None:
+        condition = f"({condition}) AND NOT ({of_others})"
+    rows: int = connection.execute(
+        f'SELECT count(*) FROM "{table}" WHERE {condition}', {"source": source}
+    ).fetchone()[0]
     return rows
 
 

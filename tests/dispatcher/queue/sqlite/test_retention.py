@@ -12,10 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
-from dispatcher.queue.sqlite.erasure import Found, SqliteErasure
+from dispatcher.queue.sqlite.erasure import OF_OTHER_SOURCES, Found, SqliteErasure
 from dispatcher.storage import storage
 from receiver.store.recipient import Recipient
+from receiver.store.sqlite.disk import rows_that_name
 from receiver.store.sqlite.retention import BATCH
 from receiver.store.sqlite.rows import BODIES_OF_REPORTS
 from tests.contracts.report_store import a_callback, an_sms
@@ -158,6 +160,42 @@ async def test_what_others_say_of_it_is_told(tmp_path: Path) -> None:
         (said,) = await opened.erasure.left(Recipient(to=NUMBER))
         place = f"{tmp_path / 'dlr.db'}: rows of report that name it"
         assert said == f"{place} but belong to others: 1"
+
+
+async def test_what_is_left_of_one_source_is_told(tmp_path: Path) -> None:
+    """Two sources have a message `m1`. Whatever was left of the one, nothing was said, because the
+    other's message bears the same id."""
+    async with storage(str(tmp_path / "dlr.db")) as opened:
+        theirs, quoting = an_sms("m1"), an_sms("m2", callbackData="after m1")
+        await opened.store.add([a_callback(an_sms("m1"), quoting, source="alpha")])
+        await opened.store.add([a_callback(theirs, quoting, source="beta")])
+        recipient = Recipient(message_id="m1", source="alpha")
+
+        await opened.erasure.erase(recipient)
+
+        (said,) = await opened.erasure.left(recipient)
+        assert said.endswith("rows of report that name it but belong to others: 1")
+
+
+async def test_what_another_source_has_is_not_left(bench: Bench) -> None:
+    """Its report, what was received with it, its search keys, its bucket and the answer to that."""
+    bench.sender.said = b"thanks for m1"
+    for source in ("alpha", "beta"):
+        callback = a_callback(an_sms("m1", bulkId="m1"), source=source, at=START)
+        received = replace(callback.verdict, received=b'{"results": [{"messageId": "m1"}]}')
+        await bench.store.add([replace(callback, verdict=received)])
+        await bench.work()
+    await bench.storage.read_model.catch_up()
+    recipient = Recipient(message_id="m1", source="alpha")
+    tables = ("report", "received_body", "search_key", "dispatch_body", "attempt")
+    named = await rows_that_name(bench.database, Recipient(message_id="m1"), {})
+    assert set(tables) <= set(named)
+
+    await bench.storage.erasure.erase(recipient)
+
+    assert await rows_that_name(bench.database, recipient, OF_OTHER_SOURCES) == {}
+    named = await rows_that_name(bench.database, Recipient(message_id="m1"), {})
+    assert set(tables) <= set(named)
 
 
 async def test_erasing_many_takes_no_longer_for_each(tmp_path: Path) -> None:
