@@ -303,6 +303,7 @@ def _add_receiver(
         ),
     )
     RefusedCallbacks(common.metrics, receiver.refused)
+    common.opened_connections.on_head_not_read = receiver.head_not_read
     receiver.add_routes(common.app)
     add_routes(common.app, NotTakenApi(receiver.not_taken))
 

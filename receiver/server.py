@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, cast
 
@@ -19,6 +19,7 @@ from aiohttp.http_exceptions import LineTooLong
 
 from receiver.answers import fault
 from receiver.callbacks.events import Sparing
+from receiver.callbacks.not_taken import NotTakenBecause
 from receiver.settings.settings import LimitSettings, ServerSettings
 
 log = logging.getLogger("dlr.http")
@@ -36,7 +37,7 @@ NAME = "dlr"
 
 _UNREADABLE_A_MINUTE = 20  # lines of requests that are no HTTP, for each reason
 
-_HEADER_AT_FAULT = re.compile(r"Duplicate '[A-Za-z0-9-]{1,40}' header found")
+_DOUBLED = re.compile(r"Duplicate '([A-Za-z0-9-]{1,40})' header found")
 
 _FULL_BODY = (
     b'{"error":{"code":"busy","message":"too many connections; please try again","details":{}}}'
@@ -47,6 +48,10 @@ _FULL = (
 ) % (NAME.encode(), len(_FULL_BODY), _FULL_BODY)
 
 
+HeadNotRead = Callable[[NotTakenBecause, int], None]
+"""Told why the head of a request could not be read, and the status of its answer."""
+
+
 class Opened:
     """Which connections there are, and what their log has had of late."""
 
@@ -55,6 +60,8 @@ class Opened:
         self.refused_most = refused_most
         self.refused: dict[_Full, None] = {}  # the oldest first
         self.unreadable = Sparing(_UNREADABLE_A_MINUTE)
+        self.on_head_not_read: HeadNotRead | None = None
+        """Told instead of the log, if somebody listens, of a head that a sender has to change."""
         self.full = False
         """Whether as many are served as may be; told in the log when it becomes so."""
 
@@ -100,23 +107,26 @@ class ClientConnection(web.RequestHandler):
             response = fault(500, "internal_error", "this is a defect of ours; the log tells more")
             response.force_close()
             return response
-        self._log_unreadable(request, exc)
+        because = _because(exc)
         if isinstance(exc, LineTooLong):
-            response = fault(431, "header_too_large", "the head of this request is too large")
+            status = 431
+        if because is not None and self._open.on_head_not_read is not None:
+            self._open.on_head_not_read(because, status)
+        else:
+            self._log_unreadable(request, exc)
+        if isinstance(exc, LineTooLong):
+            response = fault(status, "header_too_large", "the head of this request is too large")
         else:
             response = fault(status, "bad_request", "this is no HTTP request that can be read")
         response.force_close()
         return response
 
     def _log_unreadable(self, request: web.BaseRequest, exc: BaseException | None) -> None:
-        """One line, without what came: one text of the parser names nothing but a header."""
+        """One line, without what came."""
         reason = type(exc).__name__
         if (left_out := self._open.unreadable.admit(reason)) is None:
             return
-        at_fault = _HEADER_AT_FAULT.search(str(exc))
         facts = {"reason": reason, "from": request.remote}
-        if at_fault is not None:
-            facts["what"] = at_fault[0]
         if left_out:
             facts["leftOut"] = str(left_out)
         log.info("request cannot be read", extra={"facts": facts})
@@ -130,6 +140,16 @@ class ClientConnection(web.RequestHandler):
         if not resp.prepared:  # a stream of events names the server itself
             resp.headers[hdrs.SERVER] = NAME
         return await super().finish_response(request, resp, start_time)
+
+
+def _because(exc: BaseException | None) -> NotTakenBecause | None:
+    """What a proxy or a sender can do to a head. Of what is no HTTP at all nobody need be told."""
+    if isinstance(exc, LineTooLong):
+        return NotTakenBecause("header_too_large", "the head of the request is too large")
+    doubled = _DOUBLED.search(str(exc))
+    if doubled is None:
+        return None
+    return NotTakenBecause("doubled_header", f"two header lines of {doubled[1]}")
 
 
 class _Full(asyncio.Protocol):

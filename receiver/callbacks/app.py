@@ -30,8 +30,10 @@ from receiver.callbacks.events import (
     STORED,
     CallbackAnswered,
     Listener,
+    RequestIds,
     Sparing,
     StoredCallback,
+    all_of,
     telling,
 )
 from receiver.callbacks.intake import NO_LIMITS, Limits, verdict_on
@@ -128,6 +130,7 @@ class Receiver:
         self._failures = Sparing(most=1)
         self._heavy = Room(1)
         self._listeners = [self._answered, *listeners]
+        self._ids = RequestIds()
         self._writer = GroupCommit(commit or store.add)
 
     def add_routes(self, app: web.Application) -> None:
@@ -137,6 +140,11 @@ class Receiver:
         for spelling in SPELLINGS:
             app.router.add_post(spelling, notify)
         app.middlewares.insert(0, telling(notify, self._sources, self._listeners))
+
+    def head_not_read(self, because: NotTakenBecause, status: int) -> None:
+        """The head of a request could not be read, so that no handler and no middleware saw it."""
+        event = CallbackAnswered(self._ids.fresh(), None, status, 0.0, None, because)
+        all_of(self._listeners)(event)
 
     def _answered(self, event: CallbackAnswered) -> None:
         if event.because is not None:

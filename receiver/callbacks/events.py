@@ -70,21 +70,15 @@ class RequestIds:
         given = request.headers.get(REQUEST_ID)
         if given is not None and _USABLE(given):
             return given
+        return self.fresh()
+
+    def fresh(self) -> str:
         return f"{self._start}-{next(self._number):x}"
 
 
-def telling(
-    notify: Handler | None, sources: Collection[str], listeners: Sequence[Listener]
-) -> Middleware:
-    """Tells the listeners of each answer to a callback, which is what the handler `notify` takes,
-    and to a request that no route takes and that looks like one. `notify` None: this process takes
-    none, so whoever posts one here has the wrong address.
-
-    It stands outside the middleware that makes answers of errors, so it sees nothing but answers.
-    A listener that fails is logged, and the callback is answered as if nothing had happened: its
-    reports are on disk.
-    """
-    ids = RequestIds()
+def all_of(listeners: Sequence[Listener]) -> Listener:
+    """All of them. One that fails is logged, and the callback is answered as if nothing had
+    happened: its reports are on disk."""
     failures = Sparing(most=1)
 
     def told(event: CallbackAnswered) -> None:
@@ -95,6 +89,21 @@ def telling(
                 if (more := failures.admit(str(listener))) is not None:
                     facts = {"request": event.request_id, "leftOut": more}
                     log.exception("a callback could not be told on", extra={"facts": facts})
+
+    return told
+
+
+def telling(
+    notify: Handler | None, sources: Collection[str], listeners: Sequence[Listener]
+) -> Middleware:
+    """Tells the listeners of each answer to a callback, which is what the handler `notify` takes,
+    and to a request that no route takes and that looks like one. `notify` None: this process takes
+    none, so whoever posts one here has the wrong address.
+
+    It stands outside the middleware that makes answers of errors, so it sees nothing but answers.
+    """
+    ids = RequestIds()
+    told = all_of(listeners)
 
     @web.middleware
     async def tell(request: web.Request, handler: Handler) -> web.StreamResponse:

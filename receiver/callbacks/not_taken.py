@@ -31,6 +31,8 @@ Reason = Literal[
     "unsupported_media_type",
     "unsupported_charset",
     "unsupported_content_encoding",
+    "doubled_header",
+    "header_too_large",
 ]
 REASONS = frozenset(get_args(Reason))
 

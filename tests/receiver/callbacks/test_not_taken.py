@@ -200,6 +200,18 @@ WRONG: list[tuple[bytes, int, str, str]] = [
         "unsupported_content_encoding",
         'expected a Content-Encoding of gzip or deflate, got "br"',
     ),
+    (
+        request(headers=[("Content-Type", "application/json"), ("Content-Type", "text/xml")]),
+        400,
+        "doubled_header",
+        "two header lines of Content-Type",
+    ),
+    (
+        request(headers=[("X-Long", "x" * 20_000)]),
+        431,
+        "header_too_large",
+        "the head of the request is too large",
+    ),
 ]
 
 
