@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -177,3 +178,65 @@ async def test_a_worker_keeps_to_it() -> None:
         bench.clock.advance(MINUTE)
         assert await worker.claim() == []
         assert not worker.total.short
+
+
+class Turns:
+    """190 endpoints that never answer and ten that answer within a turn, each of which has a push
+    to make every five turns, on a clock that goes by turns of 20 ms."""
+
+    TURN = timedelta(milliseconds=20)
+    TIMEOUT = 100  # turns
+
+    def __init__(self, most: int, silent: int) -> None:
+        self.total = Total(most)
+        self.healthy = [f"healthy{n}" for n in range(10)]
+        names = [*self.healthy, *(f"silent{n}" for n in range(silent))]
+        self.gates = {name: Gate(an_endpoint(name, window=20), START, 1) for name in names}
+        self.ends: dict[int, list[str]] = {}  # by turn: whose pushes end
+        self.waiting = {name: [0] * 20 for name in names}  # the turns since which pushes wait
+        self.waited: list[int] = []  # turns, of the pushes to those that answer
+
+    def play(self, first: int, last: int) -> None:
+        for turn in range(first, last):
+            now = START + turn * self.TURN
+            for name in self.ends.pop(turn, []):
+                self.gates[name].judge(name in self.healthy, now)
+                self.gates[name].end(0)
+            for number, name in enumerate(self.healthy):
+                if turn % 5 == number % 5:
+                    self.waiting[name].append(turn)
+            places = {name: gate.room(now) for name, gate in self.gates.items()}
+            places = self.total.open_to(places, self.gates, now)
+            wanting = [name for name, since in self.waiting.items() if since]
+            given = self.total.divided(places, wanting, self.gates, now)
+            for name in wanting:
+                for _ in range(min(given[name].all, len(self.waiting[name]))):
+                    self._push(name, turn)
+
+    def _push(self, name: str, turn: int) -> None:
+        since = self.waiting[name].pop(0)
+        self.gates[name].begin(0)
+        if name in self.healthy:
+            self.waited.append(turn - since)
+            self.ends.setdefault(turn + 1, []).append(name)
+        else:
+            self.waiting[name].append(turn)  # it is never at an end with them
+            self.ends.setdefault(turn + self.TIMEOUT, []).append(name)
+
+
+@pytest.mark.parametrize("most", [40, 200, 450])
+def test_those_that_answer_wait_for_nobody(most: int) -> None:
+    """Of 40, 200 and 450 places (a process that may open 1,024 files has some 450), 190 endpoints
+    that never answer take none that the others need: once each has timed out, which takes a timeout
+    for each time that the places were filled, a push to an endpoint that answers waits no turn more
+    than it would without them."""
+    known, end = 6 * Turns.TIMEOUT, 10 * Turns.TIMEOUT
+    beside, alone = Turns(most, silent=190), Turns(most, silent=0)
+    for turns in (beside, alone):
+        turns.play(0, known)
+        turns.waited.clear()
+        turns.play(known, end)
+
+    assert len(beside.waited) == len(alone.waited) == 10 * (end - known) // 5
+    assert sum(beside.waited) == sum(alone.waited) == 0
+    assert beside.total.used(beside.gates) <= most
