@@ -1,8 +1,9 @@
 """Pushing, each attempt recorded, against aiohttp's client alone.
 
 The store is filled first, then `dlr dispatch` started; the endpoint is a process that answers 200
-and says when the first and the last push came. The rate is taken between those two. The CPU is that of
-the process that pushes, without its start: on a machine that does other things too it says more.
+and says when the first and the last push came. The rate is taken between those two. The CPU is
+that of the process that pushes, without its start: on a machine that does other things too it says
+more.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from receiver.store.callback import Callback, Verdict
 from tests.benchmarks.bodies import body
 from tests.benchmarks.processes import CPU_TICK, Running, cpu_seconds, dlr, run, server
 from tests.benchmarks.results import arguments, print_table, ratio, spread
-from tests.benchmarks.sink import Received, received
+from tests.benchmarks.sink import received
 
 WINDOW = 32
 STALLED_SECONDS = 15.0
