@@ -30,6 +30,7 @@ from dispatcher.commands.options import (
 )
 from dispatcher.commands.saying import say
 from dispatcher.observe import logs
+from dispatcher.observe.attempt_lines import AttemptLines
 from dispatcher.service import Parts, service
 from dispatcher.settings.sandbox import may_mount
 from dispatcher.settings.settings import Settings
@@ -149,13 +150,14 @@ async def _until_stopped(settings: Settings, parts: Parts, clock: Clock, look: s
     _refuse_signals(stop)
     written = settings.log
     lines = logs.CallbackLines(written.format, written.level, mask_numbers=written.mask_numbers)
+    attempts = AttemptLines(written.format, written.level)
     async with (
-        _flushed(lines),
+        _flushed(lines, attempts),
         service(
             settings,
             parts=parts,
             clock=clock,
-            listeners=[logs.log_attempt],
+            listeners=[attempts],
             callback_listeners=[lines],
         ) as running,
     ):
@@ -183,11 +185,12 @@ def _spare_the_collector() -> None:
 
 
 @asynccontextmanager
-async def _flushed(lines: logs.CallbackLines) -> AsyncIterator[None]:
+async def _flushed(*listeners: logs.CallbackLines | AttemptLines) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        lines.flush()
+        for lines in listeners:
+            lines.flush()
 
 
 def _what_next(

@@ -1,17 +1,12 @@
-"""One line per attempt and one per callback that hold everything about it; console text or JSON.
-
-A line of Python's logging costs 11 to 14 us, more than all else that a callback costs besides its
-commit. So the lines of callbacks are gathered and written together, at most LATER_SECONDS late.
-"""
+"""The log of the process, and the line of a callback, which holds everything about it; console text
+or JSON. That of an attempt is in attempt_lines.py."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
 import sys
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from logging.handlers import SysLogHandler
 from pathlib import Path
@@ -19,16 +14,13 @@ from typing import Any, Literal, TextIO
 
 import msgspec
 
-from dispatcher.observe.events import AttemptMade
+from dispatcher.observe.gathered import Gathered, Later, Stamps
 from receiver.answers import timestamp
 from receiver.callbacks.events import CallbackAnswered, Sparing, StoredCallback
 from receiver.dlr.json_format import decode_item
 from receiver.shown import ShownFormatter, shown, shown_json
 
-log = logging.getLogger("dlr.attempt")
 report_log = logging.getLogger("dlr.report")
-
-LATER_SECONDS = 0.1
 
 SYSTEM_LOG = Path("/dev/log")
 
@@ -53,26 +45,6 @@ def to_system_log(path: Path = SYSTEM_LOG) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
-
-
-def log_attempt(event: AttemptMade) -> None:
-    """A Listener: logs an attempt. A failed one is an outcome to record, not an error of ours."""
-    if not log.isEnabledFor(logging.INFO):
-        return
-    facts = {
-        "dispatch": event.dispatch,
-        "endpoint": event.endpoint,
-        "reports": event.reports,
-        "attempt": event.number,
-        "outcome": event.outcome.value,
-        "status": event.answer.status,
-        "error": event.answer.error,
-        "note": event.answer.note,
-        "ms": round(event.answer.duration_ms, 1),
-        "state": event.state,
-        "due": timestamp(event.due_at),
-    }
-    log.info("attempt", extra={"facts": {k: v for k, v in facts.items() if v is not None}})
 
 
 class _Line(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -114,19 +86,14 @@ class CallbackLines:
         *,
         mask_numbers: bool = True,
         stream: TextIO | None = None,
-        later: Callable[[Callable[[], None]], object] | None = None,
+        later: Later | None = None,
     ) -> None:
-        self._stream = stream or sys.stderr
-        self._json = form == "json"
         self._lowest = getattr(logging, level.upper())
         self._shown = masked if mask_numbers else str
-        self._later = later or (
-            lambda work: asyncio.get_running_loop().call_later(LATER_SECONDS, work)
-        )
-        self._waiting: list[_Line] = []
+        self._gathered = Gathered(_json_lines if form == "json" else _text_lines, stream, later)
+        self.flush = self._gathered.flush
         self._not_taken = Sparing(NOT_TAKEN_A_MINUTE)
-        self._second = 0
-        self._second_text = ""
+        self._stamp = Stamps()
 
     def __call__(self, event: CallbackAnswered) -> None:
         if self._lowest > (logging.INFO if event.status < 400 else logging.WARNING):
@@ -136,28 +103,15 @@ class CallbackLines:
             left_out = self._not_taken.admit(event.because.reason)
         if left_out is None:
             return
-        if not self._waiting:
-            self._later(self.flush)
         # The line and not the event, which holds the callback's reports.
-        self._waiting.append(self._line(time.time(), event, left_out))
+        self._gathered.add(self._line(time.time(), event, left_out))
         if self._lowest <= logging.DEBUG and event.stored is not None:
             self._log_reports(event.request_id, event.stored)
-
-    def flush(self) -> None:
-        """Write what is waiting. The process calls it at its end."""
-        lines, self._waiting = self._waiting, []
-        if not lines:
-            return
-        if self._json:
-            self._stream.write(shown_json(_encode_lines(lines).decode()))
-        else:
-            self._stream.write("".join([f"{shown(_text(line))}\n" for line in lines]))
-        self._stream.flush()
 
     def _line(self, at: float, event: CallbackAnswered, left_out: int) -> _Line:
         stored = event.stored
         head = (
-            self._instant(at),
+            self._stamp(at),
             "info" if event.status < 400 else "warning",
             "dlr.callback",
             "callback",
@@ -185,13 +139,6 @@ class CallbackLines:
             left_out,
         )
 
-    def _instant(self, at: float) -> str:
-        second = int(at)
-        if second != self._second:
-            self._second = second
-            self._second_text = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        return f"{self._second_text}.{int((at - second) * 1000):03}Z"
-
     def _log_reports(self, request_id: str, stored: StoredCallback) -> None:
         for entry in stored.callback.verdict.entries:
             report = decode_item(entry.item, entry.generation)
@@ -206,6 +153,14 @@ class CallbackLines:
 
 
 _encode_lines = msgspec.json.Encoder().encode_lines
+
+
+def _json_lines(lines: list[_Line]) -> str:
+    return shown_json(_encode_lines(lines).decode())
+
+
+def _text_lines(lines: list[_Line]) -> str:
+    return "".join([f"{shown(_text(line))}\n" for line in lines])
 
 
 def _text(line: _Line) -> str:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 
+from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from dispatcher.observe.base import DatabaseFiles, QueueFigures
 from dispatcher.observe.events import AttemptMade
+from dispatcher.retrying.dispatch import DispatchState
+from dispatcher.retrying.outcome import Outcome
 from receiver.store.base import StoreUnavailable
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 90.0)
@@ -45,13 +48,36 @@ class AttemptMetrics:
             registry=registry,
         )
 
+        self._of: dict[tuple[str, Outcome, DispatchState], _Children] = {}
+
     def attempted(self, event: AttemptMade) -> None:
-        self._attempts.labels(event.endpoint, event.outcome.value).inc()
-        self._seconds.labels(event.endpoint).observe(event.answer.duration_ms / 1000)
-        if event.state != "waiting":
-            self._ended.labels(event.endpoint, event.state).inc()
-        if event.state == "acknowledged":
-            self._pushed.labels(event.endpoint).inc(event.reports)
+        key = (event.endpoint, event.outcome, event.state)
+        children = self._of.get(key)
+        if children is None:
+            children = self._of[key] = self._children(*key)
+        children.attempts.inc()
+        children.seconds.observe(event.answer.duration_ms / 1000)
+        if children.ended is not None:
+            children.ended.inc()
+        if children.pushed is not None:
+            children.pushed.inc(event.reports)
+
+    def _children(self, endpoint: str, outcome: Outcome, state: DispatchState) -> _Children:
+        return _Children(
+            self._attempts.labels(endpoint, outcome.value),
+            self._seconds.labels(endpoint),
+            None if state == "waiting" else self._ended.labels(endpoint, state),
+            self._pushed.labels(endpoint) if state == "acknowledged" else None,
+        )
+
+
+class _Children(Struct, frozen=True):
+    """The metrics that an attempt counts in. Looking them up takes as long as counting."""
+
+    attempts: Counter
+    seconds: Histogram
+    ended: Counter | None
+    pushed: Counter | None
 
 
 class FileMetrics:
