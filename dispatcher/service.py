@@ -50,6 +50,7 @@ from dispatcher.upkeep.following import Following
 from dispatcher.upkeep.log_watch import LogWatch
 from dispatcher.upkeep.retention import Upkeep
 from dispatcher.worker import Worker
+from receiver.answers import Handler
 from receiver.api.audit import AuditApi, Auditor
 from receiver.api.event_stream import EventStream, ReportTrack, Track
 from receiver.api.health import Health
@@ -62,7 +63,7 @@ from receiver.callbacks.app import Receiver, new_app
 from receiver.callbacks.arriving import BodyReader
 from receiver.callbacks.auth import authenticators_of
 from receiver.callbacks.events import Listener as CallbackListener
-from receiver.callbacks.events import telling
+from receiver.callbacks.events import Teller
 from receiver.callbacks.forwarded import proxies_of
 from receiver.callbacks.intake import Limits
 from receiver.metrics import (
@@ -167,13 +168,14 @@ async def service(
             for wake in wakes:
                 wake()
 
+        around = None
         if parts.receives:
-            _add_receiver(common, on_stored, callback_listeners)
+            around = _add_receiver(common, on_stored, callback_listeners)
         else:
             _tell_of_strays(common, callback_listeners)
         _add_api(common, on_stored)
         sandbox = await _sandbox(common, on_stored, runner) if parts.sandbox else None
-        url = await stack.enter_async_context(_listening(common))
+        url = await stack.enter_async_context(_listening(common, around))
         async with _running(runner, common.health, settings):
             for job in _beside(common, parts, runner, sandbox, following, on_stored):
                 job.start()
@@ -283,8 +285,8 @@ def _show_connections(common: _Common) -> None:
 
 def _add_receiver(
     common: _Common, on_stored: Callable[[], None], listeners: Sequence[CallbackListener]
-) -> None:
-    """The receiver: takes callbacks under /notify."""
+) -> Callable[[Handler], Handler]:
+    """The receiver: takes callbacks under /notify. Returns its short way, for the server."""
     settings, clock, metrics = common.settings, common.clock, ReceiverMetrics(common.metrics)
     receiver = Receiver(
         common.opened.store,
@@ -306,12 +308,13 @@ def _add_receiver(
     common.opened_connections.on_head_not_read = receiver.head_not_read
     receiver.add_routes(common.app)
     add_routes(common.app, NotTakenApi(receiver.not_taken))
+    return receiver.around
 
 
 def _tell_of_strays(common: _Common, listeners: Sequence[CallbackListener]) -> None:
     """Tell the listeners of callbacks that come to this process, which takes none."""
     metrics = ReceiverMetrics(common.metrics)
-    common.app.middlewares.insert(0, telling(None, (), [metrics.answered, *listeners]))
+    common.app.middlewares.insert(0, Teller((), [metrics.answered, *listeners]).middleware(None))
 
 
 def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
@@ -442,11 +445,13 @@ def _reconciling(common: _Common, on_stored: Callable[[], None]) -> Iterator[Rec
 
 
 @asynccontextmanager
-async def _listening(common: _Common) -> AsyncIterator[str]:
+async def _listening(
+    common: _Common, around: Callable[[Handler], Handler] | None
+) -> AsyncIterator[str]:
     server = common.settings.server
     limits = replace(common.settings.limits, connections=common.shares.connections)
     _show_connections(common)
-    async with listening(common.app, server, limits, common.opened_connections) as port:
+    async with listening(common.app, server, limits, common.opened_connections, around) as port:
         yield f"http://{host_in_url(server.bind)}:{port}"
 
 

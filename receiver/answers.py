@@ -19,6 +19,9 @@ log = logging.getLogger("dlr.http")
 RETRY_AFTER_SECONDS = "10"
 """What a caller is told to wait when the store cannot be written."""
 
+SERVER_NAME = "dlr"
+"""What the header Server says: not which library in which version, which helps only attackers."""
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 Count = Annotated[int, Meta(ge=0)]

@@ -17,7 +17,7 @@ from typing import Any, cast
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import LineTooLong
 
-from receiver.answers import fault
+from receiver.answers import SERVER_NAME, Handler, fault
 from receiver.callbacks.events import Sparing
 from receiver.callbacks.not_taken import NotTakenBecause
 from receiver.settings.settings import LimitSettings, ServerSettings
@@ -32,9 +32,6 @@ REFUSED_MOST = 250
 """Connections that are told so at once, where descriptors are plenty. One more takes the place of
 the oldest of them, which has had the most time to read its answer."""
 
-NAME = "dlr"
-"""What the header Server says: not which library in which version, which helps only attackers."""
-
 _UNREADABLE_A_MINUTE = 20  # lines of requests that are no HTTP, for each reason
 
 _DOUBLED = re.compile(r"Duplicate '([A-Za-z0-9-]{1,40})' header found")
@@ -45,7 +42,7 @@ _FULL_BODY = (
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 10\r\nConnection: close\r\n"
     b"Server: %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-) % (NAME.encode(), len(_FULL_BODY), _FULL_BODY)
+) % (SERVER_NAME.encode(), len(_FULL_BODY), _FULL_BODY)
 
 
 HeadNotRead = Callable[[NotTakenBecause, int], None]
@@ -138,7 +135,7 @@ class ClientConnection(web.RequestHandler):
         if isinstance(resp, web.HTTPException) and resp.status >= 400:
             resp = fault(resp.status, "bad_request", resp.text or resp.reason)
         if not resp.prepared:  # a stream of events names the server itself
-            resp.headers[hdrs.SERVER] = NAME
+            resp.headers[hdrs.SERVER] = SERVER_NAME
         return await super().finish_response(request, resp, start_time)
 
 
@@ -185,9 +182,11 @@ async def listening(
     server: ServerSettings,
     limits: LimitSettings,
     opened: Opened | None = None,
+    around: Callable[[Handler], Handler] | None = None,
 ) -> AsyncIterator[int]:
     """Serve `app` until the block ends, then in order: no new connection, requests under way are
-    answered, all is closed. Yields the port. `opened` is counted up and down.
+    answered, all is closed. Yields the port. `opened` is counted up and down. `around` may take
+    requests before they come to the application's router.
     """
     opened = Opened() if opened is None else opened
     # aiohttp's own access log costs four tenths of the rate.
@@ -198,6 +197,9 @@ async def listening(
     try:
         manager = runner.server
         assert manager is not None
+        if around is not None:
+            # The application makes requests that are more than a BaseRequest.
+            manager.request_handler = cast(Any, around(cast(Handler, manager.request_handler)))
         loop = asyncio.get_running_loop()
         options = _options(limits)
 

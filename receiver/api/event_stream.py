@@ -23,11 +23,10 @@ from aiohttp import hdrs, web
 from aiohttp_sse import EventSourceResponse
 from msgspec import Struct
 
-from receiver.answers import fault
+from receiver.answers import SERVER_NAME, fault
 from receiver.api.parameters import TEXT, Filter, Kind, in_query, listed, read_query, unexpected
 from receiver.api.reports import ReportAnswer
 from receiver.routes import Parameter, Reply, Route, add_route, called
-from receiver.server import NAME
 from receiver.store.base import ReportStore, StoreUnavailable
 
 PAGE = 200
@@ -170,7 +169,7 @@ class EventStream:
             return fault(503, "too_many_readers", f"{why}; please try again")
         response = EventSourceResponse(
             sep="\n",
-            headers={hdrs.SERVER: NAME},
+            headers={hdrs.SERVER: SERVER_NAME},
             send_timeout=SEND_SECONDS,
             ping_interval=HEARTBEAT_SECONDS,
         )

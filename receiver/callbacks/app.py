@@ -30,11 +30,9 @@ from receiver.callbacks.events import (
     STORED,
     CallbackAnswered,
     Listener,
-    RequestIds,
     Sparing,
     StoredCallback,
-    all_of,
-    telling,
+    Teller,
 )
 from receiver.callbacks.intake import NO_LIMITS, Limits, verdict_on
 from receiver.callbacks.not_taken import (
@@ -45,6 +43,7 @@ from receiver.callbacks.not_taken import (
     Reason,
     safe_segment,
 )
+from receiver.callbacks.short_way import short_way
 from receiver.dlr.model import Format
 from receiver.routes import Reply, RequestBody, Route, add_route, ref
 from receiver.store.base import Counts, ReportStore
@@ -129,8 +128,11 @@ class Receiver:
         self.not_taken = NewestNotTaken(now)
         self._failures = Sparing(most=1)
         self._heavy = Room(1)
-        self._listeners = [self._answered, *listeners]
-        self._ids = RequestIds()
+        self._teller = Teller(self._sources, [self._answered, *listeners])
+        self.head_not_read = self._teller.head_not_read
+        """For the server: tells of a request that comes to no route."""
+        self.around = short_way(self._notify_from, self._teller, self._sources)
+        """For the server: takes most callbacks past the router and the middlewares."""
         self._writer = GroupCommit(commit or store.add)
 
     def add_routes(self, app: web.Application) -> None:
@@ -139,12 +141,7 @@ class Receiver:
         add_route(app, _callback("/notify/{source}", "notify"), notify)
         for spelling in SPELLINGS:
             app.router.add_post(spelling, notify)
-        app.middlewares.insert(0, telling(notify, self._sources, self._listeners))
-
-    def head_not_read(self, because: NotTakenBecause, status: int) -> None:
-        """The head of a request could not be read, so that no handler and no middleware saw it."""
-        event = CallbackAnswered(self._ids.fresh(), None, status, 0.0, None, because)
-        all_of(self._listeners)(event)
+        app.middlewares.insert(0, self._teller.middleware(notify))
 
     def _answered(self, event: CallbackAnswered) -> None:
         if event.because is not None:
@@ -152,8 +149,13 @@ class Receiver:
 
     async def notify(self, request: web.Request) -> web.Response:
         """A callback: 200 when its reports are on disk."""
+        done = await self._notify_from(request, request.match_info.get("source", "default"))
+        return answer(done) if isinstance(done, Counts) else done
+
+    async def _notify_from(self, request: web.Request, source: str) -> Counts | web.Response:
+        """What became of its reports, or another answer than 200."""
         try:
-            return await self._notify(request)
+            return await self._notify(request, source)
         except NotTaken as error:
             _leave(request, error.code, str(error))
             raise
@@ -161,8 +163,7 @@ class Receiver:
             _leave(request, "too_large", f"the body is larger than {self._limits.body} bytes")
             raise
 
-    async def _notify(self, request: web.Request) -> web.Response:
-        source = request.match_info.get("source", "default")
+    async def _notify(self, request: web.Request, source: str) -> Counts | web.Response:
         if source not in self._sources:
             _leave(request, "unknown_source", f"source {safe_segment(source)}")
             return fault(404, "unknown_source", f'there is no [[source]] named "{source}"')
@@ -182,7 +183,7 @@ class Receiver:
         source: str,
         body: bytes,
         authenticator: Authenticator | None,
-    ) -> web.Response:
+    ) -> Counts | web.Response:
         """Call each step with what the step before it made of the body."""
         if authenticator is not None:
             refusal = authenticator.after_body(_facts(request), body, self._now())
@@ -202,7 +203,7 @@ class Receiver:
 
     async def _keep(
         self, request: web.Request, source: str, text: BodyText, size: int
-    ) -> web.Response:
+    ) -> Counts | web.Response:
         """Judge a body, have on disk what is to be kept of it, and answer."""
         content_type = request.headers.get("Content-Type")
         if len(text.utf8) <= LARGE_BODY[text.format]:
@@ -217,7 +218,7 @@ class Receiver:
         if counts.stored:
             self._wake()
         if verdict.readable:
-            return answer(counts)
+            return counts
         status, code = _refusal_of(text, verdict)
         _leave(request, code, str(verdict.quarantined[0]))
         return fault(status, code, f"{verdict.quarantined[0]}; kept in quarantine")

@@ -66,7 +66,7 @@ class RequestIds:
         self._start = secrets.token_hex(4)
         self._number = itertools.count(1)
 
-    def of(self, request: web.Request) -> str:
+    def of(self, request: web.BaseRequest) -> str:
         given = request.headers.get(REQUEST_ID)
         if given is not None and _USABLE(given):
             return given
@@ -76,61 +76,73 @@ class RequestIds:
         return f"{self._start}-{next(self._number):x}"
 
 
-def all_of(listeners: Sequence[Listener]) -> Listener:
-    """All of them. One that fails is logged, and the callback is answered as if nothing had
-    happened: its reports are on disk."""
-    failures = Sparing(most=1)
+class Teller:
+    """Tells the listeners of each answer to a callback.
 
-    def told(event: CallbackAnswered) -> None:
-        for listener in listeners:
-            try:
-                listener(event)
-            except Exception:
-                if (more := failures.admit(str(listener))) is not None:
-                    facts = {"request": event.request_id, "leftOut": more}
-                    log.exception("a callback could not be told on", extra={"facts": facts})
-
-    return told
-
-
-def telling(
-    notify: Handler | None, sources: Collection[str], listeners: Sequence[Listener]
-) -> Middleware:
-    """Tells the listeners of each answer to a callback, which is what the handler `notify` takes,
-    and to a request that no route takes and that looks like one. `notify` None: this process takes
-    none, so whoever posts one here has the wrong address.
-
-    It stands outside the middleware that makes answers of errors, so it sees nothing but answers.
+    A listener that fails is logged, and the callback is answered as if nothing had happened: its
+    reports are on disk.
     """
-    ids = RequestIds()
-    told = all_of(listeners)
 
-    @web.middleware
-    async def tell(request: web.Request, handler: Handler) -> web.StreamResponse:
-        source: str | None = request.match_info.get("source", "default")
-        if request.match_info.handler != notify:
-            if (
-                request.match_info.http_exception is None
-                or (because := _stray(request, notify is not None)) is None
-            ):
-                return await handler(request)
-            request[BECAUSE], source = because, None
-        started = perf_counter()
-        response = await handler(request)
+    def __init__(self, sources: Collection[str], listeners: Sequence[Listener]) -> None:
+        self._sources = sources
+        self._listeners = listeners
+        self._ids = RequestIds()
+        self._failures = Sparing(most=1)
+
+    def tell(
+        self, request: web.BaseRequest, source: str | None, status: int, started: float
+    ) -> str:
+        """Tell of an answer, and give the id of the request, which is to stand in it."""
         event = CallbackAnswered(
-            ids.of(request),
-            source if source in sources else None,
-            response.status,
+            self._ids.of(request),
+            source if source in self._sources else None,
+            status,
             perf_counter() - started,
             # Not left there: the request of a silent connection lives until the next one comes.
             request.pop(STORED, None),
             request.get(BECAUSE),
         )
-        told(event)
-        response.headers[REQUEST_ID] = event.request_id
-        return response
+        self._told(event)
+        return event.request_id
 
-    return tell
+    def head_not_read(self, because: NotTakenBecause, status: int) -> None:
+        """Tell of a request whose head could not be read: no handler and no middleware saw it."""
+        self._told(CallbackAnswered(self._ids.fresh(), None, status, 0.0, None, because))
+
+    def _told(self, event: CallbackAnswered) -> None:
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except Exception:
+                if (more := self._failures.admit(str(listener))) is not None:
+                    facts = {"request": event.request_id, "leftOut": more}
+                    log.exception("a callback could not be told on", extra={"facts": facts})
+
+    def middleware(self, notify: Handler | None) -> Middleware:
+        """Tells of what the handler `notify` answers, and of a request that no route takes and that
+        looks like a callback. `notify` None: this process takes none, so whoever posts one here has
+        the wrong address.
+
+        It stands outside the middleware that makes answers of errors, so it sees nothing but
+        answers.
+        """
+
+        @web.middleware
+        async def tell(request: web.Request, handler: Handler) -> web.StreamResponse:
+            source: str | None = request.match_info.get("source", "default")
+            if request.match_info.handler != notify:
+                if (
+                    request.match_info.http_exception is None
+                    or (because := _stray(request, notify is not None)) is None
+                ):
+                    return await handler(request)
+                request[BECAUSE], source = because, None
+            started = perf_counter()
+            response = await handler(request)
+            response.headers[REQUEST_ID] = self.tell(request, source, response.status, started)
+            return response
+
+        return tell
 
 
 def _stray(request: web.Request, taken: bool) -> NotTakenBecause | None:

@@ -14,8 +14,9 @@ from msgspec import Struct
 
 from receiver.callbacks import other_events
 from receiver.callbacks.body import BodyText, text_of
+from receiver.callbacks.common_case import common_entry
+from receiver.dlr import json_format, xml_format
 from receiver.dlr.errors import ItemRefused, MalformedBody, TooManyItems, Unreadable
-from receiver.dlr.formats import CODECS
 from receiver.dlr.identity import identity, message_key
 from receiver.dlr.item import write_item
 from receiver.dlr.json_format import encode_body, encode_item
@@ -51,8 +52,7 @@ def verdict_on(text: BodyText, limits: Limits) -> Verdict:
     try:
         if text.fault is not None:
             raise text.fault
-        make = partial(_entry, limits.field)
-        items = CODECS[text.format].read_body(text.utf8, make, limits.items)
+        items = _items(text, limits)
     except MalformedBody as error:
         if (event := other_events.of_body(text.utf8, text.format)) is not None:
             return Verdict(quarantined=[Unreadable(raw=text.raw, place="", reason=event)])
@@ -67,6 +67,14 @@ def verdict_on(text: BodyText, limits: Limits) -> Verdict:
         quarantined=[item for item in items if isinstance(item, Unreadable)],
         received=text.utf8 if text.format == "xml" or _differs(text.utf8, entries) else None,
     )
+
+
+def _items(text: BodyText, limits: Limits) -> list[Entry | Unreadable]:
+    make = partial(_entry, limits.field)
+    if text.format == "xml":
+        return xml_format.read_body(text.utf8, make, limits.items)
+    common = partial(common_entry, text_most=limits.field)
+    return json_format.read_body(text.utf8, make, limits.items, common)
 
 
 def _differs(body: bytes, entries: Sequence[Entry]) -> bool:

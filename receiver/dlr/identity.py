@@ -22,7 +22,7 @@ import msgspec
 from receiver.dlr import plain
 from receiver.dlr.instants import utc_microseconds
 from receiver.dlr.item import write_item
-from receiver.dlr.model import Error, Report, Status
+from receiver.dlr.model import ErrorFields, Report, StatusFields
 
 _encode = msgspec.json.Encoder(order="sorted").encode  # tells 3 from "3" and None from ""
 
@@ -44,16 +44,20 @@ def identity(report: Report) -> int:
     """A number for the report: equal for the same report in any format, generation and bucket."""
     if not report.message_id:
         return _digest(_encode(_canonical(report)))
-    said = (
-        report.message_id,
-        *_key_of(report.status),
-        *_key_of(report.error),
-        report.done_at and utc_microseconds(report.done_at),
-    )
-    return _digest(_encode(said))
+    done_at = None if report.done_at is None else utc_microseconds(report.done_at)
+    return identity_of(report.message_id, report.status, report.error, done_at)
 
 
-def _key_of(what: Status | Error | None) -> tuple[int | str | None, int | str | None]:
+def identity_of(
+    message_id: str, status: StatusFields | None, error: ErrorFields | None, done_at: int | None
+) -> int:
+    """The identity of a report with a messageId. `done_at` is in microseconds since 1970 UTC."""
+    return _digest(_encode((message_id, *_key_of(status), *_key_of(error), done_at)))
+
+
+def _key_of(
+    what: StatusFields | ErrorFields | None,
+) -> tuple[int | str | None, int | str | None]:
     """Group and id, by name where the number did not come: minimal bodies carry names only."""
     if what is None:
         return None, None

@@ -54,15 +54,22 @@ def decode_body(body: bytes) -> list[Report | Unreadable]:
 
 
 def read_body(
-    body: bytes, make: Callable[[Report, str], T], most: int | None = None
+    body: bytes,
+    make: Callable[[Report, str], T],
+    most: int | None = None,
+    common: Callable[[bytes], T | None] = lambda _: None,
 ) -> list[T | Unreadable]:
     """The items of a body as in `decode_body`, each as what `make` makes of the report.
 
     `make` is given the report and its place (`results[3]`), and may raise `ItemRefused`: then the
-    item is unreadable. Raises `TooManyItems` when there are more than `most`.
+    item is unreadable. `common` is given the bytes of each item first, and may know what `make`
+    would make of them. Raises `TooManyItems` when there are more than `most`.
     """
     items = _items(body) if most is None else _items_up_to(body, most)
-    return [_read(item, f"results[{index}]", make) for index, item in enumerate(items)]
+    return [
+        _read(data, f"results[{index}]", make) if (made := common(data)) is None else made
+        for index, data in enumerate(map(bytes, items))
+    ]
 
 
 def raw_items(body: bytes) -> list[bytes]:
@@ -119,20 +126,18 @@ def _items_up_to(body: bytes, most: int) -> Iterable[bytes | msgspec.Raw]:
     return items
 
 
-def _read(
-    item: bytes | msgspec.Raw, place: str, make: Callable[[Report, str], T]
-) -> T | Unreadable:
+def _read(item: bytes, place: str, make: Callable[[Report, str], T]) -> T | Unreadable:
     try:
         return make(read_item(_value(item, place), place), place)
     except ItemRefused as error:
-        return Unreadable.because(error, bytes(item))
+        return Unreadable.because(error, item)
 
 
-def _value(item: bytes | msgspec.Raw, place: str) -> Any:
+def _value(item: bytes, place: str) -> Any:
     try:
         return _decode(item)
     except _REFUSALS:
-        return _value_slowly(bytes(item), place)
+        return _value_slowly(item, place)
 
 
 def _value_slowly(item: bytes, place: str) -> Any:

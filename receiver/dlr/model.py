@@ -13,14 +13,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 Generation = Literal["v2", "v3"]
 """The two shapes on the wire: `v2` (also spoken by /sms/1) and `v3`."""
 
 Format = Literal["json", "xml"]
+
+Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+"""What a database column and other languages hold."""
 
 Unknown = dict[str, Any]
 """Fields that we have no name for, by the provider's name, kept as they came."""
@@ -40,27 +43,37 @@ class Price(
     unknown: Unknown | None = None
 
 
-class Status(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class StatusFields(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """`status`: (group_id, id) is the key; an id alone is not one (reference, part 5)."""
 
-    group_id: int | None = None
+    group_id: Integer | None = None
     group_name: str | None = None
-    id: int | None = None
+    id: Integer | None = None
     name: str | None = None
     description: str | None = None
     action: str | None = None
+
+
+class Status(StatusFields, frozen=True, kw_only=True):
+    """A status with what has no name here."""
+
     unknown: Unknown | None = None
 
 
-class Error(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
+class ErrorFields(Struct, frozen=True, kw_only=True, omit_defaults=True, rename="camel"):
     """`error`: success is the object with id 0 and name NO_ERROR, not an absent one."""
 
-    group_id: int | None = None
+    group_id: Integer | None = None
     group_name: str | None = None
-    id: int | None = None
+    id: Integer | None = None
     name: str | None = None
     description: str | None = None
     permanent: bool | None = None
+
+
+class Error(ErrorFields, frozen=True, kw_only=True):
+    """An error with what has no name here."""
+
     unknown: Unknown | None = None
 
 

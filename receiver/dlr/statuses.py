@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from receiver.dlr.model import Status
+from receiver.dlr.model import StatusFields
 
 ACCEPTED: Final = 0
 PENDING: Final = 1
@@ -97,7 +97,7 @@ _WITH_OPERATOR = 6
 _FINAL = 7
 
 
-def is_final(status: Status | None) -> bool:
+def is_final(status: StatusFields | None) -> bool:
     """Whether no further report is to be expected. What we do not know is not final."""
     if status is None:
         return False
@@ -105,7 +105,7 @@ def is_final(status: Status | None) -> bool:
     return group in _FINAL_GROUPS or (group == DELIVERED and not _is_with_operator(status))
 
 
-def group_of(status: Status | None) -> int | None:
+def group_of(status: StatusFields | None) -> int | None:
     """The number of the group, by the rule above; a new group's own number, where it came.
 
     `None` when nothing tells. A group that is new to us hides the id and name beside it.
@@ -127,7 +127,7 @@ def names_two_groups(group_id: int | None, group_name: str | None) -> bool:
     return name is not None and _upper(group_name or name) in GROUP_NUMBERS.keys() - {name}
 
 
-def progress(status: Status | None) -> int:
+def progress(status: StatusFields | None) -> int:
     """How far the message has come: of two intermediate reports the greater one is further on.
 
     The order is ours and not the provider's; use it only where the instants are equal.
@@ -142,11 +142,11 @@ def progress(status: Status | None) -> int:
     return _FINAL if is_final(status) else _WITH_OPERATOR
 
 
-def _is_with_operator(status: Status) -> bool:
+def _is_with_operator(status: StatusFields) -> bool:
     return status.id == _OPERATOR_ID or _upper(status.name or "") == _OPERATOR_NAME
 
 
-def _id_of(status: Status) -> int:
+def _id_of(status: StatusFields) -> int:
     if status.id is not None:
         return status.id
     return _ID_BY_NAME.get(_upper(status.name or ""), -1)
