@@ -102,8 +102,47 @@ class DlrSandbox:
         given = {name: value for name, value in rule.items() if value is not None}
         self._ask("POST", "/sandbox/outcomes", body=given)
 
+    def fault(
+        self,
+        *,
+        status: int | None = None,
+        next: int | None = None,
+        route: str | None = None,
+        to: str | None = None,
+        share: float | None = None,
+        delay: str | timedelta | None = None,
+        drop: bool | None = None,
+        reset: bool | None = None,
+        body: Any = None,
+    ) -> None:
+        """The send API fails from now on: for the `next` so many requests, for those to a `route`
+        or `to` a recipient, or for a `share` of them. They are answered with a `status` in the
+        provider's shape (or with `body`), after a `delay`, or not at all (`drop`, `reset`). The
+        latest rule that fits counts. See [[sandbox.fault]] in config/dlr.toml for the fields.
+        Raises ValueError."""
+        from receiver.settings.durations import duration_text
+
+        rule = {
+            "status": status,
+            "next": next,
+            "route": route,
+            "to": to,
+            "share": share,
+            "delay": duration_text(delay) if isinstance(delay, timedelta) else delay,
+            "drop": drop,
+            "reset": reset,
+            "body": body,
+        }
+        given = {name: value for name, value in rule.items() if value is not None}
+        self._ask("POST", "/sandbox/faults", body=given)
+
+    def no_faults(self) -> None:
+        """Take back what `fault` has ordered."""
+        self._ask("DELETE", "/sandbox/faults")
+
     def reset(self) -> None:
-        """Forget messages, outcomes, and reports that were still to be pushed. The clock stays."""
+        """Forget messages, outcomes, faults, and reports that were still to be pushed. The clock
+        stays."""
         self._ask("POST", "/sandbox/reset")
 
     def _ask(

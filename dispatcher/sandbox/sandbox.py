@@ -19,6 +19,7 @@ from typing import Any
 from dispatcher.clocks.repeating import Repeating
 from dispatcher.endpoints.endpoint import EndpointsInForce
 from dispatcher.sandbox.clock import MovableClock
+from dispatcher.sandbox.faults import Faults
 from dispatcher.sandbox.messages.acceptance import Arrival, accepted_of, admitted
 from dispatcher.sandbox.messages.message import Message, in_milliseconds
 from dispatcher.sandbox.messages.outcomes import Fate, fate_of
@@ -63,6 +64,7 @@ class Sandbox:
         self.clock = clock
         self.taken: Counter[str] = Counter()  # messages, by the generation of the route
         self.told = 0  # reports
+        self.faults = Faults(settings.fault, settings.seed)
         self._settings = settings
         self._endpoints = endpoints
         self._on_stored = on_stored
@@ -107,9 +109,11 @@ class Sandbox:
 
     async def reset(self) -> None:
         """Forget all messages and bulks, the reports that wait to be pulled, the rules that came at
-        run time, and what waits to be pushed of it. The clock stays, and so do the reports."""
+        run time, trouble on order, and what waits to be pushed of it. The clock stays, and so do
+        the reports."""
         async with self._stepping:
             await self.store.reset()
+        self.faults.forget()
         await self.read_rules()
 
     async def step_all(self) -> StepCounts:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from dispatcher.settings.sandbox import OutcomeRule
+from dispatcher.settings.sandbox import FaultRule, OutcomeRule
 from dispatcher.settings.settings import EndpointSettings, Settings
 from receiver.dlr.model import Status
 from receiver.dlr.number import comparable, comparable_prefix
@@ -33,6 +33,9 @@ def never_matching(settings: Settings) -> Iterator[tuple[str, str]]:
     for index, rule in enumerate(settings.sandbox.outcome):
         for place, reason in _of_outcome(rule, settings.sandbox.outcome[:index]):
             yield f"sandbox.outcome[{index}].{place}".rstrip("."), reason
+    for index, fault in enumerate(settings.sandbox.fault):
+        for place, reason in _of_fault(fault):
+            yield f"sandbox.fault[{index}].{place}", reason
 
 
 def _of_endpoint(endpoint: EndpointSettings) -> Iterator[tuple[str, str]]:
@@ -70,17 +73,28 @@ def _can_be(group: str, reports: str) -> bool:
 def _of_outcome(rule: OutcomeRule, before: Sequence[OutcomeRule]) -> Iterator[tuple[str, str]]:
     if rule.share == 0:
         yield "share", "a share of 0 takes no message"
-    if rule.to:
-        digits = comparable_prefix(rule.to.removesuffix("*"))
-        reason = _why_no_number(digits)
-        if reason is None and not rule.to.endswith("*") and len(digits) < _DIGITS_LEAST:
-            reason = f"no number has fewer than {_DIGITS_LEAST} digits"
-        if reason is not None:
-            yield "to", f"{reason}, got {rule.to}"
+    yield from _of_recipient(rule.to)
     for index, earlier in enumerate(before):
         if earlier.share == 1 and _takes_all_of(earlier, rule):
             yield "", f"the earlier rule outcome[{index}] takes all of its messages"
             return
+
+
+def _of_fault(rule: FaultRule) -> Iterator[tuple[str, str]]:
+    if rule.share == 0:
+        yield "share", "a share of 0 takes no request"
+    yield from _of_recipient(rule.to)
+
+
+def _of_recipient(to: str) -> Iterator[tuple[str, str]]:
+    if not to:
+        return
+    digits = comparable_prefix(to.removesuffix("*"))
+    reason = _why_no_number(digits)
+    if reason is None and not to.endswith("*") and len(digits) < _DIGITS_LEAST:
+        reason = f"no number has fewer than {_DIGITS_LEAST} digits"
+    if reason is not None:
+        yield "to", f"{reason}, got {to}"
 
 
 def _takes_all_of(earlier: OutcomeRule, rule: OutcomeRule) -> bool:

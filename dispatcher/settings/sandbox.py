@@ -64,6 +64,39 @@ class OutcomeRule:
     price: Annotated[float, Between(0, 1_000)] | None = None  # None: sandbox.price; rejected: 0
 
 
+RoutePath = Annotated[
+    str,
+    Form(
+        "a path such as /sms/3/messages, or its beginning and a star such as /sms/2/*",
+        re.compile(r"(/[!-)+-~]*\*?)?", re.ASCII).fullmatch,
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class FaultRule:
+    """Trouble on order: what the requests that fit get instead of their answer. The first rule
+    counts that fits and whose `share` of them it is. An empty text fits any request."""
+
+    status: Annotated[int, Between(200, 599)] | None = None  # None: as without this rule
+    next: Annotated[int, Between(1, 1_000_000)] | None = None  # so many requests; None: all
+    route: RoutePath = ""
+    to: Recipient = ""
+    share: Annotated[float, Between(0, 1)] = 1.0
+    delay: Annotated[timedelta, Between(timedelta(0), timedelta(minutes=10))] | None = None
+    drop: bool = False
+    reset: bool = False
+    body: str | None = None  # None: the provider's own with this status
+
+    def faults(self) -> Iterable[tuple[str, str]]:
+        if self.status is None and self.delay is None and not (self.drop or self.reset):
+            yield "status", "expected at least one of status, drop, reset and delay"
+        if self.status is None and self.body is not None:
+            yield "body", "expected only with a status"
+        if self.status is not None and self.status < 400 and self.body is None:
+            yield "body", f"expected with status {self.status}, which is no error"
+
+
 @dataclass(frozen=True, slots=True)
 class CredentialSettings:
     """One that is valid. `secret` is the API key, the password or the token. With Basic it is also
@@ -99,6 +132,7 @@ class SandboxSettings:
     allowed_hosts: tuple[Host, ...] = ()  # called although they are not on this machine
     cors_origins: tuple[WebOrigin, ...] = ()  # of pages that may use it
     outcome: tuple[OutcomeRule, ...] = ()
+    fault: tuple[FaultRule, ...] = ()
     credential: tuple[CredentialSettings, ...] = ()  # empty: any that are well formed
 
 

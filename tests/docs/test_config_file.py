@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dispatcher.settings.reconcile import ReconcileSettings
-from dispatcher.settings.sandbox import CredentialSettings, OutcomeRule
+from dispatcher.settings.sandbox import CredentialSettings, FaultRule, OutcomeRule
 from dispatcher.settings.settings import (
     EndpointSettings,
     OutcomeSettings,
@@ -123,6 +123,7 @@ def test_it_names_every_setting_of_the_sandbox(tmp_path: Path) -> None:
     """Every setting of its rules and credentials stands in the file; a rule has the defaults."""
     tables = tomllib.loads(everything_on())["sandbox"]
     assert list(tables["outcome"][0]) == names(OutcomeRule)
+    assert list(tables["fault"][0]) == names(FaultRule)
     assert list(tables["credential"][0]) == names(CredentialSettings)
 
     file = tmp_path / "dlr.toml"

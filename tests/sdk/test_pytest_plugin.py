@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from dispatcher.sandbox.pytest_plugin import DlrSandbox
-from dispatcher.settings.sandbox import OutcomeRule
+from dispatcher.settings.sandbox import FaultRule, OutcomeRule
 
 pytest_plugins = ["pytester"]
 
@@ -215,11 +215,40 @@ def test_a_webhook_that_hangs(run: Run) -> None:
     run(suite).assert_outcomes(passed=2)
 
 
-def test_an_outcome_has_every_field_of_a_rule() -> None:
-    """What the settings can say of an outcome a test can say too; `distribution` was forgotten."""
-    parameters = list(signature(DlrSandbox.outcome).parameters)
+def test_rules_have_every_field() -> None:
+    """What the settings can say of an outcome, or of trouble, a test can say too; `distribution`
+    was forgotten."""
+    for method, rule in ((DlrSandbox.outcome, OutcomeRule), (DlrSandbox.fault, FaultRule)):
+        parameters = list(signature(method).parameters)
 
-    assert sorted(parameters[1:]) == sorted(each.name for each in fields(OutcomeRule))
+        assert sorted(parameters[1:]) == sorted(each.name for each in fields(rule))
+
+
+def test_trouble_on_order(run: Run) -> None:
+    """An app that tries again after a 503 sends its order once; the next test has no trouble."""
+    suite = """
+        import pytest
+        from datetime import timedelta
+        from urllib.error import HTTPError
+
+        def test_tries_again(shop, dlr_sandbox):
+            dlr_sandbox.fault(status=503, next=1, route="/sms/2/text/advanced", to="4179*")
+            with pytest.raises(HTTPError, match="503"):
+                shop.send(dlr_sandbox)
+            shop.send(dlr_sandbox)
+            assert len(dlr_sandbox.messages) == 1
+
+        def test_garbage(shop, dlr_sandbox):
+            dlr_sandbox.fault(status=200, body={"odd": True}, delay=timedelta(0))
+            assert shop.send(dlr_sandbox) == {"odd": True}
+            dlr_sandbox.no_faults()
+            assert "messages" in shop.send(dlr_sandbox)
+            dlr_sandbox.fault(drop=True)
+
+        def test_none(shop, dlr_sandbox):
+            assert "messages" in shop.send(dlr_sandbox)
+    """
+    run(suite).assert_outcomes(passed=3)
 
 
 def test_errors_teach(run: Run) -> None:

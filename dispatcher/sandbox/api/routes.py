@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from aiohttp import web
 
 from dispatcher.sandbox.advance import Advance, Pushing
@@ -9,12 +11,13 @@ from dispatcher.sandbox.api.admin import AdminApi
 from dispatcher.sandbox.api.bulks import BulksApi
 from dispatcher.sandbox.api.conversions import ConversionApi
 from dispatcher.sandbox.api.credentials import Credentials, provider_api
+from dispatcher.sandbox.api.faults import FaultsApi, trouble
 from dispatcher.sandbox.api.logs import LogsApi
 from dispatcher.sandbox.api.pull import PullApi
+from dispatcher.sandbox.api.seen_bodies import SeenBodies
 from dispatcher.sandbox.api.send import V1_STATUSES, SendApi
 from dispatcher.sandbox.sandbox import Sandbox
 from dispatcher.settings.settings import Settings
-from receiver.callbacks.arriving import BodyReader
 from receiver.routes import add_routes
 
 
@@ -24,8 +27,9 @@ def add_sandbox(
     """Mount them on `app`."""
     store, now, limit = sandbox.store, sandbox.clock.now, settings.server.body_limit
     limits = settings.limits
-    bodies = BodyReader(limit=limit, timeout=limits.body_timeout, at_once=limits.bodies)
+    bodies = SeenBodies(limit=limit, timeout=limits.body_timeout, at_once=limits.bodies)
     app.middlewares.append(provider_api(Credentials(settings.sandbox.credential)))
+    app.middlewares.append(trouble(sandbox.faults, bodies, limit, asyncio.sleep))
     v1_status = V1_STATUSES[settings.sandbox.v1_status]
     SendApi(
         sandbox.accept, now=now, bodies=bodies, body_limit=limit, v1_status=v1_status
@@ -33,3 +37,4 @@ def add_sandbox(
     add_routes(app, PullApi(store, now), LogsApi(store, sandbox.account, now))
     BulksApi(store, now, bodies, limit, sandbox.wake).add_routes(app)
     add_routes(app, ConversionApi(store), AdminApi(sandbox, Advance(sandbox, pushing)))
+    add_routes(app, FaultsApi(sandbox.faults))

@@ -77,6 +77,16 @@ def test_rules_of_the_sandbox(rules: list[dict[str, Any]], places: list[str]) ->
     assert found_in_sandbox(*rules) == [f"sandbox.outcome{place}" for place in places]
 
 
+def test_rules_of_trouble() -> None:
+    """A rule of trouble with no share, or for a number that there cannot be, meets no request."""
+    rules = [{"drop": True, "to": "4179*"}, {"drop": True, "share": 0, "to": "079*"}]
+    settings = read_table(Settings, {"sandbox": {"fault": rules}})
+
+    places = [place for place, _ in never_matching(settings)]
+
+    assert places == ["sandbox.fault[1].share", "sandbox.fault[1].to"]
+
+
 @pytest.mark.parametrize("prefix", ["", "+", "00", "41x", "InfoSMS", "tel:"])
 def test_what_begins_no_number_is_a_fault(prefix: str) -> None:
     """Letters in a prefix, or nothing, were always refused."""
