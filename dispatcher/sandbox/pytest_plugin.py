@@ -140,6 +140,40 @@ class DlrSandbox:
         """Take back what `fault` has ordered."""
         self._ask("DELETE", "/sandbox/faults")
 
+    def receive(
+        self,
+        *,
+        from_: str,
+        to: str,
+        text: str,
+        keyword: str | None = None,
+        url: str | None = None,
+        content_type: str | None = None,
+        callback_data: str | None = None,
+        application_id: str | None = None,
+        entity_id: str | None = None,
+        campaign_reference_id: str | None = None,
+    ) -> dict[str, Any]:
+        """Have an SMS come in. With a `url` it is pushed there, as `application/json` or as the
+        `content_type` says; without one it waits to be pulled. A `keyword` is told apart if it is
+        the first word of the text. Gives `messageId`, `keyword`, `cleanText`, `smsCount`,
+        `receivedAt` and `url`. Raises ValueError."""
+        incoming = {
+            "from": from_,
+            "to": to,
+            "text": text,
+            "keyword": keyword,
+            "url": url,
+            "contentType": content_type,
+            "callbackData": callback_data,
+            "applicationId": application_id,
+            "entityId": entity_id,
+            "campaignReferenceId": campaign_reference_id,
+        }
+        given = {name: value for name, value in incoming.items() if value is not None}
+        came: dict[str, Any] = self._ask("POST", "/sandbox/inbox", body=given)
+        return came
+
     def reset(self) -> None:
         """Forget messages, outcomes, faults, and reports that were still to be pushed. The clock
         stays."""

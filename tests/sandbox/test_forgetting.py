@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from receiver.store.recipient import Recipient
-from tests.end_to_end.processes import eventually
+from tests.end_to_end.processes import customer, eventually
 from tests.sandbox.playing import START, playing
 
 
@@ -51,3 +51,29 @@ async def test_erasure(tmp_path: Path) -> None:
         assert told["sandbox_message"] == done["sandbox_message"] == 1
         assert [each["to"] for each in await sandbox.messages()] == ["41790000002"]
         assert [each["to"] for each in await sandbox.pull()] == ["41790000002"]
+
+
+async def test_erasure_of_received_sms(tmp_path: Path) -> None:
+    """What came from a number is erased, also out of a push that waits, which is not made then. The
+    SMS of others stay, and are pushed."""
+    async with customer(lambda _: 503) as app, playing(tmp_path) as sandbox:
+        for number in ("41790000001", "41790000002"):
+            said = {"from": number, "to": "447860019999", "text": f"I am {number}"}
+            for url in ({}, {"url": app.url}):
+                await sandbox.ask("POST", "/sandbox/inbox", json={**said, **url})
+        await sandbox.advance("0s")
+        app.answer = lambda _: 200
+        erasure = sandbox.running.storage.erasure
+        recipient = Recipient(to="+41790000001")
+        told = await erasure.count(recipient)
+        done = await erasure.erase(recipient)
+        await sandbox.advance("1h")
+
+        assert told["sandbox_inbox"] == done["sandbox_inbox"] == 2
+        assert told["dispatch"] == done["dispatch"] == 1
+        logs = await sandbox.get("/sms/1/inbox/logs")
+        assert {each["from"] for each in logs["results"]} == {"41790000002"}
+        assert [b"41790000001" in push.body for push in app.pushes[2:]] == [False]
+        states = [each["state"] for each in await sandbox.dispatches()]
+        assert states == ["cancelled", "acknowledged"]
+        assert await erasure.left(recipient) == []

@@ -7,6 +7,7 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime
 
+from dispatcher.sandbox.store.sqlite import inbox
 from dispatcher.settings.settings import SANDBOX
 from receiver.store.recipient import Recipient
 from receiver.store.sqlite.database import micros
@@ -21,6 +22,7 @@ _CANCEL = """
 
 
 def reset(connection: sqlite3.Connection) -> None:
+    inbox.forget(connection)
     for table in ("sandbox_message", "sandbox_bulk", "sandbox_pull"):
         connection.execute(f"DELETE FROM {table}")
     # From here on the same messages have the same outcomes again.
@@ -30,6 +32,7 @@ def reset(connection: sqlite3.Connection) -> None:
 
 
 def purge(connection: sqlite3.Connection, before: datetime, most: int) -> int:
+    inbox.purge(connection, before)
     removed = connection.execute(
         "DELETE FROM sandbox_message WHERE id IN (SELECT id FROM sandbox_message"
         " WHERE due_at IS NULL AND state <> 'waiting' AND done_at < ? ORDER BY id LIMIT ?)",
@@ -47,19 +50,30 @@ _OF_RECIPIENT = "FROM sandbox_message WHERE comparable(sms ->> 'to') = ?1 OR mes
 
 def count_messages(connection: sqlite3.Connection, recipient: Recipient) -> dict[str, int]:
     """The rows that `erase_messages` would remove, where there are any."""
+    values = _values(recipient)
     statement = f"SELECT count(*) {_OF_RECIPIENT}"
-    count: int = connection.execute(statement, _values(recipient)).fetchone()[0]
-    return {"sandbox_message": count} if count else {}
+    counts = {
+        "sandbox_message": connection.execute(statement, values).fetchone()[0],
+        "sandbox_inbox": inbox.count(connection, values),
+    }
+    return {table: count for table, count in counts.items() if count}
+
+
+def dispatches_of(connection: sqlite3.Connection, recipient: Recipient) -> list[int]:
+    """The dispatches that push events of one recipient which are no reports."""
+    return inbox.dispatches(connection, _values(recipient))
 
 
 def erase_messages(connection: sqlite3.Connection, recipient: Recipient) -> dict[str, int]:
-    """Remove what was sent to one recipient: what waits of it is not sent any more."""
+    """Remove what was sent to one recipient and what came from there: what waits of it is not sent
+    any more."""
     removed = count_messages(connection, recipient)
     values = _values(recipient)
     connection.execute(
         f"DELETE FROM sandbox_pull WHERE message IN (SELECT id {_OF_RECIPIENT})", values
     )
     connection.execute(f"DELETE {_OF_RECIPIENT}", values)
+    inbox.erase(connection, values)
     return removed
 
 
