@@ -71,7 +71,7 @@ class Refused(Exception):
 
 
 def generation(path: str) -> Api:
-    """The generation that a path belongs to; the conversion API answers as v1 does."""
+    """The generation of a path: v1 is also that of conversions and of the old /1/sms."""
     return {"3": "v3", "2": "v2"}.get(path.removeprefix("/sms/")[:1], "v1")  # type: ignore[return-value]
 
 

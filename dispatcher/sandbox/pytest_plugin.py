@@ -79,6 +79,7 @@ class DlrSandbox:
         told: str | None = None,
         share: float | None = None,
         price: float | None = None,
+        answered: str | None = None,
     ) -> None:
         """What becomes of messages sent from now on: those `to` a number or a `4179*`, from
         `sender`, with a `text` or `callback_data` in which a regular expression is found. The
@@ -98,6 +99,7 @@ class DlrSandbox:
             "told": told,
             "share": share,
             "price": price,
+            "answered": answered,
         }
         given = {name: value for name, value in rule.items() if value is not None}
         self._ask("POST", "/sandbox/outcomes", body=given)

@@ -49,6 +49,9 @@ StatusName = Annotated[
     str, Form("the name of an SMS status", frozenset(SMS_STATUSES.values()).__contains__)
 ]
 
+Answered = Literal["MESSAGE_ACCEPTED", "PENDING_ENROUTE", "PENDING_ACCEPTED"]
+"""What the provider's documents show as the status of a message in the answer to its request."""
+
 ErrorName = Annotated[str, Form("the name of an SMS error", _known(errors))]
 
 Wait = Annotated[timedelta, Between(timedelta(0), timedelta(days=30))]
@@ -70,6 +73,7 @@ class OutcomeRule:
     distribution: Distribution = "fixed"
     told: Told = "once"
     price: Annotated[float, Between(0, 1_000)] | None = None  # None: sandbox.price; rejected: 0
+    answered: Answered | None = None  # None: v1_status in v1, otherwise PENDING_ACCEPTED
 
 
 RoutePath = Annotated[
@@ -161,7 +165,7 @@ class SandboxSettings:
     mcc_mnc: Annotated[
         str, Form("5 or 6 digits such as 22801", re.compile("[0-9]{5,6}", re.ASCII).fullmatch)
     ] = "22801"
-    v1_status: Literal["PENDING_ACCEPTED", "MESSAGE_ACCEPTED"] = "PENDING_ACCEPTED"
+    v1_status: Answered = "PENDING_ACCEPTED"
     allowed_hosts: tuple[Host, ...] = ()  # called although they are not on this machine
     cors_origins: tuple[WebOrigin, ...] = ()  # of pages that may use it
     outcome: tuple[OutcomeRule, ...] = ()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta, timezone
 from decimal import Decimal
 from itertools import count
 from typing import Any, Protocol
@@ -619,6 +619,23 @@ class SandboxStoreContract:
         assert bulk.send_at == at
         assert [each.leaves_at for each in await provider.messages()] == [NOON, at]
         assert [each.due_at for each in await provider.messages()] == [NOON + 2 * SECOND, at]
+
+    async def test_a_bulk_tells_the_time_that_was_asked_for(self, provider: Provider) -> None:
+        """Whether it was sent or moved for a time that is past: it leaves at once, and says that
+        time. Of several the one that leaves first is told."""
+        past, zone = NOON - 400 * DAY, timezone(HOUR)
+        await provider.accept(an_arrival(an_sms_to(send_at=past), bulk_id="sent"))
+        later = [an_sms_to(send_at=(NOON + hours * HOUR).astimezone(zone)) for hours in (3, 2)]
+        await provider.accept(an_arrival(*later))
+
+        sent, waiting = await provider.store.bulk("sent"), await provider.store.bulk("B")
+        bulk = await provider.store.change_bulk("B", NOON, lambda b: moved(b, past, NOON))
+
+        assert (sent and sent.send_at, waiting and waiting.send_at) == (past, NOON + 2 * HOUR)
+        assert bulk is not None
+        assert bulk.send_at == past
+        assert [each.leaves_at for each in await provider.messages()] == [NOON] * 3
+        assert [each.sms.send_at for each in await provider.messages()] == [past] * 3
 
     async def test_what_waits_is_told_in_the_order_of_acceptance(self, provider: Provider) -> None:
         """Whoever changes a bulk gets its waiting messages oldest first, and no others."""

@@ -130,7 +130,7 @@ def test_it_names_every_setting_of_the_sandbox(tmp_path: Path) -> None:
     shown = everything_on()
     file.write_text(shown[shown.index("[sandbox]") : shown.index("[[sandbox.credential]]")])
     (rule,) = read_settings(file, {}).sandbox.outcome
-    assert rule == OutcomeRule(error="NO_ERROR", price=0.01)
+    assert rule == OutcomeRule(error="NO_ERROR", price=0.01, answered="PENDING_ACCEPTED")
 
 
 def test_every_setting_has_its_reason() -> None:

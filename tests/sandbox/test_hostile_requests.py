@@ -32,7 +32,7 @@ async def answer_to(
     provider: Sending, path: str, body: bytes, content_type: str = "application/json", **more: str
 ) -> int:
     """The status of an answer whose shape was looked at."""
-    headers = {**AUTHORIZATION, "Content-Type": content_type}
+    headers = {**AUTHORIZATION, "Content-Type": content_type, "Accept": "application/json"}
     headers |= {name.replace("_", "-"): value for name, value in more.items()}
     data = BytesIO(body)  # as aiohttp wants large bodies
     async with provider.client.post(path, data=data, headers=headers) as answer:

@@ -90,7 +90,7 @@ async def test_bodies_about_bulks(tmp_path: Path, route: str) -> None:
         before = [await sandbox.get(each, bulkId="B") for each in QUESTIONS[4:6]]
         for table, kind in ((JSON, "json"), (XML, "xml")):
             for body, _ in table.values():
-                headers = {"Content-Type": f"application/{kind}"}
+                headers = {"Content-Type": f"application/{kind}", "Accept": "application/json"}
                 assert await ask(sandbox, "PUT", path, data=BytesIO(body), headers=headers) >= 400
         for value in values:
             assert await ask(sandbox, "PUT", path, json={"sendAt": value, "status": value}) == 400

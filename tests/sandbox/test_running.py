@@ -99,7 +99,7 @@ async def test_a_report_of_v2(tmp_path: Path) -> None:
                 },
                 "error": {
                     "groupId": 0,
-                    "groupName": "OK",
+                    "groupName": "Ok",
                     "id": 0,
                     "name": "NO_ERROR",
                     "description": "No Error",

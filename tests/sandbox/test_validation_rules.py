@@ -24,6 +24,7 @@ SINGLE_BINARY = {"to": ["41793026727"], "binary": OCTETS}
 GOOD: dict[str, dict[str, Any]] = {
     "/sms/1/text/single": SINGLE_TEXT,
     "/sms/1/binary/single": SINGLE_BINARY,
+    "/1/sms/binary/single": SINGLE_BINARY,
     "/sms/1/text/multi": {"messages": [SINGLE_TEXT]},
     "/sms/1/binary/multi": {"messages": [SINGLE_BINARY]},
     "/sms/1/text/advanced": {"messages": [a_text()]},
@@ -173,7 +174,7 @@ def _at(hour: int, minute: int = 0) -> dict[str, int]:
     return {"hour": hour, "minute": minute}
 
 
-APART = "must be at least 1 hour after from, on the same day"
+APART = "must be at least 1 hour after from"
 
 TOGETHER: list[tuple[str, Any, tuple[str, str]]] = [
     (
@@ -193,7 +194,7 @@ TOGETHER: list[tuple[str, Any, tuple[str, str]]] = [
     ),
     (
         "/sms/3/messages",
-        {"messages": [a_v3(options=_window(**{"from": _at(22), "to": _at(6)}))]},
+        {"messages": [a_v3(options=_window(**{"from": _at(23, 30), "to": _at(0, 29)}))]},
         ("messages[0].options.deliveryTimeWindow.to", APART),
     ),
     (

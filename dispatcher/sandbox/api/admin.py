@@ -22,6 +22,7 @@ from dispatcher.sandbox.messages.statuses import status_of
 from dispatcher.sandbox.sandbox import Sandbox
 from dispatcher.sandbox.store.base import AcceptedQuery
 from dispatcher.sandbox.wire.answers import ReportStatus
+from dispatcher.sandbox.wire.common import BULK_ID, MESSAGE_ID
 from dispatcher.settings.sandbox import OutcomeRule
 from receiver.answers import BadQuery, Count, Instant, Next, answer, fault, timestamp
 from receiver.api.audit import tell
@@ -170,7 +171,7 @@ class AdminApi:
     )
     async def messages(self, request: web.Request) -> web.Response:
         """What was sent, in the order in which it came."""
-        query = AcceptedQuery(**read_query(request.query, _FILTERS))
+        query = _clipped(AcceptedQuery(**read_query(request.query, _FILTERS)))
         found = await self._sandbox.store.messages(structs.replace(query, limit=query.limit + 1))
         shown, last = page_of(found, query.limit)
         messages = [SandboxMessage.of(each) for each in shown]
@@ -238,6 +239,16 @@ class AdminApi:
         await self._advance.settled()
         await self._sandbox.reset()  # attempts that failed meanwhile would be made again
         return answer(SandboxNow(timestamp(self._sandbox.clock.now())))
+
+
+def _clipped(query: AcceptedQuery) -> AcceptedQuery:
+    """Ids that are too long mean what was made of them when they were sent."""
+    bulk_id, message_id = query.bulk_id, query.message_id
+    return structs.replace(
+        query,
+        bulk_id=bulk_id and bulk_id[: BULK_ID.clip],
+        message_id=message_id and message_id[: MESSAGE_ID.clip],
+    )
 
 
 def _time(text: str | None) -> timedelta:

@@ -24,7 +24,7 @@ from dispatcher.sandbox.messages.bulks import (
 from dispatcher.sandbox.messages.message import in_milliseconds
 from dispatcher.sandbox.store.base import BulkStore, ChangeBulk
 from dispatcher.sandbox.wire.body import checked, read_body
-from dispatcher.sandbox.wire.common import SEND_AT
+from dispatcher.sandbox.wire.common import BULK_ID, SEND_AT
 from dispatcher.sandbox.wire.rules import Choice
 from dispatcher.sandbox.wire.tables import Field, Table
 from receiver.callbacks.arriving import BodyReader
@@ -115,7 +115,7 @@ def _bulk_id(request: web.Request) -> str:
     bulk_id = request.query.get("bulkId")
     if not bulk_id:
         raise Refused(400, misfits=[Misfit("bulkId", "must not be null")])
-    return bulk_id
+    return bulk_id[: BULK_ID.clip]
 
 
 def _there(found: Bulk | None) -> Bulk:

@@ -11,6 +11,7 @@ from dispatcher.sandbox.api.negotiation import respond, wanted_by
 from dispatcher.sandbox.api.openapi import provider_route
 from dispatcher.sandbox.errors import Refused
 from dispatcher.sandbox.store.base import ConversionStore
+from dispatcher.sandbox.wire.common import MESSAGE_ID
 from receiver.api.parameters import in_path
 
 
@@ -35,7 +36,7 @@ class ConversionApi:
         refusals={404: "there is no such message"},
     )
     async def end(self, request: web.Request) -> web.Response:
-        message_id = request.match_info["messageId"]
+        message_id = request.match_info["messageId"][: MESSAGE_ID.clip]
         sent = await self._store.sent(message_id)
         if sent is None:
             raise Refused(404, "Not found")

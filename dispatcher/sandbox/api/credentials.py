@@ -103,7 +103,7 @@ def is_providers(request: web.Request) -> bool:
     """Whether a request is one of the provider's API, by its path or by the route found for it."""
     resource = request.match_info.route.resource
     canonical = "" if resource is None else resource.canonical
-    return any(path.startswith(("/sms/", "/ct/")) for path in (request.path, canonical))
+    return any(path.startswith(("/sms/", "/1/sms/", "/ct/")) for path in (request.path, canonical))
 
 
 def provider_api(credentials: Credentials) -> Middleware:

@@ -21,11 +21,12 @@ from dispatcher.sandbox.api.pull import KEPT, LIMIT, parameters
 from dispatcher.sandbox.errors import Refused
 from dispatcher.sandbox.messages.lifecycle import Step
 from dispatcher.sandbox.messages.message import Message
-from dispatcher.sandbox.messages.reports import Account, report_of
+from dispatcher.sandbox.messages.reports import Account, report_of, written_as
 from dispatcher.sandbox.messages.send import BinaryContent, TextContent
 from dispatcher.sandbox.store.base import LogQuery, LogStore
 from dispatcher.sandbox.wire import rules
 from dispatcher.sandbox.wire.body import checked
+from dispatcher.sandbox.wire.common import BULK_ID, MESSAGE_ID
 from dispatcher.sandbox.wire.rules import Boolean, Choice, Inspection, Integer
 from dispatcher.sandbox.wire.tables import Field, ListOf, Table, Values
 from receiver.answers import Count
@@ -131,8 +132,8 @@ def asked_of(values: Values, inspection: Inspection) -> AskedLogs:
         before=values.get("cursor"),
         sender=values.get("from", values.get("sender")),
         to=values.get("to", values.get("destination")),
-        bulk_ids=_words(values["bulkId"]),
-        message_ids=_words(values["messageId"]),
+        bulk_ids=_words(values["bulkId"], BULK_ID),
+        message_ids=_words(values["messageId"], MESSAGE_ID),
         status_group=values["generalStatus"],
         since=values["sentSince"],
         until=values["sentUntil"],
@@ -143,11 +144,11 @@ def asked_of(values: Values, inspection: Inspection) -> AskedLogs:
     return AskedLogs(query, values.get("useCursor", False), values["mcc"], values["mnc"])
 
 
-def _words(given: Sequence[str] | None) -> list[str] | None:
-    """What may be repeated, have commas, or both."""
+def _words(given: Sequence[str] | None, rule: rules.Text = _TEXT) -> list[str] | None:
+    """What may be repeated, have commas, or both; each clipped as the rule clips it."""
     if given is None:
         return None
-    return [word.strip() for each in given for word in each.split(",")]
+    return [word.strip()[: rule.clip] for each in given for word in each.split(",")]
 
 
 class RequestLimit:
@@ -230,7 +231,7 @@ def log_v3(message: Message, account: Account) -> dict[str, Any]:
 def _as_report(message: Message, account: Account, generation: Any) -> dict[str, Any]:
     at = message.done_at or message.accepted_at
     stands = Step(at, message.state, message.status, message.error)
-    report = report_of(message, stands, account)
+    report = written_as(report_of(message, stands, account), generation)
     # A log has no callbackData (OAS): an app that looks for it there must not find it here.
     return write_item(structs.replace(report, callback_data=None), generation)
 

@@ -1,4 +1,6 @@
-"""JSON or XML, each way on its own: what comes is told by Content-Type, what goes by Accept."""
+"""JSON or XML, each way on its own: what comes is told by Content-Type, what goes by Accept. Who
+accepts anything is answered in the format of the request.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,7 @@ from aiohttp import web
 from msgspec import Struct, to_builtins
 
 from receiver.answers import answer
+from receiver.callbacks.body import format_of
 from receiver.dlr import xml_format
 from receiver.dlr.model import Format
 
@@ -24,27 +27,29 @@ ITEM_NAMES: Final[Mapping[str, str]] = {
 """How the items of a list are called in XML (reference, part 2.4); others repeat the list's name,
 as the provider does it with `previews` and `days`."""
 
+_ANY: Final = frozenset({"*/*", "application/*"})
+
 _KINDS: Final[Mapping[str, Format]] = {
     "application/json": "json",
-    "application/*": "json",
-    "*/*": "json",
     "application/xml": "xml",
     "text/xml": "xml",
 }
 
 
-def wanted(accept: str | None, path: str = "") -> Format:
+def wanted(accept: str | None, path: str = "", came: Format = "json") -> Format:
     """The format of the answer. `….xml` in the path asks for XML, whatever is accepted.
 
-    JSON is the default (S4), also for a client that accepts neither: an unexpected answer tells
-    more than none.
+    The format in which the request `came` is the default: S3 asks in XML without an Accept and is
+    answered in XML; without a body it is JSON (S4). So it is for a client that accepts neither: an
+    unexpected answer tells more than none.
     """
     if path.endswith(".xml"):
         return "xml"
-    best: tuple[float, Format] = (0.0, "json")
+    best: tuple[float, Format] = (0.0, came)
     for part in (accept or "").split(","):
         kind, *parameters = part.split(";")
-        form = _KINDS.get(kind.strip().lower())
+        kind = kind.strip().lower()
+        form = came if kind in _ANY else _KINDS.get(kind)
         if form is not None and (quality := _quality(parameters)) > best[0]:
             best = (quality, form)
     return best[1]
@@ -63,7 +68,9 @@ def _quality(parameters: list[str]) -> float:
 
 def wanted_by(request: web.Request) -> Format:
     """The format in which this request is to be answered."""
-    return wanted(request.headers.get("Accept"), request.path)
+    headers = request.headers
+    came = format_of(headers.get("Content-Type"), b"") or "json"
+    return wanted(headers.get("Accept"), request.path, came)
 
 
 def respond(

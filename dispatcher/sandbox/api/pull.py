@@ -17,8 +17,10 @@ from multidict import MultiMapping
 
 from dispatcher.sandbox.api.negotiation import wanted_by
 from dispatcher.sandbox.api.openapi import parameters_of, provider_route
+from dispatcher.sandbox.messages.reports import written_as
 from dispatcher.sandbox.store.base import PullQuery, PullStore
 from dispatcher.sandbox.wire.body import checked
+from dispatcher.sandbox.wire.common import BULK_ID, MESSAGE_ID
 from dispatcher.sandbox.wire.rules import Inspection, Integer, Text
 from dispatcher.sandbox.wire.tables import Field, Table, Values
 from receiver.dlr import json_format, xml_format
@@ -31,8 +33,14 @@ KEPT: Final = timedelta(hours=48)
 
 LIMIT: Final = Field("limit", Integer(1, 1000), "OAS", default=50)
 
-_FILTERS: Final = ("bulkId", "messageId", "entityId", "applicationId", "campaignReferenceId")
-REPORTS: Final = Table(*(Field(name, Text(), "OAS") for name in _FILTERS), LIMIT)
+REPORTS: Final = Table(
+    Field("bulkId", BULK_ID, "OAS"),
+    Field("messageId", MESSAGE_ID, "OAS"),
+    Field("entityId", Text(), "OAS"),
+    Field("applicationId", Text(), "OAS"),
+    Field("campaignReferenceId", Text(), "OAS"),
+    LIMIT,
+)
 
 
 def parameters(query: MultiMapping[str], *several: str) -> dict[str, Any]:
@@ -95,7 +103,7 @@ class PullApi:
 
 
 def _body(found: Sequence[StoredReport], form: Format, generation: Generation) -> bytes:
-    reports = [stored.read() for stored in found]
+    reports = [written_as(stored.read(), generation) for stored in found]
     if form == "xml":
         return xml_format.encode_body(reports, generation)
     return json_format.encode_body(json_format.encode_item(each, generation) for each in reports)

@@ -15,44 +15,52 @@ from aiohttp import web
 
 from dispatcher.sandbox.api.negotiation import respond, wanted_by
 from dispatcher.sandbox.api.openapi import parameters_of, provider_route
+from dispatcher.sandbox.messages.lifecycle import PENDING_ENROUTE
 from dispatcher.sandbox.messages.send import Accept, Api, Send
 from dispatcher.sandbox.messages.statuses import MESSAGE_ACCEPTED, PENDING_ACCEPTED
 from dispatcher.sandbox.wire import preview, query, v1, v2, v3
-from dispatcher.sandbox.wire.answers import ROOTS, SmsResponse, SmsResponseEnvelope, answer_of
+from dispatcher.sandbox.wire.answers import (
+    ROOTS,
+    Counts,
+    SmsResponse,
+    SmsResponseEnvelope,
+    answer_of,
+)
 from dispatcher.sandbox.wire.body import checked, read_body
 from dispatcher.sandbox.wire.rules import Inspection
 from dispatcher.sandbox.wire.tables import Table, Values
+from dispatcher.settings.sandbox import Answered
 from receiver.answers import Handler
 from receiver.callbacks.arriving import BodyReader
 from receiver.routes import Route, Schema, add_route, ref
 
 T = TypeVar("T")
 
-Counts = Literal["always", "asked", "never"]
-
 
 @dataclass(frozen=True, slots=True)
 class SendRoute:
-    """One route that sends. `counts`: when an answer tells the number of parts. `lone_bulk_id`:
-    whether one message alone has a bulkId in the answer.
+    """One route that sends. `counts`: which messages of an answer have their number of parts;
+    "asked": all if it was asked for. `lone_bulk_id`: whether one message alone has a bulkId there.
     """
 
     path: str
     api: Api
     table: Table
     send_of: Callable[[Api, Values, Inspection], Send]
-    counts: Counts
+    counts: Counts | Literal["asked"]
     lone_bulk_id: bool = True
 
 
 # fmt: off
+# /1/sms/binary/single is a path of S1's last curl sample.
 POSTED: Final = (
     SendRoute("/sms/1/text/single",     "v1", v1.TEXT_SINGLE,     v1.send_of, "always", False),
     SendRoute("/sms/1/binary/single",   "v1", v1.BINARY_SINGLE,   v1.send_of, "always", False),
+    SendRoute("/1/sms/binary/single",   "v1", v1.BINARY_SINGLE,   v1.send_of, "always", False),
     SendRoute("/sms/1/text/multi",      "v1", v1.TEXT_MULTI,      v1.send_of, "always", False),
     SendRoute("/sms/1/binary/multi",    "v1", v1.BINARY_MULTI,    v1.send_of, "always", False),
-    SendRoute("/sms/1/text/advanced",   "v1", v2.TEXT_REQUEST_V1, v2.send_of, "always"),
-    SendRoute("/sms/1/binary/advanced", "v1", v2.BINARY_REQUEST,  v2.send_of, "always"),
+    SendRoute("/sms/1/text/advanced",   "v1", v2.TEXT_REQUEST_V1, v2.send_of, "at once"),
+    SendRoute("/sms/1/binary/advanced", "v1", v2.BINARY_REQUEST,  v2.send_of, "at once"),
     SendRoute("/sms/2/text/advanced",   "v2", v2.TEXT_REQUEST,    v2.send_of, "asked"),
     SendRoute("/sms/2/binary/advanced", "v2", v2.BINARY_REQUEST,  v2.send_of, "never"),
     SendRoute("/sms/3/messages",        "v3", v3.REQUEST,         v3.send_of, "asked"),
@@ -67,7 +75,11 @@ QUERIED: Final = (
 
 PREVIEW: Final = "/sms/1/preview"
 
-V1_STATUSES: Final = {"PENDING_ACCEPTED": PENDING_ACCEPTED, "MESSAGE_ACCEPTED": MESSAGE_ACCEPTED}
+V1_STATUSES: Final[Mapping[Answered, tuple[int, int]]] = {
+    "PENDING_ACCEPTED": PENDING_ACCEPTED,
+    "PENDING_ENROUTE": PENDING_ENROUTE,
+    "MESSAGE_ACCEPTED": MESSAGE_ACCEPTED,
+}
 """What v1 may tell for an accepted message, by the words of the settings."""
 
 LARGE_BODY: Final = 32 * 1024
@@ -81,7 +93,8 @@ def new_key() -> str:
 
 class SendApi:
     """Reads requests, has them accepted, answers. `v1_status` is what v1 tells for an accepted
-    message: documents of 2016 have MESSAGE_ACCEPTED, later ones PENDING_ACCEPTED.
+    message where no rule says another: documents of 2016 have MESSAGE_ACCEPTED, later ones
+    PENDING_ENROUTE or PENDING_ACCEPTED.
     """
 
     def __init__(
@@ -131,7 +144,7 @@ class SendApi:
         answer = answer_of(
             send,
             await self._take(send),
-            counts=sending.counts == "always" or (sending.counts == "asked" and _asked(values)),
+            counts=_counts(sending, values),
             bulk_id=sending.lone_bulk_id or len(send.messages) > 1,
             accepted_as=self._v1_status if sending.api == "v1" else PENDING_ACCEPTED,
         )
@@ -169,18 +182,20 @@ def _made_by(sending: SendRoute) -> Callable[[Values, Inspection], tuple[Send, V
     return make
 
 
-def _asked(values: Values) -> bool:
-    """Whether `includeSmsCountInResponse` is true; v3 has it among its options."""
+def _counts(sending: SendRoute, values: Values) -> Counts:
+    """As the route has it, or as `includeSmsCountInResponse` asks; v3 has it among its options."""
+    if sending.counts != "asked":
+        return sending.counts
     options = values.get("options") or values
-    return bool(options.get("includeSmsCountInResponse"))
+    return "always" if options.get("includeSmsCountInResponse") else "never"
 
 
 # --- what clients are told of the routes ---------------------------------------------------------
 
 
 def _name(path: str) -> str:
-    """`/sms/1/text/single` is `SmsV1TextSingle`."""
-    _, first, version, *rest = path.replace(".", "/").split("/")
+    """`/sms/1/text/single` is `SmsV1TextSingle`, `/1/sms/binary/single` `SmsV1OldBinarySingle`."""
+    _, first, version, *rest = path.replace(".", "/").replace("/1/sms/", "/sms/1/old/").split("/")
     return "".join([first.title(), f"V{version}", *(word.title() for word in rest)])
 
 

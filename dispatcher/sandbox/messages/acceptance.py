@@ -83,6 +83,7 @@ def accepted_of(bulk_id: str, messages: Sequence[Message]) -> Accepted:
                 message.sms.to,
                 *(message.status if message.state == "refused" else PENDING_ACCEPTED),
                 message.sms.parts,
+                None if message.fate is None else message.fate.answered,
             )
             for message in messages
         ],

@@ -54,8 +54,8 @@ class ImpossibleChange(Exception):
 
 class Bulk(Struct, frozen=True):
     """A bulk, and how many of its accepted messages have not left yet. `gap` is the time between
-    two of them. `send_at` is when the first of those that wait may leave, or the first of all
-    could. `last_left_at` None: none has."""
+    two of them. `send_at` is when the first of those that wait, or otherwise of all, is to leave,
+    as it was asked for: it may be past. `last_left_at` None: none has."""
 
     bulk_id: str
     state: BulkState
@@ -85,14 +85,15 @@ class WaitingBulk(Struct, frozen=True):
 
 class BulkChange(Struct, frozen=True):
     """What is to be stored of a bulk: its state, and those of its messages that change. Of them
-    `start_at`, `leaves_at`, `cancelled_at` and `due_at` do."""
+    `start_at`, `leaves_at`, `cancelled_at`, `due_at` and `sms.send_at` do."""
 
     state: BulkState
     messages: Sequence[Message] = ()
 
 
 def moved(found: WaitingBulk, send_at: datetime, at: datetime) -> BulkChange:
-    """Have the messages that wait leave at another time. Raises ImpossibleChange."""
+    """Have the messages that wait leave at another time; one that is past means at once, as it
+    does when they are sent. Raises ImpossibleChange."""
     bulk = found.bulk
     if bulk.status not in _WAITS:
         raise ImpossibleChange(Misfit("bulkId", f"the bulk is {bulk.status}"))
@@ -127,7 +128,15 @@ def _planned(
     bulk = found.bulk
     leaves = sending_times(zip(starts, windows, strict=True), bulk.gap, bulk.last_left_at)
     return [
-        _due(structs.replace(message, start_at=start, leaves_at=leaves_at), paused=paused)
+        _due(
+            structs.replace(
+                message,
+                start_at=start,
+                leaves_at=leaves_at,
+                sms=structs.replace(message.sms, send_at=send_at or message.sms.send_at),
+            ),
+            paused=paused,
+        )
         for message, start, leaves_at in zip(found.messages, starts, leaves, strict=True)
     ]
 

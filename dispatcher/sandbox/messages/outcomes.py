@@ -37,6 +37,7 @@ class Fate(Struct, frozen=True):
     after: timedelta
     told: Told = "once"
     price: Decimal | None = None  # None: the usual one
+    answered: Key | None = None  # what the request is answered with; None: as is usual there
 
 
 MAGIC: Final[Mapping[str, tuple[OutcomeRule, str]]] = {
@@ -130,6 +131,7 @@ def _fate(rule: OutcomeRule, rng: Random) -> Fate:
         after=_sample(rule, rng),
         told=rule.told,
         price=None if rule.price is None else Decimal(str(rule.price)),
+        answered=None if rule.answered is None else _KEYS[rule.answered],
     )
 
 

@@ -14,11 +14,10 @@ from dispatcher.sandbox.messages.lifecycle import Step
 from dispatcher.sandbox.messages.message import Message, after_next_step
 from dispatcher.sandbox.messages.outcomes import price_of
 from dispatcher.sandbox.messages.send import Delivery
-from dispatcher.sandbox.messages.statuses import status_of
+from dispatcher.sandbox.messages.statuses import as_written, error_of, status_of
 from dispatcher.settings.settings import SANDBOX
 from receiver.callbacks.intake import entry_of
-from receiver.dlr.model import Price, Report
-from receiver.dlr.sms_errors import errors
+from receiver.dlr.model import Generation, Price, Report
 from receiver.store.base import StoredReport
 from receiver.store.callback import Entry, NotifyTo
 
@@ -56,8 +55,9 @@ def report_of(message: Message, step: Step, account: Account) -> Report:
     """The report that tells a step, in the generation of the route that took the message: v1 and v2
     share one. `sentAt` is when it was to be sent (reference, part 1.2), `doneAt` when this was."""
     sms, fate = message.sms, message.life.fate
+    generation: Generation = "v3" if message.api == "v3" else "v2"
     return Report(
-        generation="v3" if message.api == "v3" else "v2",
+        generation=generation,
         bulk_id=message.bulk_id,
         message_id=message.message_id,
         to=sms.to,
@@ -71,11 +71,18 @@ def report_of(message: Message, step: Step, account: Account) -> Report:
             per_message=price_of(fate, step.status, account.price), currency=account.currency
         ),
         status=status_of(*step.status),
-        error=errors()[step.error],
+        error=error_of(step.error, generation),
         entity_id=sms.entity_id,
         application_id=sms.application_id,
         campaign_reference_id=sms.campaign_reference_id,
     )
+
+
+def written_as(report: Report, generation: Generation) -> Report:
+    """The report for a route of another generation, which may write its error in another way."""
+    if report.error is None:
+        return report
+    return structs.replace(report, error=as_written(report.error, generation))
 
 
 def _entry(message: Message, step: Step, account: Account) -> Entry:

@@ -46,7 +46,7 @@ class BinaryContent(Struct, frozen=True, tag="binary"):
 
 class DeliveryTimeWindow(Struct, frozen=True):
     """When messages may go, in UTC. `start` and `end` are both there or both `None`, which is the
-    whole day; `end` is at least an hour after `start` on the same day.
+    whole day; an `end` before `start` is of the next day. `days` are those on which it opens.
     """
 
     days: frozenset[int]  # 0 is Monday
@@ -126,13 +126,15 @@ class Send(Struct, frozen=True, kw_only=True):
 
 
 class AcceptedSms(Struct, frozen=True):
-    """What became of one message: its id, and (group, id) of the status it has now."""
+    """What became of one message: its id, and (group, id) of the status it has now. `answered`: of
+    the one that a rule wants told instead of PENDING_ACCEPTED."""
 
     message_id: str
     to: str
     group_id: int
     status_id: int
     parts: int
+    answered: tuple[int, int] | None = None
 
 
 class Accepted(Struct, frozen=True):

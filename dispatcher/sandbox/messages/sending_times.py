@@ -40,17 +40,24 @@ def open_at(window: DeliveryTimeWindow | None, at: datetime) -> datetime:
     """`at` if the window is open then, otherwise when it opens next. In UTC, as the window is."""
     if window is None:
         return at
-    first, end = window.start or time.min, window.end
     midnight = at.replace(hour=0, minute=0, second=0, microsecond=0)
-    for number in range(8):
+    for number in range(-1, 8):  # yesterday's may be open over midnight
         day = midnight + number * _DAY
         if day.weekday() not in window.days:
             continue
-        opens, closes = _on(day, first), day + _DAY if end is None else _on(day, end)
-        if at < closes:
+        opens = day + _since_midnight(window.start or time.min)
+        if at < opens + open_for(window.start, window.end):
             return max(at, opens)
     raise ValueError("a window without days")
 
 
-def _on(day: datetime, at: time) -> datetime:
-    return day + timedelta(hours=at.hour, minutes=at.minute)
+def open_for(start: time | None, end: time | None) -> timedelta:
+    """How long a window is open each time: the whole day without its ends. An `end` before `start`
+    is of the next day. Zero when they are the same."""
+    if start is None or end is None:
+        return _DAY
+    return (_since_midnight(end) - _since_midnight(start)) % _DAY
+
+
+def _since_midnight(at: time) -> timedelta:
+    return timedelta(hours=at.hour, minutes=at.minute)

@@ -1,4 +1,4 @@
-"""Statuses as the sandbox writes them: the wire's texts, from the provider's tables.
+"""Statuses and errors as the sandbox writes them: the wire's texts, from the provider's tables.
 
 A status that only the table of codes has comes without a text: its text is derived from its name.
 """
@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from receiver.dlr.model import Status
+from msgspec import structs
+
+from receiver.dlr.model import Error, Generation, Status
+from receiver.dlr.sms_errors import errors
 from receiver.dlr.statuses import GROUP_NAMES, SMS_STATUSES
 
 PENDING_ACCEPTED: Final = (1, 26)
@@ -70,3 +73,16 @@ def status_of(group_id: int, status_id: int) -> Status:
         description=_TEXTS.get(key) or name.replace("_", " ").title(),
         action=_ACTIONS.get(key),
     )
+
+
+def error_of(name: str, generation: Generation) -> Error:
+    """The whole error of this name, one of `errors()`, as a generation writes it."""
+    return as_written(errors()[name], generation)
+
+
+def as_written(error: Error, generation: Generation) -> Error:
+    """The same error in another generation: v1 and v2 call the group of no error "Ok", v3 calls it
+    "OK" (the examples of OAS). All other groups have one name."""
+    if error.group_id != 0:
+        return error
+    return structs.replace(error, group_name="OK" if generation == "v3" else "Ok")

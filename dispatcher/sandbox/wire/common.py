@@ -9,16 +9,30 @@ from typing import Any, Final, get_args
 from dispatcher.sandbox.characters.text import Language
 from dispatcher.sandbox.characters.transliteration import Transliteration
 from dispatcher.sandbox.messages.send import VALIDITY_MOST, DeliveryTimeWindow, SendingSpeed
-from dispatcher.sandbox.wire.rules import Boolean, Choice, HttpUrl, Instant, Integer, Text
+from dispatcher.sandbox.messages.sending_times import open_for
+from dispatcher.sandbox.wire.rules import (
+    Boolean,
+    Choice,
+    ContentType,
+    HttpUrl,
+    Instant,
+    Integer,
+    Text,
+)
 from dispatcher.sandbox.wire.tables import Field, ListOf, Table, Values
 
 SEND_AT: Final = Instant(ahead=timedelta(days=180))
 MINUTES: Final = Integer(1, 2**63 - 1)
 CALLBACK_DATA: Final = Text(4000)  # 200 in S3, 4000 everywhere else (reference, part 8)
-CONTENT_TYPE: Final = Choice({"application/json": "json", "application/xml": "xml"})
+CONTENT_TYPE: Final = ContentType()
 TRANSLITERATION: Final = Choice(get_args(Transliteration))
 LANGUAGE_CODE: Final = Choice(get_args(Language))
 TO: Final = Text(64)
+
+BULK_ID: Final = Text(clip=100)
+MESSAGE_ID: Final = Text(clip=200)
+"""Clipped when they are sent and "returned in response, reports and logs" like that (S0): whoever
+asks for one that is too long means the clipped one."""
 
 _DAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
 
@@ -43,23 +57,19 @@ def _window_faults(values: Values, came: dict[str, Any]) -> Iterator[tuple[str, 
         missing = "to" if given == ["from"] else "from"
         yield missing, f"must be given together with {given[0]}"
     start, end = values["from"], values["to"]
-    if start is not None and end is not None and _minutes(end) - _minutes(start) < 60:
-        yield "to", "must be at least 1 hour after from, on the same day"
-
-
-def _minutes(at: time) -> int:
-    return at.hour * 60 + at.minute
+    if start is not None and end is not None and open_for(start, end) < timedelta(hours=1):
+        yield "to", "must be at least 1 hour after from"
 
 
 WINDOW: Final = Table(
     Field(
         "days",
-        ListOf(Choice({name: n for n, name in enumerate(_DAYS)}), ("days", "day")),
-        "S0, S3",
+        ListOf(Choice({name: n for n, name in enumerate(_DAYS)}), ("days", "day"), commas=True),
+        "S0, S3; with commas too: S0",
         required=True,
     ),
     Field("from", _TIME_OF_DAY, "S0, S3"),
-    Field("to", _TIME_OF_DAY, "S0, S3; the same day: ours"),
+    Field("to", _TIME_OF_DAY, "S0, S3; before from: of the next day (ours)"),
     check=_window_faults,
     make=lambda values: DeliveryTimeWindow(frozenset(values["days"]), values["from"], values["to"]),
 )

@@ -12,6 +12,7 @@ from multidict import MultiMapping
 
 from dispatcher.sandbox.messages.send import Api, Delivery, Send, Sms, Tracking
 from dispatcher.sandbox.wire.common import (
+    BULK_ID,
     CALLBACK_DATA,
     CONTENT_TYPE,
     LANGUAGE_CODE,
@@ -47,7 +48,7 @@ def _regional_faults(_: Values, came: dict[str, Any]) -> Iterator[tuple[str, str
 # fmt: off
 _COMMON: Final = (
     Field("to",                        ListOf(TO, ("to",)),            "OAS", required=True),
-    Field("from",                      SenderId(),                     "OAS; the sizes: S1, S4"),
+    Field("from",                      SenderId(),                     "OAS; S4: the sizes"),
     Field("flash",                     Boolean(),                      "OAS", default=False),
     Field("transliteration",           TRANSLITERATION,                "OAS"),
     Field("languageCode",              LANGUAGE_CODE,                  "OAS"),
@@ -55,7 +56,6 @@ _COMMON: Final = (
     Field("notifyUrl",                 HttpUrl(),                      "OAS"),
     Field("notifyContentType",         CONTENT_TYPE,                   "OAS", default="json"),
     Field("callbackData",              CALLBACK_DATA,                  "OAS"),
-    Field("validityPeriod",            MINUTES,                        "OAS: at most 2880"),
     Field("sendAt",                    SEND_AT,                        "OAS"),
     Field("trackingType",              Text(),                         "OAS"),
     Field("indiaDltPrincipalEntityId", Text(),                         "OAS"),
@@ -68,20 +68,22 @@ _COMMON: Final = (
 )
 
 V1: Final = Table(
-    Field("bulkId",     Text(clip=100),         "OAS"),
-    Field("text",       Text(),                 "OAS; required: ours", required=True),
+    Field("bulkId",         BULK_ID,                "OAS"),
+    Field("text",           Text(),                 "OAS; required: ours", required=True),
     *_COMMON,
-    Field("track",      Choice(("SMS", "URL")), "OAS"),
-    Field("processKey", Text(),                 "OAS"),
+    Field("validityPeriod", MINUTES,                "OAS: at most 2880"),
+    Field("track",          Choice(("SMS", "URL")), "OAS"),
+    Field("processKey",     Text(),                 "OAS"),
     check=_regional_faults,
 )
 
 V3: Final = Table(
-    Field("bulkId",                    Text(100), "OAS"),
-    Field("text",                      Text(),    "OAS", required=True),
+    Field("bulkId",                    Text(100),             "OAS"),
+    Field("text",                      Text(),                "OAS", required=True),
     *_COMMON,
-    Field("trackingUrl",               HttpUrl(), "OAS"),
-    Field("includeSmsCountInResponse", Boolean(), "OAS", default=False),
+    Field("validityPeriod",            Integer(1, 2**31 - 1), "OAS: at most 2880"),
+    Field("trackingUrl",               HttpUrl(),             "OAS"),
+    Field("includeSmsCountInResponse", Boolean(),             "OAS", default=False),
     check=_regional_faults,
 )
 # fmt: on

@@ -16,10 +16,12 @@ from typing import Any, Final, Protocol, TypeVar
 from dispatcher.sandbox.errors import BODY
 from dispatcher.security.urls import is_http_url, spelling_fault
 from receiver.api.parameters import with_plus
+from receiver.callbacks.body import Unsupported, charset_of
 from receiver.dlr import fields
 from receiver.dlr.errors import MalformedReport
 from receiver.dlr.fields import describe
 from receiver.dlr.instants import EXAMPLE, parse_instant
+from receiver.dlr.model import Format
 from receiver.faults import Misfit, without_credentials
 
 T = TypeVar("T")
@@ -142,6 +144,37 @@ class Choice:
         return {"type": "string", "enum": list(self._meanings)}
 
 
+class ContentType:
+    """The format of reports, with or without the charset in which they come: UTF-8."""
+
+    def read(self, value: Any, place: str, inspection: Inspection) -> Format | None:
+        text = value if isinstance(value, str) else ""
+        form = _FORMATS.get(text.partition(";")[0].strip().lower())
+        if form is not None and _is_utf8(text):
+            return form
+        expected = self.words() if form is None else f"{self.words()}, in utf-8"
+        inspection.misfit(place, f"must be {expected}, got {describe(value)}")
+        return None
+
+    def words(self) -> str:
+        return " or ".join(_FORMATS)
+
+    def schema(self) -> dict[str, Any]:
+        pattern = f"^({'|'.join(_FORMATS)})(; ?charset=(utf-8|UTF-8))?$"
+        return {"type": "string", "pattern": pattern}
+
+
+_FORMATS: Final[Mapping[str, Format]] = {"application/json": "json", "application/xml": "xml"}
+
+
+def _is_utf8(content_type: str) -> bool:
+    """Whether it names no other charset than that of the reports."""
+    try:
+        return charset_of(content_type) in (None, "utf_8")
+    except Unsupported:
+        return False
+
+
 @dataclass(frozen=True, slots=True)
 class Instant:
     """An instant at most `ahead` from now, in any form of the provider and its clients (reference,
@@ -194,7 +227,8 @@ class HttpUrl:
 
 
 class SenderId:
-    """An alphanumeric sender has 3 to 11 characters, a numeric one 3 to 14 (S1, S3) or 16 (S4)."""
+    """An alphanumeric sender has 3 to 11 characters, a numeric one 3 to 14 (S1, S3) or 16 digits
+    (S4). S4 is followed: it is the latest of the three."""
 
     def read(self, value: Any, place: str, inspection: Inspection) -> str | None:
         text = _read(fields.text, value, place, inspection)

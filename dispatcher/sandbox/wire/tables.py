@@ -89,7 +89,8 @@ def _is_blank(came: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ListOf:
-    """A list of at least one. `one`: a value alone is a list of it.
+    """A list of at least one. `one`: a value alone is a list of it. `commas`: an item may be
+    several, with commas between them.
 
     In XML the items are children of these `names`, or the list's element is repeated itself
     (reference, part 2.4).
@@ -98,6 +99,7 @@ class ListOf:
     item: Rule
     names: tuple[str, ...]
     one: bool = False
+    commas: bool = False
 
     def read(self, value: Any, place: str, inspection: Inspection) -> list[Any] | None:
         if not isinstance(value, list):
@@ -107,6 +109,8 @@ class ListOf:
             value = [value]
         if not value:
             inspection.misfit(place, "must not be empty")
+        if self.commas:
+            value = [part for each in value for part in _parts(each)]
         return [self._item(each, f"{place}[{n}]", inspection) for n, each in enumerate(value)]
 
     def _item(self, value: Any, place: str, inspection: Inspection) -> Any:
@@ -122,6 +126,11 @@ class ListOf:
         item = self.item.schema()
         items = {"type": "array", "items": item, "minItems": 1}
         return {"anyOf": [items, item]} if self.one else items
+
+
+def _parts(item: Any) -> list[Any]:
+    """An item, or those that commas part it into."""
+    return item.split(",") if isinstance(item, str) else [item]
 
 
 _BLANK_SAYS = (Text, Hex, ListOf, Table)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from dispatcher.sandbox.messages.send import Api, Delivery, Send, Sms
-from dispatcher.sandbox.wire.common import TO
+from dispatcher.sandbox.wire.common import BULK_ID, TO
 from dispatcher.sandbox.wire.content import binary_content, destination, text_content
 from dispatcher.sandbox.wire.rules import Inspection, Rule, SenderId, Text
 from dispatcher.sandbox.wire.tables import Field, ListOf, Table, Values
@@ -18,7 +18,7 @@ from dispatcher.sandbox.wire.v2 import BINARY
 
 def _single(name: str, content: Rule) -> Table:
     return Table(
-        Field("from", SenderId(), "S1"),
+        Field("from", SenderId(), "S4; S1: at most 14 digits"),
         Field("to", ListOf(TO, ("to",), one=True), "S1", required=True),
         Field(name, content, "S1; required: ours", required=True),
     )
@@ -27,7 +27,7 @@ def _single(name: str, content: Rule) -> Table:
 def _multi(single: Table) -> Table:
     messages = ListOf(single, ("message", "messages"))
     return Table(
-        Field("bulkId", Text(clip=100), "ours: as in advanced"),
+        Field("bulkId", BULK_ID, "ours: as in advanced"),
         Field("messages", messages, "WL15", required=True),
     )
 

@@ -11,9 +11,11 @@ from typing import Any, Final
 
 from dispatcher.sandbox.messages.send import Api, Delivery, Send, Sms, Tracking
 from dispatcher.sandbox.wire.common import (
+    BULK_ID,
     CALLBACK_DATA,
     CONTENT_TYPE,
     LANGUAGE_CODE,
+    MESSAGE_ID,
     MINUTES,
     REGIONAL,
     SEND_AT,
@@ -47,7 +49,7 @@ BINARY: Final = Table(
 
 _DESTINATION = Table(
     Field("to",        TO,             "S0; missing: status 51, no number: status 52"),
-    Field("messageId", Text(clip=200), "S0"),
+    Field("messageId", MESSAGE_ID, "S0"),
 )
 
 _LANGUAGE = Table(Field("languageCode", LANGUAGE_CODE, "S3, OAS"))
@@ -67,7 +69,7 @@ _LISTED_TO = ListOf(_DESTINATION, ("destination", "destinations"))
 
 def _message(content: tuple[Field, ...], platform_most: int) -> Table:
     return Table(
-        Field("from",                SenderId(),          "S1, S3, S4"),
+        Field("from",                SenderId(),          "S4; S1, S3: at most 14 digits"),
         Field("destinations",        _LISTED_TO,          "S0, S3", required=True),
         *content,
         Field("flash",               Boolean(),           "S0, S3", default=False),
@@ -105,7 +107,7 @@ TRACKING: Final = Table(
 
 def _request(message: Table, *more: Field) -> Table:
     return Table(
-        Field("bulkId", Text(clip=100), "S0"),
+        Field("bulkId", BULK_ID, "S0"),
         Field("messages", ListOf(message, ("message", "messages")), "S0, S3", required=True),
         Field("sendingSpeedLimit", SPEED, "S0"),
         *more,

@@ -109,7 +109,7 @@ _WEBHOOKS = Table(
 _DESTINATIONS = ListOf(_DESTINATION, ("destination", "destinations"))
 
 _MESSAGE = Table(
-    Field("sender",       SenderId(),       "OAS; the sizes: S1, S4"),
+    Field("sender",       SenderId(),       "OAS; S4: the sizes"),
     Field("destinations", _DESTINATIONS,    "OAS", required=True),
     Field("content",      _CONTENT,         "OAS", required=True),
     Field("options",      _MESSAGE_OPTIONS, "OAS"),

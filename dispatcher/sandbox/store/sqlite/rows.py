@@ -76,7 +76,7 @@ def _row(message: Message, bulk: int) -> tuple[Any, ...]:
         bulk,
         message.api,
         message.process_key,
-        msgspec.json.encode(message.sms).decode(),
+        in_json(message.sms),
         message.state,
         micros(message.accepted_at),
         micros(message.start_at),
@@ -86,8 +86,12 @@ def _row(message: Message, bulk: int) -> tuple[Any, ...]:
         micros_or_null(message.done_at),
         *message.status,
         message.error,
-        None if message.fate is None else msgspec.json.encode(message.fate).decode(),
+        None if message.fate is None else in_json(message.fate),
     )
+
+
+def in_json(value: Struct) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def where(query: Struct, conditions: Mapping[str, str]) -> tuple[str, list[Any]]:
