@@ -8,6 +8,7 @@ from typing import Any, Final, get_args
 
 from dispatcher.sandbox.characters.text import Language
 from dispatcher.sandbox.characters.transliteration import Transliteration
+from dispatcher.sandbox.messages.asked import DAYS, SPEED_UNITS
 from dispatcher.sandbox.messages.send import VALIDITY_MOST, DeliveryTimeWindow, SendingSpeed
 from dispatcher.sandbox.wire.rules import Boolean, Choice, HttpUrl, Instant, Integer, Text
 from dispatcher.sandbox.wire.tables import Field, ListOf, Table, Values
@@ -19,8 +20,6 @@ CONTENT_TYPE: Final = Choice({"application/json": "json", "application/xml": "xm
 TRANSLITERATION: Final = Choice(get_args(Transliteration))
 LANGUAGE_CODE: Final = Choice(get_args(Language))
 TO: Final = Text(64)
-
-_DAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
 
 
 def validity(minutes: int | None) -> timedelta:
@@ -54,7 +53,7 @@ def _minutes(at: time) -> int:
 WINDOW: Final = Table(
     Field(
         "days",
-        ListOf(Choice({name: n for n, name in enumerate(_DAYS)}), ("days", "day")),
+        ListOf(Choice({name: n for n, name in enumerate(DAYS)}), ("days", "day")),
         "S0, S3",
         required=True,
     ),
@@ -66,15 +65,9 @@ WINDOW: Final = Table(
 
 # --- sendingSpeedLimit ---------------------------------------------------------------------------
 
-_SPEED_UNITS = {
-    "MINUTE": timedelta(minutes=1),
-    "HOUR": timedelta(hours=1),
-    "DAY": timedelta(days=1),
-}
-
 SPEED: Final = Table(
     Field("amount", Integer(1, 2**31 - 1), "S0; at least 1: ours", required=True),
-    Field("timeUnit", Choice(_SPEED_UNITS), "S0", default=_SPEED_UNITS["MINUTE"]),
+    Field("timeUnit", Choice(SPEED_UNITS), "S0", default=SPEED_UNITS["MINUTE"]),
     make=lambda values: SendingSpeed(values["amount"], values["timeUnit"]),
 )
 
