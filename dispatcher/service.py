@@ -37,11 +37,13 @@ from dispatcher.replay.feeder import Feeder, feeding
 from dispatcher.replay.replaying import Replaying
 from dispatcher.retrying.schedule import RetrySchedule
 from dispatcher.runner import Runner
+from dispatcher.sandbox.api.pushes import PushesApi
 from dispatcher.sandbox.api.routes import add_sandbox
 from dispatcher.sandbox.api.send import REQUESTS
 from dispatcher.sandbox.clock import MovableClock
 from dispatcher.sandbox.metrics import SandboxMetrics
 from dispatcher.sandbox.sandbox import Sandbox
+from dispatcher.sandbox.seen import PushLog
 from dispatcher.security.addresses import AddressPolicy
 from dispatcher.settings.security import policy_of
 from dispatcher.settings.settings import Settings
@@ -156,9 +158,11 @@ async def service(
         common = _common(settings, opened, clock or SystemClock(), parts)
         time = await _common_time(common)
         runner = None
+        pushes = PushLog() if parts.sandbox else None
         if parts.dispatches:
-            sender = await stack.enter_async_context(_sender(common))
-            runner = await _runner(common, sender, time, listeners)
+            sender = await stack.enter_async_context(_sender(common, pushes))
+            seeing = [] if pushes is None else [pushes.attempted]
+            runner = await _runner(common, sender, time, [*seeing, *listeners])
         following = Following(opened.read_model) if parts.receives else None
         wakes = [common.events.wake]
         wakes += [runner.wake] if runner is not None else []
@@ -174,7 +178,7 @@ async def service(
         else:
             _tell_of_strays(common, callback_listeners)
         _add_api(common, on_stored)
-        sandbox = await _sandbox(common, on_stored, runner) if parts.sandbox else None
+        sandbox = await _sandbox(common, on_stored, runner, pushes) if pushes is not None else None
         url = await stack.enter_async_context(_listening(common, around))
         async with _running(runner, common.health, settings):
             for job in _beside(common, parts, runner, sandbox, following, on_stored):
@@ -237,8 +241,13 @@ async def _common_time(common: _Common) -> CommonTime | None:
     return time
 
 
-def _sender(common: _Common) -> HttpSender:
-    return HttpSender(time_of_others(common.clock), common.policy, connections=common.shares.pushes)
+def _sender(common: _Common, pushes: PushLog | None) -> HttpSender:
+    return HttpSender(
+        time_of_others(common.clock),
+        common.policy,
+        connections=common.shares.pushes,
+        sending=None if pushes is None else pushes.sending,
+    )
 
 
 async def _runner(
@@ -344,7 +353,7 @@ def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
 
 
 async def _sandbox(
-    common: _Common, on_stored: Callable[[], None], runner: Runner | None
+    common: _Common, on_stored: Callable[[], None], runner: Runner | None, pushes: PushLog
 ) -> Sandbox:
     """The provider's send API, and what becomes of the messages."""
     assert isinstance(common.clock, MovableClock)
@@ -356,9 +365,11 @@ async def _sandbox(
         common.endpoints,
         on_stored,
         kept=common.settings.retention.reports,
+        pushes=pushes.pushes,
     )
     await sandbox.read_rules()
     add_sandbox(common.app, sandbox, runner, common.settings)
+    add_routes(common.app, PushesApi(pushes.pushes, common.opened.queue, common.opened.store))
     SandboxMetrics(common.metrics, sandbox)
     common.health.add(sandbox.trouble)
     return sandbox

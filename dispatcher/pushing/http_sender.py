@@ -48,6 +48,11 @@ HEADERS_MOST = 256
 
 _SENT_AGAIN = "the kept-alive connection was closed just then; sent again at once on a new one"
 
+# Unpacking is a way to be flooded; packed, an answer could be neither read nor matched.
+OF_EVERY_PUSH = {"User-Agent": "dlr", "Accept-Encoding": "identity"}
+
+Sending = Callable[[Leased, Endpoint, Mapping[str, str]], None]
+
 _SYSTEMS_TRUST = Tls()
 _system_time = SystemClock().now
 
@@ -76,6 +81,7 @@ class HttpSender:
     an endpoint that is checked. `now` is the world's time, which signatures and tokens live by.
     `resolver` None asks the system for addresses (resolver.py). `connections`: when as many are
     open, one that waits for its next push is closed for a new one; None: however many there are.
+    `sending` is told of each push with the headers that are ours, before it is made.
     """
 
     def __init__(
@@ -85,8 +91,10 @@ class HttpSender:
         *,
         resolver: AbstractResolver | None = None,
         connections: int | None = None,
+        sending: Sending | None = None,
     ) -> None:
         self._now = now
+        self._sending = sending
         self._policy = policy
         self._resolver = resolver
         self._kept = Kept(connections)
@@ -149,6 +157,8 @@ class HttpSender:
 
     async def _post(self, dispatch: Leased, endpoint: Endpoint, token: str | None = None) -> _Reply:
         headers = _headers(dispatch, endpoint, self._now(), token)
+        if self._sending is not None:
+            self._sending(dispatch, endpoint, {**OF_EVERY_PUSH, **headers})
         return await self._reply(endpoint, _Request(dispatch.url, dispatch.body, headers))
 
     async def _token(self, endpoint: Endpoint, security: OAuth) -> str:
@@ -246,8 +256,7 @@ def new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
-        # Unpacking is a way to be flooded; packed, an answer could be neither read nor matched.
-        headers={"User-Agent": "dlr", "Accept-Encoding": "identity"},
+        headers=OF_EVERY_PUSH,
         auto_decompress=False,
         max_line_size=HEADER_MOST,
         max_field_size=HEADER_MOST,

@@ -26,6 +26,7 @@ from dispatcher.sandbox.messages.message import Message, in_milliseconds
 from dispatcher.sandbox.messages.outcomes import Fate, fate_of
 from dispatcher.sandbox.messages.reports import Account, StepTaken, take_step
 from dispatcher.sandbox.messages.send import Accepted, Send, Sms
+from dispatcher.sandbox.seen import Newest, SeenPush, SeenRequest
 from dispatcher.sandbox.store.base import SandboxStore, StepCounts
 from dispatcher.settings.sandbox import OutcomeRule, SandboxSettings
 from receiver.dlr.instants import utc_microseconds
@@ -59,6 +60,8 @@ class Sandbox:
         endpoints: EndpointsInForce,
         on_stored: Callable[[], None],
         kept: timedelta = timedelta(0),
+        *,
+        pushes: Newest[SeenPush],
     ) -> None:
         """Messages are kept for as long as `kept`; zero is for ever."""
         self.store = store
@@ -66,6 +69,8 @@ class Sandbox:
         self.taken: Counter[str] = Counter()  # messages, by the generation of the route
         self.told = 0  # reports
         self.faults = Faults(settings.fault, settings.seed)
+        self.requests: Newest[SeenRequest] = Newest()
+        self._pushes = pushes
         self._settings = settings
         self._endpoints = endpoints
         self._on_stored = on_stored
@@ -118,11 +123,13 @@ class Sandbox:
 
     async def reset(self) -> None:
         """Forget all messages and bulks, the reports that wait to be pulled, the rules that came at
-        run time, trouble on order, and what waits to be pushed of it. The clock stays, and so do
-        the reports."""
+        run time, trouble on order, what was asked and pushed, and what waits to be pushed of it.
+        The clock stays, and so do the reports."""
         async with self._stepping:
             await self.store.reset()
         self.faults.forget()
+        self.requests.forget()
+        self._pushes.forget()
         await self.read_rules()
 
     async def step_all(self) -> StepCounts:

@@ -10,6 +10,7 @@ from typing import Any
 import xmltodict
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from msgspec import structs
 
 from dispatcher.sandbox.api.credentials import Credentials, provider_api
 from dispatcher.sandbox.api.send import SendApi
@@ -37,7 +38,7 @@ class FakeSandbox:
     async def accept(self, send: Send) -> Accepted:
         if self.error is not None:
             raise self.error
-        self.sent.append(send)
+        self.sent.append(structs.replace(send, asked=None))  # tests/sandbox/test_seen.py
         bulk_id = send.bulk_id or f"bulk-{len(self.sent)}"
         return Accepted(bulk_id, [_accepted(sms, n) for n, sms in enumerate(send.messages)])
 

@@ -79,7 +79,7 @@ async def test_of_a_route_and_a_recipient(tmp_path: Path) -> None:
                 "data": "<request><messages><message><destinations><destination>"
                 "<to>41790000001</to></destination></destinations><text>x</text></message>"
                 "</messages></request>",
-                "headers": {"Content-Type": "application/xml"},
+                "headers": {"Content-Type": "application/xml", "Accept": "application/json"},
             },
         ),
     ],

@@ -15,9 +15,15 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field, structs
 
 from dispatcher.api.settings_types import SettingsTypes
 from dispatcher.sandbox.advance import Advance
+from dispatcher.sandbox.messages.asked import (
+    language_shown,
+    speed_shown,
+    validity_shown,
+    window_shown,
+)
 from dispatcher.sandbox.messages.lifecycle import MessageState
 from dispatcher.sandbox.messages.message import Message
-from dispatcher.sandbox.messages.send import Api, BinaryContent, TextContent
+from dispatcher.sandbox.messages.send import Api, Asked, BinaryContent, TextContent
 from dispatcher.sandbox.messages.statuses import status_of
 from dispatcher.sandbox.sandbox import Sandbox
 from dispatcher.sandbox.store.base import AcceptedQuery
@@ -60,6 +66,9 @@ _CAMEL: Final = {"callback_data": "callbackData"}
 _SNAKE: Final = {camel: snake for snake, camel in _CAMEL.items()}
 
 
+Options = Annotated[dict[str, Any] | None, Meta(description="in the provider's names, as given")]
+
+
 class SandboxMessage(Struct, frozen=True, kw_only=True, rename="camel"):
     """with text and sent, or with hex, dataCoding and esmClass"""
 
@@ -89,6 +98,23 @@ class SandboxMessage(Struct, frozen=True, kw_only=True, rename="camel"):
     entity_id: str | None
     application_id: str | None
     campaign_reference_id: str | None
+    route: Annotated[str | None, Meta(description="the path by which it came")]
+    client: Annotated[str | None, Meta(description="the `User-Agent` that sent it")]
+    process_key: str | None
+    validity_period: Annotated[
+        int | dict[str, Any],
+        Meta(description="in minutes; of v3 an object with `amount` and `timeUnit`. 48 h at most"),
+    ]
+    send_at: Instant | None
+    delivery_time_window: Options
+    sending_speed_limit: Options
+    regional: Options
+    network_id: int | None
+    transliteration: str | None
+    language: Options
+    tracking: Options
+    url_options: Annotated[Options, Meta(description="`options.tracking` of v3")]
+    conversion_tracking: Options
 
     @classmethod
     def of(cls, message: Message) -> SandboxMessage:
@@ -117,7 +143,30 @@ class SandboxMessage(Struct, frozen=True, kw_only=True, rename="camel"):
             entity_id=sms.entity_id,
             application_id=sms.application_id,
             campaign_reference_id=sms.campaign_reference_id,
+            **_asked(message),
         )
+
+
+def _asked(message: Message) -> dict[str, Any]:
+    """What was asked for, as it was understood, in the provider's names."""
+    sms, asked = message.sms, message.asked or Asked(route="")
+    text = sms.content if isinstance(sms.content, TextContent) else None
+    return {
+        "route": asked.route or None,
+        "client": asked.client,
+        "process_key": message.process_key,
+        "validity_period": validity_shown(sms.validity, message.api),
+        "send_at": timestamp(sms.send_at),
+        "delivery_time_window": window_shown(sms.window),
+        "sending_speed_limit": speed_shown(asked.speed),
+        "regional": sms.regional,
+        "network_id": sms.network_id,
+        "transliteration": text and text.transliteration,
+        "language": text and language_shown(text),
+        "tracking": asked.tracking,
+        "url_options": asked.url_options,
+        "conversion_tracking": asked.conversion,
+    }
 
 
 def _content(content: TextContent | BinaryContent) -> dict[str, Any]:

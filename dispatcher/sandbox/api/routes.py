@@ -15,6 +15,7 @@ from dispatcher.sandbox.api.faults import FaultsApi, trouble
 from dispatcher.sandbox.api.inbox import InboxApi
 from dispatcher.sandbox.api.logs import LogsApi
 from dispatcher.sandbox.api.pull import PullApi
+from dispatcher.sandbox.api.requests import RequestsApi, seeing
 from dispatcher.sandbox.api.seen_bodies import SeenBodies
 from dispatcher.sandbox.api.send import V1_STATUSES, SendApi
 from dispatcher.sandbox.sandbox import Sandbox
@@ -27,8 +28,9 @@ def add_sandbox(
 ) -> None:
     """Mount them on `app`."""
     store, now, limit = sandbox.store, sandbox.clock.now, settings.server.body_limit
-    limits = settings.limits
+    limits, requests = settings.limits, sandbox.requests
     bodies = SeenBodies(limit=limit, timeout=limits.body_timeout, at_once=limits.bodies)
+    app.middlewares.append(seeing(requests, now))
     app.middlewares.append(provider_api(Credentials(settings.sandbox.credential)))
     app.middlewares.append(trouble(sandbox.faults, bodies, limit, asyncio.sleep))
     v1_status = V1_STATUSES[settings.sandbox.v1_status]
@@ -39,4 +41,4 @@ def add_sandbox(
     BulksApi(store, now, bodies, limit, sandbox.wake).add_routes(app)
     add_routes(app, InboxApi(sandbox.inbox, now))
     add_routes(app, ConversionApi(store), AdminApi(sandbox, Advance(sandbox, pushing)))
-    add_routes(app, FaultsApi(sandbox.faults))
+    add_routes(app, FaultsApi(sandbox.faults), RequestsApi(requests))

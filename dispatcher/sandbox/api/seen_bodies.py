@@ -9,10 +9,8 @@ from typing import Final
 
 from aiohttp import web
 
+from dispatcher.sandbox.seen import BODY_SHOWN
 from receiver.callbacks.arriving import BodyReader
-
-BODY_SHOWN: Final = 16 * 1024
-"""Bytes of a body that are kept to be shown."""
 
 WHOLE: Final = web.RequestKey("whole", bytes)
 """A body that was read for the handler, which reads it from here."""

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Final, Literal, TypeVar
 
 from aiohttp import web
+from msgspec import structs
 
 from dispatcher.sandbox.api.negotiation import respond, wanted_by
 from dispatcher.sandbox.api.openapi import parameters_of, provider_route
@@ -26,6 +27,7 @@ from dispatcher.sandbox.wire.answers import (
     SmsResponseEnvelope,
     answer_of,
 )
+from dispatcher.sandbox.wire.asked import asked_of
 from dispatcher.sandbox.wire.body import checked, read_body
 from dispatcher.sandbox.wire.rules import Inspection
 from dispatcher.sandbox.wire.tables import Table, Values
@@ -141,9 +143,10 @@ class SendApi:
     async def _accept(
         self, request: web.Request, sending: SendRoute, send: Send, values: Values
     ) -> web.Response:
+        asked = asked_of(request.path, request.headers.get("User-Agent"), send, values)
         answer = answer_of(
             send,
-            await self._take(send),
+            await self._take(structs.replace(send, asked=asked)),
             counts=_counts(sending, values),
             bulk_id=sending.lone_bulk_id or len(send.messages) > 1,
             accepted_as=self._v1_status if sending.api == "v1" else PENDING_ACCEPTED,

@@ -142,6 +142,7 @@ def _begun(arrival: Arrival, sms: Sms, number: int, message_id: str, life: Life)
         process_key=_process_key(arrival.send),
         sms=sms,
         fate=life.fate,
+        asked=arrival.send.asked,
     )
 
 
@@ -165,6 +166,7 @@ def _refused(
         process_key=_process_key(arrival.send),
         sms=sms,
         fate=None,
+        asked=arrival.send.asked,
     )
 
 

@@ -8,7 +8,7 @@ from msgspec import Struct, structs
 
 from dispatcher.sandbox.messages.lifecycle import Life, MessageState, Step, steps_of
 from dispatcher.sandbox.messages.outcomes import Fate, Key
-from dispatcher.sandbox.messages.send import Api, Sms
+from dispatcher.sandbox.messages.send import Api, Asked, Sms
 
 
 class Message(Struct, frozen=True, kw_only=True):
@@ -32,6 +32,7 @@ class Message(Struct, frozen=True, kw_only=True):
     process_key: str | None
     sms: Sms
     fate: Fate | None  # None: refused
+    asked: Asked | None = None  # None: taken by a version that did not keep it
 
     @property
     def life(self) -> Life:

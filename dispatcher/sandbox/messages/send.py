@@ -115,6 +115,20 @@ class Sms(Struct, frozen=True, kw_only=True):
     refusal: Refusal | None = None
 
 
+class Asked(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """How a request came, and those of its options that change nothing of what becomes of its
+    messages; kept to be shown, in the provider's names. `route` is the path, `client` the
+    User-Agent. `None` is what was not asked for.
+    """
+
+    route: str
+    client: str | None = None
+    speed: SendingSpeed | None = None
+    tracking: dict[str, Any] | None = None
+    url_options: dict[str, Any] | None = None
+    conversion: dict[str, Any] | None = None
+
+
 class Send(Struct, frozen=True, kw_only=True):
     """One request: a bulk of messages."""
 
@@ -123,6 +137,7 @@ class Send(Struct, frozen=True, kw_only=True):
     messages: Sequence[Sms]
     speed: SendingSpeed | None = None
     tracking: Tracking | None = None
+    asked: Asked | None = None
 
 
 class AcceptedSms(Struct, frozen=True):

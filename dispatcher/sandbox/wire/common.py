@@ -8,6 +8,7 @@ from typing import Any, Final, get_args
 
 from dispatcher.sandbox.characters.text import Language
 from dispatcher.sandbox.characters.transliteration import Transliteration
+from dispatcher.sandbox.messages.asked import DAYS, SPEED_UNITS
 from dispatcher.sandbox.messages.send import VALIDITY_MOST, DeliveryTimeWindow, SendingSpeed
 from dispatcher.sandbox.messages.sending_times import open_for
 from dispatcher.sandbox.wire.rules import (
@@ -33,8 +34,6 @@ BULK_ID: Final = Text(clip=100)
 MESSAGE_ID: Final = Text(clip=200)
 """Clipped when they are sent and "returned in response, reports and logs" like that (S0): whoever
 asks for one that is too long means the clipped one."""
-
-_DAYS = ("MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY")
 
 
 def validity(minutes: int | None) -> timedelta:
@@ -64,7 +63,7 @@ def _window_faults(values: Values, came: dict[str, Any]) -> Iterator[tuple[str, 
 WINDOW: Final = Table(
     Field(
         "days",
-        ListOf(Choice({name: n for n, name in enumerate(_DAYS)}), ("days", "day"), commas=True),
+        ListOf(Choice({name: n for n, name in enumerate(DAYS)}), ("days", "day"), commas=True),
         "S0, S3; with commas too: S0",
         required=True,
     ),
@@ -76,15 +75,9 @@ WINDOW: Final = Table(
 
 # --- sendingSpeedLimit ---------------------------------------------------------------------------
 
-_SPEED_UNITS = {
-    "MINUTE": timedelta(minutes=1),
-    "HOUR": timedelta(hours=1),
-    "DAY": timedelta(days=1),
-}
-
 SPEED: Final = Table(
     Field("amount", Integer(1, 2**31 - 1), "S0; at least 1: ours", required=True),
-    Field("timeUnit", Choice(_SPEED_UNITS), "S0", default=_SPEED_UNITS["MINUTE"]),
+    Field("timeUnit", Choice(SPEED_UNITS), "S0", default=SPEED_UNITS["MINUTE"]),
     make=lambda values: SendingSpeed(values["amount"], values["timeUnit"]),
 )
 

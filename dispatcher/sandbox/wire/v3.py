@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Final
 
+from dispatcher.sandbox.messages.asked import VALIDITY_UNITS
 from dispatcher.sandbox.messages.send import VALIDITY_MOST, Api, Delivery, Send, Sms, Tracking
 from dispatcher.sandbox.wire.common import (
     CALLBACK_DATA,
@@ -45,12 +46,6 @@ def _one_content(_: Values, came: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "", f"must have either text or hex, got {' and '.join(given) or 'neither'}"
 
 
-_VALIDITY_UNITS = {
-    "SECONDS": timedelta(seconds=1),
-    "MINUTES": timedelta(minutes=1),
-    "HOURS": timedelta(hours=1),
-}
-
 # fmt: off
 _DESTINATION = Table(
     Field("to",        TO,        "OAS; missing: status 51, no number: status 52"),
@@ -81,7 +76,7 @@ _PLATFORM = Table(
 
 _VALIDITY = Table(
     Field("amount",   Integer(1, 2**31 - 1),   "OAS; from 1: ours; at most 48 h", True),
-    Field("timeUnit", Choice(_VALIDITY_UNITS), "OAS", default=_VALIDITY_UNITS["MINUTES"]),
+    Field("timeUnit", Choice(VALIDITY_UNITS), "OAS", default=VALIDITY_UNITS["MINUTES"]),
     make=_validity,
 )
 

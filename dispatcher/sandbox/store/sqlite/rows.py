@@ -12,17 +12,18 @@ from msgspec import Struct
 
 from dispatcher.sandbox.messages.message import Message
 from dispatcher.sandbox.messages.outcomes import Fate
-from dispatcher.sandbox.messages.send import Sms
+from dispatcher.sandbox.messages.send import Asked, Sms
 from receiver.store.sqlite.database import instant, instant_or_none, micros, micros_or_null
 from receiver.store.sqlite.rows import listed
 
 _sms = msgspec.json.Decoder(Sms).decode
 _fate = msgspec.json.Decoder(Fate).decode
+_asked = msgspec.json.Decoder(Asked).decode
 
 _COLUMNS = (
     "sandbox_message.id, message_id, bulk_id, api, sandbox_message.state, accepted_at, start_at,"
     " leaves_at, cancelled_at, done, due_at, done_at, status_group, status_id, error, process_key,"
-    " sms, fate"
+    " sms, fate, asked"
 )
 _FROM = "sandbox_message JOIN sandbox_bulk ON sandbox_bulk.id = bulk"
 
@@ -35,7 +36,7 @@ def select(connection: sqlite3.Connection, rest: str, values: Sequence[Any]) -> 
 
 def _message(row: Sequence[Any]) -> Message:
     number, message_id, bulk_id, api, state, accepted, start, leaves, cancelled, *rest = row
-    done, due, done_at, group, status, error, process_key, sms, fate = rest
+    done, due, done_at, group, status, error, process_key, sms, fate, asked = rest
     return Message(
         id=number,
         message_id=message_id,
@@ -54,13 +55,14 @@ def _message(row: Sequence[Any]) -> Message:
         process_key=process_key,
         sms=_sms(sms),
         fate=None if fate is None else _fate(fate),
+        asked=None if asked is None else _asked(asked),
     )
 
 
 _INSERT = """
     INSERT INTO sandbox_message (id, message_id, bulk, api, process_key, sms, state, accepted_at,
-        start_at, leaves_at, done, due_at, done_at, status_group, status_id, error, fate)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        start_at, leaves_at, done, due_at, done_at, status_group, status_id, error, fate, asked)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 
@@ -87,6 +89,7 @@ def _row(message: Message, bulk: int) -> tuple[Any, ...]:
         *message.status,
         message.error,
         None if message.fate is None else in_json(message.fate),
+        None if message.asked is None else in_json(message.asked),
     )
 
 

@@ -1,0 +1,146 @@
+"""GET /sandbox/requests: what the provider's routes were asked, and what they answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from itertools import islice
+from typing import Annotated, Final
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+from msgspec import Meta, Struct, structs
+from multidict import MultiMapping
+from yarl import URL, Query
+
+from dispatcher.sandbox.api.credentials import is_providers
+from dispatcher.sandbox.api.faults import CUT
+from dispatcher.sandbox.api.seen_bodies import BEGINNING
+from dispatcher.sandbox.seen import Newest, SeenRequest, text_of
+from receiver.answers import Handler, Id, Instant, Next, answer, timestamp
+from receiver.api.parameters import (
+    CURSOR,
+    LIMIT,
+    LIMIT_DEFAULT,
+    TRUTH,
+    Filter,
+    in_query,
+    next_cursor,
+    page_of,
+    read_query,
+)
+from receiver.routes import Reply, Route
+
+HIDDEN: Final = ("username", "password")
+"""Parameters of a query whose values are not shown."""
+
+
+def seeing(requests: Newest[SeenRequest], now: Callable[[], datetime]) -> Middleware:
+    """Keeps each request to the provider's routes with its answer, credentials left out."""
+
+    @web.middleware
+    async def see(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not is_providers(request):
+            return await handler(request)
+        at = now()
+        response = await handler(request)
+        cut = request.get(CUT, False)
+        requests.add(
+            SeenRequest(
+                at=at,
+                method=request.method,
+                path=request.path,
+                query=_shown(request.query),
+                client=request.headers.get("User-Agent"),
+                status=None if cut else response.status,
+                body=text_of(request.get(BEGINNING)),
+                answer="" if cut else text_of(getattr(response, "body", None)),
+            )
+        )
+        return response
+
+    return see
+
+
+def _shown(query: MultiMapping[str]) -> str:
+    """The query string as it is sent, without credentials."""
+    values: Query = [(name, "…" if name in HIDDEN else text) for name, text in query.items()]
+    return URL.build(query=values).raw_query_string.replace("%E2%80%A6", "…")
+
+
+# --- the route -----------------------------------------------------------------------------------
+
+
+class SandboxRequest(Struct, frozen=True, kw_only=True):
+    """of body and answer at most the first 64 KB"""
+
+    id: Id
+    at: Instant
+    method: str
+    path: str
+    query: Annotated[str, Meta(description="without the values of username and password")]
+    client: Annotated[str | None, Meta(description="the `User-Agent`")]
+    status: Annotated[int | None, Meta(description="null: the connection was cut on order")]
+    refused: Annotated[bool, Meta(description="400 or more, or cut: nothing was taken")]
+    body: Annotated[str, Meta(description="empty: none, or it was refused before it was read")]
+    answer: str
+
+
+class SandboxRequestPage(Struct, frozen=True):
+    requests: list[SandboxRequest]
+    next: Next
+
+
+class RequestQuery(Struct, frozen=True):
+    after: int = 0
+    limit: int = LIMIT_DEFAULT
+    refused: bool | None = None
+
+
+_FILTERS: Final = (
+    LIMIT,
+    structs.replace(CURSOR, field="after"),
+    Filter("refused", TRUTH, "Only those that were refused, or only the others."),
+)
+
+
+class RequestsApi:
+    """The route under /sandbox."""
+
+    def __init__(self, requests: Newest[SeenRequest]) -> None:
+        self._requests = requests
+
+    @Route(
+        "GET",
+        "/sandbox/requests",
+        "getSandboxRequests",
+        "The newest requests to the provider's routes with their answers, in their order",
+        {200: Reply("a page of it", SandboxRequestPage)},
+        parameters=in_query(_FILTERS),
+        caller="tester",
+    )
+    async def requests(self, request: web.Request) -> web.Response:
+        """What came, in its order; at most the newest 1000 since the start or a reset."""
+        query = RequestQuery(**read_query(request.query, _FILTERS))
+        found = (
+            _told(number, one)
+            for number, one in self._requests.after(query.after)
+            if query.refused in (None, one.refused)
+        )
+        shown, last = page_of(list(islice(found, query.limit + 1)), query.limit)
+        return answer(SandboxRequestPage(list(shown), next_cursor(last)))
+
+
+def _told(number: int, one: SeenRequest) -> SandboxRequest:
+    return SandboxRequest(
+        id=number,
+        at=timestamp(one.at),
+        method=one.method,
+        path=one.path,
+        query=one.query,
+        client=one.client,
+        status=one.status,
+        refused=one.refused,
+        body=one.body,
+        answer=one.answer,
+    )

@@ -1,0 +1,58 @@
+"""What happened to a push, in words for whoever wrote the app. Pure."""
+
+from __future__ import annotations
+
+from typing import Final
+from urllib.parse import urlsplit
+
+from dispatcher.retrying.outcome import Answer, Outcome
+
+_TEST_CLIENTS: Final = frozenset({"testserver", "test"})
+"""What an app that listens nowhere is called by the test clients of Django, Starlette and FastAPI,
+and in the examples of httpx."""
+
+_WORDS: Final = {
+    Outcome.TIMED_OUT: "your webhook did not answer in time. If it runs in the event loop of the"
+    " test, that loop must not be blocked",
+    Outcome.BROKEN_OFF: "your webhook ended the connection before it had answered",
+}
+
+
+def what_happened(url: str, outcome: Outcome, answer: Answer) -> str:
+    """One sentence or two, without a secret. `url` is without credentials."""
+    if answer.status is not None:
+        return _answered(outcome, answer)
+    if outcome is Outcome.UNREACHABLE:
+        return _unreachable(url, answer.error)
+    return _WORDS.get(outcome) or f"nothing was pushed to {url}: {answer.error}"
+
+
+def _answered(outcome: Outcome, answer: Answer) -> str:
+    said = f"your webhook answered {answer.status}"
+    if outcome is Outcome.ACKNOWLEDGED:
+        return said
+    if outcome is Outcome.REDIRECTED:
+        return f"{said}, a redirect, which is not followed"
+    line = next(iter(answer.body.decode("utf-8", "replace").strip().splitlines()), "")
+    return f"{said}: {line[:200]}" if line else said
+
+
+def _unreachable(url: str, error: str | None) -> str:
+    if is_of_test_client(url):
+        return (
+            f"nothing can be pushed to {url}: that is the address of a test client, which opens no"
+            " port. Have the app listen on a port, in a thread or a process, and send its URL"
+        )
+    return f"nothing listens at {url}: {error}"
+
+
+def is_of_test_client(url: str) -> bool:
+    """Whether a URL is that of an app which listens nowhere. Flask's test client calls it
+    localhost, without a port."""
+    try:
+        place = urlsplit(url)
+        return place.hostname in _TEST_CLIENTS or (
+            place.hostname == "localhost" and place.port is None
+        )
+    except ValueError:
+        return False
