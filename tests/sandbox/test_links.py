@@ -50,7 +50,8 @@ async def test_a_link_leads_somewhere(tmp_path: Path) -> None:
 
 
 async def test_following_a_link_is_a_click(tmp_path: Path) -> None:
-    """Whoever follows the link has clicked, which is told in the documented event. Who only looks where it leads has not."""
+    """Whoever follows the link has clicked, which is told in the documented event. A client that
+    only looks where it leads has not."""
     async with customer() as app, playing(tmp_path) as sandbox:
         url = f"{app.url.replace('://', '://me:secret@')}/click?token=t"
         message = await sent(sandbox, urlOptions={"trackingUrl": url}, bulkId="B")
