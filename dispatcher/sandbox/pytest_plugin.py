@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 
@@ -175,6 +175,14 @@ class DlrSandbox:
         given = {name: value for name, value in incoming.items() if value is not None}
         came: dict[str, Any] = self._ask("POST", "/sandbox/inbox", body=given)
         return came
+
+    def click(self, message_id: str, url: str | None = None) -> dict[str, Any]:
+        """The recipient of a message follows a link of it: the one that led to `url`, otherwise the
+        first. Clicks on links that are tracked are told to the `trackingUrl` of the request. Gives
+        `messageId`, `url`, `shortUrl`, `clickedAt` and `trackingUrl`. Raises ValueError."""
+        path = f"/sandbox/messages/{quote(message_id, safe='')}/click"
+        clicked: dict[str, Any] = self._ask("POST", path, body={"url": url})
+        return clicked
 
     def reset(self) -> None:
         """Forget messages, outcomes, faults, and reports that were still to be pushed. The clock

@@ -18,6 +18,7 @@ from typing import Any
 
 from dispatcher.clocks.repeating import Repeating
 from dispatcher.endpoints.endpoint import EndpointsInForce
+from dispatcher.sandbox.clicks import Clicks
 from dispatcher.sandbox.clock import MovableClock
 from dispatcher.sandbox.faults import Faults
 from dispatcher.sandbox.inbox import Inbox
@@ -77,6 +78,7 @@ class Sandbox:
         self._kept = kept
         self._purge_at = clock.now()
         self.account = Account(Decimal(str(settings.price)), settings.currency, settings.mcc_mnc)
+        self.clicks = Clicks(store, now=clock.now, on_stored=on_stored)
         self._sends = GroupCommit(self._accept_all)
         self._ids = Ids(clock.now)
         self.inbox = Inbox(

@@ -1,5 +1,6 @@
-"""What every store of a sandbox does with events that are no reports (dispatcher/sandbox/store/
-base.py, InboxStore): an SMS that comes in is kept together with the duty to push it.
+"""What every store of a sandbox does with events that are no reports (InboxStore, ClickStore and
+ConversionStore in dispatcher/sandbox/store/base.py): an SMS that comes in, or a click, is kept
+together with the duty to push it.
 
 An implementation's test derives a class from `SandboxEventsContract` and gives it the fixture
 `backend` of the other suite (sandbox_store.py).
@@ -17,11 +18,22 @@ from msgspec.structs import replace
 from dispatcher.endpoints.endpoint import Endpoint, Target
 from dispatcher.queue.base import Lease
 from dispatcher.sandbox.messages.inbound import Inbound
+from dispatcher.sandbox.messages.send import ShortLink, ShortLinks, Sms
 from dispatcher.sandbox.store.base import InboxLogQuery, InboxQuery, Push, SandboxStore
 from dispatcher.settings.settings import OWN_URLS
 from receiver.store.base import StoreUnavailable
 from receiver.store.callback import NotifyTo
-from tests.contracts.sandbox_store import DAY, HOUR, NOON, SECOND, SandboxBackend
+from tests.contracts.sandbox_store import (
+    DAY,
+    HOUR,
+    NOON,
+    NUMBER,
+    SECOND,
+    Provider,
+    SandboxBackend,
+    an_arrival,
+    an_sms_to,
+)
 
 HOOK = "http://app.example/in"
 PUSH = Push(Target(HOOK, "application/json", "Basic bWU6"), b'{"results":[]}')
@@ -50,6 +62,15 @@ def forwarded(text: str = "hello") -> Inbound:
     return an_inbound(text, forward=NotifyTo(HOOK, "json"))
 
 
+def a_link(code: str) -> ShortLink:
+    return ShortLink(code, f"http://shop.example/{code}", f"http://s.example/l/{code}")
+
+
+def with_links(*codes: str) -> Sms:
+    """A message with these links, whose clicks are told to HOOK."""
+    return an_sms_to(links=ShortLinks([a_link(code) for code in codes], True, HOOK))
+
+
 async def pulled(store: SandboxStore, limit: int = 100, **wanted: Any) -> tuple[list[str], int]:
     query = InboxQuery(received_after=NOON - 2 * DAY, limit=limit, **wanted)
     found, pending = await store.pull_inbox(query)
@@ -65,6 +86,10 @@ class SandboxEventsContract:
     @pytest.fixture
     def store(self, backend: SandboxBackend) -> SandboxStore:
         return backend.store
+
+    @pytest.fixture
+    def provider(self, store: SandboxStore) -> Provider:
+        return Provider(store)
 
     async def test_what_waits_is_pulled_once(self, store: SandboxStore) -> None:
         """What comes in is handed out in its order, once, and what is left is counted."""
@@ -189,4 +214,90 @@ class SandboxEventsContract:
         with pytest.raises(StoreUnavailable):
             await store.receive(forwarded(), PUSH, NOON)
 
+        assert await backend.queue.dispatches() == []
+
+    # --- links, clicks, conversions --------------------------------------------------------------
+
+    async def test_a_link_is_found(self, provider: Provider) -> None:
+        """The message that has a link is found by what stands in it."""
+        one, two = await provider.accept(an_arrival(with_links("a", "b"), with_links("c")))
+
+        assert await provider.store.linked("b") == one
+        assert await provider.store.linked("c") == two
+        assert two.sms.links == ShortLinks([a_link("c")], True, HOOK)
+        assert await provider.store.linked("d") is None
+
+    async def test_a_link_that_there_is_already(self, provider: Provider) -> None:
+        """A code that is made a second time leads to where it led before; both messages go."""
+        first, second = await provider.accept(an_arrival(with_links("a"), with_links("a")))
+
+        assert await provider.store.linked("a") == first
+        assert await provider.messages() == [first, second]
+
+    async def test_a_refused_message_has_no_link(self, provider: Provider) -> None:
+        """Nobody has it, so nobody follows its links."""
+        refused = replace(with_links("a"), refusal=NUMBER)
+        await provider.accept(an_arrival(refused))
+
+        assert await provider.store.linked("a") is None
+
+    async def test_clicks_are_counted_and_pushed(
+        self, backend: SandboxBackend, provider: Provider
+    ) -> None:
+        """Each click counts, and is a dispatch if it is to be pushed; one message's are not
+        another's."""
+        one, other = await provider.accept(an_arrival(with_links("a"), with_links("b")))
+        await provider.store.click(one.id, NOON, None, converts=False)
+        await provider.store.click(one.id, NOON, PUSH, converts=False)
+        await provider.store.click(99, NOON, PUSH, converts=False)
+
+        messages = await provider.messages()
+        assert [(each.clicks, each.converted_at) for each in messages] == [(2, None), (0, None)]
+        (dispatch,) = await backend.queue.dispatches()
+        assert (dispatch.endpoint, dispatch.reports) == (OWN_URLS, 0)
+        assert other.clicks == 0
+
+    async def test_the_first_conversion_counts(self, provider: Provider) -> None:
+        """Whether a click or the end tag was first."""
+        one, two, _ = await provider.accept(an_arrival(*map(with_links, "abc")))
+        await provider.store.click(one.id, NOON, None, converts=True)
+        await provider.store.convert(one.id, NOON + HOUR)
+        await provider.store.convert(two.id, NOON + HOUR)
+        await provider.store.click(two.id, NOON + DAY, None, converts=True)
+
+        instants = [each.converted_at for each in await provider.messages()]
+        assert instants == [NOON, NOON + HOUR, None]
+        assert (await provider.store.clock()).seen_at == NOON + DAY
+
+    async def test_a_reset_forgets_links(self, backend: SandboxBackend, provider: Provider) -> None:
+        """No link leads anywhere any more, and no click waits to be pushed."""
+        (message,) = await provider.accept(an_arrival(with_links("a")))
+        await provider.store.click(message.id, NOON, PUSH, converts=False)
+        await provider.store.reset()
+
+        assert await provider.store.linked("a") is None
+        assert [each.state for each in await backend.queue.dispatches()] == ["cancelled"]
+        await provider.accept(an_arrival(with_links("b")))  # it has the number of the first
+        assert await provider.store.linked("a") is None
+
+    async def test_a_purge_forgets_links(self, provider: Provider) -> None:
+        """A message that goes takes its links along."""
+        await provider.accept(an_arrival(with_links("a")))
+        await provider.settle(NOON + HOUR)
+        await provider.accept(an_arrival(with_links("b")))
+        await provider.store.purge(NOON + DAY, 9)
+
+        assert await provider.store.linked("a") is None
+        assert await provider.store.linked("b") is not None
+
+    async def test_a_click_that_cannot_be_written(
+        self, backend: SandboxBackend, provider: Provider
+    ) -> None:
+        """It is told, and nothing is counted or pushed."""
+        (message,) = await provider.accept(an_arrival(with_links("a")))
+        await backend.refuse_writes()
+        with pytest.raises(StoreUnavailable):
+            await provider.store.click(message.id, NOON, PUSH, converts=True)
+
+        assert await provider.messages() == [message]
         assert await backend.queue.dispatches() == []

@@ -77,3 +77,32 @@ async def test_erasure_of_received_sms(tmp_path: Path) -> None:
         states = [each["state"] for each in await sandbox.dispatches()]
         assert states == ["cancelled", "acknowledged"]
         assert await erasure.left(recipient) == []
+
+
+async def test_erasure_of_clicks(tmp_path: Path) -> None:
+    """A click of one recipient that waits to be told is not told, and its link leads nowhere; those
+    of others stay."""
+    async with customer(lambda _: 503) as app, playing(tmp_path) as sandbox:
+        numbers = ("41790000001", "41790000002")
+        urls = {"urlOptions": {"trackingUrl": app.url}}
+        await sandbox.send(*numbers, text="http://shop.example/", bulk=urls)
+        links = []
+        for message in await sandbox.messages():
+            await sandbox.ask("POST", f"/sandbox/messages/{message['messageId']}/click")
+            links.append(message["links"][0]["shortUrl"])
+        await sandbox.advance("0s")
+        app.answer = lambda _: 200
+        erasure = sandbox.running.storage.erasure
+        recipient = Recipient(to=numbers[0])
+        told = await erasure.count(recipient)
+        done = await erasure.erase(recipient)
+        await sandbox.advance("1h")
+
+        assert told["dispatch"] == done["dispatch"] == 1
+        assert [numbers[0].encode() in push.body for push in app.pushes[2:]] == [False]
+        found = []
+        for link in links:
+            async with sandbox.client.get(link, allow_redirects=False) as response:
+                found.append(response.status)
+        assert found == [404, 302]
+        assert await erasure.left(recipient) == []

@@ -6,8 +6,8 @@ from dispatcher.sandbox.store.sqlite.store import MIGRATIONS as SANDBOX_MIGRATIO
 from dispatcher.sandbox.store.sqlite.store import SqliteSandboxStore
 from dispatcher.storage import MIGRATIONS, insert_new_event
 from receiver.store.sqlite.database import Database, micros
-from tests.contracts.sandbox_events import an_inbound, logged, pulled
-from tests.contracts.sandbox_store import NOON, Provider
+from tests.contracts.sandbox_events import an_inbound, logged, pulled, with_links
+from tests.contracts.sandbox_store import NOON, Provider, an_arrival
 
 SMS = (
     '{"message_id":"m1","to":"41790000001","sender":"InfoSMS","parts":1,"delivery":{},'
@@ -44,4 +44,19 @@ async def test_0004_received_sms() -> None:
     (message,) = await Provider(store).messages()
     assert (message.message_id, message.status, message.sms.to) == ("m1", (3, 5), "41790000001")
     assert (await logged(store), await pulled(store)) == (["hello"], (["hello"], 0))
+    await database.close()
+
+
+async def test_0005_links() -> None:
+    """A message of before has no link and no click; it can be confirmed. New ones have links."""
+    database = await before(5)
+    await database.migrate(MIGRATIONS)
+    store = SqliteSandboxStore(database, insert_new_event)
+    provider = Provider(store)
+    await provider.accept(an_arrival(with_links("a")))
+    await store.convert(1, NOON)
+
+    old, new = await provider.messages()
+    assert (old.message_id, old.sms.links, old.clicks, old.converted_at) == ("m1", None, 0, NOON)
+    assert await store.linked("a") == new
     await database.close()

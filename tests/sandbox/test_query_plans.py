@@ -13,7 +13,7 @@ import pytest
 from dispatcher.sandbox.store.sqlite.store import SqliteSandboxStore
 from dispatcher.storage import MIGRATIONS, insert_new_event
 from receiver.store.sqlite.database import Database
-from tests.contracts.sandbox_events import logged, pulled
+from tests.contracts.sandbox_events import PUSH, logged, pulled
 from tests.contracts.sandbox_store import HOUR, NOON, Provider, an_arrival, an_sms_to
 from tests.dispatcher.queue.sqlite.test_query_plans import plan
 
@@ -59,6 +59,9 @@ ONE_ROW = {"all of sandbox"}
                 "report by id (=?)",
             },
         ),
+        (lambda p: p.store.linked("a"), {BY_ID, ITS_BULK, "sandbox_link by key (code=?)"}),
+        (lambda p: p.store.convert(1, NOON), {BY_ID}),
+        (lambda p: p.store.click(1, NOON, PUSH, converts=False), {BY_ID}),
         (lambda p: pulled(p.store), {WAITS, "sandbox_inbox by id (=?)"}),
         (lambda p: logged(p.store), {RECEIVED}),
         (lambda p: p.messages(after=1), {ITS_BULK, "sandbox_message by id (>?)"}),

@@ -23,7 +23,7 @@ from dispatcher.sandbox.messages.asked import (
 )
 from dispatcher.sandbox.messages.lifecycle import MessageState
 from dispatcher.sandbox.messages.message import Message
-from dispatcher.sandbox.messages.send import Api, Asked, BinaryContent, TextContent
+from dispatcher.sandbox.messages.send import Api, Asked, BinaryContent, ShortLinks, TextContent
 from dispatcher.sandbox.messages.statuses import status_of
 from dispatcher.sandbox.sandbox import Sandbox
 from dispatcher.sandbox.store.base import AcceptedQuery
@@ -67,6 +67,13 @@ _SNAKE: Final = {camel: snake for snake, camel in _CAMEL.items()}
 
 
 Options = Annotated[dict[str, Any] | None, Meta(description="in the provider's names, as given")]
+
+
+class SandboxLink(Struct, frozen=True, rename="camel"):
+    """a link of the text, and the one that stands there instead"""
+
+    url: str
+    short_url: str
 
 
 class SandboxMessage(Struct, frozen=True, kw_only=True, rename="camel"):
@@ -115,6 +122,12 @@ class SandboxMessage(Struct, frozen=True, kw_only=True, rename="camel"):
     tracking: Options
     url_options: Annotated[Options, Meta(description="`options.tracking` of v3")]
     conversion_tracking: Options
+    links: Annotated[list[SandboxLink], Meta(description="those that were shortened")]
+    clicks: Count
+    converted_at: Annotated[
+        Instant | None,
+        Meta(description="when its conversion was confirmed, or a link of it was clicked on"),
+    ]
 
     @classmethod
     def of(cls, message: Message) -> SandboxMessage:
@@ -143,6 +156,9 @@ class SandboxMessage(Struct, frozen=True, kw_only=True, rename="camel"):
             entity_id=sms.entity_id,
             application_id=sms.application_id,
             campaign_reference_id=sms.campaign_reference_id,
+            links=_links(sms.links),
+            clicks=message.clicks,
+            converted_at=timestamp(message.converted_at),
             **_asked(message),
         )
 
@@ -178,6 +194,10 @@ def _content(content: TextContent | BinaryContent) -> dict[str, Any]:
         "data_coding": content.data_coding,
         "esm_class": content.esm_class,
     }
+
+
+def _links(links: ShortLinks | None) -> list[SandboxLink]:
+    return [] if links is None else [SandboxLink(each.url, each.short) for each in links.links]
 
 
 class SandboxMessagePage(Struct, frozen=True):

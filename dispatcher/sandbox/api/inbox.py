@@ -37,6 +37,7 @@ from dispatcher.sandbox.wire.inbox import (
 from dispatcher.sandbox.wire.rules import HttpUrl, Inspection, Text
 from dispatcher.sandbox.wire.tables import Field, Table, Values
 from receiver.answers import Count, Instant, answer, fault, timestamp
+from receiver.api.parameters import only
 from receiver.faults import Misfit, without_credentials
 from receiver.routes import Reply, RequestBody, Route
 
@@ -157,6 +158,7 @@ class InboxApi:
     async def receive(self, request: web.Request) -> web.Response:
         """Have an SMS come in. `keyword`, `url`, `contentType` and `callbackData` go before what
         the rules of [[sandbox.inbound]] say."""
+        only(request.query)
         try:
             document = _document(await request.read())
             incoming = checked(INCOMING, document, _incoming_of, self._now(), str)

@@ -149,11 +149,33 @@ class PullStore(Protocol):
         who ask at once get different reports. What is older than `made_after` is forgotten too."""
 
 
-class ConversionStore(Protocol):
-    """For the end tag of a conversion."""
+class SentStore(Protocol):
+    """For what happens to a message that was sent."""
 
     async def sent(self, message_id: str) -> Message | None:
         """The first message of this id that was not refused."""
+
+
+class ConversionStore(SentStore, Protocol):
+    """For the end tag of a conversion."""
+
+    async def convert(self, message: int, now: datetime) -> None:
+        """Keep that a message, by its number, has led to what it was sent for. The first time
+        counts."""
+
+
+class ClickStore(SentStore, Protocol):
+    """For the links of messages."""
+
+    async def linked(self, code: str) -> Message | None:
+        """The message that has a short link with this code, and was not refused."""
+
+    async def click(
+        self, message: int, now: datetime, push: Push | None, *, converts: bool
+    ) -> None:
+        """Count a click on a link of a message, by its number, and keep the duty to push it in the
+        same transaction, as `receive` does. `converts`: it is a conversion too. Nothing happens if
+        there is no such message any more."""
 
 
 class InboxStore(Protocol):
@@ -171,7 +193,9 @@ class InboxStore(Protocol):
         """What has come in, pulled and pushed or not."""
 
 
-class SandboxStore(BulkStore, LogStore, PullStore, ConversionStore, InboxStore, Protocol):
+class SandboxStore(
+    BulkStore, LogStore, PullStore, ConversionStore, ClickStore, InboxStore, Protocol
+):
     """Everything that the sandbox keeps: for those above, and for the sandbox itself."""
 
     async def accept(

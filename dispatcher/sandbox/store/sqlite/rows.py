@@ -23,7 +23,7 @@ _asked = msgspec.json.Decoder(Asked).decode
 _COLUMNS = (
     "sandbox_message.id, message_id, bulk_id, api, sandbox_message.state, accepted_at, start_at,"
     " leaves_at, cancelled_at, done, due_at, done_at, status_group, status_id, error, process_key,"
-    " sms, fate, asked"
+    " sms, fate, asked, clicks, converted_at"
 )
 _FROM = "sandbox_message JOIN sandbox_bulk ON sandbox_bulk.id = bulk"
 
@@ -36,7 +36,8 @@ def select(connection: sqlite3.Connection, rest: str, values: Sequence[Any]) -> 
 
 def _message(row: Sequence[Any]) -> Message:
     number, message_id, bulk_id, api, state, accepted, start, leaves, cancelled, *rest = row
-    done, due, done_at, group, status, error, process_key, sms, fate, asked = rest
+    done, due, done_at, group, status, error, process_key, sms, fate, *later = rest
+    asked, clicks, converted = later
     return Message(
         id=number,
         message_id=message_id,
@@ -56,6 +57,8 @@ def _message(row: Sequence[Any]) -> Message:
         sms=_sms(sms),
         fate=None if fate is None else _fate(fate),
         asked=None if asked is None else _asked(asked),
+        clicks=clicks,
+        converted_at=instant_or_none(converted),
     )
 
 

@@ -27,7 +27,16 @@ from dispatcher.sandbox.store.base import (
     StepCounts,
     TakeStep,
 )
-from dispatcher.sandbox.store.sqlite import accept, bulks, clock, due, inbox, queries, removal
+from dispatcher.sandbox.store.sqlite import (
+    accept,
+    bulks,
+    clicks,
+    clock,
+    due,
+    inbox,
+    queries,
+    removal,
+)
 from dispatcher.sandbox.store.sqlite.inbox import InsertEvent
 from receiver.store.base import StoredReport
 from receiver.store.sqlite.database import Database, migrations_of
@@ -90,6 +99,20 @@ class SqliteSandboxStore:
 
     async def inbox(self, query: InboxLogQuery) -> list[Inbound]:
         return await self._database.question(lambda c: inbox.logs(c, query))
+
+    async def linked(self, code: str) -> Message | None:
+        return await self._database.read(lambda c: clicks.linked(c, code))
+
+    async def click(
+        self, message: int, now: datetime, push: Push | None, *, converts: bool
+    ) -> None:
+        insert = self._insert_event
+        await self._database.write(
+            lambda c: clicks.click(c, message, now, push, insert, converts=converts)
+        )
+
+    async def convert(self, message: int, now: datetime) -> None:
+        await self._database.write(lambda c: clicks.convert(c, message, now))
 
     async def messages(self, query: AcceptedQuery) -> list[Message]:
         return await self._database.question(lambda c: queries.messages(c, query))
