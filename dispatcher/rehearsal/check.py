@@ -19,6 +19,11 @@ from dispatcher.rehearsal.wire import Wires
 
 Group = Literal["formats", "semantics", "answers", "security", "load", "retries"]
 Need = Literal["https", "credentials"]
+Demand = Literal["provider", "attacker", "style"]
+"""Who sends what a check sends. `provider`: the platform does, or may by its documents; what is not
+taken right is lost. `attacker`: anybody may, and what counts is the harm. `style`: no document
+speaks of it; a polite refusal passes, with a note.
+"""
 
 NEEDS: Mapping[Need, str] = {
     "https": "the URL is not https",
@@ -29,13 +34,15 @@ NEEDS: Mapping[Need, str] = {
 
 class Evidence(Struct, frozen=True, kw_only=True):
     """What a check is judged by. `held` None: the app's own state was not seen, and `blind` says
-    why. `facts` are a check's own, known to its judge alone. `plan` has the limits."""
+    why. `pace` is how many seconds a plain push takes. `facts` are a check's own, known to its
+    judge alone. `plan` has the limits."""
 
     exchanges: tuple[Exchange, ...]
     expected: tuple[Expected, ...] = ()
     held: Mapping[str, Held] | None = None
     words: Words | None = None
     blind: str = ""
+    pace: float = 0
     facts: Mapping[str, Any] = {}
     plan: Plan = Plan()
 
@@ -69,7 +76,8 @@ class Check(Struct, frozen=True, kw_only=True):
     """One question to a webhook. `judge` is pure.
 
     `needs`: what the run must have. `gated` False: it is made even when the webhook takes not even
-    a plain report. `quick` False: it takes seconds, and `--quick` leaves it out.
+    a plain report. `quick`: one of the fifteen that find most, which `--quick` makes. `alone`: it
+    disturbs others or is disturbed by them, so that nothing runs beside it.
     """
 
     name: str
@@ -81,8 +89,10 @@ class Check(Struct, frozen=True, kw_only=True):
     rule: Rule
     mend: str
     needs: Need | None = None
+    demand: Demand = "provider"
     gated: bool = True
-    quick: bool = True
+    quick: bool = False
+    alone: bool = False
 
     def __str__(self) -> str:
         return self.name

@@ -10,8 +10,10 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
+from itertools import groupby
 from typing import Self
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from dispatcher.rehearsal.bodies import Maker, body
@@ -40,8 +42,23 @@ SHOWN_EXCHANGES = 6
 LOOKED_AT = 100
 """Messages of a check whose state is asked for, evenly spread."""
 
+FEW = 3
+MANY = 12
+"""Checks side by side, for a quick webhook and a slow one."""
+
+SLOW = 0.25
+"""Seconds of an answer from which on waiting is most of a run."""
+
 NO_VERIFY = "what the app made of it cannot be seen without --verify"
 NO_WORDS = "the app tells no state (see the check `processed`)"
+
+
+class _Performed(Struct, frozen=True):
+    """A check that was made. `evidence` is what it was judged by."""
+
+    check: Check
+    evidence: Evidence
+    result: Result
 
 
 class Rehearsal:
@@ -62,6 +79,7 @@ class Rehearsal:
             self._verifier = Verifier(target.verify, self.plan)
         self._words: Words | None = None
         self._lost_at: str | None = None
+        self._width = 1
         self._fences = Maker(self.seed, "fence")
         self._stack = AsyncExitStack()
 
@@ -73,6 +91,7 @@ class Rehearsal:
             self.opening = await self._plain_push(Maker(self.seed, "opening"))
             if self._verifier is not None and self.opening.ok:
                 self._words = await self._learn(self._verifier)
+            self._width = await self._measure()
             self._stack = stack.pop_all()
         return self
 
@@ -85,21 +104,78 @@ class Rehearsal:
         return None if self.opening.ok else told(self.opening)
 
     async def run(self, checks: Sequence[Check] = CHECKS) -> AsyncIterator[Result]:
-        """The results of these checks, one after the other."""
-        for check in checks:
-            yield await self.perform(check)
+        """The results of these checks, in their order. Those that do not disturb one another run
+        side by side, as many as the webhook's pace allows."""
+        for alone, group in groupby(checks, key=lambda check: check.alone):
+            if alone or self._width == 1:
+                for check in group:
+                    yield await self.perform(check)
+            else:
+                async for result in self._side_by_side(list(group)):
+                    yield result
+
+    async def _side_by_side(self, checks: Sequence[Check]) -> AsyncIterator[Result]:
+        room = asyncio.Semaphore(self._width)
+        ended: list[_Performed] = []
+
+        async def one(check: Check) -> _Performed:
+            async with room:
+                performed = await self._performed(check)
+            ended.append(performed)
+            return performed
+
+        tasks = [asyncio.create_task(one(check)) for check in checks]
+        try:
+            for number, task in enumerate(tasks):
+                if self._suspicious(await task):
+                    await asyncio.gather(*tasks)
+                    for each in tasks[number:]:
+                        yield await self._believed(each.result(), ended)
+                    return
+                yield task.result().result
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    def _suspicious(self, performed: _Performed) -> bool:
+        """Whether what runs beside it may be to blame: silence, errors, answers that take long."""
+        judgement = performed.result.verdict
+        most = self.plan.timeout.total_seconds() / 2
+        return judgement in ("failed", "weak") and any(
+            not each.answered or (each.status or 0) >= 500 or each.seconds > most
+            for each in performed.evidence.exchanges
+        )
+
+    async def _believed(self, performed: _Performed, ended: Sequence[_Performed]) -> Result:
+        """A suspicious check is made again alone. When the webhook is gone, the first silence is to
+        blame."""
+        if not self._suspicious(performed):
+            return performed.result
+        if self._lost_at is None and not (await self._plain_push(self._fences)).ok:
+            first = next(each for each in ended if self._suspicious(each))
+            self._lost_at = first.check.name
+        if self._lost_at == performed.check.name:
+            text = f"{performed.result.text}; and since then it takes no plain report"
+            return replace(performed.result, text=text)
+        return await self.perform(performed.check)
 
     async def perform(self, check: Check) -> Result:
         """One check, whatever happens in it."""
+        performed = await self._performed(check)
+        if performed.result.verdict != "failed":
+            return performed.result
+        text = await self._text_after(performed)
+        return replace(performed.result, text=readable(text, 1000))
+
+    async def _performed(self, check: Check) -> _Performed:
         started = time.perf_counter()
         obstacle = await self._obstacle(check)
         if obstacle is not None:
             evidence, judgement = Evidence(exchanges=()), Judgement("not judged", obstacle)
         else:
             evidence, judgement = await self._judged(check)
-        if judgement.verdict == "failed":
-            judgement = await self._alive_after(check, evidence, judgement)
-        return _result(check, evidence, judgement, time.perf_counter() - started)
+        result = _result(check, evidence, judgement, time.perf_counter() - started)
+        return _Performed(check, evidence, result)
 
     async def _obstacle(self, check: Check) -> str | None:
         """Why the check cannot be made."""
@@ -116,16 +192,14 @@ class Rehearsal:
             return None
         return f"the webhook takes no plain report any more, since the check {self._lost_at}"
 
-    async def _alive_after(
-        self, check: Check, evidence: Evidence, judgement: Judgement
-    ) -> Judgement:
+    async def _text_after(self, performed: _Performed) -> str:
         """A check that was left without an answer may have ended the webhook."""
-        silent = any(not each.answered for each in evidence.exchanges)
+        text = performed.result.text
+        silent = any(not each.answered for each in performed.evidence.exchanges)
         if not silent or not self.opening.ok or (await self._plain_push(self._fences)).ok:
-            return judgement
-        self._lost_at = check.name
-        text = f"{judgement.text}; and since then it takes no plain report"
-        return replace(judgement, text=text)
+            return text
+        self._lost_at = performed.check.name
+        return f"{text}; and since then it takes no plain report"
 
     async def _judged(self, check: Check) -> tuple[Evidence, Judgement]:
         try:
@@ -138,7 +212,8 @@ class Rehearsal:
             evidence = await self._seen(evidence)
         except CannotVerify as error:
             return evidence, Judgement("not judged", f"--verify: {error}")
-        return evidence, check.judge(replace(evidence, plan=self.plan))
+        whole = replace(evidence, plan=self.plan, pace=self.opening.seconds)
+        return evidence, check.judge(whole)
 
     def _stage(self, check: Check) -> Stage:
         maker = Maker(self.seed, check.name)
@@ -153,12 +228,27 @@ class Rehearsal:
         """What the app tells after one plain report of each status, and of none at all."""
         maker = Maker(self.seed, "words")
         unknown = await verifier.ask(maker.message_id())
-        told: dict[str, Held] = {}
-        for name in (PENDING, WITH_OPERATOR, UNDELIVERABLE, DELIVERED):
+
+        async def told(name: str) -> tuple[str, Held]:
             report = maker.report(name)
             await self._client.push(body([report]))
-            told[name] = await verifier.known(report.message_id or "", unknown)
-        return Words(told, unknown)
+            return name, await verifier.known(report.message_id or "", unknown)
+
+        names = (PENDING, WITH_OPERATOR, UNDELIVERABLE, DELIVERED)
+        return Words(dict(await asyncio.gather(*map(told, names))), unknown)
+
+    async def _measure(self) -> int:
+        """How many checks may run side by side: many when an answer takes long and several come
+        in the time of one; few when the webhook is quick, for it may have one thread."""
+        if not self.opening.ok:
+            return 1
+        maker = Maker(self.seed, "pace")
+        started = time.perf_counter()
+        await asyncio.gather(*(self._plain_push(maker) for _ in range(4)))
+        together = time.perf_counter() - started
+        if self.opening.seconds < SLOW:
+            return FEW if together < SLOW else 1
+        return MANY if together < 2.5 * self.opening.seconds else 1
 
     async def look_at(self, expected: Sequence[Expected], most: int) -> Evidence:
         """What the app holds of these messages, or of `most` of them, evenly spread. Raises
@@ -202,6 +292,7 @@ def _result(check: Check, evidence: Evidence, judgement: Judgement, seconds: flo
         mend=check.mend,
         seconds=round(seconds, 3),
         measures=judgement.measures,
+        demand=check.demand,
     )
 
 

@@ -6,22 +6,20 @@ import asyncio
 import os
 import shutil
 import socket
-import sys
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-import pytest
-
 from tests.end_to_end.processes import LIMIT
-from tests.sdk.driven import missing, node_modules_with
+from tests.sdk.driven import missing
 
 WEBHOOKS = Path(__file__).parents[1] / "data" / "webhooks"
 EXPRESS = ("express@5.2.1", "fast-xml-parser@5.2.5")
 
 NGINX = """
 daemon off;
+user {user};
 worker_processes 1;
 pid {folder}/nginx.pid;
 error_log stderr error;

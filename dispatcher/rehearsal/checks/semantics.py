@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from dispatcher.rehearsal import rules
 from dispatcher.rehearsal.bodies import Body, Maker, body, later
 from dispatcher.rehearsal.check import Bodies, Check, Evidence, Judge, Make, Stage, pushed
-from dispatcher.rehearsal.judges import held, refused_politely
+from dispatcher.rehearsal.judges import NOTE, held, refused_politely
 from dispatcher.rehearsal.truth import DELIVERED, PENDING, UNDELIVERABLE, WITH_OPERATOR, Expected
 from dispatcher.rehearsal.verdict import Judgement
 
@@ -168,13 +168,15 @@ def _others(maker: Maker) -> Bodies:
 
 
 def _judge_others(evidence: Evidence) -> Judgement:
+    """They come only to a URL that was given for them: a refusal is right, an error is not."""
     refused = replace(evidence, exchanges=tuple(e for e in evidence.exchanges if not e.ok))
     if not refused.exchanges:
         return Judgement("passed", "answered 2xx")
     judgement = refused_politely(refused)
     if judgement.verdict != "passed":
         return replace(judgement, verdict="failed")
-    return Judgement("weak", f"{refused.exchanges[0].sent}: {judgement.text}, and will be repeated")
+    which = f"{refused.exchanges[0].sent}: {judgement.text}"
+    return Judgement("passed", f"{NOTE}{which}. Give another URL for them, or they come again")
 
 
 _DUPLICATES = (
@@ -261,6 +263,7 @@ CHECKS = (
         judge=_judge_others,
         why="They have no status; code that expects one fails, and the platform repeats them.",
         rule=rules.OTHER_EVENTS,
+        demand="style",
         mend="Answer 2xx to what is no report (`receivedAt`, `notificationType`) and put it aside.",
     ),
 )

@@ -19,13 +19,13 @@ settings.configure(
     ALLOWED_HOSTS=["*"],
     DATA_UPLOAD_MAX_MEMORY_SIZE=BODY_LIMIT,
     ROOT_URLCONF=__name__,
-    SECRET_KEY="only of this test",  # noqa: S106
+    SECRET_KEY="only of this test",
     LOGGING_CONFIG=None,
 )
 inbox = Inbox()
 
 
-@require_POST
+@require_POST  # type: ignore[untyped-decorator]
 def take(request: HttpRequest) -> HttpResponse:
     try:
         items = read(request.body, request.content_type or "")
@@ -35,7 +35,7 @@ def take(request: HttpRequest) -> HttpResponse:
     return HttpResponse("ok")
 
 
-@require_GET
+@require_GET  # type: ignore[untyped-decorator]
 def message(_: HttpRequest, message_id: str) -> HttpResponse:
     found = inbox.message(message_id)
     return HttpResponse(status=404) if found is None else JsonResponse(found)

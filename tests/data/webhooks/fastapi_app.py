@@ -8,7 +8,7 @@ from __future__ import annotations
 import socket
 
 import uvicorn
-from fastapi import FastAPI, HTTPException, Request, Response
+from fastapi import FastAPI, HTTPException, Request
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tests.data.webhooks.inbox import BODY_LIMIT, Inbox, Item, NotReadable, read
