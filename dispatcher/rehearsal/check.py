@@ -34,8 +34,9 @@ NEEDS: Mapping[Need, str] = {
 
 class Evidence(Struct, frozen=True, kw_only=True):
     """What a check is judged by. `held` None: the app's own state was not seen, and `blind` says
-    why. `pace` is how many seconds a plain push takes. `facts` are a check's own, known to its
-    judge alone. `plan` has the limits."""
+    why. `parts` are pushes of the parts of the first body that was not taken. `pace` is how many
+    seconds a plain push takes. `facts` are a check's own, known to its judge alone. `plan` has the
+    limits."""
 
     exchanges: tuple[Exchange, ...]
     expected: tuple[Expected, ...] = ()
@@ -43,6 +44,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     words: Words | None = None
     blind: str = ""
     pace: float = 0
+    parts: tuple[Exchange, ...] = ()
     facts: Mapping[str, Any] = {}
     plan: Plan = Plan()
 
@@ -61,11 +63,14 @@ class Stage(Struct, frozen=True):
         """These bodies one after the other, up to the first that is left without an answer: a
         webhook that hangs at one would cost the timeout at each."""
         exchanges: list[Exchange] = []
+        parts: list[Exchange] = []
         for each in bodies:
             exchanges.append(await self.client.push(each))
             if exchanges[-1].timed_out:
                 break
-        return Evidence(exchanges=tuple(exchanges), expected=expected)
+            if not exchanges[-1].ok and not parts:
+                parts = [await self.client.push(part) for part in each.parts]
+        return Evidence(exchanges=tuple(exchanges), expected=expected, parts=tuple(parts))
 
 
 Perform = Callable[[Stage], Awaitable[Evidence]]
@@ -77,7 +82,9 @@ class Check(Struct, frozen=True, kw_only=True):
 
     `needs`: what the run must have. `gated` False: it is made even when the webhook takes not even
     a plain report. `quick`: one of the fifteen that find most, which `--quick` makes. `alone`: it
-    disturbs others or is disturbed by them, so that nothing runs beside it.
+    disturbs others or is disturbed by them, so that nothing runs beside it. `sameness`: when the
+    app holds something else, it is asked by what it takes two reports for the same (sameness.py).
+    `plain`: it pushes a plain report; when that is not taken, it is told which values are.
     """
 
     name: str
@@ -90,6 +97,8 @@ class Check(Struct, frozen=True, kw_only=True):
     mend: str
     needs: Need | None = None
     demand: Demand = "provider"
+    sameness: bool = False
+    plain: bool = False
     gated: bool = True
     quick: bool = False
     alone: bool = False

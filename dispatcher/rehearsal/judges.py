@@ -45,9 +45,22 @@ def _refused(evidence: Evidence) -> Judgement | None:
         return None
     exchanges = evidence.exchanges
     if len(exchanges) == 1:
-        return Judgement("failed", f"a push not taken: {told(refused[0])}")
+        return Judgement("failed", f"a push not taken: {told(refused[0])}{_to_blame(evidence)}")
     of = f"{len(refused)} of {len(exchanges)} pushes"
-    return Judgement("failed", f"{of} not taken: {told(refused[0])} to {refused[0].sent}")
+    text = f"{of} not taken: {told(refused[0])} to {refused[0].sent}"
+    return Judgement("failed", text + _to_blame(evidence))
+
+
+def _to_blame(evidence: Evidence) -> str:
+    """Which parts of a body are not taken alone either."""
+    refused = [each.sent for each in evidence.parts if not each.ok]
+    if not evidence.parts:
+        return ""
+    if not refused:
+        return "; each of its parts is taken alone"
+    if len(refused) == len(evidence.parts):
+        return "; none of its parts is taken alone"
+    return f"; of its parts not taken: {', '.join(refused[:3])}"
 
 
 def _wrong(evidence: Evidence) -> Judgement | None:

@@ -16,12 +16,14 @@ from typing import Self
 from msgspec import Struct
 from msgspec.structs import replace
 
+from dispatcher.rehearsal import sameness
 from dispatcher.rehearsal.bodies import Maker, body
 from dispatcher.rehearsal.check import NEEDS, Check, Evidence, Stage
 from dispatcher.rehearsal.checks import CHECKS
 from dispatcher.rehearsal.client import Client
 from dispatcher.rehearsal.exchange import Exchange, failure_of, readable
 from dispatcher.rehearsal.judges import told
+from dispatcher.rehearsal.narrowing import Variant, narrowed
 from dispatcher.rehearsal.target import Target, Way, a_seed, way_to
 from dispatcher.rehearsal.truth import (
     DELIVERED,
@@ -41,6 +43,9 @@ SHOWN_EXCHANGES = 6
 
 LOOKED_AT = 100
 """Messages of a check whose state is asked for, evenly spread."""
+
+NOT_FOR_VALUES = frozenset({301, 302, 303, 307, 308, 401, 405, 407})
+"""Statuses that say nothing against the values of a report."""
 
 FEW = 3
 MANY = 12
@@ -80,7 +85,11 @@ class Rehearsal:
         self._words: Words | None = None
         self._lost_at: str | None = None
         self._width = 1
-        self._fences = Maker(self.seed, "fence")
+        self._round = 1
+        self._fences = self._maker("fence")
+        self._cause: str | None = None
+        self._narrowed = ""
+        self._asking = asyncio.Lock()
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -88,9 +97,11 @@ class Rehearsal:
             await stack.enter_async_context(self._client)
             if self._verifier is not None:
                 await stack.enter_async_context(self._verifier)
-            self.opening = await self._plain_push(Maker(self.seed, "opening"))
+            self.opening = await self._open()
             if self._verifier is not None and self.opening.ok:
                 self._words = await self._learn(self._verifier)
+            if self._needs_narrowing():
+                self._narrowed = await narrowed(self._take, self._maker("narrowing"))
             self._width = await self._measure()
             self._stack = stack.pop_all()
         return self
@@ -101,7 +112,9 @@ class Rehearsal:
     @property
     def fault(self) -> str | None:
         """What the opening push came to, when it was not taken."""
-        return None if self.opening.ok else told(self.opening)
+        if self.opening.ok:
+            return None
+        return "; ".join(filter(None, (told(self.opening), self._narrowed)))
 
     async def run(self, checks: Sequence[Check] = CHECKS) -> AsyncIterator[Result]:
         """The results of these checks, in their order. Those that do not disturb one another run
@@ -132,7 +145,7 @@ class Rehearsal:
                     for each in tasks[number:]:
                         yield await self._believed(each.result(), ended)
                     return
-                yield task.result().result
+                yield await self._told(task.result())
         finally:
             for task in tasks:
                 task.cancel()
@@ -150,7 +163,7 @@ class Rehearsal:
         """A suspicious check is made again alone. When the webhook is gone, the first silence is to
         blame."""
         if not self._suspicious(performed):
-            return performed.result
+            return await self._told(performed)
         if self._lost_at is None and not (await self._plain_push(self._fences)).ok:
             first = next(each for each in ended if self._suspicious(each))
             self._lost_at = first.check.name
@@ -161,10 +174,17 @@ class Rehearsal:
 
     async def perform(self, check: Check) -> Result:
         """One check, whatever happens in it."""
-        performed = await self._performed(check)
+        return await self._told(await self._performed(check))
+
+    async def _told(self, performed: _Performed) -> Result:
+        """The result; of a failure with whatever can be found out about its cause."""
         if performed.result.verdict != "failed":
             return performed.result
         text = await self._text_after(performed)
+        if performed.check.sameness and (found := await self._sameness(performed.evidence)):
+            text = f"{text}; {found}"
+        if performed.check.plain and self._narrowed:
+            text = f"{text}; {self._narrowed}"
         return replace(performed.result, text=readable(text, 1000))
 
     async def _performed(self, check: Check) -> _Performed:
@@ -215,8 +235,44 @@ class Rehearsal:
         whole = replace(evidence, plan=self.plan, pace=self.opening.seconds)
         return evidence, check.judge(whole)
 
+    def _maker(self, check: str) -> Maker:
+        run = str(self.seed) if self._round == 1 else f"{self.seed}.{self._round}"
+        return Maker(run, check, self.target.values)
+
+    async def _open(self) -> Exchange:
+        """The plain push that begins the run. With a seed that the app has seen already, its ids
+        are those of another round: what was there before would answer in place of this run."""
+        if self.target.seed is None:
+            return await self._plain_push(self._maker("opening"))
+        while self._verifier is not None and await self._seen_before(self._verifier):
+            self._round += 1
+        opening = await self._plain_push(self._maker("opening"))
+        if opening.ok or not opening.answered or self._verifier is not None:
+            return opening
+        self._round += 1
+        again = await self._plain_push(self._maker("opening"))
+        if not again.ok:
+            self._round = 1
+        self._fences = self._maker("fence")
+        return again if again.ok else opening
+
+    async def _seen_before(self, verifier: Verifier) -> bool:
+        """Whether the app knows the opening push of this round already."""
+        self._fences = self._maker("fence")
+        nobody, opening = self._fences.message_id(), self._maker("opening").message_id()
+        held = await verifier.ask(opening)
+        return held.state is not None and held.state != (await verifier.ask(nobody)).state
+
+    @property
+    def note(self) -> str | None:
+        """What the reader should know of the whole run."""
+        if self._round == 1:
+            return None
+        run = f"rehearsal-{self.seed}.{self._round}-…"
+        return f"the app has seen seed {self.seed} before: this run's messages are {run}"
+
     def _stage(self, check: Check) -> Stage:
-        maker = Maker(self.seed, check.name)
+        maker = self._maker(check.name)
         return Stage(maker, self._client, self._wires, self.way, self.plan, self.opening)
 
     async def _plain_push(self, maker: Maker) -> Exchange:
@@ -226,7 +282,7 @@ class Rehearsal:
 
     async def _learn(self, verifier: Verifier) -> Words:
         """What the app tells after one plain report of each status, and of none at all."""
-        maker = Maker(self.seed, "words")
+        maker = self._maker("words")
         unknown = await verifier.ask(maker.message_id())
 
         async def told(name: str) -> tuple[str, Held]:
@@ -237,12 +293,28 @@ class Rehearsal:
         names = (PENDING, WITH_OPERATOR, UNDELIVERABLE, DELIVERED)
         return Words(dict(await asyncio.gather(*map(told, names))), unknown)
 
+    def _needs_narrowing(self) -> bool:
+        """Whether a plain report is not taken, or not seen in the app, for what may be its values:
+        no credentials and no other method would be."""
+        if not self.opening.answered or (self.opening.status or 0) in NOT_FOR_VALUES:
+            return False
+        return not self.opening.ok or (self._words is not None and bool(self._words.faults()))
+
+    async def _take(self, variants: Sequence[Variant]) -> list[bool]:
+        answers = [await self._client.push(each.body) for each in variants]
+        if not self.opening.ok or self._verifier is None or self._words is None:
+            return [each.ok for each in answers]
+        unknown = self._words.unknown
+        ids = [each.message_id for each in variants]
+        held = await self._verifier.any_known(ids, unknown)
+        return [held[each].state not in (None, unknown.state) for each in ids]
+
     async def _measure(self) -> int:
         """How many checks may run side by side: many when an answer takes long and several come
         in the time of one; few when the webhook is quick, for it may have one thread."""
         if not self.opening.ok:
             return 1
-        maker = Maker(self.seed, "pace")
+        maker = self._maker("pace")
         started = time.perf_counter()
         await asyncio.gather(*(self._plain_push(maker) for _ in range(4)))
         together = time.perf_counter() - started
@@ -268,6 +340,25 @@ class Rehearsal:
         expected = evidence.expected[:: -(-len(evidence.expected) // most)]
         held = await self._verifier.settled(expected, self._words)
         return replace(evidence, expected=expected, held=held, words=self._words)
+
+    async def _sameness(self, evidence: Evidence) -> str:
+        """By what the app takes two reports for the same, asked once in a run. Empty: rightly, or
+        it cannot be told."""
+        if self._verifier is None or evidence.held is None or self._words is None:
+            return ""
+        async with self._asking:
+            if self._cause is None:
+                self._cause = await self._probe(self._verifier, self._words)
+        return self._cause
+
+    async def _probe(self, verifier: Verifier, words: Words) -> str:
+        asked = sameness.probes(self._maker("sameness"))
+        for sent in (half for probe in asked for half in (probe.first, probe.second)):
+            await self._client.push(sent.body)
+        await self._behind_a_fence(verifier, words)
+        held = await verifier.all([probe.message_id for probe in asked])
+        found = [(each, sameness.counted(each, held[each.message_id], words)) for each in asked]
+        return sameness.cause(found)
 
     async def _behind_a_fence(self, verifier: Verifier, words: Words) -> None:
         """An app may work behind a queue: when it knows a message that was pushed last, it has got

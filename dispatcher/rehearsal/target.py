@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 from yarl import URL
 
+from dispatcher.rehearsal.bodies import Values
 from dispatcher.rehearsal.plan import Plan
 from dispatcher.rehearsal.verify import Verify
 from dispatcher.security.tls import Tls, context
@@ -28,6 +29,7 @@ class Target(Struct, frozen=True, kw_only=True):
     ca_file: str | None = None
     plan: Plan = Plan()
     seed: int | None = None
+    values: Values = Values()
 
 
 class Way(Struct, frozen=True):

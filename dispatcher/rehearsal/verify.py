@@ -179,6 +179,19 @@ class Verifier:
             await asyncio.sleep(self._plan.poll.total_seconds())
         return held
 
+    async def any_known(self, message_ids: Sequence[str], unknown: Held) -> Mapping[str, Held]:
+        """What the app tells of these messages as soon as it tells anything of one, and once more a
+        moment later; else when patience ends."""
+        end = self._end_of_patience()
+        while True:
+            held = await self.all(message_ids)
+            told = any(each.state not in (None, unknown.state) for each in held.values())
+            await asyncio.sleep(self._plan.poll.total_seconds())
+            if told:
+                return await self.all(message_ids)
+            if _now() > end:
+                return held
+
     async def settled(self, expected: Sequence[Expected], words: Words) -> Mapping[str, Held]:
         """What the app holds when it holds what is expected at two looks in a row, else when
         patience ends: an app that works behind a queue is right a moment later, and one that lets

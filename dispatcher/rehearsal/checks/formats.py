@@ -51,6 +51,14 @@ def _other_charset(evidence: Evidence) -> Judgement:
     return judgement
 
 
+def _neighbours(evidence: Evidence) -> Judgement:
+    """The platform does not send such items; but what is lost with them is more than they are."""
+    judgement = taken(evidence)
+    refused = not all(each.ok for each in evidence.exchanges)
+    answered = all(each.answered for each in evidence.exchanges)
+    return replace(judgement, verdict="weak") if refused and answered else judgement
+
+
 def _bucket_of_a_profile(evidence: Evidence) -> Judgement:
     """413 is an honest answer for those who never raise maxBucketSize."""
     (exchange,) = evidence.exchanges
@@ -99,6 +107,7 @@ CHECKS = (
         rule=rules.TYPES,
         mend="Read `results` of the JSON object and answer 200 when you have stored it.",
         gated=False,
+        plain=True,
     ),
     _format(
         "json-v3",
@@ -196,6 +205,16 @@ CHECKS = (
         why="One unknown groupName that fails a bucket has it repeated for 41:30 hours, in vain.",
         rule=rules.NEW_THINGS,
         mend="Store an unknown group as not final, log it, and go on with the next report.",
+    ),
+    _format(
+        "bad-items",
+        "items that hold no report, between good ones",
+        bodies.bad_items,
+        judge=_neighbours,
+        demand="style",
+        why="One item that fails a bucket has its neighbours repeated for 41:30 hours, in vain.",
+        rule=rules.NOTHING_REQUIRED,
+        mend="Read each item by itself: keep a bad one for a look, and store the others.",
     ),
     _format(
         "numeric-strings",
