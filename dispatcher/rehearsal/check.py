@@ -34,9 +34,9 @@ NEEDS: Mapping[Need, str] = {
 
 class Evidence(Struct, frozen=True, kw_only=True):
     """What a check is judged by. `held` None: the app's own state was not seen, and `blind` says
-    why. `parts` are pushes of the parts of the first body that was not taken. `pace` is how many
-    seconds a plain push takes. `facts` are a check's own, known to its judge alone. `plan` has the
-    limits."""
+    why. `parts`: what each part of the first body that was not taken is, and what came of it.
+    `pace` is how many seconds a plain push takes. `facts` are a check's own, known to its judge
+    alone. `plan` has the limits."""
 
     exchanges: tuple[Exchange, ...]
     expected: tuple[Expected, ...] = ()
@@ -44,7 +44,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
     words: Words | None = None
     blind: str = ""
     pace: float = 0
-    parts: tuple[Exchange, ...] = ()
+    parts: tuple[tuple[str, Exchange], ...] = ()
     facts: Mapping[str, Any] = {}
     plan: Plan = Plan()
 
@@ -63,13 +63,13 @@ class Stage(Struct, frozen=True):
         """These bodies one after the other, up to the first that is left without an answer: a
         webhook that hangs at one would cost the timeout at each."""
         exchanges: list[Exchange] = []
-        parts: list[Exchange] = []
+        parts: list[tuple[str, Exchange]] = []
         for each in bodies:
             exchanges.append(await self.client.push(each))
             if exchanges[-1].timed_out:
                 break
             if not exchanges[-1].ok and not parts:
-                parts = [await self.client.push(part) for part in each.parts]
+                parts = [(part.what, await self.client.push(part)) for part in each.parts]
         return Evidence(exchanges=tuple(exchanges), expected=expected, parts=tuple(parts))
 
 

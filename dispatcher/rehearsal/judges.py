@@ -53,14 +53,14 @@ def _refused(evidence: Evidence) -> Judgement | None:
 
 def _to_blame(evidence: Evidence) -> str:
     """Which parts of a body are not taken alone either."""
-    refused = [each.sent for each in evidence.parts if not each.ok]
+    refused = [what for what, exchange in evidence.parts if not exchange.ok]
     if not evidence.parts:
         return ""
     if not refused:
         return "; each of its parts is taken alone"
     if len(refused) == len(evidence.parts):
         return "; none of its parts is taken alone"
-    return f"; of its parts not taken: {', '.join(refused[:3])}"
+    return f"; of its parts these are not taken alone either: {'; '.join(refused[:3])}"
 
 
 def _wrong(evidence: Evidence) -> Judgement | None:

@@ -8,6 +8,7 @@ are named.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from msgspec import Struct
 
@@ -61,7 +62,7 @@ def probes(maker: Maker) -> list[Probe]:
         _changed(maker, WITH_OPERATOR, 4),
         _changed(maker, PENDING, 0),
         *_repeated(maker),
-        _two_messages(maker),
+        *_two_messages(maker),
     ]
 
 
@@ -81,10 +82,26 @@ def _repeated(maker: Maker) -> list[Probe]:
     ]
 
 
-def _two_messages(maker: Maker) -> Probe:
-    first = maker.report()
-    second = maker.report(callback_data=first.callback_data)
-    return Probe(Sent(first, body([first])), Sent(second, body([second])))
+def _two_messages(maker: Maker) -> list[Probe]:
+    """Alike in all but messageId, and in one respect alone."""
+    made = []
+    for shared in SHARED:
+        first = maker.report()
+        other: dict[str, Any] = {
+            "callback_data": f"another order than that of {first.message_id}",
+            "to": OTHER_NUMBER,
+            "done_at": later(first, 9),
+            "bulk_id": maker.message_id(),
+        }
+        second = maker.report(**other | {name: getattr(first, name) for name in shared})
+        made.append(Probe(Sent(first, body([first])), Sent(second, body([second]))))
+    return made
+
+
+SHARED = (("callback_data", "to", "done_at", "bulk_id"), ("callback_data",), ("to",), ("done_at",))
+"""What the two messages of a probe have in common, each with one probe."""
+
+OTHER_NUMBER = "41793026731"
 
 
 def counted(probe: Probe, held: Held, words: Words) -> bool | None:
