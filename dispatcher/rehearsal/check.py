@@ -10,6 +10,7 @@ from msgspec import Struct
 from dispatcher.rehearsal.bodies import Body, Maker
 from dispatcher.rehearsal.client import Client
 from dispatcher.rehearsal.exchange import Exchange
+from dispatcher.rehearsal.growth import Footing
 from dispatcher.rehearsal.plan import Plan
 from dispatcher.rehearsal.rules import Rule
 from dispatcher.rehearsal.target import Way
@@ -18,7 +19,7 @@ from dispatcher.rehearsal.verdict import Judgement
 from dispatcher.rehearsal.wire import Wires
 
 Group = Literal["formats", "semantics", "answers", "security", "load", "retries"]
-Need = Literal["https", "credentials"]
+Need = Literal["https", "credentials", "signature", "timestamp"]
 Demand = Literal["provider", "attacker", "style"]
 """Who sends what a check sends. `provider`: the platform does, or may by its documents; what is not
 taken right is lost. `attacker`: anybody may, and what counts is the harm. `style`: no document
@@ -29,6 +30,10 @@ NEEDS: Mapping[Need, str] = {
     "https": "the URL is not https",
     "credentials": "the run has no credentials: give --header 'Name: value', or user:password@ in"
     " the URL",
+    "signature": "the pushes are not signed: give --endpoint with a security of hmac or"
+    " standard-webhooks",
+    "timestamp": "no instant is signed: give --endpoint with standard-webhooks, or hmac with a"
+    " timestamp_header",
 }
 
 
@@ -50,7 +55,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
 
 class Stage(Struct, frozen=True):
-    """What a check works with. `opening` is the plain push that began the run."""
+    """What a check works with. `opening` is the plain push that began the run, `early` the
+    webhook as it was then; None when it took no plain push."""
 
     make: Maker
     client: Client
@@ -58,6 +64,7 @@ class Stage(Struct, frozen=True):
     way: Way
     plan: Plan
     opening: Exchange
+    early: Footing | None = None
 
     async def push(self, *bodies: Body, expected: tuple[Expected, ...] = ()) -> Evidence:
         """These bodies one after the other, up to the first that is left without an answer: a

@@ -16,14 +16,17 @@ from typing import Self
 from msgspec import Struct
 from msgspec.structs import replace
 
+from dispatcher.pushing.oauth import NoToken
 from dispatcher.rehearsal import sameness
 from dispatcher.rehearsal.bodies import Maker, body
-from dispatcher.rehearsal.check import NEEDS, Check, Evidence, Stage
+from dispatcher.rehearsal.check import NEEDS, Check, Evidence, Need, Stage
 from dispatcher.rehearsal.checks import CHECKS
 from dispatcher.rehearsal.client import Client
 from dispatcher.rehearsal.exchange import Exchange, failure_of, readable
+from dispatcher.rehearsal.growth import SAMPLE, Footing, footing
 from dispatcher.rehearsal.judges import told
 from dispatcher.rehearsal.narrowing import Variant, narrowed
+from dispatcher.rehearsal.proving import Prover
 from dispatcher.rehearsal.target import Target, Way, a_seed, way_to
 from dispatcher.rehearsal.truth import (
     DELIVERED,
@@ -69,7 +72,8 @@ class _Performed(Struct, frozen=True):
 class Rehearsal:
     """Rehearses one webhook. Use it as an asynchronous context manager: entering it makes the
     opening push and, with `verify`, learns the app's words. Raises `CannotVerify` when the app's
-    state cannot be had at all, and `OSError` for a CA file that is no good.
+    state cannot be had at all, `NoToken` when OAuth gives none, and `OSError` for files of TLS that
+    are no good.
     """
 
     def __init__(self, target: Target) -> None:
@@ -85,6 +89,7 @@ class Rehearsal:
         self._words: Words | None = None
         self._lost_at: str | None = None
         self._width = 1
+        self._early: Footing | None = None
         self._round = 1
         self._fences = self._maker("fence")
         self._cause: str | None = None
@@ -95,6 +100,8 @@ class Rehearsal:
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._client)
+            stack.push_async_callback(self.way.prover.close)
+            await self.way.prover.renew(self._client.fetch)
             if self._verifier is not None:
                 await stack.enter_async_context(self._verifier)
             self.opening = await self._open()
@@ -199,10 +206,10 @@ class Rehearsal:
 
     async def _obstacle(self, check: Check) -> str | None:
         """Why the check cannot be made."""
-        if check.needs == "https" and self.way.tls is None:
-            return NEEDS["https"]
-        if check.needs == "credentials" and not self.way.credentials:
-            return NEEDS["credentials"]
+        if check.needs == "https":
+            return NEEDS["https"] if self.way.tls is None else None
+        if check.needs is not None and not _has(check.needs, self.way.prover):
+            return NEEDS[check.needs]
         if check.gated and self.fault is not None:
             return f"the webhook takes not even a plain report: {self.fault}"
         if self._lost_at is None:
@@ -223,7 +230,10 @@ class Rehearsal:
 
     async def _judged(self, check: Check) -> tuple[Evidence, Judgement]:
         try:
+            await self.way.prover.renew(self._client.fetch)
             evidence = await check.perform(self._stage(check))
+        except NoToken as error:
+            return Evidence(exchanges=()), Judgement("not judged", str(error))
         except (OSError, TimeoutError) as error:
             failure = failure_of(error, self.plan.timeout.total_seconds())
             evidence = Evidence(exchanges=(Exchange(sent="", seconds=0, failure=failure),))
@@ -273,7 +283,9 @@ class Rehearsal:
 
     def _stage(self, check: Check) -> Stage:
         maker = self._maker(check.name)
-        return Stage(maker, self._client, self._wires, self.way, self.plan, self.opening)
+        return Stage(
+            maker, self._client, self._wires, self.way, self.plan, self.opening, self._early
+        )
 
     async def _plain_push(self, maker: Maker) -> Exchange:
         return await self._client.push(body([maker.report()]))
@@ -292,6 +304,13 @@ class Rehearsal:
 
         names = (PENDING, WITH_OPERATOR, UNDELIVERABLE, DELIVERED)
         return Words(dict(await asyncio.gather(*map(told, names))), unknown)
+
+    async def _stand(self, maker: Maker) -> None:
+        """See what the webhook is before much has been pushed. A slow one has shown its pace."""
+        pushed = [self.opening]
+        if self.opening.seconds < SLOW:
+            pushed = [await self._plain_push(maker) for _ in range(SAMPLE)]
+        self._early = footing(self._client.pushes, pushed)
 
     def _needs_narrowing(self) -> bool:
         """Whether a plain report is not taken, or not seen in the app, for what may be its values:
@@ -315,6 +334,7 @@ class Rehearsal:
         if not self.opening.ok:
             return 1
         maker = self._maker("pace")
+        await self._stand(maker)
         started = time.perf_counter()
         await asyncio.gather(*(self._plain_push(maker) for _ in range(4)))
         together = time.perf_counter() - started
@@ -366,6 +386,16 @@ class Rehearsal:
         fence = self._fences.message_id()
         await self._client.push(body([self._fences.report(message_id=fence)]))
         await verifier.known(fence, words.unknown)
+
+
+def _has(need: Need, prover: Prover) -> bool:
+    match need:
+        case "signature":
+            return prover.signs
+        case "timestamp":
+            return prover.dates
+        case _:
+            return prover.proves
 
 
 def _result(check: Check, evidence: Evidence, judgement: Judgement, seconds: float) -> Result:

@@ -41,15 +41,17 @@ class CannotVerify(Exception):
 
 
 class Verify(Struct, frozen=True):
-    """How to ask. `count` and `callback_data` None: the app does not tell them."""
+    """How to ask. `count`, `callback_data` and `done_at` None: the app does not tell
+    them."""
 
     template: str
     state: str = STATE
     count: str | None = None
     callback_data: str | None = None
+    done_at: str | None = None
 
 
-_NAMED = re.compile(r"(state|count|callbackData)=(.*)", re.DOTALL)
+_NAMED = re.compile(r"(state|count|callbackData|doneAt)=(.*)", re.DOTALL)
 
 
 def verify_of(template: str, paths: Sequence[str] = ()) -> Verify:
@@ -68,7 +70,13 @@ def verify_of(template: str, paths: Sequence[str] = ()) -> Verify:
         match = _NAMED.fullmatch(path)
         name, text = (match[1], match[2]) if match else ("state", path)
         named[name] = _path(name, text)
-    return Verify(template, named["state"], named.get("count"), named.get("callbackData"))
+    return Verify(
+        template,
+        named["state"],
+        named.get("count"),
+        named.get("callbackData"),
+        named.get("doneAt"),
+    )
 
 
 def _check_url(template: str) -> None:
@@ -107,6 +115,7 @@ def read(told: str, verify: Verify) -> Held:
         _scalar(value, verify.state, "state"),
         _whole(value, verify.count),
         _scalar(value, verify.callback_data, "callbackData"),
+        _scalar(value, verify.done_at, "doneAt"),
     )
 
 

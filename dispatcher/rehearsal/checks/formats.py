@@ -251,11 +251,11 @@ CHECKS = (
     ),
     _format(
         "charset",
-        "UTF-8 named in every usual way",
+        "the content type in every usual way: charset, parameters, other cases",
         bodies.charset,
         why="A comparison with the bare Content-Type fails as soon as a charset stands behind it.",
         rule=rules.UNDOCUMENTED,
-        mend="Compare the media type without its parameters; take text/xml as XML.",
+        mend="Compare the media type without its parameters and in any case; take text/xml as XML.",
     ),
     _format(
         "charset-other",

@@ -12,7 +12,8 @@ from dispatcher.rehearsal import rules
 from dispatcher.rehearsal.bodies import body
 from dispatcher.rehearsal.check import Check, Evidence, Stage
 from dispatcher.rehearsal.exchange import Exchange, seconds_of
-from dispatcher.rehearsal.judges import NOTE, under_load
+from dispatcher.rehearsal.growth import SAMPLE, Memory, footing, judged, memory_of
+from dispatcher.rehearsal.judges import NOTE, taken, under_load
 from dispatcher.rehearsal.truth import Expected
 from dispatcher.rehearsal.verdict import Judgement
 
@@ -106,6 +107,37 @@ async def _one(stage: Stage) -> tuple[Expected, Exchange]:
     return Expected(report.message_id or ""), await stage.client.push(body([report]))
 
 
+async def _grown(stage: Stage) -> Evidence:
+    """As many pushes as are missing, and half of the number at least, for memory is compared with
+    that of a webhook that is warm; then some one after the other."""
+    assert stage.early is not None, "a check of a webhook that takes plain pushes"
+    end = time.monotonic() + LONGEST
+    before = memory_of(stage.way.url)
+    most = max(stage.plan.growth, stage.client.pushes + stage.plan.growth // 2)
+    done: list[tuple[Expected, Exchange]] = []
+
+    async def pushing() -> None:
+        while stage.client.pushes < most and time.monotonic() < end:
+            done.append(await _one(stage))
+            if not done[-1][1].ok:
+                return
+
+    await asyncio.gather(*(pushing() for _ in range(WINDOW)))
+    last = [await _one(stage) for _ in range(SAMPLE)]
+    late = footing(stage.client.pushes, [exchange for _, exchange in last])
+    memory = Memory(before, memory_of(stage.way.url), len(done) + len(last))
+    facts = {"early": stage.early, "late": late, "memory": memory}
+    return replace(_evidence([*done, *last]), facts=facts)
+
+
+def _judge_grown(evidence: Evidence) -> Judgement:
+    judgement = taken(evidence)
+    if judgement.verdict == "failed":
+        return judgement
+    facts = evidence.facts
+    return judged(facts["early"], facts["late"], facts["memory"])
+
+
 def _evidence(done: Sequence[tuple[Expected, Exchange]]) -> Evidence:
     return Evidence(
         exchanges=tuple(exchange for _, exchange in done),
@@ -146,5 +178,16 @@ CHECKS = (
         why="What is slower than it is fed gets slower with each second, until all time out.",
         rule=rules.TIMEOUTS,
         mend="Look where the time goes at p99: locks, pools, a commit per report; set rateLimit.",
+    ),
+    Check(
+        name="growth",
+        group="load",
+        asks="the thousandth push takes as long as the first ones, and no more memory",
+        perform=_grown,
+        judge=_judge_grown,
+        alone=True,
+        why="What grows with each report ends in a timeout or out of memory, on a busy day.",
+        rule=rules.TIMEOUTS,
+        mend="Give the table an index on the message's id; keep nothing of a request behind it.",
     ),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
 from functools import partial
 
 from msgspec.structs import replace
@@ -16,29 +17,32 @@ from dispatcher.rehearsal.checks import tls
 from dispatcher.rehearsal.checks.answers import BROKEN_JSON, BROKEN_XML, NO_TEXT, WRONG_SHAPE
 from dispatcher.rehearsal.exchange import readable
 from dispatcher.rehearsal.judges import NOTE, told
+from dispatcher.rehearsal.proving import Prover
 from dispatcher.rehearsal.verdict import Judgement
 
 # --- credentials -------------------------------------------------------------------------------
 
 
-def _with(change: Callable[[str], str] | None, what: str) -> Callable[[Stage], Awaitable[Evidence]]:
-    """A push whose credentials are changed, or left out."""
+Forge = Callable[[Prover, bytes], Mapping[str, str]]
+
+
+def _with(forge: Forge, what: str) -> Callable[[Stage], Awaitable[Evidence]]:
+    """A push whose headers are not those of the dispatcher."""
 
     async def perform(stage: Stage) -> Evidence:
-        given: Mapping[str, str] = {}
-        if change is not None:
-            given = {name: change(value) for name, value in stage.way.credentials.items()}
         one = body([stage.make.report()], what=what)
+        given = forge(stage.way.prover, one.data)
         return Evidence(exchanges=(await stage.client.push(one, given),))
 
     return perform
 
 
-def _turned(value: str) -> str:
-    """Another secret of the same form: the scheme in front of it stays."""
-    scheme, blank, secret = value.rpartition(" ")
-    swapped = secret.swapcase()
-    return scheme + blank + (swapped if swapped != secret else secret[::-1] + "0")
+def _of_another_body(prover: Prover, data: bytes) -> Mapping[str, str]:
+    return prover.headers(data + b"\n")
+
+
+def _of_yesterday(prover: Prover, data: bytes) -> Mapping[str, str]:
+    return prover.headers(data, timedelta(days=1))
 
 
 def _judge_credentials(evidence: Evidence) -> Judgement:
@@ -50,6 +54,14 @@ def _judge_credentials(evidence: Evidence) -> Judgement:
     if exchange.answered and 400 <= (exchange.status or 0) < 500:
         return Judgement("passed", f"refused with {exchange.status}; 401 would say why")
     return Judgement("failed", f"expected 401 or 403, got {told(exchange)}")
+
+
+def _judge_old(evidence: Evidence) -> Judgement:
+    """No harm by itself, for a report that comes again is counted once."""
+    (exchange,) = evidence.exchanges
+    if exchange.ok:
+        return Judgement("weak", f"answered {exchange.status} to a signature of yesterday")
+    return _judge_credentials(evidence)
 
 
 # --- bodies ------------------------------------------------------------------------------------
@@ -185,7 +197,7 @@ CHECKS = (
     _security(
         "credentials-missing",
         "a push without credentials is refused",
-        _with(None, "no credentials"),
+        _with(lambda _prover, _data: {}, "no credentials"),
         _judge_credentials,
         why="Several verifiers let everything pass when a header is not there at all.",
         demand="attacker",
@@ -196,13 +208,35 @@ CHECKS = (
     _security(
         "credentials-wrong",
         "a push with wrong credentials is refused",
-        _with(_turned, "wrong credentials"),
+        _with(Prover.forged, "wrong credentials"),
         _judge_credentials,
         why="Whoever asks only for the header, or compares without case, lets others post.",
         demand="attacker",
         rule=rules.SECURITY,
         mend="Compare the whole value, in constant time (hmac.compare_digest, timingSafeEqual).",
         needs="credentials",
+    ),
+    _security(
+        "signature-other-body",
+        "a signature of another body is refused",
+        _with(_of_another_body, "signed for another body"),
+        _judge_credentials,
+        why="Whoever has seen one signed push could sign whatever he likes with it.",
+        rule=rules.SECURITY,
+        mend="Verify the bytes as they came, before they are parsed, and all of them.",
+        demand="attacker",
+        needs="signature",
+    ),
+    _security(
+        "signature-old",
+        "a signature of yesterday is refused",
+        _with(_of_yesterday, "signed yesterday"),
+        _judge_old,
+        why="A push that somebody has recorded could be sent again at any time.",
+        rule=rules.SECURITY,
+        mend="Refuse instants that are more than five minutes away from now.",
+        demand="attacker",
+        needs="timestamp",
     ),
     _security(
         "body-limit",

@@ -716,6 +716,26 @@ class SmallPool(Webhook):
             self.running -= 1
 
 
+class NoIndex(Webhook):
+    """Looks through all it has for each report."""
+
+    async def store(self, items: list[Item]) -> None:
+        await asyncio.sleep(len(self.messages) * 0.0002)
+        await super().store(items)
+
+
+class Leaks(Webhook):
+    """Keeps a buffer of each request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.buffers: list[bytes] = []
+
+    async def store(self, items: list[Item]) -> None:
+        self.buffers.append(b"x" * 1024 * 1024)
+        await super().store(items)
+
+
 class DropsUnderLoad(Webhook):
     """Answers 200, and loses each tenth report of a lone push."""
 
