@@ -9,17 +9,30 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
+from msgspec.structs import replace
 from rich.console import Console
 
 from dispatcher.clocks.clock import wall_time
 from dispatcher.commands.console import told
 from dispatcher.commands.drill_options import DOWN, DrillOptions
-from dispatcher.commands.options import FILE, Duration, Speed, fail, run_to_end
+from dispatcher.commands.options import (
+    FILE,
+    Duration,
+    Speed,
+    config_option,
+    fail,
+    run_to_end,
+    settings_of,
+)
 from dispatcher.commands.saying import say
 from dispatcher.commands.simulation_progress import BROKEN_OFF
+from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.endpoints.from_settings import endpoint_of
+from dispatcher.pushing.oauth import NoToken
+from dispatcher.rehearsal.bodies import Ids, Values
 from dispatcher.rehearsal.check import Check
 from dispatcher.rehearsal.checks import select
 from dispatcher.rehearsal.plan import TIMEOUT, Plan
@@ -29,6 +42,8 @@ from dispatcher.rehearsal.run import Rehearsal
 from dispatcher.rehearsal.target import Target
 from dispatcher.rehearsal.verdict import Result
 from dispatcher.rehearsal.verify import CannotVerify, Verify, verify_of
+from dispatcher.security.signing import overruled
+from dispatcher.security.tls import Tls
 from dispatcher.security.urls import is_http_url, spelling_fault
 from receiver.settings.durations import duration_text
 
@@ -49,7 +64,7 @@ FAILED = 1
 @click.option("--only", multiple=True, metavar="NAMES", help="Checks or groups, with commas.")
 @click.option("--skip", multiple=True, metavar="NAMES", help="Checks or groups to leave out.")
 @click.option("--list", "listing", is_flag=True, help="The checks there are, and nothing else.")
-@click.option("--quick", is_flag=True, help="Leave out the checks that take seconds.")
+@click.option("--quick", is_flag=True, help="The fifteen checks that find most, in seconds.")
 @click.option("--seed", type=click.IntRange(min=0), help="For the message ids; else a new one.")
 @click.option(
     "--header",
@@ -58,6 +73,26 @@ FAILED = 1
     metavar="'NAME: VALUE'",
     help="Credentials of each push; they are never shown.",
 )
+@click.option(
+    "--endpoint",
+    metavar="NAME",
+    help="Push as to this endpoint of the settings: its URL, headers, security and TLS.",
+)
+@config_option
+@click.option(
+    "--ids",
+    type=click.Choice(get_args(Ids)),
+    default="named",
+    show_default=True,
+    help="The form of messageId and bulkId: names, 19 digits, or UUIDs.",
+)
+@click.option(
+    "--callback-data",
+    metavar="TEXT",
+    help="What your own code sends as callbackData; {messageId} in it is the message's.",
+)
+@click.option("--to", metavar="NUMBER", help="The recipient of all reports.")
+@click.option("--sender", metavar="NAME", help="The sender of all reports.")
 @click.option(
     "--verify",
     metavar="TEMPLATE",
@@ -69,7 +104,8 @@ FAILED = 1
     "paths",
     multiple=True,
     metavar="WHAT=PATH",
-    help="Where in its JSON (JMESPath): state=status.name, count='length(reports)', callbackData=…",
+    help="Where in its JSON (JMESPath): state=status.name, count='length(reports)', callbackData=…,"
+    " doneAt=…",
 )
 @click.option(
     "--timeout",
@@ -124,9 +160,10 @@ def rehearse(
 ) -> None:
     """Push to a webhook what production will push, and say what would go wrong.
 
-    Some fifty checks: formats, semantics, answers, security, load, retry behaviour. Use it against
-    a test system: it leaves some 1,000 messages named rehearsal-SEED-… behind. Exit code 1 when a
-    check has failed.
+    Some sixty checks: formats, semantics, answers, security, load, retry behaviour. Use it against
+    a test system: it leaves some 1,500 messages named rehearsal-SEED-… behind. Exit code 1 when a
+    check has failed. An app that wants its own kind of values is rehearsed with --ids,
+    --callback-data, --to and --sender; one that wants signatures with --endpoint.
 
     With --outage or --scenario: an outage drill. Reports arrive at --rate while a proxy between our
     dispatcher and the webhook is down, on a clock that runs --speed times as fast; rates and
@@ -163,6 +200,8 @@ async def _rehearse(
             run = await _run(console, target, what)
     except CannotVerify as error:
         fail(f"--verify: {error}")
+    except NoToken as error:
+        fail(str(error))
     text.print_end(console, run)
     if output is not None or form != "text":
         _write(RENDER[form](run), output)
@@ -184,9 +223,10 @@ async def _run(console: Console, target: Target, checks: Sequence[Check]) -> Reh
     async with Rehearsal(target) as rehearsal:
         url = rehearsal.way.shown
         console.print(text.heading(url, rehearsal.seed, len(checks)))
-        for check in checks:
-            with _in_progress(console, f"{len(results) + 1} of {len(checks)}: {check.name}"):
-                result = await rehearsal.perform(check)
+        running = rehearsal.run(checks)
+        for number, check in enumerate(checks, 1):
+            with _in_progress(console, f"{number} of {len(checks)}: {check.name}"):
+                result = await anext(running)
             results.append(result)
             console.print(text.line(result))
     return Rehearsed(
@@ -196,6 +236,7 @@ async def _run(console: Console, target: Target, checks: Sequence[Check]) -> Reh
         seconds=time.perf_counter() - started,
         verified=target.verify is not None,
         fault=rehearsal.fault,
+        note=rehearsal.note,
         results=tuple(results),
     )
 
@@ -241,7 +282,17 @@ def _target(
     timeout: timedelta,
     patience: timedelta,
     ca_file: str | None,
+    endpoint: str | None,
+    config: Path | None,
+    ids: Ids,
+    callback_data: str | None,
+    to: str | None,
+    sender: str | None,
 ) -> Target:
+    values = Values(ids=ids, callback_data=callback_data)
+    values = replace(values, to=to or values.to, sender=sender or values.sender)
+    as_in = None if endpoint is None else _endpoint(endpoint, config)
+    url = as_in.url if url is None and as_in is not None else url
     if url is None:
         fail("expected the URL of a webhook: dlr rehearse http://127.0.0.1:9000/dlr")
     if not is_http_url(url):
@@ -252,12 +303,25 @@ def _target(
         fail("--timeout: expected a positive duration, got 0s")
     return Target(
         url=url,
-        headers=dict(_header(each) for each in headers),
+        headers=overruled(
+            {} if as_in is None else as_in.headers, dict(_header(each) for each in headers)
+        ),
+        security=None if as_in is None else as_in.security,
+        tls=Tls() if as_in is None else as_in.tls,
+        values=values,
         verify=_verify(verify, paths),
         ca_file=ca_file,
         seed=seed,
         plan=Plan(timeout=timeout, patience=patience),
     )
+
+
+def _endpoint(name: str, config: Path | None) -> Endpoint:
+    settings = {each.name: each for each in settings_of(config, None).endpoint}
+    if name not in settings:
+        known = ", ".join(settings) or "none"
+        fail(f"--endpoint: there is no endpoint {name!r} in the settings; there are {known}")
+    return endpoint_of(settings[name])
 
 
 def _verify(template: str | None, paths: Sequence[str]) -> Verify | None:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from dispatcher.rehearsal.bodies import Body, Maker
 from dispatcher.rehearsal.client import Client
 from dispatcher.rehearsal.exchange import Exchange
+from dispatcher.rehearsal.growth import Footing
 from dispatcher.rehearsal.plan import Plan
 from dispatcher.rehearsal.rules import Rule
 from dispatcher.rehearsal.target import Way
@@ -18,30 +19,44 @@ from dispatcher.rehearsal.verdict import Judgement
 from dispatcher.rehearsal.wire import Wires
 
 Group = Literal["formats", "semantics", "answers", "security", "load", "retries"]
-Need = Literal["https", "credentials"]
+Need = Literal["https", "credentials", "signature", "timestamp"]
+Demand = Literal["provider", "attacker", "style"]
+"""Who sends what a check sends. `provider`: the platform does, or may by its documents; what is not
+taken right is lost. `attacker`: anybody may, and what counts is the harm. `style`: no document
+speaks of it; a polite refusal passes, with a note.
+"""
 
 NEEDS: Mapping[Need, str] = {
     "https": "the URL is not https",
     "credentials": "the run has no credentials: give --header 'Name: value', or user:password@ in"
     " the URL",
+    "signature": "the pushes are not signed: give --endpoint with a security of hmac or"
+    " standard-webhooks",
+    "timestamp": "no instant is signed: give --endpoint with standard-webhooks, or hmac with a"
+    " timestamp_header",
 }
 
 
 class Evidence(Struct, frozen=True, kw_only=True):
     """What a check is judged by. `held` None: the app's own state was not seen, and `blind` says
-    why. `facts` are a check's own, known to its judge alone. `plan` has the limits."""
+    why. `parts`: what each part of the first body that was not taken is, and what came of it.
+    `pace` is how many seconds a plain push takes. `facts` are a check's own, known to its judge
+    alone. `plan` has the limits."""
 
     exchanges: tuple[Exchange, ...]
     expected: tuple[Expected, ...] = ()
     held: Mapping[str, Held] | None = None
     words: Words | None = None
     blind: str = ""
+    pace: float = 0
+    parts: tuple[tuple[str, Exchange], ...] = ()
     facts: Mapping[str, Any] = {}
     plan: Plan = Plan()
 
 
 class Stage(Struct, frozen=True):
-    """What a check works with. `opening` is the plain push that began the run."""
+    """What a check works with. `opening` is the plain push that began the run, `early` the
+    webhook as it was then; None when it took no plain push."""
 
     make: Maker
     client: Client
@@ -49,16 +64,20 @@ class Stage(Struct, frozen=True):
     way: Way
     plan: Plan
     opening: Exchange
+    early: Footing | None = None
 
     async def push(self, *bodies: Body, expected: tuple[Expected, ...] = ()) -> Evidence:
         """These bodies one after the other, up to the first that is left without an answer: a
         webhook that hangs at one would cost the timeout at each."""
         exchanges: list[Exchange] = []
+        parts: list[tuple[str, Exchange]] = []
         for each in bodies:
             exchanges.append(await self.client.push(each))
             if exchanges[-1].timed_out:
                 break
-        return Evidence(exchanges=tuple(exchanges), expected=expected)
+            if not exchanges[-1].ok and not parts:
+                parts = [(part.what, await self.client.push(part)) for part in each.parts]
+        return Evidence(exchanges=tuple(exchanges), expected=expected, parts=tuple(parts))
 
 
 Perform = Callable[[Stage], Awaitable[Evidence]]
@@ -69,7 +88,10 @@ class Check(Struct, frozen=True, kw_only=True):
     """One question to a webhook. `judge` is pure.
 
     `needs`: what the run must have. `gated` False: it is made even when the webhook takes not even
-    a plain report. `quick` False: it takes seconds, and `--quick` leaves it out.
+    a plain report. `quick`: one of the fifteen that find most, which `--quick` makes. `alone`: it
+    disturbs others or is disturbed by them, so that nothing runs beside it. `sameness`: when the
+    app holds something else, it is asked by what it takes two reports for the same (sameness.py).
+    `plain`: it pushes a plain report; when that is not taken, it is told which values are.
     """
 
     name: str
@@ -81,8 +103,12 @@ class Check(Struct, frozen=True, kw_only=True):
     rule: Rule
     mend: str
     needs: Need | None = None
+    demand: Demand = "provider"
+    sameness: bool = False
+    plain: bool = False
     gated: bool = True
-    quick: bool = True
+    quick: bool = False
+    alone: bool = False
 
     def __str__(self) -> str:
         return self.name

@@ -11,6 +11,7 @@ from typing import Self
 
 import aiohttp
 
+from dispatcher.pushing.oauth import NoToken, TokenRequest
 from dispatcher.rehearsal.bodies import Body
 from dispatcher.rehearsal.exchange import ANSWER_READ, POSTED, Exchange, failure_of, without
 from dispatcher.rehearsal.target import Way
@@ -20,13 +21,14 @@ LARGE = 1024 * 1024
 
 
 class Client:
-    """Pushes to one webhook. Use it as an asynchronous context manager. Never raises for what the
-    webhook does: that is in the exchange."""
+    """Pushes to one webhook, and counts the pushes. Use it as an asynchronous context manager.
+    Never raises for what the webhook does: that is in the exchange."""
 
     def __init__(self, way: Way, timeout: timedelta) -> None:
         self._way = way
         self._timeout = timeout.total_seconds()
         self._session: aiohttp.ClientSession | None = None
+        self.pushes = 0
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -45,14 +47,30 @@ class Client:
 
     async def push(self, body: Body, credentials: Mapping[str, str] | None = None) -> Exchange:
         """POST `body`. `credentials` None: those of the run."""
-        given = self._way.credentials if credentials is None else credentials
+        given = self._way.prover.headers(body.data) if credentials is None else credentials
+        self.pushes += 1
         kind = {} if body.content_type is None else {"Content-Type": body.content_type}
         headers = overruled(given, {**body.headers, **kind})
         return await self._exchange("POST", str(body), body.data, headers)
 
     async def options(self) -> Exchange:
         """OPTIONS, whose answer may claim codings."""
-        return await self._exchange("OPTIONS", "OPTIONS", None, self._way.credentials)
+        return await self._exchange("OPTIONS", "OPTIONS", None, self._way.prover.headers(b""))
+
+    async def fetch(self, request: TokenRequest) -> tuple[int, bytes]:
+        """Status and body of the token endpoint's answer. Raises `NoToken`."""
+        assert self._session is not None, "Client is used as a context manager"
+        try:
+            async with (
+                asyncio.timeout(self._timeout),
+                self._session.post(
+                    request.url, data=request.body, headers=request.headers, allow_redirects=False
+                ) as response,
+            ):
+                return response.status, await _read(response)
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as error:
+            failure = failure_of(error, self._timeout)
+            raise NoToken(f"the token endpoint: {failure}") from error
 
     async def _exchange(
         self, method: str, sent: str, data: bytes | None, headers: Mapping[str, str]

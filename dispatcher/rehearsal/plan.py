@@ -14,7 +14,7 @@ profile, is the only figure in sight (reference, part 4.3)."""
 class Plan(Struct, frozen=True, kw_only=True):
     """`patience`: how long an app may take until it tells a state; `poll`: between two looks at it.
     `stall`: how long a check holds a body back. `flood`: bytes of a body that no webhook should
-    take."""
+    take. `growth`: pushes after which a webhook is compared with what it was."""
 
     timeout: timedelta = TIMEOUT
     patience: timedelta = timedelta(seconds=5)
@@ -25,3 +25,4 @@ class Plan(Struct, frozen=True, kw_only=True):
     rate: int = 50
     sustained: timedelta = timedelta(seconds=10)
     flood: int = 32 * 1024 * 1024
+    growth: int = 1000

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
 class Rehearsed(Struct, frozen=True, kw_only=True):
     """`url` is without credentials. `verified`: the app's own state was asked for. `fault`: what
-    the plain push that begins a run came to, when it was not taken; None when it was. `drill` is
-    there when it was an outage drill and not checks."""
+    the plain push that begins a run came to, when it was not taken; None when it was. `note` is
+    what the reader should know of the whole run. `drill` is there when it was an outage drill and
+    not checks."""
 
     url: str
     seed: int
@@ -25,6 +26,7 @@ class Rehearsed(Struct, frozen=True, kw_only=True):
     seconds: float
     verified: bool
     fault: str | None = None
+    note: str | None = None
     results: tuple[Result, ...]
     drill: Drilled | None = None
 

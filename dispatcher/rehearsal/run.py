@@ -10,16 +10,23 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
+from itertools import groupby
 from typing import Self
 
+from msgspec import Struct
 from msgspec.structs import replace
 
+from dispatcher.pushing.oauth import NoToken
+from dispatcher.rehearsal import sameness
 from dispatcher.rehearsal.bodies import Maker, body
-from dispatcher.rehearsal.check import NEEDS, Check, Evidence, Stage
+from dispatcher.rehearsal.check import NEEDS, Check, Evidence, Need, Stage
 from dispatcher.rehearsal.checks import CHECKS
 from dispatcher.rehearsal.client import Client
 from dispatcher.rehearsal.exchange import Exchange, failure_of, readable
+from dispatcher.rehearsal.growth import SAMPLE, Footing, footing
 from dispatcher.rehearsal.judges import told
+from dispatcher.rehearsal.narrowing import Variant, narrowed
+from dispatcher.rehearsal.proving import Prover
 from dispatcher.rehearsal.target import Target, Way, a_seed, way_to
 from dispatcher.rehearsal.truth import (
     DELIVERED,
@@ -40,14 +47,33 @@ SHOWN_EXCHANGES = 6
 LOOKED_AT = 100
 """Messages of a check whose state is asked for, evenly spread."""
 
+NOT_FOR_VALUES = frozenset({301, 302, 303, 307, 308, 401, 405, 407})
+"""Statuses that say nothing against the values of a report."""
+
+FEW = 3
+MANY = 12
+"""Checks side by side, for a quick webhook and a slow one."""
+
+SLOW = 0.25
+"""Seconds of an answer from which on waiting is most of a run."""
+
 NO_VERIFY = "what the app made of it cannot be seen without --verify"
 NO_WORDS = "the app tells no state (see the check `processed`)"
+
+
+class _Performed(Struct, frozen=True):
+    """A check that was made. `evidence` is what it was judged by."""
+
+    check: Check
+    evidence: Evidence
+    result: Result
 
 
 class Rehearsal:
     """Rehearses one webhook. Use it as an asynchronous context manager: entering it makes the
     opening push and, with `verify`, learns the app's words. Raises `CannotVerify` when the app's
-    state cannot be had at all, and `OSError` for a CA file that is no good.
+    state cannot be had at all, `NoToken` when OAuth gives none, and `OSError` for files of TLS that
+    are no good.
     """
 
     def __init__(self, target: Target) -> None:
@@ -62,17 +88,28 @@ class Rehearsal:
             self._verifier = Verifier(target.verify, self.plan)
         self._words: Words | None = None
         self._lost_at: str | None = None
-        self._fences = Maker(self.seed, "fence")
+        self._width = 1
+        self._early: Footing | None = None
+        self._round = 1
+        self._fences = self._maker("fence")
+        self._cause: str | None = None
+        self._narrowed = ""
+        self._asking = asyncio.Lock()
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(self._client)
+            stack.push_async_callback(self.way.prover.close)
+            await self.way.prover.renew(self._client.fetch)
             if self._verifier is not None:
                 await stack.enter_async_context(self._verifier)
-            self.opening = await self._plain_push(Maker(self.seed, "opening"))
+            self.opening = await self._open()
             if self._verifier is not None and self.opening.ok:
                 self._words = await self._learn(self._verifier)
+            if self._needs_narrowing():
+                self._narrowed = await narrowed(self._take, self._maker("narrowing"))
+            self._width = await self._measure()
             self._stack = stack.pop_all()
         return self
 
@@ -82,31 +119,97 @@ class Rehearsal:
     @property
     def fault(self) -> str | None:
         """What the opening push came to, when it was not taken."""
-        return None if self.opening.ok else told(self.opening)
+        if self.opening.ok:
+            return None
+        return "; ".join(filter(None, (told(self.opening), self._narrowed)))
 
     async def run(self, checks: Sequence[Check] = CHECKS) -> AsyncIterator[Result]:
-        """The results of these checks, one after the other."""
-        for check in checks:
-            yield await self.perform(check)
+        """The results of these checks, in their order. Those that do not disturb one another run
+        side by side, as many as the webhook's pace allows."""
+        for alone, group in groupby(checks, key=lambda check: check.alone):
+            if alone or self._width == 1:
+                for check in group:
+                    yield await self.perform(check)
+            else:
+                async for result in self._side_by_side(list(group)):
+                    yield result
+
+    async def _side_by_side(self, checks: Sequence[Check]) -> AsyncIterator[Result]:
+        room = asyncio.Semaphore(self._width)
+        ended: list[_Performed] = []
+
+        async def one(check: Check) -> _Performed:
+            async with room:
+                performed = await self._performed(check)
+            ended.append(performed)
+            return performed
+
+        tasks = [asyncio.create_task(one(check)) for check in checks]
+        try:
+            for number, task in enumerate(tasks):
+                if self._suspicious(await task):
+                    await asyncio.gather(*tasks)
+                    for each in tasks[number:]:
+                        yield await self._believed(each.result(), ended)
+                    return
+                yield await self._told(task.result())
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    def _suspicious(self, performed: _Performed) -> bool:
+        """Whether what runs beside it may be to blame: silence, errors, answers that take long."""
+        judgement = performed.result.verdict
+        most = self.plan.timeout.total_seconds() / 2
+        return judgement in ("failed", "weak") and any(
+            not each.answered or (each.status or 0) >= 500 or each.seconds > most
+            for each in performed.evidence.exchanges
+        )
+
+    async def _believed(self, performed: _Performed, ended: Sequence[_Performed]) -> Result:
+        """A suspicious check is made again alone. When the webhook is gone, the first silence is to
+        blame."""
+        if not self._suspicious(performed):
+            return await self._told(performed)
+        if self._lost_at is None and not (await self._plain_push(self._fences)).ok:
+            first = next(each for each in ended if self._suspicious(each))
+            self._lost_at = first.check.name
+        if self._lost_at == performed.check.name:
+            text = f"{performed.result.text}; and since then it takes no plain report"
+            return replace(performed.result, text=text)
+        return await self.perform(performed.check)
 
     async def perform(self, check: Check) -> Result:
         """One check, whatever happens in it."""
+        return await self._told(await self._performed(check))
+
+    async def _told(self, performed: _Performed) -> Result:
+        """The result; of a failure with whatever can be found out about its cause."""
+        if performed.result.verdict != "failed":
+            return performed.result
+        text = await self._text_after(performed)
+        if performed.check.sameness and (found := await self._sameness(performed.evidence)):
+            text = f"{text}; {found}"
+        if performed.check.plain and self._narrowed:
+            text = f"{text}; {self._narrowed}"
+        return replace(performed.result, text=readable(text, 1000))
+
+    async def _performed(self, check: Check) -> _Performed:
         started = time.perf_counter()
         obstacle = await self._obstacle(check)
         if obstacle is not None:
             evidence, judgement = Evidence(exchanges=()), Judgement("not judged", obstacle)
         else:
             evidence, judgement = await self._judged(check)
-        if judgement.verdict == "failed":
-            judgement = await self._alive_after(check, evidence, judgement)
-        return _result(check, evidence, judgement, time.perf_counter() - started)
+        result = _result(check, evidence, judgement, time.perf_counter() - started)
+        return _Performed(check, evidence, result)
 
     async def _obstacle(self, check: Check) -> str | None:
         """Why the check cannot be made."""
-        if check.needs == "https" and self.way.tls is None:
-            return NEEDS["https"]
-        if check.needs == "credentials" and not self.way.credentials:
-            return NEEDS["credentials"]
+        if check.needs == "https":
+            return NEEDS["https"] if self.way.tls is None else None
+        if check.needs is not None and not _has(check.needs, self.way.prover):
+            return NEEDS[check.needs]
         if check.gated and self.fault is not None:
             return f"the webhook takes not even a plain report: {self.fault}"
         if self._lost_at is None:
@@ -116,20 +219,21 @@ class Rehearsal:
             return None
         return f"the webhook takes no plain report any more, since the check {self._lost_at}"
 
-    async def _alive_after(
-        self, check: Check, evidence: Evidence, judgement: Judgement
-    ) -> Judgement:
+    async def _text_after(self, performed: _Performed) -> str:
         """A check that was left without an answer may have ended the webhook."""
-        silent = any(not each.answered for each in evidence.exchanges)
+        text = performed.result.text
+        silent = any(not each.answered for each in performed.evidence.exchanges)
         if not silent or not self.opening.ok or (await self._plain_push(self._fences)).ok:
-            return judgement
-        self._lost_at = check.name
-        text = f"{judgement.text}; and since then it takes no plain report"
-        return replace(judgement, text=text)
+            return text
+        self._lost_at = performed.check.name
+        return f"{text}; and since then it takes no plain report"
 
     async def _judged(self, check: Check) -> tuple[Evidence, Judgement]:
         try:
+            await self.way.prover.renew(self._client.fetch)
             evidence = await check.perform(self._stage(check))
+        except NoToken as error:
+            return Evidence(exchanges=()), Judgement("not judged", str(error))
         except (OSError, TimeoutError) as error:
             failure = failure_of(error, self.plan.timeout.total_seconds())
             evidence = Evidence(exchanges=(Exchange(sent="", seconds=0, failure=failure),))
@@ -138,11 +242,50 @@ class Rehearsal:
             evidence = await self._seen(evidence)
         except CannotVerify as error:
             return evidence, Judgement("not judged", f"--verify: {error}")
-        return evidence, check.judge(replace(evidence, plan=self.plan))
+        whole = replace(evidence, plan=self.plan, pace=self.opening.seconds)
+        return evidence, check.judge(whole)
+
+    def _maker(self, check: str) -> Maker:
+        run = str(self.seed) if self._round == 1 else f"{self.seed}.{self._round}"
+        return Maker(run, check, self.target.values)
+
+    async def _open(self) -> Exchange:
+        """The plain push that begins the run. With a seed that the app has seen already, its ids
+        are those of another round: what was there before would answer in place of this run."""
+        if self.target.seed is None:
+            return await self._plain_push(self._maker("opening"))
+        while self._verifier is not None and await self._seen_before(self._verifier):
+            self._round += 1
+        opening = await self._plain_push(self._maker("opening"))
+        if opening.ok or not opening.answered or self._verifier is not None:
+            return opening
+        self._round += 1
+        again = await self._plain_push(self._maker("opening"))
+        if not again.ok:
+            self._round = 1
+        self._fences = self._maker("fence")
+        return again if again.ok else opening
+
+    async def _seen_before(self, verifier: Verifier) -> bool:
+        """Whether the app knows the opening push of this round already."""
+        self._fences = self._maker("fence")
+        nobody, opening = self._fences.message_id(), self._maker("opening").message_id()
+        held = await verifier.ask(opening)
+        return held.state is not None and held.state != (await verifier.ask(nobody)).state
+
+    @property
+    def note(self) -> str | None:
+        """What the reader should know of the whole run."""
+        if self._round == 1:
+            return None
+        run = f"rehearsal-{self.seed}.{self._round}-…"
+        return f"the app has seen seed {self.seed} before: this run's messages are {run}"
 
     def _stage(self, check: Check) -> Stage:
-        maker = Maker(self.seed, check.name)
-        return Stage(maker, self._client, self._wires, self.way, self.plan, self.opening)
+        maker = self._maker(check.name)
+        return Stage(
+            maker, self._client, self._wires, self.way, self.plan, self.opening, self._early
+        )
 
     async def _plain_push(self, maker: Maker) -> Exchange:
         return await self._client.push(body([maker.report()]))
@@ -151,14 +294,53 @@ class Rehearsal:
 
     async def _learn(self, verifier: Verifier) -> Words:
         """What the app tells after one plain report of each status, and of none at all."""
-        maker = Maker(self.seed, "words")
+        maker = self._maker("words")
         unknown = await verifier.ask(maker.message_id())
-        told: dict[str, Held] = {}
-        for name in (PENDING, WITH_OPERATOR, UNDELIVERABLE, DELIVERED):
+
+        async def told(name: str) -> tuple[str, Held]:
             report = maker.report(name)
             await self._client.push(body([report]))
-            told[name] = await verifier.known(report.message_id or "", unknown)
-        return Words(told, unknown)
+            return name, await verifier.known(report.message_id or "", unknown)
+
+        names = (PENDING, WITH_OPERATOR, UNDELIVERABLE, DELIVERED)
+        return Words(dict(await asyncio.gather(*map(told, names))), unknown)
+
+    async def _stand(self, maker: Maker) -> None:
+        """See what the webhook is before much has been pushed. A slow one has shown its pace."""
+        pushed = [self.opening]
+        if self.opening.seconds < SLOW:
+            pushed = [await self._plain_push(maker) for _ in range(SAMPLE)]
+        self._early = footing(self._client.pushes, pushed)
+
+    def _needs_narrowing(self) -> bool:
+        """Whether a plain report is not taken, or not seen in the app, for what may be its values:
+        no credentials and no other method would be."""
+        if not self.opening.answered or (self.opening.status or 0) in NOT_FOR_VALUES:
+            return False
+        return not self.opening.ok or (self._words is not None and bool(self._words.faults()))
+
+    async def _take(self, variants: Sequence[Variant]) -> list[bool]:
+        answers = [await self._client.push(each.body) for each in variants]
+        if not self.opening.ok or self._verifier is None or self._words is None:
+            return [each.ok for each in answers]
+        unknown = self._words.unknown
+        ids = [each.message_id for each in variants]
+        held = await self._verifier.any_known(ids, unknown)
+        return [held[each].state not in (None, unknown.state) for each in ids]
+
+    async def _measure(self) -> int:
+        """How many checks may run side by side: many when an answer takes long and several come
+        in the time of one; few when the webhook is quick, for it may have one thread."""
+        if not self.opening.ok:
+            return 1
+        maker = self._maker("pace")
+        await self._stand(maker)
+        started = time.perf_counter()
+        await asyncio.gather(*(self._plain_push(maker) for _ in range(4)))
+        together = time.perf_counter() - started
+        if self.opening.seconds < SLOW:
+            return FEW if together < SLOW else 1
+        return MANY if together < 2.5 * self.opening.seconds else 1
 
     async def look_at(self, expected: Sequence[Expected], most: int) -> Evidence:
         """What the app holds of these messages, or of `most` of them, evenly spread. Raises
@@ -179,12 +361,41 @@ class Rehearsal:
         held = await self._verifier.settled(expected, self._words)
         return replace(evidence, expected=expected, held=held, words=self._words)
 
+    async def _sameness(self, evidence: Evidence) -> str:
+        """By what the app takes two reports for the same, asked once in a run. Empty: rightly, or
+        it cannot be told."""
+        if self._verifier is None or evidence.held is None or self._words is None:
+            return ""
+        async with self._asking:
+            if self._cause is None:
+                self._cause = await self._probe(self._verifier, self._words)
+        return self._cause
+
+    async def _probe(self, verifier: Verifier, words: Words) -> str:
+        asked = sameness.probes(self._maker("sameness"))
+        for sent in (half for probe in asked for half in (probe.first, probe.second)):
+            await self._client.push(sent.body)
+        await self._behind_a_fence(verifier, words)
+        held = await verifier.all([probe.message_id for probe in asked])
+        found = [(each, sameness.counted(each, held[each.message_id], words)) for each in asked]
+        return sameness.cause(found)
+
     async def _behind_a_fence(self, verifier: Verifier, words: Words) -> None:
         """An app may work behind a queue: when it knows a message that was pushed last, it has got
         to all that came before."""
         fence = self._fences.message_id()
         await self._client.push(body([self._fences.report(message_id=fence)]))
         await verifier.known(fence, words.unknown)
+
+
+def _has(need: Need, prover: Prover) -> bool:
+    match need:
+        case "signature":
+            return prover.signs
+        case "timestamp":
+            return prover.dates
+        case _:
+            return prover.proves
 
 
 def _result(check: Check, evidence: Evidence, judgement: Judgement, seconds: float) -> Result:
@@ -202,6 +413,7 @@ def _result(check: Check, evidence: Evidence, judgement: Judgement, seconds: flo
         mend=check.mend,
         seconds=round(seconds, 3),
         measures=judgement.measures,
+        demand=check.demand,
     )
 
 

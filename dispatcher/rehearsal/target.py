@@ -8,36 +8,49 @@ import ssl
 from collections.abc import Mapping
 
 from msgspec import Struct
+from msgspec.structs import replace
 from yarl import URL
 
+from dispatcher.rehearsal.bodies import Values
 from dispatcher.rehearsal.plan import Plan
+from dispatcher.rehearsal.proving import Prover
 from dispatcher.rehearsal.verify import Verify
+from dispatcher.security.signing import Security
 from dispatcher.security.tls import Tls, context
 
 
 class Target(Struct, frozen=True, kw_only=True):
     """A webhook and how it is rehearsed. User and password of the URL are sent as Basic.
 
-    `headers` are the credentials of the run. `verify` None: only answers are seen. `seed` None:
-    a new one for each run, so that message ids of one run are not those of another.
+    `headers` are the credentials of the run, `security` what makes a proof of each body; `tls` is
+    used for https, and `ca_file` goes before its own. `verify` None: only answers are seen. `seed`
+    None: a new one for each run, so that message ids of one run are not those of another.
     """
 
     url: str
     headers: Mapping[str, str] = {}
+    security: Security | None = None
+    tls: Tls = Tls()
     verify: Verify | None = None
     ca_file: str | None = None
     plan: Plan = Plan()
     seed: int | None = None
+    values: Values = Values()
 
 
 class Way(Struct, frozen=True):
-    """What a client needs of a target. `credentials` are headers, `secrets` what must never be
-    shown."""
+    """What a client needs of a target. `hidden` is what must never be shown, beside the secrets of
+    `prover`."""
 
     url: URL
-    credentials: Mapping[str, str]
-    secrets: tuple[str, ...]
+    prover: Prover
+    hidden: tuple[str, ...]
     tls: ssl.SSLContext | None
+
+    @property
+    def secrets(self) -> list[str]:
+        """The longest first, because a shorter one may be in it."""
+        return sorted({*self.hidden, *self.prover.secrets}, key=len, reverse=True)
 
     @property
     def shown(self) -> str:
@@ -56,9 +69,9 @@ def way_to(target: Target) -> Way:
         given.setdefault("Authorization", f"Basic {base64.b64encode(pair.encode()).decode()}")
         hidden += [given["Authorization"], given["Authorization"][6:], url.password or ""]
     hidden += [value for value in url.query.values() if len(value) >= 8]
-    hidden = sorted(set(hidden), key=len, reverse=True)
-    tls = context(Tls(ca_file=target.ca_file)) if url.scheme == "https" else None
-    return Way(url.with_user(None), given, tuple(hidden), tls)
+    trust = target.tls if target.ca_file is None else replace(target.tls, ca_file=target.ca_file)
+    tls = context(trust) if url.scheme == "https" else None
+    return Way(url.with_user(None), Prover(given, target.security), tuple(hidden), tls)
 
 
 def a_seed() -> int:

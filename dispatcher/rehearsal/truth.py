@@ -7,6 +7,7 @@ of a message with one plain report of a status. Equal words mean equal states.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 from msgspec import Struct
 
@@ -22,6 +23,7 @@ class Held(Struct, frozen=True):
     state: str | None = None
     count: int | None = None
     callback_data: str | None = None
+    done_at: str | None = None
 
 
 UNKNOWN = Held()
@@ -32,13 +34,14 @@ class Expected(Struct, frozen=True):
 
     `status` is the name of the status whose word is expected; None: any, but the message is known.
     `once`: the message's one report must have been counted once. `callback_data` None: not looked
-    at.
+    at. `done_at`: the instant that the app should tell, in whatever zone.
     """
 
     message_id: str
     status: str | None = DELIVERED
     once: bool = False
     callback_data: str | None = None
+    done_at: datetime | None = None
 
 
 class Words(Struct, frozen=True):
@@ -104,7 +107,25 @@ def _differs(expected: Expected, held: Held, words: Words) -> list[str]:
     wanted = expected.callback_data
     if wanted is not None and held.callback_data is not None and held.callback_data != wanted:
         found.append(f"callbackData is {_shown(held.callback_data)}, expected {_shown(wanted)}")
+    if expected.done_at is not None and held.done_at is not None:
+        told = instant(held.done_at)
+        if told is None or told != expected.done_at:
+            at = expected.done_at.isoformat()
+            found.append(f"doneAt is {_shown(held.done_at)}, expected {at} or the same elsewhere")
     return found
+
+
+def instant(text: str) -> datetime | None:
+    """An instant as apps tell it: ISO 8601, in UTC when it has no zone, or a number of seconds or
+    milliseconds since 1970. None for what is none."""
+    try:
+        if text.removeprefix("-").isdigit():
+            number = int(text)
+            return datetime.fromtimestamp(number / 1000 if abs(number) > 10**11 else number, UTC)
+        read = datetime.fromisoformat(text.strip())
+    except (ValueError, OverflowError, OSError):
+        return None
+    return read if read.tzinfo is not None else read.replace(tzinfo=UTC)
 
 
 def untold(expected: Sequence[Expected], held: Mapping[str, Held]) -> list[str]:
@@ -116,6 +137,8 @@ def untold(expected: Sequence[Expected], held: Mapping[str, Held]) -> list[str]:
         paths.append("count")
     if any(each.callback_data is not None and one.callback_data is None for each, one in pairs):
         paths.append("callbackData")
+    if any(each.done_at is not None and one.done_at is None for each, one in pairs):
+        paths.append("doneAt")
     return paths
 
 

@@ -32,6 +32,7 @@ class Result(Struct, frozen=True, kw_only=True):
     """A check and what became of it. All texts are without control characters and credentials.
 
     `document` is where the provider's `rule` stands. `seconds` is how long the check took.
+    `demand` says who sends such a thing (check.py).
     """
 
     check: str
@@ -47,6 +48,7 @@ class Result(Struct, frozen=True, kw_only=True):
     mend: str
     seconds: float
     measures: Measures = {}
+    demand: str = "provider"
 
     def __str__(self) -> str:
         """All of it, as an assertion in a test shows it."""

@@ -31,8 +31,9 @@ COMMAND = "cmd:"
 STATE = "status.name || status.groupName || state || status"
 """Where the state stands when nothing is said."""
 
-AT_ONCE = 8
-"""Questions at the same time."""
+AT_ONCE = 4
+"""Questions at the same time. Python's own HTTP servers let five connections wait: one more is
+dropped, and tried again by the system a second later."""
 
 
 class CannotVerify(Exception):
@@ -40,15 +41,17 @@ class CannotVerify(Exception):
 
 
 class Verify(Struct, frozen=True):
-    """How to ask. `count` and `callback_data` None: the app does not tell them."""
+    """How to ask. `count`, `callback_data` and `done_at` None: the app does not tell
+    them."""
 
     template: str
     state: str = STATE
     count: str | None = None
     callback_data: str | None = None
+    done_at: str | None = None
 
 
-_NAMED = re.compile(r"(state|count|callbackData)=(.*)", re.DOTALL)
+_NAMED = re.compile(r"(state|count|callbackData|doneAt)=(.*)", re.DOTALL)
 
 
 def verify_of(template: str, paths: Sequence[str] = ()) -> Verify:
@@ -67,7 +70,13 @@ def verify_of(template: str, paths: Sequence[str] = ()) -> Verify:
         match = _NAMED.fullmatch(path)
         name, text = (match[1], match[2]) if match else ("state", path)
         named[name] = _path(name, text)
-    return Verify(template, named["state"], named.get("count"), named.get("callbackData"))
+    return Verify(
+        template,
+        named["state"],
+        named.get("count"),
+        named.get("callbackData"),
+        named.get("doneAt"),
+    )
 
 
 def _check_url(template: str) -> None:
@@ -106,6 +115,7 @@ def read(told: str, verify: Verify) -> Held:
         _scalar(value, verify.state, "state"),
         _whole(value, verify.count),
         _scalar(value, verify.callback_data, "callbackData"),
+        _scalar(value, verify.done_at, "doneAt"),
     )
 
 
@@ -177,6 +187,19 @@ class Verifier:
                 break
             await asyncio.sleep(self._plan.poll.total_seconds())
         return held
+
+    async def any_known(self, message_ids: Sequence[str], unknown: Held) -> Mapping[str, Held]:
+        """What the app tells of these messages as soon as it tells anything of one, and once more a
+        moment later; else when patience ends."""
+        end = self._end_of_patience()
+        while True:
+            held = await self.all(message_ids)
+            told = any(each.state not in (None, unknown.state) for each in held.values())
+            await asyncio.sleep(self._plan.poll.total_seconds())
+            if told:
+                return await self.all(message_ids)
+            if _now() > end:
+                return held
 
     async def settled(self, expected: Sequence[Expected], words: Words) -> Mapping[str, Held]:
         """What the app holds when it holds what is expected at two looks in a row, else when

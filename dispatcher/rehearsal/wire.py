@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
@@ -46,7 +46,7 @@ class Wires:
             lines.append(f"Content-Length: {len(body.data) if length < 0 else length}")
         if body.content_type is not None:
             lines.append(f"Content-Type: {body.content_type}")
-        given: Mapping[str, str] = {**self._way.credentials, **body.headers}
+        given: Mapping[str, str] = {**self._way.prover.headers(body.data), **body.headers}
         lines += [f"{name}: {value}" for name, value in given.items()]
         lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
         return "\r\n".join([*lines, "", ""]).encode("utf-8", "surrogateescape")
@@ -98,7 +98,7 @@ class Wire:
         self,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
-        secrets: tuple[str, ...],
+        secrets: Sequence[str],
         timeout: float,
     ) -> None:
         self._reader = reader

@@ -27,6 +27,9 @@ from tests.data.webhooks.right_aiohttp import Webhook
 
 PATHS = ("count=reports", "callbackData=callbackData")
 
+NOT_HERE: Mapping[str, Verdict] = {each.name: "not judged" for each in CHECKS if each.needs}
+"""What is told of the checks that need https, credentials or signatures, without these."""
+
 SMALL = Plan(
     timeout=timedelta(seconds=5),
     patience=timedelta(seconds=0.15),
@@ -36,6 +39,7 @@ SMALL = Plan(
     rate=50,
     sustained=timedelta(seconds=1),
     flood=16 * 1024 * 1024,
+    growth=250,
 )
 """A run that asks the same in less time."""
 

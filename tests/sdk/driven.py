@@ -113,12 +113,13 @@ def python_with(requirement: str, folder: Path) -> Path:
 
 
 def node_modules_with(package: str, folder: Path) -> Path:
-    """The node_modules in `folder` that has this."""
+    """The node_modules in `folder` that has this: a package of npm, or several with blanks."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         missing("node and npm are missing: apt-get install nodejs npm")
     options = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-save")
-    _once(folder, package, lambda: _run(npm, "install", *options, "--prefix", folder, package))
+    packages = package.split()
+    _once(folder, package, lambda: _run(npm, "install", *options, "--prefix", folder, *packages))
     return folder / "node_modules"
 
 

@@ -12,7 +12,9 @@ from dispatcher.rehearsal.exchange import Exchange
 from dispatcher.rehearsal.judges import (
     ANSWER_LARGE,
     ANSWER_SMALL,
+    NOTE,
     in_time,
+    lenient,
     refused_politely,
     taken,
     told,
@@ -64,9 +66,30 @@ WRONG_SHAPE = (
     _json("a text instead of an object", b'"results"'),
     _json("results that is a text", b'{"results":"none"}'),
     _json("no results", b'{"reports":[]}'),
-    _json("50,000 nested lists", b"[" * 50_000 + b"]" * 50_000),
     _xml("XML without results", b"<html><body>hello</body></html>"),
 )
+
+
+NESTED = _json("50,000 nested lists", b"[" * 50_000 + b"]" * 50_000)
+
+
+async def _nested(stage: Stage) -> Evidence:
+    """The nested lists, and a plain report that shows who survived them."""
+    nested = await stage.client.push(NESTED)
+    after = await stage.client.push(body([stage.make.report()], what="after it"))
+    return Evidence(exchanges=(nested, after))
+
+
+def _judge_nested(evidence: Evidence) -> Judgement:
+    """An error is no harm: nobody but an attacker sends this."""
+    nested, after = evidence.exchanges
+    if not after.ok:
+        return Judgement("failed", f"the next push is not taken any more: {told(after)}")
+    if nested.timed_out or nested.seconds > evidence.plan.timeout.total_seconds() / 5:
+        return Judgement("failed", f"{NESTED.what} cost {nested.seconds:.1f} s of work")
+    if nested.status is not None and 400 <= nested.status < 500:
+        return Judgement("passed", f"answered {nested.status}")
+    return Judgement("passed", f"{NOTE}answered {told(nested)}, and the next push is taken")
 
 
 def _judge_redirect(evidence: Evidence) -> Judgement:
@@ -130,7 +153,7 @@ def _judge_keep_alive(evidence: Evidence) -> Judgement:
         return refusal
     if len(evidence.exchanges) == 1:
         text = "it says that it closes: each push costs a new connection"
-        return Judgement("weak", f"{text} (and with TLS a handshake)")
+        return Judgement("passed", f"{NOTE}{text} (and with TLS a handshake)")
     return Judgement("passed", "two pushes on one connection")
 
 
@@ -169,7 +192,8 @@ async def _continue(stage: Stage) -> Evidence:
 def _judge_continue(evidence: Evidence) -> Judgement:
     judgement = taken(evidence)
     if judgement.verdict == "passed" and not evidence.facts["continued"]:
-        return Judgement("weak", "no `100 Continue` came: such a client waits a second each time")
+        text = "no `100 Continue` came: such a client waits a second each time"
+        return Judgement("passed", f"{NOTE}{text}")
     return judgement
 
 
@@ -213,7 +237,14 @@ _answer = partial(performed, "answers")
 
 def _garbage(name: str, asks: str, bodies: tuple[Body, ...], why: str, mend: str) -> Check:
     return _answer(
-        name, asks, garbage(*bodies), refused_politely, why=why, rule=rules.SUCCESS, mend=mend
+        name,
+        asks,
+        garbage(*bodies),
+        refused_politely,
+        why=why,
+        rule=rules.SUCCESS,
+        mend=mend,
+        demand="attacker",
     )
 
 
@@ -223,6 +254,7 @@ CHECKS = (
         "five pushes are answered well within the timeout",
         _five,
         in_time,
+        alone=True,
         why="An answer that comes too late is none: the push is repeated although it was stored.",
         rule=rules.TIMEOUTS,
         mend="Store the report, answer, and do the slow work (mail, CRM) behind a queue.",
@@ -253,7 +285,17 @@ CHECKS = (
         "JSON and XML that hold no reports are answered 4xx",
         WRONG_SHAPE,
         "A list where an object was expected, or deep nesting, ends where no reader looks.",
-        "Check that `results` is a list of objects before you walk it; bound the depth.",
+        "Check that `results` is a list of objects before you walk it.",
+    ),
+    _answer(
+        "deep-nesting",
+        "50,000 nested lists do no harm",
+        _nested,
+        _judge_nested,
+        why="A reader that calls itself for each level can end the whole process.",
+        rule=rules.ANYONE,
+        mend="Use a reader that bounds the depth, and catch its error.",
+        demand="attacker",
     ),
     _answer(
         "no-redirect",
@@ -270,6 +312,7 @@ CHECKS = (
         "the answer's body is small",
         _large_bucket,
         _judge_size,
+        demand="style",
         why="Nobody reads it, and it keeps the connection busy.",
         rule=rules.SUCCESS,
         mend="Answer with an empty body or a short JSON.",
@@ -279,6 +322,7 @@ CHECKS = (
         "a second push on the same connection",
         _keep_alive,
         _judge_keep_alive,
+        demand="style",
         why="A connection that is closed without a word fails the next push on it.",
         rule=rules.HTTP,
         mend="Speak HTTP/1.1 with keep-alive, or say `Connection: close`.",
@@ -287,7 +331,8 @@ CHECKS = (
         "chunked",
         "a body in chunks, without Content-Length",
         _chunked,
-        taken,
+        lenient,
+        demand="style",
         why="Clients that stream and proxies send so. Who reads Content-Length bytes reads none.",
         rule=rules.HTTP,
         mend="Let your server or proxy undo the chunks (proxy_request_buffering on, WSGI server).",
@@ -297,6 +342,7 @@ CHECKS = (
         "Expect: 100-continue",
         _continue,
         _judge_continue,
+        demand="style",
         why="Some clients ask before they send a large body.",
         rule=rules.HTTP,
         mend="Use a server that answers `100 Continue`; do not refuse the header with 417.",

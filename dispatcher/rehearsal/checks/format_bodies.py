@@ -28,7 +28,9 @@ def _known(*reports: Report) -> list[Expected]:
 def bucket(number: int, **how: Any) -> Callable[[Maker], Bodies]:
     def make(maker: Maker) -> Bodies:
         reports = maker.reports(number)
-        return [body(reports, **how)], delivered(*reports)
+        fewer = [size for size in (2, 10, 50, 500) if size < number]
+        parts = tuple(body(maker.reports(size), **how) for size in fewer)
+        return [replace(body(reports, **how), parts=parts)], delivered(*reports)
 
     return make
 
@@ -64,14 +66,22 @@ def all_fields(maker: Maker) -> Bodies:
 
 def unknown_fields(maker: Maker) -> Bodies:
     report, other = maker.report(), maker.report()
+    plain = write_item(report, "v2")
     item = {
-        **write_item(report, "v2"),
+        **plain,
         "channel": "SMS",
         "newObject": {"a": [1, {"b": None}]},
         "newFlag": True,
     }
     item["status"] = {**item["status"], "newInStatus": 1}
-    json_body = _as_json([item], "1 report with unknown fields", newAtTheTop=[1])
+    parts = (
+        _as_json([{**plain, "newText": "x"}], "an unknown text in the report"),
+        _as_json([{**plain, "newObject": {"a": 1}}], "an unknown object in the report"),
+        _as_json([{**plain, "status": item["status"]}], "an unknown field in the status"),
+        _as_json([plain], "an unknown field beside results", newAtTheTop=[1]),
+    )
+    unknown = _as_json([item], "1 report with unknown fields", newAtTheTop=[1])
+    json_body = replace(unknown, parts=parts)
     extra = {"newText": "x", "newObject": {"inner": "y"}}
     xml_body = body([replace(other, unknown=extra)], "xml", "v3", what="unknown elements")
     return [json_body, xml_body], delivered(report, other)
@@ -110,7 +120,9 @@ def new_status(maker: Maker) -> Bodies:
         description="A status that was added later",
     )
     first, strange, last = maker.report(), maker.report(status=new), maker.report()
-    return [body([first, strange, last], what="the second with a new status of a known group")], [
+    whole = body([first, strange, last], what="the second with a new status of a known group")
+    parts = (body([first], what="a known status"), body([strange], what="the new status"))
+    return [replace(whole, parts=parts)], [
         *delivered(first, last),
         *_known(strange),
     ]
@@ -122,7 +134,25 @@ def new_group(maker: Maker) -> Bodies:
     )
     first, strange, last = maker.report(), maker.report(status=new), maker.report()
     reports = [first, strange, last]
-    return [body(reports, what="the second with a new status group")], delivered(first, last)
+    parts = (body([first], what="a known group"), body([strange], what="the new group"))
+    whole = replace(body(reports, what="the second with a new status group"), parts=parts)
+    return [whole], delivered(first, last)
+
+
+def bad_items(maker: Maker) -> Bodies:
+    """Three items that hold nothing to store, between two good reports."""
+    first, last = maker.report(), maker.report()
+    bad: list[dict[str, Any]] = [
+        {},
+        {"messageId": maker.message_id(), "status": None},
+        {"messageId": maker.message_id(), "status": {}, "doneAt": "n/a", "price": "free"},
+    ]
+    names = ("an empty item", "a status of null", "a status without fields, doneAt n/a")
+    pairs = zip(bad, names, strict=True)
+    parts = tuple(_as_json([each], name) for each, name in pairs)
+    items = [write_item(first, "v2"), *bad, write_item(last, "v2")]
+    whole = _as_json(items, "2 good reports, and 3 bad items between them")
+    return [replace(whole, parts=parts)], delivered(first, last)
 
 
 NUMBERS_AS_TEXT = "numbers written as texts"
@@ -130,7 +160,7 @@ NUMBERS_AS_TEXT = "numbers written as texts"
 
 def numeric(maker: Maker) -> Bodies:
     # as the platform makes ids: 19 digits, more than a double holds
-    digits = [f"2{maker.seed % 10**9:09}0000000{n:02}" for n in (1, 2, 3)]
+    digits = [maker.as_id(maker.message_id(), "numeric") for _ in range(3)]
     texts: dict[str, Any] = {"mcc_mnc": "04501", "callback_data": "00123", "sender": "447860"}
     reports = [maker.report(message_id=each, **texts) for each in digits]
     item = write_item(reports[2], "v2")
@@ -141,7 +171,7 @@ def numeric(maker: Maker) -> Bodies:
         body([reports[1]], "xml", "v3", what="texts that look like numbers"),
         _as_json([item], f"1 report, {NUMBERS_AS_TEXT}"),
     ]
-    expected = [Expected(each, callback_data="00123") for each in digits[:2]]
+    expected = [Expected(digits[n], callback_data=reports[n].callback_data) for n in (0, 1)]
     return bodies, [*expected, Expected(digits[2], None)]
 
 
@@ -153,6 +183,10 @@ ODD_TEXTS = (
 )
 
 
+ODD_NAMES = ("JSON", "markup and quotes", "SQL", "emoji and lines")
+"""What the texts have in them."""
+
+
 def callback_data(maker: Maker) -> Bodies:
     texts = [*ODD_TEXTS, "x" * 4000]
     plain = [maker.report(callback_data=text) for text in texts]
@@ -162,24 +196,41 @@ def callback_data(maker: Maker) -> Bodies:
         Expected(report.message_id or "", callback_data=report.callback_data)
         for report in (*plain, *xml)
     ]
+    what = "long and odd callbackData"
     return [
-        body(plain, what="long and odd callbackData"),
-        body(xml, "xml", "v3", what="long and odd callbackData"),
+        replace(body(plain, what=what), parts=_alone(plain)),
+        replace(body(xml, "xml", "v3", what=what), parts=_alone(xml, form="xml", generation="v3")),
         body([silent], what="no callbackData"),
     ], [*expected, *delivered(silent)]
+
+
+def _alone(reports: Sequence[Report], **how: Any) -> tuple[Body, ...]:
+    """Each odd callbackData in a body of its own."""
+    names = [*ODD_NAMES, "4,000 signs"]
+    return tuple(
+        body([report], **how, what=f"callbackData with {name}")
+        for report, name in zip(reports, names, strict=True)
+    )
 
 
 def dates(maker: Maker) -> Bodies:
     zones = (60, -180, 330, 0)
     reports = [maker.report(sent_at=at_offset(z), done_at=at_offset(z)) for z in zones]
+    names = ("+0100", "-0300", "+0530", "+0000")
+    pairs = zip(reports, names, strict=True)
+    parts = tuple(body([report], what=f"dates at {name}") for report, name in pairs)
     bare = maker.report(PENDING, done_at=None)
     exact: datetime = at_offset(60).replace(microsecond=123000)
     xml = maker.report(sent_at=exact, done_at=exact)
     return [
-        body(reports, what="dates at +0100, -0300, +0530 and +0000"),
+        replace(body(reports, what="dates at +0100, -0300, +0530 and +0000"), parts=parts),
         body([bare], what="no doneAt"),
         body([xml], "xml", "v3", what="dates at +0100 with milliseconds"),
-    ], [*delivered(*reports, xml), Expected(bare.message_id or "", PENDING)]
+    ], [
+        *(replace(each, done_at=at_offset(0)) for each in delivered(*reports)),
+        replace(*delivered(xml), done_at=exact),
+        Expected(bare.message_id or "", PENDING),
+    ]
 
 
 def prices(maker: Maker) -> Bodies:
@@ -192,24 +243,36 @@ def prices(maker: Maker) -> Bodies:
     none.pop("error")
     items = [item, fine, none]
     expected = [Expected(report.message_id or "", UNDELIVERABLE), *delivered(other, free)]
-    return [_as_json(items, "3 reports: price 0, price without currency, no price")], expected
+    names = ("a price of 0", "a price without currency", "no price and no error")
+    pairs = zip(items, names, strict=True)
+    parts = tuple(_as_json([each], f"1 report with {name}") for each, name in pairs)
+    whole = _as_json(items, "3 reports: price 0, price without currency, no price")
+    return [replace(whole, parts=parts)], expected
 
 
 def charset(maker: Maker) -> Bodies:
-    reports = [maker.report(callback_data="Grüße 🙂") for _ in range(4)]
+    reports = [maker.report(callback_data="Grüße 🙂") for _ in range(7)]
     types = (
+        "Application/JSON",
+        "application/json; version=1; charset=utf-8",
         "application/json; charset=utf-8",
         'application/json;charset="UTF-8"',
         "application/xml; charset=utf-8",
         "text/xml",
+        "Application/XML",
     )
     bodies = [
-        body([reports[0]], content_type=types[0]),
-        body([reports[1]], content_type=types[1]),
-        body([reports[2]], "xml", "v3", content_type=types[2]),
-        body([reports[3]], "xml", "v3", content_type=types[3]),
+        body(
+            [report],
+            "xml" if kind.lower().partition(";")[0].endswith("xml") else "json",
+            "v3" if "xml" in kind.lower() else "v2",
+            content_type=kind,
+        )
+        for report, kind in zip(reports, types, strict=True)
     ]
-    return bodies, [Expected(each.message_id or "", callback_data="Grüße 🙂") for each in reports]
+    return bodies, [
+        Expected(each.message_id or "", callback_data=each.callback_data) for each in reports
+    ]
 
 
 def charset_other(maker: Maker) -> Bodies:
@@ -223,4 +286,4 @@ def charset_other(maker: Maker) -> Bodies:
             data=xml.encode("latin-1"),
             content_type="application/xml",
         ),
-    ], [*delivered(marked), Expected(latin.message_id or "", callback_data="Grüße")]
+    ], [*delivered(marked), Expected(latin.message_id or "", callback_data=latin.callback_data)]

@@ -3,47 +3,139 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
+
+from msgspec.structs import replace
 
 from dispatcher.rehearsal import rules
 from dispatcher.rehearsal.bodies import body
 from dispatcher.rehearsal.check import Check, Evidence, Stage
-from dispatcher.rehearsal.exchange import Exchange
-from dispatcher.rehearsal.judges import under_load
+from dispatcher.rehearsal.exchange import Exchange, seconds_of
+from dispatcher.rehearsal.growth import SAMPLE, Memory, footing, judged, memory_of
+from dispatcher.rehearsal.judges import NOTE, taken, under_load
 from dispatcher.rehearsal.truth import Expected
+from dispatcher.rehearsal.verdict import Judgement
 
 WINDOW = 20
 """Pushes in flight during a burst: windowSize of the provider's sample profile."""
 
 
+LONGEST = 10.0
+"""Seconds for which a burst goes on. A slow webhook gets fewer pushes."""
+
+
 async def _burst(stage: Stage) -> Evidence:
-    room = asyncio.Semaphore(WINDOW)
+    """`plan.burst` pushes, or as many as the webhook takes in the time there is. The first that is
+    left without an answer ends it."""
+    end = time.monotonic() + LONGEST
+    done: list[tuple[Expected, Exchange]] = []
 
-    async def run() -> tuple[Expected, Exchange]:
-        async with room:
-            return await _one(stage)
+    async def pushing() -> None:
+        while len(done) + WINDOW <= stage.plan.burst and time.monotonic() < end:
+            done.append(await _one(stage))
+            if done[-1][1].timed_out:
+                return
 
-    return _evidence(await asyncio.gather(*(run() for _ in range(stage.plan.burst))))
+    await asyncio.gather(*(pushing() for _ in range(WINDOW)))
+    return _evidence(done)
 
 
 async def _at_once(stage: Stage) -> Evidence:
-    return _evidence(await asyncio.gather(*(_one(stage) for _ in range(stage.plan.at_once))))
+    """All at the same time. When some are too slow, as many as the platform's smallest window has:
+    more is the choice of whoever sets that window."""
+    evidence = await _together(stage, stage.plan.at_once)
+    if all(each.answered for each in evidence.exchanges) and not _late(evidence.exchanges, stage):
+        return evidence
+    return replace(evidence, facts={"window": await _together(stage, WINDOW)})
+
+
+async def _together(stage: Stage, number: int) -> Evidence:
+    return _evidence(await asyncio.gather(*(_one(stage) for _ in range(number))))
+
+
+def _late(exchanges: Sequence[Exchange], stage: Stage) -> bool:
+    return seconds_of(exchanges, 0.99) > stage.plan.timeout.total_seconds() / 2
+
+
+def _judge_at_once(evidence: Evidence) -> Judgement:
+    judgement = under_load(evidence)
+    window: Evidence | None = evidence.facts.get("window")
+    refused = [each for each in evidence.exchanges if each.answered and not each.ok]
+    if window is None or refused:
+        return judgement
+    smaller = under_load(replace(window, plan=evidence.plan))
+    if smaller.verdict != "passed":
+        return judgement
+    text = f"{judgement.text}. With {WINDOW} at once, the smallest window there is, {smaller.text}"
+    return Judgement("passed", f"{NOTE}{text}: keep windowSize at {WINDOW}", judgement.measures)
 
 
 async def _sustained(stage: Stage) -> Evidence:
-    """Evenly, whatever the answers do: a slow webhook must not slow its own test down."""
+    """Evenly, whatever the answers do: a slow webhook must not slow its own test down. It is given
+    four fifths of what it takes when a window is in flight."""
     loop = asyncio.get_running_loop()
     start = loop.time()
-    running = []
-    for number in range(int(stage.plan.rate * stage.plan.sustained.total_seconds())):
-        await asyncio.sleep(start + number / stage.plan.rate - loop.time())
+    window = await _together(stage, WINDOW)
+    rate = min(stage.plan.rate, 0.8 * WINDOW / (loop.time() - start))
+    start = loop.time()
+    running: list[asyncio.Task[tuple[Expected, Exchange]]] = []
+    for number in range(int(rate * stage.plan.sustained.total_seconds())):
+        await asyncio.sleep(start + number / rate - loop.time())
+        if any(each.done() and each.result()[1].timed_out for each in running):
+            break
         running.append(asyncio.create_task(_one(stage)))
-    return _evidence(await asyncio.gather(*running))
+    evidence = _evidence(await asyncio.gather(*running))
+    return replace(
+        evidence,
+        exchanges=window.exchanges + evidence.exchanges,
+        expected=window.expected + evidence.expected,
+        facts={"rate": rate},
+    )
+
+
+def _judge_sustained(evidence: Evidence) -> Judgement:
+    judgement = under_load(evidence)
+    rate: float = evidence.facts["rate"]
+    measures = {**judgement.measures, "ratePerSecond": round(rate, 1)}
+    text = f"{rate:.3g} pushes a second: {judgement.text}"
+    return Judgement(judgement.verdict, text, measures)
 
 
 async def _one(stage: Stage) -> tuple[Expected, Exchange]:
     report = stage.make.report()
     return Expected(report.message_id or ""), await stage.client.push(body([report]))
+
+
+async def _grown(stage: Stage) -> Evidence:
+    """As many pushes as are missing, and half of the number at least, for memory is compared with
+    that of a webhook that is warm; then some one after the other."""
+    assert stage.early is not None, "a check of a webhook that takes plain pushes"
+    end = time.monotonic() + LONGEST
+    before = memory_of(stage.way.url)
+    most = max(stage.plan.growth, stage.client.pushes + stage.plan.growth // 2)
+    done: list[tuple[Expected, Exchange]] = []
+
+    async def pushing() -> None:
+        while stage.client.pushes < most and time.monotonic() < end:
+            done.append(await _one(stage))
+            if not done[-1][1].ok:
+                return
+
+    await asyncio.gather(*(pushing() for _ in range(WINDOW)))
+    last = [await _one(stage) for _ in range(SAMPLE)]
+    late = footing(stage.client.pushes, [exchange for _, exchange in last])
+    memory = Memory(before, memory_of(stage.way.url), len(done) + len(last))
+    facts = {"early": stage.early, "late": late, "memory": memory}
+    return replace(_evidence([*done, *last]), facts=facts)
+
+
+def _judge_grown(evidence: Evidence) -> Judgement:
+    judgement = taken(evidence)
+    if judgement.verdict == "failed":
+        return judgement
+    facts = evidence.facts
+    return judged(facts["early"], facts["late"], facts["memory"])
 
 
 def _evidence(done: Sequence[tuple[Expected, Exchange]]) -> Evidence:
@@ -57,6 +149,7 @@ CHECKS = (
     Check(
         name="burst",
         group="load",
+        alone=True,
         asks="200 pushes as fast as they are answered, 20 in flight",
         perform=_burst,
         judge=under_load,
@@ -67,9 +160,10 @@ CHECKS = (
     Check(
         name="fifty-at-once",
         group="load",
+        alone=True,
         asks="50 pushes at the same time",
         perform=_at_once,
-        judge=under_load,
+        judge=_judge_at_once,
         why="Each of them holds a connection; those that queue too long time out and come again.",
         rule=rules.WINDOW,
         mend="Raise the number of workers and the listen backlog, or lower windowSize.",
@@ -77,12 +171,23 @@ CHECKS = (
     Check(
         name="sustained",
         group="load",
-        asks="50 pushes a second for 10 s",
+        alone=True,
+        asks="50 pushes a second for 10 s, or as many as it takes",
         perform=_sustained,
-        judge=under_load,
+        judge=_judge_sustained,
         why="What is slower than it is fed gets slower with each second, until all time out.",
         rule=rules.TIMEOUTS,
         mend="Look where the time goes at p99: locks, pools, a commit per report; set rateLimit.",
-        quick=False,
+    ),
+    Check(
+        name="growth",
+        group="load",
+        asks="the thousandth push takes as long as the first ones, and no more memory",
+        perform=_grown,
+        judge=_judge_grown,
+        alone=True,
+        why="What grows with each report ends in a timeout or out of memory, on a busy day.",
+        rule=rules.TIMEOUTS,
+        mend="Give the table an index on the message's id; keep nothing of a request behind it.",
     ),
 )

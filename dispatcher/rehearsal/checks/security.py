@@ -5,39 +5,44 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from datetime import timedelta
 from functools import partial
+
+from msgspec.structs import replace
 
 from dispatcher.rehearsal import rules
 from dispatcher.rehearsal.bodies import Body, body
 from dispatcher.rehearsal.check import Evidence, Stage, performed
 from dispatcher.rehearsal.checks import tls
 from dispatcher.rehearsal.checks.answers import BROKEN_JSON, BROKEN_XML, NO_TEXT, WRONG_SHAPE
-from dispatcher.rehearsal.exchange import Exchange, readable
-from dispatcher.rehearsal.judges import told
+from dispatcher.rehearsal.exchange import readable
+from dispatcher.rehearsal.judges import NOTE, told
+from dispatcher.rehearsal.proving import Prover
 from dispatcher.rehearsal.verdict import Judgement
 
 # --- credentials -------------------------------------------------------------------------------
 
 
-def _with(change: Callable[[str], str] | None, what: str) -> Callable[[Stage], Awaitable[Evidence]]:
-    """A push whose credentials are changed, or left out."""
+Forge = Callable[[Prover, bytes], Mapping[str, str]]
+
+
+def _with(forge: Forge, what: str) -> Callable[[Stage], Awaitable[Evidence]]:
+    """A push whose headers are not those of the dispatcher."""
 
     async def perform(stage: Stage) -> Evidence:
-        given: Mapping[str, str] = {}
-        if change is not None:
-            given = {name: change(value) for name, value in stage.way.credentials.items()}
         one = body([stage.make.report()], what=what)
+        given = forge(stage.way.prover, one.data)
         return Evidence(exchanges=(await stage.client.push(one, given),))
 
     return perform
 
 
-def _turned(value: str) -> str:
-    """Another secret of the same form: the scheme in front of it stays."""
-    scheme, blank, secret = value.rpartition(" ")
-    swapped = secret.swapcase()
-    return scheme + blank + (swapped if swapped != secret else secret[::-1] + "0")
+def _of_another_body(prover: Prover, data: bytes) -> Mapping[str, str]:
+    return prover.headers(data + b"\n")
+
+
+def _of_yesterday(prover: Prover, data: bytes) -> Mapping[str, str]:
+    return prover.headers(data, timedelta(days=1))
 
 
 def _judge_credentials(evidence: Evidence) -> Judgement:
@@ -51,47 +56,47 @@ def _judge_credentials(evidence: Evidence) -> Judgement:
     return Judgement("failed", f"expected 401 or 403, got {told(exchange)}")
 
 
+def _judge_old(evidence: Evidence) -> Judgement:
+    """No harm by itself, for a report that comes again is counted once."""
+    (exchange,) = evidence.exchanges
+    if exchange.ok:
+        return Judgement("weak", f"answered {exchange.status} to a signature of yesterday")
+    return _judge_credentials(evidence)
+
+
 # --- bodies ------------------------------------------------------------------------------------
 
 _PIECE = b" " * 65536
 
 
 async def _flood(stage: Stage) -> Evidence:
-    """A body of blanks without end, as far as the webhook takes it."""
-    most = stage.plan.flood
-    start = Body(what=f"a body that says it has {4 * most:,} bytes", data=b'{"results":[')
-    taken = 0
+    """A body of blanks that is far too large. Some servers read it to its end and refuse it then,
+    without keeping it; so it has an end."""
+    most = -(-stage.plan.flood // len(_PIECE)) * len(_PIECE)
+    start = Body(what=f"a body of {most:,} bytes", data=_PIECE)
+    taken = len(_PIECE)
     async with stage.wires.open() as wire:
-        await wire.send(stage.wires.head(start, length=4 * most) + start.data)
+        await wire.send(stage.wires.head(start, length=most) + start.data)
         answer = asyncio.create_task(wire.answer(str(start)))
         while taken < most and not answer.done() and await wire.send(_PIECE):
             taken += len(_PIECE)
-        if not answer.done():
-            # It may have stopped reading to say no.
-            await asyncio.wait([answer], timeout=stage.plan.stall.total_seconds())
-        refused = answer.done()
-        answer.cancel()
-        exchange = await _gathered(answer, start)
-    return Evidence(exchanges=(exchange,), facts={"taken": taken, "refused": refused})
-
-
-async def _gathered(answer: asyncio.Task[Exchange], start: Body) -> Exchange:
-    with suppress(asyncio.CancelledError):
-        return await answer
-    return Exchange(sent=str(start), seconds=0, failure="nothing was said while the body came")
+        exchange = replace(await answer, posted=b"")
+    return Evidence(exchanges=(exchange,), facts={"taken": taken, "whole": taken == most})
 
 
 def _judge_flood(evidence: Evidence) -> Judgement:
     (exchange,) = evidence.exchanges
     read = f"{evidence.facts['taken']:,} bytes"
-    if not evidence.facts["refused"]:
-        return Judgement("failed", f"took {read} without a word, and would have taken more")
+    if exchange.timed_out:
+        return Judgement("failed", f"took {read}, and then said nothing: {exchange.failure}")
     if not exchange.answered:
         return Judgement("passed", f"closed the connection after {read}; 413 would say why")
-    if exchange.ok:
-        return Judgement("failed", f"answered {exchange.status} to a body that was not complete")
     if exchange.status is not None and exchange.status >= 500:
         return Judgement("failed", f"expected 413, got {told(exchange)}")
+    if exchange.status == 413 and evidence.facts["whole"]:
+        return Judgement("passed", f"{NOTE}read all of {read} before it refused them with 413")
+    if exchange.ok or evidence.facts["whole"]:
+        return Judgement("failed", f"took {read}, and answered {told(exchange)}: expected 413")
     return Judgement("passed", f"refused with {exchange.status} after {read}")
 
 
@@ -125,7 +130,8 @@ def _judge_bomb(evidence: Evidence) -> Judgement:
     if bomb.seconds > evidence.plan.timeout.total_seconds() / 5:
         return Judgement("failed", f"answered {bomb.status} after {bomb.seconds:.1f} s of work")
     if bomb.ok:
-        return Judgement("weak", f"answered {bomb.status}: it is not refused, if not expanded")
+        text = f"answered {bomb.status}: it is not refused, if not expanded"
+        return Judgement("passed", f"{NOTE}{text}")
     return Judgement("passed", f"refused with {bomb.status}")
 
 
@@ -191,9 +197,10 @@ CHECKS = (
     _security(
         "credentials-missing",
         "a push without credentials is refused",
-        _with(None, "no credentials"),
+        _with(lambda _prover, _data: {}, "no credentials"),
         _judge_credentials,
         why="Several verifiers let everything pass when a header is not there at all.",
+        demand="attacker",
         rule=rules.SECURITY,
         mend="Answer 401 unless the credentials are there and right.",
         needs="credentials",
@@ -201,23 +208,47 @@ CHECKS = (
     _security(
         "credentials-wrong",
         "a push with wrong credentials is refused",
-        _with(_turned, "wrong credentials"),
+        _with(Prover.forged, "wrong credentials"),
         _judge_credentials,
         why="Whoever asks only for the header, or compares without case, lets others post.",
+        demand="attacker",
         rule=rules.SECURITY,
         mend="Compare the whole value, in constant time (hmac.compare_digest, timingSafeEqual).",
         needs="credentials",
     ),
     _security(
+        "signature-other-body",
+        "a signature of another body is refused",
+        _with(_of_another_body, "signed for another body"),
+        _judge_credentials,
+        why="Whoever has seen one signed push could sign whatever he likes with it.",
+        rule=rules.SECURITY,
+        mend="Verify the bytes as they came, before they are parsed, and all of them.",
+        demand="attacker",
+        needs="signature",
+    ),
+    _security(
+        "signature-old",
+        "a signature of yesterday is refused",
+        _with(_of_yesterday, "signed yesterday"),
+        _judge_old,
+        why="A push that somebody has recorded could be sent again at any time.",
+        rule=rules.SECURITY,
+        mend="Refuse instants that are more than five minutes away from now.",
+        demand="attacker",
+        needs="timestamp",
+    ),
+    _security(
         "body-limit",
-        "a body without end is refused",
+        "a body of 32 MB is refused",
         _flood,
         _judge_flood,
         why="Anybody can fill your memory with one request.",
+        demand="attacker",
         rule=rules.ANYONE,
         mend="Refuse bodies beyond 10 MB with 413: client_max_size, MAX_CONTENT_LENGTH,"
         " client_max_body_size.",
-        quick=False,
+        alone=True,
     ),
     _security(
         "entity-bomb",
@@ -225,8 +256,10 @@ CHECKS = (
         _bomb,
         _judge_bomb,
         why="A kilobyte that grows to gigabytes in the parser.",
+        demand="attacker",
         rule=rules.ANYONE,
         mend="Refuse a DOCTYPE: defusedxml, xmltodict as it is, disallow-doctype-decl in Java.",
+        alone=True,
     ),
     _security(
         "no-stack-trace",
@@ -234,6 +267,7 @@ CHECKS = (
         _provoke,
         _judge_traces,
         why="It tells paths, versions and code to whoever provokes it.",
+        demand="attacker",
         rule=rules.ANYONE,
         mend="Switch debugging off in production, and answer errors with a text of your own.",
     ),

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 from typing import Any
 
 from msgspec.structs import replace
 
 from dispatcher.rehearsal import rules
-from dispatcher.rehearsal.bodies import Body, Maker, body, later
+from dispatcher.rehearsal.bodies import Body, Ids, Maker, Values, at_offset, body, later
 from dispatcher.rehearsal.check import Bodies, Check, Evidence, Judge, Make, Stage, pushed
-from dispatcher.rehearsal.judges import held, refused_politely
+from dispatcher.rehearsal.judges import NOTE, held, refused_politely
 from dispatcher.rehearsal.truth import DELIVERED, PENDING, UNDELIVERABLE, WITH_OPERATOR, Expected
 from dispatcher.rehearsal.verdict import Judgement
+
+HALF_AN_HOUR = timedelta(minutes=30)
 
 
 def _semantic(name: str, asks: str, make: Make, judge: Judge = held, **texts: Any) -> Check:
@@ -112,6 +115,39 @@ def _judge_operator(evidence: Evidence) -> Judgement:
     return judgement
 
 
+def _in_order(first_status: str, seconds: int) -> Make:
+    """A report of this status, and the final one of the message so many seconds after it."""
+
+    def make(maker: Maker) -> Bodies:
+        first = maker.report(first_status)
+        final = maker.report(message_id=first.message_id, done_at=later(first, seconds))
+        bodies = [body([first], what=first_status), body([final], what=DELIVERED)]
+        return bodies, [Expected(first.message_id or "")]
+
+    return make
+
+
+def _two_messages(maker: Maker) -> Bodies:
+    """A campaign: everything is the same but the ids of the messages."""
+    first = maker.report()
+    second = maker.report(callback_data=first.callback_data)
+    reports = [first, second]
+    return [body([each], what="alike but for messageId") for each in reports], [
+        Expected(each.message_id or "", once=True) for each in reports
+    ]
+
+
+def _across_zones(maker: Maker) -> Bodies:
+    """As texts the instants are in the wrong order: 13:00 at +0100 is before 12:30 at +0000."""
+    pending = maker.report(PENDING, done_at=at_offset(60))
+    final = maker.report(message_id=pending.message_id, done_at=at_offset(0) + HALF_AN_HOUR)
+    bodies = [
+        body([pending], what=f"{PENDING} at +0100"),
+        body([final], what=f"{DELIVERED} half an hour later, at +0000"),
+    ]
+    return bodies, [Expected(pending.message_id or "")]
+
+
 def _without_intermediate(maker: Maker) -> Bodies:
     report = maker.report(UNDELIVERABLE)
     expected = Expected(report.message_id or "", UNDELIVERABLE)
@@ -120,11 +156,12 @@ def _without_intermediate(maker: Maker) -> Bodies:
 
 def _unknown_message(maker: Maker) -> Bodies:
     """A message that nobody sent: an id in another form, no bulk, no callbackData."""
+    ids: Ids = "uuid" if maker.values.ids == "named" else maker.values.ids
     stranger = maker.report(
-        message_id=f"{maker.seed:08x}-0000-4000-8000-{'9' * 12}",
+        message_id=maker.as_id(maker.message_id(), ids),
         bulk_id=None,
         callback_data=None,
-        to="4915112345678",
+        to="4915112345678" if maker.values == Values() else maker.values.to,
     )
     return [body([stranger], what="of a message that nobody sent")], []
 
@@ -168,14 +205,18 @@ def _others(maker: Maker) -> Bodies:
 
 
 def _judge_others(evidence: Evidence) -> Judgement:
+    """They come only to a URL that was given for them: a refusal is right, an error is not."""
     refused = replace(evidence, exchanges=tuple(e for e in evidence.exchanges if not e.ok))
     if not refused.exchanges:
         return Judgement("passed", "answered 2xx")
     judgement = refused_politely(refused)
     if judgement.verdict != "passed":
         return replace(judgement, verdict="failed")
-    return Judgement("weak", f"{refused.exchanges[0].sent}: {judgement.text}, and will be repeated")
+    which = f"{refused.exchanges[0].sent}: {judgement.text}"
+    return Judgement("passed", f"{NOTE}{which}. Give another URL for them, or they come again")
 
+
+_KEY = "Make (messageId, status id, error id, doneAt) the key by which reports are told apart."
 
 _DUPLICATES = (
     "Each push that is answered too late comes again, and an integrator who counts it twice bills"
@@ -188,6 +229,7 @@ CHECKS = (
         "a report is in the app, and not only answered",
         _plain,
         judge=_processed,
+        plain=True,
         why="An answer says that somebody listened. Only the app's state says that it was stored.",
         rule=rules.KEPT_NOWHERE,
         mend="Answer after the report is stored; give --verify the place where the state is told.",
@@ -196,6 +238,7 @@ CHECKS = (
         "duplicate-same-bucket",
         "the same report twice in one bucket is counted once",
         _same_bucket,
+        sameness=True,
         why=_DUPLICATES,
         rule=rules.REPEATED,
         mend="Make (messageId, status id, error id, doneAt) a unique key, and ignore the second.",
@@ -204,6 +247,7 @@ CHECKS = (
         "duplicate-other-bucket",
         "a report that came before is counted once, and its new neighbour is not lost",
         _other_bucket,
+        sameness=True,
         why="Whoever refuses a bucket for the one report that he knows loses the others in it.",
         rule=rules.REPEATED,
         mend="Insert each with ON CONFLICT DO NOTHING and answer 200: a duplicate is no error.",
@@ -214,6 +258,7 @@ CHECKS = (
         asks="the same report on two connections in the same moment is counted once",
         perform=_at_once,
         judge=held,
+        sameness=True,
         why="`SELECT`, then `INSERT` lets both through, or fails one of them with an error.",
         rule=rules.REPEATED,
         mend="Let the database's unique key decide, not a look before.",
@@ -223,15 +268,66 @@ CHECKS = (
         "an intermediate report after the final one changes nothing",
         _late_intermediate,
         judge=_told_apart(DELIVERED, PENDING),
+        sameness=True,
         why="An app where the last report wins shows a delivered message as pending for ever.",
         rule=rules.NO_ORDER,
         mend="Never let an intermediate status replace a final one; keep it in the history.",
+    ),
+    _semantic(
+        "pending-then-delivered",
+        "the usual order: PENDING, then DELIVERED",
+        _in_order(PENDING, 4),
+        judge=_told_apart(PENDING, DELIVERED),
+        sameness=True,
+        why="An app that knows one report of each message never gets beyond the first.",
+        rule=rules.ON_DEMAND,
+        mend=_KEY,
+    ),
+    _semantic(
+        "operator-then-delivered",
+        "the usual order within a group: DELIVERED_TO_OPERATOR, then DELIVERED_TO_HANDSET",
+        _in_order(WITH_OPERATOR, 60),
+        judge=_told_apart(WITH_OPERATOR, DELIVERED),
+        sameness=True,
+        why="Both are of group DELIVERED: a key of messageId and group takes them for one report.",
+        rule=rules.INTERMEDIATE,
+        mend=_KEY,
+    ),
+    _semantic(
+        "one-instant",
+        "PENDING and DELIVERED of a message with the same doneAt",
+        _in_order(PENDING, 0),
+        judge=_told_apart(PENDING, DELIVERED),
+        sameness=True,
+        why="doneAt has seconds or milliseconds: two reports of a message can share one.",
+        rule=rules.ON_DEMAND,
+        mend=_KEY,
+    ),
+    _semantic(
+        "two-messages",
+        "two messages that are alike but for messageId",
+        _two_messages,
+        sameness=True,
+        why="A campaign's messages share bulkId, callbackData, doneAt, and sometimes the number.",
+        rule=rules.CALLBACK_DATA,
+        mend=_KEY,
+    ),
+    _semantic(
+        "order-across-zones",
+        "a later report whose doneAt is an earlier text, in another zone",
+        _across_zones,
+        judge=_told_apart(PENDING, DELIVERED),
+        sameness=True,
+        why="13:00+0100 is before 12:30+0000. Who compares texts keeps the older report.",
+        rule=rules.DATES,
+        mend="Turn instants into UTC before you compare or store them.",
     ),
     _semantic(
         "operator-then-undeliverable",
         "DELIVERED_TO_OPERATOR is not the end: the later UNDELIVERABLE counts",
         _operator,
         judge=_judge_operator,
+        sameness=True,
         why="Its group is DELIVERED. Who goes by the group alone tells success of lost messages.",
         rule=rules.INTERMEDIATE,
         mend="Treat group 3 with id 2 as intermediate; only DELIVERED_TO_HANDSET is delivered.",
@@ -261,6 +357,7 @@ CHECKS = (
         judge=_judge_others,
         why="They have no status; code that expects one fails, and the platform repeats them.",
         rule=rules.OTHER_EVENTS,
+        demand="style",
         mend="Answer 2xx to what is no report (`receivedAt`, `notificationType`) and put it aside.",
     ),
 )

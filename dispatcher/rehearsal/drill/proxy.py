@@ -118,7 +118,7 @@ class Proxy:
 
     async def _post(self, request: web.Request, data: bytes) -> web.Response:
         given = {k: v for k, v in request.headers.items() if k.lower() not in _OF_THE_CONNECTION}
-        headers = overruled(self._way.credentials, given)
+        headers = overruled(self._way.prover.headers(data), given)
         push = request.headers.get("webhook-id", "")
         self._seen[push] += 1
         try:

@@ -38,7 +38,7 @@ class Reports:
     """Makes the reports of one drill."""
 
     def __init__(self, seed: int, mix: MixSettings) -> None:
-        self._maker = Maker(seed, "drill")
+        self._maker = Maker(str(seed), "drill")
         self._prefix = f"rehearsal-{seed}-drill"
         self._mix = mix
         self._items = {

@@ -22,6 +22,7 @@ def to_dict(run: Rehearsed) -> dict[str, Any]:
         "seconds": round(run.seconds, 3),
         "verified": run.verified,
         "fault": run.fault,
+        "note": run.note,
         "verdict": run.verdict,
         "counts": run.counts,
         "checks": run.results,

@@ -62,6 +62,9 @@ def print_end(console: Console, run: Rehearsed) -> None:
         console.print(_side_by_side(run.drill))
         for note in run.drill.notes:
             console.print(Text(f"note     {note}", "dim"), soft_wrap=True)
+    if run.note is not None:
+        console.print()
+        console.print(Text(f"note     {run.note}", "dim"), soft_wrap=True)
     console.print()
     console.print(Text.assemble(("verdict  ", "bold"), (run.verdict, STYLES[run.verdict])))
     console.print(Text(run.summary), soft_wrap=True)
@@ -94,9 +97,11 @@ def about(result: Result) -> Iterator[Text]:
 
 def print_checks(console: Console, checks: Sequence[Check]) -> None:
     """The checks there are."""
-    table = Table("check", "group", "asks", box=None, header_style="bold", pad_edge=False)
+    columns = ("check", "group", "sent by", "asks")
+    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
     for check in checks:
-        table.add_row(*(Text(cell) for cell in (check.name, check.group, check.asks)))
+        cells = (check.name, check.group, check.demand, check.asks)
+        table.add_row(*(Text(cell) for cell in cells))
     if not console.is_terminal:
         console.width = max(console.width, 160)  # lines in a file or a pipe are not folded at 80
     console.print(table)

@@ -230,20 +230,11 @@ class BareTypes(Webhook):
         return super().refused(request)
 
 
-class Utf8Only(Webhook):
-    """Decodes before it parses, and throws away what it cannot decode."""
-
-    def from_xml(self, body: bytes) -> list[Item]:
-        return super().from_xml(body.decode("utf-8", "replace").encode())
-
-
-class NoMark(Webhook):
-    """Refuses a byte order mark, which is allowed."""
+class LosesWithAMark(Webhook):
+    """Takes what begins with a byte order mark for nothing, and says nothing."""
 
     def from_json(self, body: bytes) -> list[Item]:
-        if body.startswith(b"\xef\xbb\xbf"):
-            raise NotReadable("not JSON")
-        return super().from_json(body)
+        return [] if body.startswith(b"\xef\xbb\xbf") else super().from_json(body)
 
 
 class HangsOnGzip(Webhook):
@@ -335,6 +326,63 @@ class LooksThenInserts(Webhook):
     def told(self, message: Item) -> Item:
         (name,) = (name for name, each in self.messages.items() if each is message)
         return {**super().told(message), "reports": self.inserts[name]}
+
+
+class KeyIsMessageId(Webhook):
+    """Knows one report of each message."""
+
+    def key(self, item: Item) -> object:
+        return "the only one"
+
+
+class KeyIsGroup(Webhook):
+    """Tells reports apart by message and group: DELIVERED_TO_OPERATOR is of group DELIVERED."""
+
+    def key(self, item: Item) -> object:
+        return item["status"].get("groupName")
+
+
+class KeyIsDoneAt(Webhook):
+    """Tells reports apart by message and instant."""
+
+    def key(self, item: Item) -> object:
+        return item.get("doneAt")
+
+
+class KeyIsBody(Webhook):
+    """Knows bodies by their hash, and counts a report again in each other body."""
+
+    def items(self, content_type: str, body: bytes) -> list[Item]:
+        return [{**item, "body": hash(body)} for item in super().items(content_type, body)]
+
+    def key(self, item: Item) -> object:
+        return item["body"]
+
+
+class KeyIsCallbackData(Webhook):
+    """Tells reports apart by what it sent along itself, which a campaign shares."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: set[object] = set()
+
+    def take_one(self, item: Item) -> None:
+        status = item.get("status") or {}
+        row = item.get("callbackData"), status.get("id")
+        if row[0] is None or row not in self.rows:
+            self.rows.add(row)
+            super().take_one(item)
+
+
+class ComparesTexts(Webhook):
+    """Drops what is older than the newest report, and compares instants as texts."""
+
+    def take_one(self, item: Item) -> None:
+        message = self.messages.get(item.get("messageId", ""), {})
+        done_at = item.get("doneAt") or ""
+        if done_at >= message.get("doneAt", ""):
+            super().take_one(item)
+            self.messages.get(item.get("messageId", ""), {})["doneAt"] = done_at
 
 
 class LastWins(Webhook):
@@ -500,22 +548,29 @@ class HangsUp(Webhook):
         return answer
 
 
-class Closes(Webhook):
-    """Closes the connection after each answer, and says so."""
+class OnlyContentLength(Webhook):
+    """Reads as many bytes as Content-Length says, and answers 200 to none."""
 
-    def answer(self, items: list[Item]) -> web.StreamResponse:
-        answer = super().answer(items)
-        answer.force_close()
-        return answer
+    def items(self, content_type: str, body: bytes) -> list[Item]:
+        return super().items(content_type, body) if body else []
+
+    async def body(self, request: web.Request) -> bytes:
+        body = await super().body(request)
+        return body if request.content_length or not body else b""
 
 
-class NeedsALength(Webhook):
-    """Reads as many bytes as Content-Length says."""
+class DiesOfDepth(Webhook):
+    """Is gone after a body that its reader cannot follow."""
 
-    def refused(self, request: web.Request) -> web.Response | None:
-        if request.content_length is None:
-            return web.Response(status=411)
-        return super().refused(request)
+    dead = False
+
+    async def body(self, request: web.Request) -> bytes:
+        body = await super().body(request)
+        if self.dead or body.startswith(b"[[["):
+            self.dead = True
+            assert request.transport is not None
+            request.transport.abort()
+        return body
 
 
 class RefusesExpect(Webhook):
@@ -523,13 +578,6 @@ class RefusesExpect(Webhook):
 
     async def expect(self, request: web.Request) -> None:
         raise web.HTTPExpectationFailed
-
-
-class NoContinue(Webhook):
-    """Never says `100 Continue`."""
-
-    async def expect(self, request: web.Request) -> None:
-        pass
 
 
 class ReadsThrice(Webhook):
@@ -666,6 +714,26 @@ class SmallPool(Webhook):
             return await super().callback(request)
         finally:
             self.running -= 1
+
+
+class NoIndex(Webhook):
+    """Looks through all it has for each report."""
+
+    async def store(self, items: list[Item]) -> None:
+        await asyncio.sleep(len(self.messages) * 0.0002)
+        await super().store(items)
+
+
+class Leaks(Webhook):
+    """Keeps a buffer of each request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.buffers: list[bytes] = []
+
+    async def store(self, items: list[Item]) -> None:
+        self.buffers.append(b"x" * 1024 * 1024)
+        await super().store(items)
 
 
 class DropsUnderLoad(Webhook):
