@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     type=click.Choice(list(get_args(EngineChoice))),
     default="auto",
     show_default=True,
-    help="exact: every attempt. cohort: counts, for many reports. auto: by the size.",
+    help="exact: every attempt. cohort: counts, for many reports. auto: exact up to ten seconds.",
 )
 def simulate(
     scenario: Path,
@@ -160,6 +160,7 @@ def rows(timeline: Timeline) -> Iterator[tuple[str, str]]:
     yield "broken off at" if timeline.partial else "over at", clock_text(timeline.ended_at)
     told = f"{timeline.engine} engine, schedule {timeline.schedule}, seed {timeline.seed}"
     yield "simulated by", told
+    yield "figures are", timeline.exactness.words
 
 
 def _of(count: int, whole: int) -> str:

@@ -16,7 +16,7 @@ from dispatcher.commands.saying import say
 from dispatcher.commands.simulation_output import SimulationOutput, write_csv
 from dispatcher.commands.simulation_progress import BROKEN_OFF, part, watching
 from dispatcher.simulation import comparison, finding, sweep
-from dispatcher.simulation.answer import ESTIMATED
+from dispatcher.simulation.answer import without_bounds
 from dispatcher.simulation.comparison import Run, Variant
 from dispatcher.simulation.engines import EngineChoice, simulate_with
 from dispatcher.simulation.finding import Found, Question
@@ -24,7 +24,7 @@ from dispatcher.simulation.plots import terminal
 from dispatcher.simulation.plots.file import Told
 from dispatcher.simulation.scenario import Scenario
 from dispatcher.simulation.sweep import Sweep
-from dispatcher.simulation.timeline import Timeline, Watch
+from dispatcher.simulation.timeline import Exactness, Timeline, Watch, least_exact
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -83,12 +83,11 @@ def find(
     """The answer to a question, as a sentence and a number."""
     with watching() as watch:
         tries = iter(range(1_000))
-        estimated = False
+        seen: list[Exactness] = []
 
         def tried(each: Scenario) -> Timeline:
-            nonlocal estimated
             found = simulate_with(each, engine, part(watch, min(next(tries), TRIES - 1), TRIES))
-            estimated |= found.estimated
+            seen.append(found.exactness)
             return found
 
         if question == "min-capacity":
@@ -96,11 +95,12 @@ def find(
             found = finding.min_capacity(scenario, drain, tried)
         else:
             found = finding.max_outage_without_loss(scenario, tried)
-    found = replace(found, estimated=estimated)
+    known = least_exact(seen)
+    found = replace(found, estimated=known.level == "estimated", exactness=known.words)
     if output.as_json:
         output.json(finding.to_json(found))
     else:
-        _print_found(Console(), scenario, found)
+        _print_found(Console(), scenario, found, known)
     if found.partial:
         sys.exit(BROKEN_OFF)
 
@@ -127,7 +127,9 @@ def _end(runs: Sequence[Run], variants: Sequence[Variant], what: str) -> None:
 
 
 def _notes(runs: Iterable[Run]) -> list[str]:
-    return [ESTIMATED] if any(run.timeline.estimated for run in runs) else []
+    """What makes estimates of some of them, each said once."""
+    doubtful = (run.timeline.exactness for run in runs if run.timeline.estimated)
+    return list(dict.fromkeys(map(without_bounds, doubtful)))
 
 
 def _print_table(
@@ -151,15 +153,16 @@ def _print_table(
         console.print(told(note), soft_wrap=True)
 
 
-def _print_found(console: Console, scenario: Scenario, found: Found) -> None:
+def _print_found(console: Console, scenario: Scenario, found: Found, exactness: Exactness) -> None:
     if scenario.story:
         console.print(told(scenario.story, style="bold"), soft_wrap=True)
     console.print(told(found.sentence), soft_wrap=True)
     if found.estimated:
-        console.print(told(ESTIMATED), soft_wrap=True)
+        console.print(told(without_bounds(exactness)), soft_wrap=True)
     if found.value is not None:
         text = f"{found.value:.12g} {found.unit}, exact to {found.exact:.12g}"
-        console.print(told(f"{text}; {found.tries} simulations"), soft_wrap=True)
+        text += f"; {found.tries} simulations, figures {found.exactness}"
+        console.print(told(text), soft_wrap=True)
 
 
 def _drawn_comparison(title: str, runs: Sequence[Run]) -> Figure:

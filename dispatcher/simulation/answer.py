@@ -4,13 +4,32 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from dispatcher.simulation.timeline import LATE_SECONDS, Timeline
+from dispatcher.simulation.timeline import LATE_SECONDS, Exactness, Timeline
 from receiver.settings.durations import duration_text
 
-ESTIMATED = (
-    "ESTIMATED: pushes hinder each other here and were counted, not followed one by one."
-    " The numbers can be far off; --engine exact follows each."
-)
+
+def estimated(exactness: Exactness) -> str:
+    """Why the figures are estimates, and between which others the exact ones lie."""
+    if (bounds := exactness.bounds) is None:
+        return without_bounds(exactness)
+    late, lost = (_between(each) for each in (bounds.late, bounds.lost))
+    longest = " to ".join(dict.fromkeys(span_text(each) for each in bounds.longest))
+    return (
+        f"ESTIMATED: {exactness.because}. Late: {late}; lost: {lost}; the latest {longest} after"
+        " its arrival. --engine exact follows each push."
+    )
+
+
+def without_bounds(exactness: Exactness) -> str:
+    """Why the figures are estimates."""
+    return (
+        f"ESTIMATED: {exactness.because}. The numbers can be far off; --engine exact follows each"
+        " push."
+    )
+
+
+def _between(counts: tuple[int, int]) -> str:
+    return " to ".join(dict.fromkeys(f"{count:,}" for count in counts))
 
 
 def answer(timeline: Timeline) -> list[str]:
@@ -19,7 +38,7 @@ def answer(timeline: Timeline) -> list[str]:
     if timeline.recovered_at is not None:
         sentences.append(_drained(timeline, timeline.recovered_at))
     if timeline.estimated:
-        sentences.append(ESTIMATED)
+        sentences.append(estimated(timeline.exactness))
     if timeline.partial:
         at = clock_text(timeline.ended_at)
         sentences.insert(0, f"PARTIAL: broken off at {at} of the scenario; up to then:")

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import math
 
+from msgspec import structs
+
 from dispatcher.simulation.cohorts import Cohort, together
 from dispatcher.simulation.contended import Contended
 from dispatcher.simulation.flowing import Flow
@@ -30,6 +32,10 @@ ONE_BY_ONE = 300
 SMALL = 2_000
 """So are all of a scenario that has no more reports."""
 
+FOLLOWED = 100_000
+"""So many more of the whole scenario are taken one by one where chance, or what one push does to
+the next, decides how long the others wait: some seconds."""
+
 CROWDED = 64
 """If more cohorts than these are due in a stretch, neighbours are taken together: ALIKE are left
 for each number of attempts made."""
@@ -38,22 +44,27 @@ ALIKE = 3
 
 
 def simulate_cohort(
-    scenario: Scenario, watch: Watch = lambda _: True, one_by_one: int = ONE_BY_ONE
+    scenario: Scenario,
+    watch: Watch = lambda _: True,
+    one_by_one: int = ONE_BY_ONE,
+    followed: int = FOLLOWED,
 ) -> Timeline:
-    """The timeline of a scenario. With `one_by_one` 0 nothing is followed by itself.
+    """The timeline of a scenario. With `one_by_one` and `followed` 0 nothing is followed by itself.
 
     Raises ConfigurationError when the file of replayed reports cannot be read.
     """
-    return CohortRun(scenario, one_by_one).run(watch)
+    return CohortRun(scenario, one_by_one, followed).run(watch)
 
 
 class CohortRun:
     """One run of a scenario. Instants are microseconds since the start."""
 
-    def __init__(self, scenario: Scenario, one_by_one: int = ONE_BY_ONE) -> None:
+    def __init__(
+        self, scenario: Scenario, one_by_one: int = ONE_BY_ONE, followed: int = FOLLOWED
+    ) -> None:
         self._state = RunState(scenario)
         small = one_by_one and self._state.stream.count <= SMALL
-        self._contended = Contended(self._state, math.inf if small else one_by_one)
+        self._contended = Contended(self._state, math.inf if small else one_by_one, followed)
 
     def run(self, watch: Watch = lambda _: True) -> Timeline:
         """Until nothing waits any more, or the watch breaks it off."""
@@ -73,8 +84,9 @@ class CohortRun:
         state, contended = self._state, self._contended
         contended.begin(start)
         due = state.calendar.take(end)
-        if len(due) > CROWDED and not contended.few(start, end, due):
+        if len(due) > CROWDED and not contended.follows(start, end, due):
             due = list(together(due, state.stream, ALIKE))
+            state.doubts.counted = True
         if self._may_flow(start, end, due):
             flow = Flow(state, start, end, due, contended.begun())
             if flow.holds():
@@ -122,4 +134,5 @@ class CohortRun:
             ended_at = max(state.tally.last_at, at) if partial else state.end - 1
         else:
             ended_at = max(state.tally.last_at, stream.at(stream.count - 1) if stream.count else 0)
-        return state.tally.timeline(left, ended_at=ended_at, partial=partial)
+        timeline = state.tally.timeline(left, ended_at=ended_at, partial=partial)
+        return structs.replace(timeline, exactness=state.exactness())

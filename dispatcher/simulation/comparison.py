@@ -82,6 +82,7 @@ def figures(timeline: Timeline) -> dict[str, Any]:
         "backlogGoneAfter": None if backlog is None else round(backlog, 6),
         "partial": timeline.partial,
         "estimated": timeline.estimated,
+        "exactness": timeline.exactness.words,
     }
 
 

@@ -9,7 +9,7 @@ for whole steps, and for as much less of a place as the push is shorter than the
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
 from itertools import count
 from typing import Any
@@ -44,15 +44,20 @@ class UnderWay(Struct, frozen=True):
 class Contended:
     """What is due and could not begin, and what is under way. Instants are microseconds."""
 
-    def __init__(self, state: RunState, one_by_one: float) -> None:
+    def __init__(self, state: RunState, one_by_one: float, followed: float) -> None:
+        """Up to `one_by_one` dispatches of a stretch are followed each; and where chance decides
+        which of them are in the others' way also more, as long as these are at most `followed` in
+        the whole run."""
         self._state = state
         self._one_by_one = one_by_one
+        self._followed = followed  # so many more
         self._bucket = state.customer.bucket_size
         self._numbers = count()
         self._due: list[tuple[int, int, int, Cohort]] = []
         self._under_way: list[tuple[int, int, UnderWay]] = []
         self._until = 0
-        self._saved = 0.0  # places, for a step each, that were left though more was to do
+        self._saved = 0.0  # microseconds of a place that were left though more was to do; below 0:
+        # so many more than there are were taken, by pushes that took longer than others
 
     @property
     def overdue(self) -> bool:
@@ -85,6 +90,13 @@ class Contended:
         """Whether there is so little to do that it is done one by one."""
         return self._volume(start, end, due) <= self._one_by_one
 
+    def follows(self, start: int, end: int, due: Sequence[Cohort]) -> bool:
+        """Whether what does not flow is done one by one."""
+        volume = self._volume(start, end, due)
+        if volume <= self._one_by_one:
+            return True
+        return volume <= self._followed and self._state.doubtful(start)
+
     def begin(self, start: int) -> None:
         """A stretch begins, of whichever kind."""
         self._until = start
@@ -95,8 +107,12 @@ class Contended:
         self._until = end
         self._follow_tails(start)
         due = list(due)
-        step = 0 if self.few(start, end, due) else self._step(end - start)
-        if not step:
+        volume = self._volume(start, end, due)
+        step = 0 if self.follows(start, end, due) else self._step(end - start)
+        if step:
+            self._state.counts(start, self._busy(start, end, due))
+        else:
+            self._followed -= volume if volume > self._one_by_one else 0
             due = [
                 each
                 for cohort in (*due, *self._overdue())
@@ -137,7 +153,7 @@ class Contended:
 
     def rest(self) -> Iterator[Cohort]:
         """All that is neither acknowledged nor exhausted."""
-        yield from (cohort for *_, cohort in self._due)
+        yield from self._waiting()
         yield from (lot.cohort for lot in self.begun())
 
     def _over(self, lot: Lot, at: int) -> None:
@@ -173,7 +189,7 @@ class Contended:
         if most > 0:
             chosen += in_step(state, now, step, most) if step else formed(state, now, most)
         begun = sum(cohort.dispatches for cohort in chosen)
-        paid = max(0, begun - saved) / begun if begun else 0.0
+        paid = max(0, begun - max(0, saved)) / begun if begun else 0.0
         for cohort in chosen:
             lots = list(state.fates.meet(cohort, now, step))
             for lot in lots:
@@ -183,9 +199,15 @@ class Contended:
                 state.tally.begun(each)
         if begun:
             state.places.begin(begun, retries, step)
-        full = begun - retries >= most or retries >= most_retries
-        self._saved = self._saved + state.places.left if full and free.all else 0.0
+        if step:
+            self._settle(step, full=begun - retries >= most or retries >= most_retries)
         return bool(chosen) or state.read_to > read_to
+
+    def _settle(self, step: int, *, full: bool) -> None:
+        """A step is over: what was left of the places, or was taken too many, is for the next."""
+        self._saved += self._state.places.left * step
+        if not full:  # what nobody wanted is not kept
+            self._saved = min(0.0, self._saved)
 
     def _retries(self, now: int, step: int, most: int) -> Iterator[Cohort]:
         stream, horizon = self._state.stream, now + max(step, 1)
@@ -203,7 +225,7 @@ class Contended:
 
     def _begin(self, lot: Lot, now: int, step: int, paid: float) -> None:
         steps = -(-lot.takes // step) if step else 1
-        part = lot.takes / (step * steps) if step and steps else 1.0
+        part = lot.holds / (step * steps) if step and steps else 1.0
         places = lot.cohort.dispatches * (part * paid if lot.takes or not step else 0.0)
         ends_at = now + steps * step if step else now + lot.takes
         self._take(ends_at, UnderWay(places, lot.cohort.made > 0, lot))
@@ -214,26 +236,37 @@ class Contended:
 
     def _part_of_a_place(self, now: int, step: int) -> tuple[float, int]:
         """That a push takes on the average, for as many steps as it lasts; and how many more may
-        begin for what was left of places that were wanted."""
+        begin for what was left of places that were wanted, or how many less for what is owed."""
         if not step:
             return 1.0, 0
         takes = self._state.fates.endpoint.takes(now * MICROSECOND) / MICROSECOND
         if not takes:
             return 0.0, 0
-        more = int(self._saved * step / takes)
-        self._saved -= more * takes / step
+        more = math.floor(self._saved / takes)
+        self._saved -= max(0, more) * takes  # what is owed is paid by places that stay empty
         return takes / step / math.ceil(takes / step), more
 
     def _volume(self, start: int, end: int, due: Iterable[Cohort]) -> float:
         state, stream = self._state, self._state.stream
         waiting_first = -(-max(0, state.unread(start)) // self._bucket)
         arriving_first = stream.alone(stream.before(end)) - stream.alone(stream.before(start))
-        retries = sum(c.dispatches for c in due) + sum(c.dispatches for *_, c in self._due)
+        retries = sum(c.dispatches for c in due) + sum(c.dispatches for c in self._waiting())
         takes = state.fates.endpoint.takes(start * MICROSECOND) / MICROSECOND
         rounds = 1 + (end - start) / takes if takes else math.inf
         most = state.places.most_within(end - start)
         demand = waiting_first + arriving_first + retries
         return min(demand, most, state.customer.window * rounds)
+
+    def _busy(self, start: int, end: int, due: Iterable[Cohort]) -> float:
+        """How much of what the window can do in that stretch there is to do, in full buckets."""
+        state, stream = self._state, self._state.stream
+        arriving = stream.wanted(stream.before(end)) - stream.wanted(state.read_to)
+        pushes = arriving / self._bucket + sum(c.dispatches for c in (*due, *self._waiting()))
+        takes = state.fates.endpoint.takes(start * MICROSECOND) / MICROSECOND
+        return pushes * takes / (state.customer.window * (end - start))
+
+    def _waiting(self) -> Iterator[Cohort]:
+        yield from (cohort for *_, cohort in self._due)
 
     def _next(self, now: int) -> int:
         """When something happens after now, or the end of the stretch."""

@@ -1,7 +1,9 @@
 """How a scenario's endpoint meets many pushes at once: so many like this, so many like that.
 
 What comes back of a push, and when, is said by endpoint_model.py. Here a share of a crowd is a
-count drawn for all, and a latency distribution is a few latencies, equally likely.
+count drawn for all, and a latency distribution is a few latencies, equally likely: those of a crowd
+are spread as the distribution is, and all its pushes together keep the endpoint busy for as long as
+so many draws out of it would, with the same mean and variance.
 """
 
 from __future__ import annotations
@@ -10,11 +12,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from random import Random
-from statistics import NormalDist
+
+from msgspec import Struct
 
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.simulation.chance import binomial, strata
-from dispatcher.simulation.endpoint_model import NO_TIME, EndpointModel, Reaction
+from dispatcher.simulation.endpoint_model import CUT, NO_TIME, EndpointModel, Reaction
+from dispatcher.simulation.latency import LogNormal
 from dispatcher.simulation.scenario import LIMITED, Behaviour, Phase
 
 STRATA = 16
@@ -24,11 +28,22 @@ STRATA_IN_A_STEP = 4
 """The same for a crowd of a moment, after which comes the next: together they have them all."""
 
 _LEVELS = 512
-"""Latencies are taken from the middles of so many equally likely ranges."""
+"""Latencies are the means of so many equally likely ranges, so that none of a tail is left out."""
 
-_NORMAL = NormalDist()
 
-Met = Iterator[tuple[int, Reaction]]
+class Alike(Struct, frozen=True):
+    """So many pushes that fare alike. Each keeps the endpoint busy for `holds` on the average:
+    a tail makes that another time than `reaction.takes`, which is when they end."""
+
+    pushes: int
+    reaction: Reaction
+    holds: timedelta
+
+
+Met = Iterator[Alike]
+
+_NO_VARIANCE = 1e-9
+"""Of the square of the mean: below it is what floats have rounded."""
 
 
 class CrowdModel(EndpointModel):
@@ -40,7 +55,8 @@ class CrowdModel(EndpointModel):
         """`steady` are the phases as crowds meet them, see phases.steady."""
         super().__init__(phases, endpoint, rng)
         self._steady = tuple(enumerate(steady))[::-1]
-        self._alone: dict[tuple[Phase, int], Reaction] = {}
+        self._alone: dict[tuple[Phase, timedelta], Reaction] = {}
+        self._part_means: dict[tuple[LogNormal, int, float], timedelta] = {}
 
     def meet_all(self, at: timedelta, pushes: int, within: timedelta = NO_TIME) -> Met:
         """Meet so many pushes that come from `at` on, spread evenly over `within`."""
@@ -49,17 +65,22 @@ class CrowdModel(EndpointModel):
                 yield from self._met(number, phase, at, count, within)
                 pushes -= count
         if pushes:
-            yield pushes, self._reaction(Phase("up"))
+            yield _same(pushes, self._reaction(Phase("up"), NO_TIME))
 
     def takes(self, at: timedelta) -> timedelta:
         """How long a push that comes then takes, on the average."""
         left, mean = 1.0, NO_TIME
         for number, phase in self._held(at):
             queued = max(NO_TIME, self._busy_until.get(number, at) - at)
-            takes = self._reaction_mean(phase) + queued
+            takes = self._mean(phase) + queued
             mean += left * phase.share * min(takes, self._longest)
             left *= 1 - phase.share
         return mean
+
+    def varies(self, at: timedelta) -> bool:
+        """Whether pushes that come then take times that chance decides."""
+        held = [phase for _, phase in self._held(at)]
+        return any(phase.latency_p99 is not None or phase.share < 1 for phase in held)
 
     def surely_acknowledges(self, at: timedelta) -> bool:
         """Whether whatever comes then is answered 200, after the same time each."""
@@ -97,27 +118,78 @@ class CrowdModel(EndpointModel):
 
     def _alike(self, phase: Phase, pushes: int, within: timedelta) -> Met:
         if phase.latency_p99 is None and pushes:
-            yield pushes, self._reaction(phase)
+            yield _same(pushes, self._reaction(phase, phase.latency))
         elif pushes:
-            most = STRATA_IN_A_STEP if within else STRATA
-            for count, level in strata(self._rng, pushes, most):
-                yield count, self._reaction(phase, int(level * _LEVELS))
+            yield from self._spread(phase, pushes, within)
 
-    def _reaction(self, phase: Phase, level: int = _LEVELS // 2) -> Reaction:
-        """Of one push that comes alone, with a latency out of that range."""
-        known = self._alone.get((phase, level))
+    def _spread(self, phase: Phase, pushes: int, within: timedelta) -> Met:
+        """Pushes whose latencies are log-normal: those that nobody waits for so long, then a few
+        latencies for the others."""
+        latencies, limit = _latencies(phase), self._limit(phase)
+        late = binomial(self._rng, pushes, latencies.share_above(limit.total_seconds()))
+        if late:
+            yield _same(late, self._reaction(phase, 2 * limit))
+        if late == pushes:
+            return
+        most = STRATA_IN_A_STEP if within else STRATA
+        lots = [
+            (count, self._part_mean(latencies, int(level * _LEVELS), limit))
+            for count, level in strata(self._rng, pushes - late, most)
+        ]
+        drawn = sum(count * latency.total_seconds() for count, latency in lots)
+        busy = self._sum_of(latencies, pushes - late, limit) / drawn
+        for count, latency in lots:
+            yield Alike(count, self._reaction(phase, latency), latency * busy)
+
+    def _sum_of(self, latencies: LogNormal, pushes: int, limit: timedelta) -> float:
+        """So many latencies up to `limit` together, in seconds. Their sum is drawn out of a gamma
+        distribution: it has the mean and the variance of the sum, and is not below zero."""
+        first, second = latencies.moments(limit.total_seconds())
+        variance = second - first**2
+        if variance <= _NO_VARIANCE * first**2:
+            return pushes * first
+        return self._rng.gammavariate(pushes * first**2 / variance, variance / first)
+
+    def _part_mean(self, latencies: LogNormal, part: int, limit: timedelta) -> timedelta:
+        key = latencies, part, limit.total_seconds()
+        if key not in self._part_means:
+            low, high = part / _LEVELS, (part + 1) / _LEVELS
+            mean = latencies.mean_of_part(low, high, limit.total_seconds())
+            self._part_means[key] = min(timedelta(seconds=mean), limit)
+        return self._part_means[key]
+
+    def _limit(self, phase: Phase) -> timedelta:
+        """So long a push waits for what this phase sends back."""
+        endpoint = self._endpoint
+        return endpoint.connect_timeout if phase.behaves in CUT else endpoint.read_timeout
+
+    def _reaction(self, phase: Phase, latency: timedelta) -> Reaction:
+        """Of one push that comes alone and is met after so long."""
+        known = self._alone.get((phase, latency))
         if known is None:
-            always = replace(phase, at=NO_TIME, lasts=None, every=None, each_time=None, share=1.0)
-            deviation = _Deviation(_NORMAL.inv_cdf((level + 0.5) / _LEVELS))
-            known = EndpointModel([always], self._endpoint, deviation).meet(NO_TIME)
-            self._alone[phase, level] = known
+            always = replace(
+                phase,
+                at=NO_TIME,
+                lasts=None,
+                every=None,
+                each_time=None,
+                share=1.0,
+                latency=latency,
+                latency_p99=None,
+            )
+            known = EndpointModel([always], self._endpoint, self._rng).meet(NO_TIME)
+            self._alone[phase, latency] = known
         return known
 
-    def _reaction_mean(self, phase: Phase) -> timedelta:
+    def _mean(self, phase: Phase) -> timedelta:
+        """How long a push that comes alone takes, on the average."""
         if phase.latency_p99 is None:
-            return self._reaction(phase).takes
-        levels = range(STRATA // 2, _LEVELS, STRATA)
-        return sum((self._reaction(phase, each).takes for each in levels), NO_TIME) / len(levels)
+            return self._reaction(phase, phase.latency).takes
+        own = self._reaction(phase, NO_TIME).takes  # its turn at one that slows
+        latencies, limit = _latencies(phase), self._limit(phase)
+        late = latencies.share_above(limit.total_seconds())
+        mean, _ = latencies.moments(limit.total_seconds())
+        return own + late * limit + (1 - late) * timedelta(seconds=mean)
 
     def _in_turn(
         self, number: int, phase: Phase, at: timedelta, pushes: int, within: timedelta
@@ -132,7 +204,7 @@ class CrowdModel(EndpointModel):
             begins = max(comes, done)
             done = max(begins + count * each, last)
             waits = begins + each * (count + 1) / 2 - (comes + last) / 2
-            yield count, self._answered(phase, 200, max(each, waits))
+            yield _same(count, self._answered(phase, 200, max(each, waits)))
         self._busy_until[number] = done
 
     def _so_many_let_through(
@@ -149,15 +221,13 @@ class CrowdModel(EndpointModel):
         return through
 
 
-class _Deviation(Random):
-    """Chance that is told what to say."""
+def _same(pushes: int, reaction: Reaction) -> Alike:
+    return Alike(pushes, reaction, reaction.takes)
 
-    def __init__(self, deviation: float) -> None:
-        super().__init__(0)
-        self._deviation = deviation
 
-    def gauss(self, mu: float = 0.0, sigma: float = 1.0) -> float:
-        return mu + sigma * self._deviation
+def _latencies(phase: Phase) -> LogNormal:
+    assert phase.latency_p99 is not None
+    return LogNormal(phase.latency.total_seconds(), phase.latency_p99.total_seconds())
 
 
 def _as(phase: Phase, behaves: Behaviour) -> Phase:

@@ -22,11 +22,13 @@ NO_TIME = timedelta(0)
 
 _Z99 = NormalDist().inv_cdf(0.99)
 
-_CUT: dict[str, Outcome] = {
+CUT: dict[str, Outcome] = {
     "refuses": Outcome.UNREACHABLE,
     "breaks-off": Outcome.BROKEN_OFF,
     "bad-certificate": Outcome.TLS_FAILED,
 }
+"""What a push that is cut before its answer is recorded as, by what the phase does."""
+
 _UP = Phase("up")
 
 
@@ -68,7 +70,7 @@ class EndpointModel:
             case "up" | "limits":
                 return self._answered(phase, 200, heard=True)
             case _:
-                return self._cut(phase, _CUT[phase.behaves])
+                return self._cut(phase, CUT[phase.behaves])
 
     def _phase(self, at: timedelta) -> tuple[int, Phase]:
         for number, phase in self._phases:

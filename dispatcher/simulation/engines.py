@@ -7,9 +7,8 @@ from datetime import timedelta
 from itertools import accumulate
 from typing import Literal
 
-from msgspec.structs import replace
-
 from dispatcher.simulation.arrivals import Arrivals
+from dispatcher.simulation.bounds import with_bounds
 from dispatcher.simulation.cohort import simulate_cohort
 from dispatcher.simulation.exact import simulate_exact
 from dispatcher.simulation.scenario import Phase, Scenario
@@ -17,11 +16,14 @@ from dispatcher.simulation.timeline import Timeline, Watch
 
 EngineChoice = Literal["exact", "cohort", "auto"]
 
-EXACT_ATTEMPTS = 20_000
-"""As many are simulated one by one in a few seconds; beyond it only their numbers are."""
+EXACT_SECONDS_PER_ATTEMPT = 0.0002
+"""What the exact engine takes for one; about, for machines differ."""
 
-TOUCHY_ATTEMPTS = 60_000
-"""So many where counts are no more than an estimate: half a minute is well spent there."""
+REPORTS_PER_ATTEMPT = 10
+"""So many reports cost it as much as one attempt more."""
+
+EXACT_SECONDS = 10.0
+"""`auto` is exact as long as that takes no longer."""
 
 _SAMPLES = 200
 
@@ -36,42 +38,51 @@ def simulate_with(
     """
     if engine == "exact" or (engine == "auto" and is_small(scenario)):
         return simulate_exact(scenario, watch)
-    return replace(simulate_cohort(scenario, watch), estimated=is_touchy(scenario))
-
-
-def is_touchy(scenario: Scenario) -> bool:
-    """Whether one push decides what becomes of the next, so that counts can be far from what the
-    exact engine finds: the endpoint has a capacity or comes and goes, or a breaker may open."""
-    hindered = any(p.behaves in ("limits", "slows") or p.every for p in scenario.phase)
-    return hindered or scenario.endpoint.breaker_failures > 0
+    return with_bounds(simulate_cohort(scenario, watch), scenario, watch)
 
 
 def is_small(scenario: Scenario) -> bool:
     """Whether a scenario has so few attempts that they are simulated one by one."""
-    if scenario.arrivals.kind == "replayed":
-        return True
-    most = TOUCHY_ATTEMPTS if is_touchy(scenario) else EXACT_ATTEMPTS
-    return expected_attempts(scenario) <= most
+    return scenario.arrivals.kind == "replayed" or exact_seconds(scenario) <= EXACT_SECONDS
 
 
-def expected_attempts(scenario: Scenario) -> float:
-    """About how many attempts it will take, if each report were pushed alone."""
-    arrivals = Arrivals(scenario)
-    tries = [_tries(scenario, arrivals.duration * i / _SAMPLES) for i in range(_SAMPLES)]
-    return arrivals.expected() * sum(tries) / _SAMPLES
+def exact_seconds(scenario: Scenario) -> float:
+    """About how long the exact engine takes."""
+    reports = Arrivals(scenario).expected()
+    together = min(scenario.arrivals.per_callback, scenario.endpoint.bucket_size)
+    pushes = reports / together * expected_tries(scenario)
+    return EXACT_SECONDS_PER_ATTEMPT * (pushes + reports / REPORTS_PER_ATTEMPT)
 
 
-def _tries(scenario: Scenario, arrived: timedelta) -> int:
+def expected_tries(scenario: Scenario) -> float:
+    """About how many attempts a report takes, on the average."""
+    lasts = Arrivals(scenario).duration
+    return sum(_tries(scenario, lasts * i / _SAMPLES) for i in range(_SAMPLES)) / _SAMPLES
+
+
+def _tries(scenario: Scenario, arrived: timedelta) -> float:
     """How many attempts a report takes that arrives then."""
     waits = scenario.retry_schedule.waits
-    for number, at in enumerate(accumulate(waits, initial=arrived), 1):
-        if not _is_down(scenario.phase, at):
-            return number
-    return 1 + len(waits)
+    tries, still_tried = 0.0, 1.0
+    for at in accumulate(waits, initial=arrived):
+        tries += still_tried
+        still_tried *= _share_down(scenario.phase, at)
+        if still_tried < 0.001:
+            break
+    return tries
 
 
-def _is_down(phases: Sequence[Phase], at: timedelta) -> bool:
-    holding = next((p for p in reversed(phases) if p.share == 1 and p.holds_at(at)), None)
-    if holding is None or holding.behaves in ("up", "limits", "slows"):
+def _share_down(phases: Sequence[Phase], at: timedelta) -> float:
+    """How many of the attempts made then fail, as far as the phases tell."""
+    down, left = 0.0, 1.0
+    for phase in reversed(phases):
+        if phase.holds_at(at):
+            down += left * phase.share * _fails(phase)
+            left *= 1 - phase.share
+    return down
+
+
+def _fails(phase: Phase) -> bool:
+    if phase.behaves in ("up", "limits", "slows"):
         return False
-    return holding.status is None or holding.status >= 300
+    return phase.status is None or phase.status >= 300

@@ -12,7 +12,7 @@ from dispatcher.retrying.outcome import Outcome, judge
 from dispatcher.simulation.arrivals import MICROSECOND
 from dispatcher.simulation.chance import strata
 from dispatcher.simulation.cohorts import Cohort, shared
-from dispatcher.simulation.crowd import CrowdModel
+from dispatcher.simulation.crowd import Alike, CrowdModel
 from dispatcher.simulation.endpoint_model import Reaction
 from dispatcher.simulation.scenario import START, Phase, Scenario
 
@@ -21,11 +21,13 @@ JITTERS = 2
 
 
 class Lot(Struct, frozen=True):
-    """Attempts that began when their cohort was due, and end alike, each after `takes`."""
+    """Attempts that began when their cohort was due, and end alike, each after `takes`. Each needs
+    its place for `holds` on the average, in microseconds."""
 
     cohort: Cohort
     reaction: Reaction
     outcome: Outcome
+    holds: int
 
     @property
     def takes(self) -> int:
@@ -44,10 +46,16 @@ class Fates:
         self._jitter = Random(f"{scenario.seed} jitter")
         self._level = _Level(0)
         self._waits: dict[tuple[int, Reaction], int | None] = {}
+        self.crowds = False
+        """Whether chance was drawn for many at once."""
 
     def surely_acknowledges(self, at: int) -> bool:
         """Whether whatever begins then is acknowledged, after the same time each."""
         return self.endpoint.surely_acknowledges(at * MICROSECOND)
+
+    def varies(self, at: int) -> bool:
+        """Whether chance decides how long pushes take that begin then."""
+        return self.endpoint.varies(at * MICROSECOND)
 
     def remembers(self, at: int) -> bool:
         """Whether the endpoint goes by what came before."""
@@ -57,12 +65,15 @@ class Fates:
         """Its attempts, which begin from `at` on, as lots."""
         when = at * MICROSECOND
         if cohort.dispatches == 1 and not within:
-            met = [(1, self.endpoint.meet(when))]
+            reaction = self.endpoint.meet(when)
+            met = [Alike(1, reaction, reaction.takes)]
         else:
+            self.crowds |= self.varies(at)
             met = list(self.endpoint.meet_all(when, cohort.dispatches, within * MICROSECOND))
-        parts = shared(cohort, (pushes for pushes, _ in met))
-        for part, (_, reaction) in zip(parts, met, strict=True):
-            yield Lot(part, reaction, judge(reaction.answer, self._rules))
+        parts = shared(cohort, (alike.pushes for alike in met))
+        for part, alike in zip(parts, met, strict=True):
+            outcome = judge(alike.reaction.answer, self._rules)
+            yield Lot(part, alike.reaction, outcome, alike.holds // MICROSECOND)
 
     def follow(self, lot: Lot) -> list[tuple[Cohort, int]]:
         """What of it is to be tried again, and how long after the attempt began; nothing when that
@@ -76,6 +87,7 @@ class Fates:
         if lot.cohort.dispatches == 1:
             wait = self._wait(lot, self._jitter)
             return [] if wait is None else [(lot.cohort, wait)]
+        self.crowds = True
         levels = list(strata(self._jitter, lot.cohort.dispatches, JITTERS))
         parts = shared(lot.cohort, (dispatches for dispatches, _ in levels))
         waits = (self._wait(lot, self._level.at(level)) for _, level in levels)

@@ -38,7 +38,8 @@ CAPACITY_EXACT = 0.02
 
 class Found(Struct, frozen=True):
     """The answer. `value` None: there is none, and the sentence says why. `exact` is by how much
-    the border may lie beyond it, in the unit; `estimated` as in a timeline, of any try."""
+    the border may lie beyond it, in the unit; `estimated` and `exactness` as in a timeline, of the
+    try of which least is known."""
 
     question: Question
     sentence: str
@@ -48,6 +49,7 @@ class Found(Struct, frozen=True):
     tries: int
     partial: bool = False
     estimated: bool = False
+    exactness: str = "exact"
 
 
 def to_json(found: Found) -> bytes:

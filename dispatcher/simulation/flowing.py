@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 from itertools import count
 
+from msgspec import structs
+
 from dispatcher.flow.gate import PATIENCE
 from dispatcher.flow.window import InFlight, room
 from dispatcher.simulation.cohorts import Cohort, arriving, cut, waiting
@@ -98,7 +100,7 @@ class Flow:
             self._left.append(late)
         if in_time is None:
             return
-        lot = Lot(in_time, lot.reaction, lot.outcome)
+        lot = structs.replace(lot, cohort=in_time)
         following = self._state.fates.follow(lot)
         self._over.append((lot, not following))
         for cohort, wait in following:

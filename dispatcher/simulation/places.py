@@ -54,7 +54,8 @@ class Places:
 
     @property
     def left(self) -> float:
-        return max(0.0, self._all - self.taken)
+        """Below 0 when more are taken than there are."""
+        return self._all - self.taken
 
     @property
     def taken_by_retries(self) -> float:
@@ -114,9 +115,9 @@ class Places:
     def take(self, places: float, retry: bool) -> None:
         """So many places more (or, below 0, less) are taken."""
         if retry:
-            self._retries = max(0.0, self._retries + places)
+            self._retries = _without_rest(self._retries + places)
         else:
-            self._first = max(0.0, self._first + places)
+            self._first = _without_rest(self._first + places)
 
     def judge(self, acknowledged: bool, pushes: int, now: int) -> None:
         """So many told how the endpoint is."""
@@ -132,6 +133,11 @@ class Places:
 
     def _limits(self) -> list[SharedRateLimit]:
         return [limit for limit in (self._limit, self._patience) if limit is not None]
+
+
+def _without_rest(places: float) -> float:
+    """What floats leave behind would be missing from a place that is whole."""
+    return places if places > _NOTHING else 0.0
 
 
 def instant(at: int) -> datetime:

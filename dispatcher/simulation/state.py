@@ -6,11 +6,13 @@ from dispatcher.simulation.arrivals import MICROSECOND
 from dispatcher.simulation.calendar import Calendar
 from dispatcher.simulation.cohort_tally import CohortTally
 from dispatcher.simulation.cohorts import Cohort
+from dispatcher.simulation.doubts import BUSY, Doubts
 from dispatcher.simulation.fate import Fates, Lot
 from dispatcher.simulation.phases import next_change, steady
 from dispatcher.simulation.places import Places
 from dispatcher.simulation.scenario import Scenario, ends_at_latest
-from dispatcher.simulation.stream import stream_of
+from dispatcher.simulation.stream import Counted, stream_of
+from dispatcher.simulation.timeline import Exactness
 
 CELLS = 1_000
 """At least so many stretches are there from the first arrival to the last retry, or as many as
@@ -46,6 +48,7 @@ class RunState:
         """What began flowing, is counted, and may be under way still."""
         self.left: list[Cohort] = []
         """What was under way at the very end."""
+        self.doubts = Doubts(scenario)
 
     def unread(self, at: int) -> int:
         """How many reports have arrived before `at` and are in no dispatch."""
@@ -54,6 +57,23 @@ class RunState:
     def changes_at(self, at: int) -> bool:
         """Whether the endpoint behaves otherwise from then on, or may."""
         return next_change(self.phases, at - 1) == at
+
+    def doubtful(self, at: int) -> bool:
+        """Whether chance, or what one push does to the next, decides how long pushes that are held
+        up then wait."""
+        return self.doubts.touchy or self.fates.varies(at) or self.fates.remembers(at)
+
+    def counts(self, at: int, busy: float) -> None:
+        """From then on pushes that hold each other up are counted, not followed. There is so much
+        to do, in parts of what the window can."""
+        self.doubts.counted = True
+        if self.fates.varies(at) and busy > BUSY:
+            self.doubts.busy = max(self.doubts.busy, busy)
+
+    def exactness(self) -> Exactness:
+        """How exact what has been counted is."""
+        by_chance = self.fates.crowds or isinstance(self.stream, Counted)
+        return self.doubts.exactness(by_chance=by_chance)
 
     def in_time(self, lot: Lot) -> bool:
         """Whether it ends before the scenario does. What does not is not counted."""

@@ -19,6 +19,10 @@ retry of the default schedule, later than any endpoint that works."""
 
 PERCENTS = (50, 95, 99)
 
+NEAR = 0.01
+"""Of all reports: so far the cohort engine's counts may be from the exact ones, unless its answer
+says that it is an estimate."""
+
 Engine = Literal["exact", "cohort", "rehearsed"]
 """What made a timeline. `rehearsed`: a drill with real pushes (rehearsal/drill)."""
 
@@ -106,12 +110,47 @@ class RunTotals(Struct, frozen=True):
     wasted: int
 
 
+class Bounds(Struct, frozen=True):
+    """Between which figures the exact engine's lie, whatever its seed: lowest and highest."""
+
+    late: tuple[int, int]
+    lost: tuple[int, int]
+    longest: tuple[float, float]  # lateness, in seconds
+
+
+class Exactness(Struct, frozen=True):
+    """How near a timeline's figures are to those of the exact engine.
+
+    exact: the same in each. near: acknowledged, lost, waiting and late within NEAR of the reports.
+    estimated: `because` of that they can be further away; within `bounds`, if these are known, as
+    they can be where it is `bounded`.
+    """
+
+    level: Literal["exact", "near", "estimated"] = "exact"
+    because: str = ""
+    bounded: bool = False
+    bounds: Bounds | None = None
+
+    @property
+    def words(self) -> str:
+        if self.level == "estimated":
+            return f"estimated: because {self.because}"
+        return f"within {NEAR:.0%}".replace("%", " %") if self.level == "near" else self.level
+
+
+_LEVELS = ("exact", "near", "estimated")
+
+
+def least_exact(known: Iterable[Exactness]) -> Exactness:
+    """Of several simulations that lead to one answer."""
+    return max(known, key=lambda each: _LEVELS.index(each.level), default=Exactness())
+
+
 class Timeline(Struct, frozen=True, kw_only=True):
     """`partial`: it was broken off, and tells of the time up to `ended_at` alone.
 
     `drained_at`: when the last of the reports that had arrived by the recovery was acknowledged or
-    exhausted. None without a trouble that ends, or when some of them wait still. `estimated`:
-    pushes that got into each other's way were counted, not followed (engines.py says when).
+    exhausted. None without a trouble that ends, or when some of them wait still.
     """
 
     engine: Engine
@@ -124,7 +163,12 @@ class Timeline(Struct, frozen=True, kw_only=True):
     bins: Bins
     bands: list[Band]
     drained_at: float | None = None
-    estimated: bool = False
+    exactness: Exactness = Exactness()
+
+    @property
+    def estimated(self) -> bool:
+        """Whether pushes that got into each other's way were counted, not followed."""
+        return self.exactness.level == "estimated"
 
     @property
     def recovered_at(self) -> float | None:
@@ -158,6 +202,8 @@ def to_dict(timeline: Timeline) -> dict[str, Any]:
         "schedule": timeline.schedule,
         "partial": timeline.partial,
         "estimated": timeline.estimated,
+        "exactness": timeline.exactness.words,
+        "bounds": _bounds(timeline.exactness.bounds),
         "endedAt": timeline.ended_at,
         "totals": {
             **totals,
@@ -179,6 +225,12 @@ def to_dict(timeline: Timeline) -> dict[str, Any]:
         "bands": to_builtins(timeline.bands),
         "bins": to_builtins(timeline.bins),
     }
+
+
+def _bounds(bounds: Bounds | None) -> dict[str, tuple[float, float]] | None:
+    if bounds is None:
+        return None
+    return {"late": bounds.late, "lost": bounds.lost, "latenessMax": bounds.longest}
 
 
 def to_json(timeline: Timeline) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,17 @@ import pytest
 from click.testing import CliRunner
 
 from dispatcher.cli import cli
-from dispatcher.simulation.answer import ESTIMATED, answer
-from dispatcher.simulation.engines import is_small, simulate_with
+from dispatcher.simulation import engines
+from dispatcher.simulation.answer import answer, without_bounds
+from dispatcher.simulation.cohort import simulate_cohort
+from dispatcher.simulation.engines import (
+    EXACT_SECONDS,
+    EXACT_SECONDS_PER_ATTEMPT,
+    exact_seconds,
+    is_small,
+    simulate_with,
+)
+from dispatcher.simulation.timeline import Exactness
 from tests.simulation.support import a_scenario
 
 SLOWS = {"behaves": "slows", "at": "10s", "lasts": "20s", "per_second": 4}
@@ -23,24 +33,43 @@ TOUCHY: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize("said", TOUCHY)
+@pytest.mark.parametrize("said", TOUCHY[:2])  # nothing is held up by the others
 def test_counts_of_what_hinders_each_other_are_called_estimated(said: dict[str, Any]) -> None:
     """An endpoint that worked off four pushes a second after an outage had 2,400 late reports by
     the exact engine and 4,176 by the cohort engine, which `auto` took without a word. One push more
-    in its queue is a timeout more, and so on: counts cannot follow that, so they say it."""
+    in its queue is a timeout more, and so on: where they are counted the answer says it."""
     played = a_scenario(duration="60s", **said)
+    counted = simulate_cohort(played, one_by_one=0, followed=0)
 
-    assert answer(simulate_with(played, "cohort"))[-1] == ESTIMATED
-    assert ESTIMATED not in answer(simulate_with(played, "exact"))
+    assert answer(counted)[-1] == without_bounds(counted.exactness)
+    assert counted.estimated
 
 
-def test_where_counts_are_estimates_more_is_followed_one_by_one() -> None:
-    """21,600 reports are counted to an endpoint that is up, and followed to one that works off four
-    a second."""
-    counted, followed = a_scenario(duration="6h"), a_scenario(duration="6h", phase=[SLOWS])
+@pytest.mark.parametrize("said", TOUCHY)
+def test_few_of_them_are_followed_and_exact(said: dict[str, Any]) -> None:
+    """The cohort engine follows each push of these as far as it has time to, and says so."""
+    played = a_scenario(duration="60s", **said)
+    followed, exact = (simulate_with(played, engine) for engine in ("cohort", "exact"))
 
-    assert (is_small(counted), is_small(followed)) == (False, True)
-    assert not is_small(a_scenario(duration="60h", phase=[SLOWS]))
+    assert followed.exactness == exact.exactness == Exactness("exact")
+    assert followed.totals == exact.totals
+    assert followed.lateness == exact.lateness
+
+
+def test_auto_is_exact_for_as_long_as_ten_seconds() -> None:
+    """Whatever is in the way of what: how long it takes decides, by one constant."""
+    most = EXACT_SECONDS / EXACT_SECONDS_PER_ATTEMPT
+    played = [a_scenario(duration=f"{round(part * most)}s") for part in (0.8, 1.2)]
+
+    assert [is_small(each) for each in played] == [True, False]
+
+
+def test_what_fails_by_chance_is_tried_more_often() -> None:
+    """And takes the exact engine so much longer: half of all attempts fail, so each report has
+    two."""
+    halved = a_scenario(phase=[{"behaves": "refuses", "share": 0.5}])
+
+    assert exact_seconds(halved) / exact_seconds(a_scenario()) == pytest.approx(2, rel=0.1)
 
 
 def test_counts_of_an_outage_are_not() -> None:
@@ -59,8 +88,12 @@ def test_counts_of_an_outage_are_not() -> None:
         ("--find", "max-outage-without-loss"),
     ],
 )
-def test_every_answer_says_it(tmp_path: Path, asked: tuple[str, ...]) -> None:
+def test_every_answer_says_it(
+    tmp_path: Path, asked: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Whatever is asked: as a sentence, and as JSON."""
+    counting = partial(simulate_cohort, one_by_one=0, followed=0)
+    monkeypatch.setattr(engines, "simulate_cohort", counting)
     file = tmp_path / "slow.toml"
     file.write_text(
         'duration = "60s"\n[[phase]]\nbehaves = "refuses"\nlasts = "10s"\n'
@@ -71,8 +104,12 @@ def test_every_answer_says_it(tmp_path: Path, asked: tuple[str, ...]) -> None:
         words = ["simulate", str(file), "--engine", "cohort", *asked, *more]
         return CliRunner().invoke(cli, words, catch_exceptions=False).stdout
 
-    assert ESTIMATED in dlr().splitlines()
-    assert '"estimated":true' in dlr("--json")
+    told = dlr("--json")
+    assert any(
+        line.startswith("ESTIMATED: the endpoint works off 4/s") for line in dlr().splitlines()
+    )
+    assert '"estimated":true' in told
+    assert '"exactness":"estimated: because the endpoint works off 4/s' in told
 
 
 def test_a_csv_that_cannot_be_written_is_told_before_the_work(tmp_path: Path) -> None:

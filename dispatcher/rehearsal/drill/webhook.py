@@ -17,7 +17,7 @@ from dispatcher.rehearsal.run import Rehearsal
 from dispatcher.rehearsal.target import Target
 from dispatcher.rehearsal.verdict import Result
 from dispatcher.rehearsal.verify import CannotVerify
-from dispatcher.simulation.engines import EXACT_ATTEMPTS, expected_attempts, simulate_with
+from dispatcher.simulation.engines import simulate_with
 from dispatcher.simulation.scenario import Scenario
 from dispatcher.simulation.timeline import Timeline, Watch
 
@@ -56,9 +56,7 @@ async def drill_webhook(
 
 def simulated_of(scenario: Scenario) -> Timeline:
     """What the simulator says of the same scenario: attempt by attempt where that takes seconds."""
-    together = min(scenario.arrivals.per_callback, scenario.endpoint.bucket_size)
-    exact = expected_attempts(scenario) / together <= EXACT_ATTEMPTS
-    return simulate_with(scenario, "exact" if exact else "cohort")
+    return simulate_with(scenario, "auto")
 
 
 async def _evidence(rehearsal: Rehearsal, result: DrillResult) -> Evidence | str:

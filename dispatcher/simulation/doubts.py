@@ -1,0 +1,49 @@
+"""How exact the cohort engine's counts are, and why they may not be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dispatcher.simulation.scenario import Scenario, words_of
+from dispatcher.simulation.timeline import Exactness
+
+BUSY = 0.8
+"""With more to do than this part of what a window can, how long pushes wait for it depends on
+which of them take long: on chance."""
+
+
+class Doubts:
+    """Of one run. `counted`: pushes that held each other up were not followed. `busy`: the most
+    there was to do then where latencies vary, in parts of what the window can do; 0 up to BUSY."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self._touchy = list(_touchy(scenario))
+        self.counted = False
+        self.busy = 0.0
+
+    @property
+    def touchy(self) -> bool:
+        """Whether one push decides what becomes of the next."""
+        return bool(self._touchy)
+
+    def exactness(self, *, by_chance: bool) -> Exactness:
+        """`by_chance`: chance was drawn for many at once."""
+        if self.counted and (self._touchy or self.busy):
+            return Exactness("estimated", self._because(), bounded=not self._touchy)
+        return Exactness("near" if self.counted or by_chance else "exact")
+
+    def _because(self) -> str:
+        if self._touchy:
+            return f"{self._touchy[0]}, so that one push decides what becomes of the next"
+        full = "is full" if self.busy >= 1 else f"is busy to {self.busy:.0%}"
+        return f"the window {full} at times, and chance decides which pushes take long"
+
+
+def _touchy(scenario: Scenario) -> Iterator[str]:
+    for phase in scenario.phase:
+        if phase.behaves in ("limits", "slows"):
+            yield f"the endpoint {words_of(phase)}"
+    if any(phase.every for phase in scenario.phase):
+        yield "the endpoint comes and goes"
+    if scenario.endpoint.breaker_failures:
+        yield "a breaker may open"
