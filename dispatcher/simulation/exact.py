@@ -10,7 +10,6 @@ give the same timeline everywhere.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from itertools import count
 from random import Random
@@ -22,19 +21,19 @@ from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.observe.events import AttemptMade
 from dispatcher.queue.base import Leased
 from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
-from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.retrying.outcome import Answer
 from dispatcher.runner import LOOK_EVERY
 from dispatcher.simulation.arrivals import Arrivals
+from dispatcher.simulation.arriving import Arriving
 from dispatcher.simulation.database_in_place import DatabaseInPlace
 from dispatcher.simulation.endpoint_model import EndpointModel
-from dispatcher.simulation.foresight import Foresight
+from dispatcher.simulation.foresight import ForeseeingQueue
 from dispatcher.simulation.recorded import recorded
 from dispatcher.simulation.scenario import START, Scenario, ends_at_latest
 from dispatcher.simulation.timeline import Timeline, Watch
+from dispatcher.simulation.unasked import drop_unasked
 from dispatcher.simulation.virtual_time import Sleepers
 from dispatcher.worker import Worker
-from receiver.store.callback import Callback
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
 from receiver.store.sqlite.store import SqliteStore
 
@@ -69,17 +68,15 @@ class ExactRun:
         scenario: Scenario,
         arrivals: Arrivals,
         database: DatabaseInPlace,
-        queue: SqliteQueue,
+        queue: ForeseeingQueue,
     ) -> None:
         self._scenario = scenario
         self._arrivals = arrivals
-        self._coming: Iterator[Callback] = arrivals.callbacks()
-        self._next = next(self._coming, None)
         self._expected = max(1, arrivals.expected())
         self._arrived = self._ended = 0  # reports
         self._ends_at = START + ends_at_latest(scenario, arrivals.duration)
         self._database = database
-        self._store = SqliteStore(database)
+        self._arriving = Arriving(SqliteStore(database), arrivals.callbacks())
         self._queue = queue
         self._sleepers = Sleepers()
         self._running: set[asyncio.Task[None]] = set()
@@ -87,7 +84,6 @@ class ExactRun:
         self._partial = False
         self._rescued_at = START
         self._ended_at = START  # the last that has happened
-        self.foresight = Foresight(scenario.customer)
         self.clock = VirtualClock(START)
         self.worker = self._worker()
 
@@ -95,7 +91,8 @@ class ExactRun:
     async def make(cls, scenario: Scenario, arrivals: Arrivals) -> ExactRun:
         database = DatabaseInPlace()
         await database.migrate([*STORE_MIGRATIONS, *QUEUE_MIGRATIONS])
-        queue = await SqliteQueue.open(database, lambda: "simulated", lambda: "simulated")
+        await database.write(drop_unasked)
+        queue = await ForeseeingQueue.open(database, lambda: "simulated", lambda: "simulated")
         await queue.adopt([scenario.customer])
         return cls(scenario, arrivals, database, queue)
 
@@ -104,7 +101,7 @@ class ExactRun:
         customer = scenario.customer
         model = EndpointModel(scenario.phase, customer, Random(f"{scenario.seed} endpoint"))
         return Worker(
-            outbox=self._store,
+            outbox=self._arriving,
             queue=self._queue,
             sender=SimulatedSender(model, self.clock, self._sleepers),
             clock=self.clock,
@@ -123,10 +120,7 @@ class ExactRun:
             if at is None:
                 break
             if at > self._ends_at:
-                # It may have been the end of a lease that is over meanwhile.
-                self.foresight.looked(await self._queue.next_due())
-                if await self._next_at() is not None:
-                    self._ended_at = self._ends_at
+                self._ended_at = self._ends_at
                 break
             if step % WATCHED_EVERY == 0 and not watch(self._share()):
                 self._partial, self._ended_at = True, self.clock.now()
@@ -142,6 +136,7 @@ class ExactRun:
 
     async def timeline(self) -> Timeline:
         """What the database tells of the run."""
+        await self._database.write(self._arriving.forget_the_rest)
         return await self._database.read(
             lambda connection: recorded(
                 connection,
@@ -157,25 +152,19 @@ class ExactRun:
 
     async def _work(self) -> None:
         """Do all that can be done at this instant."""
-        while not await self._idle():
+        while not self._queue.idle(self.clock.now()):
             leased = await self.worker.claim()
-            self.foresight.claimed(leased)
             for dispatch in leased:
                 self._begin(dispatch)
             await self._settle()
             if not leased and not self.worker.more_to_read:
                 return
 
-    async def _idle(self) -> bool:
-        if self.foresight.stale:
-            self.foresight.looked(await self._queue.next_due())
-        return self.foresight.idle(self.clock.now())
-
     async def _rescue(self, now: datetime) -> None:
         """As the runner's looks do, though not as often. A lease outlasts its attempt, so that this
         has nothing to do unless somebody has injected a fault."""
         if now >= self._rescued_at + RESCUE_EVERY:
-            self.foresight.stale |= bool(await self._queue.release_expired(now))
+            await self._queue.release_expired(now)
             self._rescued_at = now
 
     def _begin(self, dispatch: Leased) -> None:
@@ -199,10 +188,9 @@ class ExactRun:
 
     async def _next_at(self) -> datetime | None:
         """When something happens next."""
-        coming = None if self._next is None else self._next.received_at
-        instants = [at for at in (self._sleepers.next_at(), coming) if at is not None]
-        first = min(instants, default=None)
-        if first is not None and self.foresight.idle(first):
+        instants = [self._sleepers.next_at(), await self._arriving.next_at()]
+        first = min((at for at in instants if at is not None), default=None)
+        if first is not None and self._queue.idle(first):
             return first  # the worker does not wait for anything before
         at = await self._worker_at()
         return first if at is None else at if first is None else min(at, first)
@@ -211,15 +199,11 @@ class ExactRun:
         """What the worker waits for. It has done what it could at this instant; when it names one
         that has passed, it waits for something else: the next due time, or the next of the looks
         that the runner has it take anyway."""
-        now = self.clock.now()
-        if self.foresight.due_at is not None and self.foresight.due_at <= now:
-            # It may have been the end of a lease that is over meanwhile.
-            self.foresight.looked(await self._queue.next_due())
-        due_at = self.foresight.due_at
-        if self.foresight.idle(now):
+        now, due_at = self.clock.now(), await self._queue.next_due()
+        if self._queue.idle(now):
             return due_at  # if there is no room then, it will be asked for what it waits
         at = await self.worker.next_at()
-        if at is None or not (self.foresight.all_read or at <= now):
+        if at is None or not (self._queue.all_read or at <= now):
             return at
         if due_at is None:
             return None
@@ -227,19 +211,12 @@ class ExactRun:
         return at if at > now else now + LOOK_EVERY
 
     async def _arrive(self, now: datetime) -> None:
-        arriving: list[Callback] = []
-        while self._next is not None and self._next.received_at <= now:
-            arriving.append(self._next)
-            self._next = next(self._coming, None)
-        if arriving:
+        if (reports := await self._arriving.arrive(now)) is not None:
             self._ended_at = now
-            counts = await self._store.add(arriving)
-            stored = sum(each.stored for each in counts)
-            self._arrived += stored
-            self.foresight.arrived(stored)
+            self._arrived += reports
+            self._queue.arrived(reports)
 
     def _count(self, event: AttemptMade) -> None:
-        self.foresight.recorded(event.due_at)
         self._ended_at = self.clock.now()
         if event.due_at is None:
             self._ended += event.reports

@@ -1,50 +1,132 @@
-"""Knows without asking when a claim would come back empty, which it mostly would.
+"""The queue of a simulation: production's, which answers from memory what has gone through it.
 
-Most instants of a simulation are ends of attempts, after which nothing is due and nothing unread;
-to ask each time takes a third of the whole. It never decides what is done, only that there is
-nothing to do, and it says so never too early: the tests compare whole timelines with and without.
+One worker alone works on it, for one endpoint. So whatever is due, leased or unread got there
+through its own calls, and most of a simulation's questions need no database: they took a third of
+the whole. It never decides what is done: dispatches are formed, claimed and recorded by SqliteQueue
+as ever. A test compares timelines with and without.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from heapq import heappop, heappush
 
-from dispatcher.endpoints.endpoint import Endpoint, Rules
-from dispatcher.queue.base import Leased
+from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.queue.base import Forming, Lease, Leased, Pending, Record
+from dispatcher.queue.sqlite.queue import SqliteQueue
+from receiver.store.sqlite.database import Database
 
 
-class Foresight:
-    """Of one endpoint, to which one worker alone brings reports."""
+class ForeseeingQueue(SqliteQueue):
+    """Of one endpoint, to which one worker alone brings reports. Call `arrived` for each report
+    that comes in."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        # What has rules leaves reports out, and what keeps the order holds some back.
-        self.sees = endpoint.rules == Rules() and not endpoint.ordered
-        self.stale = False
-        """Whether `due_at` must be looked up: what was due first has been claimed."""
-        self.due_at: datetime | None = None
-        """No dispatch is due, and no lease runs out, before; None: never."""
-        self._unread = 0
+    knows = True
+    """Whether all that is due or leased is known. No more after what only a fault can do."""
+
+    def __init__(self, database: Database, name: str, new_id: Callable[[], str]) -> None:
+        super().__init__(database, name, new_id)
+        self._endpoint = ""
+        self._sees = False  # what is unread
+        self._arrived = self._read_to = 0  # reports; their ids count from 1
+        self._due: list[datetime] = []  # a heap: when what waits is due
+        self._leases: list[tuple[datetime, str]] = []  # a heap: ends, and tokens
+        self._held: dict[str, int] = {}  # by token, how many dispatches are leased under it
+
+    async def adopt(self, endpoints: Sequence[Endpoint]) -> None:
+        (endpoint,) = endpoints
+        self._endpoint = endpoint.name
+        self._sees = not endpoint.ordered  # that holds reports back
+        await super().adopt(endpoints)
+
+    # --- what is foreseen ---------------------------------------------------------------------
 
     def arrived(self, reports: int) -> None:
-        self._unread += reports
-
-    def claimed(self, leased: Sequence[Leased]) -> None:
-        self.stale = self.stale or bool(leased)
-        self._unread -= sum(each.reports for each in leased if not each.attempts_made)
-
-    def recorded(self, due_at: datetime | None) -> None:
-        """An attempt is over, and its dispatch due then, if it is to be repeated."""
-        if due_at is not None:
-            self.due_at = due_at if self.due_at is None else min(self.due_at, due_at)
-
-    def looked(self, due_at: datetime | None) -> None:
-        self.due_at, self.stale = due_at, False
+        self._arrived += reports
 
     @property
     def all_read(self) -> bool:
-        return self.sees and self._unread == 0
+        """Whether there is surely nothing unread."""
+        return self.knows and self._sees and self._read_to >= self._arrived
 
     def idle(self, now: datetime) -> bool:
         """Whether there is surely nothing to claim now."""
-        return self.all_read and not self.stale and (self.due_at is None or self.due_at > now)
+        return self.all_read and (not self._due or self._due[0] > now)
+
+    # --- asked ----------------------------------------------------------------------------------
+
+    async def pending(self, now: datetime) -> Pending:
+        if self.knows and self._sees:
+            is_due = bool(self._due) and self._due[0] <= now
+            return Pending(
+                frozenset([self._endpoint] if is_due else ()),
+                {self._endpoint: self._read_to} if self._read_to < self._arrived else {},
+            )
+        pending = await super().pending(now)
+        unread = {
+            name: read_to
+            for name, read_to in pending.unread.items()
+            if read_to < self._arrived or name in pending.freed
+        }
+        return Pending(pending.due, unread, pending.freed)
+
+    async def next_due(self, endpoints: Sequence[str] | None = None) -> datetime | None:
+        if not self.knows:
+            return await super().next_due(endpoints)
+        return min(self._due[:1] + self._next_lease_end(), default=None)
+
+    async def release_expired(self, now: datetime) -> int:
+        if self.knows and not any(end <= now for end in self._next_lease_end()):
+            return 0
+        self.knows = False
+        return await super().release_expired(now)
+
+    def _next_lease_end(self) -> list[datetime]:
+        while self._leases and not self._held.get(self._leases[0][1]):
+            self._held.pop(heappop(self._leases)[1], None)
+        return [self._leases[0][0]] if self._leases else []
+
+    # --- told -------------------------------------------------------------------------------------
+
+    async def claim_due(
+        self, now: datetime, leases: Mapping[str, Lease], room: Mapping[str, int]
+    ) -> list[Leased]:
+        claimed = await super().claim_due(now, leases, room)
+        for each in claimed:
+            heappop(self._due)  # what is due first is claimed first
+            self._lent(each.lease)
+        return claimed
+
+    async def form(
+        self, now: datetime, leases: Mapping[str, Lease], formings: Sequence[Forming]
+    ) -> list[Leased]:
+        formed = await super().form(now, leases, formings)
+        for each in formed:
+            self._lent(each.lease)
+        for forming in formings:
+            self._read_to = forming.read_to
+        # A bucket without bytes waits, and is due at once.
+        self.knows = self.knows and len(formed) == sum(len(each.buckets) for each in formings)
+        return formed
+
+    async def record(self, records: Sequence[Record]) -> list[bool]:
+        recorded = await super().record(records)
+        for each, was_held in zip(records, recorded, strict=True):
+            if was_held:
+                self._held[each.token] = self._held.get(each.token, 0) - 1
+                if each.due_at is not None:
+                    heappush(self._due, each.due_at)
+        return recorded
+
+    async def release(
+        self, dispatches: Sequence[Leased], *, broken_off: datetime | None = None
+    ) -> None:
+        self.knows = False
+        await super().release(dispatches, broken_off=broken_off)
+
+    def _lent(self, lease: Lease) -> None:
+        if lease.token not in self._held:
+            self._held[lease.token] = 0
+            heappush(self._leases, (lease.until, lease.token))
+        self._held[lease.token] += 1

@@ -14,13 +14,19 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
+from dispatcher.retrying.consequences import CONSEQUENCES
 from dispatcher.retrying.schedule import INFOBIP
 from dispatcher.simulation.database_in_place import DatabaseInPlace
 from dispatcher.simulation.exact import simulate_exact
-from dispatcher.simulation.foresight import Foresight
+from dispatcher.simulation.foresight import ForeseeingQueue
+from dispatcher.simulation.scenario import Scenario
 from dispatcher.simulation.timeline import Lateness, Timeline, to_json
+from dispatcher.simulation.unasked import CONSEQUENCES as UNASKED
+from dispatcher.simulation.unasked import INDEXES
 from receiver.store.sqlite.database import Database
+from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
+from tests.simulation.random_scenarios import scenarios
 from tests.simulation.support import (
     DOWN_FOR_EVER,
     HOUR,
@@ -429,33 +435,73 @@ def test_the_span_is_that_of_the_preset() -> None:
     assert [hours_and_minutes(int(at)) for at in accumulate(waits)] == [*DOCUMENTED, *COMPUTED]
 
 
-class _Blind(Foresight):
-    """Foresees nothing, so that the worker is asked at each instant."""
+class _Blind(ForeseeingQueue):
+    """Foresees nothing, so that the database is asked each time."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        super().__init__(endpoint)
-        self.sees = False
+    knows = False
 
 
-@pytest.mark.parametrize("endpoint", [{}, {"window": 3}, {"rate_limit": 0.7}, {"bucket_size": 9}])
+TROUBLED = {
+    "duration": "20m",
+    "arrivals": {"per_second": 0.5, "by_chance": True},
+    "mix": {"intermediate": 0.2},
+    "phase": [
+        {"behaves": "up", "latency": "3s", "latency_p99": "15s"},
+        outage("5m", "3m"),
+        outage("9m", "3m", "stalls", share=0.8),
+    ],
+}
+ENDPOINTS = [
+    {},
+    {"window": 3},
+    {"rate_limit": 0.7},
+    {"bucket_size": 9},
+    {"reports": "final"},
+    {"ordered": True},
+]
+
+
+def troubled(endpoint: dict[str, Any]) -> bytes:
+    of = {"window": 20, "breaker_failures": 9, **endpoint}
+    return to_json(simulated(**TROUBLED, endpoint=of))
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
 def test_foresight_changes_nothing(
     endpoint: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is foreseen is what the worker would have said: the same bytes with and without."""
-    tables = {
-        "duration": "20m",
-        "arrivals": {"per_second": 0.5, "by_chance": True},
-        "phase": [
-            {"behaves": "up", "latency": "3s", "latency_p99": "15s"},
-            outage("5m", "3m"),
-            outage("9m", "3m", "stalls", share=0.8),
-        ],
-        "endpoint": {"window": 20, "breaker_failures": 9, **endpoint},
-    }
-    with_foresight = to_json(simulated(**tables))
-    monkeypatch.setattr("dispatcher.simulation.exact.Foresight", _Blind)
+    """What is foreseen is what the database would have said: the same bytes with and without."""
+    with_foresight = troubled(endpoint)
+    monkeypatch.setattr("dispatcher.simulation.exact.ForeseeingQueue", _Blind)
 
-    assert to_json(simulated(**tables)) == with_foresight
+    assert troubled(endpoint) == with_foresight
+
+
+@settings(max_examples=30, deadline=None)
+@given(scenario=scenarios(by_chance=True))
+def test_nothing_that_is_spared_changes_anything(scenario: Scenario) -> None:
+    """Whatever the scenario says: with all indexes and consequences, with each callback stored when
+    it comes and each question asked, the answer has the same bytes."""
+    sparing = to_json(simulate_exact(scenario))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dispatcher.simulation.exact.ForeseeingQueue", _Blind)
+        patch.setattr("dispatcher.simulation.exact.drop_unasked", lambda *_: None)
+        patch.setattr("dispatcher.simulation.arriving.AHEAD", 1)
+
+        assert to_json(simulate_exact(scenario)) == sparing
+
+
+async def test_what_is_unasked_is_there_to_be_dropped() -> None:
+    """An index or a consequence that has another name now would be kept, and cost its time."""
+    database = DatabaseInPlace()
+    await database.migrate([*STORE_MIGRATIONS, *QUEUE_MIGRATIONS])
+    rows = await database.read(
+        lambda connection: connection.execute("SELECT name FROM sqlite_schema").fetchall()
+    )
+    await database.close()
+
+    assert {*INDEXES, *UNASKED} <= {name for (name,) in rows}
+    assert set(UNASKED) <= CONSEQUENCES.keys()
 
 
 def test_the_database_in_place_has_all_of_its_own() -> None:

@@ -116,6 +116,18 @@ def test_the_duration_cuts_what_is_replayed(tmp_path: Path) -> None:
     assert simulate_exact(read_scenario(file)).totals.reports == 2
 
 
+def test_a_repeat_is_told_by_the_days_between(tmp_path: Path) -> None:
+    """The exact engine stores ahead what comes later. A report that comes again the next day is a
+    repeat all the same, and one that comes again after a week is a new one."""
+    times = [AT, AT + timedelta(days=1), AT + timedelta(days=8), AT + timedelta(days=8, hours=1)]
+    rows = ["receivedAt,messageId,status", *(f"{at.isoformat()},m1,DELIVERED" for at in times)]
+    (tmp_path / "reports.csv").write_text("\n".join(rows))
+
+    timeline = simulate_exact(a_scenario_of(tmp_path / "reports.csv"))
+
+    assert (timeline.totals.reports, timeline.totals.acknowledged) == (2, 2)
+
+
 def test_rules_of_the_endpoint_see_what_is_replayed(tmp_path: Path) -> None:
     """Two of the three are final."""
     asyncio.run(a_database(tmp_path / "dlr.db"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Self
 
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.base import (
@@ -78,7 +78,7 @@ class SqliteQueue:
     @classmethod
     async def open(
         cls, database: Database, new_name: Callable[[], str], new_id: Callable[[], str]
-    ) -> SqliteQueue:
+    ) -> Self:
         """Open the queue of a migrated database.
 
         `new_name` names a database that has none yet. The name is in front of each dispatch's id.
