@@ -173,7 +173,10 @@ class Receiver:
             if refusal is not None:
                 return self._refuse(request, source, refusal, authenticator)
         if request.content.is_eof():  # it came with the head, as small ones do
-            return await self._take(request, source, await request.read(), authenticator)
+            body = request.content.read_nowait()
+            if len(body) > self._limits.body:
+                raise web.HTTPRequestEntityTooLarge(self._limits.body, len(body))
+            return await self._take(request, source, body, authenticator)
         async with self._bodies.arriving(request) as body:
             return await self._take(request, source, body, authenticator)
 
@@ -190,6 +193,9 @@ class Receiver:
             if refusal is not None:
                 return self._refuse(request, source, refusal, authenticator)
         content_type, encoding = request.headers.get("Content-Type"), _content_encoding(request)
+        if encoding is None and len(body) <= LARGE_BODY["json"]:
+            text = received_text(body, content_type, None, self._limits.body)
+            return await self._keep(request, source, text, len(body))
         if len(body) <= HEAVY_BODY:
             try:
                 text = await _text(body, content_type, encoding, min(HEAVY_BODY, self._limits.body))
@@ -246,8 +252,6 @@ class Receiver:
 
 
 async def _text(body: bytes, content_type: str | None, encoding: str | None, most: int) -> BodyText:
-    if encoding is None and len(body) <= LARGE_BODY["json"]:
-        return received_text(body, content_type, None, most)
     return await asyncio.to_thread(received_text, body, content_type, encoding, most)
 
 

@@ -59,6 +59,8 @@ def received_text(
 
     Raises NotTaken for one that is too large when it is inflated, which is not even kept.
     """
+    if content_encoding is None and (plain := _plain_format(content_type)) is not None:
+        return text_of(body, plain)
     fault: MalformedBody | None = None
     told: str | None = None
     try:
@@ -173,12 +175,28 @@ def format_of(content_type: str | None, body: bytes) -> Format | None:
 
     A content type that says nothing is settled by the first byte that is no blank.
     """
-    kind = as_one(content_type or "").partition(";")[0].strip().lower()
+    kind = _kind(content_type)
+    return sniffed(body) if kind in _SNIFFED else _format_named(kind)
+
+
+def _kind(content_type: str | None) -> str:
+    return as_one(content_type or "").partition(";")[0].strip().lower()
+
+
+def _format_named(kind: str) -> Format | None:
     if kind == "application/json" or kind.endswith("+json"):
         return "json"
     if kind in ("application/xml", "text/xml") or kind.endswith("+xml"):
         return "xml"
-    return sniffed(body) if kind in _SNIFFED else None
+    return None
+
+
+@lru_cache(maxsize=256)
+def _plain_format(content_type: str | None) -> Format | None:
+    """The format of a Content-Type that names one, and no charset; `None` for any other."""
+    if content_type is None or "charset" in content_type.lower():
+        return None
+    return _format_named(_kind(content_type))
 
 
 def as_one(content_type: str) -> str:
