@@ -16,7 +16,7 @@ from msgspec import Struct, structs
 
 from dispatcher.clocks.clock import Clock
 from dispatcher.endpoints.endpoint import Endpoint, Target
-from dispatcher.forming.bucket import encode, shape_of
+from dispatcher.forming.bucket import encoded_apart, shape_of
 from dispatcher.observe.events import AttemptMade, Listener
 from dispatcher.observe.unforeseen import tell_unforeseen, unforeseen
 from dispatcher.queue.base import Bucket, DispatchQueue, Leased, Outbox, Record
@@ -107,13 +107,15 @@ class Attempts:
     async def _encoded_late(
         self, dispatch: Leased, endpoint: Endpoint
     ) -> tuple[Leased, Answer | None]:
-        """The dispatch with the bytes that it had none of: what was in the way may be over by now.
-        Otherwise that is the answer, and nothing is pushed."""
+        """The dispatch with its bytes made anew: the process that had made them died, or something
+        was in the way, which may be over by now. Otherwise that is the answer, and nothing is
+        pushed."""
         found = await self._queue.dispatch(dispatch.name)
         reports = await self._outbox.reports_by_id(found[0].report_ids if found else ())
         to = Target(dispatch.url, dispatch.content_type, dispatch.authorization)
         try:
-            body = encode(Bucket(reports, shape_of(reports[0], endpoint)[0], to))
+            generation = dispatch.generation or shape_of(reports[0], endpoint)[0]
+            body = await encoded_apart(Bucket(reports, generation, to))
         except Exception as error:  # noqa: BLE001 - told, and recorded as a failed attempt
             tell_unforeseen(f"reports for {endpoint.name} cannot be encoded", error)
             return dispatch, _failed(error)
@@ -186,6 +188,7 @@ class Attempts:
             outcome=outcome,
             state=following.state,
             due_at=following.due_at,
+            body=_to_keep(dispatch) if following.state == "waiting" else None,
         )
 
     # --- record -----------------------------------------------------------------------------------
@@ -217,6 +220,11 @@ class Attempts:
 
 def _failed(error: BaseException, duration_ms: float = 0.0) -> Answer:
     return Answer(duration_ms, failure=Outcome.FAILED, error=unforeseen(error))
+
+
+def _to_keep(dispatch: Leased) -> bytes | None:
+    """The bytes that are not stored yet: those of a first attempt."""
+    return dispatch.body if dispatch.encoded and not dispatch.attempts_made else None
 
 
 def _moved(record: Record, by: timedelta) -> Record:

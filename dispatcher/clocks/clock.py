@@ -19,6 +19,8 @@ SLEW = 0.1
 """How much of the passing time the system's clock may use to follow a wall clock that was set: an
 hour is made good in ten, and meanwhile no wait is more than a tenth too long or too short."""
 
+_ONE_IN = round(1 / SLEW)  # a timedelta takes long to multiply with a float
+
 UNSET = timedelta(days=1)
 """A wall clock that is off by more is not corrected: it had not been set at all (a board without a
 battery starts in 1970), or it is wrong now. It is believed when it has stayed so for BELIEVED, and
@@ -76,7 +78,10 @@ class MachineClock:
     def reading(self) -> tuple[timedelta, datetime]:
         """How long the machine has been running, and the instant."""
         at = self._elapsed()
-        return at, self._instant + (at - self._at) * self.speed
+        passed = at - self._at
+        if self.speed != 1:
+            passed *= self.speed
+        return at, self._instant + passed
 
     def go_on_from(self, at: timedelta, instant: datetime) -> None:
         """Count from this instant, which was when the machine had been running for `at`."""
@@ -103,9 +108,11 @@ class SystemClock(MachineClock):
         self._off_since: timedelta | None = None
 
     def reading(self) -> tuple[timedelta, datetime]:
-        at, instant = super().reading()
+        at = self._elapsed()
+        passed = at - self._at
+        instant = self._instant + passed
         lag = self.wall() - instant
-        if abs(lag) > UNSET:
+        if not -UNSET <= lag <= UNSET:
             if self._off_since is None or abs(lag - self._off_by) > BELIEVED:
                 self._off_since, self._off_by = at, lag
                 log.warning("the wall clock is off by %s; dlr follows if it stays so a minute", lag)
@@ -113,8 +120,9 @@ class SystemClock(MachineClock):
                 instant += lag
         else:
             self._off_since = None
-            instant += _correction(lag, at - self._at)
-        self.go_on_from(at, instant)
+            if lag:
+                instant += _correction(lag, passed)
+        self._at, self._instant = at, instant
         return at, instant
 
     def due_step(self) -> timedelta | None:
@@ -138,8 +146,10 @@ class SystemClock(MachineClock):
 
 
 def _correction(lag: timedelta, passed: timedelta) -> timedelta:
-    most = passed * SLEW
-    return max(-most, min(lag, most))
+    most = passed // _ONE_IN
+    if lag > most:
+        return most
+    return lag if lag >= -most else -most
 
 
 class CompressedClock(MachineClock):

@@ -64,11 +64,13 @@ class Leased(Struct, frozen=True):
     lease: Lease
     replay: int | None = None  # the replay that it is a part of
     authorization: str | None = None  # a header of this dispatch alone
-    encoded: bool = True  # False: its bytes could not be made so far, and `body` is empty
+    encoded: bool = True  # False: its bytes are not kept, and `body` is empty
+    generation: Generation | None = None  # that of its bytes; None: as the endpoint's settings say
 
 
 class Record(Struct, frozen=True):
-    """An attempt and what it does to its dispatch: stored together or not at all."""
+    """An attempt and what it does to its dispatch: stored together or not at all. `body`: the bytes
+    of a first attempt, kept if the dispatch goes on waiting."""
 
     dispatch: int
     token: str
@@ -78,6 +80,7 @@ class Record(Struct, frozen=True):
     outcome: Outcome
     state: DispatchState
     due_at: datetime | None
+    body: bytes | None = None
 
 
 class Pending(Struct, frozen=True):
@@ -168,13 +171,16 @@ class DispatchQueue(Protocol):
     ) -> list[Leased]:
         """Make dispatches of reports, leased, in the same transaction that reads them off.
 
+        The bytes are not kept: most dispatches are acknowledged at their first attempt. Of one that
+        is not, `record` or `release` keeps them; of one whose lease runs out, nobody does.
+
         A bucket without bytes becomes a dispatch that waits and is due at once: it is claimed like
         any other. Nothing is added for an endpoint that another worker has read on meanwhile.
         """
 
     async def keep_body(self, dispatch: Leased, body: bytes) -> bool:
-        """Keep the bytes of a dispatch that had none. False when its lease is not valid any more,
-        or it has bytes by now: nothing is changed then."""
+        """Keep the bytes of a dispatch that was claimed without. False when its lease is not valid
+        any more, or it has bytes by now: nothing is changed then."""
 
     async def record(self, records: Sequence[Record]) -> list[bool]:
         """Record attempts in one transaction. False for each whose lease was not valid any more:
@@ -183,8 +189,9 @@ class DispatchQueue(Protocol):
     async def release(
         self, dispatches: Sequence[Leased], *, broken_off: datetime | None = None
     ) -> None:
-        """Give leases back: the dispatches are due again as they were. `broken_off` None: unused.
-        Otherwise their attempts were under way then, and the history tells that they are repeated.
+        """Give leases back: the dispatches are due again as they were, and the bytes of those
+        without an attempt are kept. `broken_off` None: unused. Otherwise their attempts were under
+        way then, and the history tells that they are repeated.
         """
 
     async def release_expired(self, now: datetime) -> int:

@@ -135,6 +135,7 @@ def a_record(
         outcome=Outcome.ACKNOWLEDGED if status == 200 else Outcome.FAILED,
         state=state,
         due_at=due_at if state == "waiting" else None,
+        body=dispatch.body if state == "waiting" and dispatch.encoded else None,
     )
 
 
@@ -425,6 +426,40 @@ class DispatchQueueContract:
         await queue.record([a_record(claimed)])
         (again,) = await desk.claim()
         assert (again.body, again.encoded) == (b"made", True)
+
+    async def test_bytes_of_a_first_attempt_that_failed_are_kept(
+        self, desk: Desk, queue: DispatchQueue
+    ) -> None:
+        """And of one that was given back. What was acknowledged at once has none that anybody
+        reads."""
+        (failed, back) = await desk.dispatches(2)
+        await queue.record([a_record(failed, due_at=NOON + MINUTE)])
+        await queue.release([back], broken_off=NOON)
+
+        claimed = await desk.claim()
+
+        assert [(each.body, each.encoded) for each in claimed] == [
+            (back.body, True),
+            (failed.body, True),
+        ]
+
+    async def test_bytes_of_a_lease_that_ran_out_are_not_kept(
+        self, desk: Desk, queue: DispatchQueue
+    ) -> None:
+        """The process that had them has died. Whoever claims the dispatch is told all that it takes
+        to make the same bytes: its reports, in order, the content type and the generation."""
+        reports = await desk.receive(2)
+        forming = await desk.forming(reports[:1])
+        told = replace(forming.buckets[0], generation="v3")
+        (first,) = await queue.form(NOON, leases(), [replace(forming, buckets=[told])])
+        await queue.release_expired(first.lease.until)
+
+        (claimed,) = await desk.claim()
+
+        assert (claimed.body, claimed.encoded) == (b"", False)
+        assert (claimed.generation, claimed.content_type) == ("v3", first.content_type)
+        assert (await desk.view(claimed)).report_ids == reports[:1]
+        assert claimed.webhook_id == first.webhook_id
 
     async def test_bytes_are_kept_under_a_valid_lease(
         self, desk: Desk, queue: DispatchQueue

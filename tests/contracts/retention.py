@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace as changed
 
 from dispatcher.clocks.clock import VirtualClock
+from dispatcher.endpoints.base import Readers
 from dispatcher.settings.settings import RetentionSettings
 from dispatcher.storage import Storage
 from dispatcher.upkeep import retention as upkeep
@@ -180,6 +181,21 @@ class RetentionContract(OnStorage):
         await bench.work()
         assert (await purged(bench, reports=timedelta(hours=1)))["report"] == 1
 
+    async def test_reports_of_dispatches_without_bytes_stay(self, bench: Bench) -> None:
+        """When the worker of a first attempt has died, the bytes are made of the reports. So these
+        stay, also while the endpoint is gone: another may take the dispatch over."""
+        await bench.receive(an_sms("lost"))
+        (leased,) = await bench.worker.claim()
+        await bench.queue.release_expired(leased.lease.until)
+        bench.clock.advance(DAY)
+        await bench.storage.read_model.catch_up()
+        nobody = bench.storage.retention.reading(Readers(gone=frozenset({"acme"})))
+        settings = RetentionSettings(**{**vars_of(KEEP_ALL), "reports": timedelta(hours=1)})
+
+        await upkeep.purge(nobody, settings, bench.clock.now(), pause=no_pause)
+
+        assert await message_ids(bench) == ["lost"]
+
     async def test_held_reports_stay(self, backend: StorageBackend) -> None:
         """So does what waits for the order's sake, which no dispatch carries yet."""
         bench = await a_bench_on(backend, an_endpoint(ordered=True))
@@ -249,8 +265,8 @@ class RetentionContract(OnStorage):
     # --- dispatches ----------------------------------------------------------------------------
 
     async def test_ended_dispatches_go_whole(self, bench: Bench) -> None:
-        """An ended dispatch goes with its body, its members and its attempts; a waiting one
-        stays."""
+        """An ended dispatch goes with its members and its attempts, and with its body if one was
+        kept; a waiting one stays."""
         await bench.receive(an_sms("m1"), an_sms("m2"))
         await bench.work()
         bench.sender.always(503)
@@ -258,7 +274,7 @@ class RetentionContract(OnStorage):
         await bench.work()
         bench.clock.advance(timedelta(hours=1))
 
-        gone = {"dispatch": 1, "dispatch_body": 1, "dispatch_report": 2, "attempt": 1}
+        gone = {"dispatch": 1, "dispatch_report": 2, "attempt": 1}
         assert await purged(bench, attempts=timedelta(minutes=1)) == gone
         assert await bench.states() == ["waiting"]
         assert await attempts(bench) == 1
@@ -329,7 +345,7 @@ class RetentionContract(OnStorage):
 
         assert counted == {
             "dispatch": 1,
-            "dispatch_body": 1,
+            "dispatch_body": 0,
             "dispatch_report": 2,
             "attempt": 1,
             "report": 2,
@@ -506,8 +522,9 @@ class ErasureContract(OnStorage):
     async def test_whose_message_it_was_when_the_reports_are_gone(self, bench: Bench) -> None:
         """Nobody knows any more whose report a body carried: it goes, because better one body too
         many than one that is left."""
+        bench.sender.answers(503)
         await bench.receive(an_sms("m1"), source="alpha")
-        await bench.work()
+        await bench.run_until_idle()
         bench.clock.advance(10 * DAY)
         await purged(bench, reports=DAY)
 
@@ -581,12 +598,26 @@ class ErasureContract(OnStorage):
         self, backend: StorageBackend, bench: Bench
     ) -> None:
         """Retention may have removed the report before the dispatch that carried it."""
+        bench.sender.answers(503)
+        await bench.receive(an_sms("m1", to=NUMBER))
+        await bench.run_until_idle()
+        bench.clock.advance(10 * DAY)
+        await purged(bench, reports=DAY)
+
+        assert (await erased(bench, to=NUMBER))["dispatch_body"] == 1
+        assert NUMBER.encode().hex() not in (await backend.written()).lower()
+
+    async def test_what_was_acknowledged_at_once_carries_nothing(
+        self, backend: StorageBackend, bench: Bench
+    ) -> None:
+        """The bytes of a push that was acknowledged at its first attempt are not kept: when its
+        report is gone, nothing names the recipient."""
         await bench.receive(an_sms("m1", to=NUMBER))
         await bench.work()
         bench.clock.advance(10 * DAY)
         await purged(bench, reports=DAY)
 
-        assert (await erased(bench, to=NUMBER))["dispatch_body"] == 1
+        assert await erased(bench, to=NUMBER) == {}
         assert NUMBER.encode().hex() not in (await backend.written()).lower()
 
     async def test_answers_that_name_it_go(self, backend: StorageBackend, bench: Bench) -> None:

@@ -293,6 +293,28 @@ async def test_lease_that_ran_out_is_repeated(bench: Bench) -> None:
     assert await bench.states() == ["acknowledged"]
 
 
+@pytest.mark.parametrize("content_type", ["application/json", "application/xml"])
+async def test_what_is_repeated_after_a_crash_has_the_same_bytes(content_type: str) -> None:
+    """The bytes of a first attempt lie in no database yet. When its worker has died they are made
+    anew, and are the same, though the endpoint's settings have changed meanwhile."""
+    before = an_endpoint(content_type=content_type, generation="v3", bucket_size=5)
+    async with a_bench(before) as bench:
+        await bench.receive(an_item(messageId="a"), an_item(messageId="b"), a_v3_item())
+        (lost,) = await bench.worker.claim()
+        survivor = bench.another_worker(an_endpoint(generation="v2"))
+        bench.clock.advance_to(lost.lease.until)
+        bench.sender.answers(503)
+
+        assert await survivor.tick() == 1
+        bench.clock.advance(timedelta(days=1))
+        assert await survivor.tick() == 1
+
+        first, second = bench.sender.pushes
+        assert (first.webhook_id, first.number, first.reports) == (lost.webhook_id, 1, 3)
+        assert first.body == second.body == lost.body
+        assert first.content_type == content_type
+
+
 async def test_lease_outlasts_the_attempt(bench: Bench) -> None:
     """A lease does not run out while an attempt may still be under way."""
     await bench.receive()

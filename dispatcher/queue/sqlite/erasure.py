@@ -25,7 +25,7 @@ from msgspec import Struct
 
 from dispatcher.endpoints.endpoint import Target
 from dispatcher.forming.carried import carried_by, without
-from dispatcher.queue.sqlite.insert_dispatch import insert_dispatch
+from dispatcher.queue.sqlite.insert_dispatch import NewDispatch, insert_dispatches
 from dispatcher.queue.sqlite.members import members_of
 from dispatcher.sandbox.store.sqlite.removal import (
     count_messages,
@@ -137,7 +137,7 @@ class SqliteErasure:
 
     async def _find(self, recipient: Recipient) -> Found:
         database = self._database
-        bodies = each_span(database, "dispatch_body", _bodies(recipient), "dispatch")
+        bodies = each_span(database, "dispatch", _bodies(recipient))
         attempts = each_span(database, "attempt", _attempts(recipient))
         traces = await find_traces(database, recipient)
         carrying = [number async for number in bodies]
@@ -245,19 +245,28 @@ def _members(connection: sqlite3.Connection, report_ids: Sequence[int]) -> list[
 
 
 def _bodies(recipient: Recipient) -> Search:
+    """The dispatches whose bytes name it. One that has ended and has no bytes is looked at for its
+    URL, which may name it too."""
     may_hold = _may_hold(recipient)
 
     def search(connection: sqlite3.Connection, after: int, last: int) -> list[int]:
-        rows = connection.execute(
-            "SELECT dispatch, content_type, body FROM dispatch_body"
-            " JOIN dispatch ON dispatch.id = dispatch WHERE dispatch > ? AND dispatch <= ?",
+        carried = connection.execute(
+            "SELECT id, content_type, body FROM dispatch_body"
+            " JOIN dispatch ON id = dispatch WHERE id > ? AND id <= ?",
             (after, last),
         )
-        return [
+        found = [
             number
-            for number, kind, body in rows
+            for number, kind, body in carried
             if may_hold(body) and any(recipient.has(report) for _, report in carried_by(body, kind))
         ]
+        bare = connection.execute(
+            "SELECT id, url FROM dispatch WHERE id > ? AND id <= ?"
+            " AND state NOT IN ('waiting', 'leased')"
+            " AND NOT EXISTS (SELECT 1 FROM dispatch_body WHERE dispatch = id)",
+            (after, last),
+        )
+        return found + [number for number, url in bare if recipient.is_named_in(unescaped(url))]
 
     return search
 
@@ -366,23 +375,24 @@ def _form_anew(
     members: Sequence[int],
     webhook_id_end: str,
 ) -> None:
-    endpoint, *to, attempts, created_at, due_at, replay = connection.execute(
-        "SELECT endpoint, url, content_type, authorization, attempts, created_at, due_at, replay"
-        " FROM dispatch WHERE id = ?",
+    endpoint, *to, generation, attempts, created_at, due_at, replay = connection.execute(
+        "SELECT endpoint, url, content_type, authorization, generation, attempts, created_at,"
+        " due_at, replay FROM dispatch WHERE id = ?",
         (dispatch,),
     ).fetchone()
-    fresh = insert_dispatch(
-        connection,
-        endpoint,
-        Target(*to),
-        body,
-        members,
+    new = NewDispatch(
+        endpoint=endpoint,
+        to=Target(*to),
+        generation=generation,
+        body=body,
+        report_ids=members,
         webhook_id_end=webhook_id_end,
         created_at=created_at,
         due_at=due_at,
         attempts=attempts,
         replay=replay,
     )
+    (fresh,) = insert_dispatches(connection, [new])
     # Their later reports go on waiting, for the new dispatch.
     connection.execute(
         "UPDATE message_under_way SET dispatch = ? WHERE dispatch = ?"

@@ -4,61 +4,88 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from typing import Any
+
+from msgspec import Struct
 
 from dispatcher.endpoints.endpoint import Endpoint, Target
 from dispatcher.queue.base import Bucket, Lease
 from dispatcher.queue.sqlite import ordering
+from dispatcher.queue.sqlite.many_rows import insert_rows
 from dispatcher.queue.sqlite.members import write_members
+from receiver.dlr.model import Generation
 from receiver.store.base import Message
 from receiver.store.sqlite.database import micros
 
 _INSERT = """
-    INSERT INTO dispatch (endpoint, url, content_type, authorization, state, attempts, created_at,
-        due_at, lease, lease_until, first_report, last_report, reports, replay, webhook_id_end)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO dispatch (id, endpoint, url, content_type, authorization, generation, state,
+        attempts, created_at, due_at, lease, lease_until, first_report, last_report, reports,
+        replay, webhook_id_end)
 """
+_LAST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'dispatch'"
 
 
-def insert_dispatch(
-    connection: sqlite3.Connection,
-    endpoint: str,
-    to: Target,
-    body: bytes | None,
-    report_ids: Sequence[int],
-    messages: Sequence[Message] = (),
-    *,
-    webhook_id_end: str,
-    created_at: int,
-    due_at: int,
-    attempts: int = 0,
-    lease: Lease | None = None,
-    replay: int | None = None,
-) -> int:
-    """Store a dispatch with its bytes and its reports, whose messages are under way from now on.
-    Returns its id. What follows, the database does by itself (retrying/consequences.py).
+class NewDispatch(Struct, frozen=True):
+    """A dispatch to be stored, with its reports, whose messages are under way from then on.
 
-    With a `lease` it is leased from the start, otherwise it waits. `body` None: it has none yet.
-    Reports ascend, instants are in microseconds; what carries no report has none. `messages` are
-    those of an endpoint that keeps the order. `webhook_id_end` is new, and random.
+    With a `lease` it is leased from the start, otherwise it waits. `body` None: its bytes are not
+    kept. Reports ascend, instants are in microseconds; what carries no report has none. `messages`
+    are those of an endpoint that keeps the order. `webhook_id_end` is new, and random.
     """
-    state, token, until = "waiting", None, None
-    if lease is not None:
-        state, token, until = "leased", lease.token, micros(lease.until)
-    where = (endpoint, to.url, to.content_type, to.authorization)
-    when = (state, attempts, created_at, due_at, token, until)
-    span = (report_ids[0], report_ids[-1], len(report_ids)) if report_ids else (0, 0, 0)
-    number = connection.execute(_INSERT, (*where, *when, *span, replay, webhook_id_end)).lastrowid
-    assert number is not None
-    if body is not None:
-        connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (number, body))
-    if report_ids:
-        write_members(connection, number, report_ids)
-    ordering.set_under_way(connection, endpoint, messages, number)
-    return number
+
+    endpoint: str
+    to: Target
+    generation: Generation | None
+    body: bytes | None
+    report_ids: Sequence[int]
+    webhook_id_end: str
+    created_at: int
+    due_at: int
+    messages: Sequence[Message] = ()
+    attempts: int = 0
+    lease: Lease | None = None
+    replay: int | None = None
 
 
-def form_dispatch(
-    connection: sqlite3.Connection,
+def insert_dispatches(connection: sqlite3.Connection, new: Sequence[NewDispatch]) -> Sequence[int]:
+    """Store dispatches. Returns their ids. What follows, the database does by itself
+    (retrying/consequences.py)."""
+    last: int = connection.execute(_LAST).fetchone()[0]
+    numbers = range(last + 1, last + 1 + len(new))
+    numbered = list(zip(numbers, new, strict=True))
+    insert_rows(connection, _INSERT, [_row(number, each) for number, each in numbered])
+    bodies = [(number, each.body) for number, each in numbered if each.body is not None]
+    insert_rows(connection, "INSERT INTO dispatch_body", bodies)
+    members = [(number, each.report_ids) for number, each in numbered if each.report_ids]
+    write_members(connection, members)
+    for number, each in numbered:
+        ordering.set_under_way(connection, each.endpoint, each.messages, number)
+    return numbers
+
+
+def _row(number: int, new: NewDispatch) -> tuple[Any, ...]:
+    lease, to, ids = new.lease, new.to, new.report_ids
+    span = (ids[0], ids[-1], len(ids)) if ids else (0, 0, 0)
+    return (
+        number,
+        new.endpoint,
+        to.url,
+        to.content_type,
+        to.authorization,
+        new.generation,
+        "waiting" if lease is None else "leased",
+        new.attempts,
+        new.created_at,
+        new.due_at,
+        None if lease is None else lease.token,
+        None if lease is None else micros(lease.until),
+        *span,
+        new.replay,
+        new.webhook_id_end,
+    )
+
+
+def new_dispatch(
     endpoint: Endpoint,
     bucket: Bucket,
     body: bytes | None,
@@ -67,16 +94,16 @@ def form_dispatch(
     webhook_id_end: str,
     lease: Lease | None = None,
     replay: int | None = None,
-) -> int:
-    """Make a bucket a dispatch that is due at once. Returns its id."""
+) -> NewDispatch:
+    """A bucket as a dispatch that is due at once. With a lease, its bytes are not kept yet."""
     reports = bucket.reports
-    return insert_dispatch(
-        connection,
-        endpoint.name,
-        bucket.target,
-        body,
-        [report.id for report in reports],
-        [report.message for report in reports] if endpoint.ordered else (),
+    return NewDispatch(
+        endpoint=endpoint.name,
+        to=bucket.target,
+        generation=bucket.generation,
+        body=body if lease is None else None,
+        report_ids=[report.id for report in reports],
+        messages=[report.message for report in reports] if endpoint.ordered else (),
         webhook_id_end=webhook_id_end,
         created_at=at,
         due_at=at,
@@ -95,13 +122,15 @@ def insert_event(
 ) -> int:
     """Make the bytes of an event that is no report a dispatch that is due at once. Returns its id.
     `new_id` makes what its webhook-id ends with."""
-    return insert_dispatch(
-        connection,
-        endpoint,
-        to,
-        body,
-        (),
+    event = NewDispatch(
+        endpoint=endpoint,
+        to=to,
+        generation=None,
+        body=body,
+        report_ids=(),
         webhook_id_end=new_id(),
         created_at=at,
         due_at=at,
     )
+    (number,) = insert_dispatches(connection, [event])
+    return number

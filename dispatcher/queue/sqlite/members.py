@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 
+from dispatcher.queue.sqlite.many_rows import insert_rows
 from receiver.store.sqlite.rows import LISTED, listed
 
 SPARSE = 4
@@ -33,12 +34,15 @@ def members_of(connection: sqlite3.Connection, dispatches: Iterable[int]) -> dic
     return {dispatch: sorted(reports) for dispatch, reports in found.items()}
 
 
-def write_members(connection: sqlite3.Connection, dispatch: int, report_ids: Sequence[int]) -> None:
-    """Store the reports of a new dispatch, which ascend."""
-    connection.executemany(
-        "INSERT INTO dispatch_report VALUES (?, ?)", [(report, dispatch) for report in report_ids]
-    )
-    if report_ids[-1] - report_ids[0] >= SPARSE * len(report_ids):
-        connection.execute(
-            "INSERT INTO dispatch_members VALUES (?, ?)", (dispatch, listed(report_ids))
-        )
+def write_members(
+    connection: sqlite3.Connection, dispatches: Sequence[tuple[int, Sequence[int]]]
+) -> None:
+    """Store the reports of new dispatches, which ascend."""
+    members = [(report, dispatch) for dispatch, ids in dispatches for report in ids]
+    insert_rows(connection, "INSERT INTO dispatch_report", members)
+    far = [
+        (dispatch, listed(ids))
+        for dispatch, ids in dispatches
+        if ids[-1] - ids[0] >= SPARSE * len(ids)
+    ]
+    insert_rows(connection, "INSERT INTO dispatch_members", far)

@@ -22,7 +22,8 @@ from dispatcher.queue.base import (
 )
 from dispatcher.queue.sqlite import ordering
 from dispatcher.queue.sqlite.endpoints import make_known
-from dispatcher.queue.sqlite.insert_dispatch import form_dispatch
+from dispatcher.queue.sqlite.insert_dispatch import NewDispatch, insert_dispatches, new_dispatch
+from dispatcher.queue.sqlite.many_rows import flat, insert_rows, marks, pieces
 from dispatcher.queue.sqlite.names import DispatchNames
 from dispatcher.queue.sqlite.stored import attempts_of, condition, stored_dispatches
 from dispatcher.retrying.dispatch import TRANSITIONS, DispatchState, InvalidTransition
@@ -48,11 +49,24 @@ _CLAIM = """
     )
     RETURNING id, url, content_type, reports, attempts, due_at,
         (SELECT body FROM dispatch_body WHERE dispatch = dispatch.id), replay, authorization,
-        webhook_id_end
+        generation, webhook_id_end
 """
-_RECORD = """
-    UPDATE dispatch SET state = ?, attempts = ?, due_at = ?, lease = NULL, lease_until = NULL
-    WHERE id = ? AND state = 'leased' AND lease = ?
+# Behind it comes a row of VALUES for each record.
+_RECORDED = "WITH recorded (id, token, state, attempts, due_at) AS (VALUES"
+_RECORD = """)
+    UPDATE dispatch SET state = recorded.state, attempts = recorded.attempts,
+        due_at = recorded.due_at, lease = NULL, lease_until = NULL
+    FROM recorded WHERE dispatch.id = recorded.id AND dispatch.state = 'leased'
+        AND dispatch.lease = recorded.token
+    RETURNING id
+"""
+_ATTEMPT = """
+    INSERT INTO attempt
+        (dispatch, number, started_at, duration_ms, status, outcome, error, answer, note)
+"""
+_KEEP_FAILED = """
+    INSERT INTO dispatch_body SELECT id, ? FROM dispatch WHERE id = ? AND state = 'waiting'
+    ON CONFLICT DO NOTHING
 """
 _KEEP_BODY = """
     INSERT INTO dispatch_body SELECT id, ? FROM dispatch
@@ -122,14 +136,18 @@ class SqliteQueue:
         self, now: datetime, leases: Mapping[str, Lease], formings: Sequence[Forming]
     ) -> list[Leased]:
         def form(connection: sqlite3.Connection) -> list[Leased]:
-            formed = [
-                self._formed(connection, forming.endpoint, bucket, body, lease, now)
+            new = [
+                (self._new(forming.endpoint, bucket, body, leases, now), body)
                 for forming in formings
                 if _take_over(connection, forming)
-                for lease in (leases[forming.endpoint.name],)
                 for bucket, body in zip(forming.buckets, forming.bodies, strict=True)
             ]
-            return [leased for leased in formed if leased is not None]
+            numbers = insert_dispatches(connection, [each for each, _ in new])
+            return [
+                self._formed(number, each, body, each.lease, now)
+                for number, (each, body) in zip(numbers, new, strict=True)
+                if body is not None and each.lease is not None
+            ]
 
         return await self._database.write(form)
 
@@ -145,7 +163,14 @@ class SqliteQueue:
     ) -> None:
         leases = [(dispatch.id, dispatch.lease.token) for dispatch in dispatches]
 
+        first = [
+            (each.body, each.id, each.lease.token)
+            for each in dispatches
+            if each.encoded and not each.attempts_made
+        ]
+
         def release(connection: sqlite3.Connection) -> None:
+            connection.executemany(_KEEP_BODY, first)
             if broken_off is not None:
                 at = micros(broken_off)
                 connection.executemany(
@@ -233,7 +258,7 @@ class SqliteQueue:
 
     def _leased(self, row: Sequence[Any], endpoint: str, lease: Lease) -> Leased:
         number, url, content_type, reports, attempts, due_at, body, replay, *rest = row
-        authorization, end = rest
+        authorization, generation, end = rest
         return Leased(
             id=number,
             name=self._names.name(number),
@@ -249,27 +274,41 @@ class SqliteQueue:
             lease=lease,
             replay=replay,
             authorization=authorization,
+            generation=generation,
         )
 
-    def _formed(
+    def _new(
         self,
-        connection: sqlite3.Connection,
         endpoint: Endpoint,
         bucket: Bucket,
         body: bytes | None,
-        lease: Lease,
+        leases: Mapping[str, Lease],
         now: datetime,
-    ) -> Leased | None:
-        """None when it has no bytes to be sent, and waits."""
-        at, to, end = micros(now), bucket.target, self._new_id()
-        if body is None:
-            form_dispatch(connection, endpoint, bucket, None, at, webhook_id_end=end)
-            return None
-        number = form_dispatch(
-            connection, endpoint, bucket, body, at, webhook_id_end=end, lease=lease
+    ) -> NewDispatch:
+        """Leased; one that has no bytes to be sent waits."""
+        lease = None if body is None else leases[endpoint.name]
+        end = self._new_id()
+        return new_dispatch(endpoint, bucket, body, micros(now), webhook_id_end=end, lease=lease)
+
+    def _formed(
+        self, number: int, new: NewDispatch, body: bytes, lease: Lease, now: datetime
+    ) -> Leased:
+        to = new.to
+        return Leased(
+            id=number,
+            name=self._names.name(number),
+            webhook_id=self._names.webhook_id(number, new.webhook_id_end),
+            endpoint=new.endpoint,
+            url=to.url,
+            content_type=to.content_type,
+            body=body,
+            reports=len(new.report_ids),
+            attempts_made=0,
+            due_at=now,
+            lease=lease,
+            authorization=to.authorization,
+            generation=new.generation,
         )
-        said = (len(bucket.reports), 0, at, body, None, to.authorization, end)
-        return self._leased((number, to.url, to.content_type, *said), endpoint.name, lease)
 
 
 def _queue_name(connection: sqlite3.Connection) -> str | None:
@@ -333,18 +372,22 @@ def _read_on(connection: sqlite3.Connection, forming: Forming) -> bool:
 
 
 def _record(connection: sqlite3.Connection, records: Sequence[Record]) -> list[bool]:
-    held = []
-    for record in records:
-        due_at = micros_or_null(record.due_at)
-        change = (record.state, record.number, due_at, record.dispatch, record.token)
-        held.append(connection.execute(_RECORD, change).rowcount == 1)
-    connection.executemany(
-        "INSERT INTO attempt"
-        " (dispatch, number, started_at, duration_ms, status, outcome, error, answer, note)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [_attempt(record) for record, was_held in zip(records, held, strict=True) if was_held],
-    )
-    return held
+    if len({record.dispatch for record in records}) < len(records):  # only one of them can hold
+        return [held for record in records for held in _record(connection, [record])]
+    found: set[int] = set()
+    for some in pieces([_change(record) for record in records]):
+        rows = connection.execute(f"{_RECORDED} {marks(some)} {_RECORD}", flat(some))
+        found.update(number for (number,) in rows)
+    held = [record for record in records if record.dispatch in found]
+    insert_rows(connection, _ATTEMPT, [_attempt(record) for record in held])
+    kept = [(record.body, record.dispatch) for record in held if record.body is not None]
+    connection.executemany(_KEEP_FAILED, kept)
+    return [record.dispatch in found for record in records]
+
+
+def _change(record: Record) -> tuple[Any, ...]:
+    due_at = micros_or_null(record.due_at)
+    return record.dispatch, record.token, record.state, record.number, due_at
 
 
 def _attempt(record: Record) -> tuple[Any, ...]:

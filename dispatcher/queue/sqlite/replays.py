@@ -15,7 +15,7 @@ import msgspec
 from dispatcher.queue.base import Forming
 from dispatcher.queue.sqlite import leaving, ordering
 from dispatcher.queue.sqlite.endpoints import put_endpoint
-from dispatcher.queue.sqlite.insert_dispatch import form_dispatch
+from dispatcher.queue.sqlite.insert_dispatch import insert_dispatches, new_dispatch
 from dispatcher.replay.base import Portion
 from dispatcher.replay.items import PIECE, Items, read_piece, reports_of_piece
 from dispatcher.replay.pace import Fed, Original, Pace, Rate, rate
@@ -347,17 +347,14 @@ def _feed(
     if connection.execute(_FEED, change).rowcount != 1:
         return False
     ordering.write(connection, portion.replay, hold, freed)
-    for forming in formings:
-        for bucket, body in zip(forming.buckets, forming.bodies, strict=True):
-            form_dispatch(
-                connection,
-                forming.endpoint,
-                bucket,
-                body,
-                at,
-                webhook_id_end=new_id(),
-                replay=portion.replay,
-            )
+    new = [
+        new_dispatch(
+            forming.endpoint, bucket, body, at, webhook_id_end=new_id(), replay=portion.replay
+        )
+        for forming in formings
+        for bucket, body in zip(forming.buckets, forming.bodies, strict=True)
+    ]
+    insert_dispatches(connection, new)
     return True
 
 

@@ -58,8 +58,8 @@ class NeededByEndpoints:
         for replay, unfed in self._unfed.among(connection, reports):
             held[f"replay {replay}"] |= unfed
         for statement in (_CARRIED, _HELD):
-            for name, report in connection.execute(statement, (listed(reports),)):
-                if name not in self._readers.gone:
+            for name, report, needed in connection.execute(statement, (listed(reports),)):
+                if needed or name not in self._readers.gone:
                     held[name].add(report)
         return {name: kept for name, kept in held.items() if kept}
 
@@ -79,12 +79,15 @@ def _unread(
 
 _REPORTS = f"SELECT {COLUMNS} FROM report WHERE id IN {LISTED}"
 _READERS = "SELECT name, read_to FROM endpoint WHERE removed = 0"
+# The bytes of a dispatch whose bytes are not kept are made of its reports, whoever takes it over.
 _CARRIED = f"""
-    SELECT endpoint, report FROM dispatch_report JOIN dispatch ON dispatch.id = dispatch
+    SELECT endpoint, report,
+        NOT EXISTS (SELECT 1 FROM dispatch_body WHERE dispatch_body.dispatch = dispatch.id)
+    FROM dispatch_report JOIN dispatch ON dispatch.id = dispatch
     WHERE report IN {LISTED} AND state IN ('waiting', 'leased')
 """
 _HELD = f"""
-    SELECT endpoint, report FROM held_report
+    SELECT endpoint, report, 0 FROM held_report
     WHERE endpoint IN (SELECT name FROM endpoint) AND report IN {LISTED}
 """
 
@@ -171,10 +174,13 @@ def _count(
     counted = connection.execute(
         f"SELECT count(*), coalesce(sum(reports), 0) FROM ({chosen})", values
     ).fetchone()
-    attempts = connection.execute(
-        f"SELECT count(*) FROM attempt WHERE dispatch IN (SELECT id FROM ({chosen}))", values
-    ).fetchone()
-    return dict(zip(_TABLES, (counted[0], counted[0], counted[1], attempts[0]), strict=True))
+    bodies, attempts = (
+        connection.execute(
+            f"SELECT count(*) FROM {table} WHERE dispatch IN (SELECT id FROM ({chosen}))", values
+        ).fetchone()[0]
+        for table in ("dispatch_body", "attempt")
+    )
+    return dict(zip(_TABLES, (counted[0], bodies, counted[1], attempts), strict=True))
 
 
 def _last_attempt_to_go(connection: sqlite3.Connection, most: int) -> int:

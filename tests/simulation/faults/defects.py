@@ -247,7 +247,10 @@ def _later(dispatch: Leased) -> Leased:
 
 PLANTED = {
     "the record forgets the fencing token": Defect(
-        lambda: _without(queue, "_RECORD", " AND lease = ?", " AND ? <> ''"), "is recorded under"
+        lambda: _without(
+            queue, "_RECORD", "dispatch.lease = recorded.token", "recorded.token <> ''"
+        ),
+        "is recorded under",
     ),
     "a claim takes what is due in a second": Defect(_sends_before_due, "before it is due"),
     "a retry is encoded anew": Defect(lambda: _attempt_with(_encoded_anew), "other bytes"),

@@ -203,8 +203,7 @@ class Watch:
         self._holds(bool(members), f"{what}: it has no reports")
         if row.replay is not None or row.endpoint not in self._placed:
             return
-        encoded = "SELECT 1 FROM dispatch_body WHERE dispatch = ?"
-        if self._ledger.connection.execute(encoded, (row.id,)).fetchone():
+        if not self._world.plan.unforeseen:  # then the bytes of each can be made
             self._holds(row.state == "leased", f"{what}: formed and {row.state}")
         placed = self._placed[row.endpoint]
         again = placed.intersection(members)

@@ -30,7 +30,7 @@ from tests.contracts.dispatch_queue import a_record
 from tests.dispatcher.queue.sqlite.story import ACME, BETA, MINUTE, NOON, Story, a_story, no_pause
 
 SMALL = {"endpoint", "endpoint_version", "replay", "replay_count", "dispatch_count", "queue_name"}
-SMALL |= {"schema_version", "sqlite_sequence", "taken_forgotten", "followed", "total"}
+SMALL |= {"recorded", "schema_version", "sqlite_sequence", "taken_forgotten", "followed", "total"}
 ALIASES = {"mine": "held_report", "other": "held_report"}
 ALIASES |= {"r": "report", "m": "dispatch_report", "d": "dispatch", "a": "attempt"}
 ALIASES |= {"far": "dispatch_members", "its": "dispatch_report"}
@@ -43,8 +43,9 @@ _STEP = re.compile(
     r"(?: \((?P<by>.*)\))?(?: LEFT-JOIN)?"
 )
 _HEADING = re.compile(
-    r"(CORRELATED )?(SCALAR|LIST) SUBQUERY \d+|CO-ROUTINE .*|COMPOUND QUERY|LEFT-MOST SUBQUERY"
-    r"|UNION ALL|MULTI-INDEX OR|INDEX \d+|USING INDEX \w+ FOR IN-OPERATOR|UNION USING TEMP B-TREE"
+    r"(CORRELATED )?(SCALAR|LIST) SUBQUERY \d+|(CO-ROUTINE|MATERIALIZE) .*|COMPOUND QUERY"
+    r"|LEFT-MOST SUBQUERY|UNION ALL|MULTI-INDEX OR|INDEX \d+|USING INDEX \w+ FOR IN-OPERATOR"
+    r"|UNION USING TEMP B-TREE"
     r"|(SEARCH|SCAN) (\d+ CONSTANT ROWS|CONSTANT ROW|(json_)?each VIRTUAL TABLE .*"
     r"|\(subquery-\d+\))"
 )
@@ -82,7 +83,9 @@ async def plan(database: Database, act: Awaitable[Any]) -> set[str]:
 
     def explained(connection: sqlite3.Connection) -> set[str]:
         asked = {
-            each for each in ran if each.split()[0] in ("SELECT", "INSERT", "UPDATE", "DELETE")
+            each
+            for each in ran
+            if each.split()[0] in ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
         }
         assert asked
         return {found for each in asked for found in steps(connection, each)}
@@ -305,6 +308,7 @@ RETENTION: dict[str, tuple[Act, set[str]]] = {
             "dispatch by dispatch_formed (created_at<?)",
             "attempt by id (<?)",
             "dispatch by id (=?)",
+            "dispatch_body by id (=?)",
             "attempt by attempt_of_dispatch (dispatch=?)",
         },
     ),
@@ -315,6 +319,7 @@ RETENTION: dict[str, tuple[Act, set[str]]] = {
             "report by id (=?)",
             "dispatch_report by key (report=?)",
             "dispatch by id (=?)",
+            "dispatch_body by id (=?)",
             "held_report by key (endpoint=? AND report=?)",
         },
     ),
