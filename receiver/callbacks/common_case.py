@@ -14,7 +14,7 @@ import re
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
@@ -120,6 +120,178 @@ def _is_v3(fields: _V3) -> bool:
     if platform is not None:
         return platform.entity_id is not None or platform.application_id is not None
     return fields.message_count is not None or fields.sender is not None
+
+
+class _Part(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """An object in XML: `price`, `status`, `error` or `platform`. All are texts there."""
+
+    group_id: str | None = None
+    group_name: str | None = None
+    id: str | None = None
+    name: str | None = None
+    description: str | None = None
+    blank: str = field(default="", name="#text")  # between the elements
+
+
+class _StatusPart(_Part, frozen=True):
+    action: str | None = None
+
+
+class _ErrorPart(_Part, frozen=True):
+    permanent: str | None = None
+
+
+class _PricePart(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    price_per_message: str | None = None
+    currency: str | None = None
+    blank: str = field(default="", name="#text")
+
+
+class _PlatformPart(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    entity_id: str | None = None
+    application_id: str | None = None
+    blank: str = field(default="", name="#text")
+
+
+class _Element(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """An item of XML as xmltodict reads it, of either generation."""
+
+    bulk_id: str | None = None
+    message_id: str | None = None
+    to: str | None = None
+    from_: str | None = field(default=None, name="from")
+    sender: str | None = None
+    sent_at: str | None = None
+    done_at: str | None = None
+    sms_count: str | None = None
+    message_count: str | None = None
+    mcc_mnc: str | None = None
+    callback_data: str | None = None
+    price: _PricePart | None = None
+    status: _StatusPart | None = None
+    error: _ErrorPart | None = None
+    entity_id: str | None = None
+    application_id: str | None = None
+    platform: _PlatformPart | None = None
+    campaign_reference_id: str | None = None
+    blank: str = field(default="", name="#text")
+
+
+def common_entry_of_xml(
+    element: dict[str, Any], hint: Generation | None, text_most: int | None
+) -> Entry | None:
+    """As `common_entry`, of an item as xmltodict reads it. `hint` is what the root tells."""
+    if _has_empty(element):
+        return None
+    try:
+        fields = msgspec.convert(element, _Element)
+        return None if fields.blank.strip() else _entry_of_xml(fields, hint, text_most)
+    except (msgspec.MsgspecError, ValueError, LookupError, ArithmeticError):
+        return None
+
+
+def _has_empty(element: dict[str, Any]) -> bool:
+    """Whether an element is empty, which is a text and not an absent one."""
+    return None in element.values() or any(
+        None in child.values() for child in element.values() if child.__class__ is dict
+    )
+
+
+def _entry_of_xml(fields: _Element, hint: Generation | None, text_most: int | None) -> Entry | None:
+    """Raises ValueError for a part in which something is odd."""
+    flat = fields.entity_id is not None or fields.application_id is not None
+    is_v2 = flat or fields.sms_count is not None or fields.from_ is not None
+    is_v3 = (
+        fields.platform is not None or fields.message_count is not None or fields.sender is not None
+    )
+    if is_v2 and is_v3:
+        return None
+    common: dict[str, Any] = {
+        "bulk_id": fields.bulk_id,
+        "message_id": fields.message_id,
+        "to": fields.to,
+        "sent_at": fields.sent_at,
+        "done_at": fields.done_at,
+        "mcc_mnc": fields.mcc_mnc,
+        "callback_data": fields.callback_data,
+        "price": None if fields.price is None else _price(fields.price),
+        "status": None if fields.status is None else _status(fields.status),
+        "error": None if fields.error is None else _error(fields.error),
+        "campaign_reference_id": fields.campaign_reference_id,
+    }
+    generation: Generation | None = "v2" if is_v2 else "v3" if is_v3 else hint
+    if generation == "v3":
+        v3 = _V3(
+            sender=fields.sender,
+            message_count=_integer(fields.message_count),
+            platform=None if fields.platform is None else _platform(fields.platform),
+            **common,
+        )
+        return _entry(v3, "v3", text_most)
+    v2 = _V2(
+        sender=fields.from_,
+        sms_count=_integer(fields.sms_count),
+        entity_id=fields.entity_id,
+        application_id=fields.application_id,
+        **common,
+    )
+    return _entry(v2, generation, text_most)
+
+
+def _price(part: _PricePart) -> _Price:
+    _check_blank(part.blank)
+    if part.price_per_message is None:
+        return _Price(currency=part.currency)
+    return _Price(Raw(part.price_per_message.encode()), part.currency)
+
+
+def _status(part: _StatusPart) -> _Status:
+    _check_blank(part.blank)
+    return _Status(
+        group_id=_integer(part.group_id),
+        group_name=part.group_name,
+        id=_integer(part.id),
+        name=part.name,
+        description=part.description,
+        action=part.action,
+    )
+
+
+def _error(part: _ErrorPart) -> _Error:
+    _check_blank(part.blank)
+    return _Error(
+        group_id=_integer(part.group_id),
+        group_name=part.group_name,
+        id=_integer(part.id),
+        name=part.name,
+        description=part.description,
+        permanent=None if part.permanent is None else _BOOLEANS[part.permanent],
+    )
+
+
+def _platform(part: _PlatformPart) -> _Platform:
+    _check_blank(part.blank)
+    if part.entity_id is None and part.application_id is None:
+        raise ValueError("an empty platform")
+    return _Platform(part.entity_id, part.application_id)
+
+
+def _check_blank(text: str) -> None:
+    if text.strip():
+        raise ValueError("a text beside elements")
+
+
+_BOOLEANS: Final = {"true": True, "false": False}
+
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+
+
+def _integer(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not _INTEGER.fullmatch(text):
+        raise ValueError("not a plain integer")
+    return int(text)
 
 
 def _entry(fields: _V2 | _V3, generation: Generation | None, text_most: int | None) -> Entry | None:

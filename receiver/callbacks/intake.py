@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from receiver.callbacks import other_events
 from receiver.callbacks.body import BodyText, text_of
-from receiver.callbacks.common_case import common_entry
+from receiver.callbacks.common_case import common_entry, common_entry_of_xml
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.errors import ItemRefused, MalformedBody, TooManyItems, Unreadable
 from receiver.dlr.identity import identity, message_key
@@ -72,7 +72,8 @@ def verdict_on(text: BodyText, limits: Limits) -> Verdict:
 def _items(text: BodyText, limits: Limits) -> list[Entry | Unreadable]:
     make = partial(_entry, limits.field)
     if text.format == "xml":
-        return xml_format.read_body(text.utf8, make, limits.items)
+        element = partial(common_entry_of_xml, text_most=limits.field)
+        return xml_format.read_body(text.utf8, make, limits.items, element)
     common = partial(common_entry, text_most=limits.field)
     return json_format.read_body(text.utf8, make, limits.items, common)
 
