@@ -24,6 +24,7 @@ from receiver.dlr.instants import utc_microseconds
 from receiver.dlr.model import ErrorFields, Generation, Integer, StatusFields
 from receiver.dlr.statuses import group_of, is_final
 from receiver.store.callback import Entry
+from receiver.store.excerpt import summary_of
 
 
 class _Price(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -303,11 +304,14 @@ def _entry(fields: _V2 | _V3, generation: Generation | None, text_most: int | No
     )
     if not message_id or (status is None and error is None):
         return None
-    if price is not None and price.per_message is not UNSET and not _is_plain(price.per_message):
+    amount = currency = None
+    if price is not None:
+        currency = price.currency
+        if price.per_message is not UNSET and (amount := _plain(price.per_message)) is None:
+            return None
+    sent_at = done_at = None
+    if fields.sent_at is not None and (sent_at := _micros(fields.sent_at)) is None:
         return None
-    if fields.sent_at is not None and _micros(fields.sent_at) is None:
-        return None
-    done_at = None
     if fields.done_at is not None and (done_at := _micros(fields.done_at)) is None:
         return None
     item = _encode(fields)
@@ -320,6 +324,18 @@ def _entry(fields: _V2 | _V3, generation: Generation | None, text_most: int | No
         final=is_final(status),
         item=item,
         status_group=group_of(status),
+        summary=summary_of(
+            to=fields.to,
+            bulk_id=fields.bulk_id,
+            sender=fields.sender,
+            status=status,
+            error=error,
+            currency=currency,
+            price=amount,
+            milliseconds=None
+            if sent_at is None or done_at is None
+            else (done_at - sent_at) // 1000,
+        ),
     )
 
 
@@ -341,15 +357,16 @@ def _micros(text: str) -> int | None:
 _PRICE_MOST: Final = 40  # bytes
 
 
-def _is_plain(number: Raw) -> bool:
-    """Whether a price is a number that is written as it would be stored."""
+def _plain(number: Raw) -> Decimal | None:
+    """A price, if it is a number that is written as it would be stored."""
     text = bytes(number)
-    return len(text) <= _PRICE_MOST and _reads_the_same(text)
+    return _written_the_same(text) if len(text) <= _PRICE_MOST else None
 
 
 @lru_cache(maxsize=1024)  # prices are few
-def _reads_the_same(text: bytes) -> bool:
-    number = text.decode()
-    if number[0] not in "-0123456789" or "E" in number or number == "-0":
-        return False
-    return str(Decimal(number)) == number
+def _written_the_same(text: bytes) -> Decimal | None:
+    written = text.decode()
+    if written[:1] not in "-0123456789" or "E" in written or written == "-0":
+        return None
+    number = Decimal(written)
+    return number if str(number) == written else None
