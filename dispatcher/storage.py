@@ -37,7 +37,7 @@ from receiver.store.audit import AuditLog
 from receiver.store.base import ReadModel, ReportStore
 from receiver.store.sqlite.audit import SqliteAudit
 from receiver.store.sqlite.database import Database
-from receiver.store.sqlite.followup import Follower
+from receiver.store.sqlite.followup import Follower, FreshReports
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
 from receiver.store.sqlite.store import SqliteStore
 
@@ -108,11 +108,12 @@ async def storage_as_it_is(url: str) -> AsyncIterator[Storage | None]:
 
 def of_sqlite(database: Database, queue: SqliteQueue) -> Storage:
     """What a migrated SQLite file holds."""
-    store = SqliteStore(database)
+    fresh = FreshReports()
+    store = SqliteStore(database, fresh=fresh)
     return Storage(
         store=store,
         outbox=SqliteStore(database, for_pushes=True),
-        read_model=Follower(database),
+        read_model=Follower(database, fresh),
         queue=queue,
         replays=SqliteReplays(database, new_id),
         selector=SqliteSelector(database, store),

@@ -14,7 +14,7 @@ import re
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 from msgspec import UNSET, Raw, Struct, UnsetType, field
@@ -24,6 +24,7 @@ from receiver.dlr.instants import utc_microseconds
 from receiver.dlr.model import ErrorFields, Generation, Integer, StatusFields
 from receiver.dlr.statuses import group_of, is_final
 from receiver.store.callback import Entry
+from receiver.store.excerpt import summary_of
 
 
 class _Price(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -122,6 +123,178 @@ def _is_v3(fields: _V3) -> bool:
     return fields.message_count is not None or fields.sender is not None
 
 
+class _Part(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """An object in XML: `price`, `status`, `error` or `platform`. All are texts there."""
+
+    group_id: str | None = None
+    group_name: str | None = None
+    id: str | None = None
+    name: str | None = None
+    description: str | None = None
+    blank: str = field(default="", name="#text")  # between the elements
+
+
+class _StatusPart(_Part, frozen=True):
+    action: str | None = None
+
+
+class _ErrorPart(_Part, frozen=True):
+    permanent: str | None = None
+
+
+class _PricePart(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    price_per_message: str | None = None
+    currency: str | None = None
+    blank: str = field(default="", name="#text")
+
+
+class _PlatformPart(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    entity_id: str | None = None
+    application_id: str | None = None
+    blank: str = field(default="", name="#text")
+
+
+class _Element(Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """An item of XML as xmltodict reads it, of either generation."""
+
+    bulk_id: str | None = None
+    message_id: str | None = None
+    to: str | None = None
+    from_: str | None = field(default=None, name="from")
+    sender: str | None = None
+    sent_at: str | None = None
+    done_at: str | None = None
+    sms_count: str | None = None
+    message_count: str | None = None
+    mcc_mnc: str | None = None
+    callback_data: str | None = None
+    price: _PricePart | None = None
+    status: _StatusPart | None = None
+    error: _ErrorPart | None = None
+    entity_id: str | None = None
+    application_id: str | None = None
+    platform: _PlatformPart | None = None
+    campaign_reference_id: str | None = None
+    blank: str = field(default="", name="#text")
+
+
+def common_entry_of_xml(
+    element: dict[str, Any], hint: Generation | None, text_most: int | None
+) -> Entry | None:
+    """As `common_entry`, of an item as xmltodict reads it. `hint` is what the root tells."""
+    if _has_empty(element):
+        return None
+    try:
+        fields = msgspec.convert(element, _Element)
+        return None if fields.blank.strip() else _entry_of_xml(fields, hint, text_most)
+    except (msgspec.MsgspecError, ValueError, LookupError, ArithmeticError):
+        return None
+
+
+def _has_empty(element: dict[str, Any]) -> bool:
+    """Whether an element is empty, which is a text and not an absent one."""
+    return None in element.values() or any(
+        None in child.values() for child in element.values() if child.__class__ is dict
+    )
+
+
+def _entry_of_xml(fields: _Element, hint: Generation | None, text_most: int | None) -> Entry | None:
+    """Raises ValueError for a part in which something is odd."""
+    flat = fields.entity_id is not None or fields.application_id is not None
+    is_v2 = flat or fields.sms_count is not None or fields.from_ is not None
+    is_v3 = (
+        fields.platform is not None or fields.message_count is not None or fields.sender is not None
+    )
+    if is_v2 and is_v3:
+        return None
+    common: dict[str, Any] = {
+        "bulk_id": fields.bulk_id,
+        "message_id": fields.message_id,
+        "to": fields.to,
+        "sent_at": fields.sent_at,
+        "done_at": fields.done_at,
+        "mcc_mnc": fields.mcc_mnc,
+        "callback_data": fields.callback_data,
+        "price": None if fields.price is None else _price(fields.price),
+        "status": None if fields.status is None else _status(fields.status),
+        "error": None if fields.error is None else _error(fields.error),
+        "campaign_reference_id": fields.campaign_reference_id,
+    }
+    generation: Generation | None = "v2" if is_v2 else "v3" if is_v3 else hint
+    if generation == "v3":
+        v3 = _V3(
+            sender=fields.sender,
+            message_count=_integer(fields.message_count),
+            platform=None if fields.platform is None else _platform(fields.platform),
+            **common,
+        )
+        return _entry(v3, "v3", text_most)
+    v2 = _V2(
+        sender=fields.from_,
+        sms_count=_integer(fields.sms_count),
+        entity_id=fields.entity_id,
+        application_id=fields.application_id,
+        **common,
+    )
+    return _entry(v2, generation, text_most)
+
+
+def _price(part: _PricePart) -> _Price:
+    _check_blank(part.blank)
+    if part.price_per_message is None:
+        return _Price(currency=part.currency)
+    return _Price(Raw(part.price_per_message.encode()), part.currency)
+
+
+def _status(part: _StatusPart) -> _Status:
+    _check_blank(part.blank)
+    return _Status(
+        group_id=_integer(part.group_id),
+        group_name=part.group_name,
+        id=_integer(part.id),
+        name=part.name,
+        description=part.description,
+        action=part.action,
+    )
+
+
+def _error(part: _ErrorPart) -> _Error:
+    _check_blank(part.blank)
+    return _Error(
+        group_id=_integer(part.group_id),
+        group_name=part.group_name,
+        id=_integer(part.id),
+        name=part.name,
+        description=part.description,
+        permanent=None if part.permanent is None else _BOOLEANS[part.permanent],
+    )
+
+
+def _platform(part: _PlatformPart) -> _Platform:
+    _check_blank(part.blank)
+    if part.entity_id is None and part.application_id is None:
+        raise ValueError("an empty platform")
+    return _Platform(part.entity_id, part.application_id)
+
+
+def _check_blank(text: str) -> None:
+    if text.strip():
+        raise ValueError("a text beside elements")
+
+
+_BOOLEANS: Final = {"true": True, "false": False}
+
+_INTEGER = re.compile(r"-?[0-9]{1,18}")
+
+
+def _integer(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not _INTEGER.fullmatch(text):
+        raise ValueError("not a plain integer")
+    return int(text)
+
+
 def _entry(fields: _V2 | _V3, generation: Generation | None, text_most: int | None) -> Entry | None:
     message_id, status, error, price = (
         fields.message_id,
@@ -131,11 +304,14 @@ def _entry(fields: _V2 | _V3, generation: Generation | None, text_most: int | No
     )
     if not message_id or (status is None and error is None):
         return None
-    if price is not None and price.per_message is not UNSET and not _is_plain(price.per_message):
+    amount = currency = None
+    if price is not None:
+        currency = price.currency
+        if price.per_message is not UNSET and (amount := _plain(price.per_message)) is None:
+            return None
+    sent_at = done_at = None
+    if fields.sent_at is not None and (sent_at := _micros(fields.sent_at)) is None:
         return None
-    if fields.sent_at is not None and _micros(fields.sent_at) is None:
-        return None
-    done_at = None
     if fields.done_at is not None and (done_at := _micros(fields.done_at)) is None:
         return None
     item = _encode(fields)
@@ -148,6 +324,18 @@ def _entry(fields: _V2 | _V3, generation: Generation | None, text_most: int | No
         final=is_final(status),
         item=item,
         status_group=group_of(status),
+        summary=summary_of(
+            to=fields.to,
+            bulk_id=fields.bulk_id,
+            sender=fields.sender,
+            status=status,
+            error=error,
+            currency=currency,
+            price=amount,
+            milliseconds=None
+            if sent_at is None or done_at is None
+            else (done_at - sent_at) // 1000,
+        ),
     )
 
 
@@ -169,15 +357,16 @@ def _micros(text: str) -> int | None:
 _PRICE_MOST: Final = 40  # bytes
 
 
-def _is_plain(number: Raw) -> bool:
-    """Whether a price is a number that is written as it would be stored."""
+def _plain(number: Raw) -> Decimal | None:
+    """A price, if it is a number that is written as it would be stored."""
     text = bytes(number)
-    return len(text) <= _PRICE_MOST and _reads_the_same(text)
+    return _written_the_same(text) if len(text) <= _PRICE_MOST else None
 
 
 @lru_cache(maxsize=1024)  # prices are few
-def _reads_the_same(text: bytes) -> bool:
-    number = text.decode()
-    if number[0] not in "-0123456789" or "E" in number or number == "-0":
-        return False
-    return str(Decimal(number)) == number
+def _written_the_same(text: bytes) -> Decimal | None:
+    written = text.decode()
+    if written[:1] not in "-0123456789" or "E" in written or written == "-0":
+        return None
+    number = Decimal(written)
+    return number if str(number) == written else None

@@ -14,16 +14,18 @@ from msgspec import Struct
 
 from receiver.callbacks import other_events
 from receiver.callbacks.body import BodyText, text_of
-from receiver.callbacks.common_case import common_entry
+from receiver.callbacks.common_case import common_entry, common_entry_of_xml
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.errors import ItemRefused, MalformedBody, TooManyItems, Unreadable
 from receiver.dlr.identity import identity, message_key
+from receiver.dlr.instants import utc_microseconds
 from receiver.dlr.item import write_item
 from receiver.dlr.json_format import encode_body, encode_item
 from receiver.dlr.model import Format, Report
 from receiver.dlr.statuses import group_of, is_final
 from receiver.settings.settings import ReceiverSettings
 from receiver.store.callback import Entry, Verdict
+from receiver.store.excerpt import Summary, summary_of
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -72,7 +74,8 @@ def verdict_on(text: BodyText, limits: Limits) -> Verdict:
 def _items(text: BodyText, limits: Limits) -> list[Entry | Unreadable]:
     make = partial(_entry, limits.field)
     if text.format == "xml":
-        return xml_format.read_body(text.utf8, make, limits.items)
+        element = partial(common_entry_of_xml, text_most=limits.field)
+        return xml_format.read_body(text.utf8, make, limits.items, element)
     common = partial(common_entry, text_most=limits.field)
     return json_format.read_body(text.utf8, make, limits.items, common)
 
@@ -91,6 +94,23 @@ def entry_of(report: Report) -> Entry:
         final=is_final(report.status),
         item=encode_item(report),
         status_group=group_of(report.status),
+        summary=_summary(report),
+    )
+
+
+def _summary(report: Report) -> Summary:
+    sent_at, done_at, price = report.sent_at, report.done_at, report.price
+    return summary_of(
+        to=report.to,
+        bulk_id=report.bulk_id,
+        sender=report.sender,
+        status=report.status,
+        error=report.error,
+        currency=None if price is None else price.currency,
+        price=None if price is None else price.per_message,
+        milliseconds=None
+        if sent_at is None or done_at is None
+        else (utc_microseconds(done_at) - utc_microseconds(sent_at)) // 1000,
     )
 
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from receiver.dlr.errors import Unreadable
 from receiver.dlr.model import Format, Generation
+from receiver.store.excerpt import Summary
 
 
 class NotifyTo(Struct, frozen=True):
@@ -25,7 +26,8 @@ class Entry(Struct, frozen=True, kw_only=True):
     """One report as the store takes it.
 
     `item` is the report as JSON in its own generation; read it again with `generation` as hint.
-    `status_group` is derived from names where no groupId came; `None` when nothing tells.
+    `status_group` is derived from names where no groupId came; `None` when nothing tells. `summary`
+    is what the read model would read of the item again; `None`: let it do so.
     """
 
     message_key: int
@@ -35,6 +37,7 @@ class Entry(Struct, frozen=True, kw_only=True):
     item: bytes
     status_group: int | None
     notify_to: NotifyTo | None = None  # None: it goes to whichever endpoints take it
+    summary: Summary | None = None
 
 
 class Verdict(Struct, frozen=True, kw_only=True):

@@ -5,13 +5,16 @@ Making a `Report` takes 12 us, an excerpt 2: searching and adding up go through 
 
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
-from receiver.dlr.model import Generation
+from receiver.dlr.instants import parse_instant
+from receiver.dlr.model import ErrorFields, Generation, StatusFields
 from receiver.dlr.number import comparable
 from receiver.dlr.statuses import SMS_STATUSES
 
@@ -59,19 +62,11 @@ class Excerpt(Struct, rename="camel"):
 
     def keys(self) -> list[tuple[int, str]]:
         """What the report can be looked up by: field and text, of a number the comparable one."""
-        found = []
-        if self.to is not None:
-            found.append((TO, key_of_text(comparable(self.to))))
-        if self.bulk_id is not None:
-            found.append((BULK_ID, key_of_text(self.bulk_id)))
-        if self.sender is not None:
-            found.append((SENDER, key_of_text(comparable(self.sender))))
-        return found
+        return _keys(self.to, self.bulk_id, self.sender)
 
-    def outcome_key(self) -> tuple[Any, ...]:
-        """What an outcome is made of besides the columns: the arguments of `outcome_of`."""
-        status, error = self.status or _NO_STATUS, self.error or _NO_ERROR
-        return status.id, status.name, error.group_id, error.id, error.name, error.permanent
+    def said(self) -> tuple[Any, ...]:
+        """The arguments of `outcome_of` besides the columns."""
+        return _said(self.status, self.error)
 
 
 class _V2Excerpt(Excerpt, rename="camel"):
@@ -92,7 +87,79 @@ class ReportOutcome(Struct, frozen=True, array_like=True):
     permanent: bool | None
 
 
-_NO_STATUS, _NO_ERROR = _Status(), _Error()
+class Summary(Struct, frozen=True):
+    """What the read model takes of a report: what it is looked up by, and what is added up of it.
+
+    `said` are the arguments of `outcome_of` besides the columns. `milliseconds` are those from
+    sentAt to doneAt, cut off.
+    """
+
+    keys: list[tuple[int, str]]
+    said: tuple[Any, ...]
+    currency: str | None
+    price: Decimal | None
+    milliseconds: int | None
+
+
+def summary_of(
+    *,
+    to: str | None,
+    bulk_id: str | None,
+    sender: str | None,
+    status: StatusFields | _Status | None,
+    error: ErrorFields | _Error | None,
+    currency: str | None,
+    price: Decimal | None,
+    milliseconds: int | None,
+) -> Summary:
+    keys, said = _keys(to, bulk_id, sender), _said(status, error)
+    return Summary(keys, said, currency, price, milliseconds)
+
+
+def _said(
+    status: StatusFields | _Status | None, error: ErrorFields | _Error | None
+) -> tuple[Any, ...]:
+    of_status = (None, None) if status is None else (status.id, status.name)
+    if error is None:
+        return *of_status, None, None, None, None
+    return *of_status, error.group_id, error.id, error.name, error.permanent
+
+
+def summary_of_item(item: str | bytes, generation: Generation | None) -> Summary:
+    """The summary of an item as it is stored. Never raises, as `excerpt_of`."""
+    excerpt = excerpt_of(item, generation)
+    return summary_of(
+        to=excerpt.to,
+        bulk_id=excerpt.bulk_id,
+        sender=excerpt.sender,
+        status=excerpt.status,
+        error=excerpt.error,
+        currency=None if excerpt.price is None else excerpt.price.currency,
+        price=None if excerpt.price is None else excerpt.price.per_message,
+        milliseconds=_milliseconds(excerpt.sent_at, excerpt.done_at),
+    )
+
+
+def _milliseconds(sent_at: str | None, done_at: str | None) -> int | None:
+    if sent_at is None or done_at is None:
+        return None
+    with suppress(ValueError, OverflowError):
+        return (parse_instant(done_at) - parse_instant(sent_at)) // _MILLISECOND
+    return None
+
+
+def _keys(to: str | None, bulk_id: str | None, sender: str | None) -> list[tuple[int, str]]:
+    found = []
+    if to is not None:
+        found.append((TO, key_of_text(comparable(to))))
+    if bulk_id is not None:
+        found.append((BULK_ID, key_of_text(bulk_id)))
+    if sender is not None:
+        found.append((SENDER, key_of_text(comparable(sender))))
+    return found
+
+
+_MILLISECOND = timedelta(milliseconds=1)
 
 OTHER_OUTCOMES: Final = 0
 """The number under which everything is added up after the table of outcomes is full."""
@@ -130,7 +197,7 @@ def outcome_of(
     error_name: str | None,
     permanent: bool | None,
 ) -> ReportOutcome:
-    """The outcome that a stored report tells, by its columns and its excerpt's `outcome_key`."""
+    """The outcome that a stored report tells, by its columns and its summary's `said`."""
     id, name = status_id, _name(status_name)
     if id is None and name is not None and status_group is not None:
         id = _IDS.get((status_group, name))

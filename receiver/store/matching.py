@@ -98,7 +98,7 @@ def _lies_in(at: datetime, since: datetime | None, until: datetime | None) -> bo
 def _has_outcome(report: StoredReport, excerpt: Excerpt, query: ReportQuery) -> bool:
     if not (query.statuses or query.errors or query.permanent is not None):
         return True
-    outcome = outcome_of(report.final, report.status_group, *excerpt.outcome_key())
+    outcome = outcome_of(report.final, report.status_group, *excerpt.said())
     return outcome_matches(outcome, query)
 
 

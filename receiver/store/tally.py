@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
 from decimal import Context, Decimal, Inexact
 from typing import Any
 
 from msgspec import Struct
 
-from receiver.dlr.instants import parse_instant
-from receiver.dlr.model import Generation
-from receiver.store.excerpt import Excerpt, ReportOutcome, outcome_of
+from receiver.store.excerpt import ReportOutcome, Summary, outcome_of
 from receiver.store.histogram import bin_of
 
 HOUR, DAY = 3_600, 86_400
@@ -27,7 +23,6 @@ EXACT = Context(prec=250, traps=[Inexact])
 """Sums of prices are exact, or not at all: 80 digits of a price leave room for any count."""
 
 _HOUR_MICROS = HOUR * 1_000_000
-_MILLISECOND = timedelta(milliseconds=1)
 _CURRENCY = re.compile("[A-Z0-9]{1,8}")
 
 
@@ -37,10 +32,8 @@ class CountedReport(Struct, frozen=True):
     id: int
     received_at: int
     source: str
-    generation: Generation | None
     final: bool
     status_group: int | None
-    item: str
 
 
 class Cell(Struct):
@@ -94,20 +87,19 @@ class Tally:
         self._prices: Counter[tuple[int, str, bool, str | None, Decimal]] = Counter()
         self._durations: Counter[tuple[int, str, bool, int]] = Counter()
 
-    def add(self, row: CountedReport, excerpt: Excerpt) -> None:
+    def add(self, row: CountedReport, summary: Summary) -> None:
         hour = row.received_at // _HOUR_MICROS * HOUR
-        said = (hour, row.source, row.final, row.status_group, *excerpt.outcome_key())
+        said = (hour, row.source, row.final, row.status_group, *summary.said)
         cell = self._cells.get(said)
         if cell is None:
             self._cells[said] = [1, row.id, row.id]
         else:
             cell[0] += 1
             cell[2] = row.id
-        price = excerpt.price
-        if price is not None and price.per_message is not None:
-            self._prices[hour, row.source, row.final, price.currency, price.per_message] += 1
-        if (milliseconds := _duration_of(excerpt)) is not None:
-            self._durations[hour, row.source, row.final, bin_of(milliseconds)] += 1
+        if summary.price is not None:
+            self._prices[hour, row.source, row.final, summary.currency, summary.price] += 1
+        if summary.milliseconds is not None:
+            self._durations[hour, row.source, row.final, bin_of(summary.milliseconds)] += 1
 
     def sums(self) -> Sums:
         sums = Sums()
@@ -131,12 +123,3 @@ def _currency_of(text: str | None) -> str:
     empty when it is missing."""
     currency = (text or "").strip().upper()
     return "?" if currency and not _CURRENCY.fullmatch(currency) else currency
-
-
-def _duration_of(excerpt: Excerpt) -> int | None:
-    """Milliseconds from sentAt to doneAt, cut off; `None` when one of them did not come."""
-    if excerpt.sent_at is None or excerpt.done_at is None:
-        return None
-    with suppress(ValueError, OverflowError):
-        return (parse_instant(excerpt.done_at) - parse_instant(excerpt.sent_at)) // _MILLISECOND
-    return None

@@ -16,8 +16,10 @@ from msgspec import structs
 
 from receiver.store.base import DUPLICATE_DAYS, Counts
 from receiver.store.callback import Callback, Entry
+from receiver.store.excerpt import Summary
 from receiver.store.sqlite.database import MICROS_PER_DAY, micros
 from receiver.store.sqlite.rows import COLUMNS, LISTED, days_of_keys, last_id, listed
+from receiver.store.tally import CountedReport
 
 # All reports of a transaction are looked for at once: one by one costs a third of a large body.
 _FIND = (
@@ -27,14 +29,19 @@ _FIND = (
 _ANY_SOURCE = ""
 """The source in a key whose report had gone before keys had one (0005_sources_are_tenants.sql)."""
 
+Stored = tuple[CountedReport, Summary | None]
+"""A report that was stored, and what the read model takes of it, if that is in hand."""
+
 Key = tuple[str, int, int]
 """Which report: its source, its message's key, its identity."""
 
 _INSERT = f"INSERT INTO report ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
-def add(connection: sqlite3.Connection, callbacks: Sequence[Callback]) -> list[Counts]:
-    """As `SqliteStore.add`, as a part of a transaction."""
+def add(
+    connection: sqlite3.Connection, callbacks: Sequence[Callback]
+) -> tuple[list[Counts], Sequence[Stored]]:
+    """As `SqliteStore.add`, as a part of a transaction. Returns what was stored, too."""
     addition = _Addition(connection, callbacks)
     counts = []
     for callback in callbacks:
@@ -48,7 +55,7 @@ def add(connection: sqlite3.Connection, callbacks: Sequence[Callback]) -> list[C
         if quarantined:
             _add_quarantined(connection, callback, received_at)
     addition.write()
-    return counts
+    return counts, addition.stored
 
 
 class _Addition:
@@ -63,6 +70,7 @@ class _Addition:
         self.reports: list[list[Any]] = []
         self.keys: list[tuple[int, int, str, int, int]] = []
         self.bodies: list[tuple[int, int, bytes]] = []
+        self.stored: list[Stored] = []
 
     def add(self, callback: Callback, entry: Entry, received_at: int) -> bool:
         """Take one report. False when it is a duplicate."""
@@ -77,6 +85,10 @@ class _Addition:
         self.reports.append(_row(self.next_id, callback, entry, received_at))
         day = received_at // MICROS_PER_DAY
         self.keys.append((day, entry.message_key, callback.source, entry.identity, self.next_id))
+        counted = CountedReport(
+            self.next_id, received_at, callback.source, entry.final, entry.status_group
+        )
+        self.stored.append((counted, entry.summary))
         self.next_id += 1
         return True
 
@@ -101,9 +113,9 @@ def _earlier(connection: sqlite3.Connection, callbacks: Sequence[Callback]) -> d
     keys = [entry.message_key for callback in callbacks for entry in callback.verdict.entries]
     if not keys:
         return {}
-    received = {micros(callback.received_at) // MICROS_PER_DAY for callback in callbacks}
-    days = list(range(min(received) - DUPLICATE_DAYS + 1, max(received) + 1))
-    days += days_of_keys(connection, after=days[-1])  # of a clock that has been ahead
+    first = micros(min(callback.received_at for callback in callbacks)) // MICROS_PER_DAY
+    # Those after today are of a clock that has been ahead.
+    days = days_of_keys(connection, after=first - DUPLICATE_DAYS)
     found = connection.execute(_FIND, (listed(days), listed(keys)))
     return {(source, key, told): report for source, key, told, report in found}
 
@@ -169,7 +181,7 @@ def resolve(connection: sqlite3.Connection, entry_id: int, callback: Callback) -
         [(stored,) for stored in repeats if stored is not None],
     )
     rest = structs.replace(callback, verdict=structs.replace(verdict, entries=fresh))
-    (counts,) = add(connection, [rest])
+    (counts,), _ = add(connection, [rest])
     repeated = len(repeats) - len(fresh)
     return Counts(counts.stored, counts.duplicates + repeated, counts.quarantined)
 

@@ -16,10 +16,10 @@ from decimal import Decimal
 from receiver.store.base import TURN
 from receiver.store.excerpt import (
     OTHER_OUTCOMES,
-    Excerpt,
     ReportOutcome,
-    excerpt_of,
+    Summary,
     outcome_text,
+    summary_of_item,
 )
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.rows import listed
@@ -34,17 +34,74 @@ Key = tuple[int, int, str, int]
 """Block, field, text and report: a row of search_key."""
 
 
-class Follower:
-    """Implements ReadModel (base.py). One process has one."""
+FRESH_MOST = 5 * TURN
+"""Reports that are kept for the follower: about 500 bytes each."""
 
-    def __init__(self, database: Database) -> None:
+
+class FreshReports:
+    """What was stored in this process of late, so that the follower need not read it again.
+
+    Nothing depends on it: what is missing here is read from the database. It is kept from the first
+    turn of a follower on, and given up when the follower lags too far.
+    """
+
+    def __init__(self) -> None:
+        self._wanted = False
+        self._reports: list[Followed] = []
+
+    def begin(self) -> None:
+        """Somebody follows from now on."""
+        self._wanted = True
+
+    def add(self, stored: Sequence[tuple[CountedReport, Summary | None]]) -> None:
+        """Take what a transaction has stored, in the order of ids."""
+        if not self._wanted or not stored:
+            return
+        told = [(row, summary) for row, summary in stored if summary is not None]
+        follows = not self._reports or self._reports[-1][0].id + 1 == stored[0][0].id
+        if not follows or len(told) < len(stored) or len(self._reports) > FRESH_MOST:
+            self._reports = []
+        if len(told) == len(stored):
+            self._reports += told
+
+    def after(self, report: int, most: int) -> list[Followed]:
+        """At most `most` of the reports that follow this one without a gap; they are kept no
+        longer. Nothing if the next one is not here."""
+        start = 0 if not self._reports else report + 1 - self._reports[0][0].id
+        if start < 0:
+            return []
+        found = self._reports[start : start + most]
+        del self._reports[: start + most]
+        return found
+
+
+class Follower:
+    """Implements ReadModel (base.py). One process has one. `fresh` is what its store has added."""
+
+    def __init__(self, database: Database, fresh: FreshReports | None = None) -> None:
         self._database = database
+        self._fresh = fresh or FreshReports()
+        self._read_to: int | None = None
 
     async def turn(self, most: int = TURN) -> int:
-        batch = await self._database.question(lambda connection: read_batch(connection, most))
-        if batch.followed:
-            await self._database.write(lambda connection: write_batch(connection, batch))
+        batch = self._in_hand(most)
+        if batch is None or not await self._write(batch):
+            batch = await self._database.question(lambda c: read_batch(c, most))
+            if batch.followed:
+                await self._write(batch)
+        self._read_to = batch.read_to
         return batch.followed
+
+    def _in_hand(self, most: int) -> Batch | None:
+        if self._read_to is None:
+            self._fresh.begin()
+            return None
+        rows = self._fresh.after(self._read_to, most)
+        return _batch(self._read_to, rows[-1][0].id, rows) if rows else None
+
+    async def _write(self, batch: Batch) -> bool:
+        """False when another follower has moved the cursor."""
+        return await self._database.write(lambda connection: write_batch(connection, batch))
 
     async def catch_up(self) -> int:
         followed = 0
@@ -73,36 +130,35 @@ def followed_to(connection: sqlite3.Connection) -> int:
     return int(report)
 
 
-def rows_after(connection: sqlite3.Connection, report: int, most: int) -> Iterable[CountedReport]:
+Followed = tuple[CountedReport, Summary]
+"""A report as the read model takes it."""
+
+
+def rows_after(connection: sqlite3.Connection, report: int, most: int) -> Iterable[Followed]:
     rows = connection.execute(
         f"SELECT {_COLUMNS} FROM report WHERE id > ? ORDER BY id LIMIT ?", (report, most)
     )
     for id, received_at, source, generation, final, status_group, item in rows:
-        yield CountedReport(id, received_at, source, generation, bool(final), status_group, item)
+        counted = CountedReport(id, received_at, source, bool(final), status_group)
+        yield counted, summary_of_item(item, generation)
 
 
 def read_batch(connection: sqlite3.Connection, most: int) -> Batch:
     """Read on from the cursor and work out what follows. Changes nothing."""
     read_from = followed_to(connection)
     rows = list(rows_after(connection, read_from, most))
-    return _batch(read_from, rows[-1].id if rows else read_from, rows)
+    return _batch(read_from, rows[-1][0].id if rows else read_from, rows)
 
 
-def _batch(read_from: int, read_to: int, rows: Sequence[CountedReport]) -> Batch:
+def _batch(read_from: int, read_to: int, rows: Sequence[Followed]) -> Batch:
     keys: list[Key] = []
     tally = Tally()
-    for row in rows:
-        excerpt = excerpt_of(row.item, row.generation)
-        keys += keys_of(row.id, excerpt)
-        tally.add(row, excerpt)
+    for row, summary in rows:
+        block = row.id >> BLOCK_BITS
+        keys += [(block, field, text, row.id) for field, text in summary.keys]
+        tally.add(row, summary)
     keys.sort()  # inserts that are neighbours touch few pages
     return Batch(read_from, read_to, len(rows), keys, tally.sums())
-
-
-def keys_of(report: int, excerpt: Excerpt) -> list[Key]:
-    """The rows of search_key of one report."""
-    block = report >> BLOCK_BITS
-    return [(block, field, text, report) for field, text in excerpt.keys()]  # noqa: SIM118
 
 
 def _count(connection: sqlite3.Connection, after: int, last: int) -> int:
@@ -118,11 +174,11 @@ def write_batch(connection: sqlite3.Connection, batch: Batch) -> bool:
     )
     if moved.rowcount != 1:
         return False
-    if _count(connection, batch.read_from, batch.read_to) != batch.followed:
+    there = _count(connection, batch.read_from, batch.read_to)
+    if there != batch.followed:
         # Some were erased since: their keys must not come after them.
-        rows = rows_after(connection, batch.read_from, batch.followed)
-        left = [row for row in rows if row.id <= batch.read_to]
-        batch = _batch(batch.read_from, batch.read_to, left)
+        rows = list(rows_after(connection, batch.read_from, there))
+        batch = _batch(batch.read_from, batch.read_to, rows)
     connection.execute("UPDATE followed SET reports = reports + ?", (batch.followed,))
     connection.execute(_ADD_KEYS, (listed(batch.keys),))
     _write_outcomes(connection, batch.sums)

@@ -21,6 +21,7 @@ from receiver.store.callback import Callback
 from receiver.store.sqlite import received, search
 from receiver.store.sqlite.adding import add, resolve
 from receiver.store.sqlite.database import Database, instant, migrations_of
+from receiver.store.sqlite.followup import FreshReports
 from receiver.store.sqlite.proof import clear, fill, touch
 from receiver.store.sqlite.rows import (
     COLUMNS,
@@ -41,14 +42,24 @@ class SqliteStore:
 
     With `for_pushes` its short questions go where nothing takes long: of a dispatcher, whose pushes
     wait for them. Those of whoever else asks must not be in its way, however many there are.
+    `fresh` is told what was stored.
     """
 
-    def __init__(self, database: Database, *, for_pushes: bool = False) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        for_pushes: bool = False,
+        fresh: FreshReports | None = None,
+    ) -> None:
         self._database = database
+        self._fresh = fresh or FreshReports()
         self._ask = database.read if for_pushes else database.question
 
     async def add(self, callbacks: Sequence[Callback]) -> list[Counts]:
-        return await self._database.write(lambda connection: add(connection, callbacks))
+        counts, stored = await self._database.write(lambda c: add(c, callbacks))
+        self._fresh.add(stored)
+        return counts
 
     async def check_writable(self) -> None:
         await self._database.prove(touch, (fill, clear))

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from receiver.store.base import DurationCount, OutcomeCount, PriceSum, Totals, TotalsQuery
-from receiver.store.excerpt import ReportOutcome, excerpt_of, read_outcome
+from receiver.store.excerpt import ReportOutcome, read_outcome
 from receiver.store.sqlite.followup import followed_to, rows_after
 from receiver.store.tally import EXACT, Amount, Sums, Tally
 
@@ -31,8 +31,8 @@ def _tail(connection: sqlite3.Connection) -> tuple[Sums, int]:
     """What has not been followed, and how many reports of it are left out."""
     tally = Tally()
     last = followed_to(connection)
-    for row in rows_after(connection, last, TAIL_MOST):
-        tally.add(row, excerpt_of(row.item, row.generation))
+    for row, summary in rows_after(connection, last, TAIL_MOST):
+        tally.add(row, summary)
         last = row.id
     (highest,) = connection.execute("SELECT coalesce(max(id), 0) FROM report").fetchone()
     return tally.sums(), max(0, highest - last)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from receiver.callbacks.common_case import common_entry
 from receiver.callbacks.intake import NO_LIMITS, Limits, verdict_on_bytes
+from receiver.dlr import xml_format
 from receiver.dlr.json_format import encode_item
 from receiver.dlr.model import Format
 from receiver.store.callback import Verdict
@@ -103,7 +104,11 @@ ITEMS = objects(
 
 
 def the_long_way(body: bytes, format: Format, limits: Limits = NO_LIMITS) -> Verdict:
-    with patch("receiver.callbacks.intake.common_entry", lambda *_, **__: None):
+    with (
+        patch("receiver.callbacks.intake.common_entry", lambda *_, **__: None),
+        patch("receiver.callbacks.intake.common_entry_of_xml", lambda *_, **__: None),
+        patch("receiver.dlr.xml_format._may_have_attributes", lambda _: True),
+    ):
         return verdict_on_bytes(body, format, limits)
 
 
@@ -131,6 +136,96 @@ def test_each_value_of_each_field_is_judged_the_same(data: st.DataObject) -> Non
     )
     body = f'{{"results":[{{"messageId":"m","error":{{"id":0}},{rest},{field}}}]}}'.encode()
     assert verdict_on_bytes(body, "json") == the_long_way(body, "json")
+
+
+# --- XML ---------------------------------------------------------------------------------------
+
+XML_INTEGERS = ["0", "3", "-1", "-0", "007", "+3", "3.0", " 3 ", "", "9" * 18, "9" * 19, "9" * 400]
+XML_NUMBERS = [
+    "0", "-0", "0.0100", ".5", "5.", "1e2", "1E-7", "0.0000001", "-0.0", " 1 ", "1" * 40, "1" * 41,
+    "NaN", "1_000", "",
+]  # fmt: skip
+XML_INSTANTS = [text[1:-1] for text in INSTANTS]
+XML_TEXTS = ["4179", "", " ", "é", "&lt;b&gt;", "&#10;", "DELIVERED", "<![CDATA[<]]>", "a=b"]
+XML_ODD = ["<x>1</x>", "<x/>", "<id>5</id>", "t<id>5</id>", "<!-- c -->"]
+XML_VALUES = {
+    **dict.fromkeys(FIELDS, XML_TEXTS),
+    **dict.fromkeys(("sentAt", "doneAt", "seenAt"), XML_INSTANTS),
+    **dict.fromkeys(("smsCount", "messageCount"), XML_INTEGERS),
+}
+XML_PARTS = {
+    part: {
+        name: XML_NUMBERS
+        if name == "pricePerMessage"
+        else XML_INTEGERS
+        if values is INTEGERS
+        else ["true", "false", "1", "TRUE", "", "maybe"]
+        if name == "permanent"
+        else XML_TEXTS
+        for name, values in of.items()
+    }
+    for part, of in PARTS.items()
+}
+TAGS = ["<{0}>{1}</{0}>"] * 8 + ['<{0} a="1">{1}</{0}>', "<{0}/>", "<n:{0}>{1}</n:{0}>"]
+
+
+def elements(fields: dict[str, st.SearchStrategy[str]], most: int) -> st.SearchStrategy[str]:
+    """Some of these elements, in any order, one perhaps twice, with or without blanks between."""
+    element = st.sampled_from(sorted(fields)).flatmap(
+        lambda name: st.tuples(st.sampled_from(TAGS), fields[name]).map(
+            lambda found: found[0].format(name, found[1])
+        )
+    )
+    between = st.sampled_from(["", "", "\n  ", "t"])
+    return st.tuples(between, st.lists(element, max_size=most)).map(
+        lambda found: found[0] + found[0].join(found[1])
+    )
+
+
+def xml_values(usual: list[str]) -> st.SearchStrategy[str]:
+    return st.sampled_from(usual * 4 + XML_ODD)
+
+
+XML_ITEMS = elements(
+    {name: xml_values(usual) for name, usual in XML_VALUES.items()}
+    | {
+        part: elements({name: xml_values(usual) for name, usual in of.items()}, 4)
+        for part, of in XML_PARTS.items()
+    }
+    | {"messageId": st.just("m"), "status": st.just("<groupId>3</groupId><id>5</id>")},
+    8,
+)
+
+
+@given(
+    st.lists(XML_ITEMS, max_size=3),
+    st.sampled_from(["reportResponse", "DeliveryReports", "x", 'x xmlns:n="urn:n"']),
+    st.sampled_from(["", '<?xml version="1.0"?>']),
+    st.sampled_from([NO_LIMITS, Limits(items=2, field=30)]),
+)
+@example(["<messageId>m</messageId><status><id>5</id></status><to/>"], "x", "", NO_LIMITS)
+@example(["<messageId>m</messageId><status><id>5</id>t</status>"], "x", "", NO_LIMITS)
+def test_both_ways_judge_xml_the_same(
+    items: list[str], root: str, declaration: str, limits: Limits
+) -> None:
+    inner = "".join(f"<result>{item}</result>" for item in items)
+    end = root.partition(" ")[0]
+    body = f"{declaration}<{root}><results>{inner}</results></{end}>".encode()
+    assert verdict_on_bytes(body, "xml", limits) == the_long_way(body, "xml", limits)
+
+
+@pytest.mark.parametrize("root", ["reportResponse", "DeliveryReports", "x"])
+@pytest.mark.parametrize("blank", ["", "\n   "])
+def test_what_the_provider_writes_in_xml_goes_the_short_way(root: str, blank: str) -> None:
+    with patch("receiver.callbacks.intake.entry_of", side_effect=AssertionError):
+        for item in (a_report(generation="v2"), a_report(generation="v3")):
+            body = xml_format.encode_body([item])
+            (entry,) = verdict_on_bytes(body.replace(b"><", f">{blank}<".encode()), "xml").entries
+            assert entry.item == encode_item(item)
+        bare = "<messageId>m</messageId><status><id>5</id></status>"
+        body = f"<{root}><results><result>{bare}</result></results></{root}>".encode()
+        (entry,) = verdict_on_bytes(body, "xml").entries
+        assert entry.generation == {"reportResponse": "v2", "DeliveryReports": "v3"}.get(root)
 
 
 def bodies(format: Format) -> Iterator[bytes]:

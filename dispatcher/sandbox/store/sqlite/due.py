@@ -66,7 +66,7 @@ def _tell(connection: sqlite3.Connection, taken: Sequence[StepTaken], now: datet
     """Store the reports, and let those that nobody is pushed to wait. Returns how many are new."""
     told = [(each, each.report) for each in taken if each.report is not None]
     number = last_id(connection, "report")
-    counts = add(connection, [_callback(report, now) for _, report in told])
+    counts, _ = add(connection, [_callback(report, now) for _, report in told])
     waiting = []
     for (each, _), count in zip(told, counts, strict=True):
         number += count.stored
