@@ -327,7 +327,7 @@ class DispatchQueueContract:
         assert (await queue.pending(NOON)).unread == before
         assert before["acme"] == reports[0] - 1
 
-    async def test_news(self, backend: QueueBackend, desk: Desk, queue: DispatchQueue) -> None:
+    async def test_news(self, desk: Desk, queue: DispatchQueue) -> None:
         """Its version changes with whatever is committed, and with nothing else."""
         await queue.adopt([ACME])
         first = await queue.news(NOON)
