@@ -31,8 +31,8 @@ XML_AHEAD = 500
 exceed it. A report takes 80 us, and until it is done the other endpoints' pushes do not begin."""
 
 AT_A_STRETCH = 500
-"""If more reports are read, or looked at or encoded for one endpoint, the loop turns to others first.
-A hundred endpoints that looked at 5,000 reports held it up for 82 ms."""
+"""If more reports are read, or looked at or encoded for one endpoint, the loop turns to others
+first. A hundred endpoints that looked at 5,000 reports held it up for 82 ms."""
 
 SET_ASIDE = timedelta(minutes=1)
 """How long, in the world's time, an endpoint gets no new dispatches after an unforeseen error in
