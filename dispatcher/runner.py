@@ -19,7 +19,7 @@ from dispatcher.clocks.common_time import CommonTime
 from dispatcher.clocks.repeating import Repeating
 from dispatcher.clocks.wakeups import Job, Wakeups
 from dispatcher.endpoints.endpoint import EndpointsInForce
-from dispatcher.queue.base import DispatchQueue, Leased
+from dispatcher.queue.base import DispatchQueue, Leased, News
 from dispatcher.worker import Worker
 from receiver.store.base import StoreUnavailable
 
@@ -89,7 +89,9 @@ class Runner:
         self._version: int | None = None
         self._common_time = common_time
         self._seen: object = None  # the version of the database that was looked at last
-        self._tell: list[Callable[[], None]] = []
+        self._tell: list[Callable[[News], None]] = []
+        self.ended = 0
+        """How many attempts have ended."""
         self._wakeups = Wakeups() if wakeups is None else wakeups
         self._loop = Repeating(
             self._turn,
@@ -141,9 +143,9 @@ class Runner:
         """There may be something to do."""
         self._loop.wake()
 
-    def on_change(self, tell: Callable[[], None]) -> None:
-        """Call `tell` after a look that found something committed. Whoever commits in this process
-        knows at once and needs no call."""
+    def on_change(self, tell: Callable[[News], None]) -> None:
+        """Call `tell` after a look that found something committed, or after the clock was moved.
+        Whoever commits in this process knows at once and needs no call."""
         self._tell.append(tell)
 
     async def _turn(self) -> float | None:
@@ -180,6 +182,7 @@ class Runner:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         dispatch = self._running.pop(task)
+        self.ended += 1
         if not task.cancelled() and (error := task.exception()) is not None:
             # The lease will run out and the attempt be repeated: nothing is lost.
             log.error("dispatch %s: the attempt is not recorded: %s", dispatch.name, error)
@@ -188,7 +191,7 @@ class Runner:
     async def _set_alarm(self, looked_at: datetime) -> None:
         """Have the loop woken at the next due time or earlier: an alarm that comes before it stays,
         because it looks for the next one. The clock may run faster than the world."""
-        due, before = await self._worker.next_at(), self._due_at
+        due, before = await self._worker.next_at(after_claim=True), self._due_at
         self._due_at = due
         in_vain = due is not None and due == before and due <= looked_at
         if due is not None and due <= self._clock.now():
@@ -213,9 +216,11 @@ class Runner:
             if news.expired:
                 await self._rescue()
             if news.version != self._seen:
-                await self._refresh()
+                await self._refresh(news.endpoints)
                 self._seen = news.version
-                self._changed()
+                self.wake()
+                for tell in self._tell:
+                    tell(news)
         except StoreUnavailable as error:
             log.error("the dispatcher cannot look at its store now: %s", error)
             return
@@ -225,14 +230,10 @@ class Runner:
         elif not self._turning and not self._loop.woken:
             self._turned_at = now  # it has nothing to do
 
-    def _changed(self) -> None:
-        self.wake()
-        for tell in self._tell:
-            tell()
-
-    async def _refresh(self) -> None:
-        """Notice endpoints that any process has added, changed, paused or removed."""
-        if self._endpoints is None:
+    async def _refresh(self, seen: int | None = None) -> None:
+        """Notice endpoints that any process has added, changed, paused or removed. `seen`: their
+        version, if it is known."""
+        if self._endpoints is None or (seen is not None and seen == self._version):
             return
         version = await self._endpoints.version()
         if version != self._version:
@@ -275,7 +276,7 @@ class Runner:
         self._worker.clock_stepped(by)
         self._turned_at += by
         self._short_until = self._short_until and self._short_until + by
-        self._alarm_at = None
+        self._alarm_at = self._seen = None
 
     # --- what others ask -------------------------------------------------------------------------
 
@@ -295,6 +296,7 @@ class Runner:
     def clock_moved(self) -> None:
         """The clock was moved forward: what was thought to be far off may be due."""
         self._alarm_at = None
+        self._seen = None  # the next look tells the others
         self.wake()
 
     @property

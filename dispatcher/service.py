@@ -33,7 +33,7 @@ from dispatcher.observe.metrics import AttemptMetrics, FileMetrics, HeldMetrics,
 from dispatcher.pushing.http_sender import HttpSender
 from dispatcher.reconcile.scheduled import ReconcileMetrics, Reconciling
 from dispatcher.reconcile.spool import Spool
-from dispatcher.replay.feeder import Feeder, feeding
+from dispatcher.replay.feeder import Feeder, Feeding
 from dispatcher.replay.replaying import Replaying
 from dispatcher.retrying.schedule import RetrySchedule
 from dispatcher.runner import Runner
@@ -422,8 +422,8 @@ def _beside(
         jobs.extend(_reconciling(common, on_stored))
     if runner is not None:
         feeder = Feeder(common.opened.replays, common.endpoints, clock.now)
-        fed = feeding(feeder, runner.wake)
-        runner.on_change(fed.wake)
+        fed = Feeding(feeder, clock, runner.wake, lambda: runner.ended)
+        runner.on_change(lambda news: fed.wake() if news.replays else None)
         jobs.append(fed)
     if sandbox is not None:
         jobs.append(sandbox)

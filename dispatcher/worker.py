@@ -77,6 +77,7 @@ class Worker:
         # Two claims at once would each take all the room that there is.
         self._claiming = asyncio.Lock()
         self.use(endpoints)
+        self._saw: Pending | None = None  # what the last claim saw, if it found nothing to do
         self.more_to_read = False
         """Whether the last `claim` only read reports that go nowhere, and there may be more."""
 
@@ -100,7 +101,7 @@ class Worker:
             return await self._claim()
 
     async def _claim(self) -> list[Leased]:
-        self.more_to_read = False
+        self.more_to_read, self._saw = False, None
         self._forget_the_gone()
         now = self._clock.now()
         places = self._places(now)
@@ -109,6 +110,9 @@ class Worker:
         if not any(place.all for place in places.values()):
             return []
         pending = await self._queue.pending(now)
+        if not pending.due and not pending.unread:
+            self._saw = pending
+            return []
         if self._total is not None:
             wanting = pending.due | pending.unread.keys()
             places = self._total.divided(places, wanting, self._gates, now)
@@ -231,8 +235,10 @@ class Worker:
         """Pushes to all endpoints."""
         return Total.used(self._gates)
 
-    async def next_at(self) -> datetime | None:
+    async def next_at(self, *, after_claim: bool = False) -> datetime | None:
         """The next instant at which there may be something to do, if nothing new happens before.
+        `after_claim`: since the last claim nothing has happened that nobody wakes for, and what it
+        saw is not asked for once more.
 
         Endpoints without room are left out unless they open by themselves: the end of an attempt,
         or whoever resumes them, wakes for them.
@@ -241,7 +247,9 @@ class Worker:
         open_now = [name for name, place in self._places(now).items() if place.retries]
         instants = [self._gates[name].opens_at(now) for name in self._names]
         instants += self._former.not_aside_at(now)
-        if open_now:
+        if open_now and after_claim and self._saw is not None:
+            instants.append(self._saw.next_due(open_now))
+        elif open_now:
             instants.append(await self._queue.next_due(open_now))
         return min((at for at in instants if at is not None), default=None)
 

@@ -6,13 +6,28 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, overload
+from typing import TYPE_CHECKING, Annotated, Any, overload
 
 import msgspec
-from aiohttp import web
 from msgspec import Meta, Struct
 
 from receiver.store.base import AmbiguousMessage, StoreUnavailable
+
+if TYPE_CHECKING:
+    from aiohttp import web as web
+else:
+
+    class _Web:
+        """`aiohttp.web`, which is imported when something of it is first used. Importing it takes
+        as long as all of `dlr reports`, which answers nobody over HTTP."""
+
+        def __getattr__(self, name: str) -> Any:
+            from aiohttp import web
+
+            value = self.__dict__[name] = getattr(web, name)
+            return value
+
+    web = _Web()
 
 log = logging.getLogger("dlr.http")
 
@@ -22,7 +37,7 @@ RETRY_AFTER_SECONDS = "10"
 SERVER_NAME = "dlr"
 """What the header Server says: not which library in which version, which helps only attackers."""
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+Handler = Callable[["web.Request"], Awaitable["web.StreamResponse"]]
 
 Count = Annotated[int, Meta(ge=0)]
 Id = Annotated[int, Meta(ge=0, le=10**18 - 1)]
@@ -94,9 +109,8 @@ class NotTaken(Exception):
         self.code = code
 
 
-@web.middleware
 async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """No error leaves as a page or as a traceback."""
+    """A middleware: no error leaves as a page or as a traceback."""
     try:
         return await handler(request)
     except BadQuery as error:

@@ -8,12 +8,12 @@ finds there. So there is no description without a route.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any, Literal, TypeVar
 
-from aiohttp import web
 from msgspec import Struct
 
-from receiver.answers import Handler
+from receiver.answers import Handler, web
 
 Schema = dict[str, Any]
 """A JSON Schema as OpenAPI 3.1 has it."""
@@ -117,11 +117,21 @@ class Route(Struct, frozen=True):
         return handler
 
 
-DESCRIBED = web.AppKey("described", list[Route])
-"""All routes of an application that were added here."""
+def routes_of(app: web.Application) -> Sequence[Route]:
+    """All routes of an application that were added here."""
+    return app.get(_keys()[0], ())
 
-ROUTE_OF = web.AppKey("route_of", dict[Handler, Route])
-"""They again, by handler: of several with one handler, one."""
+
+def routes_by_handler(app: web.Application) -> Mapping[Handler, Route]:
+    """They again, also those that will be added: of several with one handler, one."""
+    found: dict[Handler, Route] = app.setdefault(_keys()[1], {})
+    return found
+
+
+@cache
+def _keys() -> tuple[web.AppKey[list[Route]], web.AppKey[dict[Handler, Route]]]:
+    """Under which an application keeps its routes: as they were added, and by handler."""
+    return web.AppKey("described", list[Route]), web.AppKey("route_of", dict[Handler, Route])
 
 
 def add_routes(app: web.Application, *objects: object) -> None:
@@ -139,5 +149,6 @@ def add_route(app: web.Application, described: Route, handler: Handler) -> None:
         app.router.add_get(described.path, handler, allow_head=described.head)
     else:
         app.router.add_route(described.method, described.path, handler)
-    app.setdefault(DESCRIBED, []).append(described)
-    app.setdefault(ROUTE_OF, {})[handler] = described
+    added, by_handler = _keys()
+    app.setdefault(added, []).append(described)
+    app.setdefault(by_handler, {})[handler] = described

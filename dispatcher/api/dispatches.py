@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Self, get_args
 
-from aiohttp import web
 from msgspec import Meta, Struct
 
 from dispatcher.queue.base import DispatchQueue, StoredAttempt, StoredDispatch, UnknownDispatch
 from dispatcher.retrying.dispatch import DispatchState, InvalidTransition
 from dispatcher.retrying.outcome import Outcome
-from receiver.answers import BadQuery, Count, Instant, Next, answer, fault, timestamp
+from receiver.answers import BadQuery, Count, Instant, Next, answer, fault, timestamp, web
 from receiver.api.parameters import (
     LIMIT,
     LIMIT_DEFAULT,

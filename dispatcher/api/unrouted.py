@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-from aiohttp import web
 from msgspec import Meta, Struct
 
 from dispatcher.api.base import UnroutedReports, UnroutedStore
 from dispatcher.endpoints.registry import Registered, Registry
-from receiver.answers import Id, Next, answer
+from receiver.answers import Id, Next, answer, web
 from receiver.api.parameters import PAGE, in_query, next_cursor, page_query
 from receiver.api.reports import ReportAnswer
 from receiver.routes import Reply, Route

@@ -12,16 +12,17 @@ In one bucket the order is that of arrival anyway.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 from msgspec import structs
 
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.endpoints.own_urls import target_of
-from dispatcher.forming.routing import goes_to
+from dispatcher.forming.routing import Routes, goes_to
 from dispatcher.queue.base import Bucket, Forming
 from receiver.dlr import json_format, xml_format
-from receiver.dlr.model import Generation, Report
+from receiver.dlr.model import Generation
 from receiver.store.base import Message, StoredReport
 from receiver.store.callback import NotifyTo
 
@@ -37,7 +38,7 @@ def fill(
     read_from: int = 0,
     freed: Sequence[StoredReport] = (),
     blocked: Collection[Message] | None = None,
-    read: Callable[[StoredReport], Report] = StoredReport.read,
+    routes: Routes | None = None,
 ) -> Forming:
     """Put the reports that go to `endpoint` into at most `room` buckets. Pure; `bodies` come later.
 
@@ -49,7 +50,7 @@ def fill(
     its way, or held reports that are not among `freed`: theirs are all later than those. What has
     to wait for an earlier report of its message is in the result's `hold`.
 
-    `read` is for rules that ask for fields.
+    `routes` are those of `fresh`, for all endpoints that look at them.
     """
     buckets = _Buckets(endpoint, room, in_order=blocked is not None)
     waiting: set[Message] = (
@@ -63,16 +64,18 @@ def fill(
             waiting.add(report.message)
     waiting.update(blocked or ())
     hold: list[StoredReport] = []
-    read_to = read_from
-    for report in fresh:
-        if goes_to(report, endpoint.rules, read):
+    read_to = fresh[-1].id if fresh else read_from
+    routes = routes or Routes(fresh)
+    for at in routes.among(endpoint.rules):
+        report = fresh[at]
+        if goes_to(report, endpoint.rules, routes.read):
             placed = False if report.message in waiting else buckets.place(report)
             if placed is None:
+                read_to = fresh[at - 1].id if at else read_from
                 break
             if not placed:
                 waiting.add(report.message)
                 hold.append(report)
-        read_to = report.id
     return Forming(endpoint, read_from, read_to, buckets.filled(), hold=hold, freed=taken)
 
 
@@ -171,7 +174,8 @@ def _bytes_of(bucket: Bucket) -> bytes | None:
 async def encoded_apart(bucket: Bucket) -> bytes:
     """The body of one push, made off the event loop where that takes long."""
     if bucket.target.content_type == "application/xml":
-        return await asyncio.to_thread(encode, bucket)
+        with suppress(RuntimeError):  # there may be no thread to be had
+            return await asyncio.to_thread(encode, bucket)
     return encode(bucket)
 
 

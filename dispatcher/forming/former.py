@@ -7,7 +7,9 @@ at one endpoint, foreseen or not, sets only that endpoint aside.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import count, groupby
 
@@ -16,7 +18,7 @@ from msgspec import Struct, structs
 from dispatcher.clocks.clock import Clock
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.forming.bucket import encoded, fill
-from dispatcher.forming.routing import ReportReader
+from dispatcher.forming.routing import Routes
 from dispatcher.observe.unforeseen import tell_unforeseen
 from dispatcher.queue.base import DispatchQueue, Forming, Lease, Leased, Outbox, Pending
 from receiver.store.base import StoredReport, StoreUnavailable
@@ -27,6 +29,10 @@ READ_AHEAD = 5_000
 XML_AHEAD = 500
 """How many reports of all endpoints together are made into XML for one look; the last bucket may
 exceed it. A report takes 80 us, and until it is done the other endpoints' pushes do not begin."""
+
+AT_A_STRETCH = 500
+"""If more reports are read, or looked at or encoded for one endpoint, the loop turns to others
+first. A hundred endpoints that looked at 5,000 reports held it up for 82 ms."""
 
 SET_ASIDE = timedelta(minutes=1)
 """How long, in the world's time, an endpoint gets no new dispatches after an unforeseen error in
@@ -107,9 +113,11 @@ class Former:
             together = [structs.replace(each, room=_room_to_form(each)) for each in group]
             most = max(each.room * each.endpoint.bucket_size for each in together)
             reports = await self._outbox.reports_after(read_from, min(most, READ_AHEAD))
-            read = ReportReader()
+            routes = await _routes(reports, together)
             for each in together:
-                forming = await self._filled(each, reports, read_from, pending, read)
+                if len(reports) > AT_A_STRETCH:
+                    await asyncio.sleep(0)  # whoever else waits for the loop goes first
+                forming = await self._filled(each, reports, read_from, pending, routes)
                 if forming is not None:
                     filled.append(forming)
         return filled
@@ -120,15 +128,15 @@ class Former:
         reports: Sequence[StoredReport],
         read_from: int,
         pending: Pending,
-        read: ReportReader,
+        routes: Routes,
     ) -> Forming | None:
         """One endpoint's buckets; None when they cannot be filled, which sets it aside."""
         endpoint, room = reader.endpoint, reader.room
         try:
             # One that keeps the order no more may still have reports held for it.
             if endpoint.ordered or endpoint.name in pending.freed:
-                return await self._fill_in_order(endpoint, reports, room, read_from, read)
-            return fill(endpoint, reports, room=room, read_from=read_from, read=read)
+                return await self._fill_in_order(endpoint, reports, room, read_from, routes)
+            return fill(endpoint, reports, room=room, read_from=read_from, routes=routes)
         except StoreUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - told, and nobody else's failure
@@ -141,7 +149,7 @@ class Former:
         reports: Sequence[StoredReport],
         room: int,
         read_from: int,
-        read: ReportReader,
+        routes: Routes,
     ) -> Forming:
         """As `fill`, knowing what is under way to the endpoint and what is held for it."""
         freed_ids = await self._queue.freed(endpoint.name, room * endpoint.bucket_size)
@@ -155,7 +163,7 @@ class Former:
             read_from=read_from,
             freed=freed,
             blocked=blocked,
-            read=read,
+            routes=routes,
         )
         erased = set(freed_ids) - {report.id for report in freed}  # while they were held
         return structs.replace(forming, freed=[*forming.freed, *erased])
@@ -172,6 +180,8 @@ class Former:
                     continue
                 left -= sum(len(bucket.reports) for bucket in forming.buckets)
                 self._had_turn[endpoint.name] = next(self._turns)
+            if sum(len(bucket.reports) for bucket in forming.buckets) > AT_A_STRETCH:
+                await asyncio.sleep(0)
             formings.append(await encoded(forming))
         return formings
 
@@ -191,6 +201,18 @@ class Former:
         return [
             leased for forming in formings for leased in await self._form_apart([forming], leases)
         ]
+
+
+async def _routes(reports: Sequence[StoredReport], readers: Iterable[Reader]) -> Routes:
+    """With the reports read, a stretch at a time, if the rules of one of these ask for fields."""
+    routes = Routes(reports)
+    if any(each.endpoint.rules.asks_fields for each in readers):
+        for at, report in enumerate(reports):
+            if at % AT_A_STRETCH == AT_A_STRETCH - 1:
+                await asyncio.sleep(0)
+            with suppress(Exception):  # it is the failure of the endpoints whose rules ask for it
+                routes.read(report)
+    return routes
 
 
 def _room_to_form(reader: Reader) -> int:

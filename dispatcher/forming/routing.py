@@ -1,9 +1,10 @@
-"""Which reports go to which endpoint."""
+"""Which reports go to which endpoint. Pure."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 
 from dispatcher.endpoints.endpoint import Rules
 from receiver.dlr.model import Report
@@ -27,10 +28,62 @@ class ReportReader:
         return report
 
 
+Read = Callable[[StoredReport], Report]
+
+_INDEXED: Sequence[
+    tuple[Callable[[Rules], Iterable[str]], Callable[[StoredReport, Read], str | None]]
+] = (
+    (lambda rules: rules.sources, lambda stored, _: stored.source),
+    (lambda rules: rules.application_ids, lambda stored, read: read(stored).application_id),
+    (lambda rules: rules.entity_ids, lambda stored, read: read(stored).entity_id),
+    (lambda rules: rules.bulk_ids, lambda stored, read: read(stored).bulk_id),
+    (lambda rules: rules.senders, lambda stored, read: comparable(read(stored).sender or "")),
+)
+"""Rules that ask for one of some values, and the value of a report."""
+
+
+_Places = tuple[dict[str | None, list[int]], list[int]]
+"""The places of the reports with each value, and of those of which it cannot be told."""
+
+
+class Routes:
+    """Reports that many endpoints look at, and which of them may go to each.
+
+    A hundred endpoints that each take the reports of one source look at their own, and not each at
+    all. `among` narrows; what goes to an endpoint, `goes_to` says.
+    """
+
+    def __init__(self, reports: Sequence[StoredReport]) -> None:
+        self._reports = reports
+        self.read: Read = ReportReader()
+        self._by_value: dict[int, _Places] = {}
+
+    def among(self, rules: Rules) -> Iterable[int]:
+        """The places, ascending, of the reports that may go to an endpoint with these rules."""
+        if rules.nothing:
+            return ()
+        for number, (wanted, value_of) in enumerate(_INDEXED):
+            if values := wanted(rules):
+                places, unreadable = self._places(number, value_of)
+                found = (places.get(value, ()) for value in values)
+                return sorted({*chain.from_iterable(found), *unreadable})
+        return range(len(self._reports))
+
+    def _places(self, number: int, value_of: Callable[[StoredReport, Read], str | None]) -> _Places:
+        if number not in self._by_value:
+            found, unreadable = self._by_value[number] = {}, []
+            for place, report in enumerate(self._reports):
+                try:
+                    found.setdefault(value_of(report, self.read), []).append(place)
+                except Exception:  # noqa: BLE001 - a failure of those whose rules ask for it
+                    unreadable.append(place)
+        return self._by_value[number]
+
+
 def goes_to(
     stored: StoredReport,
     rules: Rules,
-    read: Callable[[StoredReport], Report] = StoredReport.read,
+    read: Read = StoredReport.read,
 ) -> bool:
     """Whether an endpoint with these rules gets this report. `read` is asked only for fields."""
     return (

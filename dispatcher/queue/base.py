@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -86,19 +86,31 @@ class Record(Struct, frozen=True):
 class Pending(Struct, frozen=True):
     """What there is to do: endpoints with due dispatches, and those with reports to form
     dispatches of (by the report they have read up to). `freed` are those of them that have reports
-    which were held for the order's sake and wait for nothing any more."""
+    which were held for the order's sake and wait for nothing any more.
+
+    `first_due` says when the first waiting dispatch to each endpoint is due, and `lease_until` when
+    the first lease runs out: what `next_due` would say, if nothing has changed since."""
 
     due: frozenset[str]
     unread: Mapping[str, int]
     freed: frozenset[str] = frozenset()
+    first_due: Mapping[str, datetime] = {}
+    lease_until: datetime | None = None
+
+    def next_due(self, endpoints: Iterable[str]) -> datetime | None:
+        instants = [self.first_due.get(name) for name in endpoints]
+        return min((at for at in (*instants, self.lease_until) if at is not None), default=None)
 
 
 class News(Struct, frozen=True):
     """Whether there may be something to do that nobody has told of. `version` is another one after
-    whatever anybody has committed, in whatever process. `expired`: a lease has run out."""
+    whatever anybody has committed, in whatever process, and `endpoints` after each change of them
+    at run time. `expired`: a lease has run out. `replays`: one has anything left to be done."""
 
     version: object
     expired: bool
+    endpoints: int
+    replays: bool
 
 
 class StoredDispatch(Struct, frozen=True):

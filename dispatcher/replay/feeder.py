@@ -16,8 +16,9 @@ from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
 
-from msgspec import structs
+from msgspec import Struct, structs
 
+from dispatcher.clocks.clock import Clock
 from dispatcher.clocks.repeating import Repeating
 from dispatcher.endpoints.endpoint import Endpoint, EndpointsInForce
 from dispatcher.endpoints.own_urls import ANY
@@ -40,7 +41,11 @@ AHEAD = 10
 that the worker never waits for the feeder, little enough that a cancel finds most of it unfed."""
 
 LOOK_SECONDS = 0.1
-"""How long the feeder sleeps when nothing may go. Shorter than pace.CATCH_UP."""
+"""How long the feeder sleeps at least when nothing may go."""
+
+LONGEST_SECONDS = 10.0
+"""How long it sleeps at most until the pace of a replay lets something go: a clock that follows the
+wall clock (clock.SLEW) is then a second off at most, as much as pace.CATCH_UP makes good."""
 
 
 class RemovableEndpoints(EndpointsInForce, Protocol):
@@ -48,6 +53,19 @@ class RemovableEndpoints(EndpointsInForce, Protocol):
 
     async def remove(self, name: str) -> int:
         """Raises UnknownEndpoint."""
+
+
+class Waits(Struct):
+    """What a feeder waits for, besides a change in the database: an instant, room at endpoints that
+    have enough before them, or only the next look."""
+
+    until: datetime | None = None
+    room: bool = False
+    soon: bool = False
+
+    def pace(self, at: datetime | None) -> None:
+        if at is not None:
+            self.until = at if self.until is None else min(self.until, at)
 
 
 class Feeder:
@@ -60,15 +78,14 @@ class Feeder:
         self._endpoints = endpoints
         self._now = now
         self._failures = Sparing(most=1)  # of each replay, in a minute: it is looked at again soon
-        self.idle = False
-        """Whether the last look found no replay that has anything left to be done."""
+        self.waits = Waits()
+        """For what, since the last look."""
 
     async def look(self) -> int:
         """Do what is to be done at this instant, once. Returns how many reports were fed."""
         fed = 0
-        unfinished = await self._replays.unfinished()
-        self.idle = not unfinished
-        for replay in unfinished:
+        self.waits = Waits()
+        for replay in await self._replays.unfinished():
             try:
                 if replay.state == "running":
                     fed += await self._tend(replay)
@@ -77,6 +94,7 @@ class Feeder:
             except StoreUnavailable:
                 raise
             except Exception:  # and no other does
+                self.waits.soon = True
                 if self._failures.admit(str(replay.id)) is not None:
                     log.exception("replay %d stands still", replay.id)
         return fed
@@ -97,11 +115,13 @@ class Feeder:
         freed = await self._replays.freed(replay, BATCH) if replay.held else []
         items = await self._replays.following(replay, BATCH)
         going = allowance(replay.pace, replay.progress, [item.offset for item in items], now)
+        self.waits.pace(going.next_at)
         items = items[: going.count]
         if not items and not freed:
             return 0
         endpoints = {each.name: each for each in await self._endpoints.endpoints()}
         if await self._all_full(replay, items, endpoints):
+            self.waits.room = True
             items = []
             if not freed:
                 return 0
@@ -170,6 +190,7 @@ class Feeder:
 
     async def _tidy(self, replay: Replay) -> None:
         """The items of an ended replay go, and the endpoint that was made for it."""
+        self.waits.soon = True
         if not await self._replays.tidy(replay.id):
             return
         if replay.url is not None:
@@ -197,20 +218,57 @@ def _by_endpoint(
     return by_endpoint
 
 
-def feeding(feeder: Feeder, on_fed: Callable[[], None]) -> Repeating:
-    """Has a feeder look from `start` to `stop`. `on_fed` is called when there is more to push.
-    While there is no replay it sleeps: wake it when anything has changed in the database."""
+class Feeding(Repeating):
+    """Has a feeder look from `start` to `stop`. While nothing can go it leaves the database alone:
+    wake it when anything has changed there.
 
-    async def feed() -> float | None:
-        if await feeder.look():
-            on_fed()
-            return 0
-        return None if feeder.idle else LOOK_SECONDS
+    `on_fed` is called when there is more to push. `ended` says how many attempts of this process
+    have ended so far: none has made room while there are no more.
+    """
 
-    return Repeating(
-        feed,
-        log=log,
-        waits="replays wait for the store",
-        fails="replays stand still",
-        again_after=LOOK_SECONDS,
-    )
+    def __init__(
+        self, feeder: Feeder, clock: Clock, on_fed: Callable[[], None], ended: Callable[[], int]
+    ) -> None:
+        super().__init__(
+            self._feed,
+            log=log,
+            waits="replays wait for the store",
+            fails="replays stand still",
+            again_after=LOOK_SECONDS,
+        )
+        self._feeder = feeder
+        self._clock = clock
+        self._on_fed = on_fed
+        self._ended = ended
+        self._ended_before = 0
+        self._changed = True
+
+    def wake(self) -> None:
+        self._changed = True
+        super().wake()
+
+    async def _feed(self) -> float | None:
+        ended, now, waits = self._ended(), self._clock.now(), self._feeder.waits
+        made_room = waits.room and ended != self._ended_before
+        is_time = waits.until is not None and waits.until <= now
+        if self._changed or made_room or is_time or waits.soon:
+            self._changed, self._ended_before = False, ended
+            try:
+                fed = await self._feeder.look()
+            except BaseException:
+                self._changed = True
+                raise
+            if fed:
+                self._changed = True
+                self._on_fed()
+                return 0
+        return self._sleep()
+
+    def _sleep(self) -> float | None:
+        waits = self._feeder.waits
+        if waits.soon or waits.room:
+            return LOOK_SECONDS
+        if waits.until is None:
+            return None
+        seconds = (waits.until - self._clock.now()).total_seconds() / self._clock.speed
+        return min(max(seconds, LOOK_SECONDS), LONGEST_SECONDS)

@@ -74,10 +74,12 @@ class Fed(Struct, frozen=True):
 
 
 class Allowance(Struct, frozen=True):
-    """How many reports may go now, and the anchor when they have gone."""
+    """How many reports may go now, the anchor when they have gone, and when the next one may if
+    none may now (None: one may, or there is none)."""
 
     count: int
     anchor_at: datetime
+    next_at: datetime | None = None
 
 
 def allowance(pace: Pace, fed: Fed, offsets: Sequence[int], now: datetime) -> Allowance:
@@ -99,7 +101,8 @@ def _at_a_rate(pace: Rate, fed: Fed, most: int, now: datetime) -> Allowance:
     count = min(most, (now - start) // _MICROSECOND * pace.count // (pace.period // _MICROSECOND))
     # Rounded up: never faster than the rate, and slower by a microsecond a look at most.
     used = -(-(count * (pace.period // _MICROSECOND)) // pace.count)
-    return Allowance(count, start + used * _MICROSECOND)
+    anchor = start + used * _MICROSECOND
+    return Allowance(count, anchor, None if count or not most else anchor + interval)
 
 
 def _as_they_came(pace: Original, fed: Fed, offsets: Sequence[int], now: datetime) -> Allowance:
@@ -110,7 +113,8 @@ def _as_they_came(pace: Original, fed: Fed, offsets: Sequence[int], now: datetim
     if anchor is None or set_back or now - anchor > _after(offsets[0], pace) + CATCH_UP:
         anchor = now - _after(offsets[0], pace)  # the next one goes at once
     reached = (now - anchor) / _MICROSECOND * pace.speed
-    return Allowance(bisect_right(offsets, reached), anchor)
+    count = bisect_right(offsets, reached)
+    return Allowance(count, anchor, None if count else anchor + _after(offsets[0], pace))
 
 
 def _after(offset: int, pace: Original) -> timedelta:

@@ -14,12 +14,15 @@ import socket
 from collections.abc import Iterator, Sequence
 from errno import EACCES
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import TYPE_CHECKING
 
-from aiohttp import AddrInfoType
 from msgspec import Struct
 from yarl import URL
 
 from dispatcher.security.urls import spelling_fault
+
+if TYPE_CHECKING:  # to import aiohttp takes longer than `dlr schedule`
+    from aiohttp import AddrInfoType
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network

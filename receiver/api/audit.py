@@ -41,7 +41,7 @@ from receiver.api.parameters import (
 )
 from receiver.api.tokens import READING, TOKEN_NAME
 from receiver.callbacks.forwarded import HEADER, Proxies
-from receiver.routes import ROUTE_OF, Reply, Route
+from receiver.routes import Reply, Route, routes_by_handler
 from receiver.settings.configuration import ConfigurationError
 from receiver.store.audit import AuditLog, AuditQuery, BegunChange, Change, ChangeOutcome
 from receiver.store.base import StoreUnavailable
@@ -128,7 +128,7 @@ class Auditor:
 
     def add_to(self, app: web.Application, proxies: Proxies) -> None:
         """Frame each route for the operator and for test suites that changes something."""
-        routes = app.setdefault(ROUTE_OF, {})
+        routes = routes_by_handler(app)
 
         @web.middleware
         async def audited(request: web.Request, handler: Handler) -> web.StreamResponse:

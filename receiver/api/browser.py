@@ -23,7 +23,7 @@ from msgspec import Struct
 from receiver.answers import Handler, fault
 from receiver.api.tokens import READING
 from receiver.faults import came, expected
-from receiver.routes import ROUTE_OF, Caller
+from receiver.routes import Caller, routes_by_handler
 from receiver.settings.settings import ServerSettings, is_loopback, is_wildcard
 
 log = logging.getLogger("dlr.api")
@@ -237,7 +237,7 @@ class PageGuard:
             app.on_response_prepare.append(self._tell_browsers)
 
     def _middleware(self, app: web.Application) -> Middleware:
-        routes = app.setdefault(ROUTE_OF, {})  # filled later, when routes are added
+        routes = routes_by_handler(app)  # filled later, when routes are added
 
         @web.middleware
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -283,7 +283,7 @@ class PageGuard:
     async def _tell_browsers(self, request: web.Request, response: web.StreamResponse) -> None:
         """Let a page of an allowed origin read the answer. Never with cookies or a password that
         the browser remembers: there is no Access-Control-Allow-Credentials."""
-        route = request.app[ROUTE_OF].get(request.match_info.handler)
+        route = routes_by_handler(request.app).get(request.match_info.handler)
         caller = _caller_of(request.path) if route is None else route.caller
         rules = self._rules.get(caller)
         if rules is None or not rules.origins:

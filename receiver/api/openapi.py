@@ -20,7 +20,6 @@ from aiohttp import web
 from receiver.answers import ErrorAnswer, answer
 from receiver.api.tokens import READING, is_protected
 from receiver.routes import (
-    DESCRIBED,
     Parameter,
     Reply,
     RequestBody,
@@ -28,6 +27,7 @@ from receiver.routes import (
     Schema,
     Shape,
     called,
+    routes_of,
 )
 from receiver.settings.settings import ReceiverSettings, SourceSettings
 
@@ -252,7 +252,7 @@ def document(
 ) -> Schema:
     """The description of the routes that `app` has."""
     schemas = Schemas(named)
-    said = app.get(DESCRIBED, [])
+    said = routes_of(app)
     paths: dict[str, dict[str, Schema]] = {}
     for each in said:
         operation = _secured(each, _guarded(each, _operation(each, schemas), settings), settings)

@@ -287,4 +287,4 @@ def _leave(request: web.Request, code: str, what: str) -> None:
 
 def new_app(*, body_limit: int) -> web.Application:
     """An application without routes, that answers errors as JSON."""
-    return web.Application(client_max_size=body_limit, middlewares=[errors_as_json])
+    return web.Application(client_max_size=body_limit, middlewares=[web.middleware(errors_as_json)])

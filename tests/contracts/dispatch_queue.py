@@ -327,6 +327,19 @@ class DispatchQueueContract:
         assert (await queue.pending(NOON)).unread == before
         assert before["acme"] == reports[0] - 1
 
+    async def test_news(self, desk: Desk, queue: DispatchQueue) -> None:
+        """Its version changes with whatever is committed, and with nothing else."""
+        await queue.adopt([ACME])
+        first = await queue.news(NOON)
+        assert await queue.news(NOON) == first
+        assert (first.expired, first.replays) == (False, False)
+
+        (leased,) = await desk.dispatches()
+
+        second = await queue.news(NOON)
+        assert (second.version != first.version, second.endpoints) == (True, first.endpoints)
+        assert (await queue.news(leased.lease.until)).expired
+
     async def test_no_endpoints(self, backend: QueueBackend, queue: DispatchQueue) -> None:
         """Without endpoints there is nothing to do; the first that comes gets everything."""
         await queue.adopt([])
@@ -911,6 +924,9 @@ class DispatchQueueContract:
         await desk.waiting(due_at=NOON + 2 * MINUTE)
         assert await desk.next_due() == NOON + 2 * MINUTE
         assert await desk.queue.next_due(["beta"]) == NOON + 4 * MINUTE
+        pending = await desk.queue.pending(NOON)
+        for names_asked in (["acme"], ["beta"], ["acme", "beta"], ["nobody"]):
+            assert pending.next_due(names_asked) == await desk.queue.next_due(names_asked)
         assert await desk.queue.next_due(["nobody"]) == NOON + 9 * MINUTE
 
     async def test_removed_endpoint_is_not_due(self, desk: Desk, queue: DispatchQueue) -> None:

@@ -7,14 +7,19 @@ of replays, two of the read model, and one for leases that had run out.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from dispatcher.queue.sqlite.queue import SqliteQueue
+from dispatcher.replay.feeder import AHEAD
 from dispatcher.runner import LOOK_EVERY
 from dispatcher.service import Parts, service
 from dispatcher.settings.settings import EndpointSettings
@@ -61,6 +66,18 @@ class RoundTrips:
         return self.made
 
 
+@asynccontextmanager
+async def an_endpoint_that_answers() -> AsyncIterator[str]:
+    app = web.Application()
+
+    async def acknowledge(_: web.Request) -> web.Response:
+        return web.Response()
+
+    app.router.add_post("/", acknowledge)
+    async with TestServer(app) as server:
+        yield str(server.make_url("/"))
+
+
 @pytest.mark.parametrize("parts", [Parts(), Parts(receives=False), Parts(sandbox=True)])
 async def test_an_idle_process_makes_six_round_trips_a_second_at_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parts: Parts
@@ -74,3 +91,47 @@ async def test_an_idle_process_makes_six_round_trips_a_second_at_most(
         made = await trips.while_idle()
 
     assert len(made) <= LOOKS * LOOK_EVERY.total_seconds() * A_SECOND, made
+
+
+@pytest.mark.parametrize(
+    ("asked", "full"), [({}, False), ({"rate": "1/h"}, False), ({"pace": "original"}, True)]
+)
+async def test_a_replay_that_waits_leaves_the_database_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[str, str], full: bool
+) -> None:
+    """It waits for its dispatches to end, for its pace, or for an endpoint that has enough before
+    it. It was looked at ten times a second, with two or three questions each."""
+    monkeypatch.setattr("dispatcher.replay.feeder.AHEAD", 0 if full else AHEAD)
+    trips = RoundTrips(monkeypatch)
+    refused = EndpointSettings(name="acme", url="http://127.0.0.1:9/")
+    async with service(replace(settings(tmp_path), endpoint=(refused,))) as running:
+        items = [an_sms(f"m{number}") for number in range(3)]
+        await posted(running.url, msgspec.json.encode({"results": items}))
+        replay = {"source": "default", "toEndpoint": "acme", **asked}
+        await posted(running.url, msgspec.json.encode(replay), "/api/replays")
+        (unfinished,) = await running.storage.replays.unfinished()
+        made = await trips.while_idle()
+
+    assert unfinished.total == 3
+    assert len(made) <= LOOKS * LOOK_EVERY.total_seconds() * A_SECOND, made
+
+
+async def test_a_callback_and_its_push_take_few_round_trips(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the callback until all is quiet, besides the looks of an idle process and the read
+    model: stored; looked, read, formed; looked, recorded, looked; and once more when the look has
+    seen that something was committed. These were twelve."""
+    trips = RoundTrips(monkeypatch)
+    async with an_endpoint_that_answers() as url:
+        good = EndpointSettings(name="acme", url=url)
+        async with service(replace(settings(tmp_path), endpoint=(good,))) as running:
+            await trips.while_idle()
+            trips.made.clear()
+            await posted(running.url, msgspec.json.encode({"results": [an_sms("m")]}))
+            for _ in range(LOOKS):
+                await trips.looks.acquire()
+            made = [name for name in trips.made if "news" not in name and "Follower" not in name]
+
+    assert sum("SqliteQueue.record" in name for name in made) == 1
+    assert len(made) <= 8, made

@@ -149,7 +149,7 @@ async def test_an_idle_look_asks_one_thing(bench: Bench, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(bench.worker, "claim", counted)
     runner = Runner(bench.worker, bench.queue, bench.clock)
-    runner.on_change(lambda: changes.append(True))
+    runner.on_change(lambda _: changes.append(True))
     await runner.start()
     try:
         for _ in range(10):
@@ -190,7 +190,7 @@ async def test_what_is_looked_for_in_vain_waits_for_the_next_look(bench: Bench) 
     """Whatever it is that is due and cannot be taken, it costs no more than the looks do."""
     alarms = ByHand()
 
-    async def next_at() -> datetime:
+    async def next_at(**_: bool) -> datetime:
         return START
 
     bench.worker.next_at = next_at  # type: ignore[method-assign]
@@ -226,7 +226,7 @@ async def test_an_alarm_that_comes_first_is_left(bench: Bench) -> None:
     alarms = ByHand()
     due = [5]
 
-    async def next_at() -> datetime:
+    async def next_at(**_: bool) -> datetime:
         return START + timedelta(minutes=due[-1])
 
     bench.worker.next_at = next_at  # type: ignore[method-assign]

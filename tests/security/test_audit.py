@@ -18,7 +18,7 @@ from dispatcher.service import Parts, service
 from dispatcher.settings.settings import read_settings
 from dispatcher.storage import MIGRATIONS, storage
 from receiver.api.audit import is_audited
-from receiver.routes import DESCRIBED
+from receiver.routes import routes_of
 from receiver.store.audit import AuditQuery
 from receiver.store.sqlite.database import Database
 from tests.contracts.report_store import a_callback, an_sms
@@ -165,7 +165,7 @@ async def test_no_route_that_changes_something_is_forgotten(tmp_path: Path) -> N
     (tmp_path / "dlr.toml").write_text(f'[store]\ndatabase = "{tmp_path / "dlr.db"}"\n')
     settings = read_settings(tmp_path / "dlr.toml", {"DLR_SERVER_PORT": "0"})
     async with service(settings, parts=Parts(sandbox=True)) as running:
-        described = running.app[DESCRIBED]
+        described = routes_of(running.app)
     changing = [each for each in described if each.method not in ("GET", "HEAD")]
     for each in changing:
         ours = each.path.startswith(("/api/", "/sandbox/"))

@@ -31,6 +31,7 @@ from receiver.store.base import Message
 from receiver.store.sqlite.database import (
     Database,
     instant,
+    instant_or_none,
     micros,
     micros_or_null,
     migrations_of,
@@ -111,7 +112,7 @@ class SqliteQueue:
 
     async def news(self, now: datetime) -> News:
         at = micros(now)
-        return await self._database.read(lambda c: News(version(c), _has_expired(c, at)))
+        return await self._database.read(lambda c: _news(c, at))
 
     async def pending(self, now: datetime) -> Pending:
         at = micros(now)
@@ -335,6 +336,13 @@ def _highest_report(connection: sqlite3.Connection) -> int:
     return highest
 
 
+def _news(connection: sqlite3.Connection, at: int) -> News:
+    endpoints, replays = connection.execute(
+        "SELECT number, EXISTS (SELECT 1 FROM replay WHERE tidy = 0) FROM endpoint_version"
+    ).fetchone()
+    return News(version(connection), _has_expired(connection, at), endpoints, bool(replays))
+
+
 def _pending(connection: sqlite3.Connection, endpoints: Iterable[str], at: int) -> Pending:
     highest = _highest_report(connection)
     any_freed = connection.execute(
@@ -343,10 +351,13 @@ def _pending(connection: sqlite3.Connection, endpoints: Iterable[str], at: int) 
     freed = [e for e in endpoints if ordering.freed(connection, e, 1)] if any_freed else ()
     read_to = dict(connection.execute("SELECT name, read_to FROM endpoint WHERE NOT removed"))
     readers = [e for e in endpoints if e in read_to]
+    first_due = _first_due(connection, endpoints)
     return Pending(
-        due=frozenset(e for e, due in _first_due(connection, endpoints).items() if due <= at),
+        due=frozenset(e for e, due in first_due.items() if due <= at),
         unread={e: read_to[e] for e in readers if read_to[e] < highest or e in freed},
         freed=frozenset(freed),
+        first_due={e: instant(due) for e, due in first_due.items()},
+        lease_until=instant_or_none(_first_expiry(connection)),
     )
 
 
@@ -417,11 +428,16 @@ def _release_expired(connection: sqlite3.Connection, at: int) -> int:
 
 
 def _next_due(connection: sqlite3.Connection, endpoints: Iterable[str]) -> datetime | None:
-    expiry = "SELECT min(lease_until) FROM dispatch WHERE state = 'leased'"
     found = list(_first_due(connection, endpoints).values())
-    if (until := connection.execute(expiry).fetchone()[0]) is not None:
+    if (until := _first_expiry(connection)) is not None:
         found.append(until)
     return instant(min(found)) if found else None
+
+
+def _first_expiry(connection: sqlite3.Connection) -> int | None:
+    expiry = "SELECT min(lease_until) FROM dispatch WHERE state = 'leased'"
+    until: int | None = connection.execute(expiry).fetchone()[0]
+    return until
 
 
 def _first_due(connection: sqlite3.Connection, endpoints: Iterable[str]) -> dict[str, int]:

@@ -94,7 +94,7 @@ class Served:
 async def serving(bench: Bench, readers: int = 20) -> AsyncIterator[Served]:
     tracks: list[Track] = [ReportTrack(bench.store), AttemptTrack(bench.storage.history)]
     stream = EventStream(tracks, readers=readers)
-    app = web.Application(middlewares=[errors_as_json])
+    app = web.Application(middlewares=[web.middleware(errors_as_json)])
     stream.add_routes(app)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from msgspec import structs
 
+from dispatcher.clocks.clock import VirtualClock
 from dispatcher.queue.sqlite.retention import NeededByEndpoints
-from dispatcher.replay.feeder import AHEAD, LOOK_SECONDS, Feeder, feeding
+from dispatcher.replay.feeder import AHEAD, LOOK_SECONDS, Feeder, Feeding, Waits
 from dispatcher.replay.replay import InvalidReplay, Replay, UnknownReplay, eta
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.model import Report
@@ -18,7 +19,7 @@ from receiver.store.base import StoreUnavailable
 from receiver.store.sqlite.database import Database
 from tests.contracts.report_store import an_sms
 from tests.dispatcher.replay.replaying import ReplayBench, a_replay_bench
-from tests.dispatcher.support import an_endpoint
+from tests.dispatcher.support import START, an_endpoint
 from tests.receiver.payloads import a_v3_item
 
 TICK = timedelta(seconds=0.1)
@@ -539,7 +540,7 @@ async def test_the_loop_goes_on_after_a_failure() -> None:
 
     class Scripted(Feeder):
         def __init__(self) -> None:
-            self.idle = False
+            self.waits = Waits(soon=True)
 
         async def look(self) -> int:
             told = next(looks)
@@ -548,11 +549,11 @@ async def test_the_loop_goes_on_after_a_failure() -> None:
             return told
 
     feeder = Scripted()
-    loop = feeding(feeder, lambda: woken.append(True))
+    loop = Feeding(feeder, VirtualClock(START), lambda: woken.append(True), lambda: 0)
 
     assert [await loop.once() for _ in range(4)] == [LOOK_SECONDS, LOOK_SECONDS, 0, LOOK_SECONDS]
     assert woken == [True]
-    feeder.idle = True
+    feeder.waits = Waits()
     assert await loop.once() is None  # until something has changed
 
 

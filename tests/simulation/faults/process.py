@@ -26,7 +26,7 @@ from dispatcher.queue.sqlite.endpoints import SqliteEndpoints
 from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.queue.sqlite.replay_selection import SqliteSelector
 from dispatcher.queue.sqlite.replays import SqliteReplays
-from dispatcher.replay.feeder import Feeder, feeding
+from dispatcher.replay.feeder import Feeder, Feeding
 from dispatcher.replay.replaying import Replaying
 from dispatcher.retrying.outcome import Answer
 from dispatcher.runner import Runner
@@ -194,8 +194,9 @@ class Process:
         self.runner = Runner(self.worker, self.queue, self.clock, self.registry, time, self.wakeups)
         await self.runner.start()
         feeder = Feeder(self.replays, self.registry, self.clock.now)
-        self.feeding = feeding(feeder, self.runner.wake)
-        self.runner.on_change(self.feeding.wake)
+        runner = self.runner
+        self.feeding = Feeding(feeder, self.clock, runner.wake, lambda: runner.ended)
+        runner.on_change(lambda news: self.feeding.wake() if news.replays else None)
         self.feeding.start()
         self.ready = True
 
