@@ -50,6 +50,24 @@ async def test_a_link_leads_somewhere(tmp_path: Path) -> None:
         assert (await follow(sandbox, f"{sandbox.running.url}/l/other"))[0] == 404
 
 
+@pytest.mark.parametrize(
+    ("link", "place"),
+    [
+        ("https://a.example/100%25?q=[1]&r='x'&y", "https://a.example/100%25?q=[1]&r='x'&y"),
+        ("https://bücher.example/ü", "https://b%C3%BCcher.example/%C3%BC"),
+        ("https://a.example/\x00\x1b|", "https://a.example/%00%1B%7C"),
+        ("HTTP://A.example", "HTTP://A.example"),
+    ],
+)
+async def test_links_of_any_letters(tmp_path: Path, link: str, place: str) -> None:
+    """A link leads on whatever stands in it."""
+    async with playing(tmp_path) as sandbox:
+        message = await sent(sandbox, f"<{link}>")
+
+        assert [each["url"] for each in message["links"]] == [link]
+        assert await follow(sandbox, message["links"][0]["shortUrl"]) == (302, place)
+
+
 async def test_following_a_link_is_a_click(tmp_path: Path) -> None:
     """Whoever follows the link has clicked, which is told in the documented event. A client that
     only looks where it leads has not."""
