@@ -286,6 +286,7 @@ def dlr_sandbox_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dlr
 
 @pytest.fixture
 def dlr_sandbox(dlr_sandbox_server: DlrSandboxServer) -> Iterator[DlrSandbox]:
-    """A provider of SMS on a free port: base_url, messages, advance("1h"), outcome(…), reset()."""
+    """A provider of SMS on a free port: base_url, messages, advance("1h"), outcome(…), receive(…),
+    click(…), reset()."""
     yield dlr_sandbox_server.ready()
     dlr_sandbox_server.clean()

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from dispatcher.settings.sandbox import FaultRule, OutcomeRule
+from dispatcher.settings.sandbox import FaultRule, InboundRule, OutcomeRule
 from dispatcher.settings.settings import EndpointSettings, Settings
 from receiver.dlr.model import Status
 from receiver.dlr.number import comparable, comparable_prefix
@@ -36,6 +36,9 @@ def never_matching(settings: Settings) -> Iterator[tuple[str, str]]:
     for index, fault in enumerate(settings.sandbox.fault):
         for place, reason in _of_fault(fault):
             yield f"sandbox.fault[{index}].{place}", reason
+    for index, inbound in enumerate(settings.sandbox.inbound):
+        for place, reason in _of_inbound(inbound, settings.sandbox.inbound[:index]):
+            yield f"sandbox.inbound[{index}].{place}".rstrip("."), reason
 
 
 def _of_endpoint(endpoint: EndpointSettings) -> Iterator[tuple[str, str]]:
@@ -104,6 +107,16 @@ def _takes_all_of(earlier: OutcomeRule, rule: OutcomeRule) -> bool:
         and earlier.text in ("", rule.text)
         and earlier.callback_data in ("", rule.callback_data)
     )
+
+
+def _of_inbound(rule: InboundRule, before: Sequence[InboundRule]) -> Iterator[tuple[str, str]]:
+    if rule.to and (reason := _why_no_number(comparable_prefix(rule.to.removesuffix("*")))):
+        yield "to", f"{reason}, got {rule.to}"
+    for index, earlier in enumerate(before):
+        same_word = earlier.keyword.casefold() in ("", rule.keyword.casefold())
+        if same_word and _is_wider(earlier.to, rule.to):
+            yield "", f"the earlier rule inbound[{index}] takes all of its SMS"
+            return
 
 
 def _is_wider(earlier: str, to: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,24 @@ async def test_a_link_leads_somewhere(tmp_path: Path) -> None:
         assert link["shortUrl"].startswith(f"{sandbox.running.url}/l/")
         assert await follow(sandbox, link["shortUrl"]) == (302, SHOP)
         assert (await follow(sandbox, f"{sandbox.running.url}/l/other"))[0] == 404
+
+
+@pytest.mark.parametrize(
+    ("link", "place"),
+    [
+        ("https://a.example/100%25?q=[1]&r='x'&y", "https://a.example/100%25?q=[1]&r='x'&y"),
+        ("https://bücher.example/ü", "https://b%C3%BCcher.example/%C3%BC"),
+        ("https://a.example/\x00\x1b|", "https://a.example/%00%1B%7C"),
+        ("HTTP://A.example", "HTTP://A.example"),
+    ],
+)
+async def test_links_of_any_letters(tmp_path: Path, link: str, place: str) -> None:
+    """A link leads on whatever stands in it."""
+    async with playing(tmp_path) as sandbox:
+        message = await sent(sandbox, f"<{link}>")
+
+        assert [each["url"] for each in message["links"]] == [link]
+        assert await follow(sandbox, message["links"][0]["shortUrl"]) == (302, place)
 
 
 async def test_following_a_link_is_a_click(tmp_path: Path) -> None:
@@ -203,16 +222,20 @@ async def test_v3(tmp_path: Path) -> None:
 
 
 async def test_a_reset_forgets_links_and_clicks(tmp_path: Path) -> None:
-    """After a reset no link leads anywhere, and no click is told."""
+    """After a reset no link leads anywhere, and no click is told, nor told again: an attempt that
+    is under way comes to its end, and no other follows it."""
     async with customer(lambda _: 503) as app, playing(tmp_path) as sandbox:
+        app.may_answer.clear()
         message = await sent(sandbox, urlOptions={"trackingUrl": app.url})
         await click(sandbox, message["messageId"])
-        await sandbox.ask("POST", "/sandbox/reset")
-        pushes = len(app.pushes)
+        reset = asyncio.create_task(sandbox.ask("POST", "/sandbox/reset"))
+        await app.came.reach(1)
+        app.may_answer.set()
+        await reset
         await sandbox.advance("1d")
 
         assert (await follow(sandbox, message["links"][0]["shortUrl"]))[0] == 404
-        assert len(app.pushes) == pushes
+        assert len(app.pushes) == 1
         assert [each["state"] for each in await sandbox.dispatches()] == ["cancelled"]
 
 

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
+from urllib.parse import quote
 
 import msgspec
 from aiohttp import web
@@ -16,6 +17,10 @@ from receiver.answers import Instant, answer, fault, timestamp
 from receiver.api.parameters import in_path, only
 from receiver.faults import without_credentials
 from receiver.routes import Reply, RequestBody, Route
+
+_AS_IT_IS: Final = "!#$%&'()*+,/:;=?@[]~"
+"""What of a URL stands in a header as it is; a text may have letters and signs of any kind in its
+links."""
 
 
 class SandboxClick(Struct, frozen=True):
@@ -56,7 +61,7 @@ class LinksApi:
             raise web.HTTPNotFound
         if request.method != "HEAD":
             await self._clicks.follow(*found)
-        return web.Response(status=302, headers={"Location": found[1].url})
+        return web.Response(status=302, headers={"Location": quote(found[1].url, safe=_AS_IT_IS)})
 
     @Route(
         "POST",

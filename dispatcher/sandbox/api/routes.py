@@ -7,6 +7,7 @@ import asyncio
 from aiohttp import web
 
 from dispatcher.sandbox.advance import Advance, Pushing
+from dispatcher.sandbox.api.account import AccountApi
 from dispatcher.sandbox.api.admin import AdminApi
 from dispatcher.sandbox.api.bulks import BulksApi
 from dispatcher.sandbox.api.conversions import ConversionApi
@@ -19,6 +20,7 @@ from dispatcher.sandbox.api.pull import PullApi
 from dispatcher.sandbox.api.requests import RequestsApi, seeing
 from dispatcher.sandbox.api.seen_bodies import SeenBodies
 from dispatcher.sandbox.api.send import V1_STATUSES, SendApi
+from dispatcher.sandbox.api.tokens import Tokens
 from dispatcher.sandbox.sandbox import Sandbox
 from dispatcher.settings.settings import Settings
 from receiver.routes import add_routes
@@ -31,9 +33,12 @@ def add_sandbox(
     store, now, limit = sandbox.store, sandbox.clock.now, settings.server.body_limit
     limits, requests = settings.limits, sandbox.requests
     bodies = SeenBodies(limit=limit, timeout=limits.body_timeout, at_once=limits.bodies)
+    tokens = Tokens(now)
+    credentials = Credentials(settings.sandbox.credential, tokens)
     app.middlewares.append(seeing(requests, now))
-    app.middlewares.append(provider_api(Credentials(settings.sandbox.credential)))
+    app.middlewares.append(provider_api(credentials))
     app.middlewares.append(trouble(sandbox.faults, bodies, limit, asyncio.sleep))
+    add_routes(app, AccountApi(credentials, tokens, settings.sandbox.currency))
     v1_status = V1_STATUSES[settings.sandbox.v1_status]
     SendApi(
         sandbox.accept, now=now, bodies=bodies, body_limit=limit, v1_status=v1_status

@@ -112,8 +112,7 @@ def price_of(fate: Fate, status: Key, usual: Decimal) -> Decimal:
 
 
 def is_to(pattern: str, number: str) -> bool:
-    """Whether a number, without its plus, is meant by a number, by its beginning and a star, or by
-    an empty text, which means any."""
+    """Whether a number, digits only, fits the `to` of a rule."""
     if pattern.endswith("*"):
         return number.startswith(comparable_prefix(pattern[:-1]))
     return not pattern or comparable(pattern) == number

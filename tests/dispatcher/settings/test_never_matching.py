@@ -87,6 +87,24 @@ def test_rules_of_trouble() -> None:
     assert places == ["sandbox.fault[1].share", "sandbox.fault[1].to"]
 
 
+@pytest.mark.parametrize(
+    ("rules", "places"),
+    [
+        ([{"to": "4478*", "keyword": "STOP"}, {"to": "4478*"}], []),
+        ([{"to": "4478*"}, {"to": "447860019999", "keyword": "STOP"}], ["[1]"]),
+        ([{"keyword": "stop"}, {"keyword": "STOP"}], ["[1]"]),
+        ([{"keyword": "stop"}, {"keyword": "GO"}, {"to": "7010"}], []),
+        ([{}, {"url": "http://a.example"}], ["[1]"]),
+        ([{"to": "078*"}], ["[0].to"]),
+    ],
+)
+def test_rules_of_received_sms(rules: list[dict[str, Any]], places: list[str]) -> None:
+    """A number that there cannot be, or a rule whose SMS an earlier one takes."""
+    settings = read_table(Settings, {"sandbox": {"inbound": rules}})
+    found = [place for place, _ in never_matching(settings)]
+    assert found == [f"sandbox.inbound{place}" for place in places]
+
+
 @pytest.mark.parametrize("prefix", ["", "+", "00", "41x", "InfoSMS", "tel:"])
 def test_what_begins_no_number_is_a_fault(prefix: str) -> None:
     """Letters in a prefix, or nothing, were always refused."""
