@@ -115,13 +115,14 @@ def python_with(requirement: str, folder: Path) -> Path:
     return python
 
 
-def node_modules_with(package: str, folder: Path) -> Path:
-    """The node_modules in `folder` that has this."""
+def node_modules_with(packages: str, folder: Path) -> Path:
+    """The node_modules in `folder` that has these; between two of them is a blank."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         missing("node and npm are missing: apt-get install nodejs npm")
     options = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-save")
-    _once(folder, package, lambda: _run(npm, "install", *options, "--prefix", folder, package))
+    command = (npm, "install", *options, "--prefix", folder, *packages.split())
+    _once(folder, packages, lambda: _run(*command))
     return folder / "node_modules"
 
 
@@ -141,7 +142,7 @@ def _once(folder: Path, what: str, make: Any) -> None:
         mark.write_text(what, "utf-8")
 
 
-def _run(*command: str | Path) -> None:
+def _run(*command: Any) -> None:
     subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
