@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from dispatcher.api.base import UnroutedStore
 from dispatcher.capsule.base import Recording
@@ -19,6 +20,7 @@ from dispatcher.queue.sqlite.erasure import SqliteErasure
 from dispatcher.queue.sqlite.figures import SqliteFigures
 from dispatcher.queue.sqlite.files import SqliteFiles
 from dispatcher.queue.sqlite.history import SqliteHistory
+from dispatcher.queue.sqlite.insert_dispatch import insert_event
 from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
 from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.queue.sqlite.recording import SqliteRecording
@@ -50,6 +52,10 @@ def new_name() -> str:
 def new_id() -> str:
     """What a webhook-id ends with: no two dispatches with one number have the same."""
     return secrets.token_hex(8)
+
+
+insert_new_event = partial(insert_event, new_id)
+"""How the sandbox has an event pushed that is no report, within a transaction of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +116,7 @@ def of_sqlite(database: Database, queue: SqliteQueue) -> Storage:
         queue=queue,
         replays=SqliteReplays(database, new_id),
         selector=SqliteSelector(database, store),
-        sandbox=SqliteSandboxStore(database),
+        sandbox=SqliteSandboxStore(database, insert_new_event),
         endpoints=SqliteEndpoints(database),
         retention=QueueRetention(database),
         erasure=SqliteErasure(database, new_id),

@@ -36,6 +36,11 @@ def target_of(endpoint: Endpoint, notify_to: NotifyTo | None) -> Target:
     to the URL of the endpoint."""
     if notify_to is None:
         return Target(endpoint.url, endpoint.content_type)
+    return target_of_url(notify_to)
+
+
+def target_of_url(notify_to: NotifyTo) -> Target:
+    """Where something goes that came with a URL of its own."""
     url, headers = _apart(notify_to.url)
     return Target(url, f"application/{notify_to.format}", headers.get("Authorization"))
 

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import pytest
 
@@ -103,6 +103,48 @@ class DlrSandbox:
         }
         given = {name: value for name, value in rule.items() if value is not None}
         self._ask("POST", "/sandbox/outcomes", body=given)
+
+    def receive(
+        self,
+        *,
+        from_: str,
+        to: str,
+        text: str,
+        keyword: str | None = None,
+        url: str | None = None,
+        content_type: str | None = None,
+        callback_data: str | None = None,
+        application_id: str | None = None,
+        entity_id: str | None = None,
+        campaign_reference_id: str | None = None,
+    ) -> dict[str, Any]:
+        """Have an SMS come in. With a `url` it is pushed there, as `application/json` or as the
+        `content_type` says; without one it waits to be pulled. A `keyword` is told apart if it is
+        the first word of the text. Gives `messageId`, `keyword`, `cleanText`, `smsCount`,
+        `receivedAt` and `url`. Raises ValueError."""
+        incoming = {
+            "from": from_,
+            "to": to,
+            "text": text,
+            "keyword": keyword,
+            "url": url,
+            "contentType": content_type,
+            "callbackData": callback_data,
+            "applicationId": application_id,
+            "entityId": entity_id,
+            "campaignReferenceId": campaign_reference_id,
+        }
+        given = {name: value for name, value in incoming.items() if value is not None}
+        came: dict[str, Any] = self._ask("POST", "/sandbox/inbox", body=given)
+        return came
+
+    def click(self, message_id: str, url: str | None = None) -> dict[str, Any]:
+        """The recipient of a message follows a link of it: the one that led to `url`, otherwise the
+        first. Clicks on links that are tracked are told to the `trackingUrl` of the request. Gives
+        `messageId`, `url`, `shortUrl`, `clickedAt` and `trackingUrl`. Raises ValueError."""
+        path = f"/sandbox/messages/{quote(message_id, safe='')}/click"
+        clicked: dict[str, Any] = self._ask("POST", path, body={"url": url})
+        return clicked
 
     def reset(self) -> None:
         """Forget messages, outcomes, and reports that were still to be pushed. The clock stays."""

@@ -18,7 +18,9 @@ from typing import Any
 
 from dispatcher.clocks.repeating import Repeating
 from dispatcher.endpoints.endpoint import EndpointsInForce
+from dispatcher.sandbox.clicks import Clicks
 from dispatcher.sandbox.clock import MovableClock
+from dispatcher.sandbox.inbox import Inbox
 from dispatcher.sandbox.messages.acceptance import Arrival, accepted_of, admitted
 from dispatcher.sandbox.messages.message import Message, in_milliseconds
 from dispatcher.sandbox.messages.outcomes import Fate, fate_of
@@ -69,8 +71,17 @@ class Sandbox:
         self._kept = kept
         self._purge_at = clock.now()
         self.account = Account(Decimal(str(settings.price)), settings.currency, settings.mcc_mnc)
+        self.clicks = Clicks(store, now=clock.now, on_stored=on_stored)
         self._sends = GroupCommit(self._accept_all)
         self._ids = Ids(clock.now)
+        self.inbox = Inbox(
+            store,
+            settings.inbound,
+            settings.currency,
+            now=clock.now,
+            new_id=self._ids.new,
+            on_stored=on_stored,
+        )
         self._rules: Sequence[OutcomeRule] = settings.outcome
         self._stepping = asyncio.Lock()
         self._loop = Repeating(

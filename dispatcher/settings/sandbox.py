@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Container, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Literal
 
+from dispatcher.security.urls import is_http_url, spelling_fault
 from dispatcher.settings.forms import Regex
 from receiver.dlr.number import is_prefix
 from receiver.dlr.sms_errors import errors
@@ -16,7 +17,14 @@ from receiver.settings.configuration import Between, Form, Secret
 from receiver.settings.settings import Host, Name, ServerSettings, WebOrigin, is_loopback
 
 Scheme = Literal["App", "Basic", "Bearer", "IBSSO"]
-Scope = Literal["message:send", "sms:message:send", "sms:logs:read", "sms:manage"]
+Scope = Literal[
+    "message:send",
+    "sms:message:send",
+    "sms:logs:read",
+    "inbound-message:read",
+    "sms:inbound-message:read",
+    "sms:manage",
+]
 
 Distribution = Literal["fixed", "uniform", "exponential"]
 
@@ -68,6 +76,32 @@ class OutcomeRule:
     answered: Answered | None = None  # None: v1_status in v1, otherwise PENDING_ACCEPTED
 
 
+Keyword = Annotated[
+    str, Form("one word, or an empty text", lambda text: not text or text.split() == [text])
+]
+
+ForwardUrl = Annotated[
+    str,
+    Form(
+        "an http or https URL with a host, or an empty text",
+        lambda text: not text or is_http_url(text),
+        lambda text: spelling_fault(text) if text else None,
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class InboundRule:
+    """Where SMS go that come in. The first rule counts that fits. An empty text fits any SMS;
+    without a URL it waits to be pulled."""
+
+    to: Recipient = ""
+    keyword: Keyword = ""
+    url: ForwardUrl = field(default="", repr=False)  # may hold a password
+    content_type: Literal["application/json", "application/xml"] = "application/json"
+    callback_data: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class CredentialSettings:
     """One that is valid. `secret` is the API key, the password or the token. With Basic it is also
@@ -103,6 +137,7 @@ class SandboxSettings:
     allowed_hosts: tuple[Host, ...] = ()  # called although they are not on this machine
     cors_origins: tuple[WebOrigin, ...] = ()  # of pages that may use it
     outcome: tuple[OutcomeRule, ...] = ()
+    inbound: tuple[InboundRule, ...] = ()
     credential: tuple[CredentialSettings, ...] = ()  # empty: any that are well formed
 
 

@@ -11,9 +11,10 @@ import pytest
 
 from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.sandbox.store.sqlite.store import SqliteSandboxStore
-from dispatcher.storage import MIGRATIONS, new_id
+from dispatcher.storage import MIGRATIONS, insert_new_event, new_id
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.store import SqliteStore
+from tests.contracts.sandbox_events import SandboxEventsContract
 from tests.contracts.sandbox_store import SandboxStoreContract
 
 
@@ -32,7 +33,7 @@ class SqliteBackend:
         if self.path is not None:
             database = await Database.open(self.path)
             self.stack.push_async_callback(database.close)
-        return SqliteSandboxStore(database)
+        return SqliteSandboxStore(database, insert_new_event)
 
     async def refuse_writes(self) -> None:
         await self.database.write(lambda c: c.execute("PRAGMA query_only = 1").close())
@@ -55,9 +56,13 @@ async def backend(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterat
         stack.push_async_callback(database.close)
         await database.migrate(MIGRATIONS)
         queue = await SqliteQueue.open(database, lambda: "ours", new_id)
-        store = SqliteSandboxStore(database)
+        store = SqliteSandboxStore(database, insert_new_event)
         yield SqliteBackend(path, stack, database, SqliteStore(database), queue, store)
 
 
 class TestSqliteSandboxStore(SandboxStoreContract):
+    pass
+
+
+class TestSqliteSandboxEvents(SandboxEventsContract):
     pass

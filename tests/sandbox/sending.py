@@ -99,8 +99,7 @@ async def sending(
         now=lambda: NOW,
         bodies=bodies,
         body_limit=limit,
-        new_key=lambda: KEY,
-        **options,
+        **{"new_key": lambda: KEY, **options},
     ).add_routes(app)
     server = TestServer(app)
     await server.start_server(auto_decompress=False)

@@ -159,7 +159,7 @@ async def _with_long_ids(sandbox: Played) -> Any:
         "destinations": [{"to": NUMBER, "messageId": LONG_ID}],
         "text": "hello",
     }
-    body = {"bulkId": LONG_BULK, "messages": [message]}
+    body = {"bulkId": LONG_BULK, "messages": [message], "tracking": {"track": "SMS"}}
     status, fields = await sandbox.ask("POST", "/sms/2/text/advanced", json=body)
     assert status == 200
     return fields

@@ -116,16 +116,37 @@ async def test_limits(tmp_path: Path, limit: str) -> None:
 
 
 async def test_conversions(tmp_path: Path) -> None:
-    """The end of a conversion is answered with a process key, for a message that there is."""
+    """The end of a conversion is answered with the process key of the request, and is seen at the
+    message from then on; the first time counts."""
     async with playing(tmp_path) as sandbox:
-        sent = await sandbox.send()
+        sent = await sandbox.send(bulk={"tracking": {"track": "SMS", "type": "ONE_TIME_PIN"}})
         message = sent["messages"][0]["messageId"]
+        assert [each["convertedAt"] for each in await sandbox.messages()] == [None]
+        answer = await sandbox.ask("POST", f"/ct/1/log/end/{message}")
+        await sandbox.advance("1h")
 
-        status, fields = await sandbox.ask("POST", f"/ct/1/log/end/{message}")
-        assert (status, len(fields["processKey"])) == (200, 32)
-        assert (await sandbox.ask("POST", f"/ct/1/log/end/{message}"))[1] == fields
-        status, fields = await sandbox.ask("POST", "/ct/1/log/end/other")
-        assert (status, fields["requestError"]["serviceException"]["text"]) == (404, "Not found")
+        assert answer == (200, {"processKey": sent["trackingProcessKey"]})
+        assert await sandbox.ask("POST", f"/ct/1/log/end/{message}") == answer
+        (shown,) = await sandbox.messages()
+        assert shown["convertedAt"] == "2026-03-02T12:00:00.000Z"
+
+
+async def test_conversions_that_are_not_tracked(tmp_path: Path) -> None:
+    """A message whose conversion nobody tracks is as unknown as one that was never sent, also if
+    its clicks are tracked."""
+    async with playing(tmp_path) as sandbox:
+        plain = await sandbox.send()
+        clicks = await sandbox.send(bulk={"urlOptions": {"trackingUrl": "http://127.0.0.1:9/"}})
+        ids = [each["messages"][0]["messageId"] for each in (plain, clicks)]
+
+        for message in (*ids, "other"):
+            status, fields = await sandbox.ask("POST", f"/ct/1/log/end/{message}")
+            assert status == 404
+            assert fields["requestError"]["serviceException"] == {
+                "messageId": "NOT_FOUND",
+                "text": "Not found",
+            }
+        assert {each["convertedAt"] for each in await sandbox.messages()} == {None}
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from dispatcher.sandbox.store.sqlite.store import SqliteSandboxStore
-from dispatcher.storage import MIGRATIONS
+from dispatcher.storage import MIGRATIONS, insert_new_event
 from receiver.store.sqlite.database import Database
+from tests.contracts.sandbox_events import PUSH, logged, pulled
 from tests.contracts.sandbox_store import HOUR, NOON, Provider, an_arrival, an_sms_to
 from tests.dispatcher.queue.sqlite.test_query_plans import plan
 
@@ -23,6 +24,8 @@ BY_NAME = "sandbox_message by sandbox_message_name (message_id=?)"
 BULK = "sandbox_bulk by key (bulk_id=?)"
 ITS_BULK = "sandbox_bulk by id (=?)"
 OF_BULK = "sandbox_message by sandbox_message_bulk (bulk=?)"
+WAITS = "sandbox_inbox by sandbox_inbox_waits (received_at>?)"
+RECEIVED = "sandbox_inbox by sandbox_inbox_received (received_at>?)"
 DUE = "sandbox_message by sandbox_message_due"
 
 ONE_ROW = {"all of sandbox"}
@@ -56,6 +59,11 @@ ONE_ROW = {"all of sandbox"}
                 "report by id (=?)",
             },
         ),
+        (lambda p: p.store.linked("a"), {BY_ID, ITS_BULK, "sandbox_link by key (code=?)"}),
+        (lambda p: p.store.convert(1, NOON), {BY_ID}),
+        (lambda p: p.store.click(1, NOON, PUSH, converts=False), {BY_ID}),
+        (lambda p: pulled(p.store), {WAITS, "sandbox_inbox by id (=?)"}),
+        (lambda p: logged(p.store), {RECEIVED}),
         (lambda p: p.messages(after=1), {ITS_BULK, "sandbox_message by id (>?)"}),
     ],
 )
@@ -63,7 +71,7 @@ async def test_plans(act: Act, steps: set[str]) -> None:
     """Nothing goes through all messages."""
     database = await Database.open(":memory:")
     await database.migrate(MIGRATIONS)
-    provider = Provider(SqliteSandboxStore(database))
+    provider = Provider(SqliteSandboxStore(database, insert_new_event))
     await provider.accept(an_arrival(an_sms_to(message_id="m1"), an_sms_to(send_at=NOON + HOUR)))
 
     assert await plan(database, act(provider)) - ONE_ROW == steps

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 from dispatcher.sandbox.messages.send import BinaryContent, Refusal, TextContent, Tracking
-from dispatcher.sandbox.wire.content import SHORT_DOMAIN
 from tests.sandbox.sending import KEY, Sending, a_text, a_v3, octets, sending, v2, v3
 
 
@@ -128,22 +129,91 @@ async def test_tracking(provider: Sending) -> None:
 @pytest.mark.parametrize(
     ("options", "sent"),
     [
-        ({}, f"See https://{SHORT_DOMAIN}/e0512f29."),
-        ({"customDomain": "a.example"}, "See https://a.example/e0512f29."),
-        ({"removeProtocol": True}, f"See {SHORT_DOMAIN}/e0512f29."),
+        ({}, "See http://sandbox.example/l/CODE."),
+        ({"customDomain": "a.example"}, "See https://a.example/l/CODE."),
+        ({"removeProtocol": True}, "See sandbox.example/l/CODE."),
         ({"shortenUrl": False, "removeProtocol": True}, "See https://example.com/a?b=c."),
     ],
 )
 async def test_short_links(provider: Sending, options: dict[str, Any], sent: str) -> None:
-    """urlOptions replace the links of a text, unless they say not to; then nothing is done."""
+    """urlOptions replace the links of a text, unless they say not to; then nothing is done. Where
+    they name no domain, short links lead to where the sandbox was called."""
+    provider.client.session.headers["Host"] = "sandbox.example"
     text = "See https://example.com/a?b=c."
     one = await v2(provider, a_text(text=text), urlOptions=options)
     two = await v3(provider, a_v3(content={"text": text}), tracking=options)
 
     for send in (one, two):
-        content = send.messages[0].content
+        content, links = send.messages[0].content, send.messages[0].links
         assert isinstance(content, TextContent)
-        assert (content.text, content.sent) == (text, sent)
+        assert content.text == text
+        if links is None:
+            assert content.sent == sent
+        else:
+            (link,) = links.links
+            assert re.fullmatch("[0-9a-f]{12}", link.code)
+            assert content.sent == sent.replace("CODE", link.code)
+            assert link.short == content.sent.removeprefix("See ").removesuffix(".")
+            assert link.url == "https://example.com/a?b=c"
+
+
+@pytest.mark.parametrize(
+    ("tracking", "urls", "begin"),
+    [
+        ({"track": "URL"}, None, "http://sandbox.example/l/"),
+        ({"track": "URL", "baseUrl": "https://a.example/go/"}, None, "https://a.example/go/l/"),
+        ({"baseUrl": "https://a.example"}, {}, "https://a.example/l/"),
+        ({"baseUrl": "https://a.example"}, {"customDomain": "b.example"}, "https://b.example/l/"),
+        ({"track": "SMS", "baseUrl": "https://a.example"}, None, "https://example.com/"),
+    ],
+)
+async def test_track_url(
+    provider: Sending, tracking: dict[str, Any], urls: dict[str, Any] | None, begin: str
+) -> None:
+    """The older `track = URL` shortens links too, to those below its baseUrl; a click is a
+    conversion then."""
+    provider.client.session.headers["Host"] = "sandbox.example"
+    more = {} if urls is None else {"urlOptions": urls}
+    send = await v2(provider, a_text(text="https://example.com/"), tracking=tracking, **more)
+
+    (message,) = send.messages
+    assert isinstance(message.content, TextContent)
+    assert message.content.sent.startswith(begin)
+    assert (message.links is not None and message.links.converts) == (
+        tracking.get("track") == "URL"
+    )
+
+
+async def test_links_of_a_query(provider: Sending) -> None:
+    """Whoever names a URL for clicks in a query, or tracks URLs, gets short links."""
+    query = {"to": "41793026727", "text": "http://a.example/"}
+    login = {"username": "me", "password": "p"}
+    told = {"trackingUrl": "http://b.example/"}
+    await provider.get(f"/sms/3/text/query?{urlencode({**query, **told})}")
+    await provider.get(f"/sms/1/text/query?{urlencode({**query, **login, 'track': 'URL'})}")
+    await provider.get(f"/sms/3/text/query?{urlencode(query)}")
+
+    one, two, three = (send.messages[0].links for send in provider.sandbox.sent)
+    assert one is not None
+    assert two is not None
+    assert (one.told_to, one.converts) == ("http://b.example/", False)
+    assert (two.told_to, two.converts) == (None, True)
+    assert three is None
+
+
+async def test_each_recipient_has_links_of_its_own(provider: Sending) -> None:
+    """A click tells who has clicked: the links of two messages differ, and so do two in one text.
+    Each text has as many parts."""
+    text = "https://a.example/ https://a.example/ https://b.example/"
+    numbers = [{"to": "41790000001"}, {"to": "41790000002"}]
+    keys = iter(range(1000))
+    async with sending(new_key=lambda: str(next(keys))) as provider:
+        send = await v2(provider, a_text(text=text, destinations=numbers), urlOptions={})
+
+    links = [link for sms in send.messages if sms.links is not None for link in sms.links.links]
+    assert [link.url for link in links] == text.split() * 2
+    assert len({link.code for link in links}) == 6
+    assert len({sms.parts for sms in send.messages}) == 1
 
 
 async def test_where_clicks_are_told(provider: Sending) -> None:

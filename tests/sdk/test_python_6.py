@@ -162,6 +162,33 @@ def test_pulling(sdk: Driven, dlr_sandbox: DlrSandbox) -> None:
     assert sdk.call("reports") == {"results": []}
 
 
+async def test_received_sms(sdk: Driven, dlr_sandbox: DlrSandbox) -> None:
+    """SMS that come in are pulled, each once, and what is pushed is read by the client's model."""
+    ours = "447860019999"
+    came = [
+        dlr_sandbox.receive(from_="41790000001", to=ours, text="QUIZ Paris"),
+        dlr_sandbox.receive(from_="41790000002", to=ours, text="hi" * 100),
+    ]
+    async with customer() as app:
+        forwarded = {"url": f"{app.url}/in", "keyword": "QUIZ", "callback_data": "4711"}
+        told = dlr_sandbox.receive(from_="41790000003", to=ours, text="quiz Rome", **forwarded)
+        (body,) = await pushed(app, 1)
+
+    first = sdk.call("inbox", limit=1)
+    second = sdk.call("inbox")
+    (one,), (other,) = first["results"], second["results"]
+    assert [one["messageId"], other["messageId"]] == [each["messageId"] for each in came]
+    assert (one["from"], one["to"], one["text"]) == ("41790000001", ours, "QUIZ Paris")
+    assert (one["smsCount"], other["smsCount"]) == (1, 2)
+    assert one["price"] == {"pricePerMessage": 0, "currency": "EUR"}
+    assert (first["messageCount"], first["pendingMessageCount"]) == (1, 1)
+    assert second["pendingMessageCount"] == 0
+    assert sdk.call("inbox")["results"] == []
+    (result,) = sdk.call("received", body)["results"]
+    assert (result["keyword"], result["cleanText"]) == ("quiz", "Rome")
+    assert (result["messageId"], result["callbackData"]) == (told["messageId"], "4711")
+
+
 def test_logs(sdk: Driven, dlr_sandbox: DlrSandbox) -> None:
     """The logs can be asked for by each filter of the client, and leafed through."""
     began = datetime.now(UTC)

@@ -27,7 +27,11 @@ from dispatcher.endpoints.endpoint import Target
 from dispatcher.forming.carried import carried_by, without
 from dispatcher.queue.sqlite.insert_dispatch import insert_dispatch
 from dispatcher.queue.sqlite.members import members_of
-from dispatcher.sandbox.store.sqlite.removal import count_messages, erase_messages
+from dispatcher.sandbox.store.sqlite.removal import (
+    count_messages,
+    dispatches_of,
+    erase_messages,
+)
 from dispatcher.upkeep.base import Rows, StillLeased
 from receiver.dlr.identity import key_of_message
 from receiver.faults import without_credentials
@@ -75,7 +79,7 @@ class SqliteErasure:
         return await self._database.question(
             lambda connection: (
                 count_traces(connection, found.traces)
-                | _count_queue(connection, _carrying(connection, found), found)
+                | _count_queue(connection, _carrying(connection, found, recipient), found)
                 | count_messages(connection, recipient)
             )
         )
@@ -85,7 +89,7 @@ class SqliteErasure:
 
         def erase(connection: sqlite3.Connection) -> Rows:
             connection.execute("PRAGMA secure_delete = ON")
-            dispatches = _carrying(connection, found)
+            dispatches = _carrying(connection, found, recipient)
             queue = _count_queue(connection, dispatches, found)
             erase_from_dispatches(
                 connection, recipient, dispatches, found.traces.reports, self._new_id
@@ -143,10 +147,12 @@ class SqliteErasure:
         )
 
 
-def _carrying(connection: sqlite3.Connection, found: Found) -> list[int]:
+def _carrying(connection: sqlite3.Connection, found: Found, recipient: Recipient) -> list[int]:
     """The dispatches that carry what was found, or whose bytes hold it though the reports are
-    gone. Asked within the transaction that erases: one may have been formed meanwhile."""
-    return sorted({*_members(connection, found.traces.reports), *found.bodies})
+    gone, or that push events of the recipient. Asked within the transaction that erases: one may
+    have been formed meanwhile."""
+    events = dispatches_of(connection, recipient)
+    return sorted({*_members(connection, found.traces.reports), *found.bodies, *events})
 
 
 def _count_queue(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dispatcher.endpoints.endpoint import Endpoint, Target
 from dispatcher.queue.base import Bucket, Lease
@@ -38,20 +38,21 @@ def insert_dispatch(
     Returns its id. What follows, the database does by itself (retrying/consequences.py).
 
     With a `lease` it is leased from the start, otherwise it waits. `body` None: it has none yet.
-    Reports ascend, instants are in microseconds. `messages` are those of an endpoint that keeps the
-    order. `webhook_id_end` is new, and random.
+    Reports ascend, instants are in microseconds; what carries no report has none. `messages` are
+    those of an endpoint that keeps the order. `webhook_id_end` is new, and random.
     """
     state, token, until = "waiting", None, None
     if lease is not None:
         state, token, until = "leased", lease.token, micros(lease.until)
     where = (endpoint, to.url, to.content_type, to.authorization)
     when = (state, attempts, created_at, due_at, token, until)
-    span = (report_ids[0], report_ids[-1], len(report_ids))
+    span = (report_ids[0], report_ids[-1], len(report_ids)) if report_ids else (0, 0, 0)
     number = connection.execute(_INSERT, (*where, *when, *span, replay, webhook_id_end)).lastrowid
     assert number is not None
     if body is not None:
         connection.execute("INSERT INTO dispatch_body VALUES (?, ?)", (number, body))
-    write_members(connection, number, report_ids)
+    if report_ids:
+        write_members(connection, number, report_ids)
     ordering.set_under_way(connection, endpoint, messages, number)
     return number
 
@@ -81,4 +82,26 @@ def form_dispatch(
         due_at=at,
         lease=lease,
         replay=replay,
+    )
+
+
+def insert_event(
+    new_id: Callable[[], str],
+    connection: sqlite3.Connection,
+    endpoint: str,
+    to: Target,
+    body: bytes,
+    at: int,
+) -> int:
+    """Make the bytes of an event that is no report a dispatch that is due at once. Returns its id.
+    `new_id` makes what its webhook-id ends with."""
+    return insert_dispatch(
+        connection,
+        endpoint,
+        to,
+        body,
+        (),
+        webhook_id_end=new_id(),
+        created_at=at,
+        due_at=at,
     )

@@ -17,7 +17,7 @@ from dispatcher.api.settings_types import SettingsTypes
 from dispatcher.sandbox.advance import Advance
 from dispatcher.sandbox.messages.lifecycle import MessageState
 from dispatcher.sandbox.messages.message import Message
-from dispatcher.sandbox.messages.send import Api, BinaryContent, TextContent
+from dispatcher.sandbox.messages.send import Api, BinaryContent, ShortLinks, TextContent
 from dispatcher.sandbox.messages.statuses import status_of
 from dispatcher.sandbox.sandbox import Sandbox
 from dispatcher.sandbox.store.base import AcceptedQuery
@@ -60,6 +60,13 @@ _CAMEL: Final = {"callback_data": "callbackData"}
 _SNAKE: Final = {camel: snake for snake, camel in _CAMEL.items()}
 
 
+class SandboxLink(Struct, frozen=True, rename="camel"):
+    """a link of the text, and the one that stands there instead"""
+
+    url: str
+    short_url: str
+
+
 class SandboxMessage(Struct, frozen=True, kw_only=True, rename="camel"):
     """with text and sent, or with hex, dataCoding and esmClass"""
 
@@ -89,6 +96,12 @@ class SandboxMessage(Struct, frozen=True, kw_only=True, rename="camel"):
     entity_id: str | None
     application_id: str | None
     campaign_reference_id: str | None
+    links: Annotated[list[SandboxLink], Meta(description="those that were shortened")]
+    clicks: Count
+    converted_at: Annotated[
+        Instant | None,
+        Meta(description="when its conversion was confirmed, or a link of it was clicked on"),
+    ]
 
     @classmethod
     def of(cls, message: Message) -> SandboxMessage:
@@ -117,6 +130,9 @@ class SandboxMessage(Struct, frozen=True, kw_only=True, rename="camel"):
             entity_id=sms.entity_id,
             application_id=sms.application_id,
             campaign_reference_id=sms.campaign_reference_id,
+            links=_links(sms.links),
+            clicks=message.clicks,
+            converted_at=timestamp(message.converted_at),
         )
 
 
@@ -129,6 +145,10 @@ def _content(content: TextContent | BinaryContent) -> dict[str, Any]:
         "data_coding": content.data_coding,
         "esm_class": content.esm_class,
     }
+
+
+def _links(links: ShortLinks | None) -> list[SandboxLink]:
+    return [] if links is None else [SandboxLink(each.url, each.short) for each in links.links]
 
 
 class SandboxMessagePage(Struct, frozen=True):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from hashlib import md5
+from collections.abc import Callable
+from datetime import datetime
 
 from aiohttp import web
 from msgspec import Struct
@@ -20,11 +21,12 @@ class EndTagResponse(Struct, frozen=True, rename="camel"):
 
 
 class ConversionApi:
-    """The route. It answers with the process key of the request that sent the message, or one that
-    is made of its id; what a conversion is used for is not played."""
+    """The route. It answers with the process key of the request that sent the message. A message
+    whose conversion is not tracked is as unknown here as one that was never sent."""
 
-    def __init__(self, store: ConversionStore) -> None:
+    def __init__(self, store: ConversionStore, now: Callable[[], datetime]) -> None:
         self._store = store
+        self._now = now
 
     @provider_route(
         "POST",
@@ -33,13 +35,11 @@ class ConversionApi:
         "The recipient of a message has done what it was sent for",
         EndTagResponse,
         parameters=[in_path("messageId", str, "of the message")],
-        refusals={404: "there is no such message"},
+        refusals={404: "there is no such message, or its conversion is not tracked"},
     )
     async def end(self, request: web.Request) -> web.Response:
-        message_id = request.match_info["messageId"][: MESSAGE_ID.clip]
-        sent = await self._store.sent(message_id)
-        if sent is None:
+        sent = await self._store.sent(request.match_info["messageId"][: MESSAGE_ID.clip])
+        if sent is None or sent.process_key is None:
             raise Refused(404, "Not found")
-        made = md5(message_id.encode("utf-8", "surrogatepass"), usedforsecurity=False).hexdigest()
-        key = sent.process_key or made.upper()
-        return respond(wanted_by(request), "EndTagResponse", EndTagResponse(key))
+        await self._store.convert(sent.id, self._now())
+        return respond(wanted_by(request), "EndTagResponse", EndTagResponse(sent.process_key))

@@ -32,6 +32,7 @@ _SEND = frozenset({"message:send", "sms:message:send", "sms:manage"})
 _MANAGE = frozenset({"sms:manage"})
 _READ_BULK = frozenset({"sms:message:send", "sms:manage"})
 _LOGS = frozenset({"sms:logs:read", "sms:manage"})
+_INBOX = frozenset({"inbound-message:read", "sms:inbound-message:read", "sms:manage"})
 
 
 def scopes_of(method: str, path: str) -> frozenset[str]:
@@ -40,6 +41,8 @@ def scopes_of(method: str, path: str) -> frozenset[str]:
         return _MANAGE
     if "/bulks" in path:
         return _READ_BULK if method in ("GET", "HEAD") else _MANAGE
+    if "/inbox/" in path:
+        return _INBOX
     return _LOGS if path.endswith("/logs") else _SEND
 
 

@@ -9,6 +9,8 @@ from dispatcher.sandbox.api.admin import AdminApi
 from dispatcher.sandbox.api.bulks import BulksApi
 from dispatcher.sandbox.api.conversions import ConversionApi
 from dispatcher.sandbox.api.credentials import Credentials, provider_api
+from dispatcher.sandbox.api.inbox import InboxApi
+from dispatcher.sandbox.api.links import LinksApi
 from dispatcher.sandbox.api.logs import LogsApi
 from dispatcher.sandbox.api.pull import PullApi
 from dispatcher.sandbox.api.send import V1_STATUSES, SendApi
@@ -32,4 +34,5 @@ def add_sandbox(
     ).add_routes(app)
     add_routes(app, PullApi(store, now), LogsApi(store, sandbox.account, now))
     BulksApi(store, now, bodies, limit, sandbox.wake).add_routes(app)
-    add_routes(app, ConversionApi(store), AdminApi(sandbox, Advance(sandbox, pushing)))
+    add_routes(app, InboxApi(sandbox.inbox, now), LinksApi(sandbox.clicks))
+    add_routes(app, ConversionApi(store, now), AdminApi(sandbox, Advance(sandbox, pushing)))

@@ -133,7 +133,9 @@ class SendApi:
 
         async def get(request: web.Request) -> web.Response:
             came = query.parameters(request.query)
-            send, values = checked(sending.table, came, make, self._now(), self._new_key)
+            send, values = checked(
+                sending.table, came, make, self._now(), self._new_key, _origin(request)
+            )
             return await self._accept(request, sending, send, values)
 
         return get
@@ -159,7 +161,7 @@ class SendApi:
         self, request: web.Request, table: Table, make: Callable[[Values, Inspection], T]
     ) -> T:
         """What `make` makes of the body. Raises Refused, and NotTaken of its reader."""
-        headers = request.headers
+        headers, origin = request.headers, _origin(request)
         kind, coding = headers.get("Content-Type"), headers.get("Content-Encoding")
         if getattr(request.content, "total_compressed_bytes", None):
             coding = None  # a server that is not ours has inflated it
@@ -168,11 +170,15 @@ class SendApi:
 
             def read() -> T:
                 document = read_body(body, kind, coding, self._body_limit, table)
-                return checked(table, document, make, self._now(), self._new_key)
+                return checked(table, document, make, self._now(), self._new_key, origin)
 
             if len(body) < LARGE_BODY and coding is None:
                 return read()
             return await asyncio.to_thread(read)
+
+
+def _origin(request: web.Request) -> str:
+    return f"{request.scheme}://{request.host}"
 
 
 def _made_by(sending: SendRoute) -> Callable[[Values, Inspection], tuple[Send, Values]]:

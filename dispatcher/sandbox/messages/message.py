@@ -13,7 +13,8 @@ from dispatcher.sandbox.messages.send import Api, Sms
 
 class Message(Struct, frozen=True, kw_only=True):
     """A message with all that is known of it. `done` is how many steps of its life cycle it has
-    taken, `due_at` when the next one is; `None`: none by itself."""
+    taken, `due_at` when the next one is; `None`: none by itself. `process_key` is of its conversion
+    tracking; `None`: it is not tracked."""
 
     id: int
     message_id: str
@@ -32,6 +33,8 @@ class Message(Struct, frozen=True, kw_only=True):
     process_key: str | None
     sms: Sms
     fate: Fate | None  # None: refused
+    clicks: int = 0
+    converted_at: datetime | None = None  # None: nobody has told that it is
 
     @property
     def life(self) -> Life:

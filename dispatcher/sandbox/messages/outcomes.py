@@ -91,7 +91,7 @@ def fate_of(sms: Sms, rules: Sequence[OutcomeRule], rng: Random) -> Fate:
 def fits(rule: OutcomeRule, sms: Sms) -> bool:
     """Whether a rule is meant for this message."""
     return (
-        _is_to(rule.to, sms.to)
+        is_to(rule.to, sms.to)
         and (not rule.sender or comparable(rule.sender) == comparable(sms.sender or ""))
         and _found(rule.text, sms.content.text if isinstance(sms.content, TextContent) else "")
         and _found(rule.callback_data, sms.delivery.callback_data or "")
@@ -111,7 +111,9 @@ def price_of(fate: Fate, status: Key, usual: Decimal) -> Decimal:
     return Decimal(0) if status[0] == REJECTED or status == UNDELIVERABLE_NOT_SENT else usual
 
 
-def _is_to(pattern: str, number: str) -> bool:
+def is_to(pattern: str, number: str) -> bool:
+    """Whether a number, without its plus, is meant by a number, by its beginning and a star, or by
+    an empty text, which means any."""
     if pattern.endswith("*"):
         return number.startswith(comparable_prefix(pattern[:-1]))
     return not pattern or comparable(pattern) == number

@@ -90,6 +90,24 @@ class Tracking(Struct, frozen=True):
     url: str | None = None
 
 
+class ShortLink(Struct, frozen=True):
+    """A link of a text, and the one that stands there instead. `code` is what `short` ends with."""
+
+    code: str
+    url: str
+    short: str
+
+
+class ShortLinks(Struct, frozen=True):
+    """The links of a text that were shortened. `tracked`: clicks are counted, and told to the URL
+    `told_to`, if there is one. `converts`: a click is what the message was sent for."""
+
+    links: Sequence[ShortLink]
+    tracked: bool
+    told_to: str | None = None
+    converts: bool = False
+
+
 class Sms(Struct, frozen=True, kw_only=True):
     """One SMS to one destination.
 
@@ -112,6 +130,7 @@ class Sms(Struct, frozen=True, kw_only=True):
     campaign_reference_id: str | None = None
     network_id: int | None = None
     regional: dict[str, Any] | None = None  # checked, in the provider's names
+    links: ShortLinks | None = None  # None: no link of the text was shortened
     refusal: Refusal | None = None
 
 

@@ -15,8 +15,10 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from dispatcher.endpoints.endpoint import Target
 from dispatcher.sandbox.messages.acceptance import Admission, Arrival, Known
 from dispatcher.sandbox.messages.bulks import Bulk, BulkChange, WaitingBulk
+from dispatcher.sandbox.messages.inbound import Inbound
 from dispatcher.sandbox.messages.message import Message
 from dispatcher.sandbox.messages.reports import StepTaken
 from receiver.store.base import StoredReport
@@ -91,6 +93,37 @@ class PullQuery(Struct, frozen=True, kw_only=True):
     campaign_reference_id: str | None = None
 
 
+class Push(Struct, frozen=True):
+    """An event that is no report, and where it is pushed to."""
+
+    target: Target
+    body: bytes
+
+
+class InboxQuery(Struct, frozen=True, kw_only=True):
+    """Received SMS that wait to be pulled, not those from before `received_after`. `None` means:
+    any."""
+
+    received_after: datetime
+    limit: int
+    application_id: str | None = None
+    entity_id: str | None = None
+    campaign_reference_id: str | None = None
+
+
+class InboxLogQuery(Struct, frozen=True, kw_only=True):
+    """Received SMS, newest first, not those from before `received_after`. `None` means: any. `to`
+    may be in any form of a number; a keyword in capitals or not. Of a range the beginning belongs
+    to it, the end does not."""
+
+    received_after: datetime
+    limit: int
+    to: str | None = None
+    keyword: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 class BulkStore(Protocol):
     """For the routes of bulks."""
 
@@ -116,14 +149,53 @@ class PullStore(Protocol):
         who ask at once get different reports. What is older than `made_after` is forgotten too."""
 
 
-class ConversionStore(Protocol):
-    """For the end tag of a conversion."""
+class SentStore(Protocol):
+    """For what happens to a message that was sent."""
 
     async def sent(self, message_id: str) -> Message | None:
         """The first message of this id that was not refused."""
 
 
-class SandboxStore(BulkStore, LogStore, PullStore, ConversionStore, Protocol):
+class ConversionStore(SentStore, Protocol):
+    """For the end tag of a conversion."""
+
+    async def convert(self, message: int, now: datetime) -> None:
+        """Keep that a message, by its number, has led to what it was sent for. The first time
+        counts."""
+
+
+class ClickStore(SentStore, Protocol):
+    """For the links of messages."""
+
+    async def linked(self, code: str) -> Message | None:
+        """The message that has a short link with this code, and was not refused."""
+
+    async def click(
+        self, message: int, now: datetime, push: Push | None, *, converts: bool
+    ) -> None:
+        """Count a click on a link of a message, by its number, and keep the duty to push it in the
+        same transaction, as `receive` does. `converts`: it is a conversion too. Nothing happens if
+        there is no such message any more."""
+
+
+class InboxStore(Protocol):
+    """For SMS that come in."""
+
+    async def receive(self, inbound: Inbound, push: Push | None, now: datetime) -> None:
+        """Keep one, and in the same transaction the duty to push it: a dispatch to `notify-url`
+        that is due at `now` and has no reports. Without a `push` it waits to be pulled."""
+
+    async def pull_inbox(self, query: InboxQuery) -> tuple[list[Inbound], int]:
+        """Hand out what waits, in the order in which it came: two who ask at once get different
+        ones. And how many of those that fit are left."""
+
+    async def inbox(self, query: InboxLogQuery) -> list[Inbound]:
+        """What has come in, pulled and pushed or not."""
+
+
+class SandboxStore(
+    BulkStore, LogStore, PullStore, ConversionStore, ClickStore, InboxStore, Protocol
+):
     """Everything that the sandbox keeps: for those above, and for the sandbox itself."""
 
     async def accept(
@@ -152,12 +224,14 @@ class SandboxStore(BulkStore, LogStore, PullStore, ConversionStore, Protocol):
         """Keep a rule, until a reset."""
 
     async def reset(self) -> None:
-        """Forget all messages, bulks, rules and reports that wait to be pulled, and cancel the
-        dispatches that wait and have only the sandbox's reports. Reports and clock stay."""
+        """Forget all messages, bulks, rules, received SMS and reports that wait to be pulled, and
+        cancel the dispatches that wait and have only the sandbox's reports or events. Reports and
+        clock stay."""
 
     async def purge(self, before: datetime, most: int) -> int:
         """Remove at most `most` messages that ended before an instant, the oldest first, and bulks
-        that have none left; returns how many messages. What waits or has a step left stays."""
+        that have none left; returns how many messages. What waits or has a step left stays. So are
+        received SMS from before the instant, all at once."""
 
     async def messages(self, query: AcceptedQuery) -> list[Message]:
         """Messages as they stand, refused ones too."""

@@ -78,9 +78,11 @@ def checked(
     make: Callable[[Values, Inspection], T],
     now: datetime,
     new_key: Callable[[], str],
+    origin: str = "",
 ) -> T:
-    """What `make` makes of the document. Raises Refused with all faults."""
-    inspection = Inspection(now, new_key)
+    """What `make` makes of the document. Raises Refused with all faults. `origin` is where this
+    server was called."""
+    inspection = Inspection(now, new_key, origin)
     values = table.read(document, "", inspection)
     if inspection.misfits:
         raise Refused(400, misfits=inspection.misfits)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from msgspec import Struct
@@ -11,13 +12,20 @@ from msgspec import Struct
 from dispatcher.sandbox.characters.binary import binary_parts, header_fault
 from dispatcher.sandbox.characters.parts import PARTS_MAX
 from dispatcher.sandbox.characters.text import convert
-from dispatcher.sandbox.messages.send import BinaryContent, Refusal, TextContent
+from dispatcher.sandbox.messages.send import (
+    BinaryContent,
+    Refusal,
+    ShortLink,
+    ShortLinks,
+    TextContent,
+)
 from dispatcher.sandbox.messages.statuses import (
     MISSING_TO,
     REJECTED_DESTINATION,
     REJECTED_INVALID_UDH,
     REJECTED_MESSAGE_TOO_LONG,
 )
+from dispatcher.sandbox.wire.rules import Inspection
 from dispatcher.sandbox.wire.tables import Values
 
 BYTES_MOST: Final = 4000
@@ -36,15 +44,24 @@ class Content(Struct, frozen=True):
     content: TextContent | BinaryContent
     parts: int
     refusal: Refusal | None = None
+    links: ShortLinks | None = None
 
 
-def text_content(values: Values, urls: Values | None) -> Content:
-    """Of `text`, `transliteration` and the language's fields, with the request's `urlOptions`."""
+def text_contents(values: Values, shortening: Shortening | None, count: int) -> Iterator[Content]:
+    """As `text_content`, for so many destinations: each has short links of its own."""
+    content = text_content(values, shortening)
+    yield content
+    for _ in range(count - 1):
+        yield content if content.links is None else text_content(values, shortening)
+
+
+def text_content(values: Values, shortening: Shortening | None) -> Content:
+    """Of `text`, `transliteration` and the language's fields."""
     text = values["text"]
     words = {name: values.get(name) for name in ("transliteration", "languageCode")}
     shifts = {name: values.get(name) for name in ("singleShift", "lockingShift")}
     asked = (words["transliteration"], words["languageCode"], *shifts.values())
-    to_send = shortened(text, urls) if urls else text
+    to_send, links = (text, None) if shortening is None else shortened(text, shortening)
     if len(to_send) > BYTES_MOST:
         return Content(TextContent(text, to_send, *asked), 0, TOO_LONG)
     converted = convert(
@@ -55,7 +72,7 @@ def text_content(values: Values, urls: Values | None) -> Content:
         locking_shift=shifts["lockingShift"],
     )
     refusal = TOO_LONG if converted.parts > PARTS_MAX else None
-    return Content(TextContent(text, converted.text, *asked), converted.parts, refusal)
+    return Content(TextContent(text, converted.text, *asked), converted.parts, refusal, links)
 
 
 def binary_content(values: Values) -> Content:
@@ -80,24 +97,64 @@ def destination(to: str | None) -> tuple[str, Refusal | None]:
     return (number[1], None) if number else (to, Refusal(*REJECTED_DESTINATION))
 
 
-# --- urlOptions ----------------------------------------------------------------------------------
+# --- short links ---------------------------------------------------------------------------------
 
 _LINK = re.compile(r"https?://[^\s<>\"]*[^\s<>\".,;:!?)\]']", re.IGNORECASE)
 
-SHORT_DOMAIN: Final = "sms.example"
-"""Where short links of the sandbox lead without a `customDomain`: nowhere. That is ours."""
+SHORT_PATH: Final = "l"
+"""Under which the sandbox answers short links. Documented is that there are short links, and not
+how they look."""
 
 
-def shortened(text: str, options: Values) -> str:
-    """`text` with short links, which is what `shortenUrl` asks for; without it the other options
-    have no effect (OAS). How a short link looks is ours: eight letters of the link's digest.
-    """
-    if not options["shortenUrl"]:
-        return text
-    protocol = "" if options["removeProtocol"] else "https://"
-    domain = options["customDomain"] or SHORT_DOMAIN
+class Shortening(Struct, frozen=True):
+    """How links are shortened: `base` is what a short link begins with. `told_to`, `tracked` and
+    `converts` as in ShortLinks."""
+
+    base: str
+    new_key: Callable[[], str]
+    tracked: bool = True
+    told_to: str | None = None
+    converts: bool = False
+
+
+def shortening_of(
+    urls: Values | None,
+    inspection: Inspection,
+    *,
+    base_url: str | None = None,
+    converts: bool = False,
+) -> Shortening | None:
+    """What `urlOptions` ask for; without `shortenUrl` the other options have no effect (OAS). Or
+    what the older `tracking.track = URL` asks for, with its `baseUrl`: then a click `converts`.
+    Without a domain of one's own, short links lead here."""
+    if not converts and (urls is None or not urls["shortenUrl"]):
+        return None
+    urls = urls or {}
+    base = (base_url or inspection.origin).rstrip("/")
+    if (domain := urls.get("customDomain")) is not None:
+        base = f"https://{domain}"
+    if urls.get("removeProtocol"):
+        base = base.partition("://")[2]
+    tracked = urls.get("trackClicks", True)
+    return Shortening(
+        f"{base}/{SHORT_PATH}/",
+        inspection.new_key,
+        tracked,
+        urls.get("trackingUrl") if tracked else None,
+        converts,
+    )
+
+
+def shortened(text: str, shortening: Shortening) -> tuple[str, ShortLinks | None]:
+    """`text` with a new short link for each link, and these links."""
+    links: list[ShortLink] = []
 
     def short(link: re.Match[str]) -> str:
-        return f"{protocol}{domain}/{hashlib.sha256(link[0].encode()).hexdigest()[:8]}"
+        told = f"{shortening.new_key()} {len(links)} {link[0]}"
+        code = hashlib.sha256(told.encode()).hexdigest()[:12]
+        links.append(ShortLink(code, link[0], shortening.base + code))
+        return links[-1].short
 
-    return _LINK.sub(short, text)
+    to_send = _LINK.sub(short, text)
+    tracked = (shortening.tracked, shortening.told_to, shortening.converts)
+    return to_send, ShortLinks(links, *tracked) if links else None

@@ -23,7 +23,12 @@ from dispatcher.sandbox.wire.common import (
     validity,
     without_absent,
 )
-from dispatcher.sandbox.wire.content import destination, text_content
+from dispatcher.sandbox.wire.content import (
+    Shortening,
+    destination,
+    shortening_of,
+    text_contents,
+)
 from dispatcher.sandbox.wire.rules import (
     NOT_NULL,
     Boolean,
@@ -99,7 +104,7 @@ def parameters(query: MultiMapping[str]) -> dict[str, Any]:
 
 def send_of(api: Api, values: Values, inspection: Inspection) -> Send:
     """The request of what `V1` or `V3` read."""
-    content = text_content(values, None)
+    contents = text_contents(values, _shortening(values, inspection), len(values["to"]))
     delivery = Delivery(
         intermediate=values["intermediateReport"],
         url=values["notifyUrl"],
@@ -107,7 +112,7 @@ def send_of(api: Api, values: Values, inspection: Inspection) -> Send:
         callback_data=values["callbackData"],
     )
     messages = []
-    for each in values["to"]:
+    for each, content in zip(values["to"], contents, strict=True):
         to, refusal = destination(each)
         messages.append(
             Sms(
@@ -121,6 +126,7 @@ def send_of(api: Api, values: Values, inspection: Inspection) -> Send:
                 validity=validity(values["validityPeriod"]),
                 send_at=values["sendAt"],
                 regional=_regional(values),
+                links=content.links,
                 refusal=refusal or content.refusal,
             )
         )
@@ -139,6 +145,13 @@ def _regional(values: Values) -> Values | None:
         for prefix in ("indiaDlt", "turkeyIys", "southKorea")
     }
     return without_absent({name: group or None for name, group in grouped.items()}) or None
+
+
+def _shortening(values: Values, inspection: Inspection) -> Shortening | None:
+    """Whoever wants clicks told, or tracked as conversions, wants links shortened (ours)."""
+    url = values.get("trackingUrl")
+    urls = None if url is None else {"shortenUrl": True, "trackingUrl": url}
+    return shortening_of(urls, inspection, converts=values.get("track") == "URL")
 
 
 def _tracking(values: Values, inspection: Inspection) -> Tracking | None:

@@ -35,11 +35,13 @@ INT32: Final = (-(2**31), 2**31 - 1)
 
 
 class Inspection:
-    """One request being read: its faults, the time, and where new keys come from."""
+    """One request being read: its faults, the time, where new keys come from, and where this server
+    was called, such as `http://127.0.0.1:8080`."""
 
-    def __init__(self, now: datetime, new_key: Callable[[], str]) -> None:
+    def __init__(self, now: datetime, new_key: Callable[[], str], origin: str = "") -> None:
         self.now = now
         self.new_key = new_key
+        self.origin = origin
         self.misfits: list[Misfit] = []
 
     def misfit(self, place: str, reason: str) -> None:

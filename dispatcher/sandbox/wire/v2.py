@@ -7,6 +7,7 @@ messages to /sms/1/text/advanced, so that route takes either content.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import repeat
 from typing import Any, Final
 
 from dispatcher.sandbox.messages.send import Api, Delivery, Send, Sms, Tracking
@@ -26,7 +27,14 @@ from dispatcher.sandbox.wire.common import (
     WINDOW,
     validity,
 )
-from dispatcher.sandbox.wire.content import Content, binary_content, destination, text_content
+from dispatcher.sandbox.wire.content import (
+    Content,
+    Shortening,
+    binary_content,
+    destination,
+    shortening_of,
+    text_contents,
+)
 from dispatcher.sandbox.wire.rules import (
     NOT_NULL,
     Boolean,
@@ -127,19 +135,20 @@ BINARY_REQUEST: Final = _request(_message(_BINARY, 66))
 
 def send_of(api: Api, values: Values, inspection: Inspection) -> Send:
     """The request of what `TEXT_REQUEST` or `BINARY_REQUEST` read."""
-    urls = values.get("urlOptions")
+    shortening = _shortening(values, inspection)
     return Send(
         api=api,
         bulk_id=values["bulkId"] or None,
-        messages=[sms for message in values["messages"] for sms in _messages(message, urls)],
+        messages=[sms for message in values["messages"] for sms in _messages(message, shortening)],
         speed=values["sendingSpeedLimit"],
         tracking=_tracking(values, inspection),
     )
 
 
-def _messages(values: Values, urls: Values | None) -> Iterator[Sms]:
+def _messages(values: Values, shortening: Shortening | None) -> Iterator[Sms]:
     """One for each destination."""
-    content = _content(values, urls)
+    destinations = values["destinations"]
+    contents = _contents(values, shortening, len(destinations))
     delivery = Delivery(
         intermediate=values["intermediateReport"],
         url=values["notifyUrl"],
@@ -147,7 +156,7 @@ def _messages(values: Values, urls: Values | None) -> Iterator[Sms]:
         callback_data=values["callbackData"],
     )
     period = validity(values["validityPeriod"])
-    for each in values["destinations"]:
+    for each, content in zip(destinations, contents, strict=True):
         to, refusal = destination(each["to"])
         yield Sms(
             message_id=each["messageId"] or None,
@@ -164,14 +173,25 @@ def _messages(values: Values, urls: Values | None) -> Iterator[Sms]:
             entity_id=values["entityId"],
             campaign_reference_id=values["campaignReferenceId"],
             regional=values["regional"],
+            links=content.links,
             refusal=refusal or content.refusal,
         )
 
 
-def _content(values: Values, urls: Values | None) -> Content:
+def _contents(values: Values, shortening: Shortening | None, count: int) -> Iterator[Content]:
     if values.get("text") is None:
-        return binary_content(values["binary"])
-    return text_content({**values, **(values["language"] or {})}, urls)
+        return repeat(binary_content(values["binary"]), count)
+    return text_contents({**values, **(values["language"] or {})}, shortening, count)
+
+
+def _shortening(values: Values, inspection: Inspection) -> Shortening | None:
+    tracking = values.get("tracking") or {}
+    return shortening_of(
+        values.get("urlOptions"),
+        inspection,
+        base_url=tracking.get("baseUrl"),
+        converts=tracking.get("track") == "URL",
+    )
 
 
 def _tracking(values: Values, inspection: Inspection) -> Tracking | None:

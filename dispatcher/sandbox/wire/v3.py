@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import repeat
 from typing import Any, Final
 
 from dispatcher.sandbox.messages.send import VALIDITY_MOST, Api, Delivery, Send, Sms, Tracking
@@ -19,7 +20,14 @@ from dispatcher.sandbox.wire.common import (
     URL_OPTIONS,
     WINDOW,
 )
-from dispatcher.sandbox.wire.content import Content, binary_content, destination, text_content
+from dispatcher.sandbox.wire.content import (
+    Content,
+    Shortening,
+    binary_content,
+    destination,
+    shortening_of,
+    text_contents,
+)
 from dispatcher.sandbox.wire.rules import (
     Boolean,
     Choice,
@@ -148,25 +156,28 @@ def send_of(api: Api, values: Values, inspection: Inspection) -> Send:
     """The request of what `REQUEST` read."""
     options = values["options"] or {}
     schedule = options.get("schedule") or _NO_SCHEDULE
-    urls = options.get("tracking")
+    shortening = shortening_of(options.get("tracking"), inspection)
     return Send(
         api=api,
         bulk_id=schedule["bulkId"] or None,
         messages=[
-            sms for message in values["messages"] for sms in _messages(message, schedule, urls)
+            sms
+            for message in values["messages"]
+            for sms in _messages(message, schedule, shortening)
         ],
         speed=schedule["sendingSpeedLimit"],
         tracking=_tracking(options, inspection),
     )
 
 
-def _messages(values: Values, schedule: Values, urls: Values | None) -> Iterator[Sms]:
+def _messages(values: Values, schedule: Values, shortening: Shortening | None) -> Iterator[Sms]:
     """One for each destination."""
-    content = _content(values["content"], urls)
+    destinations = values["destinations"]
+    contents = _contents(values["content"], shortening, len(destinations))
     options = values["options"] or {}
     platform = options.get("platform") or _NO_PLATFORM
     delivery = _delivery(values["webhooks"])
-    for each in values["destinations"]:
+    for each, content in zip(destinations, contents, strict=True):
         to, refusal = destination(each["to"])
         yield Sms(
             message_id=each["messageId"] or None,
@@ -184,14 +195,15 @@ def _messages(values: Values, schedule: Values, urls: Values | None) -> Iterator
             campaign_reference_id=options.get("campaignReferenceId"),
             network_id=each["networkId"],
             regional=options.get("regional"),
+            links=content.links,
             refusal=refusal or content.refusal,
         )
 
 
-def _content(values: Values, urls: Values | None) -> Content:
+def _contents(values: Values, shortening: Shortening | None, count: int) -> Iterator[Content]:
     if values["text"] is None:
-        return binary_content(values)
-    return text_content({**values, **(values["language"] or {})}, urls)
+        return repeat(binary_content(values), count)
+    return text_contents({**values, **(values["language"] or {})}, shortening, count)
 
 
 def _delivery(webhooks: Values | None) -> Delivery:

@@ -7,6 +7,7 @@ const CALLS = {
   preview: (sms, body) => sms.preview(body),
   reports: (sms, filter) => sms.reports.get(filter),
   logs: (sms, filter) => sms.logs.get(filter),
+  inbox: (sms, limit) => sms.get(limit),
   bulk: (sms, bulkId) => sms.scheduled.get(bulkId),
   move: (sms, bulkId, sendAt) => sms.scheduled.reschedule(bulkId, sendAt),
   status: (sms, bulkId) => sms.status.get(bulkId),

@@ -46,6 +46,7 @@ CALLS: Calls = {
             sms_advanced_binary_request=model("sms_advanced_binary_request", body)
         )
     ),
+    "inbox": method("get_inbound_sms_messages"),
     "reports": method("get_outbound_sms_message_delivery_reports"),
     "logs": method("get_outbound_sms_message_logs"),
     "bulk": method("get_scheduled_sms_messages"),

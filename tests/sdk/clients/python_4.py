@@ -22,6 +22,7 @@ CALLS: Calls = {
     "send_binary": lambda api, body: api.send_binary_sms_message(
         sms_advanced_binary_request=SmsAdvancedBinaryRequest.from_dict(body)
     ),
+    "inbox": method("get_inbound_sms_messages"),
     "reports": method("get_outbound_sms_message_delivery_reports"),
     "logs": method("get_outbound_sms_message_logs"),
     "bulk": method("get_scheduled_sms_messages"),

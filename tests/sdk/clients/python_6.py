@@ -7,6 +7,7 @@ from infobip_api_client.api_client import ApiClient
 from infobip_api_client.models import (
     SmsBulkRequest,
     SmsDeliveryResult,
+    SmsInboundMessageResult,
     SmsPreviewRequest,
     SmsRequest,
     SmsUpdateStatusRequest,
@@ -29,6 +30,8 @@ CALLS: Calls = {
     "preview": lambda api, text, **options: api.preview_sms_message(
         sms_preview_request=SmsPreviewRequest(text=text, **options)
     ),
+    "inbox": method("get_inbound_sms_messages"),
+    "received": lambda _, body: SmsInboundMessageResult.from_json(body),
     "webhook": lambda _, body: SmsDeliveryResult.from_json(body),
 }
 

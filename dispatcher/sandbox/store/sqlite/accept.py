@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from dispatcher.sandbox.messages.acceptance import Arrival, Known
 from dispatcher.sandbox.messages.message import Message
 from dispatcher.sandbox.store.base import Admit
-from dispatcher.sandbox.store.sqlite import bulks
+from dispatcher.sandbox.store.sqlite import bulks, clicks
 from dispatcher.sandbox.store.sqlite.clock import MICROSECOND, see
 from dispatcher.sandbox.store.sqlite.rows import insert
 from receiver.store.sqlite.rows import LISTED, last_id, listed
@@ -32,6 +32,7 @@ def _accept(connection: sqlite3.Connection, arrival: Arrival, admit: Admit) -> S
     if admission.reopened is not None:
         bulks.write(connection, arrival.bulk_id, admission.reopened)
     insert(connection, _opened(connection, arrival.bulk_id, admission.gap), admission.messages)
+    clicks.insert_links(connection, admission.messages)
     return admission.messages
 
 

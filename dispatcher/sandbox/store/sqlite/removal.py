@@ -7,9 +7,11 @@ from __future__ import annotations
 import sqlite3
 from datetime import datetime
 
+from dispatcher.sandbox.store.sqlite import clicks, inbox
 from dispatcher.settings.settings import SANDBOX
 from receiver.store.recipient import Recipient
 from receiver.store.sqlite.database import micros
+from receiver.store.sqlite.rows import LISTED, ids_of, listed
 
 _CANCEL = """
     UPDATE dispatch SET state = 'cancelled', due_at = NULL
@@ -21,6 +23,8 @@ _CANCEL = """
 
 
 def reset(connection: sqlite3.Connection) -> None:
+    inbox.forget(connection)
+    clicks.forget(connection)
     for table in ("sandbox_message", "sandbox_bulk", "sandbox_pull"):
         connection.execute(f"DELETE FROM {table}")
     # From here on the same messages have the same outcomes again.
@@ -30,16 +34,20 @@ def reset(connection: sqlite3.Connection) -> None:
 
 
 def purge(connection: sqlite3.Connection, before: datetime, most: int) -> int:
-    removed = connection.execute(
-        "DELETE FROM sandbox_message WHERE id IN (SELECT id FROM sandbox_message"
-        " WHERE due_at IS NULL AND state <> 'waiting' AND done_at < ? ORDER BY id LIMIT ?)",
+    inbox.purge(connection, before)
+    ended = ids_of(
+        connection,
+        "SELECT id FROM sandbox_message"
+        " WHERE due_at IS NULL AND state <> 'waiting' AND done_at < ? ORDER BY id LIMIT ?",
         (micros(before), most),
-    ).rowcount
+    )
+    clicks.forget_of(connection, listed(ended))
+    connection.execute(f"DELETE FROM sandbox_message WHERE id IN {LISTED}", (listed(ended),))
     connection.execute(
         "DELETE FROM sandbox_bulk WHERE NOT EXISTS"
         " (SELECT 1 FROM sandbox_message WHERE bulk = sandbox_bulk.id)"
     )
-    return removed
+    return len(ended)
 
 
 _OF_RECIPIENT = "FROM sandbox_message WHERE comparable(sms ->> 'to') = ?1 OR message_id = ?2"
@@ -47,19 +55,33 @@ _OF_RECIPIENT = "FROM sandbox_message WHERE comparable(sms ->> 'to') = ?1 OR mes
 
 def count_messages(connection: sqlite3.Connection, recipient: Recipient) -> dict[str, int]:
     """The rows that `erase_messages` would remove, where there are any."""
+    values = _values(recipient)
     statement = f"SELECT count(*) {_OF_RECIPIENT}"
-    count: int = connection.execute(statement, _values(recipient)).fetchone()[0]
-    return {"sandbox_message": count} if count else {}
+    counts = {
+        "sandbox_message": connection.execute(statement, values).fetchone()[0],
+        "sandbox_inbox": inbox.count(connection, values),
+    }
+    return {table: count for table, count in counts.items() if count}
+
+
+def dispatches_of(connection: sqlite3.Connection, recipient: Recipient) -> list[int]:
+    """The dispatches that push events of one recipient which are no reports."""
+    values = _values(recipient)
+    of_clicks = f"SELECT dispatch FROM sandbox_click WHERE message IN (SELECT id {_OF_RECIPIENT})"
+    there = f"{of_clicks} INTERSECT SELECT id FROM dispatch"
+    return [*inbox.dispatches(connection, values), *ids_of(connection, there, values)]
 
 
 def erase_messages(connection: sqlite3.Connection, recipient: Recipient) -> dict[str, int]:
-    """Remove what was sent to one recipient: what waits of it is not sent any more."""
+    """Remove what was sent to one recipient and what came from there: what waits of it is not sent
+    any more."""
     removed = count_messages(connection, recipient)
     values = _values(recipient)
-    connection.execute(
-        f"DELETE FROM sandbox_pull WHERE message IN (SELECT id {_OF_RECIPIENT})", values
-    )
-    connection.execute(f"DELETE {_OF_RECIPIENT}", values)
+    messages = listed(ids_of(connection, f"SELECT id {_OF_RECIPIENT}", values))
+    connection.execute(f"DELETE FROM sandbox_pull WHERE message IN {LISTED}", (messages,))
+    clicks.forget_of(connection, messages)
+    connection.execute(f"DELETE FROM sandbox_message WHERE id IN {LISTED}", (messages,))
+    inbox.erase(connection, values)
     return removed
 
 

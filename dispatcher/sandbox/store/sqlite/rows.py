@@ -22,7 +22,7 @@ _fate = msgspec.json.Decoder(Fate).decode
 _COLUMNS = (
     "sandbox_message.id, message_id, bulk_id, api, sandbox_message.state, accepted_at, start_at,"
     " leaves_at, cancelled_at, done, due_at, done_at, status_group, status_id, error, process_key,"
-    " sms, fate"
+    " sms, fate, clicks, converted_at"
 )
 _FROM = "sandbox_message JOIN sandbox_bulk ON sandbox_bulk.id = bulk"
 
@@ -35,7 +35,7 @@ def select(connection: sqlite3.Connection, rest: str, values: Sequence[Any]) -> 
 
 def _message(row: Sequence[Any]) -> Message:
     number, message_id, bulk_id, api, state, accepted, start, leaves, cancelled, *rest = row
-    done, due, done_at, group, status, error, process_key, sms, fate = rest
+    done, due, done_at, group, status, error, process_key, sms, fate, clicks, converted = rest
     return Message(
         id=number,
         message_id=message_id,
@@ -54,6 +54,8 @@ def _message(row: Sequence[Any]) -> Message:
         process_key=process_key,
         sms=_sms(sms),
         fate=None if fate is None else _fate(fate),
+        clicks=clicks,
+        converted_at=instant_or_none(converted),
     )
 
 

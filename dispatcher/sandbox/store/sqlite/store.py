@@ -11,6 +11,7 @@ import msgspec
 
 from dispatcher.sandbox.messages.acceptance import Arrival
 from dispatcher.sandbox.messages.bulks import Bulk
+from dispatcher.sandbox.messages.inbound import Inbound
 from dispatcher.sandbox.messages.message import Message
 from dispatcher.sandbox.store.base import (
     AcceptedQuery,
@@ -18,12 +19,25 @@ from dispatcher.sandbox.store.base import (
     ChangeBulk,
     ClockState,
     Counters,
+    InboxLogQuery,
+    InboxQuery,
     LogQuery,
     PullQuery,
+    Push,
     StepCounts,
     TakeStep,
 )
-from dispatcher.sandbox.store.sqlite import accept, bulks, clock, due, queries, removal
+from dispatcher.sandbox.store.sqlite import (
+    accept,
+    bulks,
+    clicks,
+    clock,
+    due,
+    inbox,
+    queries,
+    removal,
+)
+from dispatcher.sandbox.store.sqlite.inbox import InsertEvent
 from receiver.store.base import StoredReport
 from receiver.store.sqlite.database import Database, migrations_of
 
@@ -33,8 +47,10 @@ MIGRATIONS = migrations_of("dispatcher.sandbox.store.sqlite", part="dispatcher.s
 class SqliteSandboxStore:
     """Implements SandboxStore (base.py) on a Database that has the reports and dispatches too."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, insert_event: InsertEvent) -> None:
+        """`insert_event` makes a dispatch within a transaction of this store."""
         self._database = database
+        self._insert_event = insert_event
 
     async def accept(
         self, arrivals: Sequence[Arrival], now: datetime, admit: Admit
@@ -73,6 +89,30 @@ class SqliteSandboxStore:
 
     async def sent(self, message_id: str) -> Message | None:
         return await self._database.read(lambda c: queries.sent(c, message_id))
+
+    async def receive(self, inbound: Inbound, push: Push | None, now: datetime) -> None:
+        insert = self._insert_event
+        await self._database.write(lambda c: inbox.receive(c, inbound, push, now, insert))
+
+    async def pull_inbox(self, query: InboxQuery) -> tuple[list[Inbound], int]:
+        return await self._database.write(lambda c: inbox.pull(c, query))
+
+    async def inbox(self, query: InboxLogQuery) -> list[Inbound]:
+        return await self._database.question(lambda c: inbox.logs(c, query))
+
+    async def linked(self, code: str) -> Message | None:
+        return await self._database.read(lambda c: clicks.linked(c, code))
+
+    async def click(
+        self, message: int, now: datetime, push: Push | None, *, converts: bool
+    ) -> None:
+        insert = self._insert_event
+        await self._database.write(
+            lambda c: clicks.click(c, message, now, push, insert, converts=converts)
+        )
+
+    async def convert(self, message: int, now: datetime) -> None:
+        await self._database.write(lambda c: clicks.convert(c, message, now))
 
     async def messages(self, query: AcceptedQuery) -> list[Message]:
         return await self._database.question(lambda c: queries.messages(c, query))

@@ -1,0 +1,81 @@
+"""Short links, clicks and conversions; each function is a part of a transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+
+from dispatcher.sandbox.messages.message import Message
+from dispatcher.sandbox.store.base import Push
+from dispatcher.sandbox.store.sqlite.clock import see
+from dispatcher.sandbox.store.sqlite.inbox import InsertEvent
+from dispatcher.sandbox.store.sqlite.rows import select
+from dispatcher.settings.settings import OWN_URLS
+from receiver.store.sqlite.database import micros
+from receiver.store.sqlite.rows import LISTED
+
+_CLICKED = """
+    UPDATE sandbox_message SET clicks = clicks + 1,
+        converted_at = coalesce(converted_at, iif(?, ?, NULL))
+    WHERE id = ?
+"""
+
+
+def insert_links(connection: sqlite3.Connection, messages: Sequence[Message]) -> None:
+    # Codes are random. If two were the same, the first would go on leading where it does.
+    connection.executemany(
+        "INSERT OR IGNORE INTO sandbox_link VALUES (?, ?)",
+        [
+            (link.code, message.id)
+            for message in messages
+            if message.sms.links is not None and message.state != "refused"
+            for link in message.sms.links.links
+        ],
+    )
+
+
+def linked(connection: sqlite3.Connection, code: str) -> Message | None:
+    its = "WHERE sandbox_message.id = (SELECT message FROM sandbox_link WHERE code = ?)"
+    return next(iter(select(connection, its, (code,))), None)
+
+
+def click(
+    connection: sqlite3.Connection,
+    message: int,
+    now: datetime,
+    push: Push | None,
+    insert_event: InsertEvent,
+    *,
+    converts: bool,
+) -> None:
+    see(connection, now)
+    at = micros(now)
+    if not connection.execute(_CLICKED, (converts, at, message)).rowcount or push is None:
+        return
+    dispatch = insert_event(connection, OWN_URLS, push.target, push.body, at)
+    connection.execute("INSERT INTO sandbox_click VALUES (?, ?)", (dispatch, message))
+
+
+def convert(connection: sqlite3.Connection, message: int, now: datetime) -> None:
+    see(connection, now)
+    connection.execute(
+        "UPDATE sandbox_message SET converted_at = coalesce(converted_at, ?) WHERE id = ?",
+        (micros(now), message),
+    )
+
+
+def forget(connection: sqlite3.Connection) -> None:
+    """Forget all links and clicks, and tell of none that waits."""
+    connection.execute(
+        "UPDATE dispatch SET state = 'cancelled', due_at = NULL"
+        " WHERE state = 'waiting' AND id IN (SELECT dispatch FROM sandbox_click)"
+    )
+    for table in ("sandbox_click", "sandbox_link"):
+        connection.execute(f"DELETE FROM {table}")
+
+
+def forget_of(connection: sqlite3.Connection, messages: str) -> None:
+    """Forget those of these messages, which are `listed`."""
+    for table in ("sandbox_click", "sandbox_link"):
+        connection.execute(f"DELETE FROM {table} WHERE message IN {LISTED}", (messages,))

@@ -1,0 +1,18 @@
+-- How often a link of a message was followed, and when it was told that its recipient has done what
+-- it was sent for.
+ALTER TABLE sandbox_message ADD COLUMN clicks INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sandbox_message ADD COLUMN converted_at INTEGER;
+
+-- The short links of messages, by what stands in them.
+CREATE TABLE sandbox_link (
+    code TEXT PRIMARY KEY,
+    message INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sandbox_link_message ON sandbox_link (message);
+
+-- Clicks that are told. `dispatch` pushes one.
+CREATE TABLE sandbox_click (
+    dispatch INTEGER PRIMARY KEY,
+    message INTEGER NOT NULL
+) STRICT;
+CREATE INDEX sandbox_click_message ON sandbox_click (message);
