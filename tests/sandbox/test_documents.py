@@ -1,6 +1,6 @@
-"""What the provider's documents say in passing, or say in two ways, and the sandbox once did half.
+"""What the provider's documents say in passing, or in two ways, and the sandbox once did by half.
 
-The rows are listed in dispatcher/sandbox/fields.md with the tests that hold them.
+dispatcher/sandbox/fields.md lists all that they say with the tests that hold it.
 """
 
 from __future__ import annotations
