@@ -24,6 +24,7 @@ Scope = Literal[
     "inbound-message:read",
     "sms:inbound-message:read",
     "sms:manage",
+    "account-management:manage",
 ]
 
 Distribution = Literal["fixed", "uniform", "exponential"]

@@ -214,7 +214,7 @@ def _caller_of(path: str) -> Caller:
             return "probe"
         case ["sandbox"]:
             return "tester"
-        case ["sms" | "ct"]:
+        case ["sms" | "ct" | "account" | "auth"]:
             return "app"
     return "operator"
 

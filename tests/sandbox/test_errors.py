@@ -87,7 +87,10 @@ def test_the_documented_words() -> None:
 
 async def test_unknown_paths_and_methods(provider: Sending) -> None:
     """404 and 405, the latter with what is allowed."""
-    assert await provider.get("/sms/1/nothing") == (404, v2("NOT_FOUND", "Not found"))
+    status, answer = await provider.get("/sms/1/nothing")
+    said = answer["requestError"]["serviceException"]
+    assert (status, said["messageId"]) == (404, "NOT_FOUND")
+    assert said["text"].startswith("Not found: the sandbox does not play GET /sms/1/nothing.")
     assert (await provider.get("/sms/3/nothing"))[1]["errorCode"] == "E404"
     async with provider.client.get(V2, headers=AUTHORIZATION) as answer:
         assert answer.status == 405

@@ -39,6 +39,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "/sms/1/binary/multi": {"messages": [SINGLE_BINARY]},
     "/sms/1/text/advanced": {"messages": [a_text()]},
     "/sms/1/binary/advanced": {"messages": [A_BINARY]},
+    "/sms/2/text/single": SINGLE_TEXT,
+    "/sms/2/binary/single": SINGLE_BINARY,
     "/sms/2/text/advanced": {"messages": [a_text()]},
     "/sms/2/binary/advanced": {"messages": [A_BINARY]},
     "/sms/3/messages": {"messages": [a_v3()]},

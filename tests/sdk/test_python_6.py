@@ -315,6 +315,15 @@ def test_no_credentials(sdk: Driven, call: tuple[Any, ...], shape: str) -> None:
     assert shape in caught.value.data
 
 
+def test_what_is_not_played(sdk: Driven) -> None:
+    """A call of another product is raised as not found, and the client shows why."""
+    with pytest.raises(Raised) as caught:
+        sdk.call("applications")
+
+    assert (caught.value.name, caught.value.status) == ("NotFoundException", 404)
+    assert "the sandbox does not play GET /2fa/2/applications" in str(caught.value.data)
+
+
 def test_a_destination_that_is_refused(sdk: Driven) -> None:
     """A message that cannot go is rejected in the reply, and the others go."""
     reply = sdk.call("send", a_request(a_message("nobody", DELIVERED, SLOW)))

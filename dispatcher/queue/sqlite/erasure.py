@@ -27,11 +27,8 @@ from dispatcher.endpoints.endpoint import Target
 from dispatcher.forming.carried import carried_by, without
 from dispatcher.queue.sqlite.insert_dispatch import insert_dispatch
 from dispatcher.queue.sqlite.members import members_of
-from dispatcher.sandbox.store.sqlite.removal import (
-    count_messages,
-    dispatches_of,
-    erase_messages,
-)
+from dispatcher.sandbox.store.sqlite.removal import count_messages, erase_messages
+from dispatcher.settings.settings import SANDBOX
 from dispatcher.upkeep.base import Rows, StillLeased
 from receiver.dlr.identity import key_of_message
 from receiver.faults import without_credentials
@@ -79,7 +76,7 @@ class SqliteErasure:
         return await self._database.question(
             lambda connection: (
                 count_traces(connection, found.traces)
-                | _count_queue(connection, _carrying(connection, found, recipient), found)
+                | _count_queue(connection, _carrying(connection, found), found)
                 | count_messages(connection, recipient)
             )
         )
@@ -89,7 +86,7 @@ class SqliteErasure:
 
         def erase(connection: sqlite3.Connection) -> Rows:
             connection.execute("PRAGMA secure_delete = ON")
-            dispatches = _carrying(connection, found, recipient)
+            dispatches = _carrying(connection, found)
             queue = _count_queue(connection, dispatches, found)
             erase_from_dispatches(
                 connection, recipient, dispatches, found.traces.reports, self._new_id
@@ -147,12 +144,10 @@ class SqliteErasure:
         )
 
 
-def _carrying(connection: sqlite3.Connection, found: Found, recipient: Recipient) -> list[int]:
+def _carrying(connection: sqlite3.Connection, found: Found) -> list[int]:
     """The dispatches that carry what was found, or whose bytes hold it though the reports are
-    gone, or that push events of the recipient. Asked within the transaction that erases: one may
-    have been formed meanwhile."""
-    events = dispatches_of(connection, recipient)
-    return sorted({*_members(connection, found.traces.reports), *found.bodies, *events})
+    gone. Asked within the transaction that erases: one may have been formed meanwhile."""
+    return sorted({*_members(connection, found.traces.reports), *found.bodies})
 
 
 def _count_queue(
@@ -240,17 +235,29 @@ def _bodies(recipient: Recipient) -> Search:
 
     def search(connection: sqlite3.Connection, after: int, last: int) -> list[int]:
         rows = connection.execute(
-            "SELECT dispatch, content_type, body FROM dispatch_body"
+            "SELECT dispatch, reports, content_type, body FROM dispatch_body"
             " JOIN dispatch ON dispatch.id = dispatch WHERE dispatch > ? AND dispatch <= ?",
             (after, last),
         )
         return [
             number
-            for number, kind, body in rows
-            if may_hold(body) and any(recipient.has(report) for _, report in carried_by(body, kind))
+            for number, reports, kind, body in rows
+            if may_hold(body)
+            and (_carries(recipient, body, kind) if reports else _tells_of(recipient, body, kind))
         ]
 
     return search
+
+
+def _carries(recipient: Recipient, body: bytes, content_type: str) -> bool:
+    return any(recipient.has(report) for _, report in carried_by(body, content_type))
+
+
+def _tells_of(recipient: Recipient, body: bytes, content_type: str) -> bool:
+    """Whether an event that is no report, which only a sandbox pushes, names the recipient."""
+    if recipient.source not in (None, SANDBOX):
+        return False
+    return recipient.is_named_in_bytes(body, content_type)
 
 
 def _may_hold(recipient: Recipient) -> Callable[[bytes], bool]:

@@ -92,10 +92,10 @@ def insert_event(
     to: Target,
     body: bytes,
     at: int,
-) -> int:
-    """Make the bytes of an event that is no report a dispatch that is due at once. Returns its id.
-    `new_id` makes what its webhook-id ends with."""
-    return insert_dispatch(
+) -> None:
+    """Make the bytes of an event that is no report a dispatch that is due at once. `new_id` makes
+    what its webhook-id ends with."""
+    insert_dispatch(
         connection,
         endpoint,
         to,

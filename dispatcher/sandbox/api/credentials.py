@@ -1,7 +1,8 @@
 """Who may use the provider's API, and the one place where its errors are answered.
 
 Four schemes in the header Authorization, or username and password in the query of the text queries
-(reference, part 6.1). Without credentials in the settings any that are well formed will do.
+(reference, part 6.1). Without credentials in the settings any that are well formed will do, but for
+a token that was given out here and has expired.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import base64
 import binascii
 import hmac
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -17,6 +19,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from dispatcher.sandbox.api.negotiation import respond, wanted_by
+from dispatcher.sandbox.api.tokens import Tokens
 from dispatcher.sandbox.errors import Refused, document, generation
 from dispatcher.settings.sandbox import CredentialSettings
 from receiver.answers import RETRY_AFTER_SECONDS, Handler, NotTaken
@@ -26,17 +29,33 @@ from receiver.store.base import StoreUnavailable
 
 log = logging.getLogger("dlr.sandbox")
 
+TOKEN_PATH: Final = "/auth/1/oauth2/token"
+
+_PLAYED: Final = ("/sms/", "/1/sms/", "/ct/")
+_OF_PROVIDER: Final = (*_PLAYED, "/account/", "/auth/")
+
+_NOT_PLAYED: Final = re.compile(
+    r"/(?!(?:api|notify|sandbox)/)[a-z0-9-]+/[1-9]/[^/]|/1/|/(?:camara|ccaas|mi|ott|voice)/[^/]"
+)
+"""How the provider's other paths begin: product, version, thing; but for those of some products,
+and of OneAPI."""
+
 SCHEMES: Final = ("App", "Basic", "Bearer", "IBSSO")
 
 _SEND = frozenset({"message:send", "sms:message:send", "sms:manage"})
 _MANAGE = frozenset({"sms:manage"})
 _READ_BULK = frozenset({"sms:message:send", "sms:manage"})
 _LOGS = frozenset({"sms:logs:read", "sms:manage"})
+_ACCOUNT = frozenset({"account-management:manage"})
 _INBOX = frozenset({"inbound-message:read", "sms:inbound-message:read", "sms:manage"})
 
 
 def scopes_of(method: str, path: str) -> frozenset[str]:
-    """The scopes of which a route needs one (OAS)."""
+    """The scopes of which a route needs one (OAS); none: it needs none, or is not played."""
+    if path.startswith("/account/"):
+        return _ACCOUNT
+    if not path.startswith(_PLAYED):
+        return frozenset()
     if path.startswith("/ct/") or path.endswith("/preview"):
         return _MANAGE
     if "/bulks" in path:
@@ -49,24 +68,46 @@ def scopes_of(method: str, path: str) -> frozenset[str]:
 class Credentials:
     """The credentials that are valid, compared in constant time; none: all that are well formed."""
 
-    def __init__(self, settings: Sequence[CredentialSettings] = ()) -> None:
-        self._known = [(_expected(each), frozenset(each.scopes)) for each in settings]
+    def __init__(
+        self, settings: Sequence[CredentialSettings] = (), tokens: Tokens | None = None
+    ) -> None:
+        """`tokens` are those that were given out here, and are valid too."""
+        self._known: list[tuple[bytes, frozenset[str]]] = [
+            (_expected(each), frozenset(each.scopes)) for each in settings
+        ]
+        self._tokens = tokens
 
     def admit(self, request: web.Request) -> None:
-        """Raises Refused: 401 for missing, malformed or unknown ones, 403 without the scope."""
+        """Raises Refused: 401 for missing, malformed, unknown or expired ones, 403 without the
+        scope."""
         given = _given(request.headers.get("Authorization"))
         if given is None and request.path.split(".")[0].endswith("/text/query"):
             given = _in_query(request.query)
         if given is None:
             raise Refused(401)
-        if not self._known:
-            return
-        matches = [scopes for known, scopes in self._known if hmac.compare_digest(known, given)]
+        matches = self._matches(given)
         if not matches:
             raise Refused(401)
         needed = scopes_of(request.method, request.path)
-        if not any(not scopes or scopes & needed for scopes in matches):
+        if needed and not any(not scopes or scopes & needed for scopes in matches):
             raise Refused(403)
+
+    def scopes_of_user(self, username: str, password: str) -> frozenset[str] | None:
+        """What a user may do, empty for everything; `None`: there is none with this password."""
+        given = f"Basic {username}:{password}".encode("utf-8", "surrogatepass")
+        return next(iter(self._known_as(given)), None)
+
+    def _matches(self, given: bytes) -> list[frozenset[str]]:
+        """The scopes of each credential that this is."""
+        token = None if self._tokens is None else self._tokens.find(given)
+        if token is None or self._tokens is None:
+            return self._known_as(given)
+        return [token.scopes] if self._tokens.is_valid(token) else []
+
+    def _known_as(self, given: bytes) -> list[frozenset[str]]:
+        if not self._known:
+            return [frozenset()]
+        return [scopes for known, scopes in self._known if hmac.compare_digest(known, given)]
 
 
 def _expected(settings: CredentialSettings) -> bytes:
@@ -103,7 +144,14 @@ def is_providers(request: web.Request) -> bool:
     """Whether a request is one of the provider's API, by its path or by the route found for it."""
     resource = request.match_info.route.resource
     canonical = "" if resource is None else resource.canonical
-    return any(path.startswith(("/sms/", "/1/sms/", "/ct/")) for path in (request.path, canonical))
+    if any(path.startswith(_OF_PROVIDER) for path in (request.path, canonical)):
+        return True
+    return is_nowhere(request) and _NOT_PLAYED.match(request.path) is not None
+
+
+def is_nowhere(request: web.Request) -> bool:
+    """Whether there is no route for the path."""
+    return isinstance(request.match_info.http_exception, web.HTTPNotFound)
 
 
 def provider_api(credentials: Credentials) -> Middleware:
@@ -114,7 +162,8 @@ def provider_api(credentials: Credentials) -> Middleware:
         if not is_providers(request):
             return await handler(request)
         try:
-            credentials.admit(request)
+            if request.path != TOKEN_PATH:
+                credentials.admit(request)
             return await handler(request)
         except Exception as error:
             if isinstance(error, web.HTTPException) and error.status < 400:
@@ -139,6 +188,15 @@ def _refusal(request: web.Request, error: Exception) -> web.Response:
     return response
 
 
+def _not_played(request: web.Request) -> Refused:
+    """The SDKs show the text; the log line is for those that do not."""
+    asked = f"{request.method} {request.path[:200]}"
+    text = f"Not found: the sandbox does not play {asked}. It plays SMS and their reports."
+    facts = {"method": request.method, "path": request.rel_url.raw_path[:200]}
+    log.warning("asked for what the sandbox does not play", extra={"facts": facts})
+    return Refused(404, text)
+
+
 def _as_refused(request: web.Request, error: Exception) -> Refused:
     match error:
         case Refused():
@@ -147,6 +205,8 @@ def _as_refused(request: web.Request, error: Exception) -> Refused:
             return Refused(error.status, misfits=[Misfit("body", str(error))])
         case StoreUnavailable():
             return Refused(503)
+        case web.HTTPException() if is_nowhere(request):
+            return _not_played(request)
         case web.HTTPException():
             return Refused(error.status)
         case web.RequestPayloadError() | ConnectionError():

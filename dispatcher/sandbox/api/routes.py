@@ -5,6 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from dispatcher.sandbox.advance import Advance, Pushing
+from dispatcher.sandbox.api.account import AccountApi
 from dispatcher.sandbox.api.admin import AdminApi
 from dispatcher.sandbox.api.bulks import BulksApi
 from dispatcher.sandbox.api.conversions import ConversionApi
@@ -14,6 +15,7 @@ from dispatcher.sandbox.api.links import LinksApi
 from dispatcher.sandbox.api.logs import LogsApi
 from dispatcher.sandbox.api.pull import PullApi
 from dispatcher.sandbox.api.send import V1_STATUSES, SendApi
+from dispatcher.sandbox.api.tokens import Tokens
 from dispatcher.sandbox.sandbox import Sandbox
 from dispatcher.settings.settings import Settings
 from receiver.callbacks.arriving import BodyReader
@@ -27,7 +29,10 @@ def add_sandbox(
     store, now, limit = sandbox.store, sandbox.clock.now, settings.server.body_limit
     limits = settings.limits
     bodies = BodyReader(limit=limit, timeout=limits.body_timeout, at_once=limits.bodies)
-    app.middlewares.append(provider_api(Credentials(settings.sandbox.credential)))
+    tokens = Tokens(now)
+    credentials = Credentials(settings.sandbox.credential, tokens)
+    app.middlewares.append(provider_api(credentials))
+    add_routes(app, AccountApi(credentials, tokens, settings.sandbox.currency))
     v1_status = V1_STATUSES[settings.sandbox.v1_status]
     SendApi(
         sandbox.accept, now=now, bodies=bodies, body_limit=limit, v1_status=v1_status

@@ -61,6 +61,8 @@ POSTED: Final = (
     SendRoute("/sms/1/binary/multi",    "v1", v1.BINARY_MULTI,    v1.send_of, "always", False),
     SendRoute("/sms/1/text/advanced",   "v1", v2.TEXT_REQUEST_V1, v2.send_of, "at once"),
     SendRoute("/sms/1/binary/advanced", "v1", v2.BINARY_REQUEST,  v2.send_of, "at once"),
+    SendRoute("/sms/2/text/single",     "v2", v1.TEXT_SINGLE,     v1.send_of, "never", False),
+    SendRoute("/sms/2/binary/single",   "v2", v1.BINARY_SINGLE,   v1.send_of, "never", False),
     SendRoute("/sms/2/text/advanced",   "v2", v2.TEXT_REQUEST,    v2.send_of, "asked"),
     SendRoute("/sms/2/binary/advanced", "v2", v2.BINARY_REQUEST,  v2.send_of, "never"),
     SendRoute("/sms/3/messages",        "v3", v3.REQUEST,         v3.send_of, "asked"),

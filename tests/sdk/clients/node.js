@@ -3,15 +3,16 @@ const readline = require("node:readline");
 const { Infobip, AuthType } = require("@infobip-api/sdk");
 
 const CALLS = {
-  send: (sms, body) => sms.send(body),
-  preview: (sms, body) => sms.preview(body),
-  reports: (sms, filter) => sms.reports.get(filter),
-  logs: (sms, filter) => sms.logs.get(filter),
-  inbox: (sms, limit) => sms.get(limit),
-  bulk: (sms, bulkId) => sms.scheduled.get(bulkId),
-  move: (sms, bulkId, sendAt) => sms.scheduled.reschedule(bulkId, sendAt),
-  status: (sms, bulkId) => sms.status.get(bulkId),
-  set_status: (sms, bulkId, status) => sms.status.update(bulkId, status),
+  send: ({ sms }, body) => sms.send(body),
+  preview: ({ sms }, body) => sms.preview(body),
+  reports: ({ sms }, filter) => sms.reports.get(filter),
+  logs: ({ sms }, filter) => sms.logs.get(filter),
+  inbox: ({ sms }, limit) => sms.get(limit),
+  bulk: ({ sms }, bulkId) => sms.scheduled.get(bulkId),
+  move: ({ sms }, bulkId, sendAt) => sms.scheduled.reschedule(bulkId, sendAt),
+  status: ({ sms }, bulkId) => sms.status.get(bulkId),
+  set_status: ({ sms }, bulkId, status) => sms.status.update(bulkId, status),
+  token: ({ auth }) => auth.oauth2.create(),
 };
 
 const used = new Set();
@@ -45,9 +46,9 @@ function methods(sms) {
 // It never throws: what went wrong comes back in the place of the answer.
 async function answer({ url, credentials, call, positional }) {
   const { authType, ...secrets } = credentials;
-  const { channels } = new Infobip({ baseUrl: url, authType: AuthType[authType], ...secrets });
+  const { channels, auth } = new Infobip({ baseUrl: url, authType: AuthType[authType], ...secrets });
   if (call === "unused") return { answer: methods(channels.sms).filter((name) => !used.has(name)) };
-  const got = await CALLS[call](watched(channels.sms), ...positional);
+  const got = await CALLS[call]({ sms: watched(channels.sms), auth }, ...positional);
   if (!(got instanceof Error)) return { answer: got.data };
   const { status = null, data = got.message } = got.response ?? {};
   return { raised: got.name, status, data };

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from infobip_api_client.api.sms_api import SmsApi
+from infobip_api_client.api.tfa_api import TfaApi
 from infobip_api_client.api_client import ApiClient
 from infobip_api_client.models import (
     SmsBulkRequest,
@@ -32,6 +33,7 @@ CALLS: Calls = {
     ),
     "inbox": method("get_inbound_sms_messages"),
     "received": lambda _, body: SmsInboundMessageResult.from_json(body),
+    "applications": lambda api: TfaApi(api.api_client).get_tfa_applications(),
     "webhook": lambda _, body: SmsDeliveryResult.from_json(body),
 }
 

@@ -51,10 +51,8 @@ def click(
 ) -> None:
     see(connection, now)
     at = micros(now)
-    if not connection.execute(_CLICKED, (converts, at, message)).rowcount or push is None:
-        return
-    dispatch = insert_event(connection, OWN_URLS, push.target, push.body, at)
-    connection.execute("INSERT INTO sandbox_click VALUES (?, ?)", (dispatch, message))
+    if connection.execute(_CLICKED, (converts, at, message)).rowcount and push is not None:
+        insert_event(connection, OWN_URLS, push.target, push.body, at)
 
 
 def convert(connection: sqlite3.Connection, message: int, now: datetime) -> None:
@@ -65,17 +63,6 @@ def convert(connection: sqlite3.Connection, message: int, now: datetime) -> None
     )
 
 
-def forget(connection: sqlite3.Connection) -> None:
-    """Forget all links and clicks, and tell of none that waits."""
-    connection.execute(
-        "UPDATE dispatch SET state = 'cancelled', due_at = NULL"
-        " WHERE state = 'waiting' AND id IN (SELECT dispatch FROM sandbox_click)"
-    )
-    for table in ("sandbox_click", "sandbox_link"):
-        connection.execute(f"DELETE FROM {table}")
-
-
-def forget_of(connection: sqlite3.Connection, messages: str) -> None:
+def forget_links(connection: sqlite3.Connection, messages: str) -> None:
     """Forget those of these messages, which are `listed`."""
-    for table in ("sandbox_click", "sandbox_link"):
-        connection.execute(f"DELETE FROM {table} WHERE message IN {LISTED}", (messages,))
+    connection.execute(f"DELETE FROM sandbox_link WHERE message IN {LISTED}", (messages,))

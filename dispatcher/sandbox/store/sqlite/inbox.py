@@ -15,10 +15,10 @@ from dispatcher.sandbox.store.sqlite.clock import see
 from dispatcher.sandbox.store.sqlite.rows import where
 from dispatcher.settings.settings import OWN_URLS
 from receiver.store.sqlite.database import micros
-from receiver.store.sqlite.rows import LISTED, ids_of, listed
+from receiver.store.sqlite.rows import LISTED, listed
 
-InsertEvent = Callable[[sqlite3.Connection, str, Target, bytes, int], int]
-"""Makes a dispatch, to an endpoint and a target, of these bytes, due at once; gives its id."""
+InsertEvent = Callable[[sqlite3.Connection, str, Target, bytes, int], object]
+"""Makes a dispatch, to an endpoint and a target, of these bytes, due at an instant."""
 
 _inbound = msgspec.json.Decoder(Inbound).decode
 
@@ -31,17 +31,12 @@ def receive(
     insert_event: InsertEvent,
 ) -> None:
     see(connection, now)
-    dispatch = None
     if push is not None:
-        dispatch = insert_event(connection, OWN_URLS, push.target, push.body, micros(now))
+        insert_event(connection, OWN_URLS, push.target, push.body, micros(now))
+    text = msgspec.json.encode(inbound).decode()
     connection.execute(
-        "INSERT INTO sandbox_inbox (received_at, dispatch, waits, inbound) VALUES (?, ?, ?, ?)",
-        (
-            micros(inbound.received_at),
-            dispatch,
-            dispatch is None,
-            msgspec.json.encode(inbound).decode(),
-        ),
+        "INSERT INTO sandbox_inbox (received_at, waits, inbound) VALUES (?, ?, ?)",
+        (micros(inbound.received_at), push is None, text),
     )
 
 
@@ -83,15 +78,6 @@ def logs(connection: sqlite3.Connection, query: InboxLogQuery) -> list[Inbound]:
     return [_inbound(text) for (text,) in rows]
 
 
-def forget(connection: sqlite3.Connection) -> None:
-    """Forget all of them, and push none that waits."""
-    connection.execute(
-        "UPDATE dispatch SET state = 'cancelled', due_at = NULL"
-        " WHERE state = 'waiting' AND id IN (SELECT dispatch FROM sandbox_inbox)"
-    )
-    connection.execute("DELETE FROM sandbox_inbox")
-
-
 def purge(connection: sqlite3.Connection, before: datetime) -> None:
     connection.execute("DELETE FROM sandbox_inbox WHERE received_at < ?", (micros(before),))
 
@@ -106,14 +92,6 @@ def count(connection: sqlite3.Connection, recipient: tuple[str | None, str | Non
     """How many came from a number or to it, or have a messageId."""
     counted: int = connection.execute(f"SELECT count(*) {_OF_RECIPIENT}", recipient).fetchone()[0]
     return counted
-
-
-def dispatches(
-    connection: sqlite3.Connection, recipient: tuple[str | None, str | None]
-) -> list[int]:
-    """The dispatches that push those."""
-    of_them = f"SELECT dispatch {_OF_RECIPIENT}"
-    return ids_of(connection, f"{of_them} INTERSECT SELECT id FROM dispatch", recipient)
 
 
 def erase(connection: sqlite3.Connection, recipient: tuple[str | None, str | None]) -> None:

@@ -8,7 +8,7 @@ import sqlite3
 from datetime import datetime
 
 from dispatcher.sandbox.store.sqlite import clicks, inbox
-from dispatcher.settings.settings import SANDBOX
+from dispatcher.settings.settings import OWN_URLS, SANDBOX
 from receiver.store.recipient import Recipient
 from receiver.store.sqlite.database import micros
 from receiver.store.sqlite.rows import LISTED, ids_of, listed
@@ -21,16 +21,23 @@ _CANCEL = """
     )
 """
 
+# Nothing else has no report: received SMS and clicks.
+_CANCEL_EVENTS = """
+    UPDATE dispatch SET state = 'cancelled', due_at = NULL
+    WHERE state = 'waiting' AND endpoint = ? AND reports = 0
+"""
+
+_TABLES = ("sandbox_message", "sandbox_bulk", "sandbox_pull", "sandbox_inbox", "sandbox_link")
+
 
 def reset(connection: sqlite3.Connection) -> None:
-    inbox.forget(connection)
-    clicks.forget(connection)
-    for table in ("sandbox_message", "sandbox_bulk", "sandbox_pull"):
+    for table in _TABLES:
         connection.execute(f"DELETE FROM {table}")
     # From here on the same messages have the same outcomes again.
     connection.execute("DELETE FROM sqlite_sequence WHERE name LIKE 'sandbox%'")
     connection.execute("UPDATE sandbox SET rules = '[]'")
     connection.execute(_CANCEL, {"source": SANDBOX})
+    connection.execute(_CANCEL_EVENTS, (OWN_URLS,))
 
 
 def purge(connection: sqlite3.Connection, before: datetime, most: int) -> int:
@@ -41,7 +48,7 @@ def purge(connection: sqlite3.Connection, before: datetime, most: int) -> int:
         " WHERE due_at IS NULL AND state <> 'waiting' AND done_at < ? ORDER BY id LIMIT ?",
         (micros(before), most),
     )
-    clicks.forget_of(connection, listed(ended))
+    clicks.forget_links(connection, listed(ended))
     connection.execute(f"DELETE FROM sandbox_message WHERE id IN {LISTED}", (listed(ended),))
     connection.execute(
         "DELETE FROM sandbox_bulk WHERE NOT EXISTS"
@@ -64,14 +71,6 @@ def count_messages(connection: sqlite3.Connection, recipient: Recipient) -> dict
     return {table: count for table, count in counts.items() if count}
 
 
-def dispatches_of(connection: sqlite3.Connection, recipient: Recipient) -> list[int]:
-    """The dispatches that push events of one recipient which are no reports."""
-    values = _values(recipient)
-    of_clicks = f"SELECT dispatch FROM sandbox_click WHERE message IN (SELECT id {_OF_RECIPIENT})"
-    there = f"{of_clicks} INTERSECT SELECT id FROM dispatch"
-    return [*inbox.dispatches(connection, values), *ids_of(connection, there, values)]
-
-
 def erase_messages(connection: sqlite3.Connection, recipient: Recipient) -> dict[str, int]:
     """Remove what was sent to one recipient and what came from there: what waits of it is not sent
     any more."""
@@ -79,7 +78,7 @@ def erase_messages(connection: sqlite3.Connection, recipient: Recipient) -> dict
     values = _values(recipient)
     messages = listed(ids_of(connection, f"SELECT id {_OF_RECIPIENT}", values))
     connection.execute(f"DELETE FROM sandbox_pull WHERE message IN {LISTED}", (messages,))
-    clicks.forget_of(connection, messages)
+    clicks.forget_links(connection, messages)
     connection.execute(f"DELETE FROM sandbox_message WHERE id IN {LISTED}", (messages,))
     inbox.erase(connection, values)
     return removed

@@ -1,9 +1,8 @@
--- SMS that came in, as JSON. `dispatch` pushes it; NULL: nothing does. `waits` is 1 until somebody
--- has pulled it, and 0 from the start where it is pushed.
+-- SMS that came in, as JSON. `waits` is 1 until somebody has pulled it, and 0 from the start where it
+-- is pushed.
 CREATE TABLE sandbox_inbox (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     received_at INTEGER NOT NULL,
-    dispatch INTEGER,
     waits INTEGER NOT NULL CHECK (waits IN (0, 1)),
     inbound TEXT NOT NULL
 ) STRICT;

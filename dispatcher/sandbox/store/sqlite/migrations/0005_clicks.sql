@@ -9,10 +9,3 @@ CREATE TABLE sandbox_link (
     message INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sandbox_link_message ON sandbox_link (message);
-
--- Clicks that are told. `dispatch` pushes one.
-CREATE TABLE sandbox_click (
-    dispatch INTEGER PRIMARY KEY,
-    message INTEGER NOT NULL
-) STRICT;
-CREATE INDEX sandbox_click_message ON sandbox_click (message);
