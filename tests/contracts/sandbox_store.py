@@ -629,9 +629,12 @@ class SandboxStoreContract:
         await provider.accept(an_arrival(*later))
 
         sent, waiting = await provider.store.bulk("sent"), await provider.store.bulk("B")
+        assert sent is not None
+        assert waiting is not None
         bulk = await provider.store.change_bulk("B", NOON, lambda b: moved(b, past, NOON))
 
-        assert (sent and sent.send_at, waiting and waiting.send_at) == (past, NOON + 2 * HOUR)
+        assert (sent.send_at, waiting.send_at) == (past, NOON + 2 * HOUR)
+        assert waiting.send_at.tzinfo == UTC
         assert bulk is not None
         assert bulk.send_at == past
         assert [each.leaves_at for each in await provider.messages()] == [NOON] * 3

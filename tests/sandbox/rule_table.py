@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dispatcher.sandbox.api.send import POSTED, QUERIED
 from dispatcher.sandbox.wire import preview
@@ -15,6 +15,24 @@ from dispatcher.sandbox.wire.rules import Rule, Text
 from dispatcher.sandbox.wire.tables import Field, ListOf, Table
 
 FIELDS = Path(__file__).parents[2] / "dispatcher" / "sandbox" / "fields.md"
+
+
+class DocumentRule(NamedTuple):
+    """What the documents say beyond a single field, and where; what the sandbox does; and the test
+    that holds it, by its file in tests/ and its name."""
+
+    says: str
+    source: str
+    does: str
+    test: str
+
+
+DOCUMENT_RULES = [
+    DocumentRule(*line.split("\t"))
+    for line in (Path(__file__).parents[1] / "data" / "sandbox" / "document_rules.tsv")
+    .read_text("utf-8")
+    .splitlines()
+]
 
 NULL = "must not be null"
 
@@ -109,6 +127,14 @@ def document() -> str:
         "",
         *_answers(),
         "",
+        "## What the documents say of more than one field",
+        "",
+        "`yes`: the sandbox does it. Where the documents contradict each other, the row says which",
+        "is followed; where they say nothing, what is ours. The source of this table is",
+        "tests/data/sandbox/document_rules.tsv.",
+        "",
+        *_rules(),
+        "",
     ]
     return "\n".join(lines)
 
@@ -140,6 +166,13 @@ def _answers() -> Iterator[str]:
     for words, (value, answer) in sorted(told.items()):
         shown = f"{len(value)} characters" if len(str(value)) > 60 else f"`{value!r}`"
         yield f"| {words} | {shown} | {answer} |"
+
+
+def _rules() -> Iterator[str]:
+    yield "| the documents say | where | the sandbox | held by |"
+    yield "|---|---|---|---|"
+    for row in DOCUMENT_RULES:
+        yield f"| {row.says} | {row.source} | {row.does} | `{row.test}` |"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""What the provider's documents say in passing, or say in two ways, and the sandbox once did half.
+"""What the provider's documents say in passing, or in two ways, and the sandbox once did by half.
 
-The rows are listed in dispatcher/sandbox/fields.md with the tests that hold them.
+dispatcher/sandbox/fields.md lists all that they say with the tests that hold it.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ async def _with_long_ids(sandbox: Played) -> Any:
         "destinations": [{"to": NUMBER, "messageId": LONG_ID}],
         "text": "hello",
     }
-    body = {"bulkId": LONG_BULK, "messages": [message]}
+    body = {"bulkId": LONG_BULK, "messages": [message], "tracking": {"track": "SMS"}}
     status, fields = await sandbox.ask("POST", "/sms/2/text/advanced", json=body)
     assert status == 200
     return fields

@@ -13,7 +13,17 @@ import pytest
 
 from dispatcher.sandbox.api.send import POSTED, PREVIEW, QUERIED
 from dispatcher.sandbox.wire.tables import Field, ListOf, Table
-from tests.sandbox.rule_table import FIELDS, NULL, REFUSED, document, refused, routes, rows
+from tests.sandbox.rule_table import (
+    DOCUMENT_RULES,
+    FIELDS,
+    NULL,
+    REFUSED,
+    DocumentRule,
+    document,
+    refused,
+    routes,
+    rows,
+)
 from tests.sandbox.sending import Sending, a_text, a_v3, sending
 
 OCTETS = {"hex": "54 65 73 74"}
@@ -163,6 +173,18 @@ def test_each_refused_value_is_of_a_rule() -> None:
 def test_fields_md_is_what_the_tables_say() -> None:
     """dispatcher/sandbox/fields.md: if this fails, `python -m tests.sandbox.rule_table`."""
     assert FIELDS.read_text() == document()
+
+
+def test_what_the_documents_say_is_held() -> None:
+    """Each row of fields.md names a test that there is, and none is done by half."""
+    tests = FIELDS.parents[2] / "tests"
+
+    def is_held(rule: DocumentRule) -> bool:
+        file, _, name = rule.test.partition("::")
+        source = (tests / file).read_text("utf-8")
+        return re.search(rf"^(async )?def {name}\(", source, re.MULTILINE) is not None
+
+    assert [rule for rule in DOCUMENT_RULES if not is_held(rule) or "partly" in rule.does] == []
 
 
 # --- several fields together ---------------------------------------------------------------------

@@ -5,6 +5,7 @@ The environments are in pytest's cache, which git ignores: made once, kept betwe
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -105,39 +106,43 @@ def python_with(requirement: str, folder: Path) -> Path:
     python = folder / "bin" / "python"
 
     def make() -> None:
-        _run(sys.executable, "-m", "venv", "--clear", folder)
-        _run(python, "-m", "pip", "install", "--disable-pip-version-check", requirement)
+        # Without a pip of its own it is there in a tenth of a second.
+        _run(sys.executable, "-m", "venv", "--clear", "--without-pip", folder)
+        install = ("--python", python, "install", "--disable-pip-version-check", requirement)
+        _run(sys.executable, "-m", "pip", *install)
 
     _once(folder, requirement, make)
     return python
 
 
-def node_modules_with(package: str, folder: Path) -> Path:
-    """The node_modules in `folder` that has this: a package of npm, or several with blanks."""
+def node_modules_with(packages: str, folder: Path) -> Path:
+    """The node_modules in `folder` that has these; between two of them is a blank."""
     npm = shutil.which("npm")
     if npm is None or shutil.which("node") is None:
         missing("node and npm are missing: apt-get install nodejs npm")
     options = ("--ignore-scripts", "--no-audit", "--no-fund", "--no-save")
-    packages = package.split()
-    _once(folder, package, lambda: _run(npm, "install", *options, "--prefix", folder, *packages))
+    command = (npm, "install", *options, "--prefix", folder, *packages.split())
+    _once(folder, packages, lambda: _run(*command))
     return folder / "node_modules"
 
 
 def _once(folder: Path, what: str, make: Any) -> None:
     mark = folder / f"made-{sys.version_info.major}.{sys.version_info.minor}"
-    if mark.exists() and mark.read_text("utf-8") == what:
-        return
     folder.mkdir(exist_ok=True)
-    try:
-        make()
-    except subprocess.CalledProcessError as error:
-        told = [line for line in error.output.splitlines() if "error" in line.lower()]
-        why = "\n".join(told[:3]) or str(error)
-        missing(f"{what} cannot be installed; run this test once with network:\n{why}")
-    mark.write_text(what, "utf-8")
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two processes of one run may want the same
+        if mark.exists() and mark.read_text("utf-8") == what:
+            return
+        try:
+            make()
+        except subprocess.CalledProcessError as error:
+            told = [line for line in error.output.splitlines() if "error" in line.lower()]
+            why = "\n".join(told[:3]) or str(error)
+            missing(f"{what} cannot be installed; run this test once with network:\n{why}")
+        mark.write_text(what, "utf-8")
 
 
-def _run(*command: str | Path) -> None:
+def _run(*command: Any) -> None:
     subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 

@@ -144,6 +144,16 @@ def test_credentials(sdk: Driven, credentials: dict[str, str]) -> None:
     assert sdk.call("send", a_request())["messages"]
 
 
+def test_a_token(sdk: Driven, dlr_sandbox: DlrSandbox) -> None:
+    """A token that the client asks for with its user name and password lets it send."""
+    sdk.credentials = BASIC
+    token = sdk.call("token")["access_token"]
+    sdk.credentials = {"authType": "OAuth", "oauthToken": token}
+    sdk.call("send", a_request())
+
+    assert len(dlr_sandbox.messages) == 1
+
+
 def test_errors(sdk: Driven) -> None:
     """A field that is wrong, and a bulk that there is not, are told in the provider's shape."""
     with pytest.raises(Raised) as caught:

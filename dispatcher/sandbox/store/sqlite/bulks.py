@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from datetime import datetime
+from datetime import UTC, datetime
 
 from dispatcher.sandbox.messages.bulks import Bulk, BulkChange, WaitingBulk
 from dispatcher.sandbox.store.base import ChangeBulk
@@ -30,7 +30,7 @@ def bulk(connection: sqlite3.Connection, bulk_id: str) -> Bulk | None:
     if row is None or first is None:
         return None
     state, gap, waiting, accepted, left = row
-    send_at = first.sms.send_at or first.start_at
+    send_at = (first.sms.send_at or first.start_at).astimezone(UTC)
     last_left_at = instant_or_none(left)
     return Bulk(bulk_id, state, gap * MICROSECOND, waiting, accepted, send_at, last_left_at)
 
