@@ -75,7 +75,7 @@ class Stage(Struct, frozen=True):
             exchanges.append(await self.client.push(each))
             if exchanges[-1].timed_out:
                 break
-            if not exchanges[-1].ok and not parts:
+            if exchanges[-1].answered and not exchanges[-1].ok and not parts:
                 parts = [(part.what, await self.client.push(part)) for part in each.parts]
         return Evidence(exchanges=tuple(exchanges), expected=expected, parts=tuple(parts))
 

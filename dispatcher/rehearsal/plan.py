@@ -23,6 +23,6 @@ class Plan(Struct, frozen=True, kw_only=True):
     burst: int = 200
     at_once: int = 50
     rate: int = 50
-    sustained: timedelta = timedelta(seconds=10)
+    sustained: timedelta = timedelta(seconds=6)
     flood: int = 32 * 1024 * 1024
     growth: int = 1000

@@ -45,13 +45,15 @@ SHOWN_EXCHANGES = 6
 """Exchanges of a check that a result shows; the rest is counted."""
 
 LOOKED_AT = 100
-"""Messages of a check whose state is asked for, evenly spread."""
+LOOKED_AT_SLOW = 40
+"""Messages of a check whose state is asked for, evenly spread; fewer when an answer takes
+long."""
 
 NOT_FOR_VALUES = frozenset({301, 302, 303, 307, 308, 401, 405, 407})
 """Statuses that say nothing against the values of a report."""
 
 FEW = 3
-MANY = 12
+MANY = 16
 """Checks side by side, for a quick webhook and a slow one."""
 
 SLOW = 0.25
@@ -340,7 +342,11 @@ class Rehearsal:
         together = time.perf_counter() - started
         if self.opening.seconds < SLOW:
             return FEW if together < SLOW else 1
-        return MANY if together < 2.5 * self.opening.seconds else 1
+        if together > 2.5 * self.opening.seconds:
+            return 1
+        if self._verifier is not None:
+            self._verifier.many()
+        return MANY
 
     async def look_at(self, expected: Sequence[Expected], most: int) -> Evidence:
         """What the app holds of these messages, or of `most` of them, evenly spread. Raises
@@ -348,8 +354,11 @@ class Rehearsal:
         evidence = Evidence(exchanges=(self.opening,), expected=tuple(expected), plan=self.plan)
         return await self._seen(evidence, most)
 
-    async def _seen(self, evidence: Evidence, most: int = LOOKED_AT) -> Evidence:
-        """The evidence with what the app holds, where that can be asked and makes a difference."""
+    async def _seen(self, evidence: Evidence, most: int | None = None) -> Evidence:
+        """The evidence with what the app holds, where that can be asked and makes a difference.
+        `most` None: as many messages as the webhook's pace allows."""
+        if most is None:
+            most = LOOKED_AT if self.opening.seconds < SLOW else LOOKED_AT_SLOW
         if self._verifier is None:
             return replace(evidence, blind=NO_VERIFY)
         if self._words is None or self._words.faults():

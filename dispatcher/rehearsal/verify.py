@@ -32,8 +32,9 @@ STATE = "status.name || status.groupName || state || status"
 """Where the state stands when nothing is said."""
 
 AT_ONCE = 4
+AT_ONCE_SLOW = 40
 """Questions at the same time. Python's own HTTP servers let five connections wait: one more is
-dropped, and tried again by the system a second later."""
+dropped, and tried again by the system a second later. A slow app is asked more at once."""
 
 
 class CannotVerify(Exception):
@@ -154,6 +155,10 @@ class Verifier:
         self._seconds = plan.timeout.total_seconds()
         self._at_once = asyncio.Semaphore(AT_ONCE)
         self._session: aiohttp.ClientSession | None = None
+
+    def many(self) -> None:
+        """The app takes long to answer and can answer many at once."""
+        self._at_once = asyncio.Semaphore(AT_ONCE_SLOW)
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(

@@ -27,7 +27,9 @@ CONTINUE_PATIENCE = 1.0
 
 
 async def _five(stage: Stage) -> Evidence:
-    return await stage.push(*(body([stage.make.report()]) for _ in range(5)))
+    """Of a slow webhook fewer, which show as much."""
+    number = 5 if stage.opening.seconds < 0.5 else 3
+    return await stage.push(*(body([stage.make.report()]) for _ in range(number)))
 
 
 def garbage(*bodies: Body) -> Callable[[Stage], Awaitable[Evidence]]:
@@ -251,7 +253,7 @@ def _garbage(name: str, asks: str, bodies: tuple[Body, ...], why: str, mend: str
 CHECKS = (
     _answer(
         "quick-answer",
-        "five pushes are answered well within the timeout",
+        "pushes are answered well within the timeout",
         _five,
         in_time,
         alone=True,
@@ -296,6 +298,7 @@ CHECKS = (
         rule=rules.ANYONE,
         mend="Use a reader that bounds the depth, and catch its error.",
         demand="attacker",
+        alone=True,
     ),
     _answer(
         "no-redirect",

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from dispatcher.rehearsal.bodies import Body, Maker, at_offset, body
+from dispatcher.rehearsal.bodies import Body, Ids, Maker, at_offset, body
 from dispatcher.rehearsal.check import Bodies
 from dispatcher.rehearsal.truth import PENDING, UNDELIVERABLE, Expected
 from receiver.dlr.item import write_item
@@ -160,7 +160,8 @@ NUMBERS_AS_TEXT = "numbers written as texts"
 
 def numeric(maker: Maker) -> Bodies:
     # as the platform makes ids: 19 digits, more than a double holds
-    digits = [maker.as_id(maker.message_id(), "numeric") for _ in range(3)]
+    ids: Ids = "numeric" if maker.values.ids == "named" else maker.values.ids
+    digits = [maker.as_id(maker.message_id(), ids) for _ in range(3)]
     texts: dict[str, Any] = {"mcc_mnc": "04501", "callback_data": "00123", "sender": "447860"}
     reports = [maker.report(message_id=each, **texts) for each in digits]
     item = write_item(reports[2], "v2")

@@ -21,8 +21,8 @@ WINDOW = 20
 """Pushes in flight during a burst: windowSize of the provider's sample profile."""
 
 
-LONGEST = 10.0
-"""Seconds for which a burst goes on. A slow webhook gets fewer pushes."""
+LONGEST = 6.0
+"""Seconds for which a check of load goes on. A slow webhook gets fewer pushes."""
 
 
 async def _burst(stage: Stage) -> Evidence:
@@ -123,7 +123,7 @@ async def _grown(stage: Stage) -> Evidence:
                 return
 
     await asyncio.gather(*(pushing() for _ in range(WINDOW)))
-    last = [await _one(stage) for _ in range(SAMPLE)]
+    last = [await _one(stage) for _ in range(SAMPLE if stage.opening.seconds < 0.5 else 2)]
     late = footing(stage.client.pushes, [exchange for _, exchange in last])
     memory = Memory(before, memory_of(stage.way.url), len(done) + len(last))
     facts = {"early": stage.early, "late": late, "memory": memory}
@@ -172,7 +172,7 @@ CHECKS = (
         name="sustained",
         group="load",
         alone=True,
-        asks="50 pushes a second for 10 s, or as many as it takes",
+        asks="50 pushes a second for 6 s, or as many as it takes",
         perform=_sustained,
         judge=_judge_sustained,
         why="What is slower than it is fed gets slower with each second, until all time out.",
