@@ -5,8 +5,10 @@ waits; B, its own page gives some; C, unsure. B and C are experimental. What a s
 said under `unknown`, with the reading that is played; what a platform does and dlr does not, under
 `not_played`.
 
-Left out, because there are no waits to play: bandwidth (24 h), bird (8 h), 46elks (at least 4
-retries in 6 h), clickatell, telnyx, stripe (3 days), shopify (8 retries in 4 h).
+Where a source gives a span and no waits, the waits are doubled from a minute on and the last one
+fills up the span: then the span, which is what an outage is held against, is the platform's.
+
+Left out, because there is not even a span to play: 46elks (at least 4 retries in 6 h), clickatell.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ _TIMEOUT = "timeout"
 _RETRY_AFTER = "Retry-After: here ignored"
 _DEAD = "4xx and 410: here repeated like other failures"
 
+_WAITS = "the waits, only the span is known: here doubled from 1 min, and the last fills it up"
+
 _BELOW_400 = statuses("200-399")
 _4XX_BUT_429 = statuses("4xx") - {429}
 
@@ -36,6 +40,14 @@ def _list(text: str) -> tuple[timedelta, ...]:
 
 def _doubling(first: str, retries: int) -> tuple[timedelta, ...]:
     return tuple(duration(first) * 2**n for n in range(retries))
+
+
+def _within(span: str, first: str = "1m") -> tuple[timedelta, ...]:
+    """Doubled from the first on, and the last such that all together are the span."""
+    left, waits = duration(span), [duration(first)]
+    while sum(waits, timedelta()) + 2 * waits[-1] < left:
+        waits.append(2 * waits[-1])
+    return (*waits, left - sum(waits, timedelta()))
 
 
 # The page says "exponential": equal ratios are the reading.
@@ -218,11 +230,13 @@ PRESETS = _by_name(
     RetrySchedule(
         name="brevo",
         waits=_list("10m 1h 2h 8h"),
-        source="Brevo, webhooks",
-        rules=OutcomeRules(stop_on=_4XX_BUT_429),
+        source="developers.brevo.com, retry mechanism",
+        # Whatever the server answers but 429 ends it; what brings no answer is repeated.
+        rules=OutcomeRules(stop_on=_4XX_BUT_429 | statuses("5xx")),
         read=_READ,
         confidence="A",
-        unknown=("5xx: its text is odd, here repeated", _TIMEOUT, _RETRY_AFTER, _COUNTED),
+        unknown=("redirects: here repeated", _TIMEOUT, _RETRY_AFTER, _COUNTED),
+        not_played=("all pushes pause for 10 minutes while the server does not respond",),
     ),
     RetrySchedule(
         name="kit",
@@ -250,6 +264,158 @@ PRESETS = _by_name(
         confidence="A",
         unknown=("whether there are 11 or 12 retries: 12 give 9 days", _RETRY_AFTER, _COUNTED),
         not_played=("its timeout of 5 s (read_timeout)",),
+    ),
+    RetrySchedule(
+        name="azure-event-grid",
+        waits=_list("10s 30s 1m 5m 10m 30m 1h 3h 6h 12h"),
+        source="learn.microsoft.com, Event Grid delivery and retry; by its own words best effort",
+        rules=OutcomeRules(
+            acknowledge=statuses("200-204"), stop_on=statuses("400", "401", "403", "413")
+        ),
+        read=_READ,
+        confidence="A",
+        unknown=(
+            "the size of its small randomisation: here none",
+            "whether there is a retry at 24 h: here the last one is after 22 h 47 min",
+            _RETRY_AFTER,
+            _COUNTED,
+        ),
+        not_played=(
+            "its timeout of 30 s (read_timeout)",
+            "policies of one's own: fewer than 30 attempts or 24 h; the dead-letter place",
+            "retries that are left out or put off while an endpoint keeps failing",
+        ),
+    ),
+    RetrySchedule(
+        name="adyen",
+        # Three retries 9 s apart, the list, and as its last wait on until 30 days are over.
+        waits=_list("9s 9s 9s 2m 5m 10m 15m 30m 1h 2h 4h") + (duration("8h"),) * 88,
+        source="docs.adyen.com, troubleshoot webhooks",
+        read=_READ,
+        confidence="B",
+        unknown=(
+            "the first three retries: at 9, 18 and 27 s by one form of the page (here), at once by"
+            " another",
+            "what comes after the 8 h at the end of its list: here 8 h each until 30 days are over",
+            _DEAD,
+            _RETRY_AFTER,
+            _COUNTED,
+        ),
+        not_played=(
+            "one queue for each endpoint: what fails holds up what came after it",
+            "its timeout of 10 s (read_timeout)",
+        ),
+    ),
+    RetrySchedule(
+        name="google-pubsub-push",
+        waits=_doubling("10s", 6) + (duration("10m"),) * 1006,
+        source="cloud.google.com, Pub/Sub: handle message failures, push subscriptions",
+        rules=OutcomeRules(acknowledge=statuses("200", "201", "202", "204")),
+        read=_READ,
+        confidence="B",
+        unknown=(
+            "the factor of its exponential backoff between 10 s and 600 s: here 2",
+            "the jitter: here none",
+            _DEAD,
+            _RETRY_AFTER,
+            _COUNTED,
+        ),
+        not_played=(
+            "without a policy of retries a message is pushed again at once",
+            "fewer pushes to all of an endpoint that fails (its push backoff)",
+            "a message that is kept for other than 7 days; the dead-letter topic",
+        ),
+    ),
+    RetrySchedule(
+        name="shopify",
+        waits=_within("4h", "57s"),
+        source="shopify.dev, changelog of 2024-09-10: 8 retries in 4 h, exponential",
+        read=_READ,
+        confidence="B",
+        unknown=("the waits: here doubled from 57 s, 4 h in all", _DEAD, _RETRY_AFTER, _COUNTED),
+        not_played=(
+            "its timeout of 5 s in all",
+            "a subscription is deleted after 8 failures in a row",
+        ),
+    ),
+    RetrySchedule(
+        name="stripe",
+        waits=_within("3d"),
+        source="docs.stripe.com, webhooks: up to 3 days with exponential backoff, in live mode",
+        read=_READ,
+        confidence="B",
+        unknown=(_WAITS, _DEAD, _TIMEOUT, _RETRY_AFTER, _COUNTED),
+        not_played=("3 retries over a few hours in test mode",),
+    ),
+    RetrySchedule(
+        name="bandwidth",
+        waits=_within("24h"),
+        source="dev.bandwidth.com, messaging webhooks: for 24 h",
+        read=_READ,
+        confidence="B",
+        unknown=(_WAITS, _DEAD, _RETRY_AFTER, _COUNTED),
+        not_played=("its timeout of 10 s (read_timeout)",),
+    ),
+    RetrySchedule(
+        name="bird",
+        waits=_within("8h"),
+        source="docs.bird.com, notifications: at increasing intervals for 8 h",
+        read=_READ,
+        confidence="B",
+        unknown=(_WAITS, _DEAD, _TIMEOUT, _RETRY_AFTER, _COUNTED),
+    ),
+    RetrySchedule(
+        name="telnyx",
+        waits=_list("1m 2m"),
+        source="developers.telnyx.com, receiving webhooks: up to 3 attempts a URL",
+        read=_READ,
+        confidence="B",
+        unknown=("the waits: here 1 and 2 min", _DEAD, _RETRY_AFTER, _COUNTED),
+        not_played=(
+            "the failover URL, which gets as many attempts",
+            "its timeout of 2 s (read_timeout)",
+        ),
+    ),
+    RetrySchedule(
+        name="paypal",
+        waits=(timedelta(days=3) / 25,) * 25,
+        source="developer.paypal.com, webhooks: up to 25 retries over 3 days; not read again",
+        read=_READ,
+        confidence="C",
+        unknown=(
+            "number and span: from memory",
+            "the waits: here 25 equal ones",
+            _DEAD,
+            _TIMEOUT,
+            _RETRY_AFTER,
+            _COUNTED,
+        ),
+    ),
+    RetrySchedule(
+        name="sendgrid",
+        waits=_within("24h"),
+        source="Twilio SendGrid, Event Webhook: at increasing intervals for 24 h; not read again",
+        read=_READ,
+        confidence="C",
+        unknown=("the span: from memory", _WAITS, _DEAD, _TIMEOUT, _RETRY_AFTER, _COUNTED),
+        not_played=("the Inbound Parse Webhook, which is repeated for 72 h and for 5xx alone",),
+    ),
+    RetrySchedule(
+        name="meta-whatsapp",
+        waits=_within("7d"),
+        source="Meta, webhooks of the WhatsApp Cloud API, as hookdeck.com's guide tells it: 7 days",
+        rules=OutcomeRules(acknowledge=statuses("200")),
+        read=_READ,
+        confidence="C",
+        unknown=(
+            "its own page could not be read",
+            _WAITS,
+            "2xx other than 200: here repeated",
+            _DEAD,
+            _TIMEOUT,
+            _RETRY_AFTER,
+            _COUNTED,
+        ),
     ),
     RetrySchedule(
         name="github",

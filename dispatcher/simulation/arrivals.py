@@ -100,7 +100,7 @@ def _instants(scenario: Scenario) -> Iterator[int]:
 
 def falls_in(share: float, number: int) -> bool:
     """Whether number 0, 1, 2 … is of a share, such that it is spread evenly."""
-    return int((number + 1) * share) > int(number * share)
+    return share > 0 and int((number + 1) * share) > int(number * share)
 
 
 def _entry(number: int, at: datetime, generation: Generation, intermediate: bool) -> Entry:

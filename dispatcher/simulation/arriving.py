@@ -18,41 +18,59 @@ from receiver.store.callback import Callback
 from receiver.store.sqlite.store import SqliteStore
 
 AHEAD = 256
-"""The most callbacks that are stored in one go."""
+"""The most callbacks that are stored in one go, and reports that are read."""
 
 
 class Arriving:
-    """Implements Outbox, of the reports that have arrived."""
+    """Implements Outbox, of the reports that have arrived. Make it with `begin`."""
 
     def __init__(self, store: SqliteStore, callbacks: Iterator[Callback]) -> None:
         self._store = store
         # Repeats are told by the day: two days stored in one go would be taken for one.
         days = groupby(callbacks, key=lambda each: (each.received_at - START).days)
-        self._callbacks = (each for _, day in days for each in _pieces(day))
+        self._pieces = (each for _, day in days for each in _pieces(day))
         self._coming: deque[tuple[datetime, int]] = deque()  # when so many reports come
         self._arrived = 0  # reports; their ids count from 1
+        self._page_after = 0  # the report after which the page begins
+        self._page: list[StoredReport] = []
 
-    async def next_at(self) -> datetime | None:
+    @classmethod
+    async def begin(cls, store: SqliteStore, callbacks: Iterator[Callback]) -> Arriving:
+        arriving = cls(store, callbacks)
+        await arriving._store_some()
+        return arriving
+
+    def next_at(self) -> datetime | None:
         """When the next callback comes; None: none does."""
-        if not self._coming and (piece := next(self._callbacks, None)) is not None:
-            counts = await self._store.add(piece)
-            self._coming.extend(
-                (callback.received_at, of.stored)
-                for callback, of in zip(piece, counts, strict=True)
-            )
         return self._coming[0][0] if self._coming else None
 
     async def arrive(self, now: datetime) -> int | None:
         """What has come by now is seen from now on. Returns how many reports; None: no callback."""
         reports = None
-        while (at := await self.next_at()) is not None and at <= now:
+        while self._coming and self._coming[0][0] <= now:
             reports = (reports or 0) + self._coming.popleft()[1]
+            if not self._coming:
+                await self._store_some()
         self._arrived += reports or 0
         return reports
 
+    async def _store_some(self) -> None:
+        piece = next(self._pieces, [])
+        counts = await self._store.add(piece)
+        coming = (
+            (callback.received_at, of.stored) for callback, of in zip(piece, counts, strict=True)
+        )
+        self._coming.extend(coming)
+
     async def reports_after(self, report_id: int, limit: int) -> list[StoredReport]:
-        limit = min(limit, self._arrived - report_id)
-        return await self._store.reports_after(report_id, limit) if limit > 0 else []
+        most = min(limit, self._arrived - report_id)
+        if most <= 0:
+            return []
+        first = report_id - self._page_after
+        if first < 0 or first + most > len(self._page):
+            self._page = await self._store.reports_after(report_id, max(most, AHEAD))
+            self._page_after, first = report_id, 0
+        return self._page[first : first + most]
 
     async def reports_by_id(self, report_ids: Sequence[int]) -> list[StoredReport]:
         return await self._store.reports_by_id(report_ids)

@@ -67,6 +67,7 @@ class ExactRun:
         self,
         scenario: Scenario,
         arrivals: Arrivals,
+        arriving: Arriving,
         database: DatabaseInPlace,
         queue: ForeseeingQueue,
     ) -> None:
@@ -76,10 +77,13 @@ class ExactRun:
         self._arrived = self._ended = 0  # reports
         self._ends_at = START + ends_at_latest(scenario, arrivals.duration)
         self._database = database
-        self._arriving = Arriving(SqliteStore(database), arrivals.callbacks())
+        self._arriving = arriving
         self._queue = queue
-        self._sleepers = Sleepers()
+        self._sleepers = Sleepers(self._at_rest)
+        self._loop = asyncio.get_running_loop()
         self._running: set[asyncio.Task[None]] = set()
+        self._awake = 0  # attempts that are neither recorded nor asleep
+        self._settled: asyncio.Future[None] | None = None
         self._failed: BaseException | None = None
         self._partial = False
         self._rescued_at = START
@@ -91,10 +95,11 @@ class ExactRun:
     async def make(cls, scenario: Scenario, arrivals: Arrivals) -> ExactRun:
         database = DatabaseInPlace()
         await database.migrate([*STORE_MIGRATIONS, *QUEUE_MIGRATIONS])
-        await database.write(drop_unasked)
+        await database.write(lambda connection: drop_unasked(connection, scenario.customer))
         queue = await ForeseeingQueue.open(database, lambda: "simulated", lambda: "simulated")
         await queue.adopt([scenario.customer])
-        return cls(scenario, arrivals, database, queue)
+        arriving = await Arriving.begin(SqliteStore(database), arrivals.callbacks())
+        return cls(scenario, arrivals, arriving, database, queue)
 
     def _worker(self) -> Worker:
         scenario, tokens = self._scenario, count()
@@ -126,7 +131,7 @@ class ExactRun:
                 self._partial, self._ended_at = True, self.clock.now()
                 break
             self.clock.advance_to(at)
-            self._sleepers.wake(at)
+            self._awake += self._sleepers.wake(at)
             await self._settle()
             await self._arrive(at)
             await self._rescue(at)
@@ -168,8 +173,9 @@ class ExactRun:
             self._rescued_at = now
 
     def _begin(self, dispatch: Leased) -> None:
-        task = asyncio.create_task(self.worker.attempt(dispatch))
+        task = self._loop.create_task(self.worker.attempt(dispatch))
         self._running.add(task)
+        self._awake += 1
         self._ended_at = self.clock.now()
         task.add_done_callback(self._over)
 
@@ -177,23 +183,29 @@ class ExactRun:
         self._running.discard(task)
         if not task.cancelled():
             self._failed = self._failed or task.exception()
+        self._at_rest()
+
+    def _at_rest(self) -> None:
+        """One more attempt is over or asleep."""
+        self._awake -= 1
+        if not self._awake and self._settled is not None:
+            self._settled.set_result(None)
+            self._settled = None
 
     async def _settle(self) -> None:
         """Wait until every attempt is either recorded or asleep."""
-        # They wait for nothing but their turn in the loop.
-        while len(self._running) > len(self._sleepers):  # noqa: ASYNC110
-            await asyncio.sleep(0)
+        if self._awake:
+            self._settled = self._loop.create_future()
+            await self._settled
         if self._failed is not None:
             raise self._failed  # a defect: nothing here is the network's fault
 
     async def _next_at(self) -> datetime | None:
         """When something happens next."""
-        instants = [self._sleepers.next_at(), await self._arriving.next_at()]
-        first = min((at for at in instants if at is not None), default=None)
+        first = _earlier(self._sleepers.next_at(), self._arriving.next_at())
         if first is not None and self._queue.idle(first):
             return first  # the worker does not wait for anything before
-        at = await self._worker_at()
-        return first if at is None else at if first is None else min(at, first)
+        return _earlier(first, await self._worker_at())
 
     async def _worker_at(self) -> datetime | None:
         """What the worker waits for. It has done what it could at this instant; when it names one
@@ -223,6 +235,12 @@ class ExactRun:
 
     def _share(self) -> float:
         return min(1.0, (self._arrived + self._ended) / (2 * self._expected))
+
+
+def _earlier(one: datetime | None, other: datetime | None) -> datetime | None:
+    if one is None or other is None:
+        return other if one is None else one
+    return min(one, other)
 
 
 def simulate_exact(scenario: Scenario, watch: Watch = lambda _: True) -> Timeline:

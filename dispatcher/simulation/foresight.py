@@ -52,7 +52,10 @@ class ForeseeingQueue(SqliteQueue):
 
     def idle(self, now: datetime) -> bool:
         """Whether there is surely nothing to claim now."""
-        return self.all_read and (not self._due or self._due[0] > now)
+        # Asked five times for each attempt, so without a call to `all_read`.
+        if self._read_to < self._arrived or not (self.knows and self._sees):
+            return False
+        return not self._due or self._due[0] > now
 
     # --- asked ----------------------------------------------------------------------------------
 

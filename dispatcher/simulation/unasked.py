@@ -10,8 +10,12 @@ from __future__ import annotations
 
 import sqlite3
 
+from dispatcher.endpoints.endpoint import Endpoint
+
 INDEXES = (
+    "attempt_of_dispatch",  # an attempt is recorded once, and who reads all of them needs no index
     "dispatch_formed",  # lists
+    "dispatch_lease",  # foresight.py knows
     "dispatch_of_endpoint",
     "dispatch_of_endpoint_and_state",
     "dispatch_of_state",
@@ -31,9 +35,13 @@ CONSEQUENCES = (
 )
 """By their names in retrying/consequences.py."""
 
+OF_ORDER = "ended_frees_its_messages"
+"""What else nobody looks at where the order is not kept."""
 
-def drop_unasked(connection: sqlite3.Connection) -> None:
+
+def drop_unasked(connection: sqlite3.Connection, endpoint: Endpoint) -> None:
+    """Drop them from the database of a simulation of this endpoint."""
     for index in INDEXES:
         connection.execute(f"DROP INDEX IF EXISTS {index}")
-    for consequence in CONSEQUENCES:
+    for consequence in (*CONSEQUENCES, *(() if endpoint.ordered else (OF_ORDER,))):
         connection.execute(f"DROP TRIGGER IF EXISTS {consequence}")

@@ -23,7 +23,7 @@ from dispatcher.simulation.foresight import ForeseeingQueue
 from dispatcher.simulation.scenario import Scenario
 from dispatcher.simulation.timeline import Lateness, Timeline, to_json
 from dispatcher.simulation.unasked import CONSEQUENCES as UNASKED
-from dispatcher.simulation.unasked import INDEXES
+from dispatcher.simulation.unasked import INDEXES, OF_ORDER
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
 from tests.simulation.random_scenarios import scenarios
@@ -500,8 +500,8 @@ async def test_what_is_unasked_is_there_to_be_dropped() -> None:
     )
     await database.close()
 
-    assert {*INDEXES, *UNASKED} <= {name for (name,) in rows}
-    assert set(UNASKED) <= CONSEQUENCES.keys()
+    assert {*INDEXES, *UNASKED, OF_ORDER} <= {name for (name,) in rows}
+    assert {*UNASKED, OF_ORDER} <= CONSEQUENCES.keys()
 
 
 def test_the_database_in_place_has_all_of_its_own() -> None:

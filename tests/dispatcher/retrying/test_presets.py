@@ -29,6 +29,23 @@ SOURCES = [
     ("aws-sns-http", 3, {"seconds": 20}, {"seconds": 20}, {"seconds": 60}),
     ("mailgun", 6, {"minutes": 5}, {"hours": 4}, {"hours": 7.5}),
     ("brevo", 4, {"minutes": 10}, {"hours": 8}, {"hours": 11, "minutes": 10}),
+    (
+        "azure-event-grid",
+        10,
+        {"seconds": 10},
+        {"hours": 12},
+        {"minutes": 1366, "seconds": 40},
+    ),
+    ("adyen", 99, {"seconds": 9}, {"hours": 8}, {"hours": 712, "minutes": 2, "seconds": 27}),
+    ("google-pubsub-push", 1012, {"seconds": 10}, {"minutes": 10}, {"minutes": 10_070.5}),
+    ("shopify", 8, {"seconds": 57}, {"seconds": 7161}, {"hours": 4}),
+    ("stripe", 13, {"minutes": 1}, {"minutes": 225}, {"days": 3}),
+    ("bandwidth", 11, {"minutes": 1}, {"minutes": 417}, {"hours": 24}),
+    ("bird", 9, {"minutes": 1}, {"minutes": 225}, {"hours": 8}),
+    ("telnyx", 2, {"minutes": 1}, {"minutes": 2}, {"minutes": 3}),
+    ("paypal", 25, {"hours": 2.88}, {"hours": 2.88}, {"days": 3}),
+    ("sendgrid", 11, {"minutes": 1}, {"minutes": 417}, {"hours": 24}),
+    ("meta-whatsapp", 14, {"minutes": 1}, {"minutes": 1889}, {"days": 7}),
     ("kit", 7, {"seconds": 30}, {"hours": 24}, {"hours": 41, "minutes": 17.5}),
     ("strike", 12, {"seconds": 3}, {"seconds": 3**12}, {"seconds": 797_160}),
     ("svix", 7, {"seconds": 5}, {"hours": 10}, {"hours": 27, "minutes": 35, "seconds": 5}),
@@ -79,8 +96,11 @@ def test_says_where_it_is_from(preset: Any) -> None:
 
 
 def test_what_is_experimental() -> None:
-    """Two presets rest on less than the platform's own numbers."""
-    assert {p.name for p in PRESETS.values() if p.experimental} == {"vonage-legacy", "govuk-notify"}
+    """These presets rest on less than the platform's own numbers."""
+    assert {p.name for p in PRESETS.values() if p.experimental} == {
+        *("vonage-legacy", "govuk-notify", "telnyx", "bandwidth", "bird", "shopify", "stripe"),
+        *("paypal", "adyen", "sendgrid", "meta-whatsapp", "google-pubsub-push"),
+    }
 
 
 @pytest.mark.parametrize(
@@ -125,6 +145,12 @@ def test_without_a_generator_there_is_no_jitter() -> None:
         ("mailgun", 404, Outcome.REFUSED),
         ("brevo", 404, Outcome.STOPPED),
         ("brevo", 429, Outcome.REFUSED),
+        ("brevo", 500, Outcome.STOPPED),
+        ("azure-event-grid", 413, Outcome.STOPPED),
+        ("azure-event-grid", 404, Outcome.REFUSED),
+        ("azure-event-grid", 206, Outcome.WRONG_ANSWER),
+        ("google-pubsub-push", 203, Outcome.WRONG_ANSWER),
+        ("meta-whatsapp", 202, Outcome.WRONG_ANSWER),
         ("kit", 410, Outcome.STOPPED),
         ("kit", 404, Outcome.REFUSED),
         ("strike", 501, Outcome.STOPPED),
