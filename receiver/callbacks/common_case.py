@@ -24,7 +24,7 @@ from receiver.dlr.instants import utc_microseconds
 from receiver.dlr.model import ErrorFields, Generation, Integer, StatusFields
 from receiver.dlr.statuses import group_of, is_final
 from receiver.store.callback import Entry
-from receiver.store.excerpt import summary_of
+from receiver.store.excerpt import Summary
 
 
 class _Price(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -324,7 +324,7 @@ def _entry(fields: _V2 | _V3, generation: Generation | None, text_most: int | No
         final=is_final(status),
         item=item,
         status_group=group_of(status),
-        summary=summary_of(
+        summary=Summary(
             to=fields.to,
             bulk_id=fields.bulk_id,
             sender=fields.sender,

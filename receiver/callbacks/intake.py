@@ -25,7 +25,7 @@ from receiver.dlr.model import Format, Report
 from receiver.dlr.statuses import group_of, is_final
 from receiver.settings.settings import ReceiverSettings
 from receiver.store.callback import Entry, Verdict
-from receiver.store.excerpt import Summary, summary_of
+from receiver.store.excerpt import Summary
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -100,7 +100,7 @@ def entry_of(report: Report) -> Entry:
 
 def _summary(report: Report) -> Summary:
     sent_at, done_at, price = report.sent_at, report.done_at, report.price
-    return summary_of(
+    return Summary(
         to=report.to,
         bulk_id=report.bulk_id,
         sender=report.sender,

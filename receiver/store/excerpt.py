@@ -90,45 +90,32 @@ class ReportOutcome(Struct, frozen=True, array_like=True):
 class Summary(Struct, frozen=True):
     """What the read model takes of a report: what it is looked up by, and what is added up of it.
 
-    `said` are the arguments of `outcome_of` besides the columns. `milliseconds` are those from
-    sentAt to doneAt, cut off.
+    Made for each report as it comes in, so it holds what is there already; the rest is worked out
+    by whoever follows. `milliseconds` are those from sentAt to doneAt, cut off.
     """
 
-    keys: list[tuple[int, str]]
-    said: tuple[Any, ...]
+    to: str | None
+    bulk_id: str | None
+    sender: str | None
+    status: StatusFields | _Status | None
+    error: ErrorFields | _Error | None
     currency: str | None
     price: Decimal | None
     milliseconds: int | None
 
+    def keys(self) -> list[tuple[int, str]]:
+        """What the report can be looked up by, as of `Excerpt`."""
+        return _keys(self.to, self.bulk_id, self.sender)
 
-def summary_of(
-    *,
-    to: str | None,
-    bulk_id: str | None,
-    sender: str | None,
-    status: StatusFields | _Status | None,
-    error: ErrorFields | _Error | None,
-    currency: str | None,
-    price: Decimal | None,
-    milliseconds: int | None,
-) -> Summary:
-    keys, said = _keys(to, bulk_id, sender), _said(status, error)
-    return Summary(keys, said, currency, price, milliseconds)
-
-
-def _said(
-    status: StatusFields | _Status | None, error: ErrorFields | _Error | None
-) -> tuple[Any, ...]:
-    of_status = (None, None) if status is None else (status.id, status.name)
-    if error is None:
-        return *of_status, None, None, None, None
-    return *of_status, error.group_id, error.id, error.name, error.permanent
+    def said(self) -> tuple[Any, ...]:
+        """The arguments of `outcome_of` besides the columns."""
+        return _said(self.status, self.error)
 
 
 def summary_of_item(item: str | bytes, generation: Generation | None) -> Summary:
     """The summary of an item as it is stored. Never raises, as `excerpt_of`."""
     excerpt = excerpt_of(item, generation)
-    return summary_of(
+    return Summary(
         to=excerpt.to,
         bulk_id=excerpt.bulk_id,
         sender=excerpt.sender,
@@ -138,6 +125,15 @@ def summary_of_item(item: str | bytes, generation: Generation | None) -> Summary
         price=None if excerpt.price is None else excerpt.price.per_message,
         milliseconds=_milliseconds(excerpt.sent_at, excerpt.done_at),
     )
+
+
+def _said(
+    status: StatusFields | _Status | None, error: ErrorFields | _Error | None
+) -> tuple[Any, ...]:
+    of_status = (None, None) if status is None else (status.id, status.name)
+    if error is None:
+        return *of_status, None, None, None, None
+    return *of_status, error.group_id, error.id, error.name, error.permanent
 
 
 def _milliseconds(sent_at: str | None, done_at: str | None) -> int | None:

@@ -89,7 +89,7 @@ class Tally:
 
     def add(self, row: CountedReport, summary: Summary) -> None:
         hour = row.received_at // _HOUR_MICROS * HOUR
-        said = (hour, row.source, row.final, row.status_group, *summary.said)
+        said = (hour, row.source, row.final, row.status_group, *summary.said())
         cell = self._cells.get(said)
         if cell is None:
             self._cells[said] = [1, row.id, row.id]

@@ -155,7 +155,7 @@ def _batch(read_from: int, read_to: int, rows: Sequence[Followed]) -> Batch:
     tally = Tally()
     for row, summary in rows:
         block = row.id >> BLOCK_BITS
-        keys += [(block, field, text, row.id) for field, text in summary.keys]
+        keys += [(block, field, text, row.id) for field, text in summary.keys()]  # noqa: SIM118
         tally.add(row, summary)
     keys.sort()  # inserts that are neighbours touch few pages
     return Batch(read_from, read_to, len(rows), keys, tally.sums())

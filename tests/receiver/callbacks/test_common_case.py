@@ -7,18 +7,20 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from typing import Any
 from unittest.mock import patch
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from receiver.callbacks.common_case import common_entry
 from receiver.callbacks.intake import NO_LIMITS, Limits, verdict_on_bytes
 from receiver.dlr import xml_format
 from receiver.dlr.json_format import encode_item
 from receiver.dlr.model import Format
-from receiver.store.callback import Verdict
+from receiver.store.excerpt import summary_of_item
 from tests.receiver.callbacks.test_fuzz import spoilt
 from tests.receiver.payloads import V2_JSON, V2_XML, V3_JSON, V3_XML, a_report, a_v3_item, an_item
 
@@ -103,13 +105,26 @@ ITEMS = objects(
 )
 
 
-def the_long_way(body: bytes, format: Format, limits: Limits = NO_LIMITS) -> Verdict:
+def judged(body: bytes, format: Format, limits: Limits = NO_LIMITS) -> Any:
+    """The verdict, each summary as what the read model takes of it, which two types may tell."""
+    verdict = verdict_on_bytes(body, format, limits)
+    taken = [
+        s and (s.keys(), s.said(), s.currency, s.price, s.milliseconds)
+        for s in (entry.summary for entry in verdict.entries)
+    ]
+    for entry, told in zip(verdict.entries, taken, strict=True):
+        s = summary_of_item(entry.item, entry.generation)
+        assert told == (s.keys(), s.said(), s.currency, s.price, s.milliseconds)
+    return replace(verdict, entries=[replace(entry, summary=None) for entry in verdict.entries])
+
+
+def the_long_way(body: bytes, format: Format, limits: Limits = NO_LIMITS) -> Any:
     with (
         patch("receiver.callbacks.intake.common_entry", lambda *_, **__: None),
         patch("receiver.callbacks.intake.common_entry_of_xml", lambda *_, **__: None),
         patch("receiver.dlr.xml_format._may_have_attributes", lambda _: True),
     ):
-        return verdict_on_bytes(body, format, limits)
+        return judged(body, format, limits)
 
 
 @given(st.lists(ITEMS, max_size=4), st.sampled_from([NO_LIMITS, Limits(items=3, field=30)]))
@@ -119,7 +134,7 @@ def the_long_way(body: bytes, format: Format, limits: Limits = NO_LIMITS) -> Ver
 @example(['{"messageId":"m","status":{"id":5},"to":null,"to":"1","to":null}'], NO_LIMITS)
 def test_both_ways_judge_the_same(items: list[str], limits: Limits) -> None:
     body = f'{{"results":[{",".join(items)}]}}'.encode()
-    assert verdict_on_bytes(body, "json", limits) == the_long_way(body, "json", limits)
+    assert judged(body, "json", limits) == the_long_way(body, "json", limits)
 
 
 @given(st.data())
@@ -135,7 +150,7 @@ def test_each_value_of_each_field_is_judged_the_same(data: st.DataObject) -> Non
         )
     )
     body = f'{{"results":[{{"messageId":"m","error":{{"id":0}},{rest},{field}}}]}}'.encode()
-    assert verdict_on_bytes(body, "json") == the_long_way(body, "json")
+    assert judged(body, "json") == the_long_way(body, "json")
 
 
 # --- XML ---------------------------------------------------------------------------------------
@@ -211,7 +226,7 @@ def test_both_ways_judge_xml_the_same(
     inner = "".join(f"<result>{item}</result>" for item in items)
     end = root.partition(" ")[0]
     body = f"{declaration}<{root}><results>{inner}</results></{end}>".encode()
-    assert verdict_on_bytes(body, "xml", limits) == the_long_way(body, "xml", limits)
+    assert judged(body, "xml", limits) == the_long_way(body, "xml", limits)
 
 
 @pytest.mark.parametrize("root", ["reportResponse", "DeliveryReports", "x"])
@@ -248,7 +263,7 @@ def test_spoilt_bodies_are_judged_the_same(format: Format, count: int) -> None:
     for number in range(count):
         body = spoilt(rng.choice(whole), rng)
         told = f"seed {seed}, body {number}: {body!r}"
-        assert verdict_on_bytes(body, format) == the_long_way(body, format), told
+        assert judged(body, format) == the_long_way(body, format), told
 
 
 def test_what_the_provider_writes_goes_the_short_way() -> None:
