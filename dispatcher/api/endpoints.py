@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from aiohttp import web
 from msgspec import Struct
 
 from dispatcher.api.endpoint_answer import (
@@ -28,7 +27,7 @@ from dispatcher.endpoints.registry import (
 )
 from dispatcher.observe.base import QueueFigures
 from dispatcher.queue.base import DispatchQueue
-from receiver.answers import BadQuery, Count, Next, answer, fault
+from receiver.answers import BadQuery, Count, Next, answer, fault, web
 from receiver.api.audit import printable, tell
 from receiver.api.parameters import (
     LIMIT,

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-from aiohttp import web
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from dispatcher.replay.pace import Original, Rate
@@ -22,7 +21,7 @@ from dispatcher.replay.replay import (
 )
 from dispatcher.replay.replaying import Made, Replaying
 from dispatcher.replay.request import ReplayRequest, Selection, read_request
-from receiver.answers import BadQuery, Count, Id, Instant, Next, answer, fault, timestamp
+from receiver.answers import BadQuery, Count, Id, Instant, Next, answer, fault, timestamp, web
 from receiver.api.audit import tell
 from receiver.api.parameters import (
     PAGE,

@@ -17,7 +17,6 @@ from dispatcher.commands.api_options import filter_options, parameters
 from dispatcher.commands.console import Columns, fields, in_one_line
 from dispatcher.commands.list_output import PAGE, Listing, pages
 from dispatcher.commands.options import listing_options, look
-from dispatcher.observe import logs
 from dispatcher.storage import Storage
 from receiver.api.audit import AUDIT_FILTERS, Auditor, ChangeAnswer, Told, audit_query
 from receiver.store.audit import COMMAND_LINE
@@ -51,6 +50,8 @@ def changing(
     opened: Storage, what: str, subject: str | None = None
 ) -> AbstractAsyncContextManager[Told]:
     """Frame a change that a command makes, by whoever runs it. Its line is in the system's log."""
+    from dispatcher.observe import logs  # what lists do not need
+
     logs.to_system_log()
     auditor = Auditor(opened.audit, wall_time)
     return auditor.change(what, who=_user(), origin=COMMAND_LINE, subject=subject)

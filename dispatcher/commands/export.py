@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from dispatcher.commands.saying import say
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 LINE_EVERY = 100_000
 """Rows between two lines of progress where there is no terminal."""
@@ -95,6 +97,8 @@ def _counting() -> Iterator[Counter]:
     if not sys.stderr.isatty():
         yield _Lines()
         return
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (
         TextColumn("{task.fields[rows]} rows"),
         BarColumn(),

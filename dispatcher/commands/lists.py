@@ -12,7 +12,6 @@ from msgspec import structs
 from dispatcher.api.dispatches import DISPATCH_FILTERS, dispatch_query
 from dispatcher.commands import list_output
 from dispatcher.commands.api_options import filter_options, parameters
-from dispatcher.commands.audit import changing
 from dispatcher.commands.list_output import Listing
 from dispatcher.commands.options import Id, fail, listing_options, look, settings_of
 from dispatcher.endpoints.registry import registry_of
@@ -95,6 +94,8 @@ def quarantine(
     Example: dlr quarantine 3 > body.bin
     """
     if retry is not None:
+        from dispatcher.commands.audit import changing  # what lists do not need
+
         again = None if retry == "all" else number(retry, "--retry")
         settings = settings_of(config, database)
         limits = Limits(items=settings.limits.items, field=settings.limits.field)

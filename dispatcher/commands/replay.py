@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from dispatcher.clocks.clock import SystemClock
-from dispatcher.commands import capsule_replay, replay_output
+from dispatcher.commands import replay_output
 from dispatcher.commands.api_options import body_options, parameters
 from dispatcher.commands.list_output import Listing
 from dispatcher.commands.options import (
@@ -54,6 +54,8 @@ def replay(
     if capsule is not None:
         if dry_run or detach:
             fail("--capsule: --dry-run and --detach belong to replays of a database")
+        from dispatcher.commands import capsule_replay  # it runs a whole service
+
         sys.exit(capsule_replay.replay(capsule, parameters(**given)))
     request, _ = read_request(parameters(**given), SystemClock().now())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 
 from msgspec import Struct
 
@@ -48,6 +47,8 @@ def asked_for(text: str, now: datetime) -> timedelta | None:
     text = text.strip()
     if _SECONDS.fullmatch(text):
         return _seconds(text)
+    from email.utils import parsedate_to_datetime  # few endpoints write a date, and no command does
+
     try:
         at = parsedate_to_datetime(text)
         return (at if at.tzinfo else at.replace(tzinfo=UTC)) - now

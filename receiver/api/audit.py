@@ -12,9 +12,9 @@ import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
+from functools import cache
 from typing import Annotated, Any
 
-from aiohttp import web
 from msgspec import Meta, Struct, field, structs
 
 from receiver.answers import (
@@ -26,6 +26,7 @@ from receiver.answers import (
     answer,
     errors_as_json,
     timestamp,
+    web,
 )
 from receiver.api.parameters import (
     CURSOR,
@@ -39,7 +40,7 @@ from receiver.api.parameters import (
     page_of,
     read_query,
 )
-from receiver.api.tokens import READING, TOKEN_NAME
+from receiver.api.tokens import READING, token_name
 from receiver.callbacks.forwarded import HEADER, Proxies
 from receiver.routes import Reply, Route, routes_by_handler
 from receiver.settings.configuration import ConfigurationError
@@ -62,7 +63,9 @@ class Told:
         self.details: dict[str, Any] = {}
 
 
-CHANGE = web.RequestKey("change", Told)
+@cache
+def _change_key() -> web.RequestKey[Told]:
+    return web.RequestKey("change", Told)
 
 
 def tell(
@@ -73,7 +76,7 @@ def tell(
     **details: Any,
 ) -> None:
     """Say more of the change that a request makes. No secrets, and no recipients."""
-    told = request.get(CHANGE)
+    told = request.get(_change_key())
     if told is not None:
         told.subject = told.subject if subject is None else subject
         told.outcome = outcome or told.outcome
@@ -138,11 +141,11 @@ class Auditor:
             subject = " ".join(request.match_info.values())[:_SUBJECT_MOST]
             async with self.change(
                 route.name,
-                who=request.get(TOKEN_NAME),
+                who=token_name(request),
                 origin=_origin(request, proxies),
                 subject=subject or None,
             ) as told:
-                request[CHANGE] = told
+                request[_change_key()] = told
                 response = await errors_as_json(request, handler)
                 if response.status >= 400:
                     told.outcome = "refused" if response.status < 500 else "failed"

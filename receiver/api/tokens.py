@@ -7,13 +7,15 @@ import hmac
 import logging
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
+from typing import TYPE_CHECKING
 
-from aiohttp import web
-from aiohttp.typedefs import Middleware
-
-from receiver.answers import Handler, fault
+from receiver.answers import Handler, fault, web
 from receiver.callbacks.auth import after_scheme, as_sent
 from receiver.settings.settings import ApiSettings, TokenSettings
+
+if TYPE_CHECKING:
+    from aiohttp.typedefs import Middleware
 
 log = logging.getLogger("dlr.api")
 
@@ -26,8 +28,15 @@ PROTECTED = ("/api", "/sandbox")
 METRICS = "/metrics"
 """This asks for one too, unless the settings open it."""
 
-TOKEN_NAME = web.RequestKey("token_name", str)
-"""The name of the token with which a request was let in."""
+
+@cache
+def _name_key() -> web.RequestKey[str]:
+    return web.RequestKey("token_name", str)
+
+
+def token_name(request: web.Request) -> str | None:
+    """The name of the token with which a request was let in."""
+    return request.get(_name_key())
 
 
 class ApiTokens:
@@ -66,7 +75,7 @@ class ApiTokens:
                 self._refuse(request, "scope", token=token.name)
                 text = "this takes a token with the scope operate, got one with the scope read"
                 return fault(403, "forbidden", text)
-            request[TOKEN_NAME] = token.name
+            request[_name_key()] = token.name
             return await handler(request)
 
         return guard
