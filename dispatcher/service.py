@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -149,9 +150,11 @@ async def service(
     clock: Clock | None = None,
     listeners: Sequence[Listener] = (),
     callback_listeners: Sequence[CallbackListener] = (),
+    bound: socket.socket | None = None,
 ) -> AsyncIterator[Service]:
     """Run until the block ends, then stop in order: running attempts end, nobody is listened to any
-    more, all is committed, the file is closed."""
+    more, all is committed, the file is closed. `bound` is a socket to listen on, which stays open.
+    """
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(storage(settings.store.database))
         common = _common(settings, opened, clock or SystemClock(), parts)
@@ -177,7 +180,7 @@ async def service(
             _tell_of_strays(common, callback_listeners)
         _add_api(common, on_stored)
         sandbox = await _sandbox(common, on_stored, runner, pushes) if pushes is not None else None
-        url = await stack.enter_async_context(_listening(common))
+        url = await stack.enter_async_context(_listening(common, bound))
         async with _running(runner, common.health, settings):
             for job in _beside(common, parts, runner, sandbox, following, on_stored):
                 job.start()
@@ -452,11 +455,12 @@ def _reconciling(common: _Common, on_stored: Callable[[], None]) -> Iterator[Rec
 
 
 @asynccontextmanager
-async def _listening(common: _Common) -> AsyncIterator[str]:
+async def _listening(common: _Common, bound: socket.socket | None) -> AsyncIterator[str]:
     server = common.settings.server
     limits = replace(common.settings.limits, connections=common.shares.connections)
     _show_connections(common)
-    async with listening(common.app, server, limits, common.opened_connections) as port:
+    opened = common.opened_connections
+    async with listening(common.app, server, limits, opened, bound) as port:
         yield f"http://{host_in_url(server.bind)}:{port}"
 
 
