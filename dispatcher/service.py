@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -150,9 +151,11 @@ async def service(
     clock: Clock | None = None,
     listeners: Sequence[Listener] = (),
     callback_listeners: Sequence[CallbackListener] = (),
+    bound: socket.socket | None = None,
 ) -> AsyncIterator[Service]:
     """Run until the block ends, then stop in order: running attempts end, nobody is listened to any
-    more, all is committed, the file is closed."""
+    more, all is committed, the file is closed. `bound` is a socket to listen on, which stays open.
+    """
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(storage(settings.store.database))
         common = _common(settings, opened, clock or SystemClock(), parts)
@@ -179,7 +182,7 @@ async def service(
             _tell_of_strays(common, callback_listeners)
         _add_api(common, on_stored)
         sandbox = await _sandbox(common, on_stored, runner, pushes) if pushes is not None else None
-        url = await stack.enter_async_context(_listening(common, around))
+        url = await stack.enter_async_context(_listening(common, around, bound))
         async with _running(runner, common.health, settings):
             for job in _beside(common, parts, runner, sandbox, following, on_stored):
                 job.start()
@@ -457,12 +460,15 @@ def _reconciling(common: _Common, on_stored: Callable[[], None]) -> Iterator[Rec
 
 @asynccontextmanager
 async def _listening(
-    common: _Common, around: Callable[[Handler], Handler] | None
+    common: _Common,
+    around: Callable[[Handler], Handler] | None,
+    bound: socket.socket | None,
 ) -> AsyncIterator[str]:
     server = common.settings.server
     limits = replace(common.settings.limits, connections=common.shares.connections)
     _show_connections(common)
-    async with listening(common.app, server, limits, common.opened_connections, around) as port:
+    opened = common.opened_connections
+    async with listening(common.app, server, limits, opened, around, bound) as port:
         yield f"http://{host_in_url(server.bind)}:{port}"
 
 

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import re
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, cast
@@ -183,16 +184,17 @@ async def listening(
     limits: LimitSettings,
     opened: Opened | None = None,
     around: Callable[[Handler], Handler] | None = None,
+    bound: socket.socket | None = None,
 ) -> AsyncIterator[int]:
     """Serve `app` until the block ends, then in order: no new connection, requests under way are
     answered, all is closed. Yields the port. `opened` is counted up and down. `around` may take
-    requests before they come to the application's router.
+    requests before they come to the application's router. `bound` is listened on instead of the
+    address of the settings, and stays open.
     """
     opened = Opened() if opened is None else opened
-    # aiohttp's own access log costs four tenths of the rate.
-    runner = web.AppRunner(
-        app, access_log=None, shutdown_timeout=server.stop_timeout.total_seconds()
-    )
+    # aiohttp takes a limit of 0 for none. Its own access log costs four tenths of the rate.
+    limit = max(server.stop_timeout.total_seconds(), 0.001)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=limit)
     await runner.setup()
     try:
         manager = runner.server
@@ -209,7 +211,10 @@ async def listening(
             return ClientConnection(manager, opened, loop=loop, **options)
 
         with naming_the_address(server.bind, server.port):
-            listener = await loop.create_server(connection, server.bind, server.port, backlog=1024)
+            place: dict[str, Any] = {"host": server.bind, "port": server.port}
+            if bound is not None:
+                place = {"sock": bound.dup()}
+            listener = await loop.create_server(connection, **place, backlog=1024)
         try:
             yield listener.sockets[0].getsockname()[1]
         finally:

@@ -14,7 +14,7 @@ from functools import cache
 from typing import Annotated, Any, Final
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 from msgspec import Meta, Struct
 
@@ -32,6 +32,7 @@ from receiver.answers import Handler, NotTaken, answer, fault
 from receiver.api.parameters import only
 from receiver.dlr.number import comparable
 from receiver.routes import Reply, RequestBody, Route
+from receiver.server import NAME
 from receiver.settings.configuration import ConfigurationError
 from receiver.settings.durations import duration_text
 from receiver.settings.reader import read_table
@@ -214,6 +215,7 @@ async def _half(request: web.Request, whole: web.Response) -> web.StreamResponse
     body = whole.body if isinstance(whole.body, bytes) else b""
     begun = web.StreamResponse(status=whole.status, headers=whole.headers)
     begun.content_length = len(body)
+    begun.headers[hdrs.SERVER] = NAME
     await begun.prepare(request)
     await begun.write(body[: len(body) // 2])
     return begun
