@@ -111,7 +111,6 @@ class Rehearsal:
                 self._words = await self._learn(self._verifier)
             if self._needs_narrowing():
                 self._narrowed = await narrowed(self._take, self._maker("narrowing"))
-            self._width = await self._measure()
             self._stack = stack.pop_all()
         return self
 
@@ -128,6 +127,8 @@ class Rehearsal:
     async def run(self, checks: Sequence[Check] = CHECKS) -> AsyncIterator[Result]:
         """The results of these checks, in their order. Those that do not disturb one another run
         side by side, as many as the webhook's pace allows."""
+        if len(checks) > 1 and self.opening.ok:
+            self._width = await self._measure()
         for alone, group in groupby(checks, key=lambda check: check.alone):
             if alone or self._width == 1:
                 for check in group:
@@ -307,12 +308,16 @@ class Rehearsal:
         names = (PENDING, WITH_OPERATOR, UNDELIVERABLE, DELIVERED)
         return Words(dict(await asyncio.gather(*map(told, names))), unknown)
 
-    async def _stand(self, maker: Maker) -> None:
-        """See what the webhook is before much has been pushed. A slow one has shown its pace."""
+    async def _stand(self, maker: Maker) -> bool:
+        """See what the webhook is before much has been pushed. A slow one has shown its pace.
+        False when it takes no more plain pushes."""
         pushed = [self.opening]
-        if self.opening.seconds < SLOW:
-            pushed = [await self._plain_push(maker) for _ in range(SAMPLE)]
-        self._early = footing(self._client.pushes, pushed)
+        while self.opening.seconds < SLOW and len(pushed) <= SAMPLE:
+            pushed.append(await self._plain_push(maker))
+            if not pushed[-1].ok:
+                return False
+        self._early = footing(self._client.pushes, pushed[1:] or pushed)
+        return True
 
     def _needs_narrowing(self) -> bool:
         """Whether a plain report is not taken, or not seen in the app, for what may be its values:
@@ -333,10 +338,9 @@ class Rehearsal:
     async def _measure(self) -> int:
         """How many checks may run side by side: many when an answer takes long and several come
         in the time of one; few when the webhook is quick, for it may have one thread."""
-        if not self.opening.ok:
-            return 1
         maker = self._maker("pace")
-        await self._stand(maker)
+        if not await self._stand(maker):
+            return 1
         started = time.perf_counter()
         await asyncio.gather(*(self._plain_push(maker) for _ in range(4)))
         together = time.perf_counter() - started
