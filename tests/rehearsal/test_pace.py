@@ -187,3 +187,29 @@ def test_what_is_made_alone() -> None:
         *("burst", "fifty-at-once", "sustained", "growth"),
     }
     assert NOT_HERE
+
+
+class Counts(Webhook):
+    """Counts what it is asked."""
+
+    requests = 0
+
+    def app(self) -> web.Application:
+        app = super().app()
+
+        async def counted(*_: object) -> None:
+            self.requests += 1
+
+        app.on_response_prepare.append(counted)
+        return app
+
+
+async def test_the_quick_ones_are_few_requests() -> None:
+    """`--quick` with --verify asks so little that an app of 20 ms an answer is through in less than
+    ten seconds, even if all of it came one after the other."""
+    webhook = Counts()
+    async with listening(webhook) as base:
+        found = await results(a_target(base), select(quick=True))
+
+    assert verdicts(found, "not judged") == {}
+    assert webhook.requests * 0.02 < 10
