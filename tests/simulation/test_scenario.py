@@ -63,7 +63,7 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         tmp_path,
     ) == [
         'sed: there is no such setting; did you mean "seed"?',
-        'duration: expected a duration from 1s to 366d, got "soon"',
+        'duration: expected a duration from 1s to 366d, such as "10s", got "soon"',
         'arrivals.burst_per_second: is needed with kind = "bursts"',
         "arrivals.burst_lasts: expected no more than burst_every: bursts do not overlap",
         'phase[0].behaves: expected "up", "answers", "refuses", "drops", "stalls", "half-open",'

@@ -56,6 +56,6 @@ def test_a_sweep_tells_loss_and_lateness_for_each_value() -> None:
 
     assert table[0][:3] == ["outage", "lost", "late"]
     assert [line[:3] for line in table[1:]] == [["10m", "0", "30"], ["20m", "30", "30"]]
-    points = json.loads(to_json(sweep.key, runs, partial=False))["points"]
+    points = json.loads(to_json(sweep.key, runs, [], partial=False))["points"]
     assert [point["figures"]["lost"] for point in points] == [0, 30]
     assert [line[0] for line in csv_rows(sweep.key, runs)] == ["outage", "10m", "20m"]

@@ -53,7 +53,15 @@ def test_nothing_has_no_percentiles() -> None:
     assert Lateness().percentiles() == {}
     assert to_dict(simulated(duration="1s", until="1s", phase=[{"behaves": "refuses"}]))[
         "lateness"
-    ] == {"p50": None, "p95": None, "p99": None, "max": None, "histogram": []}
+    ] == {
+        "p50": None,
+        "p95": None,
+        "p99": None,
+        "max": None,
+        "of": 0,
+        "leftOut": 1,
+        "histogram": [],
+    }
 
 
 def test_columns_add_up() -> None:
