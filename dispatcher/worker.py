@@ -109,6 +109,8 @@ class Worker:
         if not any(place.all for place in places.values()):
             return []
         pending = await self._queue.pending(now)
+        for name in places.keys() - pending.unread.keys():
+            places[name] = self._gates[name].for_retries_alone(places[name])
         if self._total is not None:
             wanting = pending.due | pending.unread.keys()
             places = self._total.divided(places, wanting, self._gates, now)

@@ -182,7 +182,7 @@ class Contended:
     def _look(self, now: int, step: int) -> bool:
         """Begin what there is room for. False if there is no need to look again at this instant."""
         state, read_to = self._state, self._state.read_to
-        free = state.places.free(now, step)
+        free = state.places.free(now, step, self._fresh(now, step))
         part, saved = self._part_of_a_place(now, step)
         most_retries = _at_most(_pushes(free.retries, part) + saved, free.retry_pushes)
         chosen = list(self._retries(now, step, most_retries))
@@ -204,6 +204,13 @@ class Contended:
         if step:
             self._settle(step, full=begun - retries >= most or retries >= most_retries)
         return bool(chosen) or state.read_to > read_to
+
+    def _fresh(self, now: int, step: int) -> float:
+        """How many first attempts wait, or come in the step; at an instant, whether any do."""
+        state, alone = self._state, self._state.stream.alone
+        if not step:
+            return math.inf if state.unread(now + 1) > 0 else 0
+        return max(0, alone(state.stream.before(now + step)) - alone(state.read_to))
 
     def _settle(self, step: int, *, full: bool) -> None:
         """A step is over: what was left of the places, or was taken too many, is for the next."""
