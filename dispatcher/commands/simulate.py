@@ -161,7 +161,9 @@ def rows(timeline: Timeline) -> Iterator[tuple[str, str]]:
     yield "broken off at" if timeline.partial else "over at", clock_text(timeline.ended_at)
     told = f"{timeline.engine} engine, schedule {timeline.schedule}, seed {timeline.seed}"
     yield "simulated by", told
-    yield "figures are", timeline.exactness.words
+    near = timeline.exactness.level == "near"
+    of = " of the reports: acknowledged, lost, waiting and late" if near else ""
+    yield "figures are", timeline.exactness.words + of
 
 
 def _of(count: int, whole: int) -> str:
