@@ -23,6 +23,7 @@ from aiohttp import web_app
 
 from dispatcher.commands.saying import say
 from dispatcher.observe import logs
+from dispatcher.observe.attempt_lines import AttemptLines
 from dispatcher.service import Parts, service
 from dispatcher.settings.settings import Settings
 from dispatcher.storage import migrate
@@ -52,12 +53,15 @@ def main() -> None:
 async def _serve(bound: socket.socket, database: str) -> bool:
     """Run a sandbox until the next line comes; False: none will."""
     settings = read(Settings, None, {**_AT_ONCE, "DLR_STORE_DATABASE": database})
+    attempts = AttemptLines(settings.log.format, settings.log.level)
     async with service(
-        settings, parts=Parts(sandbox=True), listeners=[logs.log_attempt], bound=bound
+        settings, parts=Parts(sandbox=True), listeners=[attempts], bound=bound
     ) as running:
         say(f"listening on {running.url}")
         sys.stdout.flush()
-        return bool(await asyncio.to_thread(sys.stdin.readline))
+        more = bool(await asyncio.to_thread(sys.stdin.readline))
+    attempts.flush()
+    return more
 
 
 def _let_go() -> None:
