@@ -288,7 +288,7 @@ class Rehearsal:
         if self._round == 1:
             return None
         run = f"rehearsal-{self.seed}.{self._round}-…"
-        return f"the app has seen seed {self.seed} before: this run's messages are {run}"
+        return f"the app has seen seed {self.seed} before: this run's ids are made of {run}"
 
     def _stage(self, check: Check) -> Stage:
         maker = self.maker(check.name)
