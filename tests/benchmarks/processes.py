@@ -58,12 +58,6 @@ def _port(output: IO[str], arguments: Sequence[str]) -> int:
     raise RuntimeError(f"{' '.join(arguments)} ended without listening")
 
 
-def cpu_seconds(pid: int) -> float:
-    """What a process has taken of the processors so far (Linux). It moves less than rates do."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
 @contextmanager
 def dlr(
     command: str, database: Path, *, endpoint: str | None = None, **settings: int
