@@ -240,6 +240,63 @@ async def test_requests_show_no_secrets(tmp_path: Path) -> None:
         assert await requests(sandbox) == []
 
 
+TOKEN_ROUTE = "/auth/1/oauth2/token"
+
+WITH_SECRETS: dict[str, Any] = {
+    "form": {
+        "data": {
+            "client_id": "shop",
+            "client_secret": "s3cret",
+            "grant_type": "client_credentials",
+        }
+    },
+    "query": {
+        "params": {
+            "client_id": "shop",
+            "client_secret": "s3cret",
+            "grant_type": "client_credentials",
+        }
+    },
+    "json": {"json": {"client_id": "shop", "client_secret": "s3cret"}},
+    "misspelt": {"data": {"client-secret": "s3cret", "grant_type": "client_credentials"}},
+    "no form": {"data": b"s3cret"},
+    "halved": {"data": b"client_id=shop&client_secret=s3cret&%"},
+    "as a password": {"params": {"Password": "s3cret", "access_token": "s3cret"}},
+}
+
+
+@pytest.mark.parametrize("how", WITH_SECRETS)
+async def test_requests_show_nothing_of_a_token(tmp_path: Path, how: str) -> None:
+    """An app that asks for a token is seen, and so is what was wrong with it. Its secret is not,
+    in whatever way it came, and neither is the token."""
+    async with playing(tmp_path) as sandbox:
+        answer = sandbox.client.post(TOKEN_ROUTE, **WITH_SECRETS[how])
+        async with answer as response:
+            token = (await response.json()).get("access_token", "s3cret")
+
+        (seen,) = await requests(sandbox)
+        assert seen["status"] == response.status
+        assert "s3cret" not in str(seen)
+        assert token not in str(seen)
+
+
+async def test_a_request_for_a_token_can_be_read(tmp_path: Path) -> None:
+    """All but the secrets is shown as it was sent."""
+    async with playing(tmp_path) as sandbox:
+        await sandbox.client.post(TOKEN_ROUTE, **WITH_SECRETS["form"])
+        await sandbox.client.post(TOKEN_ROUTE, data={"grant_type": "password"})
+
+        taken, refused = await requests(sandbox)
+        assert taken["body"] == "client_id=shop&client_secret=…&grant_type=client_credentials"
+        assert json.loads(taken["answer"]) == {
+            "access_token": "…",
+            "expires_in": 3600,
+            "token_type": "Bearer",
+        }
+        assert refused["body"] == "grant_type=password"
+        assert json.loads(refused["answer"])["error"] == "invalid_request"
+
+
 def test_only_the_newest_are_kept() -> None:
     """Memory is bounded; numbers go on, so that a reader who comes again misses nothing new."""
     newest: Newest[int] = Newest()

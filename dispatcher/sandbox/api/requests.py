@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from itertools import islice
 from typing import Annotated, Final
+from urllib.parse import parse_qsl
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
@@ -13,7 +15,7 @@ from msgspec import Meta, Struct, structs
 from multidict import MultiMapping
 from yarl import URL, Query
 
-from dispatcher.sandbox.api.credentials import is_providers
+from dispatcher.sandbox.api.credentials import TOKEN_PATH, is_providers
 from dispatcher.sandbox.api.faults import CUT
 from dispatcher.sandbox.api.seen_bodies import BEGINNING
 from dispatcher.sandbox.seen import Newest, SeenRequest, text_of
@@ -31,8 +33,14 @@ from receiver.api.parameters import (
 )
 from receiver.routes import Reply, Route
 
-HIDDEN: Final = ("username", "password")
-"""Parameters of a query whose values are not shown."""
+HIDDEN: Final = frozenset({"username", "password", "client_secret", "access_token"})
+"""Parameters whose values are not shown, in any case of letters."""
+
+_OF_TOKENS: Final = frozenset({"grant_type", "client_id", "scope"})
+"""Parameters of a request for a token (RFC 6749) whose values are shown. No others are: a secret
+under a wrong name is one too."""
+
+_TOKEN: Final = re.compile(r'("access_token"\s*:\s*)"[^"]*"?')
 
 
 def seeing(requests: Newest[SeenRequest], now: Callable[[], datetime]) -> Middleware:
@@ -50,11 +58,11 @@ def seeing(requests: Newest[SeenRequest], now: Callable[[], datetime]) -> Middle
                 at=at,
                 method=request.method,
                 path=request.path,
-                query=_shown(request.query),
+                query=_shown(request.query, request.path),
                 client=request.headers.get("User-Agent"),
                 status=None if cut else response.status,
-                body=text_of(request.get(BEGINNING)),
-                answer="" if cut else text_of(getattr(response, "body", None)),
+                body=_body(text_of(request.get(BEGINNING)), request.path),
+                answer="" if cut else _answer(text_of(getattr(response, "body", None))),
             )
         )
         return response
@@ -62,9 +70,41 @@ def seeing(requests: Newest[SeenRequest], now: Callable[[], datetime]) -> Middle
     return see
 
 
-def _shown(query: MultiMapping[str]) -> str:
+def _shown(query: MultiMapping[str], path: str) -> str:
     """The query string as it is sent, without credentials."""
-    values: Query = [(name, "…" if name in HIDDEN else text) for name, text in query.items()]
+    if path == TOKEN_PATH:
+        return _of_token(query.items())
+    values = [(name, "…" if name.lower() in HIDDEN else text) for name, text in query.items()]
+    return _query_string(values)
+
+
+def _body(text: str, path: str) -> str:
+    """The body without credentials. Only requests for a token have some; of one that is no form
+    nobody knows where they are."""
+    if path != TOKEN_PATH or not text:
+        return text
+    try:
+        given = parse_qsl(text, keep_blank_values=True, strict_parsing=True, max_num_fields=100)
+    except ValueError:
+        return "…"
+    return _of_token(given)
+
+
+def _answer(text: str) -> str:
+    return _TOKEN.sub(r'\1"…"', text)
+
+
+def _of_token(given: Iterable[tuple[str, str]]) -> str:
+    known = _OF_TOKENS | HIDDEN
+    return _query_string(
+        [
+            (name if name in known else "…", text if name in _OF_TOKENS else "…")
+            for name, text in given
+        ]
+    )
+
+
+def _query_string(values: Query) -> str:
     return URL.build(query=values).raw_query_string.replace("%E2%80%A6", "…")
 
 
@@ -78,11 +118,14 @@ class SandboxRequest(Struct, frozen=True, kw_only=True):
     at: Instant
     method: str
     path: str
-    query: Annotated[str, Meta(description="without the values of username and password")]
+    query: Annotated[str, Meta(description="secrets are left out")]
     client: Annotated[str | None, Meta(description="the `User-Agent`")]
     status: Annotated[int | None, Meta(description="null: the connection was cut on order")]
     refused: Annotated[bool, Meta(description="400 or more, or cut: nothing was taken")]
-    body: Annotated[str, Meta(description="empty: none, or it was refused before it was read")]
+    body: Annotated[
+        str,
+        Meta(description="empty: none, or it was refused before it was read. Secrets are left out"),
+    ]
     answer: str
 
 
