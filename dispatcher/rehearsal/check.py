@@ -41,7 +41,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     """What a check is judged by. `held` None: the app's own state was not seen, and `blind` says
     why. `parts`: what each part of the first body that was not taken is, and what came of it.
     `pace` is how many seconds a plain push takes. `facts` are a check's own, known to its judge
-    alone. `plan` has the limits."""
+    alone. `plan` has the limits. `together`: the pushes were sent in the same moment. `deaf`: the
+    app did not store a plain report that was pushed behind them either."""
 
     exchanges: tuple[Exchange, ...]
     expected: tuple[Expected, ...] = ()
@@ -52,6 +53,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
     parts: tuple[tuple[str, Exchange], ...] = ()
     facts: Mapping[str, Any] = {}
     plan: Plan = Plan()
+    together: bool = False
+    deaf: bool = False
 
 
 class Stage(Struct, frozen=True):
@@ -75,7 +78,7 @@ class Stage(Struct, frozen=True):
             exchanges.append(await self.client.push(each))
             if exchanges[-1].timed_out:
                 break
-            if exchanges[-1].answered and not exchanges[-1].ok and not parts:
+            if exchanges[-1].refused and not parts:
                 parts = [(part.what, await self.client.push(part)) for part in each.parts]
         return Evidence(exchanges=tuple(exchanges), expected=expected, parts=tuple(parts))
 

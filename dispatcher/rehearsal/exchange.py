@@ -20,6 +20,9 @@ SHOWN = 300
 """Signs of a body or an answer that a report shows."""
 
 
+TOO_MANY = 429
+"""RFC 6585, 4: the client has sent too many requests."""
+
 POSTED = 600
 """Signs of what was posted that a report shows."""
 
@@ -52,6 +55,16 @@ class Exchange(Struct, frozen=True, kw_only=True):
     @property
     def answered(self) -> bool:
         return self.status is not None
+
+    @property
+    def refused(self) -> bool:
+        """Answered, not taken, and for what it is."""
+        return self.answered and not self.ok and not self.limited
+
+    @property
+    def limited(self) -> bool:
+        """Refused by a rate limiter: for what was pushed before, not for what it is."""
+        return self.status == TOO_MANY
 
     @property
     def request(self) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from msgspec.structs import replace
 
 from dispatcher.rehearsal.check import Evidence
-from dispatcher.rehearsal.exchange import Exchange, readable, seconds_of
+from dispatcher.rehearsal.exchange import TOO_MANY, Exchange, readable, seconds_of
 from dispatcher.rehearsal.truth import differences, untold
 from dispatcher.rehearsal.verdict import Judgement
 
@@ -69,7 +70,21 @@ def _wrong(evidence: Evidence) -> Judgement | None:
     found = differences(evidence.expected, evidence.held, evidence.words)
     if not found:
         return None
-    return Judgement("failed", f"answered {_statuses(evidence)}, but " + "; ".join(found))
+    answered = f"answered {_statuses(evidence)}{_complaint(evidence)}"
+    return Judgement("failed", f"{answered}, but " + "; ".join(found))
+
+
+COMPLAINS = re.compile(r"error|fail|exception|invalid|unknown", re.IGNORECASE)
+"""What an answer says when something went wrong, whatever its status."""
+
+
+def _complaint(evidence: Evidence) -> str:
+    """The words of an answer of success that tells of an error: nobody reads them."""
+    for exchange in evidence.exchanges:
+        if exchange.ok and COMPLAINS.search(exchange.text):
+            words = readable(exchange.text.strip(), 80)
+            return f" with {words} in the body, which the platform does not read"
+    return ""
 
 
 def _close(evidence: Evidence) -> Judgement | None:
@@ -115,7 +130,8 @@ def told(exchange: Exchange) -> str:
     if where := exchange.headers.get("location"):
         return f"{exchange.status} to {readable(where, 100)}"
     words = readable(exchange.text.strip(), 80)
-    return f"{exchange.status} {words}".rstrip()
+    status = f"{TOO_MANY} from a rate limiter" if exchange.limited else str(exchange.status)
+    return f"{status} {words}".rstrip()
 
 
 def milliseconds(seconds: float) -> str:
@@ -179,6 +195,7 @@ def under_load(evidence: Evidence) -> Judgement:
         f"p50 {measures['p50Ms']:.0f} ms, p99 {measures['p99Ms']:.0f} ms,"
         f" slowest {measures['slowestMs']:.0f} ms"
     )
+    numbers += _one_by_one(evidence)
     if errors := [each for each in exchanges if not each.ok]:
         text = f"{len(errors)} of {len(exchanges)} pushes not taken: {told(errors[0])}; {numbers}"
         return Judgement("failed", text, measures)
@@ -186,11 +203,33 @@ def under_load(evidence: Evidence) -> Judgement:
         return Judgement("failed", f"{wrong.text}; {numbers}", measures)
     if measures["p99Ms"] > evidence.plan.timeout.total_seconds() * 500:
         limit = f"half of the {evidence.plan.timeout.total_seconds():g} s there are"
-        return Judgement("weak", f"{numbers}: p99 is more than {limit}", measures)
+        return Judgement("weak", f"{numbers}; p99 is more than {limit}", measures)
     if measures["slowestMs"] > evidence.plan.timeout.total_seconds() * 800:
         limit = f"four fifths of the {evidence.plan.timeout.total_seconds():g} s there are"
-        return Judgement("weak", f"{numbers}: the slowest took more than {limit}", measures)
+        return Judgement("weak", f"{numbers}; the slowest took more than {limit}", measures)
     return Judgement("passed", f"{len(exchanges)} pushes: {numbers}", measures)
+
+
+AT_LEAST = 10
+"""Answers from which on it can be seen whether they come one after the other."""
+
+NOTICED = 0.02
+"""Seconds of a plain push from which on it matters whether several are worked on at once."""
+
+
+def _one_by_one(evidence: Evidence) -> str:
+    """Of pushes that were sent in the same moment: whether each was answered a plain push's time
+    after the one before, as behind a lock, or by one worker."""
+    seconds = sorted(each.seconds for each in evidence.exchanges if each.answered)
+    if not evidence.together or len(seconds) < AT_LEAST or evidence.pace < NOTICED:
+        return ""
+    apart = (seconds[-1] - seconds[0]) / (len(seconds) - 1)
+    if apart < evidence.pace / 2:
+        return ""
+    return (
+        f"; answered one after the other, every {milliseconds(apart)}, as behind one lock or by one"
+        " worker"
+    )
 
 
 def latencies(exchanges: Sequence[Exchange]) -> dict[str, float]:

@@ -39,6 +39,8 @@ class Change(Struct, frozen=True):
         return f"{self.what} ({self.option})" if self.option else self.what
 
 
+NOTHING_HELPS = "no other value of ids, callbackData or other fields helps, and no other format"
+
 Take = Callable[[Sequence[Variant]], Awaitable[Sequence[bool]]]
 """Pushes variants and says of each whether the webhook takes it."""
 
@@ -50,7 +52,7 @@ async def narrowed(take: Take, maker: Maker) -> str:
         return f"the same report is taken {' or '.join(found[:3])}"
     together = _variant(TOGETHER, maker)
     if not _taken([together], await take([together])):
-        return "no other value of ids, callbackData or other fields helps, and no other format"
+        return NOTHING_HELPS
     fewer = [[each for each in TOGETHER if each is not left] for left in TOGETHER]
     without = await take([_variant(changes, maker) for changes in fewer])
     needed = [str(left) for left, was in zip(TOGETHER, without, strict=True) if not was]
@@ -101,6 +103,11 @@ def _callback_data(text: str) -> Callable[[Item, Maker], Item]:
     return lambda item, _: {**item, "callbackData": text}
 
 
+def _another_number(item: Item, _: Maker) -> Item:
+    digest = hashlib.sha256(item["messageId"].encode()).digest()
+    return {**item, "to": f"4179{int.from_bytes(digest[:8]) % 10**7:07}"}
+
+
 def _without(name: str) -> Change:
     def make(item: Item, _: Maker) -> Item:
         return {key: value for key, value in item.items() if key != name}
@@ -130,6 +137,7 @@ CHANGES: Sequence[Change] = (
     Change("with callbackData of JSON", _callback_data('{"id":1}'), "--callback-data '{\"id\":1}'"),
     Change("with a number as callbackData", _callback_data("1"), "--callback-data 1"),
     Change("with Z in its instants", _with_z),
+    Change("to a number that had no report before", _another_number),
     *OTHERS,
 )
 TOGETHER: Sequence[Change] = (NUMERIC, NO_CALLBACK_DATA, *OTHERS)

@@ -25,7 +25,7 @@ from dispatcher.rehearsal.client import Client
 from dispatcher.rehearsal.exchange import Exchange, failure_of, readable
 from dispatcher.rehearsal.growth import SAMPLE, Footing, footing
 from dispatcher.rehearsal.judges import told
-from dispatcher.rehearsal.narrowing import Variant, narrowed
+from dispatcher.rehearsal.narrowing import NOTHING_HELPS, Variant, narrowed
 from dispatcher.rehearsal.proving import Prover
 from dispatcher.rehearsal.target import Target, Way, a_seed, way_to
 from dispatcher.rehearsal.truth import (
@@ -62,6 +62,7 @@ SLOW = 0.25
 ROUNDS = 100
 """Runs with one seed that are told apart."""
 
+STORES_NOTHING = "it stores nothing, or only reports of messages that it has sent itself"
 NO_VERIFY = "what the app made of it cannot be seen without --verify"
 NO_WORDS = "the app tells no state (see the check `processed`)"
 
@@ -114,6 +115,8 @@ class Rehearsal:
                 self._words = await self._learn(self._verifier)
             if self._needs_narrowing():
                 self._narrowed = await narrowed(self._take, self.maker("narrowing"))
+                if self.opening.ok and self._narrowed == NOTHING_HELPS:
+                    self._narrowed = f"{NOTHING_HELPS}: {STORES_NOTHING}"
             self._stack = stack.pop_all()
         return self
 
@@ -167,9 +170,15 @@ class Rehearsal:
         """Whether what runs beside it may be to blame: silence, errors, answers that take long."""
         judgement = performed.result.verdict
         most = self.plan.timeout.total_seconds() / 2
-        return judgement in ("failed", "weak") and any(
-            not each.answered or (each.status or 0) >= 500 or each.seconds > most
-            for each in performed.evidence.exchanges
+        return judgement in ("failed", "weak") and (
+            performed.evidence.deaf
+            or any(
+                not each.answered
+                or (each.status or 0) >= 500
+                or each.limited
+                or each.seconds > most
+                for each in performed.evidence.exchanges
+            )
         )
 
     async def _believed(self, performed: _Performed, ended: Sequence[_Performed]) -> Result:
@@ -177,12 +186,11 @@ class Rehearsal:
         blame."""
         if not self._suspicious(performed):
             return await self._told(performed)
-        if self._lost_at is None and not (await self._plain_push(self._fences)).ok:
+        if self._lost_at is None and not await self._alive():
             first = next(each for each in ended if self._suspicious(each))
             self._lost_at = first.check.name
         if self._lost_at == performed.check.name:
-            text = f"{performed.result.text}; and since then it takes no plain report"
-            return replace(performed.result, text=text)
+            return replace(performed.result, text=_since_then(performed))
         return await self.perform(performed.check)
 
     async def perform(self, check: Check) -> Result:
@@ -220,19 +228,27 @@ class Rehearsal:
             return f"the webhook takes not even a plain report: {self.fault}"
         if self._lost_at is None:
             return None
-        if (await self._plain_push(self._fences)).ok:
+        if await self._alive():
             self._lost_at = None
             return None
         return f"the webhook takes no plain report any more, since the check {self._lost_at}"
 
+    async def _alive(self) -> bool:
+        """Whether a plain report is taken, and, where that can be seen, stored."""
+        if self._verifier is None or self._words is None or self._words.faults():
+            return (await self._plain_push(self._fences)).ok
+        return await self._behind_a_fence(self._verifier, self._words)
+
     async def _text_after(self, performed: _Performed) -> str:
         """A check that was left without an answer may have ended the webhook."""
         text = performed.result.text
-        silent = any(not each.answered for each in performed.evidence.exchanges)
-        if not silent or not self.opening.ok or (await self._plain_push(self._fences)).ok:
+        silent = performed.evidence.deaf or any(
+            not each.answered or each.limited for each in performed.evidence.exchanges
+        )
+        if not silent or not self.opening.ok or await self._alive():
             return text
         self._lost_at = performed.check.name
-        return f"{text}; and since then it takes no plain report"
+        return _since_then(performed)
 
     async def _judged(self, check: Check) -> tuple[Evidence, Judgement]:
         try:
@@ -375,10 +391,10 @@ class Rehearsal:
             return replace(evidence, blind=NO_WORDS, words=self._words)
         if not evidence.expected or not all(each.ok for each in evidence.exchanges):
             return replace(evidence, words=self._words)
-        await self._behind_a_fence(self._verifier, self._words)
+        deaf = not await self._behind_a_fence(self._verifier, self._words)
         expected = evidence.expected[:: -(-len(evidence.expected) // most)]
         held = await self._verifier.settled(expected, self._words)
-        return replace(evidence, expected=expected, held=held, words=self._words)
+        return replace(evidence, expected=expected, held=held, words=self._words, deaf=deaf)
 
     async def _sameness(self, evidence: Evidence) -> str:
         """By what the app takes two reports for the same, asked once in a run. Empty: rightly, or
@@ -399,12 +415,18 @@ class Rehearsal:
         found = [(each, sameness.counted(each, held[each.message_id], words)) for each in asked]
         return sameness.cause(found)
 
-    async def _behind_a_fence(self, verifier: Verifier, words: Words) -> None:
+    async def _behind_a_fence(self, verifier: Verifier, words: Words) -> bool:
         """An app may work behind a queue: when it knows a message that was pushed last, it has got
-        to all that came before."""
-        fence = self._fences.message_id()
-        await self._client.push(body([self._fences.report(message_id=fence)]))
-        await verifier.known(fence, words.unknown)
+        to all that came before. False when it does not get to know it."""
+        report = self._fences.report(bulk_id=self._fences.message_id())
+        if not (await self._client.push(body([report]))).ok:
+            return False
+        return words.known(await verifier.known(report.message_id or "", words.unknown))
+
+
+def _since_then(performed: _Performed) -> str:
+    does = "stores" if performed.evidence.deaf else "takes"
+    return f"{performed.result.text}; and since then it {does} no plain report"
 
 
 def _has(need: Need, prover: Prover) -> bool:

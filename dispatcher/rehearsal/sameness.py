@@ -66,15 +66,21 @@ def probes(maker: Maker) -> list[Probe]:
     ]
 
 
+def _alone(maker: Maker, name: str = DELIVERED) -> Report:
+    """A report in a bulk of its own, so that no probe disturbs another."""
+    return maker.report(name, bulk_id=maker.message_id())
+
+
 def _changed(maker: Maker, name: str, seconds: int) -> Probe:
-    first = maker.report(name)
-    second = maker.report(message_id=first.message_id, done_at=later(first, seconds))
+    first = _alone(maker, name)
+    second = maker.report(
+        message_id=first.message_id, bulk_id=first.bulk_id, done_at=later(first, seconds)
+    )
     return Probe(Sent(first, body([first])), Sent(second, body([second])))
 
 
 def _repeated(maker: Maker) -> list[Probe]:
-    same, other, xml = maker.reports(3)
-    neighbour = maker.report()
+    same, other, xml, neighbour = (_alone(maker) for _ in range(4))
     return [
         Probe(Sent(same, body([same])), Sent(same, body([same]))),
         Probe(Sent(other, body([other])), Sent(other, body([other, neighbour]))),
@@ -86,7 +92,7 @@ def _two_messages(maker: Maker) -> list[Probe]:
     """Alike in all but messageId, and in one respect alone."""
     made = []
     for shared in SHARED:
-        first = maker.report()
+        first = _alone(maker)
         other: dict[str, Any] = {
             "callback_data": f"another order than that of {first.message_id}",
             "to": OTHER_NUMBER,

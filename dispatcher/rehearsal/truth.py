@@ -34,7 +34,8 @@ class Expected(Struct, frozen=True):
 
     `status` is the name of the status whose word is expected; None: any, but the message is known.
     `once`: the message's one report must have been counted once. `callback_data` None: not looked
-    at. `done_at`: the instant that the app should tell, in whatever zone.
+    at. `done_at`: the instant that the app should tell, in whatever zone. `what` says what is
+    special about the message.
     """
 
     message_id: str
@@ -42,6 +43,10 @@ class Expected(Struct, frozen=True):
     once: bool = False
     callback_data: str | None = None
     done_at: datetime | None = None
+    what: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.message_id} ({self.what})" if self.what else self.message_id
 
 
 class Words(Struct, frozen=True):
@@ -88,7 +93,7 @@ def differences(expected: Sequence[Expected], held: Mapping[str, Held], words: W
 def _missing(missing: Sequence[Expected], asked: int) -> list[str]:
     if not missing:
         return []
-    names = ", ".join(each.message_id for each in missing[:3])
+    names = ", ".join(str(each) for each in missing[:3])
     more = ", …" if len(missing) > 3 else ""
     return [f"{len(missing)} of {asked} messages are not in the app: {names}{more}"]
 
@@ -98,20 +103,23 @@ def _differs(expected: Expected, held: Held, words: Words) -> list[str]:
     status = expected.status
     if status is not None and words.tells(status) and held.state != words.of(status):
         found.append(
-            f"{expected.message_id} is {_shown(held.state)} in the app, expected"
+            f"{expected} is {_shown(held.state)} in the app, expected"
             f" {_shown(words.of(status))} as after {status} alone"
         )
     if expected.once and held.count is not None and held.count != words.count:
         times = f"{held.count} times in the app, expected {words.count}"
-        found.append(f"{expected.message_id} is counted {times}")
+        found.append(f"{expected} is counted {times}")
+    of = f" ({expected.what})" if expected.what else ""
     wanted = expected.callback_data
     if wanted is not None and held.callback_data is not None and held.callback_data != wanted:
-        found.append(f"callbackData is {_shown(held.callback_data)}, expected {_shown(wanted)}")
+        found.append(f"callbackData{of} is {_shown(held.callback_data)}, expected {_shown(wanted)}")
     if expected.done_at is not None and held.done_at is not None:
         told = instant(held.done_at)
         if told is None or told != expected.done_at:
             at = expected.done_at.isoformat()
-            found.append(f"doneAt is {_shown(held.done_at)}, expected {at} or the same elsewhere")
+            found.append(
+                f"doneAt{of} is {_shown(held.done_at)}, expected {at} or the same elsewhere"
+            )
     return found
 
 

@@ -20,6 +20,12 @@ def delivered(*reports: Report) -> list[Expected]:
     return [Expected(report.message_id or "") for report in reports]
 
 
+def _each(reports: Sequence[Report], names: Sequence[str]) -> list[Expected]:
+    """As `delivered`, with what is special about each."""
+    pairs = zip(delivered(*reports), names, strict=True)
+    return [replace(expected, what=name) for expected, name in pairs]
+
+
 def _known(*reports: Report) -> list[Expected]:
     """The app knows the messages; in which state is its own affair."""
     return [Expected(report.message_id or "", None) for report in reports]
@@ -30,9 +36,19 @@ def bucket(number: int, **how: Any) -> Callable[[Maker], Bodies]:
         reports = maker.reports(number)
         fewer = [size for size in (2, 10, 50, 500) if size < number]
         parts = tuple(body(maker.reports(size), **how) for size in fewer)
-        return [replace(body(reports, **how), parts=parts)], delivered(*reports)
+        whole = replace(body(reports, **how), parts=parts)
+        if number == 1:
+            return [whole], delivered(*reports)
+        return [whole], _each(reports, [f"number {n} of {number}" for n in range(1, number + 1)])
 
     return make
+
+
+def hundred(maker: Maker) -> Bodies:
+    """100 reports; then 97, which no size of batches divides."""
+    (whole,), expected = bucket(100)(maker)
+    (odd,), others = bucket(97)(maker)
+    return [whole, odd], [*expected, *others]
 
 
 def _as_json(items: Sequence[dict[str, Any]], what: str, **top: Any) -> Body:
@@ -61,7 +77,7 @@ def all_fields(maker: Maker) -> Bodies:
         body([reports[1]], generation="v3", what="every field"),
         body([reports[2]], "xml", "v3", what="every field"),
     ]
-    return bodies, delivered(*reports)
+    return bodies, _each(reports, ("v2 JSON", "v3 JSON", "v3 XML"))
 
 
 def unknown_fields(maker: Maker) -> Bodies:
@@ -84,7 +100,7 @@ def unknown_fields(maker: Maker) -> Bodies:
     json_body = replace(unknown, parts=parts)
     extra = {"newText": "x", "newObject": {"inner": "y"}}
     xml_body = body([replace(other, unknown=extra)], "xml", "v3", what="unknown elements")
-    return [json_body, xml_body], delivered(report, other)
+    return [json_body, xml_body], _each((report, other), ("JSON", "XML"))
 
 
 def field_order(maker: Maker) -> Bodies:
@@ -100,7 +116,7 @@ def field_order(maker: Maker) -> Bodies:
             data=xml.encode(),
             content_type="application/xml",
         ),
-    ], delivered(report, other)
+    ], _each((report, other), ("JSON, fields backwards", "XML, elements backwards"))
 
 
 def _element(name: str, value: Any) -> str:
@@ -123,8 +139,8 @@ def new_status(maker: Maker) -> Bodies:
     whole = body([first, strange, last], what="the second with a new status of a known group")
     parts = (body([first], what="a known status"), body([strange], what="the new status"))
     return [replace(whole, parts=parts)], [
-        *delivered(first, last),
-        *_known(strange),
+        *_each((first, last), ("before the new status", "behind the new status")),
+        *(replace(each, what="the new status") for each in _known(strange)),
     ]
 
 
@@ -136,7 +152,8 @@ def new_group(maker: Maker) -> Bodies:
     reports = [first, strange, last]
     parts = (body([first], what="a known group"), body([strange], what="the new group"))
     whole = replace(body(reports, what="the second with a new status group"), parts=parts)
-    return [whole], delivered(first, last)
+    names = ("before the new group", "behind the new group")
+    return [whole], _each((first, last), names)
 
 
 def bad_items(maker: Maker) -> Bodies:
@@ -152,7 +169,8 @@ def bad_items(maker: Maker) -> Bodies:
     parts = tuple(_as_json([each], name) for each, name in pairs)
     items = [write_item(first, "v2"), *bad, write_item(last, "v2")]
     whole = _as_json(items, "2 good reports, and 3 bad items between them")
-    return [replace(whole, parts=parts)], delivered(first, last)
+    beside = ("a good report before the bad items", "a good report behind the bad items")
+    return [replace(whole, parts=parts)], _each((first, last), beside)
 
 
 NUMBERS_AS_TEXT = "numbers written as texts"
@@ -178,13 +196,14 @@ def numeric(maker: Maker) -> Bodies:
 
 ODD_TEXTS = (
     '{"order":4711,"tags":["a","b"]}',
-    " <b>bold</b> & \"quotes\" 'single' \\back\\ %s ${x} {{y}} ",
+    " <b>bold</b> & \"quotes\" 'single' \\back\\ %s ${x} {{y}} &amp; &lt;i&gt; ",
     "'; DROP TABLE reports; --",
     "Grüße, 你好, مرحبا, 🙂👩‍👩‍👧, a line\nand another\tand a tab",
 )
 
 
 ODD_NAMES = ("JSON", "markup and quotes", "SQL", "emoji and lines")
+LONG_NAME = "4,000 signs"
 """What the texts have in them."""
 
 
@@ -194,8 +213,11 @@ def callback_data(maker: Maker) -> Bodies:
     xml = [maker.report(callback_data=text) for text in texts]
     silent = maker.report(callback_data=None)
     expected = [
-        Expected(report.message_id or "", callback_data=report.callback_data)
-        for report in (*plain, *xml)
+        Expected(
+            report.message_id or "", callback_data=report.callback_data, what=f"{name} in {form}"
+        )
+        for form, reports in (("JSON", plain), ("XML", xml))
+        for report, name in zip(reports, (*ODD_NAMES, LONG_NAME), strict=True)
     ]
     what = "long and odd callbackData"
     return [
@@ -207,10 +229,9 @@ def callback_data(maker: Maker) -> Bodies:
 
 def _alone(reports: Sequence[Report], **how: Any) -> tuple[Body, ...]:
     """Each odd callbackData in a body of its own."""
-    names = [*ODD_NAMES, "4,000 signs"]
     return tuple(
         body([report], **how, what=f"callbackData with {name}")
-        for report, name in zip(reports, names, strict=True)
+        for report, name in zip(reports, (*ODD_NAMES, LONG_NAME), strict=True)
     )
 
 
@@ -228,7 +249,7 @@ def dates(maker: Maker) -> Bodies:
         body([bare], what="no doneAt"),
         body([xml], "xml", "v3", what="dates at +0100 with milliseconds"),
     ], [
-        *(replace(each, done_at=at_offset(0)) for each in delivered(*reports)),
+        *(replace(each, done_at=at_offset(0)) for each in _each(reports, names)),
         replace(*delivered(xml), done_at=exact),
         Expected(bare.message_id or "", PENDING),
     ]
@@ -243,8 +264,9 @@ def prices(maker: Maker) -> Bodies:
     none = {**write_item(free, "v2"), "price": None}
     none.pop("error")
     items = [item, fine, none]
-    expected = [Expected(report.message_id or "", UNDELIVERABLE), *delivered(other, free)]
     names = ("a price of 0", "a price without currency", "no price and no error")
+    refused, *rest = _each((report, other, free), names)
+    expected = [replace(refused, status=UNDELIVERABLE), *rest]
     pairs = zip(items, names, strict=True)
     parts = tuple(_as_json([each], f"1 report with {name}") for each, name in pairs)
     whole = _as_json(items, "3 reports: price 0, price without currency, no price")
@@ -272,7 +294,8 @@ def charset(maker: Maker) -> Bodies:
         for report, kind in zip(reports, types, strict=True)
     ]
     return bodies, [
-        Expected(each.message_id or "", callback_data=each.callback_data) for each in reports
+        Expected(each.message_id or "", callback_data=each.callback_data, what=kind)
+        for each, kind in zip(reports, types, strict=True)
     ]
 
 

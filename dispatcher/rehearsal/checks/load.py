@@ -51,7 +51,8 @@ async def _at_once(stage: Stage) -> Evidence:
 
 
 async def _together(stage: Stage, number: int) -> Evidence:
-    return _evidence(await asyncio.gather(*(_one(stage) for _ in range(number))))
+    evidence = _evidence(await asyncio.gather(*(_one(stage) for _ in range(number))))
+    return replace(evidence, together=True)
 
 
 def _late(exchanges: Sequence[Exchange], stage: Stage) -> bool:
@@ -64,7 +65,7 @@ def _judge_at_once(evidence: Evidence) -> Judgement:
     refused = [each for each in evidence.exchanges if each.answered and not each.ok]
     if window is None or refused:
         return judgement
-    smaller = under_load(replace(window, plan=evidence.plan))
+    smaller = under_load(replace(window, plan=evidence.plan, pace=evidence.pace))
     if smaller.verdict != "passed":
         return judgement
     text = f"{judgement.text}. With {WINDOW} at once, the smallest window there is, {smaller.text}"
@@ -89,6 +90,7 @@ async def _sustained(stage: Stage) -> Evidence:
     return replace(
         evidence,
         exchanges=window.exchanges + evidence.exchanges,
+        together=False,
         expected=window.expected + evidence.expected,
         facts={"rate": rate},
     )
@@ -109,7 +111,10 @@ async def _one(stage: Stage) -> tuple[Expected, Exchange]:
 
 async def _grown(stage: Stage) -> Evidence:
     """As many pushes as are missing, and half of the number at least, for memory is compared with
-    that of a webhook that is warm; then some one after the other."""
+    that of a webhook that is warm; then some one after the other. The first report comes once
+    more at the end."""
+    old = stage.make.report()
+    known = [await stage.client.push(body([old]))]
     early = stage.early
     if early is None:
         first = [exchange for _, exchange in [await _one(stage) for _ in range(SAMPLE)]]
@@ -129,8 +134,15 @@ async def _grown(stage: Stage) -> Evidence:
     last = [await _one(stage) for _ in range(SAMPLE if stage.opening.seconds < 0.5 else 2)]
     late = footing(stage.client.pushes, [exchange for _, exchange in last])
     memory = Memory(before, memory_of(stage.way.url), len(done) + len(last))
-    facts = {"early": early, "late": late, "memory": memory}
-    return replace(_evidence([*done, *last]), facts=facts)
+    between = f"pushed again after {memory.pushes:,} others"
+    known.append(await stage.client.push(body([old], what=between)))
+    evidence = _evidence([*done, *last])
+    return replace(
+        evidence,
+        exchanges=(*known, *evidence.exchanges),
+        expected=(Expected(old.message_id or "", once=True, what=between), *evidence.expected),
+        facts={"early": early, "late": late, "memory": memory},
+    )
 
 
 def _judge_grown(evidence: Evidence) -> Judgement:
@@ -158,7 +170,8 @@ CHECKS = (
         judge=under_load,
         why="A campaign's reports come within seconds of each other.",
         rule=rules.WINDOW,
-        mend="Do less per push; give the worker pool and the database's pool the same size.",
+        mend="Do less per push; give the worker pool and the database's pool the same size; take a"
+        " rate limiter off this path.",
     ),
     Check(
         name="fifty-at-once",
@@ -169,7 +182,8 @@ CHECKS = (
         judge=_judge_at_once,
         why="Each of them holds a connection; those that queue too long time out and come again.",
         rule=rules.WINDOW,
-        mend="Raise the number of workers and the listen backlog, or lower windowSize.",
+        mend="Raise the number of workers and the listen backlog, hold no lock while you wait for"
+        " anything, or lower windowSize.",
     ),
     Check(
         name="sustained",
@@ -185,12 +199,14 @@ CHECKS = (
     Check(
         name="growth",
         group="load",
-        asks="the thousandth push takes as long as the first ones, and no more memory",
+        asks="the thousandth push takes as long as the first ones, and no more memory; what came"
+        " before it is still known",
         perform=_grown,
         judge=_judge_grown,
         alone=True,
         why="What grows with each report ends in a timeout or out of memory, on a busy day.",
         rule=rules.TIMEOUTS,
-        mend="Give the table an index on the message's id; keep nothing of a request behind it.",
+        mend="Give the table an index on the message's id; keep nothing of a request behind it."
+        " Keep the keys of reports in the table, and not the last ones in memory.",
     ),
 )

@@ -127,14 +127,28 @@ def _in_order(first_status: str, seconds: int) -> Make:
     return make
 
 
+def _judge_pending(evidence: Evidence) -> Judgement:
+    judgement = _told_apart(PENDING, DELIVERED)(evidence)
+    words = evidence.words
+    if evidence.held is None or words is None or judgement.verdict == "failed":
+        return judgement
+    if words.same(PENDING, DELIVERED) and not words.same(UNDELIVERABLE, DELIVERED):
+        told = f"the app tells {words.of(DELIVERED)!r} of a message that is {PENDING}"
+        return Judgement("weak", f"{told}, as of one that is on the handset")
+    return judgement
+
+
 def _two_messages(maker: Maker) -> Bodies:
-    """A campaign: everything is the same but the ids of the messages."""
+    """A campaign: everything is the same but the ids of the messages. One id has capitals."""
     first = maker.report()
     second = maker.report(callback_data=first.callback_data)
+    expected = [Expected(each.message_id or "", once=True) for each in (first, second)]
     reports = [first, second]
-    return [body([each], what="alike but for messageId") for each in reports], [
-        Expected(each.message_id or "", once=True) for each in reports
-    ]
+    if maker.values.ids == "named":
+        name = maker.message_id().capitalize()
+        reports.append(maker.report(message_id=name, callback_data=first.callback_data))
+        expected.append(Expected(name, once=True, what="its id has a capital"))
+    return [body([each], what="alike but for messageId") for each in reports], expected
 
 
 def _across_zones(maker: Maker) -> Bodies:
@@ -277,11 +291,11 @@ CHECKS = (
         "pending-then-delivered",
         "the usual order: PENDING, then DELIVERED",
         _in_order(PENDING, 4),
-        judge=_told_apart(PENDING, DELIVERED),
+        judge=_judge_pending,
         sameness=True,
         why="An app that knows one report of each message never gets beyond the first.",
         rule=rules.ON_DEMAND,
-        mend=_KEY,
+        mend=f"{_KEY} Go by the status: `error` is NO_ERROR while a message is under way.",
     ),
     _semantic(
         "operator-then-delivered",
@@ -310,7 +324,7 @@ CHECKS = (
         sameness=True,
         why="A campaign's messages share bulkId, callbackData, doneAt, and sometimes the number.",
         rule=rules.CALLBACK_DATA,
-        mend=_KEY,
+        mend=f"{_KEY} Keep the id as it comes, in capitals and small letters.",
     ),
     _semantic(
         "order-across-zones",
