@@ -268,7 +268,8 @@ PRESETS = _by_name(
     RetrySchedule(
         name="azure-event-grid",
         waits=_list("10s 30s 1m 5m 10m 30m 1h 3h 6h 12h"),
-        source="learn.microsoft.com, Event Grid delivery and retry; by its own words best effort",
+        source="learn.microsoft.com/azure/event-grid/delivery-and-retry; best effort by its own"
+        " words",
         rules=OutcomeRules(
             acknowledge=statuses("200-204"), stop_on=statuses("400", "401", "403", "413")
         ),
@@ -282,22 +283,22 @@ PRESETS = _by_name(
         ),
         not_played=(
             "its timeout of 30 s (read_timeout)",
+            "a wait of at least 2 min after 408 and of at least 30 s after 503",
             "policies of one's own: fewer than 30 attempts or 24 h; the dead-letter place",
             "retries that are left out or put off while an endpoint keeps failing",
         ),
     ),
     RetrySchedule(
         name="adyen",
-        # Three retries 9 s apart, the list, and as its last wait on until 30 days are over.
+        # Retries at 9, 18 and 27 s, the list, and its last wait until 30 days are over.
         waits=_list("9s 9s 9s 2m 5m 10m 15m 30m 1h 2h 4h") + (duration("8h"),) * 88,
-        source="docs.adyen.com, troubleshoot webhooks",
+        source="docs.adyen.com/development-resources/webhooks/troubleshoot, of May 2026",
         read=_READ,
         confidence="B",
         unknown=(
-            "the first three retries: at 9, 18 and 27 s by one form of the page (here), at once by"
-            " another",
+            "whether 9, 18 and 27 s are instants or waits: here instants; an older form of the page"
+            " says that the first three retries come at once",
             "what comes after the 8 h at the end of its list: here 8 h each until 30 days are over",
-            _DEAD,
             _RETRY_AFTER,
             _COUNTED,
         ),
@@ -308,20 +309,23 @@ PRESETS = _by_name(
     ),
     RetrySchedule(
         name="google-pubsub-push",
+        # With a policy of retries and its defaults, 10 and 600 s, for as long as a message is kept.
         waits=_doubling("10s", 6) + (duration("10m"),) * 1006,
-        source="cloud.google.com, Pub/Sub: handle message failures, push subscriptions",
+        source="docs.cloud.google.com/pubsub/docs: push, subscription-retry-policy,"
+        " subscription-properties; the statuses as several quote them from push",
         rules=OutcomeRules(acknowledge=statuses("200", "201", "202", "204")),
         read=_READ,
         confidence="B",
         unknown=(
             "the factor of its exponential backoff between 10 s and 600 s: here 2",
             "the jitter: here none",
-            _DEAD,
             _RETRY_AFTER,
             _COUNTED,
         ),
         not_played=(
             "without a policy of retries a message is pushed again at once",
+            "102, which acknowledges too, although it is no final answer",
+            "its timeout: the acknowledgement deadline, 10 s unless it is set (read_timeout)",
             "fewer pushes to all of an endpoint that fails (its push backoff)",
             "a message that is kept for other than 7 days; the dead-letter topic",
         ),
@@ -329,48 +333,57 @@ PRESETS = _by_name(
     RetrySchedule(
         name="shopify",
         waits=_within("4h", "57s"),
-        source="shopify.dev, changelog of 2024-09-10: 8 retries in 4 h, exponential",
+        source="shopify.dev/changelog/updates-to-webhook-retry-mechanism, of 2024-09-10: 8 retries"
+        " in 4 h, exponential; the rest: its staff, community.shopify.dev/t/24625",
         read=_READ,
         confidence="B",
-        unknown=("the waits: here doubled from 57 s, 4 h in all", _DEAD, _RETRY_AFTER, _COUNTED),
+        unknown=("the waits: here doubled from 57 s, 4 h in all", _RETRY_AFTER, _COUNTED),
         not_played=(
             "its timeout of 5 s in all",
-            "a subscription is deleted after 8 failures in a row",
+            "a subscription made with its Admin API is deleted after 8 failures in a row",
         ),
     ),
     RetrySchedule(
         name="stripe",
         waits=_within("3d"),
-        source="docs.stripe.com, webhooks: up to 3 days with exponential backoff, in live mode",
+        source="docs.stripe.com/webhooks and /webhooks/process-undelivered-events: up to 3 days"
+        " with exponential backoff, in live mode",
         read=_READ,
         confidence="B",
-        unknown=(_WAITS, _DEAD, _TIMEOUT, _RETRY_AFTER, _COUNTED),
-        not_played=("3 retries over a few hours in test mode",),
+        unknown=(
+            _WAITS,
+            "410: here repeated like other failures",
+            _TIMEOUT,
+            _RETRY_AFTER,
+            _COUNTED,
+        ),
+        not_played=("3 retries over a few hours in a sandbox",),
     ),
     RetrySchedule(
         name="bandwidth",
         waits=_within("24h"),
-        source="dev.bandwidth.com, messaging webhooks: for 24 h",
+        source="dev.bandwidth.com/docs/messaging/webhooks: for 24 h, until a 2xx",
         read=_READ,
         confidence="B",
-        unknown=(_WAITS, _DEAD, _RETRY_AFTER, _COUNTED),
+        unknown=(_WAITS, _RETRY_AFTER, _COUNTED),
         not_played=("its timeout of 10 s (read_timeout)",),
     ),
     RetrySchedule(
         name="bird",
         waits=_within("8h"),
-        source="docs.bird.com, notifications: at increasing intervals for 8 h",
+        source="docs.bird.com/api/notifications-api/retries: at increasing intervals for 8 h",
         read=_READ,
         confidence="B",
-        unknown=(_WAITS, _DEAD, _TIMEOUT, _RETRY_AFTER, _COUNTED),
+        unknown=(_WAITS, _TIMEOUT, _RETRY_AFTER, _COUNTED),
     ),
     RetrySchedule(
         name="telnyx",
         waits=_list("1m 2m"),
-        source="developers.telnyx.com, receiving webhooks: up to 3 attempts a URL",
+        source="developers.telnyx.com/docs/messaging/messages/receiving-webhooks: up to 3 attempts"
+        " a URL, with exponential backoff",
         read=_READ,
         confidence="B",
-        unknown=("the waits: here 1 and 2 min", _DEAD, _RETRY_AFTER, _COUNTED),
+        unknown=("the waits: here 1 and 2 min", _RETRY_AFTER, _COUNTED),
         not_played=(
             "the failover URL, which gets as many attempts",
             "its timeout of 2 s (read_timeout)",
@@ -379,43 +392,31 @@ PRESETS = _by_name(
     RetrySchedule(
         name="paypal",
         waits=(timedelta(days=3) / 25,) * 25,
-        source="developer.paypal.com, webhooks: up to 25 retries over 3 days; not read again",
+        source="developer.paypal.com/api/rest/webhooks/rest: up to 25 retries over 3 days",
         read=_READ,
-        confidence="C",
-        unknown=(
-            "number and span: from memory",
-            "the waits: here 25 equal ones",
-            _DEAD,
-            _TIMEOUT,
-            _RETRY_AFTER,
-            _COUNTED,
-        ),
+        confidence="B",
+        unknown=("the waits: here 25 equal ones", _TIMEOUT, _RETRY_AFTER, _COUNTED),
     ),
     RetrySchedule(
         name="sendgrid",
         waits=_within("24h"),
-        source="Twilio SendGrid, Event Webhook: at increasing intervals for 24 h; not read again",
+        source="docs.sendgrid.com/for-developers/tracking-events/troubleshooting: at increasing"
+        " intervals for up to 24 h after the event, until a 2xx",
         read=_READ,
-        confidence="C",
-        unknown=("the span: from memory", _WAITS, _DEAD, _TIMEOUT, _RETRY_AFTER, _COUNTED),
+        confidence="B",
+        unknown=(_WAITS, _TIMEOUT, _RETRY_AFTER, _COUNTED),
         not_played=("the Inbound Parse Webhook, which is repeated for 72 h and for 5xx alone",),
     ),
     RetrySchedule(
         name="meta-whatsapp",
         waits=_within("7d"),
-        source="Meta, webhooks of the WhatsApp Cloud API, as hookdeck.com's guide tells it: 7 days",
+        source="developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/overview:"
+        " with decreasing frequency for up to 7 days, until a 200",
         rules=OutcomeRules(acknowledge=statuses("200")),
         read=_READ,
-        confidence="C",
-        unknown=(
-            "its own page could not be read",
-            _WAITS,
-            "2xx other than 200: here repeated",
-            _DEAD,
-            _TIMEOUT,
-            _RETRY_AFTER,
-            _COUNTED,
-        ),
+        confidence="B",
+        unknown=(_WAITS, _TIMEOUT, _RETRY_AFTER, _COUNTED),
+        not_played=("a retry goes to every app that has subscribed",),
     ),
     RetrySchedule(
         name="github",
