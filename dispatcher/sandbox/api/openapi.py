@@ -69,7 +69,7 @@ def provider_route(
         for status, words in _REFUSALS.items()
         if body is not None or status not in _OF_BODIES
     }
-    own = {status: Reply(words, error) for status, words in refusals.items()}
+    own = {status: _in_both(words, error) for status, words in refusals.items()}
     return Route(
         method,
         path,
