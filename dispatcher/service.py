@@ -78,6 +78,7 @@ from receiver.metrics import (
 )
 from receiver.routes import add_routes
 from receiver.server import REFUSED_MOST, Opened, host_in_url, listening
+from receiver.store.base import StoreUnavailable
 
 log = logging.getLogger("dlr.service")
 
@@ -142,6 +143,11 @@ class _Common:
         return policy_of(settings.outgoing, settings.sandbox if of_a_sandbox else None)
 
 
+_CLAIMED = (
+    "another sandbox works on the database {}: stop it, or give this one another (--database FILE)"
+)
+
+
 @asynccontextmanager
 async def service(
     settings: Settings,
@@ -155,6 +161,8 @@ async def service(
     more, all is committed, the file is closed."""
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(storage(settings.store.database))
+        if parts.sandbox and not await opened.sandbox.claim():
+            raise StoreUnavailable(_CLAIMED.format(settings.store.database))
         common = _common(settings, opened, clock or SystemClock(), parts)
         time = await _common_time(common)
         runner = None

@@ -8,7 +8,7 @@ import logging
 import shlex
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -29,11 +29,14 @@ from dispatcher.commands.options import (
     with_settings,
 )
 from dispatcher.commands.saying import say
+from dispatcher.endpoints.registry import Registered
 from dispatcher.observe import logs
 from dispatcher.observe.attempt_lines import AttemptLines
 from dispatcher.service import Parts, service
 from dispatcher.settings.sandbox import may_mount
-from dispatcher.settings.settings import Settings
+from dispatcher.settings.security import policy_of
+from dispatcher.settings.settings import OWN_URLS, Settings
+from receiver.faults import without_credentials
 from receiver.settings.settings import may_listen
 
 log = logging.getLogger("dlr.dispatcher")
@@ -163,9 +166,12 @@ async def _until_stopped(settings: Settings, parts: Parts, clock: Clock, look: s
     ):
         _spare_the_collector()
         say(f"listening on {running.url}")
-        names = list(await running.endpoints.all())
-        for line in _what_next(settings, parts, running.url, look, names):
+        endpoints = await running.endpoints.all()
+        for line in _what_next(settings, parts, running.url, look, list(endpoints)):
             say(line)
+        if parts.sandbox:
+            for line in _not_called(settings, endpoints.values()):
+                say(line)
         if parts.dispatches:
             for line in await gone_lines(running.storage, running.endpoints):
                 say(f"  {line}")
@@ -207,3 +213,16 @@ def _what_next(
         lines.append(f"  send API   {url}/sms/…  with {some}: the base URL of your app's client")
         lines.append(f"  for tests  {url}/sandbox/messages, /advance?by=1h, /reset, /outcomes")
     return [*lines, f"  reports    {look}, or {url}/api/reports"]
+
+
+def _not_called(settings: Settings, endpoints: Iterable[Registered]) -> Iterator[str]:
+    """A line for each endpoint that a sandbox leaves alone, with the reason. What its name leads to
+    is known only when it is called."""
+    policy = policy_of(settings.outgoing, settings.sandbox)
+    for each in endpoints:
+        if each.name == OWN_URLS or each.settings is None or policy.may_call(each.settings.url):
+            continue
+        yield (
+            f"  not called {each.name} at {without_credentials(each.settings.url)}, unless that is"
+            f" this machine: {policy.setting} does not name it"
+        )
