@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import re
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, cast
@@ -162,7 +163,8 @@ class _Full(asyncio.Protocol):
         if len(self._open.refused) > self._open.refused_most:
             next(iter(self._open.refused)).cut()
         self._socket.write(_FULL)
-        self._socket.write_eof()
+        if self._socket.can_write_eof():  # TLS has no such thing
+            self._socket.write_eof()
         self._timer = asyncio.get_running_loop().call_later(LINGER_SECONDS, self.cut)
 
     def cut(self) -> None:
@@ -183,10 +185,11 @@ async def listening(
     limits: LimitSettings,
     opened: Opened | None = None,
     around: Callable[[Handler], Handler] | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[int]:
     """Serve `app` until the block ends, then in order: no new connection, requests under way are
     answered, all is closed. Yields the port. `opened` is counted up and down. `around` may take
-    requests before they come to the application's router.
+    requests before they come to the application's router. `tls` None: what is served is plain.
     """
     opened = Opened() if opened is None else opened
     # aiohttp's own access log costs four tenths of the rate.
@@ -209,7 +212,9 @@ async def listening(
             return ClientConnection(manager, opened, loop=loop, **options)
 
         with naming_the_address(server.bind, server.port):
-            listener = await loop.create_server(connection, server.bind, server.port, backlog=1024)
+            listener = await loop.create_server(
+                connection, server.bind, server.port, backlog=1024, ssl=tls
+            )
         try:
             yield listener.sockets[0].getsockname()[1]
         finally:

@@ -32,6 +32,8 @@ from dispatcher.commands.saying import say
 from dispatcher.endpoints.registry import Registered
 from dispatcher.observe import logs
 from dispatcher.observe.attempt_lines import AttemptLines
+from dispatcher.sandbox.certificate import require_package
+from dispatcher.sandbox.messages.outcomes import MAGIC
 from dispatcher.service import Parts, service
 from dispatcher.settings.sandbox import may_mount
 from dispatcher.settings.security import policy_of
@@ -91,14 +93,31 @@ def dispatch(**options: Any) -> None:
 
 @click.command()
 @_serving
-def sandbox(**options: Any) -> None:
+@click.option(
+    "--tls",
+    is_flag=True,
+    help="Listen with https, with a certificate of its own. The file that an app has to trust is"
+    " printed.",
+)
+@click.option(
+    "--list-recipients",
+    is_flag=True,
+    help="Print the magic recipients and what becomes of messages to them, and end.",
+)
+def sandbox(tls: bool, list_recipients: bool, **options: Any) -> None:
     """`dlr serve` with the provider's send API: an app sends to it and gets real webhooks.
 
     No SMS is sent, and no account is needed. See "Point your app here" in the README.
 
     Example: dlr sandbox --speed 60
     """
-    _serve(Parts(sandbox=True), **options)
+    if list_recipients:
+        for number, (_, words) in MAGIC.items():
+            say(f"{number}  {words.replace('`', '')}")
+        return
+    if tls:
+        require_package()
+    _serve(Parts(sandbox=True, tls=tls), **options)
 
 
 def _serve(
@@ -169,6 +188,9 @@ async def _until_stopped(settings: Settings, parts: Parts, clock: Clock, look: s
         endpoints = await running.endpoints.all()
         for line in _what_next(settings, parts, running.url, look, list(endpoints)):
             say(line)
+        if running.trust_file is not None:
+            for line in _whom_to_trust(running.trust_file):
+                say(line)
         if parts.sandbox:
             for line in _not_called(settings, endpoints.values()):
                 say(line)
@@ -213,6 +235,11 @@ def _what_next(
         lines.append(f"  send API   {url}/sms/…  with {some}: the base URL of your app's client")
         lines.append(f"  for tests  {url}/sandbox/messages, /advance?by=1h, /reset, /outcomes")
     return [*lines, f"  reports    {look}, or {url}/api/reports"]
+
+
+def _whom_to_trust(file: Path) -> Iterator[str]:
+    yield f"  trust      {file.resolve()}  is the certificate for your app to trust: by"
+    yield "             SSL_CERT_FILE or REQUESTS_CA_BUNDLE (Python), NODE_EXTRA_CA_CERTS (Node)"
 
 
 def _not_called(settings: Settings, endpoints: Iterable[Registered]) -> Iterator[str]:

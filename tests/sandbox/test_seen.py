@@ -301,6 +301,42 @@ async def test_each_attempt_is_seen(tmp_path: Path) -> None:
         assert await pushes(sandbox) == []
 
 
+async def test_each_request_is_a_line_of_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Route, client and result; why it was refused; that it was cut. Not the query, which may hold
+    a password, and nothing of requests that drive the sandbox."""
+    caplog.set_level("INFO", "dlr.sandbox")
+    agent = {"User-Agent": "shop/1"}
+    async with playing(tmp_path) as sandbox:
+        await sandbox.send()
+        query = "/sms/1/text/query?username=me&password=s3cret"
+        assert (await sandbox.ask("GET", query, headers=agent))[0] == 400
+        await sandbox.ask("POST", "/sandbox/faults", json={"drop": True})
+        with pytest.raises(aiohttp.ClientError):
+            await sandbox.client.get("/account/1/balance", headers=agent)
+
+    facts = [each.facts for each in caplog.records if each.message == "request"]  # type: ignore[attr-defined]
+    sent, refused, *cut = facts  # aiohttp sends a GET again
+    assert (sent["method"], sent["path"], sent["status"]) == ("POST", "/sms/2/text/advanced", 200)
+    assert "answer" not in sent
+    assert (refused["path"], refused["client"]) == ("/sms/1/text/query", "shop/1")
+    assert "BAD_REQUEST" in refused["answer"]
+    assert "s3cret" not in str(refused)
+    assert {each["status"] for each in cut} == {"cut"}
+
+
+async def test_lines_of_requests_can_be_turned_off(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By `log_requests`."""
+    caplog.set_level("INFO", "dlr.sandbox")
+    async with playing(tmp_path, "[sandbox]\nlog_requests = false") as sandbox:
+        await sandbox.send()
+
+    assert [each.message for each in caplog.records if each.message == "request"] == []
+
+
 async def test_pushes_show_no_secrets(tmp_path: Path) -> None:
     """Whose header holds a secret sees that it was sent. A signature is none, and is shown, for it
     is what an app has to check."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from datetime import datetime
 from itertools import islice
@@ -31,12 +32,17 @@ from receiver.api.parameters import (
 )
 from receiver.routes import Reply, Route
 
+log = logging.getLogger("dlr.sandbox")
+
 HIDDEN: Final = ("username", "password")
 """Parameters of a query whose values are not shown."""
 
 
-def seeing(requests: Newest[SeenRequest], now: Callable[[], datetime]) -> Middleware:
-    """Keeps each request to the provider's routes with its answer, credentials left out."""
+def seeing(
+    requests: Newest[SeenRequest], now: Callable[[], datetime], *, logged: bool
+) -> Middleware:
+    """Keeps each request to the provider's routes with its answer, credentials left out. `logged`:
+    each is a line of the log too."""
 
     @web.middleware
     async def see(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -45,21 +51,33 @@ def seeing(requests: Newest[SeenRequest], now: Callable[[], datetime]) -> Middle
         at = now()
         response = await handler(request)
         cut = request.get(CUT, False)
-        requests.add(
-            SeenRequest(
-                at=at,
-                method=request.method,
-                path=request.path,
-                query=_shown(request.query),
-                client=request.headers.get("User-Agent"),
-                status=None if cut else response.status,
-                body=text_of(request.get(BEGINNING)),
-                answer="" if cut else text_of(getattr(response, "body", None)),
-            )
+        seen = SeenRequest(
+            at=at,
+            method=request.method,
+            path=request.path,
+            query=_shown(request.query),
+            client=request.headers.get("User-Agent"),
+            status=None if cut else response.status,
+            body=text_of(request.get(BEGINNING)),
+            answer="" if cut else text_of(getattr(response, "body", None)),
         )
+        requests.add(seen)
+        if logged:
+            log.info("request", extra={"facts": _facts(seen)})
         return response
 
     return see
+
+
+def _facts(seen: SeenRequest) -> dict[str, str | int]:
+    """Route, client and result: of a request that was refused the answer too."""
+    facts: dict[str, str | int] = {
+        "method": seen.method,
+        "path": seen.path[:200],
+        "client": (seen.client or "-")[:100],
+        "status": "cut" if seen.status is None else seen.status,
+    }
+    return {**facts, "answer": seen.answer[:500]} if seen.refused else facts
 
 
 def _shown(query: MultiMapping[str]) -> str:
