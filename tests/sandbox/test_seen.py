@@ -384,3 +384,22 @@ async def test_why_nothing_arrives(tmp_path: Path, url: str, words: str) -> None
         (push,) = await pushes(sandbox)
         assert words in push["explanation"]
         assert push["status"] is None
+
+
+async def test_a_change_of_the_endpoint_holds_for_what_is_pushed_next(tmp_path: Path) -> None:
+    """A test has pushes signed and moves the clock at once: they went out unsigned, because the
+    change was noticed up to 200 ms later."""
+    async with customer() as app, playing(tmp_path) as sandbox:
+        await sandbox.send(notifyUrl=app.url)
+        for number in range(3):
+            key = {
+                "security": {"type": "hmac", "secret_key": f"key {number}", "prefix": str(number)}
+            }
+            answer = await sandbox.ask("PATCH", "/api/endpoints/notify-url", json=key)
+            assert answer[0] == 200
+            await sandbox.send(notifyUrl=app.url)
+            await sandbox.advance("10s")
+
+        signatures = [each["headers"]["X-Infobip-Signature"] for each in await pushes(sandbox)]
+        assert {each[0] for each in signatures} == {"0", "1", "2"}
+        assert [each[0] for each in signatures] == sorted(each[0] for each in signatures)
