@@ -16,7 +16,7 @@ from msgspec import Struct, structs
 
 from dispatcher.clocks.clock import Clock
 from dispatcher.endpoints.endpoint import Endpoint, Target
-from dispatcher.forming.bucket import encoded_apart, shape_of
+from dispatcher.forming.bucket import encode, shape_of
 from dispatcher.observe.events import AttemptMade, Listener
 from dispatcher.observe.unforeseen import tell_unforeseen, unforeseen
 from dispatcher.queue.base import Bucket, DispatchQueue, Leased, Outbox, Record
@@ -115,7 +115,7 @@ class Attempts:
         to = Target(dispatch.url, dispatch.content_type, dispatch.authorization)
         try:
             generation = dispatch.generation or shape_of(reports[0], endpoint)[0]
-            body = await encoded_apart(Bucket(reports, generation, to))
+            body = encode(Bucket(reports, generation, to))
         except Exception as error:  # noqa: BLE001 - told, and recorded as a failed attempt
             tell_unforeseen(f"reports for {endpoint.name} cannot be encoded", error)
             return dispatch, _failed(error)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -161,9 +162,11 @@ async def service(
     clock: Clock | None = None,
     listeners: Sequence[Listener] = (),
     callback_listeners: Sequence[CallbackListener] = (),
+    bound: socket.socket | None = None,
 ) -> AsyncIterator[Service]:
     """Run until the block ends, then stop in order: running attempts end, nobody is listened to any
-    more, all is committed, the file is closed."""
+    more, all is committed, the file is closed. `bound` is a socket to listen on, which stays open.
+    """
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(storage(settings.store.database))
         if parts.sandbox and not await opened.sandbox.claim():
@@ -193,7 +196,7 @@ async def service(
         _add_api(common, on_stored)
         sandbox = await _sandbox(common, on_stored, runner, pushes) if pushes is not None else None
         shown = _certificate(settings) if parts.tls else None
-        url = await stack.enter_async_context(_listening(common, around, shown))
+        url = await stack.enter_async_context(_listening(common, around, bound, shown))
         async with _running(runner, common.health, settings):
             for job in _beside(common, parts, runner, sandbox, following, on_stored):
                 job.start()
@@ -472,15 +475,17 @@ def _reconciling(common: _Common, on_stored: Callable[[], None]) -> Iterator[Rec
 
 @asynccontextmanager
 async def _listening(
-    common: _Common, around: Callable[[Handler], Handler] | None, shown: Certificate | None
+    common: _Common,
+    around: Callable[[Handler], Handler] | None,
+    bound: socket.socket | None,
+    shown: Certificate | None,
 ) -> AsyncIterator[str]:
     server = common.settings.server
     limits = replace(common.settings.limits, connections=common.shares.connections)
     _show_connections(common)
+    opened = common.opened_connections
     scheme, tls = ("http", None) if shown is None else ("https", shown.context())
-    async with listening(
-        common.app, server, limits, common.opened_connections, around, tls
-    ) as port:
+    async with listening(common.app, server, limits, opened, around, bound, tls) as port:
         yield f"{scheme}://{host_in_url(server.bind)}:{port}"
 
 

@@ -113,6 +113,8 @@ class Worker:
         if not pending.due and not pending.unread:
             self._saw = pending
             return []
+        for name in places.keys() - pending.unread.keys():
+            places[name] = self._gates[name].for_retries_alone(places[name])
         if self._total is not None:
             wanting = pending.due | pending.unread.keys()
             places = self._total.divided(places, wanting, self._gates, now)

@@ -10,6 +10,7 @@ import asyncio
 import logging
 import os
 import re
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -185,17 +186,18 @@ async def listening(
     limits: LimitSettings,
     opened: Opened | None = None,
     around: Callable[[Handler], Handler] | None = None,
+    bound: socket.socket | None = None,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[int]:
     """Serve `app` until the block ends, then in order: no new connection, requests under way are
     answered, all is closed. Yields the port. `opened` is counted up and down. `around` may take
-    requests before they come to the application's router. `tls` None: what is served is plain.
+    requests before they come to the application's router. `bound` is listened on instead of the
+    address of the settings, and stays open. `tls` None: what is served is plain.
     """
     opened = Opened() if opened is None else opened
-    # aiohttp's own access log costs four tenths of the rate.
-    runner = web.AppRunner(
-        app, access_log=None, shutdown_timeout=server.stop_timeout.total_seconds()
-    )
+    # aiohttp takes a limit of 0 for none. Its own access log costs four tenths of the rate.
+    limit = max(server.stop_timeout.total_seconds(), 0.001)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=limit)
     await runner.setup()
     try:
         manager = runner.server
@@ -212,9 +214,10 @@ async def listening(
             return ClientConnection(manager, opened, loop=loop, **options)
 
         with naming_the_address(server.bind, server.port):
-            listener = await loop.create_server(
-                connection, server.bind, server.port, backlog=1024, ssl=tls
-            )
+            place: dict[str, Any] = {"host": server.bind, "port": server.port}
+            if bound is not None:
+                place = {"sock": bound.dup()}
+            listener = await loop.create_server(connection, **place, backlog=1024, ssl=tls)
         try:
             yield listener.sockets[0].getsockname()[1]
         finally:

@@ -234,6 +234,7 @@ def _what_next(
         some = "any credentials" if not settings.sandbox.credential else "a [[sandbox.credential]]"
         lines.append(f"  send API   {url}/sms/…  with {some}: the base URL of your app's client")
         lines.append(f"  for tests  {url}/sandbox/messages, /advance?by=1h, /reset, /outcomes")
+        lines.append(f"  to look    {url}/sandbox/requests?refused=true, /pushes")
     return [*lines, f"  reports    {look}, or {url}/api/reports"]
 
 

@@ -19,7 +19,7 @@ from dispatcher.commands.options import FILE, Duration, fail
 from dispatcher.commands.saying import say_left_out
 from dispatcher.commands.simulation_output import SimulationOutput, write_csv
 from dispatcher.commands.simulation_progress import BROKEN_OFF, watching
-from dispatcher.simulation.answer import answer, clock_text, late_words, span_text
+from dispatcher.simulation.answer import answer, clock_text, late_words, left_out, span_text
 from dispatcher.simulation.engines import EngineChoice, simulate_with
 from dispatcher.simulation.finding import Question
 from dispatcher.simulation.plots.file import Told
@@ -144,7 +144,8 @@ def rows(timeline: Timeline) -> Iterator[tuple[str, str]]:
     yield "still waiting", f"{totals.waiting:,}"
     found = [f"p{each} {span_text(at)}" for each, at in lateness.percentiles().items()]
     if found:
-        yield "lateness", ", ".join([*found, f"max {span_text(lateness.longest)}"])
+        found.append(f"max {span_text(lateness.longest)}")
+        yield "lateness", ", ".join(found) + left_out(timeline)
     yield "requests", f"{totals.attempts:,} ({timeline.attempts_per_report:.2f} a report)"
     failed = {outcome: sum(column) for outcome, column in timeline.bins.failed.items()}
     words = ", ".join(f"{outcome} {count:,}" for outcome, count in failed.items())
@@ -160,7 +161,9 @@ def rows(timeline: Timeline) -> Iterator[tuple[str, str]]:
     yield "broken off at" if timeline.partial else "over at", clock_text(timeline.ended_at)
     told = f"{timeline.engine} engine, schedule {timeline.schedule}, seed {timeline.seed}"
     yield "simulated by", told
-    yield "figures are", timeline.exactness.words
+    near = timeline.exactness.level == "near"
+    of = " of the reports: acknowledged, lost, waiting and late" if near else ""
+    yield "figures are", timeline.exactness.words + of
 
 
 def _of(count: int, whole: int) -> str:

@@ -16,7 +16,7 @@ from dispatcher.commands.saying import say
 from dispatcher.commands.simulation_output import SimulationOutput, write_csv
 from dispatcher.commands.simulation_progress import BROKEN_OFF, part, watching
 from dispatcher.simulation import comparison, finding, sweep
-from dispatcher.simulation.answer import without_bounds
+from dispatcher.simulation.answer import LEFT_OUT, without_bounds
 from dispatcher.simulation.comparison import Run, Variant
 from dispatcher.simulation.engines import EngineChoice, simulate_with
 from dispatcher.simulation.finding import Found, Question
@@ -59,16 +59,18 @@ def swept(scenario: Scenario, asked: str, engine: EngineChoice, output: Simulati
     with watching() as watch:
         runs = list(_whole(_runs(variants, engine, watch)))
     rows = list(sweep.rows(over.key, runs))
+    past = sweep.outlasts(variants[: len(runs)])
+    notes = [*_notes(runs), *([sweep.past_arrivals(past)] if past else [])]
     if output.csv:
         write_csv(output.csv, comparison.csv_rows(over.key, runs))
     title = scenario.story or asked
     if runs:
-        output.plotted(lambda: _drawn_sweep(title, over, runs), Told(title, _notes(runs), rows))
+        output.plotted(lambda: _drawn_sweep(title, over, runs), Told(title, notes, rows))
     if output.as_json:
-        output.json(sweep.to_json(over.key, runs, partial=len(runs) < len(variants)))
+        output.json(sweep.to_json(over.key, runs, past, partial=len(runs) < len(variants)))
     else:
         console = Console()
-        _print_table(console, scenario, rows, _notes(runs))
+        _print_table(console, scenario, rows, notes)
         console.print(terminal.sweep_plot(over.key, runs, console.width))
     _end(runs, variants, "values")
 
@@ -127,9 +129,11 @@ def _end(runs: Sequence[Run], variants: Sequence[Variant], what: str) -> None:
 
 
 def _notes(runs: Iterable[Run]) -> list[str]:
-    """What makes estimates of some of them, each said once."""
+    """What makes estimates of some of them, each said once, and what percentiles leave out."""
+    runs = list(runs)
     doubtful = (run.timeline.exactness for run in runs if run.timeline.estimated)
-    return list(dict.fromkeys(map(without_bounds, doubtful)))
+    left_out = any(run.timeline.left_out for run in runs)
+    return [*dict.fromkeys(map(without_bounds, doubtful)), *([LEFT_OUT] if left_out else [])]
 
 
 def _print_table(

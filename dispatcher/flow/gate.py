@@ -82,6 +82,16 @@ class Gate:
             places = limit.within(places)
         return places
 
+    def for_retries_alone(self, places: Room) -> Room:
+        """These places, out of `room`, when no fresh report waits: what the rate limit keeps for
+        those is for retries then. Its quarter would stay unused for as long as an outage lasts."""
+        if self._limit is None or self._breaker.is_open:
+            return places
+        free = min(places.all, room(self.endpoint.window, self._in_flight).retries)
+        if self._patience is not None:
+            free = min(free, self._patience.retries.free)
+        return Room(retries=max(places.retries, free), all=places.all)
+
     def _limits(self) -> list[SharedRateLimit]:
         return [limit for limit in (self._limit, self._patience) if limit is not None]
 

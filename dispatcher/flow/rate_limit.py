@@ -60,8 +60,9 @@ class RateLimit(Struct, frozen=True):
 
 
 class SharedRateLimit(Struct, frozen=True):
-    """A limit of which retries take three quarters at most, as they do of the window: so a backlog
-    of retries never delays fresh reports."""
+    """A limit of which retries take three quarters at most while fresh reports wait, as they do of
+    the window: so a backlog of retries never delays fresh reports. While none waits retries have
+    all of it, and what they take beyond their share is not owed later."""
 
     all: RateLimit
     retries: RateLimit
@@ -78,7 +79,10 @@ class SharedRateLimit(Struct, frozen=True):
 
     def taken(self, attempts_made: int) -> SharedRateLimit:
         """After one more has gone, of a dispatch of which so many attempts were made."""
-        return SharedRateLimit(self.all.taken(1), self.retries.taken(1 if attempts_made else 0))
+        retries = self.retries.taken(1) if attempts_made else self.retries
+        if retries.left < 0:
+            retries = RateLimit(retries.per_second, 0.0, retries.at)
+        return SharedRateLimit(self.all.taken(1), retries)
 
     def within(self, places: Room) -> Room:
         """What of these places may be taken now."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection, Sequence
-from contextlib import suppress
 
 from msgspec import structs
 
@@ -171,12 +170,12 @@ def _bytes_of(bucket: Bucket) -> bytes | None:
         return None
 
 
-async def encoded_apart(bucket: Bucket) -> bytes:
-    """The body of one push, made off the event loop where that takes long."""
-    if bucket.target.content_type == "application/xml":
-        with suppress(RuntimeError):  # there may be no thread to be had
-            return await asyncio.to_thread(encode, bucket)
-    return encode(bucket)
+def is_as_stored(bucket: Bucket) -> bool:
+    """Whether its body is the items of its reports as they are stored, side by side: it can be made
+    again at any time, by any version, and is the same."""
+    return bucket.target.content_type == "application/json" and all(
+        report.generation in (None, bucket.generation) for report in bucket.reports
+    )
 
 
 def encode(bucket: Bucket) -> bytes:

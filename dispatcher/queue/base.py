@@ -183,8 +183,9 @@ class DispatchQueue(Protocol):
     ) -> list[Leased]:
         """Make dispatches of reports, leased, in the same transaction that reads them off.
 
-        The bytes are not kept: most dispatches are acknowledged at their first attempt. Of one that
-        is not, `record` or `release` keeps them; of one whose lease runs out, nobody does.
+        Bytes that are the stored items side by side (forming/bucket.py `is_as_stored`) are not
+        kept: most dispatches are acknowledged at their first attempt. Of one that is not, `record`
+        or `release` keeps them; of one whose lease runs out nobody does, and they are made anew.
 
         A bucket without bytes becomes a dispatch that waits and is due at once: it is claimed like
         any other. Nothing is added for an endpoint that another worker has read on meanwhile.

@@ -108,7 +108,10 @@ class Maker:
         self.values = values
 
     def message_id(self) -> str:
-        return self.as_id(f"{self._prefix}-{next(self._numbers)}", self.values.ids)
+        return self.numbered_id(next(self._numbers))
+
+    def numbered_id(self, number: int) -> str:
+        return self.as_id(f"{self._prefix}-{number}", self.values.ids)
 
     def as_id(self, name: str, ids: Ids) -> str:
         """The id of this name: itself, 19 digits as the platform makes them, or a UUID."""

@@ -56,7 +56,7 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
 class Stage(Struct, frozen=True):
     """What a check works with. `opening` is the plain push that began the run, `early` the
-    webhook as it was then; None when it took no plain push."""
+    webhook as it was then; None when nobody has looked."""
 
     make: Maker
     client: Client

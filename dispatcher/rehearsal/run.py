@@ -59,6 +59,9 @@ MANY = 16
 SLOW = 0.25
 """Seconds of an answer from which on waiting is most of a run."""
 
+ROUNDS = 100
+"""Runs with one seed that are told apart."""
+
 NO_VERIFY = "what the app made of it cannot be seen without --verify"
 NO_WORDS = "the app tells no state (see the check `processed`)"
 
@@ -93,7 +96,7 @@ class Rehearsal:
         self._width = 1
         self._early: Footing | None = None
         self._round = 1
-        self._fences = self._maker("fence")
+        self._fences = self.maker("fence")
         self._cause: str | None = None
         self._narrowed = ""
         self._asking = asyncio.Lock()
@@ -110,8 +113,7 @@ class Rehearsal:
             if self._verifier is not None and self.opening.ok:
                 self._words = await self._learn(self._verifier)
             if self._needs_narrowing():
-                self._narrowed = await narrowed(self._take, self._maker("narrowing"))
-            self._width = await self._measure()
+                self._narrowed = await narrowed(self._take, self.maker("narrowing"))
             self._stack = stack.pop_all()
         return self
 
@@ -128,6 +130,8 @@ class Rehearsal:
     async def run(self, checks: Sequence[Check] = CHECKS) -> AsyncIterator[Result]:
         """The results of these checks, in their order. Those that do not disturb one another run
         side by side, as many as the webhook's pace allows."""
+        if len(checks) > 1 and self.opening.ok:
+            self._width = await self._measure()
         for alone, group in groupby(checks, key=lambda check: check.alone):
             if alone or self._width == 1:
                 for check in group:
@@ -247,7 +251,8 @@ class Rehearsal:
         whole = replace(evidence, plan=self.plan, pace=self.opening.seconds)
         return evidence, check.judge(whole)
 
-    def _maker(self, check: str) -> Maker:
+    def maker(self, check: str) -> Maker:
+        """Makes the reports of this check, with the run's ids and values."""
         run = str(self.seed) if self._round == 1 else f"{self.seed}.{self._round}"
         return Maker(run, check, self.target.values)
 
@@ -255,23 +260,25 @@ class Rehearsal:
         """The plain push that begins the run. With a seed that the app has seen already, its ids
         are those of another round: what was there before would answer in place of this run."""
         if self.target.seed is None:
-            return await self._plain_push(self._maker("opening"))
+            return await self._plain_push(self.maker("opening"))
         while self._verifier is not None and await self._seen_before(self._verifier):
             self._round += 1
-        opening = await self._plain_push(self._maker("opening"))
+            if self._round == ROUNDS:
+                break  # it tells something else of each message, whatever it has seen
+        opening = await self._plain_push(self.maker("opening"))
         if opening.ok or not opening.answered or self._verifier is not None:
             return opening
         self._round += 1
-        again = await self._plain_push(self._maker("opening"))
+        again = await self._plain_push(self.maker("opening"))
         if not again.ok:
             self._round = 1
-        self._fences = self._maker("fence")
+        self._fences = self.maker("fence")
         return again if again.ok else opening
 
     async def _seen_before(self, verifier: Verifier) -> bool:
         """Whether the app knows the opening push of this round already."""
-        self._fences = self._maker("fence")
-        nobody, opening = self._fences.message_id(), self._maker("opening").message_id()
+        self._fences = self.maker("fence")
+        nobody, opening = self._fences.message_id(), self.maker("opening").message_id()
         held = await verifier.ask(opening)
         return held.state is not None and held.state != (await verifier.ask(nobody)).state
 
@@ -281,10 +288,10 @@ class Rehearsal:
         if self._round == 1:
             return None
         run = f"rehearsal-{self.seed}.{self._round}-…"
-        return f"the app has seen seed {self.seed} before: this run's messages are {run}"
+        return f"the app has seen seed {self.seed} before: this run's ids are made of {run}"
 
     def _stage(self, check: Check) -> Stage:
-        maker = self._maker(check.name)
+        maker = self.maker(check.name)
         return Stage(
             maker, self._client, self._wires, self.way, self.plan, self.opening, self._early
         )
@@ -296,7 +303,7 @@ class Rehearsal:
 
     async def _learn(self, verifier: Verifier) -> Words:
         """What the app tells after one plain report of each status, and of none at all."""
-        maker = self._maker("words")
+        maker = self.maker("words")
         unknown = await verifier.ask(maker.message_id())
 
         async def told(name: str) -> tuple[str, Held]:
@@ -307,12 +314,16 @@ class Rehearsal:
         names = (PENDING, WITH_OPERATOR, UNDELIVERABLE, DELIVERED)
         return Words(dict(await asyncio.gather(*map(told, names))), unknown)
 
-    async def _stand(self, maker: Maker) -> None:
-        """See what the webhook is before much has been pushed. A slow one has shown its pace."""
+    async def _stand(self, maker: Maker) -> bool:
+        """See what the webhook is before much has been pushed. A slow one has shown its pace.
+        False when it takes no more plain pushes."""
         pushed = [self.opening]
-        if self.opening.seconds < SLOW:
-            pushed = [await self._plain_push(maker) for _ in range(SAMPLE)]
-        self._early = footing(self._client.pushes, pushed)
+        while self.opening.seconds < SLOW and len(pushed) <= SAMPLE:
+            pushed.append(await self._plain_push(maker))
+            if not pushed[-1].ok:
+                return False
+        self._early = footing(self._client.pushes, pushed[1:] or pushed)
+        return True
 
     def _needs_narrowing(self) -> bool:
         """Whether a plain report is not taken, or not seen in the app, for what may be its values:
@@ -333,10 +344,9 @@ class Rehearsal:
     async def _measure(self) -> int:
         """How many checks may run side by side: many when an answer takes long and several come
         in the time of one; few when the webhook is quick, for it may have one thread."""
-        if not self.opening.ok:
+        maker = self.maker("pace")
+        if not await self._stand(maker):
             return 1
-        maker = self._maker("pace")
-        await self._stand(maker)
         started = time.perf_counter()
         await asyncio.gather(*(self._plain_push(maker) for _ in range(4)))
         together = time.perf_counter() - started
@@ -381,7 +391,7 @@ class Rehearsal:
         return self._cause
 
     async def _probe(self, verifier: Verifier, words: Words) -> str:
-        asked = sameness.probes(self._maker("sameness"))
+        asked = sameness.probes(self.maker("sameness"))
         for sent in (half for probe in asked for half in (probe.first, probe.second)):
             await self._client.push(sent.body)
         await self._behind_a_fence(verifier, words)

@@ -1,8 +1,9 @@
-"""What happened to a push, in words for whoever wrote the app. Pure."""
+"""What happened to a push, or why there was none, in words for whoever wrote the app. Pure."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from dispatcher.retrying.outcome import Answer, Outcome
@@ -59,3 +60,45 @@ def is_of_test_client(url: str) -> bool:
         )
     except ValueError:
         return False
+
+
+# --- for a test that waits in vain ---------------------------------------------------------------
+
+Shown = Mapping[str, Any]
+"""A message, a push or a request as /sandbox shows it."""
+
+
+def not_told(messages: Sequence[Shown], pushes: Sequence[Shown]) -> Iterator[str]:
+    """Why the app has not been told of these messages, a line for each reason; nothing when all
+    that was due has been pushed and acknowledged."""
+    latest = {push["dispatch"]: push for push in pushes}
+    for push in latest.values():
+        if push["outcome"] != Outcome.ACKNOWLEDGED.value:
+            yield _failed(push)
+    pushed = {message_id for push in pushes for message_id in push["messageIds"]}
+    for message in messages:
+        if message["messageId"] not in pushed:
+            yield f"message {message['messageId']} to {message['to']}: {_not_pushed(message)}"
+
+
+def was_refused(request: Shown) -> str:
+    """What a request was refused with."""
+    answered = request["status"] or "no answer"
+    said = f": {request['answer'][:300]}" if request["answer"] else ""
+    return f"{request['method']} {request['path']} was refused with {answered}{said}"
+
+
+def _failed(push: Shown) -> str:
+    of = ", ".join(push["messageIds"][:3])
+    again = f"the next attempt is due at {push['dueAt']}" if push["dueAt"] else "no attempt is left"
+    return f"{push['explanation']} (attempt {push['number']} of message {of}; {again})"
+
+
+def _not_pushed(message: Shown) -> str:
+    if message["state"] == "refused":
+        return f"it was answered {message['status']['name']}, and no report follows"
+    if message["dueAt"] is not None:
+        return f"its next step is due at {message['dueAt']}; advance moves the clock"
+    if message["notifyUrl"] is None:
+        return "it has no notifyUrl, and no endpoint takes its reports: they wait to be pulled"
+    return "nothing was to be told of it"

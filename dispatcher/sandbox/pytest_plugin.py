@@ -10,6 +10,8 @@ It is a `dlr sandbox` of its own process, so it neither needs nor disturbs an ev
 clock or the warnings of a suite. The calls block: in a test whose own event loop serves the
 webhook they belong in a thread, `await asyncio.to_thread(dlr_sandbox.advance, "1d")`.
 
+When a test fails, its report says what was refused, and why pushes have not arrived.
+
 Each pytest that finds this package imports this file, so at its top it imports nothing that pytest
 has not. `-p no:dlr_sandbox` turns it off.
 """
@@ -21,11 +23,12 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Generator, Iterator
+from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 import pytest
 
@@ -34,6 +37,9 @@ PATIENCE = 300.0
 does not answer waits for each of them."""
 
 PATIENCE_AT_THE_END = 2.0
+
+REASONS_MOST = 20
+"""Lines that say why something has not been pushed."""
 
 
 class DlrSandbox:
@@ -46,21 +52,51 @@ class DlrSandbox:
     def messages(self) -> list[dict[str, Any]]:
         """What was sent, in its order, as GET /sandbox/messages shows it: `to`, `from`, `text` or
         `hex`, `status`, `callbackData`, …"""
-        found: list[dict[str, Any]] = []
-        cursor: dict[str, str] = {}
-        while True:
-            page = self._ask("GET", "/sandbox/messages", {"limit": "1000", **cursor})
-            found += page["messages"]
-            if page["next"] is None:
-                return found
-            cursor = {"cursor": page["next"]}
+        return self._all("/sandbox/messages", "messages")
+
+    @property
+    def requests(self) -> list[dict[str, Any]]:
+        """What the provider's routes were asked, in its order, as GET /sandbox/requests shows it:
+        `method`, `path`, `body`, `status`, `answer`, …"""
+        return self._all("/sandbox/requests", "requests")
+
+    @property
+    def refused(self) -> list[dict[str, Any]]:
+        """Those of the requests that were refused."""
+        return self._all("/sandbox/requests", "requests", refused="true")
+
+    @property
+    def pushes(self) -> list[dict[str, Any]]:
+        """Each attempt to push, in its order, as GET /sandbox/pushes shows it: `url`, `messageIds`,
+        `headers`, `body`, `status`, `answer`, `explanation`, …"""
+        return self._all("/sandbox/pushes", "pushes")
+
+    def assert_pushed(self) -> None:
+        """Everything that was due has been pushed to your webhook, and it has answered 2xx.
+        Otherwise the AssertionError says what happened: "your webhook answered 500: …"."""
+        __tracebackhide__ = True
+        if reasons := self._why_not_pushed(PATIENCE):
+            raise AssertionError("\n".join(reasons))
+
+    def _why_not_pushed(self, patience: float) -> list[str]:
+        from dispatcher.sandbox.explained import not_told, was_refused
+
+        messages = self._all("/sandbox/messages", "messages", patience=patience)
+        pushes = self._all("/sandbox/pushes", "pushes", patience=patience)
+        refused = self._all("/sandbox/requests", "requests", patience=patience, refused="true")
+        reasons = [*map(was_refused, refused), *not_told(messages, pushes)]
+        if not messages:
+            reasons.append("no message was taken: the app has sent none to this base_url")
+        return reasons[:REASONS_MOST]
 
     def advance(self, by: str | timedelta) -> dict[str, Any]:
         """Move the clock by `1h`, `1d12h` or a timedelta. When this returns all that was due on the
         way has happened, and what was pushed has been answered. Gives `now`, and how many `steps`,
-        `reports` and `attempts` there were. Raises ValueError."""
+        `reports` and `attempts` there were. Raises ValueError, and RuntimeError where it
+        would block the event loop that has to answer."""
         from receiver.settings.durations import duration_text
 
+        self._refuse_in_own_loop("advance")
         text = by if isinstance(by, str) else duration_text(by)
         done: dict[str, Any] = self._ask("POST", "/sandbox/advance", {"by": text})
         return done
@@ -187,7 +223,40 @@ class DlrSandbox:
     def reset(self) -> None:
         """Forget messages, outcomes, faults, and reports that were still to be pushed. The clock
         stays."""
+        self._refuse_in_own_loop("reset")
         self._ask("POST", "/sandbox/reset")
+
+    def _refuse_in_own_loop(self, call: str) -> None:
+        """A webhook in the event loop of the caller could not answer: each push to it would wait
+        for ten seconds and fail. Raises RuntimeError."""
+        from dispatcher.sandbox.event_loops import ports_served_here
+
+        if not (ports := ports_served_here()):
+            return
+        waiting = [each["notifyUrl"] for each in self.messages if each["dueAt"]]
+        for state in ("waiting", "leased"):
+            page = self._ask("GET", "/api/dispatches", {"state": state, "limit": "1000"})
+            waiting += [each["url"] for each in page["dispatches"]]
+        for url in waiting:
+            if url and urlsplit(url).port in ports:
+                raise RuntimeError(
+                    f"{call} would block the event loop that serves your webhook {url}, so it could"
+                    f" not answer. Call it in a thread: await asyncio.to_thread(dlr_sandbox.{call})"
+                )
+
+    def _all(
+        self, path: str, name: str, *, patience: float = PATIENCE, **query: str
+    ) -> list[dict[str, Any]]:
+        """Every page of a list."""
+        found: list[dict[str, Any]] = []
+        cursor: dict[str, str] = {}
+        while True:
+            asked = {"limit": "1000", **query, **cursor}
+            page = self._ask("GET", path, asked, patience=patience)
+            found += page[name]
+            if page["next"] is None:
+                return found
+            cursor = {"cursor": page["next"]}
 
     def _ask(
         self,
@@ -215,65 +284,51 @@ class DlrSandbox:
 
 
 class DlrSandboxServer:
-    """The processes of a session, one at a time and all at one port. Made by the fixture."""
+    """The process of a session, in which a sandbox begins for each test. Made by the fixture; each
+    worker of pytest-xdist has its own."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._started = 0
-        self._process: subprocess.Popen[str] | None = self._start(0)
+        # The settings of the project under test are not for this one.
+        environment = {name: text for name, text in os.environ.items() if name[:4] != "DLR_"}
+        with (folder / "log").open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "dispatcher.commands.sandbox_for_tests"],
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        self.sandbox = DlrSandbox(self._begun("did not start"))
 
     @property
     def base_url(self) -> str:
         return self.sandbox.base_url
 
-    def ready(self) -> DlrSandbox:
-        """A sandbox to which nothing has been done yet."""
-        if self._process is None:
-            self._process = self._start(int(self.base_url.rpartition(":")[2]))
-        return self.sandbox
-
-    def clean(self) -> None:
-        """Undo what a test has done. A clock cannot go back: when it was moved, the next test gets
-        another process. So it does when a webhook keeps the last pushes waiting."""
-        try:
-            told = self.sandbox._ask("POST", "/sandbox/reset", patience=PATIENCE_AT_THE_END)
-        except OSError:
-            self.stop()
-            return
-        if datetime.fromisoformat(told["now"]) - datetime.now(UTC) > timedelta(seconds=1):
-            self.stop()
+    def begin_anew(self) -> None:
+        """End what a test has left under way, and begin as after a start: its clock too."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):  # it has ended, which is told next
+            self._process.stdin.write("\n")
+            self._process.stdin.flush()
+        self._begun("has ended")
 
     def stop(self) -> None:
         """Nothing of it is wanted any more, so it is not asked to finish anything."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
+        self._process.kill()
+        self._process.communicate()
 
-    def _start(self, port: int) -> subprocess.Popen[str]:
-        """A process that listens, in a folder and with a database of its own."""
-        self._started += 1
-        folder = self._folder / str(self._started)
-        folder.mkdir()
-        # The settings of the project under test are not for this one.
-        environment = {name: text for name, text in os.environ.items() if name[:4] != "DLR_"}
-        with (folder / "log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "dispatcher", "sandbox", "--port", str(port)],
-                cwd=folder,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
-        assert process.stdout is not None
-        for line in process.stdout:
+    def _begun(self, otherwise: str) -> str:
+        """The URL at which a sandbox has begun. Raises RuntimeError."""
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
             if found := re.match(r"listening on (http://\S+)", line):
-                self.sandbox = DlrSandbox(found[1])
-                return process
-        process.communicate()
-        raise RuntimeError(f"dlr sandbox did not start:\n{(folder / 'log').read_text('utf-8')}")
+                return found[1]
+        self.stop()
+        log = (self._folder / "log").read_text("utf-8")
+        raise RuntimeError(f"dlr sandbox {otherwise}:\n{log}")
 
 
 @pytest.fixture(scope="session")
@@ -286,7 +341,21 @@ def dlr_sandbox_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dlr
 
 @pytest.fixture
 def dlr_sandbox(dlr_sandbox_server: DlrSandboxServer) -> Iterator[DlrSandbox]:
-    """A provider of SMS on a free port: base_url, messages, advance("1h"), outcome(…), receive(…),
-    click(…), reset()."""
-    yield dlr_sandbox_server.ready()
-    dlr_sandbox_server.clean()
+    """A provider of SMS on a free port: base_url, messages, pushes, advance("1h"), outcome(…),
+    receive(…), click(…)."""
+    yield dlr_sandbox_server.sandbox
+    dlr_sandbox_server.begin_anew()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, Any, None]:
+    """Says in the report of a test that failed what the sandbox knows of it."""
+    outcome = yield
+    sandbox = getattr(item, "funcargs", {}).get("dlr_sandbox")
+    if call.when == "call" and call.excinfo is not None and isinstance(sandbox, DlrSandbox):
+        with suppress(OSError, ValueError):
+            reasons = sandbox._why_not_pushed(PATIENCE_AT_THE_END)
+            if reasons:
+                outcome.get_result().sections.append(("dlr_sandbox", "\n".join(reasons)))

@@ -7,16 +7,25 @@ from datetime import timedelta
 from dispatcher.simulation.timeline import LATE_SECONDS, Exactness, Timeline
 from receiver.settings.durations import duration_text
 
+LEFT_OUT = "Lateness is that of acknowledged reports: those lost or still waiting are left out."
+
+
+def left_out(timeline: Timeline) -> str:
+    """What the percentiles leave out, to stand behind them; nothing if they leave out nothing."""
+    totals = timeline.totals
+    counts = (totals.exhausted, "lost"), (totals.waiting, "still waiting")
+    without = " and ".join(f"{count:,} {what}" for count, what in counts if count)
+    return f" (without {without})" if without else ""
+
 
 def estimated(exactness: Exactness) -> str:
     """Why the figures are estimates, and between which others the exact ones lie."""
     if (bounds := exactness.bounds) is None:
         return without_bounds(exactness)
     late, lost = (_between(each) for each in (bounds.late, bounds.lost))
-    longest = " to ".join(dict.fromkeys(span_text(each) for each in bounds.longest))
     return (
-        f"ESTIMATED: {exactness.because}. Late: {late}; lost: {lost}; the latest {longest} after"
-        " its arrival. --engine exact follows each push."
+        f"ESTIMATED: {exactness.because}. Late: {late}; lost: {lost}. --engine exact follows each"
+        " push."
     )
 
 

@@ -48,8 +48,7 @@ def bounds(timeline: Timeline, scenario: Scenario, watch: Watch) -> Bounds | Non
     known = [timeline, *others]
     late = [each.lateness.late for each in known]
     lost = [each.totals.exhausted for each in known]
-    longest = [each.lateness.longest for each in known]
-    return Bounds((min(late), max(late)), (min(lost), max(lost)), (min(longest), max(longest)))
+    return Bounds((min(late), max(late)), (min(lost), max(lost)))
 
 
 def _off(scenario: Scenario, pushes: int) -> float:
@@ -65,10 +64,7 @@ def _deviations(scenario: Scenario) -> Iterator[float]:
     for phase in scenario.phase:
         if phase.latency_p99 is not None:
             latencies = LogNormal(phase.latency.total_seconds(), phase.latency_p99.total_seconds())
-            late = latencies.share_above(limit)
-            first, second = latencies.moments(limit)
-            mean = late * limit + (1 - late) * first
-            square = late * limit**2 + (1 - late) * second
+            mean, square = latencies.moments_up_to(limit)
             yield math.sqrt(max(0.0, square - mean**2)) / mean
 
 

@@ -32,7 +32,7 @@ ONE_BY_ONE = 300
 SMALL = 2_000
 """So are all of a scenario that has no more reports."""
 
-FOLLOWED = 100_000
+FOLLOWED = 40_000
 """So many more of the whole scenario are taken one by one where chance, or what one push does to
 the next, decides how long the others wait: some seconds."""
 

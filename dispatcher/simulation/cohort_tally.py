@@ -69,6 +69,8 @@ class CohortTally:
         over = recovery(self._bands)
         self._recovered_at = None if over is None else round(over * _SECOND)
         self._drained_at = self._recovered_at
+        self._old = 0 if self._recovered_at is None else stream.before(self._recovered_at + 1)
+        self._old_ended: Column = Counter()  # reports that had arrived by the recovery
         self.last_at = 0
         """When something happened last."""
 
@@ -98,6 +100,7 @@ class CohortTally:
         column = self._ended[acknowledged]
         for index, part in by_bins(cohort, self._stream, self._width, takes):
             column[index] += part.reports
+            self._old_ended[index] += self._old_of(part)
         if acknowledged:
             for seconds, reports in _lateness(cohort, self._stream, takes):
                 self._lateness.add(seconds, reports)
@@ -173,8 +176,25 @@ class CohortTally:
             acknowledged=acknowledged,
             exhausted=exhausted,
             backlog=list(accumulate(changes)),
+            before=self._before(ended_at, count),
             peak=_column(self._peak, count),
         )
+
+    def _before(self, ended_at: int, count: int) -> list[int]:
+        """How many of those that had arrived by the recovery wait at the end of each bin."""
+        if self._recovered_at is None or self._recovered_at > ended_at:
+            return []
+        came = _column(self._arrivals(self._recovered_at), count)
+        ended = _column(self._old_ended, count)
+        return list(accumulate(a - b for a, b in zip(came, ended, strict=True)))
+
+    def _old_of(self, part: Cohort) -> int:
+        """How many of its reports had arrived by the recovery."""
+        if part.last <= self._old or part.first >= self._old:
+            return part.reports if part.last <= self._old else 0
+        if part.whole:
+            return self._stream.wanted(self._old) - self._stream.wanted(part.first)
+        return part.reports * (self._old - part.first) // (part.last - part.first)
 
     def _arrivals(self, ended_at: int) -> Column:
         stream, column, index, before = self._stream, Counter[int](), 0, 0

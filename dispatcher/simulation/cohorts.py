@@ -116,9 +116,11 @@ def apart(cohort: Cohort, stream: Stream) -> Iterator[Cohort]:
 
 
 def starting(cohort: Cohort, stream: Stream, at: int, within: int) -> Cohort:
-    """It, begun evenly from `at` on, because it could not be begun when it was due."""
-    if cohort.due_first(stream) >= at and cohort.due_last(stream) < at + max(within, 1):
+    """It, begun evenly from `at` on over `within`, if it was due sooner or all closer together."""
+    first, last = cohort.due_first(stream), cohort.due_last(stream)
+    if first >= at and (last - first >= within or cohort.dispatches == 1):
         return cohort
+    within = max(within, last - at, 0)
     return structs.replace(cohort, due=at, within=within, shift=None, whole=False)
 
 

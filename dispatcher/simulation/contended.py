@@ -95,7 +95,9 @@ class Contended:
         volume = self._volume(start, end, due)
         if volume <= self._one_by_one:
             return True
-        return volume <= self._followed and self._state.doubtful(start)
+        if volume > self._followed:
+            return False
+        return self._state.doubtful(start, self._busy(start, end, due))
 
     def begin(self, start: int) -> None:
         """A stretch begins, of whichever kind."""
@@ -180,7 +182,7 @@ class Contended:
     def _look(self, now: int, step: int) -> bool:
         """Begin what there is room for. False if there is no need to look again at this instant."""
         state, read_to = self._state, self._state.read_to
-        free = state.places.free(now, step)
+        free = state.places.free(now, step, self._fresh(now, step))
         part, saved = self._part_of_a_place(now, step)
         most_retries = _at_most(_pushes(free.retries, part) + saved, free.retry_pushes)
         chosen = list(self._retries(now, step, most_retries))
@@ -203,6 +205,13 @@ class Contended:
             self._settle(step, full=begun - retries >= most or retries >= most_retries)
         return bool(chosen) or state.read_to > read_to
 
+    def _fresh(self, now: int, step: int) -> float:
+        """How many first attempts wait, or come in the step; at an instant, whether any do."""
+        state, alone = self._state, self._state.stream.alone
+        if not step:
+            return math.inf if state.unread(now + 1) > 0 else 0
+        return max(0, alone(state.stream.before(now + step)) - alone(state.read_to))
+
     def _settle(self, step: int, *, full: bool) -> None:
         """A step is over: what was left of the places, or was taken too many, is for the next."""
         self._saved += self._state.places.left * step
@@ -210,7 +219,10 @@ class Contended:
             self._saved = min(0.0, self._saved)
 
     def _retries(self, now: int, step: int, most: int) -> Iterator[Cohort]:
+        """What is due, in its order. In a step each begins when it is due, but no faster than so
+        that there is room for `most` in it: what is due at one instant does not begin at once."""
         stream, horizon = self._state.stream, now + max(step, 1)
+        every, free_at = step / max(most, 1), float(now)
         while most > 0 and self._due and self._due[0][0] < horizon:
             cohort, later = cut(heappop(self._due)[3], stream, horizon)
             if later is not None:
@@ -221,7 +233,9 @@ class Contended:
             if rest is not None:
                 self._wait(rest)
             most -= begins.dispatches
-            yield starting(begins, stream, now, step)
+            at = max(int(free_at), begins.due_first(stream))
+            free_at = at + begins.dispatches * every
+            yield starting(begins, stream, at, min(round(free_at), horizon) - at)
 
     def _begin(self, lot: Lot, now: int, step: int, paid: float) -> None:
         steps = -(-lot.takes // step) if step else 1
@@ -258,12 +272,14 @@ class Contended:
         return min(demand, most, state.customer.window * rounds)
 
     def _busy(self, start: int, end: int, due: Iterable[Cohort]) -> float:
-        """How much of what the window can do in that stretch there is to do, in full buckets."""
+        """How much of what the window can do in that stretch, as long as something arrives, there
+        is to do in full buckets."""
         state, stream = self._state, self._state.stream
         arriving = stream.wanted(stream.before(end)) - stream.wanted(state.read_to)
         pushes = arriving / self._bucket + sum(c.dispatches for c in (*due, *self._waiting()))
         takes = state.fates.endpoint.takes(start * MICROSECOND) / MICROSECOND
-        return pushes * takes / (state.customer.window * (end - start))
+        length = min(end, stream.end) - start
+        return pushes * takes / (state.customer.window * (length if length > 0 else end - start))
 
     def _waiting(self) -> Iterator[Cohort]:
         yield from (cohort for *_, cohort in self._due)

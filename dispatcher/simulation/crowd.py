@@ -77,6 +77,18 @@ class CrowdModel(EndpointModel):
             left *= 1 - phase.share
         return mean
 
+    def scatter(self, at: timedelta) -> float:
+        """The variance of how long pushes take that come then, in squares of their mean."""
+        left, first, second = 1.0, 0.0, 0.0
+        for _, phase in self._held(at):
+            mean, square = self._moments(phase)
+            first, second = (
+                first + left * phase.share * mean,
+                second + left * phase.share * square,
+            )
+            left *= 1 - phase.share
+        return max(0.0, second / first**2 - 1) if first else 0.0
+
     def varies(self, at: timedelta) -> bool:
         """Whether pushes that come then take times that chance decides."""
         held = [phase for _, phase in self._held(at)]
@@ -183,13 +195,16 @@ class CrowdModel(EndpointModel):
 
     def _mean(self, phase: Phase) -> timedelta:
         """How long a push that comes alone takes, on the average."""
+        return timedelta(seconds=self._moments(phase)[0])
+
+    def _moments(self, phase: Phase) -> tuple[float, float]:
+        """The mean of how long a push takes that comes alone, and of its square; in seconds."""
         if phase.latency_p99 is None:
-            return self._reaction(phase, phase.latency).takes
-        own = self._reaction(phase, NO_TIME).takes  # its turn at one that slows
-        latencies, limit = _latencies(phase), self._limit(phase)
-        late = latencies.share_above(limit.total_seconds())
-        mean, _ = latencies.moments(limit.total_seconds())
-        return own + late * limit + (1 - late) * timedelta(seconds=mean)
+            takes = self._reaction(phase, phase.latency).takes.total_seconds()
+            return takes, takes**2
+        own = self._reaction(phase, NO_TIME).takes.total_seconds()  # its turn at one that slows
+        mean, square = _latencies(phase).moments_up_to(self._limit(phase).total_seconds())
+        return own + mean, own**2 + 2 * own * mean + square
 
     def _in_turn(
         self, number: int, phase: Phase, at: timedelta, pushes: int, within: timedelta

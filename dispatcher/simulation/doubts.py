@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from dispatcher.simulation.scenario import Scenario, words_of
@@ -12,9 +13,23 @@ BUSY = 0.8
 which of them take long: on chance."""
 
 
+WAITS = 0.5
+"""So do they, however little there is to do, where the mean wait would be longer: seconds. A tail
+makes waits that are twenty times the mean, which is late."""
+
+
+def chance_decides(busy: float, each: float, scatter: float, part: float = 1.0) -> bool:
+    """Whether chance decides how long pushes wait for a window that is done with one each so many
+    seconds; `scatter` is the variance of that, in squares of its mean. With `part` below 1: or
+    nearly so."""
+    waits = math.inf if busy >= 1 else busy / (1 - busy) * (1 + scatter) / 2 * each  # Kingman
+    return busy > part * BUSY or waits > part * WAITS
+
+
 class Doubts:
     """Of one run. `counted`: pushes that held each other up were not followed. `busy`: the most
-    there was to do then where latencies vary, in parts of what the window can do; 0 up to BUSY."""
+    there was to do then where chance decides how long they wait, in parts of what the window can
+    do; 0 where it does not."""
 
     def __init__(self, scenario: Scenario) -> None:
         self._touchy = list(_touchy(scenario))
@@ -25,6 +40,11 @@ class Doubts:
     def touchy(self) -> bool:
         """Whether one push decides what becomes of the next."""
         return bool(self._touchy)
+
+    def by_chance(self, busy: float, each: float, scatter: float) -> None:
+        """Latencies vary in a stretch in which so much is to do, see `chance_decides`."""
+        if chance_decides(busy, each, scatter):
+            self.busy = max(self.busy, busy)
 
     def exactness(self, *, by_chance: bool) -> Exactness:
         """`by_chance`: chance was drawn for many at once."""

@@ -81,10 +81,10 @@ class ExactRun:
         self._queue = queue
         self._sleepers = Sleepers(self._at_rest)
         self._loop = asyncio.get_running_loop()
-        self._running: set[asyncio.Task[None]] = set()
+        self._running: dict[int, asyncio.Task[None]] = {}  # by dispatch
         self._awake = 0  # attempts that are neither recorded nor asleep
         self._settled: asyncio.Future[None] | None = None
-        self._failed: BaseException | None = None
+        self._failed: Exception | None = None
         self._partial = False
         self._rescued_at = START
         self._ended_at = START  # the last that has happened
@@ -135,9 +135,9 @@ class ExactRun:
             await self._settle()
             await self._arrive(at)
             await self._rescue(at)
-        for task in self._running:  # what has no end by now is not recorded
+        for task in self._running.values():  # what has no end by now is not recorded
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     async def timeline(self) -> Timeline:
         """What the database tells of the run."""
@@ -173,17 +173,18 @@ class ExactRun:
             self._rescued_at = now
 
     def _begin(self, dispatch: Leased) -> None:
-        task = self._loop.create_task(self.worker.attempt(dispatch))
-        self._running.add(task)
+        self._running[dispatch.id] = self._loop.create_task(self._attempt(dispatch))
         self._awake += 1
         self._ended_at = self.clock.now()
-        task.add_done_callback(self._over)
 
-    def _over(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        if not task.cancelled():
-            self._failed = self._failed or task.exception()
-        self._at_rest()
+    async def _attempt(self, dispatch: Leased) -> None:
+        try:
+            await self.worker.attempt(dispatch)
+        except Exception as error:  # noqa: BLE001 - raised where it is waited for
+            self._failed = self._failed or error
+        finally:
+            del self._running[dispatch.id]
+            self._at_rest()
 
     def _at_rest(self) -> None:
         """One more attempt is over or asleep."""

@@ -18,6 +18,9 @@ from dispatcher.simulation.state import RunState
 _PATIENTLY = 0.7
 """Below that part of a limit, what comes evenly is hardly ever held up by it."""
 
+_PARTS = 64
+"""Of a stretch, for how many pushes are under way at one time."""
+
 
 class Flow:
     """What would happen from `start` until `end` to what is due and what arrives, if nothing is
@@ -115,9 +118,9 @@ class Flow:
 
     def _most_under_way(self, lots: Iterable[Lot]) -> float:
         """No more than this at any instant. Of lots that chance has thinned: hardly ever more."""
-        stream, length = self._state.stream, max(1, self._end - self._start)
+        stream, evenly = self._state.stream, Spread(self._start, self._end)
         whole: dict[tuple[int, int | None, int], tuple[int, int]] = {}
-        most, mean = 0.0, 0.0
+        most = 0.0
         for lot in lots:
             cohort, takes = lot.cohort, lot.takes
             if cohort.whole:
@@ -126,9 +129,28 @@ class Flow:
                 whole[key] = min(first, cohort.first), max(last, cohort.last)
             elif cohort.shift is None and cohort.within < takes:
                 most += cohort.dispatches if takes else 0
-            else:
-                mean += cohort.dispatches * takes / length
+            elif takes:
+                begin, end = cohort.due_first(stream), cohort.due_last(stream)
+                evenly.add(begin, end + takes, cohort.dispatches * takes / max(end - begin, takes))
         for (_, _, takes), (first, last) in whole.items():
             most += stream.densest(first, last, takes) if takes else 0
         passing = 1  # what takes no time needs a place all the same
+        mean = evenly.most
         return most + mean + 5 * math.sqrt(mean) + (0 if most else passing)
+
+
+class Spread:
+    """The most of what is there at one time, when each thing is there for a while."""
+
+    def __init__(self, start: int, end: int) -> None:
+        self._start, self._width = start, max(1, -(-(end - start) // _PARTS))
+        self._there = [0.0] * _PARTS
+
+    def add(self, begin: int, end: int, count: float) -> None:
+        first, last = ((at - self._start) // self._width for at in (begin, end))
+        for part in range(max(0, first), min(_PARTS - 1, last) + 1):
+            self._there[part] += count
+
+    @property
+    def most(self) -> float:
+        return max(self._there)

@@ -59,8 +59,10 @@ def with_outage(scenario: Scenario, lasts: timedelta) -> Scenario:
     """
     number, outage = first_outage(scenario)
     if not timedelta(0) < lasts <= LONGEST:
-        got = duration_text(lasts)
-        raise ConfigurationError([f"{OUTAGE}: expected a duration of at most a year, got {got}"])
+        got, most = duration_text(lasts), duration_text(LONGEST)
+        raise ConfigurationError(
+            [f"{OUTAGE}: expected a duration above 0s and up to {most}, such as 1h30m, got {got}"]
+        )
     moved = replace(outage, lasts=lasts)
     phases = [
         moved if index == number else _moved(phase, outage, lasts)

@@ -37,6 +37,12 @@ class LogNormal(Struct, frozen=True):
         first, second = (self._below(limit, power) / below for power in (1, 2))
         return first, second
 
+    def moments_up_to(self, limit: float) -> tuple[float, float]:
+        """The same of all, where what takes longer is over at the limit."""
+        late = self.share_above(limit)
+        first, second = self.moments(limit)
+        return late * limit + (1 - late) * first, late * limit**2 + (1 - late) * second
+
     def mean_of_part(self, low: float, high: float, limit: float) -> float:
         """The mean of those which, of all up to `limit` in order, lie between these shares."""
         if not self.sigma:

@@ -79,8 +79,9 @@ class Places:
         """Whether the last attempt failed."""
         return self._failures > 0
 
-    def free(self, now: int, step: int) -> Free:
-        """At this instant, or for what begins within a step of so long."""
+    def free(self, now: int, step: int, fresh: float = math.inf) -> Free:
+        """At this instant, or for what begins within a step of so long, when so many first attempts
+        wait or come in it."""
         free = max(0.0, self._all - self.taken)
         retries = max(0.0, min(free, self._for_retries - self._retries))
         places = Free(retries, free)
@@ -90,7 +91,8 @@ class Places:
         self._limit = self._limit and self._limit.at_instant(instant(now))
         self._patience = self._patience and self._patience.at_instant(instant(now))
         for limit in self._limits():
-            places = _within(limit, places, step)
+            kept_for = fresh if limit is self._limit and not self._breaker.is_open else math.inf
+            places = _within(limit, places, step, kept_for)
         return places
 
     def most_within(self, span: int) -> float:
@@ -148,9 +150,11 @@ def _since(at: datetime | None) -> int | None:
     return None if at is None else (at - START) // MICROSECOND
 
 
-def _within(limit: SharedRateLimit, places: Free, step: int) -> Free:
-    pushes = min(places.pushes, _allowed(limit.all, step))
-    retry_pushes = min(places.retry_pushes, _allowed(limit.retries, step), pushes)
+def _within(limit: SharedRateLimit, places: Free, step: int, fresh: float) -> Free:
+    allowed = _allowed(limit.all, step)
+    pushes = min(places.pushes, allowed)
+    for_retries = max(allowed - fresh, _allowed(limit.retries, step))
+    retry_pushes = min(places.retry_pushes, for_retries, pushes)
     return Free(places.retries, places.all, retry_pushes, pushes)
 
 
@@ -161,8 +165,11 @@ def _allowed(limit: RateLimit, step: int) -> int:
 def _paid(limit: SharedRateLimit, pushes: int, retries: int, step: int) -> SharedRateLimit:
     """What a step brings is paid in before, and limits keep nothing beyond their burst."""
     later = limit.at_instant(limit.all.at + step * MICROSECOND)
-    spent = (pushes, limit.all, later.all), (retries, limit.retries, later.retries)
-    return SharedRateLimit(*(_spent(count, old, new, step) for count, old, new in spent))
+    for_all = _spent(pushes, limit.all, later.all, step)
+    for_retries = _spent(retries, limit.retries, later.retries, step)
+    if for_retries.left < 0:  # what nobody else wanted is not owed
+        for_retries = RateLimit(for_retries.per_second, 0.0, for_retries.at)
+    return SharedRateLimit(for_all, for_retries)
 
 
 def _spent(count: int, before: RateLimit, after: RateLimit, step: int) -> RateLimit:

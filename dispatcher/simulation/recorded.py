@@ -141,6 +141,7 @@ class _Reading:
         self._width = width // timedelta(microseconds=1)
         self._count = 1 + end // self._width
         self._columns = {name: self._column() for name in ("arrivals", "acknowledged", "exhausted")}
+        self._before = self._column()  # how many more wait of those that arrived by the recovery
         self._waiting = 0
         self._attempts = self._column()
         self._peak = self._column()
@@ -162,6 +163,9 @@ class _Reading:
         if state == "acknowledged":
             self.lateness.add((over - at) / _SECOND, count)
         if self._recovered_at is not None and at <= self._recovered_at:
+            self._before[at // self._width] += count
+            if ended:
+                self._before[over // self._width] -= count
             self._drain(over if ended else None)
 
     def attempts(self, attempts: Iterable[tuple[int, str]]) -> None:
@@ -201,6 +205,7 @@ class _Reading:
             acknowledged=acknowledged,
             exhausted=exhausted,
             backlog=list(accumulate(changes)),
+            before=[] if self._recovered_at is None else list(accumulate(self._before)),
             peak=self._peak,
         )
 

@@ -20,6 +20,7 @@ from dispatcher.retrying.schedule import RetrySchedule
 from dispatcher.settings.forms import HttpUrl
 from dispatcher.settings.settings import DispatchSettings, EndpointSettings
 from receiver.settings.configuration import Between, ConfigurationError, Form
+from receiver.settings.durations import duration_text
 from receiver.settings.reader import read
 from receiver.settings.settings import Name
 
@@ -201,6 +202,21 @@ class Scenario:
             yield "duration", f'is needed with arrivals.kind = "{self.arrivals.kind}"'
         if self.endpoint.reports == "none":
             yield "endpoint.reports", 'expected an endpoint that takes reports, got "none"'
+        for number, phase in enumerate(self.phase):
+            end, what = self._last_push(phase.at)
+            if end is not None and phase.at > end:
+                late = f"expected a time before {what}, {duration_text(end)}"
+                yield f"phase[{number}].at", f"{late}, got {duration_text(phase.at)}"
+
+    def _last_push(self, before: timedelta) -> tuple[timedelta | None, str]:
+        """After this no push meets a phase, and what ends then: `until`; or the arrivals, if up to
+        `before` nothing makes a report wait. None: that is not known before it is played."""
+        if self.until is not None:
+            return self.until, "the scenario's end"
+        earlier = [phase for phase in self.phase if phase.at < before]
+        prompt = all(phase.behaves == "up" and not phase.latency for phase in earlier)
+        waits = not prompt or self.endpoint.rate_limit or self.arrivals.kind == "replayed"
+        return None if waits else self.duration, "the last arrival, after which nothing waits"
 
     @property
     def customer(self) -> Endpoint:

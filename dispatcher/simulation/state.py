@@ -6,7 +6,7 @@ from dispatcher.simulation.arrivals import MICROSECOND
 from dispatcher.simulation.calendar import Calendar
 from dispatcher.simulation.cohort_tally import CohortTally
 from dispatcher.simulation.cohorts import Cohort
-from dispatcher.simulation.doubts import BUSY, Doubts
+from dispatcher.simulation.doubts import Doubts, chance_decides
 from dispatcher.simulation.fate import Fates, Lot
 from dispatcher.simulation.phases import next_change, steady
 from dispatcher.simulation.places import Places
@@ -17,6 +17,9 @@ from dispatcher.simulation.timeline import Exactness
 CELLS = 1_000
 """At least so many stretches are there from the first arrival to the last retry, or as many as
 seconds. What is due in one of them lies together until its turn comes."""
+
+NEARLY = 0.5
+"""Where chance has that much of a say, pushes are followed rather than counted."""
 
 
 class RunState:
@@ -58,17 +61,23 @@ class RunState:
         """Whether the endpoint behaves otherwise from then on, or may."""
         return next_change(self.phases, at - 1) == at
 
-    def doubtful(self, at: int) -> bool:
+    def doubtful(self, at: int, busy: float) -> bool:
         """Whether chance, or what one push does to the next, decides how long pushes that are held
-        up then wait."""
-        return self.doubts.touchy or self.fates.varies(at) or self.fates.remembers(at)
+        up then wait. There is so much to do, in parts of what the window can."""
+        if self.doubts.touchy or self.fates.remembers(at):
+            return True
+        return self.fates.varies(at) and chance_decides(busy, *self._each(at), part=NEARLY)
 
     def counts(self, at: int, busy: float) -> None:
-        """From then on pushes that hold each other up are counted, not followed. There is so much
-        to do, in parts of what the window can."""
+        """From then on such pushes are counted, not followed."""
         self.doubts.counted = True
-        if self.fates.varies(at) and busy > BUSY:
-            self.doubts.busy = max(self.doubts.busy, busy)
+        if self.fates.varies(at):
+            self.doubts.by_chance(busy, *self._each(at))
+
+    def _each(self, at: int) -> tuple[float, float]:
+        """Each how many seconds a full window is done with a push, and how that scatters."""
+        endpoint, now = self.fates.endpoint, at * MICROSECOND
+        return endpoint.takes(now).total_seconds() / self.customer.window, endpoint.scatter(now)
 
     def exactness(self) -> Exactness:
         """How exact what has been counted is."""

@@ -9,10 +9,11 @@ from typing import Any
 
 from msgspec import Struct, json
 
+from dispatcher.simulation.arrivals import Arrivals
 from dispatcher.simulation.comparison import Run, Variant, figures
 from dispatcher.simulation.comparison import rows as comparison_rows
 from dispatcher.simulation.keys import with_setting
-from dispatcher.simulation.scenario import Scenario
+from dispatcher.simulation.scenario import Scenario, troubles
 from receiver.settings.configuration import ConfigurationError
 from receiver.settings.durations import duration, duration_text
 
@@ -57,6 +58,27 @@ def read_sweep(asked: str) -> Sweep:
         except ValueError:
             continue
     return Sweep(key, texts, None, durations=False)
+
+
+def outlasts(variants: Sequence[Variant]) -> list[str]:
+    """The names of those whose last trouble ends after the last arrival: the more it outlasts
+    them, the more of it no new report meets."""
+    return [each.name for each in variants if _outlasts(each.scenario)]
+
+
+def _outlasts(scenario: Scenario) -> bool:
+    arrives = Arrivals(scenario).duration
+    return any(
+        end is not None and start < arrives < end for start, end, _ in troubles(scenario.phase)
+    )
+
+
+def past_arrivals(names: Sequence[str]) -> str:
+    """A sentence for people."""
+    return (
+        f"PAST THE ARRIVALS: {', '.join(names)}: the trouble ends after the last report has"
+        " arrived, so that its end meets retries alone."
+    )
 
 
 def _range(key: str, start: str, end: str, asked: str) -> Sweep:
@@ -122,12 +144,14 @@ def _unfit(asked: str) -> ConfigurationError:
     )
 
 
-def to_json(key: str, runs: Sequence[Run], *, partial: bool) -> bytes:
-    """The figures for each value. `partial`: it was broken off, and values are missing."""
+def to_json(key: str, runs: Sequence[Run], past: Sequence[str], *, partial: bool) -> bytes:
+    """The figures for each value. `past`: what `outlasts` says. `partial`: it was broken off, and
+    values are missing."""
     told: list[dict[str, Any]] = [
         {"value": run.name, "figures": figures(run.timeline)} for run in runs
     ]
-    return json.encode({"swept": key, "partial": partial, "points": told}) + b"\n"
+    whole = {"swept": key, "partial": partial, "pastArrivals": past, "points": told}
+    return json.encode(whole) + b"\n"
 
 
 _SHOWN = (

@@ -19,6 +19,10 @@ retry of the default schedule, later than any endpoint that works."""
 
 PERCENTS = (50, 95, 99)
 
+BACKLOG_GONE = "Backlog gone: each report that had arrived by the recovery is acknowledged or lost."
+"""What `Timeline.drained_at` is, in words to stand under each figure that has it. With steady
+arrivals a backlog is never simply zero."""
+
 NEAR = 0.01
 """Of all reports: so far the cohort engine's counts may be from the exact ones, unless its answer
 says that it is an estimate."""
@@ -49,7 +53,7 @@ class Bins(Struct):
 
     Bin i is from `i * width` on, up to and without `(i + 1) * width`; the last one may be cut by
     the end. What happens to a report after an attempt is counted when the answer came, an attempt
-    when it began.
+    when it began. `before` is empty without a recovery that was reached, see `BACKLOG_GONE`.
     """
 
     width: float
@@ -59,6 +63,7 @@ class Bins(Struct):
     acknowledged: list[int] = field(default_factory=list)  # reports
     exhausted: list[int] = field(default_factory=list)  # reports: lost to the customer
     backlog: list[int] = field(default_factory=list)  # reports that wait at the end of the bin
+    before: list[int] = field(default_factory=list)  # of the backlog, arrived by the recovery
     peak: list[int] = field(default_factory=list)  # the most attempts that began in one second
 
 
@@ -111,11 +116,10 @@ class RunTotals(Struct, frozen=True):
 
 
 class Bounds(Struct, frozen=True):
-    """Between which figures the exact engine's lie, whatever its seed: lowest and highest."""
+    """Between which counts of reports the exact engine's lie, whatever its seed."""
 
     late: tuple[int, int]
     lost: tuple[int, int]
-    longest: tuple[float, float]  # lateness, in seconds
 
 
 class Exactness(Struct, frozen=True):
@@ -150,7 +154,7 @@ class Timeline(Struct, frozen=True, kw_only=True):
     """`partial`: it was broken off, and tells of the time up to `ended_at` alone.
 
     `drained_at`: when the last of the reports that had arrived by the recovery was acknowledged or
-    exhausted. None without a trouble that ends, or when some of them wait still.
+    exhausted, see BACKLOG_GONE. None without a trouble that ends, or when some of them wait still.
     """
 
     engine: Engine
@@ -175,6 +179,11 @@ class Timeline(Struct, frozen=True, kw_only=True):
         """See `recovery`; None too when it was not reached."""
         end = recovery(self.bands)
         return None if end is None or end > self.ended_at else end
+
+    @property
+    def left_out(self) -> int:
+        """Reports that have no lateness, and are in no percentile: lost, or waiting still."""
+        return self.totals.exhausted + self.totals.waiting
 
     @property
     def attempts_per_report(self) -> float:
@@ -213,6 +222,8 @@ def to_dict(timeline: Timeline) -> dict[str, Any]:
         "lateness": {
             **{f"p{percent}": found.get(percent) for percent in PERCENTS},
             "max": lateness.longest if lateness.bins else None,
+            "of": timeline.totals.acknowledged,
+            "leftOut": timeline.left_out,
             "histogram": [
                 [lateness.longest_in[bin], count] for bin, count in sorted(lateness.bins.items())
             ],
@@ -222,15 +233,16 @@ def to_dict(timeline: Timeline) -> dict[str, Any]:
         "peakPerSecondAfterRecovery": after,
         "recoveredAt": timeline.recovered_at,
         "drainedAt": timeline.drained_at,
+        "drainedAtMeans": BACKLOG_GONE if timeline.recovered_at is not None else None,
         "bands": to_builtins(timeline.bands),
         "bins": to_builtins(timeline.bins),
     }
 
 
-def _bounds(bounds: Bounds | None) -> dict[str, tuple[float, float]] | None:
+def _bounds(bounds: Bounds | None) -> dict[str, tuple[int, int]] | None:
     if bounds is None:
         return None
-    return {"late": bounds.late, "lost": bounds.lost, "latenessMax": bounds.longest}
+    return {"late": bounds.late, "lost": bounds.lost}
 
 
 def to_json(timeline: Timeline) -> bytes:

@@ -150,10 +150,15 @@ class Receiver:
     async def notify(self, request: web.Request) -> web.Response:
         """A callback: 200 when its reports are on disk."""
         done = await self._notify_from(request, request.match_info.get("source", "default"))
-        return answer(done) if isinstance(done, Counts) else done
+        if not isinstance(done, StoredCallback):
+            return done
+        request[STORED] = done
+        return answer(done.counts)
 
-    async def _notify_from(self, request: web.Request, source: str) -> Counts | web.Response:
-        """What became of its reports, or another answer than 200."""
+    async def _notify_from(
+        self, request: web.Request, source: str
+    ) -> StoredCallback | web.Response:
+        """What was stored of it, or another answer than 200."""
         try:
             return await self._notify(request, source)
         except NotTaken as error:
@@ -163,7 +168,7 @@ class Receiver:
             _leave(request, "too_large", f"the body is larger than {self._limits.body} bytes")
             raise
 
-    async def _notify(self, request: web.Request, source: str) -> Counts | web.Response:
+    async def _notify(self, request: web.Request, source: str) -> StoredCallback | web.Response:
         if source not in self._sources:
             _leave(request, "unknown_source", f"source {safe_segment(source)}")
             return fault(404, "unknown_source", f'there is no [[source]] named "{source}"')
@@ -186,7 +191,7 @@ class Receiver:
         source: str,
         body: bytes,
         authenticator: Authenticator | None,
-    ) -> Counts | web.Response:
+    ) -> StoredCallback | web.Response:
         """Call each step with what the step before it made of the body."""
         if authenticator is not None:
             refusal = authenticator.after_body(_facts(request), body, self._now())
@@ -209,7 +214,7 @@ class Receiver:
 
     async def _keep(
         self, request: web.Request, source: str, text: BodyText, size: int
-    ) -> Counts | web.Response:
+    ) -> StoredCallback | web.Response:
         """Judge a body, have on disk what is to be kept of it, and answer."""
         content_type = request.headers.get("Content-Type")
         if len(text.utf8) <= LARGE_BODY[text.format]:
@@ -220,11 +225,12 @@ class Receiver:
             source, text.format, content_type and _whole(content_type), self._now(), verdict
         )
         counts = await self._writer.submit(callback)
-        request[STORED] = StoredCallback(callback, size, counts)
+        stored = StoredCallback(callback, size, counts)
         if counts.stored:
             self._wake()
         if verdict.readable:
-            return counts
+            return stored
+        request[STORED] = stored
         status, code = _refusal_of(text, verdict)
         _leave(request, code, str(verdict.quarantined[0]))
         return fault(status, code, f"{verdict.quarantined[0]}; kept in quarantine")

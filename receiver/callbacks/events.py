@@ -89,18 +89,37 @@ class Teller:
         self._ids = RequestIds()
         self._failures = Sparing(most=1)
 
-    def tell(
-        self, request: web.BaseRequest, source: str | None, status: int, started: float
+    def tell_of(
+        self,
+        request: web.BaseRequest,
+        source: str | None,
+        response: web.StreamResponse,
+        started: float,
     ) -> str:
-        """Tell of an answer, and give the id of the request, which is to stand in it."""
+        """Tell of an answer, with what the handler has left in the request, and give the id of the
+        request, which is to stand in the answer."""
+        # Not left there: the request of a silent connection lives until the next one comes.
+        stored = request.pop(STORED, None)
+        status, because = response.status, request.get(BECAUSE)
+        return self.tell(request, source, status, started, stored, because)
+
+    def tell(
+        self,
+        request: web.BaseRequest,
+        source: str | None,
+        status: int,
+        started: float,
+        stored: StoredCallback | None,
+        because: NotTakenBecause | None = None,
+    ) -> str:
+        """The same with what is in hand already."""
         event = CallbackAnswered(
             self._ids.of(request),
             source if source in self._sources else None,
             status,
             perf_counter() - started,
-            # Not left there: the request of a silent connection lives until the next one comes.
-            request.pop(STORED, None),
-            request.get(BECAUSE),
+            stored,
+            because,
         )
         self._told(event)
         return event.request_id
@@ -139,7 +158,7 @@ class Teller:
                 request[BECAUSE], source = because, None
             started = perf_counter()
             response = await handler(request)
-            response.headers[REQUEST_ID] = self.tell(request, source, response.status, started)
+            response.headers[REQUEST_ID] = self.tell_of(request, source, response, started)
             return response
 
         return tell

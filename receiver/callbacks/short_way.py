@@ -17,14 +17,10 @@ from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
 from receiver.answers import SERVER_NAME, Handler, errors_as_json
-from receiver.callbacks.events import REQUEST_ID, Teller
-from receiver.store.base import Counts
+from receiver.callbacks.events import REQUEST_ID, StoredCallback, Teller
 
-Take = Callable[[web.Request, str], Awaitable[Counts | web.Response]]
-"""Takes a callback of a source."""
-
-_DECIDED_ELSEWHERE = ("Origin", "Sec-Fetch-Site", "Expect")
-"""Headers that a middleware or the router looks at."""
+Take = Callable[[web.Request, str], Awaitable[StoredCallback | web.Response]]
+"""Takes a callback of a source: what was stored of it, or another answer than 200."""
 
 
 def short_way(take: Take, teller: Teller, sources: Iterable[str]) -> Callable[[Handler], Handler]:
@@ -40,11 +36,10 @@ def short_way(take: Take, teller: Teller, sources: Iterable[str]) -> Callable[[H
             source, handler = way
             started = perf_counter()
             response = await errors_as_json(request, handler)
-            request_id = teller.tell(request, source, response.status, started)
             if isinstance(response, StoredAnswer):
-                response.request_id = request_id
+                response.complete(teller.tell(request, source, 200, started, response.stored))
             else:
-                response.headers[REQUEST_ID] = request_id
+                response.headers[REQUEST_ID] = teller.tell_of(request, source, response, started)
             return response
 
         return handle
@@ -58,14 +53,17 @@ def _is_plain(request: web.Request) -> bool:
         request.method == "POST"
         and request.version == HttpVersion11
         and request.keep_alive
-        and not any(name in headers for name in _DECIDED_ELSEWHERE)
+        # What a middleware or the router looks at.
+        and "Origin" not in headers
+        and "Sec-Fetch-Site" not in headers
+        and "Expect" not in headers
     )
 
 
 def _handler(take: Take, source: str) -> Handler:
     async def handler(request: web.Request) -> web.StreamResponse:
         done = await take(request, source)
-        return StoredAnswer(done) if isinstance(done, Counts) else done
+        return StoredAnswer(done) if isinstance(done, StoredCallback) else done
 
     return handler
 
@@ -85,10 +83,18 @@ class StoredAnswer(web.StreamResponse):
     a report.
     """
 
-    def __init__(self, counts: Counts) -> None:
+    def __init__(self, stored: StoredCallback) -> None:
         # Not that of StreamResponse: of its state nothing is needed.
-        self.request_id = ""
-        self._body_of_counts = _encode(counts)
+        self.stored: StoredCallback | None = stored
+        self._data = b""
+
+    def complete(self, request_id: str) -> None:
+        """Make the bytes of it. The callback is held no longer: the answer of a silent connection
+        lives until the next one."""
+        assert self.stored is not None
+        body = _encode(self.stored.counts)
+        self._data = _HEAD % (request_id.encode(), len(body), _date(), body)
+        self.stored = None
 
     @property
     def status(self) -> int:
@@ -103,8 +109,7 @@ class StoredAnswer(web.StreamResponse):
         return True  # its headers are complete
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter:
-        body = self._body_of_counts
-        await request.writer.write(_HEAD % (self.request_id.encode(), len(body), _date(), body))
+        await request.writer.write(self._data)
         return request.writer
 
     async def write_eof(self, data: bytes = b"") -> None:

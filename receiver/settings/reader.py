@@ -161,7 +161,7 @@ class _Reader:
             self._fault(place, str(fault))
             return _UNREADABLE
         except (ValueError, OverflowError):
-            return self._unfit(place, hint.words(), _came(raw, hint.secret))
+            return self._unfit(place, _expected(hint, raw), _came(raw, hint.secret))
 
     def _list(self, hint: Hint, raw: Any, place: str) -> Any:
         raw = split(raw)
@@ -300,6 +300,24 @@ _LEAVES: dict[Any, Callable[[Any], Any]] = {
     timedelta: lambda raw: duration(_text(raw)),
     Secret: lambda raw: Secret(_text(raw)),
 }
+
+
+_DURATIONS = ("10s", "1h30m", "1m", "1s", "100ms")
+
+
+def _expected(hint: Hint, raw: Any) -> str:
+    """What is expected; beside the bounds of a duration one that could be written, if what came is
+    none at all."""
+    words = hint.words()
+    if hint.base is not timedelta or " such as " in words:
+        return words
+    try:
+        duration(_text(raw))
+    except ValueError:
+        marks = [mark for mark in hint.marks if isinstance(mark, Between)]
+        fitting = (d for d in _DURATIONS if all(mark.accepts(duration(d)) for mark in marks))
+        return f'{words}, such as "{next(fitting, _DURATIONS[0])}"'
+    return words
 
 
 def _instead(raw: object, hint: Hint) -> str:

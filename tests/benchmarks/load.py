@@ -16,9 +16,10 @@ from typing import cast
 
 import uvloop
 from msgspec import Struct
+from msgspec.structs import replace
 
 from tests.benchmarks.bodies import HEADS, Kind, body
-from tests.benchmarks.processes import Running, run
+from tests.benchmarks.processes import Running, cpu_seconds, run
 
 
 class Load(Struct, frozen=True):
@@ -29,6 +30,12 @@ class Load(Struct, frozen=True):
     seconds: float
     p50: float
     p99: float
+    cpu: float = 0.0  # seconds that the server took of the processors
+
+    @property
+    def cpu_each(self) -> float:
+        """Microseconds of the server's processor a request."""
+        return self.cpu / self.answered * 1e6
 
     @property
     def rate(self) -> float:
@@ -41,7 +48,9 @@ def load(
     """Put load on `POST /notify` of `target` from another process, or on the route that sends."""
     words = ["tests.benchmarks.load", str(target.port), "--kind", kind, "--seconds", str(seconds)]
     words += ["--reports", str(reports), "--connections", str(connections)]
-    return Load(**run(words))
+    before = cpu_seconds(target.pid)
+    found = Load(**run(words))
+    return replace(found, cpu=cpu_seconds(target.pid) - before)
 
 
 class _Round:

@@ -16,6 +16,7 @@ from tests.benchmarks import (
     claim,
     cohort,
     fairness,
+    fixture,
     growth,
     ingest,
     memory,
@@ -123,6 +124,14 @@ def test_each_accepted_message_is_stored() -> None:
     assert [each.refused for each in (*found.measured, *found.ceiling)] == [0, 0]
 
 
+def test_each_test_sees_its_own_message() -> None:
+    """Every test with `dlr_sandbox` finds a sandbox as new, and its message in it."""
+    found = fixture.costs(rounds=1, tests=3)
+
+    assert found.seen == 3
+    assert all(found.of_test)
+
+
 def test_each_simulated_report_is_tried_to_the_end() -> None:
     """21 attempts for each report of an endpoint that is down, one where it is up."""
     found = simulate.simulate(rounds=1, reports=300)
@@ -145,7 +154,20 @@ def test_each_report_of_a_day_in_cohorts_is_somewhere() -> None:
 
 @pytest.mark.benchmark
 @pytest.mark.parametrize(
-    "benchmark", [ingest, growth, push, claim, memory, fairness, backlog, sandbox, simulate, cohort]
+    "benchmark",
+    [
+        ingest,
+        growth,
+        push,
+        claim,
+        memory,
+        fairness,
+        backlog,
+        sandbox,
+        fixture,
+        simulate,
+        cohort,
+    ],
 )
 def test_prints_its_table(
     benchmark: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

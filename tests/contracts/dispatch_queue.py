@@ -463,16 +463,35 @@ class DispatchQueueContract:
         to make the same bytes: its reports, in order, the content type and the generation."""
         reports = await desk.receive(2)
         forming = await desk.forming(reports[:1])
-        told = replace(forming.buckets[0], generation="v3")
+        told = replace(forming.buckets[0], generation="v2")
         (first,) = await queue.form(NOON, leases(), [replace(forming, buckets=[told])])
         await queue.release_expired(first.lease.until)
 
         (claimed,) = await desk.claim()
 
         assert (claimed.body, claimed.encoded) == (b"", False)
-        assert (claimed.generation, claimed.content_type) == ("v3", first.content_type)
+        assert (claimed.generation, claimed.content_type) == (told.generation, first.content_type)
         assert (await desk.view(claimed)).report_ids == reports[:1]
         assert claimed.webhook_id == first.webhook_id
+
+    @pytest.mark.parametrize("changed", [{"generation": "v3"}, {"content_type": "application/xml"}])
+    async def test_bytes_that_a_later_version_may_make_otherwise_are_kept_at_once(
+        self, desk: Desk, queue: DispatchQueue, changed: dict[str, Any]
+    ) -> None:
+        """XML, and JSON in another generation than the reports came in, are made by an encoder."""
+        forming = await desk.forming(await desk.receive())
+        (bucket,) = forming.buckets
+        if "generation" in changed:
+            told = [replace(report, generation="v2") for report in bucket.reports]
+            bucket = replace(bucket, reports=told, **changed)
+        else:
+            bucket = replace(bucket, target=replace(bucket.target, **changed))
+        (first,) = await queue.form(NOON, leases(), [replace(forming, buckets=[bucket])])
+        await queue.release_expired(first.lease.until)
+
+        (claimed,) = await desk.claim()
+
+        assert (claimed.body, claimed.encoded) == (first.body, True)
 
     async def test_bytes_are_kept_under_a_valid_lease(
         self, desk: Desk, queue: DispatchQueue

@@ -55,3 +55,24 @@ def test_without_counts_the_right_key_is_not_doubted() -> None:
     found = [(probe, None if probe.repeated else True) for probe in asked]
 
     assert keys_of(found) == [RIGHT]
+
+
+@pytest.mark.parametrize(
+    ("webhook", "check", "part"),
+    [
+        (wrong.CallbackDataIsJson, "callback-data", "callbackData with markup and quotes"),
+        (wrong.NaiveDates, "dates", "dates at +0100"),
+        (wrong.NeedsAPrice, "prices", "a price of 0"),
+        (wrong.ClosedGroups, "new-status-group", "the new group"),
+        (wrong.Strict, "unknown-fields", "an unknown text in the report"),
+        (wrong.KnowsTheOrder, "bad-items", "an empty item"),
+    ],
+)
+async def test_the_part_to_blame_is_named(webhook: type[Webhook], check: str, part: str) -> None:
+    """When a body with several things in it is not taken, it is told which of them is not."""
+    async with listening(webhook()) as base:
+        found = await result(a_target(base), check)
+
+    assert found.verdict in ("failed", "weak")
+    _, _, blamed = found.text.partition("of its parts these are not taken alone either: ")
+    assert part in blamed, found.text

@@ -13,6 +13,7 @@ import pytest
 from aiohttp import web
 
 from dispatcher.commands.drill_options import DOWN as NAMES
+from dispatcher.rehearsal.bodies import Values
 from dispatcher.rehearsal.drill.plan import (
     CannotDrill,
     Down,
@@ -62,6 +63,20 @@ async def test_nothing_is_lost_on_a_right_webhook(down: Down) -> None:
     assert rehearsed.wasted > 0
     if down in ("slow", "half-open"):
         assert run.drill.seen_again > 0
+
+
+async def test_a_seed_that_was_used_before() -> None:
+    """A second drill with the same seed has reports of its own, in the app's own kind of values;
+    those of the first would be counted twice."""
+    values = Values(ids="numeric", callback_data="id={messageId}")
+    async with listening(Webhook()) as base:
+        target = a_target(base, seed=7, values=values)
+        runs = [await drill_webhook(a_drill("refuse"), target) for _ in range(2)]
+
+    assert [verdicts(run) for run in runs] == [("passed", "passed")] * 2, runs
+    assert runs[0].note is None
+    assert runs[1].note is not None
+    assert "has seen seed 7 before" in runs[1].note
 
 
 async def test_as_late_as_simulated() -> None:

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from msgspec.structs import replace
 
-from dispatcher.rehearsal import CHECKS, Rehearsal, Verdict, select
+from dispatcher.rehearsal import CHECKS, Verdict, select
 from dispatcher.rehearsal.check import Evidence
 from dispatcher.rehearsal.exchange import Exchange
 from dispatcher.rehearsal.judges import held, taken, under_load
@@ -21,7 +21,7 @@ SEMANTICS = select(["semantics"])
 
 
 class Paced(Webhook):
-    """Takes its time, and knows how many pushes it had at once."""
+    """Takes its time, and knows how many pushes it had at once, but for those that measure it."""
 
     seconds = 0.3
     places = 1000
@@ -35,14 +35,15 @@ class Paced(Webhook):
         return super().app()
 
     async def callback(self, request: web.Request) -> web.StreamResponse:
-        self.running += 1
+        counted = b"-pace-" not in await request.read()
+        self.running += counted
         self.most = max(self.most, self.running)
         try:
             async with self.room:
                 await asyncio.sleep(self.seconds)
                 return await super().callback(request)
         finally:
-            self.running -= 1
+            self.running -= counted
 
 
 class OneAtATime(Paced):
@@ -66,9 +67,9 @@ async def test_slow_and_narrow() -> None:
     """A slow webhook with one place for work is asked one thing after the other: what waits for
     others of our own would be too late."""
     webhook = OneAtATime()
-    async with listening(webhook) as base, Rehearsal(a_target(base, verified=False)) as rehearsal:
-        webhook.most = 0
-        found = [each async for each in rehearsal.run(select(["json-v3", "dates", "prices"]))]
+    async with listening(webhook) as base:
+        target = a_target(base, verified=False)
+        found = await results(target, select(["json-v3", "dates", "prices"]))
 
     assert verdicts(found) == {}
     assert webhook.most == 1
@@ -78,9 +79,8 @@ async def test_a_quick_one_with_one_thread() -> None:
     """A quick webhook gets few side by side: those of one thread have few places to wait."""
     webhook = Paced()
     webhook.seconds = 0.002
-    async with listening(webhook) as base, Rehearsal(a_target(base, verified=False)) as rehearsal:
-        webhook.most = 0
-        found = [each async for each in rehearsal.run(select(["formats"]))]
+    async with listening(webhook) as base:
+        found = await results(a_target(base, verified=False), select(["formats"]))
 
     assert verdicts(found) == {}
     assert 1 < webhook.most <= 4
@@ -187,3 +187,29 @@ def test_what_is_made_alone() -> None:
         *("burst", "fifty-at-once", "sustained", "growth"),
     }
     assert NOT_HERE
+
+
+class Counts(Webhook):
+    """Counts what it is asked."""
+
+    requests = 0
+
+    def app(self) -> web.Application:
+        app = super().app()
+
+        async def counted(*_: object) -> None:
+            self.requests += 1
+
+        app.on_response_prepare.append(counted)
+        return app
+
+
+async def test_the_quick_ones_are_few_requests() -> None:
+    """`--quick` with --verify asks so little that an app of 20 ms an answer is through in less than
+    ten seconds, even if all of it came one after the other."""
+    webhook = Counts()
+    async with listening(webhook) as base:
+        found = await results(a_target(base), select(quick=True))
+
+    assert verdicts(found, "not judged") == {}
+    assert webhook.requests * 0.02 < 10

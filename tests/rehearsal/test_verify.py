@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import deque
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -245,3 +246,47 @@ async def test_ids_tell_the_runs_apart() -> None:
     assert first == again
     assert not first & (other | unnamed)
     assert all(name.startswith("rehearsal-7-") for name in first)
+
+
+class TellsInstants(Webhook):
+    """Tells the instant of the newest report, as it came."""
+
+    def take_one(self, item: Item) -> None:
+        super().take_one(item)
+        self.messages.get(item.get("messageId", ""), {})["doneAt"] = self.instant(item)
+
+    def instant(self, item: Item) -> Any:
+        return item.get("doneAt")
+
+    def told(self, message: Item) -> Item:
+        return {**super().told(message), "doneAt": message["doneAt"]}
+
+
+class InMilliseconds(TellsInstants):
+    """Tells instants as JavaScript does."""
+
+    def instant(self, item: Item) -> Any:
+        if "doneAt" not in item:
+            return None
+        return int(datetime.fromisoformat(item["doneAt"]).timestamp() * 1000)
+
+
+class DropsTheZone(TellsInstants):
+    """Keeps the clock's hands and drops the zone."""
+
+    def instant(self, item: Item) -> Any:
+        return str(item.get("doneAt", ""))[:23] or None
+
+
+@pytest.mark.parametrize(
+    ("webhook", "verdict"),
+    [(TellsInstants, "passed"), (InMilliseconds, "passed"), (DropsTheZone, "failed")],
+)
+async def test_instants_in_other_zones(webhook: type[Webhook], verdict: str) -> None:
+    """An app that tells doneAt must tell the same instant, in whatever zone and form."""
+    async with listening(webhook()) as base:
+        verify = verify_of(base + "/messages/{messageId}", ["doneAt=doneAt"])
+        found = await result(a_target(base, verify=verify), "dates")
+
+    assert found.verdict == verdict, found
+    assert ("doneAt is '2026-01-01T13:00:00.000', expected" in found.text) == (verdict == "failed")

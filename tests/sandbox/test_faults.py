@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from dispatcher.sandbox.api.faults import trouble
 from dispatcher.sandbox.api.seen_bodies import SeenBodies
 from dispatcher.sandbox.faults import Faults
 from dispatcher.settings.sandbox import FaultRule
+from tests.end_to_end.processes import eventually
 from tests.sandbox.playing import KEY, Played, playing
 
 V3 = "/sms/3/messages"
@@ -232,3 +234,16 @@ async def test_a_rule_that_cannot_be_used(tmp_path: Path, rule: dict[str, Any], 
 
         assert (status, fields["error"]["details"]["faults"]) == (400, [fault])
         assert (await sandbox.get("/sandbox/faults"))["faults"] == []
+
+
+async def test_a_slow_answer_does_not_hold_up_the_end(tmp_path: Path) -> None:
+    """A stop_timeout of 0s ends what is under way at once. It waited without a limit, because
+    aiohttp reads 0 as none."""
+    text = '[server]\nstop_timeout = "0s"\n[[sandbox.fault]]\ndelay = "10m"\n'
+    async with aiohttp.ClientSession(headers=KEY) as app:
+        async with playing(tmp_path, text) as sandbox:
+            url = f"{sandbox.running.url}{V3}"
+            slow = asyncio.create_task(app.post(url, json=a_v3()).__aenter__())
+            await eventually(sandbox.messages, "the message is taken")
+        with pytest.raises(aiohttp.ServerDisconnectedError):
+            await slow

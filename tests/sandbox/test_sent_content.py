@@ -164,6 +164,7 @@ async def test_short_links(provider: Sending, options: dict[str, Any], sent: str
         ({"track": "URL", "baseUrl": "https://a.example/go/"}, None, "https://a.example/go/l/"),
         ({"baseUrl": "https://a.example"}, {}, "https://a.example/l/"),
         ({"baseUrl": "https://a.example"}, {"customDomain": "b.example"}, "https://b.example/l/"),
+        ({"track": "URL"}, {"shortenUrl": False}, "https://example.com/"),
         ({"track": "SMS", "baseUrl": "https://a.example"}, None, "https://example.com/"),
     ],
 )
@@ -179,9 +180,8 @@ async def test_track_url(
     (message,) = send.messages
     assert isinstance(message.content, TextContent)
     assert message.content.sent.startswith(begin)
-    assert (message.links is not None and message.links.converts) == (
-        tracking.get("track") == "URL"
-    )
+    converts = message.links is not None and message.links.converts
+    assert converts == (tracking.get("track") == "URL" and message.links is not None)
 
 
 async def test_links_of_a_query(provider: Sending) -> None:

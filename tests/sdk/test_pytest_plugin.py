@@ -24,6 +24,7 @@ Run = Callable[..., pytest.RunResult]
 APP = '''
 import json
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from urllib.request import Request, urlopen
 
@@ -35,15 +36,18 @@ class Shop:
 
     def __init__(self):
         self.told = []
+        self.answers = 200, b""
         shop = self
 
         class Webhook(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 shop.told += [each["status"]["name"] for each in json.loads(body)["results"]]
-                self.send_response(200)
-                self.send_header("Content-Length", "0")
+                status, answer = shop.answers
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
+                self.wfile.write(answer)
 
             def log_message(self, *_):
                 pass
@@ -55,14 +59,19 @@ class Shop:
         self.server.shutdown()
         self.server.server_close()
 
-    def send(self, sandbox, to="41793026727", **fields):
-        hook = f"http://127.0.0.1:{self.server.server_port}/dlr"
+    def send(self, sandbox, to="41793026727", hook="", **fields):
+        if hook == "":
+            hook = f"http://127.0.0.1:{self.server.server_port}/dlr"
         message = {"from": "Shop", "destinations": [{"to": to}], "text": "Your order", **fields}
         body = json.dumps({"messages": [{**message, "notifyUrl": hook}]}).encode()
         headers = {"Authorization": "App key", "Content-Type": "application/json"}
         request = Request(f"{sandbox.base_url}/sms/2/text/advanced", body, headers)
         with urlopen(request) as answer:
             return json.load(answer)
+
+    def try_to_send(self, sandbox):
+        with suppress(OSError):  # also HTTPException of a connection that ends
+            self.send(sandbox)
 
 
 @pytest.fixture
@@ -184,6 +193,155 @@ def test_an_async_suite(run: Run) -> None:
             assert asyncio.run(story(dlr_sandbox)) == ["DELIVERED_TO_HANDSET"]
     """
     run(suite).assert_outcomes(passed=1)
+
+
+def test_in_the_webhooks_own_event_loop(run: Run) -> None:
+    """Called in the event loop that serves the webhook, `advance` and `reset` cannot be answered:
+    the push waited ten seconds and failed, and nobody knew why. It is told at once. Where no push
+    can go there, it is as ever."""
+    suite = """
+        import asyncio
+        import pytest
+        from aiohttp import web
+
+        async def story(shop, sandbox):
+            runner = web.AppRunner(web.Application())
+            await runner.setup()
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            hook = "http://127.0.0.1:%d/dlr" % runner.addresses[0][1]
+            shop.send(sandbox)
+            sandbox.advance("1m")
+            shop.send(sandbox, hook=hook)
+            for blocking in (lambda: sandbox.advance("1d"), sandbox.reset):
+                with pytest.raises(RuntimeError, match=r"serves your webhook .*/dlr, .*to_thread"):
+                    blocking()
+            assert sandbox.pushes[-1]["url"] != hook
+            await asyncio.to_thread(sandbox.advance, "10s")
+            with pytest.raises(RuntimeError, match="serves your webhook"):
+                sandbox.advance("1h")  # the webhook knows no such path: the push is made again
+            await runner.cleanup()
+            sandbox.advance("1h")
+
+        def test_it(shop, dlr_sandbox):
+            asyncio.run(story(shop, dlr_sandbox))
+            assert shop.told == ["DELIVERED_TO_HANDSET"]
+    """
+    run(suite).assert_outcomes(passed=1)
+
+
+def test_pushes_are_seen_and_asserted(run: Run) -> None:
+    """A test sees each push, and an assertion that says why one has not arrived. When a test fails,
+    its report says so without being asked."""
+    suite = """
+        import json
+
+        def test_arrived(shop, dlr_sandbox):
+            shop.send(dlr_sandbox)
+            dlr_sandbox.advance("1m")
+            dlr_sandbox.assert_pushed()
+            (push,) = dlr_sandbox.pushes
+            (sent,) = dlr_sandbox.messages
+            assert push["messageIds"] == [sent["messageId"]]
+            assert json.loads(push["body"])["results"][0]["to"] == "41793026727"
+
+        def test_500(shop, dlr_sandbox):
+            shop.answers = 500, b"KeyError: 'results'"
+            shop.send(dlr_sandbox)
+            dlr_sandbox.advance("1m")
+            dlr_sandbox.assert_pushed()
+
+        def test_only_a_test_client(shop, dlr_sandbox):
+            shop.send(dlr_sandbox, hook="http://testserver/dlr")
+            dlr_sandbox.advance("1m")
+            dlr_sandbox.assert_pushed()
+
+        def test_too_early(shop, dlr_sandbox):
+            shop.send(dlr_sandbox)
+            dlr_sandbox.assert_pushed()
+
+        def test_nowhere(shop, dlr_sandbox):
+            shop.send(dlr_sandbox, hook=None)
+            dlr_sandbox.advance("1m")
+            dlr_sandbox.assert_pushed()
+
+        def test_refused(shop, dlr_sandbox):
+            dlr_sandbox.fault(status=401)
+            shop.send(dlr_sandbox)  # raises HTTPError
+
+        def test_nothing_to_say(shop, dlr_sandbox):
+            shop.send(dlr_sandbox)
+            dlr_sandbox.advance("1m")
+            assert shop.told == ["odd"]
+    """
+    result = run(suite)
+
+    result.assert_outcomes(passed=1, failed=6)
+    said = [
+        "E*AssertionError: your webhook answered 500: KeyError: 'results' (attempt 1 of message *;"
+        " the next attempt is due at *",
+        "E*AssertionError: nothing can be pushed to http://testserver/dlr: that is the address of a"
+        " test client, which opens no port.*",
+        "E*AssertionError: message * its next step is due at *; advance moves the clock",
+        "E*AssertionError: message * it has no notifyUrl, and no endpoint takes its reports: they"
+        " wait to be pulled",
+        "*--- dlr_sandbox ---*",
+        "POST /sms/2/text/advanced was refused with 401: {*",
+        "no message was taken: the app has sent none to this base_url",
+    ]
+    result.stdout.fnmatch_lines(said)
+    assert result.stdout.str().count("- dlr_sandbox -") == 5
+
+
+def test_one_process_for_all_tests(run: Run) -> None:
+    """A test that moves the clock, or leaves a push under way, cost the next one a new process: one
+    to three seconds. Now all have one process, and each finds everything as new."""
+    suite = """
+        from datetime import UTC, datetime, timedelta
+        from threading import Thread
+        import pytest
+
+        processes = set()
+
+        @pytest.fixture(autouse=True)
+        def as_new(dlr_sandbox_server, dlr_sandbox):
+            processes.add(dlr_sandbox_server._process.pid)
+            yield
+            assert len(processes) == 1
+
+        @pytest.mark.parametrize("n", range(5))
+        def test_tomorrow(shop, dlr_sandbox, n):
+            assert dlr_sandbox._ask("GET", "/api/reports")["reports"] == []
+            assert dlr_sandbox.requests == dlr_sandbox.pushes == []
+            shop.send(dlr_sandbox)
+            now = datetime.fromisoformat(dlr_sandbox.advance("1d")["now"])
+            assert abs(now - datetime.now(UTC) - timedelta(days=1)) < timedelta(hours=1)
+            dlr_sandbox._ask("POST", "/api/endpoints/notify-url/pause")
+
+        def test_slow_answers(shop, dlr_sandbox):
+            dlr_sandbox.fault(delay="10m")
+            Thread(target=shop.try_to_send, args=[dlr_sandbox]).start()
+            while not dlr_sandbox.messages:
+                pass
+
+        def test_next(shop, dlr_sandbox):
+            assert dlr_sandbox.messages == []
+    """
+    run(suite).assert_outcomes(passed=7)
+
+
+def test_in_parallel(run: Run) -> None:
+    """With pytest-xdist each worker has its own process, on a port of its own."""
+    suite = """
+        import pytest
+
+        @pytest.mark.parametrize("n", range(6))
+        def test_tomorrow(shop, dlr_sandbox, n):
+            assert dlr_sandbox.messages == []
+            shop.send(dlr_sandbox)
+            dlr_sandbox.advance("1d")
+            assert shop.told == ["DELIVERED_TO_HANDSET"]
+    """
+    run(suite, "-n", "2").assert_outcomes(passed=6)
 
 
 def test_a_webhook_that_hangs(run: Run) -> None:

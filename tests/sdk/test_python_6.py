@@ -324,6 +324,28 @@ def test_what_is_not_played(sdk: Driven) -> None:
     assert "the sandbox does not play GET /2fa/2/applications" in str(caught.value.data)
 
 
+@pytest.mark.parametrize(
+    ("status", "code"), [(401, "E401"), (429, None), (500, "E500"), (503, None)]
+)
+def test_trouble_on_order(
+    sdk: Driven, dlr_sandbox: DlrSandbox, status: int, code: str | None
+) -> None:
+    """The client reads the error that a test has ordered (of 429 and 503 the status
+    alone); the next request is well."""
+    dlr_sandbox.fault(status=status, next=1)
+
+    with pytest.raises(Raised) as caught:
+        sdk.call("send", a_request())
+
+    data = caught.value.data or {}
+    assert (caught.value.status, data.get("errorCode")) == (status, code)
+    assert sdk.call("send", a_request())["messages"]
+    (refused,) = dlr_sandbox.refused
+    assert (refused["status"], refused["path"]) == (status, "/sms/3/messages")
+    assert "python" in refused["client"].lower()
+    assert dlr_sandbox.messages[0]["client"] == refused["client"]
+
+
 def test_a_destination_that_is_refused(sdk: Driven) -> None:
     """A message that cannot go is rejected in the reply, and the others go."""
     reply = sdk.call("send", a_request(a_message("nobody", DELIVERED, SLOW)))

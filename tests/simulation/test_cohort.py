@@ -186,3 +186,18 @@ def test_broken_off_it_says_so() -> None:
     assert timeline.partial
     assert 0 < timeline.ended_at < 86_400
     assert all_are_somewhere(timeline)
+
+
+@pytest.mark.parametrize(("duration", "at"), [(6 * HOUR, 0 * HOUR), (36 * HOUR, 1.5 * HOUR)])
+def test_the_peak_is_what_the_window_lets_through(duration: timedelta, at: timedelta) -> None:
+    """Back after forty minutes, the endpoint met 2,126 requests in one second by the cohort
+    engine and 171 by the exact one: what was due at one instant began at once, though 20 places
+    and answers that take 102 ms on the average let through 197 a second."""
+    slow = Phase("up", latency=timedelta(milliseconds=80), latency_p99=timedelta(milliseconds=400))
+    outage = an_outage(at, timedelta(minutes=40), "refuses")
+    endpoint = SimulatedEndpoint(window=20, bucket_size=1)
+
+    timeline = simulate_cohort(a_day(5.0, slow, outage, duration=duration, endpoint=endpoint))
+
+    assert 150 <= timeline.peak()[0] <= 240
+    assert all_are_somewhere(timeline)

@@ -515,3 +515,19 @@ def test_the_database_in_place_has_all_of_its_own() -> None:
     }
 
     assert public - {"migrate", "missing"} == on_threads == public & vars(DatabaseInPlace).keys()
+
+
+def test_a_rate_limit_is_used_up_in_an_outage() -> None:
+    """A backlog of retries goes out at the whole rate while no fresh report waits. Three quarters
+    of it were for retries at most, so that with few new reports 79 % were used, and with none 75 %.
+    """
+    timeline = simulated(
+        duration="20m",
+        bin="1m",
+        until="35m",
+        arrivals={"per_second": 1.0},
+        phase=[outage("0s", "1h")],
+        endpoint={"rate_limit": 2.0},
+    )
+
+    assert all(118 <= each <= 121 for each in timeline.bins.attempts[21:34])

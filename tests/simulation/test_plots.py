@@ -27,7 +27,7 @@ from dispatcher.simulation.plots import (
 )
 from dispatcher.simulation.plots.file import Told
 from dispatcher.simulation.sweep import read_sweep
-from dispatcher.simulation.timeline import Timeline
+from dispatcher.simulation.timeline import BACKLOG_GONE, Timeline
 from receiver.settings.configuration import ConfigurationError
 from tests.simulation.support import a_scenario, outage
 
@@ -78,6 +78,7 @@ def test_the_picture_says_what_happened(timeline: Timeline) -> None:
     for text in ("A story", "Of 180 reports 30 came late", "arrived", "failed", "refuses"):
         assert text in shown
     assert "backlog gone" in shown
+    assert BACKLOG_GONE in shown
 
 
 def test_a_hostile_story_is_a_text_and_nothing_else(timeline: Timeline) -> None:

@@ -63,7 +63,7 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         tmp_path,
     ) == [
         'sed: there is no such setting; did you mean "seed"?',
-        'duration: expected a duration from 1s to 366d, got "soon"',
+        'duration: expected a duration from 1s to 366d, such as "10s", got "soon"',
         'arrivals.burst_per_second: is needed with kind = "bursts"',
         "arrivals.burst_lasts: expected no more than burst_every: bursts do not overlap",
         'phase[0].behaves: expected "up", "answers", "refuses", "drops", "stalls", "half-open",'
@@ -81,6 +81,19 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     ("text", "fault"),
     [
         ("", 'duration: is needed with arrivals.kind = "constant"'),
+        (
+            "duration = 60",
+            'duration: expected a duration from 1s to 366d, such as "10s", got 60',
+        ),
+        (
+            'duration = "1h"\nuntil = "2h"\n[[phase]]\nbehaves = "refuses"\nat = "3h"',
+            "phase[0].at: expected a time before the scenario's end, 2h, got 3h",
+        ),
+        (
+            'duration = "1h"\n[[phase]]\nbehaves = "refuses"\nat = "2h"',
+            "phase[0].at: expected a time before the last arrival, after which nothing waits, 1h,"
+            " got 2h",
+        ),
         (
             'duration = "1h"\n[endpoint]\nreports = "none"',
             'endpoint.reports: expected an endpoint that takes reports, got "none"',
@@ -186,3 +199,10 @@ def test_the_endpoint_can_have_a_schedule_of_its_own() -> None:
     scenario: Scenario = a_scenario(endpoint={"schedule": "svix"})
 
     assert scenario.retry_schedule == PRESETS["svix"]
+
+
+def test_a_phase_after_the_arrivals_is_met_by_retries() -> None:
+    """Where an outage leaves something waiting, what the endpoint does later matters."""
+    said = [{"behaves": "refuses"}, {"behaves": "up", "at": "2h"}]
+
+    assert a_scenario(duration="1h", phase=said).phase[1].behaves == "up"

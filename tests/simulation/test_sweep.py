@@ -8,7 +8,7 @@ import pytest
 
 from dispatcher.simulation.comparison import Run, csv_rows
 from dispatcher.simulation.exact import simulate_exact
-from dispatcher.simulation.sweep import POINTS, read_sweep, rows, to_json
+from dispatcher.simulation.sweep import POINTS, outlasts, past_arrivals, read_sweep, rows, to_json
 from receiver.settings.configuration import ConfigurationError
 from tests.simulation.support import a_scenario, outage
 
@@ -56,6 +56,18 @@ def test_a_sweep_tells_loss_and_lateness_for_each_value() -> None:
 
     assert table[0][:3] == ["outage", "lost", "late"]
     assert [line[:3] for line in table[1:]] == [["10m", "0", "30"], ["20m", "30", "30"]]
-    points = json.loads(to_json(sweep.key, runs, partial=False))["points"]
+    points = json.loads(to_json(sweep.key, runs, [], partial=False))["points"]
     assert [point["figures"]["lost"] for point in points] == [0, 30]
     assert [line[0] for line in csv_rows(sweep.key, runs)] == ["outage", "10m", "20m"]
+
+
+def test_a_sweep_past_the_end_of_arrivals_says_so() -> None:
+    """Reports arrive for an hour. An outage from its tenth minute on that lasts two hours meets no
+    new one in its second half: the curve bends there, and not because of the schedule."""
+    given = a_scenario(arrivals={"per_second": 0.05}, phase=[outage("10m", "1m")])
+
+    past = outlasts(read_sweep("outage=20m,50m,2h").variants(given))
+
+    assert past == ["2h"]
+    assert past_arrivals(past).startswith("PAST THE ARRIVALS: 2h: ")
+    assert json.loads(to_json("outage", [], past, partial=False))["pastArrivals"] == ["2h"]

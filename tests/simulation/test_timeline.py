@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from random import Random
+from typing import Any
 
 import pytest
 
-from dispatcher.simulation.answer import answer, clock_text, span_text
+from dispatcher.simulation.answer import answer, clock_text, left_out, span_text
+from dispatcher.simulation.cohort import simulate_cohort
+from dispatcher.simulation.exact import simulate_exact
 from dispatcher.simulation.timeline import (
+    BACKLOG_GONE,
     Band,
     Bins,
     Lateness,
@@ -18,7 +22,7 @@ from dispatcher.simulation.timeline import (
     to_dict,
     to_json,
 )
-from tests.simulation.support import HOUR, outage, simulated
+from tests.simulation.support import HOUR, a_scenario, outage, simulated
 
 
 def a_lateness(*seconds: float) -> Lateness:
@@ -53,7 +57,15 @@ def test_nothing_has_no_percentiles() -> None:
     assert Lateness().percentiles() == {}
     assert to_dict(simulated(duration="1s", until="1s", phase=[{"behaves": "refuses"}]))[
         "lateness"
-    ] == {"p50": None, "p95": None, "p99": None, "max": None, "histogram": []}
+    ] == {
+        "p50": None,
+        "p95": None,
+        "p99": None,
+        "max": None,
+        "of": 0,
+        "leftOut": 1,
+        "histogram": [],
+    }
 
 
 def test_columns_add_up() -> None:
@@ -181,3 +193,53 @@ def test_times_go_on_after_a_day() -> None:
     assert [span_text(each) for each in (0.0885, 9.5, 59.7, 8880.4)] == [
         *("88ms", "9.5s", "1m", "2h28m"),
     ]
+
+
+SLOW_AFTERWARDS = {
+    "duration": "40m",
+    "bin": "1m",
+    "arrivals": {"per_second": 1.0},
+    "phase": [
+        {"behaves": "slows", "per_second": 1.2, "at": "15m"},
+        outage("5m", "10m"),
+    ],
+    "endpoint": {"window": 4},
+}
+"""Back from an outage, the endpoint is busy with what has come meanwhile."""
+
+
+@pytest.mark.parametrize("engine", [simulate_exact, simulate_cohort])
+def test_backlog_gone_is_where_the_line_of_the_plot_ends(engine: Any) -> None:
+    """The plot has a line for what had arrived by the recovery; it comes down to nothing in the bin
+    of `drainedAt`, though newer reports may wait still. The words are the same everywhere."""
+    timeline = engine(a_scenario(**SLOW_AFTERWARDS))
+    said = to_dict(timeline)
+    gone = int(said["drainedAt"] // said["bins"]["width"])
+    before = said["bins"]["before"]
+
+    assert before[gone - 1] > 0
+    assert not any(before[gone:])
+    assert all(old <= all_ for old, all_ in zip(before, said["bins"]["backlog"], strict=True))
+    assert said["drainedAtMeans"] == BACKLOG_GONE
+
+
+def test_without_a_recovery_there_is_no_backlog_to_be_gone() -> None:
+    """Nor words about it."""
+    said = to_dict(simulated(duration="1m"))
+
+    assert (said["drainedAt"], said["drainedAtMeans"], said["bins"]["before"]) == (None, None, [])
+
+
+def test_percentiles_say_what_they_leave_out() -> None:
+    """Half of the reports are lost: the percentiles of the others are not those of all."""
+    timeline = simulated(
+        duration="20m",
+        arrivals={"per_second": 0.1},
+        phase=[outage("0s", "10m")],
+        schedule={"preset": "custom", "waits": ["1m"], "retries": 1},
+    )
+    lateness = to_dict(timeline)["lateness"]
+
+    assert left_out(timeline) == f" (without {timeline.totals.exhausted} lost)"
+    assert lateness["of"] == timeline.totals.acknowledged
+    assert lateness["leftOut"] == timeline.totals.exhausted > 0

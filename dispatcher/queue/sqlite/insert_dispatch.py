@@ -9,6 +9,7 @@ from typing import Any
 from msgspec import Struct
 
 from dispatcher.endpoints.endpoint import Endpoint, Target
+from dispatcher.forming.bucket import is_as_stored
 from dispatcher.queue.base import Bucket, Lease
 from dispatcher.queue.sqlite import ordering
 from dispatcher.queue.sqlite.many_rows import insert_rows
@@ -95,13 +96,14 @@ def new_dispatch(
     lease: Lease | None = None,
     replay: int | None = None,
 ) -> NewDispatch:
-    """A bucket as a dispatch that is due at once. With a lease, its bytes are not kept yet."""
+    """A bucket as a dispatch that is due at once. With a lease its bytes are kept only if they
+    could not be made again as they are."""
     reports = bucket.reports
     return NewDispatch(
         endpoint=endpoint.name,
         to=bucket.target,
         generation=bucket.generation,
-        body=body if lease is None else None,
+        body=None if lease is not None and is_as_stored(bucket) else body,
         report_ids=[report.id for report in reports],
         messages=[report.message for report in reports] if endpoint.ordered else (),
         webhook_id_end=webhook_id_end,

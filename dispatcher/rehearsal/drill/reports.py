@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from dispatcher.rehearsal.bodies import Body, Maker, body
 from dispatcher.rehearsal.truth import DELIVERED, PENDING, Expected
@@ -37,9 +36,8 @@ class Ended(Struct, frozen=True):
 class Reports:
     """Makes the reports of one drill."""
 
-    def __init__(self, seed: int, mix: MixSettings) -> None:
-        self._maker = Maker(str(seed), "drill")
-        self._prefix = f"rehearsal-{seed}-drill"
+    def __init__(self, maker: Maker, mix: MixSettings) -> None:
+        self._maker = maker
         self._mix = mix
         self._items = {
             (generation, final): self._template(generation, final)
@@ -58,7 +56,7 @@ class Reports:
 
     def message_id(self, number: int) -> str:
         pair = not self._final(number) and self._final(number + APART)
-        return f"{self._prefix}-{number + APART if pair else number}"
+        return self._maker.numbered_id(number + APART if pair else number)
 
     def _final(self, number: int) -> bool:
         return not falls_in(self._mix.intermediate, number)
@@ -74,26 +72,26 @@ class Reports:
 
     def _template(self, generation: Any, final: bool) -> bytes:
         report = self._maker.report(DELIVERED if final else PENDING, message_id=_ID)
-        return json_format.encode_item(replace(report, bulk_id=self._prefix), generation)
+        return json_format.encode_item(report, generation)
 
 
-def truth(ended: Iterable[Ended]) -> list[Expected]:
+def truth(ended: Iterable[Ended], maker: Maker) -> list[Expected]:
     """What the app should tell of each message that was acknowledged. What was never acknowledged
     it may hold or not: the platform does not know either."""
     by_message: dict[str, list[Ended]] = {}
     for each in ended:
         by_message.setdefault(each.message_id, []).append(each)
-    return [_expected(id, of) for id, of in by_message.items() if _certain(of)]
+    return [_expected(id, of, maker) for id, of in by_message.items() if _certain(of)]
 
 
 def _certain(of: Sequence[Ended]) -> bool:
     return all(each.state == "acknowledged" for each in of)
 
 
-def _expected(message_id: str, of: Sequence[Ended]) -> Expected:
+def _expected(message_id: str, of: Sequence[Ended], maker: Maker) -> Expected:
     return Expected(
         message_id,
         DELIVERED if any(each.final for each in of) else PENDING,
         once=len(of) == 1,
-        callback_data=f"order {message_id}",
+        callback_data=maker.callback_data(message_id, f"order {message_id}"),
     )

@@ -18,6 +18,7 @@ from msgspec import Struct
 
 from dispatcher.clocks.clock import CompressedClock, elapsed
 from dispatcher.observe.events import AttemptMade
+from dispatcher.rehearsal.bodies import Maker
 from dispatcher.rehearsal.drill.pausing import Pausing
 from dispatcher.rehearsal.drill.plan import TICK, CannotDrill, Drill
 from dispatcher.rehearsal.drill.proxy import Proxy
@@ -71,11 +72,11 @@ class _StopWatch:
 class DrillRun:
     """One drill: `run` it once. `tell` gets a line when the webhook goes down and comes back."""
 
-    def __init__(self, drill: Drill, way: Way, seed: int, tell: Callable[[str], None]) -> None:
+    def __init__(self, drill: Drill, way: Way, maker: Maker, tell: Callable[[str], None]) -> None:
         self._drill = drill
         self._way = way
         self._tell = tell
-        self._reports = Reports(seed, drill.scenario.mix)
+        self._reports = Reports(maker, drill.scenario.mix)
         self._arrivals = Arrivals(drill.scenario)
         self._watch = _StopWatch()
         self._clock = CompressedClock(drill.speed, wall=lambda: START, elapsed=self._watch)

@@ -37,7 +37,7 @@ async def drill_webhook(
         if rehearsal.fault is None:
             simulated = await asyncio.to_thread(simulated_of, drill.scenario)
             drill = eased(drill, rehearsal.opening.seconds)
-            run = DrillRun(drill, rehearsal.way, rehearsal.seed, tell)
+            run = DrillRun(drill, rehearsal.way, rehearsal.maker("drill"), tell)
             result = await run.run(watch)
             evidence = await _evidence(rehearsal, result)
             verdicts = results(drill, result, evidence, time.perf_counter() - started)
@@ -49,6 +49,7 @@ async def drill_webhook(
         seconds=time.perf_counter() - started,
         verified=target.verify is not None,
         fault=rehearsal.fault,
+        note=rehearsal.note,
         results=verdicts,
         drill=shown,
     )
@@ -64,6 +65,6 @@ async def _evidence(rehearsal: Rehearsal, result: DrillResult) -> Evidence | str
     if result.timeline.partial:
         return "broken off: the app was not asked"
     try:
-        return await rehearsal.look_at(truth(result.ended), LOOKED_AT)
+        return await rehearsal.look_at(truth(result.ended, rehearsal.maker("drill")), LOOKED_AT)
     except CannotVerify as error:
         return f"--verify: {error}"

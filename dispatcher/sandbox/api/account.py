@@ -22,6 +22,7 @@ from dispatcher.sandbox.api.tokens import VALID_FOR, Tokens
 from dispatcher.sandbox.errors import ApiException, RequestError, document
 from dispatcher.sandbox.wire.rules import NOT_NULL
 from receiver.answers import Count, answer
+from receiver.callbacks.arriving import BodyReader
 from receiver.faults import Misfit
 from receiver.routes import Reply, RequestBody, Route, Schema
 
@@ -62,8 +63,11 @@ _REQUEST: Final[Schema] = {
 class AccountApi:
     """The two routes."""
 
-    def __init__(self, credentials: Credentials, tokens: Tokens, currency: str) -> None:
+    def __init__(
+        self, credentials: Credentials, tokens: Tokens, bodies: BodyReader, currency: str
+    ) -> None:
         self._credentials = credentials
+        self._bodies = bodies
         self._tokens = tokens
         self._currency = currency
 
@@ -87,6 +91,8 @@ class AccountApi:
             200: Reply("the token", TokenResponse),
             400: Reply("a parameter is missing, or asks for another grant", OAuthApiException),
             401: Reply("client_id and client_secret are not known", OAuthApiException),
+            408: Reply("the body took too long", ApiException),
+            413: Reply("the body is too large", ApiException),
         },
         body=RequestBody(
             others={"application/x-www-form-urlencoded": _REQUEST},
@@ -97,7 +103,8 @@ class AccountApi:
     async def token(self, request: web.Request) -> web.Response:
         """A token with the scopes of the [[sandbox.credential]] whose user name and password came;
         without one in the settings, any will do."""
-        came = {**request.query, **_form(await request.read())}
+        async with self._bodies.arriving(request) as body:
+            came = {**request.query, **_form(body)}
         missing = [name for name in _REQUEST["required"] if not came.get(name)]
         if missing:
             return _refused(400, "invalid_request", *(Misfit(name, NOT_NULL) for name in missing))

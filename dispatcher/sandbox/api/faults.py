@@ -14,7 +14,7 @@ from functools import cache
 from typing import Annotated, Any, Final
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 from msgspec import Meta, Struct
 
@@ -28,7 +28,7 @@ from dispatcher.sandbox.faults import Faults
 from dispatcher.sandbox.wire import query
 from dispatcher.sandbox.wire.body import read_body
 from dispatcher.settings.sandbox import FaultRule
-from receiver.answers import Handler, NotTaken, answer, fault
+from receiver.answers import SERVER_NAME, Handler, NotTaken, answer, fault
 from receiver.api.parameters import only
 from receiver.dlr.number import comparable
 from receiver.routes import Reply, RequestBody, Route
@@ -214,6 +214,7 @@ async def _half(request: web.Request, whole: web.Response) -> web.StreamResponse
     body = whole.body if isinstance(whole.body, bytes) else b""
     begun = web.StreamResponse(status=whole.status, headers=whole.headers)
     begun.content_length = len(body)
+    begun.headers[hdrs.SERVER] = SERVER_NAME
     await begun.prepare(request)
     await begun.write(body[: len(body) // 2])
     return begun

@@ -38,7 +38,7 @@ def add_sandbox(
     app.middlewares.append(seeing(requests, now, logged=settings.sandbox.log_requests))
     app.middlewares.append(provider_api(credentials))
     app.middlewares.append(trouble(sandbox.faults, bodies, limit, asyncio.sleep))
-    add_routes(app, AccountApi(credentials, tokens, settings.sandbox.currency))
+    add_routes(app, AccountApi(credentials, tokens, bodies, settings.sandbox.currency))
     v1_status = V1_STATUSES[settings.sandbox.v1_status]
     SendApi(
         sandbox.accept, now=now, bodies=bodies, body_limit=limit, v1_status=v1_status

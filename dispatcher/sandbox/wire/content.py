@@ -124,10 +124,10 @@ def shortening_of(
     base_url: str | None = None,
     converts: bool = False,
 ) -> Shortening | None:
-    """What `urlOptions` ask for; without `shortenUrl` the other options have no effect (OAS). Or
-    what the older `tracking.track = URL` asks for, with its `baseUrl`: then a click `converts`.
-    Without a domain of one's own, short links lead here."""
-    if not converts and (urls is None or not urls["shortenUrl"]):
+    """What `urlOptions` ask for; without `shortenUrl` the other options have no effect (OAS). Where
+    there are none, what the older `tracking.track = URL` asks for, with its `baseUrl`; with it a
+    click `converts`. Without a domain of one's own, short links lead here."""
+    if not (converts if urls is None else urls["shortenUrl"]):
         return None
     urls = urls or {}
     base = (base_url or inspection.origin).rstrip("/")

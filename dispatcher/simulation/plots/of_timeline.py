@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dispatcher.simulation.answer import answer, span_text
+from dispatcher.simulation.answer import answer, left_out, span_text
 from dispatcher.simulation.plots import palette
 from dispatcher.simulation.plots.figure import (
     SHORTEST,
@@ -21,7 +21,7 @@ from dispatcher.simulation.plots.figure import (
     span_axis,
     time_axis,
 )
-from dispatcher.simulation.timeline import Timeline
+from dispatcher.simulation.timeline import BACKLOG_GONE, Timeline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +43,9 @@ def draw(title: str, timeline: Timeline) -> Figure:
     for axes in (reports, requests):
         axes.tick_params(labelbottom=False)
     _name_bands(reports, timeline)
-    backlog.set_xlabel("hours since the start" if end >= 3600 else "h:mm since the start")
+    clock = "hours since the start" if end >= 3600 else "h:mm since the start"
+    defined = f"\n{BACKLOG_GONE}" if timeline.recovered_at is not None else ""
+    backlog.set_xlabel(clock + defined)
     _lateness(lateness, timeline)
     return drawn
 
@@ -76,7 +78,12 @@ def _requests(axes: Axes, timeline: Timeline) -> None:
 
 
 def _backlog(axes: Axes, timeline: Timeline) -> None:
-    axes.stairs(timeline.bins.backlog, edges(timeline), **area(palette.BACKLOG))
+    bins, at = timeline.bins, edges(timeline)
+    axes.stairs(bins.backlog, at, label="all", **area(palette.BACKLOG))
+    if bins.before:
+        label = "arrived by the recovery"
+        axes.stairs(bins.before, at, baseline=None, label=label, **line(palette.FAILED))
+        legend(axes)
     count_axis(axes, "reports waiting")
     if timeline.drained_at is not None:
         gone = timeline.drained_at
@@ -106,7 +113,7 @@ def _lateness(axes: Axes, timeline: Timeline) -> None:
     axes.set_xlabel("came no later than so long after they arrived")
     words = [f"p{percent} {span_text(span)}" for percent, span in found.items()]
     words.append(f"max {span_text(timeline.lateness.longest)}")
-    axes.set_title(", ".join(words), loc="right", fontsize=8)
+    axes.set_title(", ".join(words) + left_out(timeline), loc="right", fontsize=8)
 
 
 def _name_bands(axes: Axes, timeline: Timeline) -> None:

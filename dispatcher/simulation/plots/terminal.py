@@ -17,7 +17,7 @@ from dispatcher.simulation.comparison import Run
 from dispatcher.simulation.plots import palette
 from dispatcher.simulation.plots.figure import plain, short
 from dispatcher.simulation.plots.palette import Look
-from dispatcher.simulation.timeline import Timeline
+from dispatcher.simulation.timeline import BACKLOG_GONE, Bins, Timeline
 
 HEIGHT = 2
 """Lines of each row."""
@@ -41,19 +41,29 @@ def timeline_plot(timeline: Timeline, width: int) -> RenderableType:
         ("acknowledged", bins.acknowledged, palette.ACKNOWLEDGED, _mean),
         ("lost", bins.exhausted, palette.LOST, _mean),
         ("waiting", bins.backlog, palette.BACKLOG, max),
+        ("  by recovery", _late_part(bins), palette.TROUBLE, max),
     ]
     shown = [(name, gathered(values, columns, how), look) for name, values, look, how in rows]
     # Attempts and those of them that failed are to be compared, so they have one scale.
     most = {name: max(values, default=0) for name, values, _ in shown}
-    most["  failed"] = most["requests"]
+    most["  failed"], most["  by recovery"] = most["requests"], most["waiting"]
     lines: list[Text] = []
     for name, values, look in shown:
         if any(values):
             lines += _row(name, values, most[name], look)
     told = f"The number beside a row is its highest; all but those waiting are in {width_text}."
+    words = [told, *([BACKLOG_GONE] if timeline.recovered_at is not None else [])]
     return Group(
-        *lines, *_trouble(timeline, columns), _clock(_end(timeline), columns), Text(told, "dim")
+        *lines,
+        *_trouble(timeline, columns),
+        _clock(_end(timeline), columns),
+        *(Text(each, "dim") for each in words),
     )
+
+
+def _late_part(bins: Bins) -> list[int]:
+    """What waits of the reports that had arrived by the recovery, if that is not all that waits."""
+    return [] if bins.before == bins.backlog else bins.before
 
 
 def gathered(

@@ -47,7 +47,7 @@ def add(
     for callback in callbacks:
         verdict, received_at = callback.verdict, micros(callback.received_at)
         first = addition.next_id
-        stored = sum(addition.add(callback, entry, received_at) for entry in verdict.entries)
+        stored = addition.add(callback, received_at)
         if stored and verdict.received is not None:
             addition.bodies.append((first, addition.next_id - 1, verdict.received))
         quarantined = len(verdict.quarantined)
@@ -72,25 +72,25 @@ class _Addition:
         self.bodies: list[tuple[int, int, bytes]] = []
         self.stored: list[Stored] = []
 
-    def add(self, callback: Callback, entry: Entry, received_at: int) -> bool:
-        """Take one report. False when it is a duplicate."""
-        key = (callback.source, entry.message_key, entry.identity)
-        if (index := self._fresh.get(key)) is not None:
-            self.reports[index][7] += 1
-            return False
-        if self._earlier and (earlier := self._stored_before(key)) is not None:
-            self._repeats[earlier] = self._repeats.get(earlier, 0) + 1
-            return False
-        self._fresh[key] = len(self.reports)
-        self.reports.append(_row(self.next_id, callback, entry, received_at))
-        day = received_at // MICROS_PER_DAY
-        self.keys.append((day, entry.message_key, callback.source, entry.identity, self.next_id))
-        counted = CountedReport(
-            self.next_id, received_at, callback.source, entry.final, entry.status_group
-        )
-        self.stored.append((counted, entry.summary))
-        self.next_id += 1
-        return True
+    def add(self, callback: Callback, received_at: int) -> int:
+        """Take the reports of a callback. Returns how many are no duplicates."""
+        source, day, first = callback.source, received_at // MICROS_PER_DAY, self.next_id
+        for entry in callback.verdict.entries:
+            key = (source, entry.message_key, entry.identity)
+            if (index := self._fresh.get(key)) is not None:
+                self.reports[index][7] += 1
+                continue
+            if self._earlier and (earlier := self._stored_before(key)) is not None:
+                self._repeats[earlier] = self._repeats.get(earlier, 0) + 1
+                continue
+            number = self.next_id
+            self.next_id += 1
+            self._fresh[key] = len(self.reports)
+            self.reports.append(_row(number, callback, entry, received_at))
+            self.keys.append((day, entry.message_key, source, entry.identity, number))
+            counted = CountedReport(number, received_at, source, entry.final, entry.status_group)
+            self.stored.append((counted, entry.summary))
+        return self.next_id - first
 
     def _stored_before(self, key: Key) -> int | None:
         _, message_key, identity = key

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -45,7 +45,7 @@ class Connection:
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """What `work` returns or raises on the connection's thread."""
         # `_execute` is what each public method of aiosqlite is made of.
-        execute = cast(Callable[..., Awaitable[Any]], self._opened._execute)
+        execute: Any = self._opened._execute
         return cast(T, await execute(work, self._opened._conn))
 
     async def close(self) -> None:

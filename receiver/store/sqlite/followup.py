@@ -41,8 +41,8 @@ FRESH_MOST = 5 * TURN
 class FreshReports:
     """What was stored in this process of late, so that the follower need not read it again.
 
-    Nothing depends on it: what is missing here is read from the database. It is kept from the first
-    turn of a follower on, and given up when the follower lags too far.
+    Nothing depends on it: what is missing here is read from the database. It is kept while a
+    follower keeps up: one that lags too far has to read anyway.
     """
 
     def __init__(self) -> None:
@@ -50,19 +50,24 @@ class FreshReports:
         self._reports: list[Followed] = []
 
     def begin(self) -> None:
-        """Somebody follows from now on."""
+        """Somebody has followed all that there is."""
         self._wanted = True
 
     def add(self, stored: Sequence[tuple[CountedReport, Summary | None]]) -> None:
         """Take what a transaction has stored, in the order of ids."""
         if not self._wanted or not stored:
             return
-        told = [(row, summary) for row, summary in stored if summary is not None]
-        follows = not self._reports or self._reports[-1][0].id + 1 == stored[0][0].id
-        if not follows or len(told) < len(stored) or len(self._reports) > FRESH_MOST:
+        if len(self._reports) + len(stored) > FRESH_MOST:
+            self._wanted = False
             self._reports = []
+            return
+        told = [(row, summary) for row, summary in stored if summary is not None]
+        if self._reports and self._reports[-1][0].id + 1 != stored[0][0].id:
+            self._reports = []  # another process has stored some between
         if len(told) == len(stored):
             self._reports += told
+        else:
+            self._reports = []
 
     def after(self, report: int, most: int) -> list[Followed]:
         """At most `most` of the reports that follow this one without a gap; they are kept no
@@ -89,12 +94,13 @@ class Follower:
             batch = await self._database.question(lambda c: read_batch(c, most))
             if batch.followed:
                 await self._write(batch)
+            if batch.followed < most:
+                self._fresh.begin()
         self._read_to = batch.read_to
         return batch.followed
 
     def _in_hand(self, most: int) -> Batch | None:
         if self._read_to is None:
-            self._fresh.begin()
             return None
         rows = self._fresh.after(self._read_to, most)
         return _batch(self._read_to, rows[-1][0].id, rows) if rows else None

@@ -128,7 +128,7 @@ def test_the_largest_schedule_stays_within_the_calendar() -> None:
             [
                 "factor: expected a number from 1 to 100, got 0.5",
                 "retries: expected an integer from 0 to 10000, got -1",
-                'waits[0]: expected a duration from 0s to 365d, got "soon"',
+                'waits[0]: expected a duration from 0s to 365d, such as "10s", got "soon"',
                 "jitter: expected a number from 0 to 1, got 2",
             ],
         ),

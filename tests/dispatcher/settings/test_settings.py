@@ -97,7 +97,10 @@ def test_every_setting_of_an_endpoint(tmp_path: Path) -> None:
             'connect_timeout = "299ms"',
             'connect_timeout: expected a duration from 300ms to 30s, got "299ms"',
         ),
-        ("read_timeout = 10", "read_timeout: expected a duration from 100ms to 1m30s, got 10"),
+        (
+            "read_timeout = 10",
+            'read_timeout: expected a duration from 100ms to 1m30s, such as "10s", got 10',
+        ),
         (
             'reports = "some"',
             'reports: expected "all", "final", "intermediate" or "none", got "some"',

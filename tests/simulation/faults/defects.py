@@ -367,7 +367,7 @@ SHOWN_BY = {
     "waits go by a wall clock that is set": 111,
     "two claims at once take the room twice": 71,
     "a removed endpoint is read for": 33,
-    "a replay is fed to a removed endpoint": 1909,
+    "a replay is fed to a removed endpoint": 1005,
     "a push goes out though its lease has run out": 124,
     "no message is under way": 4,
     "an open breaker spins": 18,

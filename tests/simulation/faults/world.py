@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from unittest.mock import patch
 
-from dispatcher import runner, worker
+from dispatcher import attempts, runner, worker
 from dispatcher.forming import bucket
 from dispatcher.queue.base import Bucket
 from dispatcher.replay import feeder
@@ -263,7 +263,8 @@ def _as_here(world: World) -> Iterator[None]:
             (worker, "LEASE_MARGIN", timedelta(seconds=3)),
         ):
             stack.enter_context(patch.object(module, name, value))
-        stack.enter_context(patch.object(bucket, "encode", _may_fail(world)))
+        for module in (bucket, attempts):
+            stack.enter_context(patch.object(module, "encode", _may_fail(world)))
         stack.enter_context(patch.object(log, "propagate", False))
         log.addHandler(defects)
         stack.callback(log.removeHandler, defects)

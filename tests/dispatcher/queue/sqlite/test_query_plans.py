@@ -181,6 +181,7 @@ QUEUE: dict[str, tuple[Act, set[str]]] = {
         lambda s: s.queue.pending(NOON),
         {
             "report by id (the first or last)",
+            "dispatch by dispatch_lease (the first or last)",
             "dispatch by dispatch_due (endpoint=?)",
             "held_report by held_report_freed (replay=?)",
             "held_report by held_report_freed (replay=? AND endpoint=?)",

@@ -179,7 +179,8 @@ async def test_what_is_left_of_one_source_is_told(tmp_path: Path) -> None:
 
 async def test_what_another_source_has_is_not_left(bench: Bench) -> None:
     """Its report, what was received with it, its search keys, its bucket and the answer to that."""
-    bench.sender.said = b"thanks for m1"
+    bench.sender.said = b"not now, m1"
+    bench.sender.always(503)
     for source in ("alpha", "beta"):
         callback = a_callback(an_sms("m1", bulkId="m1"), source=source, at=START)
         received = replace(callback.verdict, received=b'{"results": [{"messageId": "m1"}]}')

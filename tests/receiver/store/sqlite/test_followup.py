@@ -301,16 +301,27 @@ async def test_an_erased_report_in_hand_leaves_nothing_behind(database: Database
     assert found["followed"] == [(1, 5, 3)]
 
 
-async def test_no_more_is_kept_than_a_few_turns(database: Database) -> None:
-    """Of a follower that lags; and nothing in a process that has none."""
+async def test_what_nobody_follows_is_not_kept(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing before somebody follows, nor while a follower lags: reports that have to be read
+    anyway take no memory."""
+    monkeypatch.setattr(followup, "FRESH_MOST", 20)
     fresh = FreshReports()
     store = SqliteStore(database, fresh=fresh)
-    await store.add([judged(a_callback(*(an_sms(f"m{n}") for n in range(5))))])
+
+    async def five_more(name: str) -> None:
+        await store.add([judged(a_callback(*(an_sms(f"{name}{n}") for n in range(5))))])
+
+    await five_more("before")
     assert fresh.after(0, 10) == []
     fresh.begin()
-    with patch.object(followup, "FRESH_MOST", 20):
-        for number in range(12):
-            items = [an_sms(f"n{number}.{n}") for n in range(5)]
-            await store.add([judged(a_callback(*items))])
-    kept = [fresh.after(report, 1_000) for report in range(65)]
-    assert 0 < max(map(len, kept)) <= 25
+    for name in ("a", "b", "c", "d"):
+        await five_more(name)
+    assert [row.id for row, _ in fresh.after(5, 7)] == [6, 7, 8, 9, 10, 11, 12]
+    for name in ("e", "f"):
+        await five_more(name)
+    assert fresh.after(12, 100) == []
+    fresh.begin()
+    await five_more("g")
+    assert [row.id for row, _ in fresh.after(35, 100)] == [36, 37, 38, 39, 40]
