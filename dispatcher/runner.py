@@ -281,8 +281,9 @@ class Runner:
     # --- what others ask -------------------------------------------------------------------------
 
     async def settle(self) -> None:
-        """Return when nothing is under way, and nothing can be taken at this instant. Raises
-        StoreUnavailable when the process stops before."""
+        """Return when nothing is under way, and nothing can be taken at this instant, by the
+        endpoints as they are now. Raises StoreUnavailable when the process stops before."""
+        await self._refresh()
         self._quiet.clear()
         self.wake()
         await self._quiet.wait()

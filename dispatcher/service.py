@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from aiohttp import web
@@ -41,6 +42,7 @@ from dispatcher.runner import Runner
 from dispatcher.sandbox.api.pushes import PushesApi
 from dispatcher.sandbox.api.routes import add_sandbox
 from dispatcher.sandbox.api.send import REQUESTS
+from dispatcher.sandbox.certificate import Certificate, certificate_of, names_of
 from dispatcher.sandbox.clock import MovableClock
 from dispatcher.sandbox.metrics import SandboxMetrics
 from dispatcher.sandbox.sandbox import Sandbox
@@ -79,6 +81,7 @@ from receiver.metrics import (
 )
 from receiver.routes import add_routes
 from receiver.server import REFUSED_MOST, Opened, host_in_url, listening
+from receiver.store.base import StoreUnavailable
 
 log = logging.getLogger("dlr.service")
 
@@ -98,16 +101,19 @@ class Parts:
     receives: bool = True
     dispatches: bool = True
     sandbox: bool = False
+    tls: bool = False  # a sandbox with a certificate of its own
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running process: where it listens, and what it works on."""
+    """A running process: where it listens, and what it works on. `trust_file` is what clients have
+    to trust; `None`: what is served is plain."""
 
     url: str
     storage: Storage
     app: web.Application
     endpoints: Registry
+    trust_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +149,11 @@ class _Common:
         return policy_of(settings.outgoing, settings.sandbox if of_a_sandbox else None)
 
 
+_CLAIMED = (
+    "another sandbox works on the database {}: stop it, or give this one another (--database FILE)"
+)
+
+
 @asynccontextmanager
 async def service(
     settings: Settings,
@@ -158,6 +169,8 @@ async def service(
     """
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(storage(settings.store.database))
+        if parts.sandbox and not await opened.sandbox.claim():
+            raise StoreUnavailable(_CLAIMED.format(settings.store.database))
         common = _common(settings, opened, clock or SystemClock(), parts)
         time = await _common_time(common)
         runner = None
@@ -182,12 +195,14 @@ async def service(
             _tell_of_strays(common, callback_listeners)
         _add_api(common, on_stored)
         sandbox = await _sandbox(common, on_stored, runner, pushes) if pushes is not None else None
-        url = await stack.enter_async_context(_listening(common, around, bound))
+        shown = _certificate(settings) if parts.tls else None
+        url = await stack.enter_async_context(_listening(common, around, bound, shown))
         async with _running(runner, common.health, settings):
             for job in _beside(common, parts, runner, sandbox, following, on_stored):
                 job.start()
                 stack.push_async_callback(job.stop)
-            yield Service(url, opened, common.app, common.endpoints)
+            trust_file = None if shown is None else shown.trust_file
+            yield Service(url, opened, common.app, common.endpoints, trust_file)
 
 
 def _common(settings: Settings, opened: Storage, clock: Clock, parts: Parts) -> _Common:
@@ -463,13 +478,19 @@ async def _listening(
     common: _Common,
     around: Callable[[Handler], Handler] | None,
     bound: socket.socket | None,
+    shown: Certificate | None,
 ) -> AsyncIterator[str]:
     server = common.settings.server
     limits = replace(common.settings.limits, connections=common.shares.connections)
     _show_connections(common)
     opened = common.opened_connections
-    async with listening(common.app, server, limits, opened, around, bound) as port:
-        yield f"http://{host_in_url(server.bind)}:{port}"
+    scheme, tls = ("http", None) if shown is None else ("https", shown.context())
+    async with listening(common.app, server, limits, opened, around, bound, tls) as port:
+        yield f"{scheme}://{host_in_url(server.bind)}:{port}"
+
+
+def _certificate(settings: Settings) -> Certificate:
+    return certificate_of(settings.store.database, names_of(settings.server))
 
 
 @asynccontextmanager

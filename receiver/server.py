@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, cast
@@ -163,7 +164,8 @@ class _Full(asyncio.Protocol):
         if len(self._open.refused) > self._open.refused_most:
             next(iter(self._open.refused)).cut()
         self._socket.write(_FULL)
-        self._socket.write_eof()
+        if self._socket.can_write_eof():  # TLS has no such thing
+            self._socket.write_eof()
         self._timer = asyncio.get_running_loop().call_later(LINGER_SECONDS, self.cut)
 
     def cut(self) -> None:
@@ -185,11 +187,12 @@ async def listening(
     opened: Opened | None = None,
     around: Callable[[Handler], Handler] | None = None,
     bound: socket.socket | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[int]:
     """Serve `app` until the block ends, then in order: no new connection, requests under way are
     answered, all is closed. Yields the port. `opened` is counted up and down. `around` may take
     requests before they come to the application's router. `bound` is listened on instead of the
-    address of the settings, and stays open.
+    address of the settings, and stays open. `tls` None: what is served is plain.
     """
     opened = Opened() if opened is None else opened
     # aiohttp takes a limit of 0 for none. Its own access log costs four tenths of the rate.
@@ -214,7 +217,7 @@ async def listening(
             place: dict[str, Any] = {"host": server.bind, "port": server.port}
             if bound is not None:
                 place = {"sock": bound.dup()}
-            listener = await loop.create_server(connection, **place, backlog=1024)
+            listener = await loop.create_server(connection, **place, backlog=1024, ssl=tls)
         try:
             yield listener.sockets[0].getsockname()[1]
         finally:

@@ -8,7 +8,7 @@ import logging
 import shlex
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -29,11 +29,16 @@ from dispatcher.commands.options import (
     with_settings,
 )
 from dispatcher.commands.saying import say
+from dispatcher.endpoints.registry import Registered
 from dispatcher.observe import logs
 from dispatcher.observe.attempt_lines import AttemptLines
+from dispatcher.sandbox.certificate import require_package
+from dispatcher.sandbox.messages.outcomes import MAGIC
 from dispatcher.service import Parts, service
 from dispatcher.settings.sandbox import may_mount
-from dispatcher.settings.settings import Settings
+from dispatcher.settings.security import policy_of
+from dispatcher.settings.settings import OWN_URLS, Settings
+from receiver.faults import without_credentials
 from receiver.settings.settings import may_listen
 
 log = logging.getLogger("dlr.dispatcher")
@@ -88,14 +93,31 @@ def dispatch(**options: Any) -> None:
 
 @click.command()
 @_serving
-def sandbox(**options: Any) -> None:
+@click.option(
+    "--tls",
+    is_flag=True,
+    help="Listen with https, with a certificate of its own. The file that an app has to trust is"
+    " printed.",
+)
+@click.option(
+    "--list-recipients",
+    is_flag=True,
+    help="Print the magic recipients and what becomes of messages to them, and end.",
+)
+def sandbox(tls: bool, list_recipients: bool, **options: Any) -> None:
     """`dlr serve` with the provider's send API: an app sends to it and gets real webhooks.
 
     No SMS is sent, and no account is needed. See "Point your app here" in the README.
 
     Example: dlr sandbox --speed 60
     """
-    _serve(Parts(sandbox=True), **options)
+    if list_recipients:
+        for number, (_, words) in MAGIC.items():
+            say(f"{number}  {words.replace('`', '')}")
+        return
+    if tls:
+        require_package()
+    _serve(Parts(sandbox=True, tls=tls), **options)
 
 
 def _serve(
@@ -163,9 +185,15 @@ async def _until_stopped(settings: Settings, parts: Parts, clock: Clock, look: s
     ):
         _spare_the_collector()
         say(f"listening on {running.url}")
-        names = list(await running.endpoints.all())
-        for line in _what_next(settings, parts, running.url, look, names):
+        endpoints = await running.endpoints.all()
+        for line in _what_next(settings, parts, running.url, look, list(endpoints)):
             say(line)
+        if running.trust_file is not None:
+            for line in _whom_to_trust(running.trust_file):
+                say(line)
+        if parts.sandbox:
+            for line in _not_called(settings, endpoints.values()):
+                say(line)
         if parts.dispatches:
             for line in await gone_lines(running.storage, running.endpoints):
                 say(f"  {line}")
@@ -208,3 +236,21 @@ def _what_next(
         lines.append(f"  for tests  {url}/sandbox/messages, /advance?by=1h, /reset, /outcomes")
         lines.append(f"  to look    {url}/sandbox/requests?refused=true, /pushes")
     return [*lines, f"  reports    {look}, or {url}/api/reports"]
+
+
+def _whom_to_trust(file: Path) -> Iterator[str]:
+    yield f"  trust      {file.resolve()}  is the certificate for your app to trust: by"
+    yield "             SSL_CERT_FILE or REQUESTS_CA_BUNDLE (Python), NODE_EXTRA_CA_CERTS (Node)"
+
+
+def _not_called(settings: Settings, endpoints: Iterable[Registered]) -> Iterator[str]:
+    """A line for each endpoint that a sandbox leaves alone, with the reason. What its name leads to
+    is known only when it is called."""
+    policy = policy_of(settings.outgoing, settings.sandbox)
+    for each in endpoints:
+        if each.name == OWN_URLS or each.settings is None or policy.may_call(each.settings.url):
+            continue
+        yield (
+            f"  not called {each.name} at {without_credentials(each.settings.url)}, unless that is"
+            f" this machine: {policy.setting} does not name it"
+        )

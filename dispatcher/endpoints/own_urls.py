@@ -10,9 +10,13 @@ database that a sandbox has worked on.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from msgspec import structs
 
 from dispatcher.endpoints.endpoint import Endpoint, Rules, Target, credentials_to_header
+from dispatcher.settings.sandbox import SandboxSettings
+from dispatcher.settings.security import TlsSettings
 from dispatcher.settings.settings import OWN_URLS, EndpointSettings
 from receiver.faults import without_credentials
 from receiver.store.callback import NotifyTo
@@ -22,6 +26,11 @@ OF_OWN_URLS = EndpointSettings(
     url="http://notify-url.invalid/",  # never called: .invalid is no name of the DNS (RFC 2606)
     window=200,  # of many URLs at once: one that is dead must not hold up the others
 )
+
+
+def own_urls_of(sandbox: SandboxSettings) -> EndpointSettings:
+    """The endpoint as these settings have it."""
+    return replace(OF_OWN_URLS, tls=TlsSettings(ca_file=sandbox.notify_ca_file or None))
 
 
 def taking_own_urls(endpoint: Endpoint) -> Endpoint:

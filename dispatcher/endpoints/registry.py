@@ -36,7 +36,7 @@ from dispatcher.endpoints.changes import (
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.endpoints.from_outside import faults_from_outside, urls_in
 from dispatcher.endpoints.from_settings import endpoint_of
-from dispatcher.endpoints.own_urls import OF_OWN_URLS, taking_own_urls
+from dispatcher.endpoints.own_urls import OF_OWN_URLS, own_urls_of, taking_own_urls
 from dispatcher.settings.settings import (
     OWN_URLS,
     EndpointSettings,
@@ -121,7 +121,7 @@ class Registry:
 
     `sources` are those that an endpoint can name; `None`: any. With `own_urls` there is the
     endpoint of reports that came with a URL of their own (own_urls.py); without, only if there has
-    been. `now` is the time of the world.
+    been. `of_own_urls` are its settings. `now` is the time of the world.
     """
 
     def __init__(
@@ -131,13 +131,15 @@ class Registry:
         sources: Collection[str] | None = None,
         *,
         own_urls: bool = False,
+        of_own_urls: EndpointSettings = OF_OWN_URLS,
         now: Callable[[], datetime] = wall_time,
     ) -> None:
         self._store = store
+        self._of_own_urls = of_own_urls
         self._now = now
         self._of_file = {endpoint.name: endpoint for endpoint in of_file}
         if own_urls:
-            self._of_file[OWN_URLS] = OF_OWN_URLS
+            self._of_file[OWN_URLS] = of_own_urls
         self._sources = sources
         self._read: dict[str, tuple[str, EndpointSettings]] = {}  # by name, as long as it is said
         self._told: dict[str, tuple[str, ...]] = {}  # faults that stand in the log
@@ -322,7 +324,7 @@ class Registry:
     def _starting(self, name: str, stored: Stored) -> EndpointSettings | None:
         """What an endpoint starts with: the file's settings, or those that are built in."""
         if name == OWN_URLS and name in stored:
-            return OF_OWN_URLS
+            return self._of_own_urls
         return self._of_file.get(name)
 
     def _registered(self, name: str, stored: Stored) -> Registered | None:
@@ -383,7 +385,13 @@ class Registry:
 def registry_of(store: EndpointStore, settings: Settings, *, own_urls: bool = False) -> Registry:
     """The endpoints of a database and a settings file; with that of reports which come with a URL
     of their own wherever there have been such."""
-    return Registry(store, settings.endpoint, sources_of(settings), own_urls=own_urls)
+    return Registry(
+        store,
+        settings.endpoint,
+        sources_of(settings),
+        own_urls=own_urls,
+        of_own_urls=own_urls_of(settings.sandbox),
+    )
 
 
 def _origin(name: str, said: Mapping[str, Any]) -> Origin:

@@ -25,6 +25,9 @@ def what_happened(url: str, outcome: Outcome, answer: Answer) -> str:
         return _answered(outcome, answer)
     if outcome is Outcome.UNREACHABLE:
         return _unreachable(url, answer.error)
+    if outcome is Outcome.TLS_FAILED:
+        how = "sandbox.notify_ca_file can name its certificate"
+        return f"{url} is not trusted ({how}): {answer.error}"
     return _WORDS.get(outcome) or f"nothing was pushed to {url}: {answer.error}"
 
 

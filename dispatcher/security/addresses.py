@@ -60,7 +60,7 @@ class AddressPolicy(Struct, frozen=True):
 
     def may_call(self, url: str) -> bool:
         """Whether a URL of the settings may be called, as far as that can be told before DNS."""
-        return not self.loopback_only or self.names(url) or _is_local(url)
+        return not self.loopback_only or self.names(url) or _leads_to(url, self.networks)
 
 
 DEFAULT_POLICY = AddressPolicy()
@@ -158,10 +158,11 @@ def policy(networks: Sequence[str], allowed_ports: Sequence[str]) -> AddressPoli
     )
 
 
-def _is_local(url: str) -> bool:
+def _leads_to(url: str, networks: Sequence[Network]) -> bool:
+    """Whether a URL leads to this machine or to one of these networks, and says so itself."""
     try:
         host = (URL(url).host or "").lower().removesuffix(".")
-        return host == "localhost" or _is_in(ip_address(host), _LOOPBACK)
+        return host == "localhost" or _is_in(ip_address(host), (*_LOOPBACK, *networks))
     except ValueError:
         return False
 

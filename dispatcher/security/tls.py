@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal
 
 from msgspec import Struct
@@ -32,6 +33,15 @@ def context(tls: Tls) -> ssl.SSLContext:
     if tls.certificate_file is not None:
         # The empty password keeps OpenSSL from asking for one at the terminal.
         made.load_cert_chain(tls.certificate_file, tls.key_file, password=lambda: b"")
+    return made
+
+
+def server_context(file: Path) -> ssl.SSLContext:
+    """A context for a server that shows the certificate in this PEM file, which holds its key
+    too."""
+    made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    made.set_alpn_protocols(["http/1.1"])
+    made.load_cert_chain(file)
     return made
 
 

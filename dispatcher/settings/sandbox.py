@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Literal
 
+from dispatcher.security.tls import Tls
+from dispatcher.security.tls import faults as tls_faults
 from dispatcher.security.urls import is_http_url, spelling_fault
 from dispatcher.settings.forms import Regex
 from receiver.dlr.number import is_prefix
@@ -168,11 +170,17 @@ class SandboxSettings:
     ] = "22801"
     v1_status: Answered = "PENDING_ACCEPTED"
     allowed_hosts: tuple[Host, ...] = ()  # called although they are not on this machine
+    notify_ca_file: str = ""  # empty: notifyUrls must suit the system's authorities
     cors_origins: tuple[WebOrigin, ...] = ()  # of pages that may use it
+    log_requests: bool = True  # a line for each request to the provider's routes
     outcome: tuple[OutcomeRule, ...] = ()
     fault: tuple[FaultRule, ...] = ()
     inbound: tuple[InboundRule, ...] = ()
     credential: tuple[CredentialSettings, ...] = ()  # empty: any that are well formed
+
+    def faults(self) -> Iterable[tuple[str, str]]:
+        for _, text in tls_faults(Tls(ca_file=self.notify_ca_file or None)):
+            yield "notify_ca_file", text
 
 
 def may_mount(server: ServerSettings, sandbox: SandboxSettings) -> str | None:

@@ -28,6 +28,7 @@ from receiver.settings.settings import ServerSettings, is_loopback, is_wildcard
 
 log = logging.getLogger("dlr.api")
 
+_EXPOSED = "Retry-After"  # a page sees no header of a 429 or 503 that is not named
 _PREFLIGHT_SECONDS = "600"  # how long a browser may remember what it was told
 
 
@@ -292,6 +293,7 @@ class PageGuard:
         origin = request.headers.get("Origin")
         if origin is not None and origin in rules.origins:
             response.headers["Access-Control-Allow-Origin"] = origin
+            response.headers["Access-Control-Expose-Headers"] = _EXPOSED
 
 
 def _asked(request: web.Request) -> Asked:

@@ -239,7 +239,8 @@ class OpenApi:
     async def show(self, request: web.Request) -> web.Response:
         if self._document is None:
             self._document = document(request.app, self._settings, self._named)
-        return answer(self._document)
+        servers = [{"url": str(request.url.origin())}]  # as whoever asks has called it
+        return answer({**self._document, "servers": servers})
 
 
 def _plain(path: str) -> str:

@@ -187,6 +187,18 @@ class SandboxStoreContract:
     def provider(self, store: SandboxStore) -> Provider:
         return Provider(store)
 
+    # --- whose it is ---------------------------------------------------------------------------
+
+    async def test_belongs_to_one_sandbox(
+        self, backend: SandboxBackend, store: SandboxStore
+    ) -> None:
+        """The first that claims it has it; a second one, here or in another process, has not."""
+        other = await backend.another_store()
+
+        assert await store.claim()
+        assert not await other.claim()
+        assert not await store.claim()
+
     # --- accepting -----------------------------------------------------------------------------
 
     async def test_keeps_a_message_as_it_was_accepted(self, provider: Provider) -> None:

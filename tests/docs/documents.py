@@ -21,6 +21,7 @@ DOCUMENTS = (
     "dispatcher/README.md",
     "dispatcher/rehearsal/README.md",
     "dispatcher/sandbox/README.md",
+    "dispatcher/sandbox/TESTING.md",
     "dispatcher/simulation/README.md",
     "config/deploy/README.md",
 )

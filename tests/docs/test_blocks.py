@@ -1,7 +1,8 @@
 """Each block of the documents is true: lines can be typed, settings read, programs compiled.
 
 Blocks that show what is printed are run by test_readme.py (`console`) and
-tests/rehearsal/test_command.py (`text`), the programs by tests/sdk/test_readme.py (`js`, `python`).
+tests/rehearsal/test_command.py (`text`), the programs by tests/sdk/test_readme.py and
+tests/sdk/test_testing_guide.py (`js`, `python`).
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ NOT_RUN = {
     "python3 -m venv .venv": "makes an environment",
     ".venv/bin/pip install -q -e .": "fetches packages; .ci/run types it for each run",
     "bash .ci/test": "runs this test",
+    "pip install dlr-relay": "fetches packages",
     "export PATH=$PWD/.venv/bin:$PATH": "the shell's own",
 }
 """What neither `dlr` nor `curl` is, and why nobody types it here."""

@@ -15,12 +15,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
+import yaml
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from receiver.settings.configuration import size_text
 from receiver.settings.settings import ServerSettings
 from tests.dispatcher.observe.test_metrics import all_metrics, families
+from tests.end_to_end.processes import running
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "config" / "deploy"
@@ -157,13 +160,43 @@ def test_hadolint_takes_the_containerfile() -> None:
 
 @pytest.mark.parametrize(
     ("file", "schema"),
-    [("action.yml", "vendor.github-actions"), ("rehearse.gitlab.yml", "vendor.gitlab-ci")],
+    [
+        ("action.yml", "vendor.github-actions"),
+        ("rehearse.gitlab.yml", "vendor.gitlab-ci"),
+        ("compose.yaml", "vendor.compose-spec"),
+    ],
 )
 def test_the_snippets_fit_their_schemas(file: str, schema: str) -> None:
-    """check-jsonschema finds no fault in the GitHub Action and the GitLab job."""
+    """check-jsonschema finds no fault in the GitHub Action, the GitLab job and compose.yaml."""
     check = tool("check-jsonschema", "check-jsonschema from PyPI: pip install -e .[test]")
 
     assert "ok" in checked(check, "--builtin-schema", schema, DEPLOY / file)
+
+
+async def test_the_sandbox_of_compose_serves_the_app_beside_it(tmp_path: Path) -> None:
+    """With the settings of compose.yaml the app's name for the sandbox is answered, without
+    credentials though all addresses are listened on, and a report for the app is not refused: it
+    fails only because here nobody is called "app". Another host is refused."""
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
+    said, app = services["sandbox"], services["app"]["environment"]
+    assert services["sandbox"]["build"]["dockerfile"] == "config/deploy/Containerfile"
+    of_image = dict(re.findall(r"(DLR_\w+)=(\S+)", (DEPLOY / "Containerfile").read_text()))
+    headers = {"Host": app["SMS_URL"].removeprefix("http://"), "Authorization": "App any-key"}
+
+    async with (
+        running(tmp_path, *said["command"], **{**of_image, **said["environment"]}) as sandbox,
+        aiohttp.ClientSession(sandbox.url.replace("0.0.0.0", "127.0.0.1")) as client,
+    ):
+        for url in (app["REPORTS_URL"], "http://192.0.2.1/"):
+            sms = {"destinations": [{"to": "41790000001"}], "text": "x", "notifyUrl": url}
+            body = {"messages": [sms]}
+            sent = await client.post("/sms/2/text/advanced", json=body, headers=headers)
+            assert sent.status == 200
+        moved = await client.post("/sandbox/advance?by=10s", headers=headers)
+        assert moved.status == 200
+        pushes = (await (await client.get("/sandbox/pushes", headers=headers)).json())["pushes"]
+    outcomes = {each["url"]: each["outcome"] for each in pushes}
+    assert outcomes == {app["REPORTS_URL"]: "unreachable", "http://192.0.2.1/": "not_allowed"}
 
 
 def known(metric: str) -> bool:

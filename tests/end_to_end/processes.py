@@ -176,7 +176,7 @@ class Running:
 
     async def listening(self) -> None:
         try:
-            self.url = (await self.out.find(r"^listening on (http://\S+)$"))[1]
+            self.url = (await self.out.find(r"^listening on (https?://\S+)$"))[1]
         except AssertionError as error:
             await self.err.reading
             raise AssertionError(f"{error}\n{self.err.text}") from None

@@ -90,6 +90,19 @@ async def test_real_requests_and_answers_fit(
             fits(described, schema).validate(body)
 
 
+@pytest.mark.parametrize("path", [path for path in GOOD if "query" not in path])
+async def test_each_example_can_be_sent(provider: Sending, described: Document, path: str) -> None:
+    """Whoever pastes it gets an answer, and nothing of it is refused."""
+    content = described["paths"][path]["post"]["requestBody"]["content"]["application/json"]
+    (example,) = content["examples"].values()
+
+    fits(described, content["schema"]).validate(example["value"])
+    status, answer = await provider.post(path, example["value"])
+
+    assert status == 200
+    assert "REJECTED" not in str(answer)
+
+
 def _needed(path: str) -> str:
     return next(name for name in ("messages", "text", "binary") if name in GOOD[path])
 
@@ -108,6 +121,7 @@ async def test_that_of_a_process_has_each_route(tmp_path: Path) -> None:
         document = await shown(sandbox)
 
         OpenAPIV31SpecValidator(document).validate()
+        assert document["servers"] == [{"url": sandbox.running.url}]
         named = {f"{method.upper()} {path}" for method, path, _ in operations(document)}
         assert named == routes(sandbox.running.app)
         names = [each["operationId"] for _, _, each in operations(document)]

@@ -31,6 +31,31 @@ def a_send(*numbers: str, bulk: dict[str, Any] | None = None, **message: Any) ->
     return {**(bulk or {}), "messages": [said]}
 
 
+async def test_a_second_sandbox_does_not_start(tmp_path: Path) -> None:
+    """Two sandboxes on one database took each other's steps and moved each other's clock. The
+    second says so and ends, also when it finds the file by another way; after a SIGKILL of the
+    first it starts at once. `dlr serve` and lists may look on."""
+    (tmp_path / "link.db").symlink_to("dlr.db")
+    async with running(tmp_path, "sandbox") as first:
+        for name in ("dlr.db", "link.db"):
+            second = await dlr(tmp_path, "sandbox", "--port", "0", "--database", name)
+            assert (second.code, second.out, second.err) == (2, "", ANOTHER.format(name))
+        assert (await dlr(tmp_path, "reports")).code == 0
+        await ask(first, "POST", "/sms/2/text/advanced", a_send(DELIVERED))
+        await first.kill()
+    async with running(tmp_path, "sandbox", "--database", "link.db") as next_one:
+        assert len((await ask(next_one, "GET", "/sandbox/messages"))["messages"]) == 1
+        assert await next_one.stop() == 0
+    async with running(tmp_path, "sandbox"):
+        pass
+
+
+ANOTHER = (
+    "dlr: another sandbox works on the database {}: stop it, or give this one another"
+    " (--database FILE)\n"
+)
+
+
 async def test_what_was_scheduled_survives(tmp_path: Path) -> None:
     """Scheduled, paused and waiting messages are as they were after a SIGKILL, and so is the clock:
     it goes on from where it was moved to."""

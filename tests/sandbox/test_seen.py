@@ -358,6 +358,42 @@ async def test_each_attempt_is_seen(tmp_path: Path) -> None:
         assert await pushes(sandbox) == []
 
 
+async def test_each_request_is_a_line_of_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Route, client and result; why it was refused; that it was cut. Not the query, which may hold
+    a password, and nothing of requests that drive the sandbox."""
+    caplog.set_level("INFO", "dlr.sandbox")
+    agent = {"User-Agent": "shop/1"}
+    async with playing(tmp_path) as sandbox:
+        await sandbox.send()
+        query = "/sms/1/text/query?username=me&password=s3cret"
+        assert (await sandbox.ask("GET", query, headers=agent))[0] == 400
+        await sandbox.ask("POST", "/sandbox/faults", json={"drop": True})
+        with pytest.raises(aiohttp.ClientError):
+            await sandbox.client.get("/account/1/balance", headers=agent)
+
+    facts = [each.facts for each in caplog.records if each.message == "request"]  # type: ignore[attr-defined]
+    sent, refused, *cut = facts  # aiohttp sends a GET again
+    assert (sent["method"], sent["path"], sent["status"]) == ("POST", "/sms/2/text/advanced", 200)
+    assert "answer" not in sent
+    assert (refused["path"], refused["client"]) == ("/sms/1/text/query", "shop/1")
+    assert "BAD_REQUEST" in refused["answer"]
+    assert "s3cret" not in str(refused)
+    assert {each["status"] for each in cut} == {"cut"}
+
+
+async def test_lines_of_requests_can_be_turned_off(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """By `log_requests`."""
+    caplog.set_level("INFO", "dlr.sandbox")
+    async with playing(tmp_path, "[sandbox]\nlog_requests = false") as sandbox:
+        await sandbox.send()
+
+    assert [each.message for each in caplog.records if each.message == "request"] == []
+
+
 async def test_pushes_show_no_secrets(tmp_path: Path) -> None:
     """Whose header holds a secret sees that it was sent. A signature is none, and is shown, for it
     is what an app has to check."""
@@ -405,3 +441,22 @@ async def test_why_nothing_arrives(tmp_path: Path, url: str, words: str) -> None
         (push,) = await pushes(sandbox)
         assert words in push["explanation"]
         assert push["status"] is None
+
+
+async def test_a_change_of_the_endpoint_holds_for_what_is_pushed_next(tmp_path: Path) -> None:
+    """A test has pushes signed and moves the clock at once: they went out unsigned, because the
+    change was noticed up to 200 ms later."""
+    async with customer() as app, playing(tmp_path) as sandbox:
+        await sandbox.send(notifyUrl=app.url)
+        for number in range(3):
+            key = {
+                "security": {"type": "hmac", "secret_key": f"key {number}", "prefix": str(number)}
+            }
+            answer = await sandbox.ask("PATCH", "/api/endpoints/notify-url", json=key)
+            assert answer[0] == 200
+            await sandbox.send(notifyUrl=app.url)
+            await sandbox.advance("10s")
+
+        signatures = [each["headers"]["X-Infobip-Signature"] for each in await pushes(sandbox)]
+        assert {each[0] for each in signatures} == {"0", "1", "2"}
+        assert [each[0] for each in signatures] == sorted(each[0] for each in signatures)

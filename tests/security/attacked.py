@@ -30,7 +30,10 @@ from tests.end_to_end.processes import LIMIT, Running, configure, running
 _RAW = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """What must not reach a terminal: C0 but for the line feed, C1, line separators, bidi marks."""
 
-_TROUBLE = re.compile(r"Traceback \(most recent call last\)|Error handling request| unexpected ")
+_TROUBLE = re.compile(
+    r"Traceback \(most recent call last\)|Error handling request"
+    r"|(?<!JSON is malformed:) unexpected "  # which a line of the log quotes of an answer
+)
 
 
 @dataclass(frozen=True, slots=True)

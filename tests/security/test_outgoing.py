@@ -45,6 +45,35 @@ async def test_a_sandbox_calls_no_public_host(tmp_path: Path) -> None:
     ]
 
 
+async def test_what_is_not_called_is_told_at_the_start(tmp_path: Path) -> None:
+    """An endpoint of the file that a sandbox leaves alone stood there as all others. One on this
+    machine, one that is named and one in a network that is allowed are called."""
+    config = f"""
+[sandbox]
+allowed_hosts = ["hooks.example"]
+[outgoing]
+allowed_networks = ["192.0.2.0/24"]
+{CUSTOMER}
+[[endpoint]]
+name = "app"
+url = "http://localhost:9000/"
+[[endpoint]]
+name = "named"
+url = "https://me:secret@hooks.example/"
+[[endpoint]]
+name = "inside"
+url = "http://192.0.2.7/"
+"""
+    async with attacked(tmp_path, "sandbox", config=config) as sandbox:
+        await sandbox.out.find(r"^  reports ")
+        assert (await ask(sandbox, "GET", "/readyz")).status == 200
+        told = [line for line in sandbox.out.lines if "not called" in line]
+    assert told == [
+        "  not called customer at http://203.0.113.9/dlr, unless that is this machine:"
+        " sandbox.allowed_hosts does not name it"
+    ]
+
+
 async def test_a_sandbox_does_not_ask_the_provider(tmp_path: Path) -> None:
     """With the settings of production it would have pulled the account's reports, each of which is
     handed out once."""

@@ -305,6 +305,29 @@ async def test_a_refusal_says_how_to_allow_it(tmp_path: Path) -> None:
     assert message.startswith('Content-Type: expected application/json, got "text/plain"')
 
 
+async def test_a_front_end_can_read_why_it_was_refused(tmp_path: Path) -> None:
+    """A browser shows a page nothing of an answer without these headers: it would see a "network
+    error" instead of a 400, a 401 or trouble on order, and no Retry-After."""
+    trouble = b'{"status": 503, "route": "/sms/1/reports"}'
+    async with attacked(tmp_path, "sandbox", config=FRONT_END) as server:
+        assert (await ask(server, "POST", "/sandbox/faults", [JSON], trouble)).status == 201
+        asked: tuple[tuple[int, str, str, list[tuple[str, str]], bytes], ...] = (
+            (200, "POST", "/sms/2/text/advanced", [APP, JSON], SMS),
+            (400, "POST", "/sms/2/text/advanced", [APP, JSON], b"{}"),
+            (401, "POST", "/sms/2/text/advanced", [JSON], SMS),
+            (404, "GET", "/sms/9/nothing", [APP], b""),
+            (503, "GET", "/sms/1/reports", [APP], b""),
+            (200, "GET", "/sandbox/messages", [], b""),
+        )
+        for status, method, path, headers, body in asked:
+            answer = await ask(server, method, path, [FRONT, SAME_SITE, *headers], body)
+            assert answer.status == status, (path, answer.body)
+            assert answer.header("Access-Control-Allow-Origin") == FRONT[1]
+            assert answer.header("Access-Control-Expose-Headers") == "Retry-After"
+        preflight = await ask(server, "OPTIONS", "/sandbox/faults", [FRONT, MAY_POST])
+        assert preflight.status == 204
+
+
 async def test_nothing_is_opened_by_accident(tmp_path: Path) -> None:
     """Only a page that is listed may read an answer, and never with what a browser remembers."""
     listed = ("Origin", "https://app.example")

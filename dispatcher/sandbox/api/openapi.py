@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from dispatcher.sandbox.errors import ApiError, ApiException, generation
+from dispatcher.sandbox.wire.examples import EXAMPLES
 from dispatcher.sandbox.wire.tables import Table
 from receiver.answers import ErrorAnswer
 from receiver.routes import Parameter, Reply, RequestBody, Route, Schema, SecurityRequirement, Shape
@@ -77,11 +78,16 @@ def provider_route(
         summary,
         {200: _in_both("accepted", answered), **usual, **own},
         parameters=[*parameters, *LOGIN] if login else parameters,
-        body=None if body is None else RequestBody(body, {"application/xml": body}),
+        body=None if body is None else _body(path, body),
         credentials=SecurityRequirement(CREDENTIALS.schemes, needed=not login),
         head=head,
         caller="app",
     )
+
+
+def _body(path: str, body: Schema) -> RequestBody:
+    examples = {"a request": EXAMPLES[path]} if path in EXAMPLES else {}
+    return RequestBody(body, {"application/xml": body}, examples=examples)
 
 
 def _in_both(words: str, shape: Shape) -> Reply:

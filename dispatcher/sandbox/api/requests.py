@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -33,6 +34,8 @@ from receiver.api.parameters import (
 )
 from receiver.routes import Reply, Route
 
+log = logging.getLogger("dlr.sandbox")
+
 HIDDEN: Final = frozenset({"username", "password", "client_secret", "access_token"})
 """Parameters whose values are not shown, in any case of letters."""
 
@@ -43,8 +46,11 @@ under a wrong name is one too."""
 _TOKEN: Final = re.compile(r'("access_token"\s*:\s*)"[^"]*"?')
 
 
-def seeing(requests: Newest[SeenRequest], now: Callable[[], datetime]) -> Middleware:
-    """Keeps each request to the provider's routes with its answer, credentials left out."""
+def seeing(
+    requests: Newest[SeenRequest], now: Callable[[], datetime], *, logged: bool
+) -> Middleware:
+    """Keeps each request to the provider's routes with its answer, credentials left out. `logged`:
+    each is a line of the log too."""
 
     @web.middleware
     async def see(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -53,21 +59,33 @@ def seeing(requests: Newest[SeenRequest], now: Callable[[], datetime]) -> Middle
         at = now()
         response = await handler(request)
         cut = request.get(CUT, False)
-        requests.add(
-            SeenRequest(
-                at=at,
-                method=request.method,
-                path=request.path,
-                query=_shown(request.query, request.path),
-                client=request.headers.get("User-Agent"),
-                status=None if cut else response.status,
-                body=_body(text_of(request.get(BEGINNING)), request.path),
-                answer="" if cut else _answer(text_of(getattr(response, "body", None))),
-            )
+        seen = SeenRequest(
+            at=at,
+            method=request.method,
+            path=request.path,
+            query=_shown(request.query, request.path),
+            client=request.headers.get("User-Agent"),
+            status=None if cut else response.status,
+            body=_body(text_of(request.get(BEGINNING)), request.path),
+            answer="" if cut else _answer(text_of(getattr(response, "body", None))),
         )
+        requests.add(seen)
+        if logged:
+            log.info("request", extra={"facts": _facts(seen)})
         return response
 
     return see
+
+
+def _facts(seen: SeenRequest) -> dict[str, str | int]:
+    """Route, client and result: of a request that was refused the answer too."""
+    facts: dict[str, str | int] = {
+        "method": seen.method,
+        "path": seen.path[:200],
+        "client": (seen.client or "-")[:100],
+        "status": "cut" if seen.status is None else seen.status,
+    }
+    return {**facts, "answer": seen.answer[:500]} if seen.refused else facts
 
 
 def _shown(query: MultiMapping[str], path: str) -> str:

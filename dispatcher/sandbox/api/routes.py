@@ -35,7 +35,7 @@ def add_sandbox(
     bodies = SeenBodies(limit=limit, timeout=limits.body_timeout, at_once=limits.bodies)
     tokens = Tokens(now)
     credentials = Credentials(settings.sandbox.credential, tokens)
-    app.middlewares.append(seeing(requests, now))
+    app.middlewares.append(seeing(requests, now, logged=settings.sandbox.log_requests))
     app.middlewares.append(provider_api(credentials))
     app.middlewares.append(trouble(sandbox.faults, bodies, limit, asyncio.sleep))
     add_routes(app, AccountApi(credentials, tokens, bodies, settings.sandbox.currency))

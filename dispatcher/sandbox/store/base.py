@@ -198,6 +198,10 @@ class SandboxStore(
 ):
     """Everything that the sandbox keeps: for those above, and for the sandbox itself."""
 
+    async def claim(self) -> bool:
+        """Whether this store is now the only one on its database that a sandbox works on, until it
+        is closed. The end of its process, however it ends, frees the database at once."""
+
     async def accept(
         self, arrivals: Sequence[Arrival], now: datetime, admit: Admit
     ) -> list[Sequence[Message]]:

@@ -22,6 +22,7 @@ from typing import TypeVar
 
 from receiver.dlr.number import comparable
 from receiver.store.base import StoreUnavailable
+from receiver.store.sqlite.claims import Claims
 from receiver.store.sqlite.connection import Connection
 from receiver.store.sqlite.own_file import OwnFile
 from receiver.store.sqlite.proof import Proof
@@ -120,12 +121,14 @@ class Database:
         questioner: Connection | None = None,
         turns: Turns | None = None,
         file: OwnFile | None = None,
+        claims: Claims | None = None,
     ) -> None:
         self._writer = writer
         self._reader = reader
         self._questioner = questioner or reader
         self._turns = turns or Turns(None)
         self._file = file
+        self._claims = claims or Claims(None)
         self._proof = Proof()
 
     @classmethod
@@ -143,7 +146,8 @@ class Database:
             return cls(writer, writer)
         file = OwnFile(Path(path))
         file.check()  # these are the files
-        return cls(writer, await _connect(path), await _connect(path), Turns(Path(path)), file)
+        reader, questioner = await _connect(path), await _connect(path)
+        return cls(writer, reader, questioner, Turns(Path(path)), file, Claims(Path(path)))
 
     async def write(self, work: Work[T]) -> T:
         """Run `work` in one transaction; when this returns, it is on disk.
@@ -242,6 +246,11 @@ class Database:
         versions = await self.read(_versions)
         return [step for step in migrations if step.number > versions.get(step.part, 0)]
 
+    def claim(self, name: str) -> bool:
+        """Whether this database is now the only one on its file that has the claim `name`, until it
+        is closed or its process ends (claims.py)."""
+        return self._claims.take(name)
+
     async def close(self) -> None:
         """Finish what is running and close the file."""
         await self._proof.end()
@@ -249,6 +258,7 @@ class Database:
             await other.close()
         await self._writer.close()
         self._turns.close()
+        self._claims.close()
 
 
 def add_functions(connection: sqlite3.Connection) -> None:

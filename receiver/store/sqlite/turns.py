@@ -37,7 +37,7 @@ class Turns:
         self._file: IO[bytes] | None = None
         if path is not None and fcntl is not None:
             with suppress(OSError):  # a read-only folder, where nobody writes
-                self._file = _opened(path)
+                self._file = opened_beside(path, "turn")
 
     @contextmanager
     def turn(self, limit: float) -> Iterator[None]:
@@ -78,10 +78,11 @@ class Turns:
             fcntl.lockf(self._file, fcntl.LOCK_UN, 1, place)
 
 
-def _opened(path: Path) -> IO[bytes]:
-    """With the mode of the database: another user who may write to that takes turns too."""
+def opened_beside(path: Path, name: str) -> IO[bytes]:
+    """A file to lock, with the mode of the database: another user who may write to that may lock
+    it too."""
     mode = path.stat().st_mode & 0o666
-    descriptor = os.open(f"{path}-turn", os.O_CREAT | os.O_RDWR | os.O_APPEND, mode)
+    descriptor = os.open(f"{path}-{name}", os.O_CREAT | os.O_RDWR | os.O_APPEND, mode)
     if os.fstat(descriptor).st_uid == os.geteuid():
         os.fchmod(descriptor, mode)  # whatever the umask is
     return os.fdopen(descriptor, "ab")

@@ -52,6 +52,9 @@ class SqliteSandboxStore:
         self._database = database
         self._insert_event = insert_event
 
+    async def claim(self) -> bool:
+        return self._database.claim("sandbox")
+
     async def accept(
         self, arrivals: Sequence[Arrival], now: datetime, admit: Admit
     ) -> list[Sequence[Message]]:
