@@ -289,4 +289,6 @@ async def test_instants_in_other_zones(webhook: type[Webhook], verdict: str) -> 
         found = await result(a_target(base, verify=verify), "dates")
 
     assert found.verdict == verdict, found
-    assert ("doneAt is '2026-01-01T13:00:00.000', expected" in found.text) == (verdict == "failed")
+    assert ("doneAt (+0100) is '2026-01-01T13:00:00.000', expected" in found.text) == (
+        verdict == "failed"
+    )

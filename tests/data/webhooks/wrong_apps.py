@@ -14,7 +14,6 @@ import time
 from collections import deque
 from contextlib import suppress
 from copy import deepcopy
-from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
@@ -190,19 +189,11 @@ class LowerCasesIds(Webhook):
         super().take_one(item)
 
 
-class DropsTheZone(Webhook):
-    """Takes the first 19 signs of an instant for UTC."""
+class TrimsTexts(Webhook):
+    """Takes the blanks off both ends of each text, as some frameworks do unasked."""
 
     def take_one(self, item: Item) -> None:
-        super().take_one(item)
-        message = self.messages.get(item.get("messageId", ""))
-        if message is not None and item.get("doneAt"):
-            with suppress(ValueError):
-                read = datetime.fromisoformat(item["doneAt"][:19])
-                message["doneAt"] = read.replace(tzinfo=UTC).isoformat()
-
-    def told(self, message: Item) -> Item:
-        return {**super().told(message), "doneAt": message.get("doneAt")}
+        super().take_one({**item, "callbackData": (item.get("callbackData") or "").strip()})
 
 
 class QuotesInSql(Webhook):
