@@ -23,7 +23,7 @@ from receiver.answers import (
     fault,
 )
 from receiver.callbacks.arriving import BodyReader, Room
-from receiver.callbacks.auth import Authenticator, Refusal, RequestFacts
+from receiver.callbacks.auth import Authenticator, Refusal, RequestFacts, as_text
 from receiver.callbacks.body import BodyText, Unsupported, received_text
 from receiver.callbacks.events import (
     BECAUSE,
@@ -222,7 +222,7 @@ class Receiver:
         else:
             verdict = await asyncio.to_thread(verdict_on, text, self._limits)
         callback = Callback(
-            source, text.format, content_type and _whole(content_type), self._now(), verdict
+            source, text.format, content_type and as_text(content_type), self._now(), verdict
         )
         counts = await self._writer.submit(callback)
         stored = StoredCallback(callback, size, counts)
@@ -264,12 +264,6 @@ async def _text(body: bytes, content_type: str | None, encoding: str | None, mos
 def _facts(request: web.Request) -> RequestFacts:
     peer = request.transport.get_extra_info("peername") if request.transport else None
     return RequestFacts(peer[0] if peer else None, request.headers, request.query)
-
-
-def _whole(header: str) -> str:
-    """A header as a text that can be stored: aiohttp keeps bytes that are no UTF-8 as half
-    characters."""
-    return header.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _content_encoding(request: web.Request) -> str | None:

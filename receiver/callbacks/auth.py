@@ -117,6 +117,11 @@ def as_sent(header: str) -> bytes:
     return header.encode("utf-8", "surrogateescape")
 
 
+def as_text(header: str) -> str:
+    """A header's value as a text that can be stored and shown, whatever its bytes are."""
+    return as_sent(header).decode("utf-8", "replace")
+
+
 def after_scheme(header: str | None, scheme: str) -> str | None:
     """What follows the scheme in a header's value: `App` of `App 1234`, written in any case."""
     if header is None or not scheme:

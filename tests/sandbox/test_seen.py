@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -209,6 +211,38 @@ async def test_requests_and_what_they_were_answered(tmp_path: Path) -> None:
         page = await sandbox.get("/sandbox/requests", limit="1", refused="true")
         assert page["next"] == "1"
         assert await requests(sandbox, cursor=page["next"], refused="true") == [unknown]
+
+
+async def post_bytes(sandbox: Played, head: bytes, body: bytes) -> bytes:
+    """The answer to a POST whose head goes as it is."""
+    url = urlsplit(sandbox.running.url)
+    reader, writer = await asyncio.open_connection(url.hostname, url.port)
+    length = b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(body)
+    writer.write(b"POST " + head + b"Content-Type: application/json\r\n" + length + body)
+    answer = await reader.read()
+    writer.close()
+    return answer
+
+
+async def test_names_of_any_bytes(tmp_path: Path) -> None:
+    """An app whose name, or whose name for the sandbox, is no UTF-8 sends as every other does. Both
+    are seen with a mark where they cannot be read."""
+    credential = '[[sandbox.credential]]\nname = "c"\nsecret = "key"'  # so any host will do
+    async with playing(tmp_path, credential) as sandbox:
+        message = {"destinations": [{"to": "41790000001"}], "text": "https://shop.example"}
+        body = {"messages": [message], "urlOptions": {"shortenUrl": True}}
+        head = (
+            b"/sms/2/text/advanced HTTP/1.1\r\nHost: \xe9.example\r\n"
+            b"User-Agent: caf\xe9/1.0\r\nAuthorization: App key\r\n"
+        )
+        answer = await post_bytes(sandbox, head, json.dumps(body).encode())
+
+        assert answer.startswith(b"HTTP/1.1 200")
+        (seen,), (sent,) = await requests(sandbox), await sandbox.messages()
+        assert seen["client"] == sent["client"] == "caf\N{REPLACEMENT CHARACTER}/1.0"
+        assert sent["links"][0]["shortUrl"].startswith(
+            "http://\N{REPLACEMENT CHARACTER}.example/l/"
+        )
 
 
 async def test_requests_that_met_trouble(tmp_path: Path) -> None:

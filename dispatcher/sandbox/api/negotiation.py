@@ -12,6 +12,7 @@ from aiohttp import web
 from msgspec import Struct, to_builtins
 
 from receiver.answers import answer
+from receiver.callbacks.auth import as_text
 from receiver.callbacks.body import format_of
 from receiver.dlr import xml_format
 from receiver.dlr.model import Format
@@ -64,6 +65,12 @@ def _quality(parameters: list[str]) -> float:
             except ValueError:
                 return 0.0
     return 1.0
+
+
+def client_of(request: web.Request) -> str | None:
+    """The `User-Agent`."""
+    name = request.headers.get("User-Agent")
+    return None if name is None else as_text(name)
 
 
 def wanted_by(request: web.Request) -> Format:

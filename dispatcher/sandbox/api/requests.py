@@ -18,6 +18,7 @@ from yarl import URL, Query
 
 from dispatcher.sandbox.api.credentials import TOKEN_PATH, is_providers
 from dispatcher.sandbox.api.faults import CUT
+from dispatcher.sandbox.api.negotiation import client_of
 from dispatcher.sandbox.api.seen_bodies import BEGINNING
 from dispatcher.sandbox.seen import Newest, SeenRequest, text_of
 from receiver.answers import Handler, Id, Instant, Next, answer, timestamp
@@ -64,7 +65,7 @@ def seeing(
             method=request.method,
             path=request.path,
             query=_shown(request.query, request.path),
-            client=request.headers.get("User-Agent"),
+            client=client_of(request),
             status=None if cut else response.status,
             body=_body(text_of(request.get(BEGINNING)), request.path),
             answer="" if cut else _answer(text_of(getattr(response, "body", None))),

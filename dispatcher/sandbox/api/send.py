@@ -14,7 +14,7 @@ from typing import Final, Literal, TypeVar
 from aiohttp import web
 from msgspec import structs
 
-from dispatcher.sandbox.api.negotiation import respond, wanted_by
+from dispatcher.sandbox.api.negotiation import client_of, respond, wanted_by
 from dispatcher.sandbox.api.openapi import parameters_of, provider_route
 from dispatcher.sandbox.messages.lifecycle import PENDING_ENROUTE
 from dispatcher.sandbox.messages.send import Accept, Api, Send
@@ -34,6 +34,7 @@ from dispatcher.sandbox.wire.tables import Table, Values
 from dispatcher.settings.sandbox import Answered
 from receiver.answers import Handler
 from receiver.callbacks.arriving import BodyReader
+from receiver.callbacks.auth import as_text
 from receiver.routes import Route, Schema, add_route, ref
 
 T = TypeVar("T")
@@ -147,7 +148,7 @@ class SendApi:
     async def _accept(
         self, request: web.Request, sending: SendRoute, send: Send, values: Values
     ) -> web.Response:
-        asked = asked_of(request.path, request.headers.get("User-Agent"), send, values)
+        asked = asked_of(request.path, client_of(request), send, values)
         answer = answer_of(
             send,
             await self._take(structs.replace(send, asked=asked)),
@@ -183,7 +184,7 @@ class SendApi:
 
 
 def _origin(request: web.Request) -> str:
-    return f"{request.scheme}://{request.host}"
+    return f"{request.scheme}://{as_text(request.host)}"
 
 
 def _made_by(sending: SendRoute) -> Callable[[Values, Inspection], tuple[Send, Values]]:
