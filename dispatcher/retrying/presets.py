@@ -194,14 +194,14 @@ PRESETS = _by_name(
     RetrySchedule(
         name="kannel-smsbox",
         waits=(),
-        source="Kannel smsbox, http-request-retry and http-queue-delay, and measured",
-        rules=OutcomeRules(acknowledge=statuses("200")),
+        source="Kannel gw/smsbox.c and gwlib/http.c, and measured",
+        rules=OutcomeRules(acknowledge=statuses("200", "202")),
         read=_READ,
         confidence="A",
-        unknown=(_TIMEOUT,),
         not_played=(
             "N retries after http-queue-delay each, when its operator sets them",
-            "redirects are followed",
+            "redirects are followed, at most 5",
+            "its timeout of 240 s (http-timeout; here read_timeout)",
         ),
     ),
     RetrySchedule(

@@ -163,6 +163,7 @@ def test_without_a_generator_there_is_no_jitter() -> None:
         ("strike", 500, Outcome.FAILED),
         ("outpost-default", 304, Outcome.ACKNOWLEDGED),
         ("jasmin-default", 404, Outcome.REFUSED),
+        ("kannel-smsbox", 202, Outcome.ACKNOWLEDGED),
         ("kannel-smsbox", 204, Outcome.WRONG_ANSWER),
     ],
 )
