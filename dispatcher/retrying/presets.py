@@ -1,9 +1,9 @@
 """How well-documented platforms retry, as presets.
 
-Read in November 2026. Confidence: A, the platform's own page or code gives all numbers of the
-waits; B, its own page gives some; C, unsure. B and C are experimental. What a source leaves open is
-said under `unknown`, with the reading that is played; what a platform does and dlr does not, under
-`not_played`.
+Read in November 2026, each by two readers. Confidence: A, the platform's own page or code gives all
+numbers of the waits; B, its own page gives some; C, unsure. B and C are experimental. What a source
+leaves open is said under `unknown`, with the reading that is played; what a platform does and dlr
+does not, under `not_played`.
 
 Where a source gives a span and no waits, the waits are doubled from a minute on and the last one
 fills up the span: then the span, which is what an outage is held against, is the platform's.
@@ -26,7 +26,6 @@ _READ = "2026-11"
 _COUNTED = "whether waits count from the start or the end of an attempt: here from the start"
 _TIMEOUT = "timeout"
 _RETRY_AFTER = "Retry-After: here ignored"
-_DEAD = "4xx and 410: here repeated like other failures"
 
 _WAITS = "the waits, only the span is known: here doubled from 1 min, and the last fills it up"
 
@@ -65,7 +64,7 @@ PRESETS = _by_name(
         name="sinch-sms",
         # 5, 10, 20 … 81,920 s after the first attempt.
         waits=(duration("5s"), *_doubling("5s", 14)),
-        source="developers.sinch.com, SMS webhooks",
+        source="developers.sinch.com/docs/sms/api-reference/sms/tag/Webhooks",
         rules=OutcomeRules(stop_on=_4XX_BUT_429),
         read=_READ,
         confidence="A",
@@ -82,27 +81,40 @@ PRESETS = _by_name(
         name="vonage-sms",
         # 5 s doubled while below 15 min, then every 15 min while within 24 h.
         waits=_doubling("5s", 8) + (duration("15m"),) * 94,
-        source="Vonage support, article 360028543292",
+        source="api.support.vonage.com, article 360028543292; timeouts: article 226572227",
         rules=OutcomeRules(acknowledge=statuses("200"), stop_on=_4XX_BUT_429 | statuses("3xx")),
         read=_READ,
         confidence="A",
-        unknown=("2xx other than 200: here repeated", _RETRY_AFTER, _COUNTED),
+        unknown=(
+            "whether it holds for reports: the page speaks of inbound messages",
+            "2xx other than 200: here repeated",
+            "3xx: here not repeated, as the page names 429 and 5xx alone",
+            _RETRY_AFTER,
+            _COUNTED,
+        ),
         not_played=("its timeouts: connect 3 s, answer 15 s (connect_timeout, read_timeout)",),
     ),
     RetrySchedule(
         name="vonage-legacy",
         waits=(duration("1m"),) * (72 * 60),
-        source="Vonage support, article 226572227, an older one that contradicts vonage-sms",
+        source="api.support.vonage.com, article 226572227; it contradicts vonage-sms",
+        counted_from="end",
         rules=OutcomeRules(acknowledge=statuses("200")),
         read=_READ,
         confidence="C",
-        unknown=("whether it is still so", _DEAD, _TIMEOUT, _RETRY_AFTER, _COUNTED),
+        unknown=(
+            "whether it is still so",
+            "4xx: here repeated, as the page wants a 200",
+            _RETRY_AFTER,
+        ),
+        not_played=("its timeouts: connect 3 s, answer 15 s (connect_timeout, read_timeout)",),
     ),
     RetrySchedule(
         name="twilio-status",
         waits=(timedelta(0),),
-        source="Twilio, webhook connection overrides; VA notification-api#1498",
-        # Its default policy repeats only when there is no connection; any status is an answer.
+        source="twilio.com/docs/usage/webhooks/webhooks-connection-overrides",
+        # Its default policy repeats only when there is no connection (VA notification-api#1498 saw
+        # the same); any status is an answer.
         rules=OutcomeRules(acknowledge=_BELOW_400, stop_on=statuses("4xx", "5xx")),
         read=_READ,
         confidence="A",
@@ -116,16 +128,17 @@ PRESETS = _by_name(
     RetrySchedule(
         name="plivo-sms",
         waits=_list("60s 120s 240s"),
-        source="Plivo support, article 360041344652",
+        source="support.plivo.com, article 360041344652",
         read=_READ,
         confidence="A",
-        unknown=(_COUNTED,),
+        unknown=(_RETRY_AFTER, _COUNTED),
         not_played=("its timeout of 8 s (read_timeout)",),
     ),
     RetrySchedule(
         name="8x8-sms",
         waits=_list("1s 10s 30s 90s"),
-        source="developer.8x8.com, delivery receipts",
+        source="developer.8x8.com/connect/docs/delivery-receipts-for-outbound-sms",
+        # It repeats after 4xx, 5xx and no answer.
         rules=OutcomeRules(acknowledge=_BELOW_400),
         read=_READ,
         confidence="A",
@@ -134,31 +147,33 @@ PRESETS = _by_name(
     RetrySchedule(
         name="dialpad-sms",
         waits=_list("30s 1m 2m 4m 8m 16m 32m 60m 60m 60m"),
-        source="Dialpad, SMS events; approximate by its own words",
+        source="developers.dialpad.com/docs/webhook-delivery-failures; approximate, it says",
         rules=OutcomeRules(stop_on=statuses("4xx")),
         read=_READ,
         confidence="A",
-        unknown=("how far approximate goes", _COUNTED),
-        not_played=("after a timeout (5 s) up to 2 quick tries instead of the list",),
+        unknown=("how far approximate goes", "3xx: here repeated", _RETRY_AFTER, _COUNTED),
+        not_played=(
+            "without an answer (timeout 5 s, or no connection) up to 2 quick tries instead of the"
+            " list",
+        ),
     ),
     RetrySchedule(
         name="govuk-notify",
         waits=(duration("5m"),) * 5,
-        source="GOV.UK Notify, callbacks",
+        source="alphagov/notifications-api app/celery/service_callback_tasks.py",
+        counted_from="end",
+        rules=OutcomeRules(acknowledge=_BELOW_400, stop_on=_4XX_BUT_429),
         read=_READ,
-        confidence="B",
-        unknown=(
-            "the number of retries: 5 is from memory",
-            _DEAD,
-            _TIMEOUT,
-            _RETRY_AFTER,
-            _COUNTED,
+        confidence="A",
+        not_played=(
+            "its timeout of 5 s (connect_timeout, read_timeout)",
+            "redirects are followed: here a 3xx acknowledges",
         ),
     ),
     RetrySchedule(
         name="didww-ps",
         waits=_list("1s 2s 5s 10s 30s 1m 2m 5m 5m"),
-        source="doc.didww.com, phone.systems",
+        source="doc.didww.com/phone-systems, webhook delivery and troubleshooting",
         jitter=0.5,
         jitter_goes="down",
         read=_READ,
@@ -179,24 +194,26 @@ PRESETS = _by_name(
     RetrySchedule(
         name="kannel-smsbox",
         waits=(),
-        source="Kannel smsbox, http-request-retry and http-queue-delay, and measured",
-        rules=OutcomeRules(acknowledge=statuses("200")),
+        source="Kannel gw/smsbox.c and gwlib/http.c, and measured",
+        rules=OutcomeRules(acknowledge=statuses("200", "202")),
         read=_READ,
         confidence="A",
-        unknown=(_TIMEOUT,),
         not_played=(
             "N retries after http-queue-delay each, when its operator sets them",
-            "redirects are followed",
+            "redirects are followed, at most 5",
+            "its timeout of 240 s (http-timeout; here read_timeout)",
         ),
     ),
     RetrySchedule(
         name="aws-sns-sms-push",
         waits=(duration("10s"),) * 2 + _SNS_BACKOFF + (duration("10m"),) * 38,
-        source="Amazon SNS, delivery retries, table for SMS and mobile push",
+        source="docs.aws.amazon.com/sns/latest/dg/sns-message-delivery-retries.html",
         read=_READ,
         confidence="A",
         unknown=(
             "the 10 steps of the exponential phase: here in equal ratio from 10 s to 600 s",
+            "whether the first attempt is one of its 50: here it is not",
+            "the size of its jitter: here none",
             "all about answers: the other side is no web server",
             _COUNTED,
         ),
@@ -205,32 +222,39 @@ PRESETS = _by_name(
     RetrySchedule(
         name="aws-sns-http",
         waits=(duration("20s"),) * 3,
-        source="Amazon SNS, HTTP/S delivery policies",
-        rules=OutcomeRules(stop_on=statuses("4xx")),
+        source="docs.aws.amazon.com/sns/latest/dg: SendMessageToHttp.prepare, dead-letter queues",
+        # After a timeout of 15 s the next attempt comes about 35 s after the one before.
+        counted_from="end",
+        rules=OutcomeRules(acknowledge=_BELOW_400, stop_on=statuses("4xx")),
         read=_READ,
         confidence="A",
         unknown=(
-            "success and 3xx: unsure",
-            "4xx: that they are not repeated is unsure",
-            "timeout: 15 s from memory",
+            "whether a 4xx is a success: one page takes 200 to 4xx for no failure, another says"
+            " that client errors are not repeated; here it ends the dispatch",
+            "the size of its jitter: here none",
             _RETRY_AFTER,
-            _COUNTED,
         ),
-        not_played=("a policy of one's own, of up to 3,600 s in all", "the dead-letter queue"),
+        not_played=(
+            "its timeout of 15 s (read_timeout)",
+            "a policy of one's own, of up to 3,600 s in all",
+            "the dead-letter queue",
+        ),
     ),
     RetrySchedule(
         name="mailgun",
+        # 7.5 h in all; the page calls it 8 h.
         waits=_list("5m 10m 15m 1h 2h 4h"),
-        source="Mailgun, webhooks (they say 8 h)",
+        source="documentation.mailgun.com/docs/mailgun/user-manual/webhooks/webhook-retries",
         rules=OutcomeRules(acknowledge=statuses("200"), stop_on=statuses("406")),
         read=_READ,
         confidence="A",
         unknown=(_TIMEOUT, _RETRY_AFTER, _COUNTED),
+        not_played=("the notification of a delivery, which has none of these retries",),
     ),
     RetrySchedule(
         name="brevo",
         waits=_list("10m 1h 2h 8h"),
-        source="developers.brevo.com, retry mechanism",
+        source="developers.brevo.com/docs/retry-mechanism",
         # Whatever the server answers but 429 ends it; what brings no answer is repeated.
         rules=OutcomeRules(stop_on=_4XX_BUT_429 | statuses("5xx")),
         read=_READ,
@@ -241,7 +265,7 @@ PRESETS = _by_name(
     RetrySchedule(
         name="kit",
         waits=_list("30s 2m 15m 1h 4h 12h 24h"),
-        source="developers.kit.com, webhooks",
+        source="developers.kit.com/webhooks/retries",
         # The header decides: it may be sooner than the list.
         rules=OutcomeRules(
             stop_on=statuses("410"),
@@ -253,23 +277,23 @@ PRESETS = _by_name(
         ),
         read=_READ,
         confidence="A",
-        unknown=(_TIMEOUT, "redirects: here repeated", _COUNTED),
+        unknown=(_TIMEOUT, _COUNTED),
     ),
     RetrySchedule(
         name="strike",
         waits=tuple(timedelta(seconds=3**n) for n in range(1, 13)),
-        source="Strike, webhooks: 3^n s for about 9 days",
+        source="docs.strike.me/webhooks/failure-recovery: 3^n s, up to 12 times in about 9 days",
+        counted_from="end",
         rules=OutcomeRules(stop_on=statuses("410", "501")),
         read=_READ,
         confidence="A",
-        unknown=("whether there are 11 or 12 retries: 12 give 9 days", _RETRY_AFTER, _COUNTED),
+        unknown=(_RETRY_AFTER,),
         not_played=("its timeout of 5 s (read_timeout)",),
     ),
     RetrySchedule(
         name="azure-event-grid",
         waits=_list("10s 30s 1m 5m 10m 30m 1h 3h 6h 12h"),
-        source="learn.microsoft.com/azure/event-grid/delivery-and-retry; best effort by its own"
-        " words",
+        source="learn.microsoft.com/azure/event-grid/delivery-and-retry; best effort, it says",
         rules=OutcomeRules(
             acknowledge=statuses("200-204"), stop_on=statuses("400", "401", "403", "413")
         ),
@@ -311,14 +335,14 @@ PRESETS = _by_name(
         name="google-pubsub-push",
         # With a policy of retries and its defaults, 10 and 600 s, for as long as a message is kept.
         waits=_doubling("10s", 6) + (duration("10m"),) * 1006,
-        source="docs.cloud.google.com/pubsub/docs: push, subscription-retry-policy,"
-        " subscription-properties; the statuses as several quote them from push",
+        source="docs.cloud.google.com/pubsub/docs: push, subscription-retry-policy and -properties",
         rules=OutcomeRules(acknowledge=statuses("200", "201", "202", "204")),
         read=_READ,
         confidence="B",
         unknown=(
             "the factor of its exponential backoff between 10 s and 600 s: here 2",
             "the jitter: here none",
+            "the statuses, which were read in quotations of its page alone",
             _RETRY_AFTER,
             _COUNTED,
         ),
@@ -332,12 +356,17 @@ PRESETS = _by_name(
     ),
     RetrySchedule(
         name="shopify",
+        # 8 retries, exponential, since 2024-09-10.
         waits=_within("4h", "57s"),
-        source="shopify.dev/changelog/updates-to-webhook-retry-mechanism, of 2024-09-10: 8 retries"
-        " in 4 h, exponential; the rest: its staff, community.shopify.dev/t/24625",
+        source="shopify.dev/changelog/updates-to-webhook-retry-mechanism: 8 retries in 4 h",
         read=_READ,
         confidence="B",
-        unknown=("the waits: here doubled from 57 s, 4 h in all", _RETRY_AFTER, _COUNTED),
+        unknown=(
+            "the waits: here doubled from 57 s, 4 h in all",
+            "timeout, statuses and deletion, which its staff tells (community.shopify.dev/t/24625)",
+            _RETRY_AFTER,
+            _COUNTED,
+        ),
         not_played=(
             "its timeout of 5 s in all",
             "a subscription made with its Admin API is deleted after 8 failures in a row",
@@ -346,13 +375,12 @@ PRESETS = _by_name(
     RetrySchedule(
         name="stripe",
         waits=_within("3d"),
-        source="docs.stripe.com/webhooks and /webhooks/process-undelivered-events: up to 3 days"
-        " with exponential backoff, in live mode",
+        source="docs.stripe.com/webhooks/process-undelivered-events: up to 3 days",
         read=_READ,
         confidence="B",
         unknown=(
             _WAITS,
-            "410: here repeated like other failures",
+            "4xx and 410: here repeated like other failures",
             _TIMEOUT,
             _RETRY_AFTER,
             _COUNTED,
@@ -379,11 +407,10 @@ PRESETS = _by_name(
     RetrySchedule(
         name="telnyx",
         waits=_list("1m 2m"),
-        source="developers.telnyx.com/docs/messaging/messages/receiving-webhooks: up to 3 attempts"
-        " a URL, with exponential backoff",
+        source="developers.telnyx.com/docs/messaging/messages/receiving-webhooks",
         read=_READ,
         confidence="B",
-        unknown=("the waits: here 1 and 2 min", _RETRY_AFTER, _COUNTED),
+        unknown=("the waits, exponential by its words: here 1 and 2 min", _RETRY_AFTER, _COUNTED),
         not_played=(
             "the failover URL, which gets as many attempts",
             "its timeout of 2 s (read_timeout)",
@@ -400,8 +427,7 @@ PRESETS = _by_name(
     RetrySchedule(
         name="sendgrid",
         waits=_within("24h"),
-        source="docs.sendgrid.com/for-developers/tracking-events/troubleshooting: at increasing"
-        " intervals for up to 24 h after the event, until a 2xx",
+        source="docs.sendgrid.com/for-developers/tracking-events/troubleshooting: for up to 24 h",
         read=_READ,
         confidence="B",
         unknown=(_WAITS, _TIMEOUT, _RETRY_AFTER, _COUNTED),
@@ -410,8 +436,7 @@ PRESETS = _by_name(
     RetrySchedule(
         name="meta-whatsapp",
         waits=_within("7d"),
-        source="developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/overview:"
-        " with decreasing frequency for up to 7 days, until a 200",
+        source="developers.facebook.com/documentation/business-messaging/whatsapp/webhooks/overview",
         rules=OutcomeRules(acknowledge=statuses("200")),
         read=_READ,
         confidence="B",
@@ -421,7 +446,7 @@ PRESETS = _by_name(
     RetrySchedule(
         name="github",
         waits=(),
-        source="docs.github.com, webhooks: no retries",
+        source="docs.github.com/webhooks/using-webhooks/handling-failed-webhook-deliveries",
         read=_READ,
         confidence="A",
         not_played=("its timeout of 10 s",),
@@ -432,10 +457,14 @@ PRESETS = _by_name(
         source="svix/svix-webhooks server/svix-server/src/worker.rs; docs.svix.com",
         jitter=0.2,
         counted_from="end",
-        rules=OutcomeRules(retry_after=RetryAfter(most=None, least_of_wait=1, most_of_wait=2)),
+        # It reads the header of every answer that is not a success.
+        rules=OutcomeRules(
+            retry_after=RetryAfter(
+                statuses=statuses("3xx", "4xx", "5xx"), most=None, least_of_wait=1, most_of_wait=2
+            )
+        ),
         read=_READ,
         confidence="A",
-        unknown=("on which statuses a Retry-After is read: here 429 and 503",),
         not_played=(
             "at least 60 s after 429 and timeouts",
             "endpoints that fail for days are disabled",
@@ -484,9 +513,8 @@ PRESETS = _by_name(
         ),
         read=_READ,
         confidence="A",
-        unknown=(
-            "the size of the jitter, which its operator sets: here none",
-            "whether a Retry-After shortens a wait: here never",
+        not_played=(
+            "jitter, which only lengthens: a tenth of the wait, at least 2 s and at most 15 min",
         ),
     ),
 )

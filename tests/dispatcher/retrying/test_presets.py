@@ -98,7 +98,7 @@ def test_says_where_it_is_from(preset: Any) -> None:
 def test_what_is_experimental() -> None:
     """These presets rest on less than the platform's own numbers."""
     assert {p.name for p in PRESETS.values() if p.experimental} == {
-        *("vonage-legacy", "govuk-notify", "telnyx", "bandwidth", "bird", "shopify", "stripe"),
+        *("vonage-legacy", "telnyx", "bandwidth", "bird", "shopify", "stripe"),
         *("paypal", "adyen", "sendgrid", "meta-whatsapp", "google-pubsub-push"),
     }
 
@@ -141,6 +141,12 @@ def test_without_a_generator_there_is_no_jitter() -> None:
         ("plivo-sms", 410, Outcome.REFUSED),
         ("8x8-sms", 302, Outcome.ACKNOWLEDGED),
         ("dialpad-sms", 429, Outcome.STOPPED),
+        ("govuk-notify", 404, Outcome.STOPPED),
+        ("govuk-notify", 429, Outcome.REFUSED),
+        ("govuk-notify", 500, Outcome.FAILED),
+        ("aws-sns-http", 302, Outcome.ACKNOWLEDGED),
+        ("aws-sns-http", 404, Outcome.STOPPED),
+        ("aws-sns-http", 503, Outcome.FAILED),
         ("mailgun", 406, Outcome.STOPPED),
         ("mailgun", 404, Outcome.REFUSED),
         ("brevo", 404, Outcome.STOPPED),
@@ -157,12 +163,22 @@ def test_without_a_generator_there_is_no_jitter() -> None:
         ("strike", 500, Outcome.FAILED),
         ("outpost-default", 304, Outcome.ACKNOWLEDGED),
         ("jasmin-default", 404, Outcome.REFUSED),
+        ("kannel-smsbox", 202, Outcome.ACKNOWLEDGED),
         ("kannel-smsbox", 204, Outcome.WRONG_ANSWER),
     ],
 )
 def test_statuses_of_the_source(name: str, status: int, outcome: Outcome) -> None:
     """What a status means is what the platform says of it."""
     assert judge(Answer(1.0, status=status), PRESETS[name].rules) is outcome
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["vonage-legacy", "govuk-notify", "aws-sns-http", "strike", "svix", "hook0-default"],
+)
+def test_waits_after_the_end_where_the_source_says_so(name: str) -> None:
+    """A source that counts from the failure, and not from the attempt, is played like that."""
+    assert PRESETS[name].counted_from == "end"
 
 
 @pytest.mark.parametrize(
@@ -177,6 +193,19 @@ def test_statuses_of_the_source(name: str, status: int, outcome: Outcome) -> Non
 def test_jasmin_wants_its_word(body: bytes, outcome: Outcome) -> None:
     """Jasmin takes 200 for nothing unless the body is ACK/Jasmin."""
     assert judge(Answer(1.0, status=200, body=body), PRESETS["jasmin-default"].rules) is outcome
+
+
+def test_svix_reads_the_header_of_every_failure() -> None:
+    """Svix asks no status before it reads a Retry-After; the other two name theirs."""
+    read = {
+        name: rule.statuses
+        for name in ("svix", "kit", "hook0-default")
+        if (rule := PRESETS[name].rules.retry_after) is not None
+    }
+
+    assert {302, 404, 429, 500, 503} <= read["svix"]
+    assert read["kit"] == {429, 503}
+    assert read["hook0-default"] == {429}
 
 
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
