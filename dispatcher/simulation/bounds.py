@@ -4,13 +4,14 @@ endpoint that is a little faster, and with one that is a little slower.
 Of N pushes the latencies add up to their mean times N, give or take their deviation times √N. What
 takes longer in this way waits in front of the window like the work of an endpoint that is so much
 slower. A stretch of a tenth of all pushes may be the one that counts, and three deviations are
-hardly ever exceeded; a hundredth more is what the counting itself may be wrong by.
+hardly ever exceeded; a hundredth more is what the counting itself may be wrong by, of the latency
+and of the reports.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -19,7 +20,7 @@ from msgspec import structs
 from dispatcher.simulation.cohort import simulate_cohort
 from dispatcher.simulation.latency import LogNormal
 from dispatcher.simulation.scenario import Phase, Scenario
-from dispatcher.simulation.timeline import Bounds, Timeline, Watch
+from dispatcher.simulation.timeline import NEAR, Bounds, Timeline, Watch
 
 _DEVIATIONS = 3.0
 _PART = 0.1  # of all pushes
@@ -48,7 +49,15 @@ def bounds(timeline: Timeline, scenario: Scenario, watch: Watch) -> Bounds | Non
     known = [timeline, *others]
     late = [each.lateness.late for each in known]
     lost = [each.totals.exhausted for each in known]
-    return Bounds((min(late), max(late)), (min(lost), max(lost)))
+    reports = timeline.totals.reports
+    around = round(NEAR * reports)
+    if scenario.arrivals.by_chance:  # another seed has more reports, or fewer
+        around += round(_DEVIATIONS * math.sqrt(reports))
+    return Bounds(_widened(late, around), _widened(lost, around) if any(lost) else (0, 0))
+
+
+def _widened(counts: Sequence[int], around: int) -> tuple[int, int]:
+    return max(0, min(counts) - around), max(counts) + around
 
 
 def _off(scenario: Scenario, pushes: int) -> float:
