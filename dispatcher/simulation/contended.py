@@ -256,6 +256,8 @@ class Contended:
         takes = self._state.fates.endpoint.takes(now * MICROSECOND) / MICROSECOND
         if not takes:
             return 0.0, 0
+        # Less than a push is carried over. More was left only because answers came at once.
+        self._saved = min(self._saved, takes)
         more = math.floor(self._saved / takes)
         self._saved -= max(0, more) * takes  # what is owed is paid by places that stay empty
         return takes / step / math.ceil(takes / step), more
