@@ -70,19 +70,22 @@ class Attempts:
         self._listeners = listeners
         self._store_records = queue.record
         self._records = GroupCommit(self._record)
-        self._stepped = timedelta()  # all steps of the clock together
+        self.stepped = timedelta()
+        """All steps of the clock together."""
 
     def clock_stepped(self, by: timedelta) -> None:
-        """The clock has gone so far in one step: attempts under way began so much later."""
-        self._stepped += by
+        """The clock has gone so far in one step: attempts under way began so much later, and their
+        leases last so much longer."""
+        self.stepped += by
 
     async def make(self, dispatch: Leased, endpoint: Endpoint) -> Made | None:
         """Push, and judge what came back; None if the lease has run out, and nothing is pushed."""
         answer = None
         if not dispatch.encoded:
             dispatch, answer = await self._encoded_late(dispatch, endpoint)
-        started_at, stepped = self._clock.now(), self._stepped
-        if started_at >= dispatch.lease.until:
+        started_at, stepped = self._clock.now(), self.stepped
+        lease = dispatch.lease
+        if started_at >= lease.until + (stepped - lease.stepped):
             return None  # the process stood still: it is another's by now, or will be
         if endpoint.holds_secrets and not endpoint.own_urls:
             # Another process may have moved it: secrets go to the URL that came with them.
@@ -90,7 +93,7 @@ class Attempts:
         if answer is None:
             answer = await self._answer(dispatch, endpoint, started_at)
         ended_at = self._clock.now()
-        started_at += self._stepped - stepped
+        started_at += self.stepped - stepped
         record = self._judged(dispatch, endpoint, answer, started_at, ended_at)
         return Made(dispatch, record, ended_at)
 
@@ -197,22 +200,20 @@ class Attempts:
         """Whether it was recorded. What an answer says may be what no database takes; what it means
         is recorded all the same."""
         try:
-            return await self._records.submit((record, self._stepped))
+            return await self._records.submit((record, self.stepped))
         except StoreUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - told, and recorded without the answer
             tell_unforeseen("the answer of an endpoint cannot be recorded", error)
             told = record.answer
             plain = Answer(told.duration_ms, told.status, told.failure, unforeseen(error))
-            return await self._records.submit(
-                (structs.replace(record, answer=plain), self._stepped)
-            )
+            return await self._records.submit((structs.replace(record, answer=plain), self.stepped))
 
     async def _record(self, records: Sequence[tuple[Record, timedelta]]) -> Sequence[bool]:
         """Each record comes with what the steps of the clock were when it was judged."""
         return await self._store_records(
             [
-                record if stepped == self._stepped else _moved(record, self._stepped - stepped)
+                record if stepped == self.stepped else _moved(record, self.stepped - stepped)
                 for record, stepped in records
             ]
         )

@@ -34,6 +34,10 @@ to the database: five a second."""
 TELL_TIME_EVERY = timedelta(seconds=1)
 """How often a clock that has moved off is told to the other processes."""
 
+PLANS_END_AFTER = timedelta(seconds=15)
+"""In the world's time: what was begun before a step of the clock has planned by the old time until
+then. The longest is a commit that waits 10 s for another process."""
+
 AFTER_STORE_FAILURE = timedelta(seconds=1)
 """How long to leave the store alone after it could not be used."""
 
@@ -107,6 +111,7 @@ class Runner:
         self._turning = False  # a turn has begun, and none has come through since
         self._turned_at = clock.now()
         self._unmoved = timedelta()  # a step that what lies in the store has not made yet
+        self._stepped: tuple[timedelta, datetime] | None = None  # the last one, and its instant
         if common_time is not None and isinstance(clock, SystemClock):
             clock.steps_by_itself = False
         self._short_until: datetime | None = None
@@ -264,7 +269,12 @@ class Runner:
         if self._unmoved:
             # Asked for at once: whatever is written by the new time comes after it.
             await common_time.step(self._unmoved)
+            self._stepped = self._unmoved, self._clock.now()
             self._unmoved = timedelta()
+            self.wake()
+        elif self._stepped and self._clock.now() >= self._stepped[1] + PLANS_END_AFTER:
+            await common_time.step(self._stepped[0], again=True)
+            self._stepped = None
             self.wake()
         await common_time.tell()
 

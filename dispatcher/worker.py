@@ -176,8 +176,10 @@ class Worker:
         """A new lease for each of these endpoints."""
         now, speed = self._clock.now(), self._clock.speed
         lengths = {name: self._gates[name].endpoint.attempt_time + LEASE_MARGIN for name in names}
+        stepped = self._attempts.stepped
         return {
-            name: Lease(self._new_token(), now + length * speed) for name, length in lengths.items()
+            name: Lease(self._new_token(), now + length * speed, stepped)
+            for name, length in lengths.items()
         }
 
     # --- attempt ----------------------------------------------------------------------------------

@@ -26,10 +26,13 @@ class SharedTime(Protocol):
         or of a clock of another speed; that is replaced.
         """
 
-    async def step(self, boot: str | None, reading: Reading, by: timedelta) -> Reading:
+    async def step(
+        self, boot: str | None, reading: Reading, by: timedelta, *, again: bool = False
+    ) -> Reading:
         """A clock at speed 1 has gone by `by` in one step, and now reads so. Keep that, and move
         along all that was planned since this start of the machine, in one transaction: what was
-        planned before goes by a clock that was right. Nothing is moved when another process has
-        kept that step already. Returns what is kept. Where nothing tells the starts of the machine
-        apart (`None`) nothing is kept, and all is moved along.
+        planned before goes by a clock that was right. What another process has moved already is
+        not moved twice: then, and with `again`, only what was planned since by the old time goes
+        along. Returns what is kept. Where nothing tells the starts of the machine apart (`None`)
+        nothing is kept, and all is moved along.
         """

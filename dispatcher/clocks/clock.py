@@ -96,6 +96,8 @@ class SystemClock(MachineClock):
     plans along: `due_step` says when and by how much, `step` does it.
     """
 
+    believed = BELIEVED
+
     def __init__(
         self,
         *,
@@ -113,7 +115,7 @@ class SystemClock(MachineClock):
         instant = self._instant + passed
         lag = self.wall() - instant
         if not -UNSET <= lag <= UNSET:
-            if self._off_since is None or abs(lag - self._off_by) > BELIEVED:
+            if self._off_since is None or abs(lag - self._off_by) > self.believed:
                 self._off_since, self._off_by = at, lag
                 log.warning("the wall clock is off by %s; dlr follows if it stays so a minute", lag)
             if self.steps_by_itself and self._is_believed(at):
@@ -142,7 +144,7 @@ class SystemClock(MachineClock):
         return wall if abs(wall - instant) <= UNSET else self.now()
 
     def _is_believed(self, at: timedelta) -> bool:
-        return self._off_since is not None and at - self._off_since >= BELIEVED
+        return self._off_since is not None and at - self._off_since >= self.believed
 
 
 def _correction(lag: timedelta, passed: timedelta) -> timedelta:

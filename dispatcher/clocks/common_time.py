@@ -54,11 +54,11 @@ class CommonTime:
         if self._boot is not None:
             self._told = await self._shared.agree(self._boot, self._clock.speed, self._joined)
 
-    async def step(self, by: timedelta) -> None:
-        """The clock has just gone so far in one step: have what was planned go along. Raises
-        StoreUnavailable; then nothing has."""
+    async def step(self, by: timedelta, *, again: bool = False) -> None:
+        """The clock has just gone so far in one step: have what was planned go along. `again`: what
+        was still planned by the old time after that. Raises StoreUnavailable; then nothing has."""
         reading = self._reading()
-        self._told = await self._shared.step(self._boot, reading, by)
+        self._told = await self._shared.step(self._boot, reading, by, again=again)
 
     async def tell(self) -> None:
         """Tell those who start later how far the clock has moved off from the time told."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from msgspec import Struct
@@ -17,10 +17,12 @@ from receiver.store.base import Message, StoredReport
 
 class Lease(Struct, frozen=True):
     """A worker's claim. The token is new with each claim: what comes back with an old one is late,
-    and is not recorded (fencing)."""
+    and is not recorded (fencing). `stepped`: all steps of its worker's clock until then, which the
+    worker alone needs."""
 
     token: str
     until: datetime
+    stepped: timedelta = timedelta()
 
 
 class Bucket(Struct, frozen=True):

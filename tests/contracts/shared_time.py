@@ -185,6 +185,55 @@ class SharedTimeContract:
         (after,) = await bench.dispatches()
         assert after.due_at == before.due_at + MONTH
 
+    @pytest.mark.parametrize("by", [MONTH, -MONTH])
+    async def test_what_the_slower_one_plans_in_between_goes_along(
+        self, backend: StorageBackend, by: timedelta
+    ) -> None:
+        """Two processes step within a second of each other. What the slower one tried, formed or
+        leased in it, by the old time, was due a month late. It goes along with the slower one's
+        step, once, however many follow and however often one asks again; what was planned by the
+        new time stays."""
+        bench = await a_bench_on(backend)
+        others = [await backend.another() for _ in range(2)]
+        time = backend.storage.time
+        await time.agree("monday", 1.0, Choice(FIRST))
+        stepped = Reading(FIRST.elapsed, START + by)
+        bench.sender.always(503)
+        await time.step("monday", stepped, by)
+        await bench.receive()
+        await bench.work()
+        await bench.receive()
+        (leased,) = await bench.worker.claim()
+        before = {each.id: each.due_at for each in await bench.dispatches()}
+
+        for _ in range(2):
+            for each in (*(other.time for other in others), time):
+                assert await each.step("monday", stepped, by, again=each is time) == stepped
+
+        after = {each.id: each.due_at for each in await bench.dispatches()}
+        assert after == {name: at + by for name, at in before.items() if at}
+        assert await backend.storage.queue.release_expired(leased.lease.until + by - SECOND) == 0
+        assert await backend.storage.queue.release_expired(leased.lease.until + by) == 1
+
+    @pytest.mark.parametrize("by", [MONTH, -MONTH])
+    async def test_what_is_planned_by_the_new_time_before_the_step_is_kept_stays(
+        self, backend: StorageBackend, by: timedelta
+    ) -> None:
+        """The store could not be used when the clock stepped, and could the moment after: what a
+        worker planned then is not moved by the step that is made good."""
+        bench = await a_bench_on(backend)
+        old, new = (Reading(FIRST.elapsed, at) for at in (START - by, START))
+        await backend.storage.time.agree("monday", 1.0, Choice(old))
+        bench.sender.always(503)
+        await bench.receive()
+        await bench.work()
+        (before,) = await bench.dispatches()
+
+        assert await backend.storage.time.step("monday", new, by) == new
+
+        (after,) = await bench.dispatches()
+        assert after.due_at == before.due_at
+
     async def test_a_step_is_whole_or_not_at_all(self, backend: StorageBackend) -> None:
         """Wherever the store goes away."""
         bench = await a_bench_on(backend)

@@ -12,7 +12,11 @@ from receiver.store.sqlite.database import Database, instant, micros
 from receiver.store.sqlite.rows import last_id
 
 _MICROSECOND = timedelta(microseconds=1)
-_A_DAY = timedelta(days=1)
+_OF_A_LEASE = timedelta(hours=12)
+"""A lease that ends no further from an instant was given by a clock that showed it."""
+
+_OF_A_PLAN = timedelta(hours=1)
+"""What began no further from an instant, by the clock, was planned by one that showed it."""
 
 _TELL = "UPDATE common_time SET elapsed = ?, instant = ? WHERE boot = ? AND speed = ?"
 _BEGIN = """
@@ -39,12 +43,15 @@ class SqliteTime:
 
         return await self._database.write(agree)
 
-    async def step(self, boot: str | None, reading: Reading, by: timedelta) -> Reading:
+    async def step(
+        self, boot: str | None, reading: Reading, by: timedelta, *, again: bool = False
+    ) -> Reading:
         def step(connection: sqlite3.Connection) -> Reading:
             kept = None if boot is None else _kept(connection, boot, 1.0)
-            if kept is not None and abs(apart(kept, reading, 1.0)) < abs(by) / 2:
-                return kept  # another process was first
-            _move_plans(connection, by, reading.instant - by)
+            is_made = kept is not None and abs(apart(kept, reading, 1.0)) < abs(by) / 2
+            _move_plans(connection, by, reading.instant, late=is_made or again)
+            if kept is not None and is_made:
+                return kept
             if boot is not None:
                 _keep(connection, boot, 1.0, reading)
             return reading
@@ -52,27 +59,43 @@ class SqliteTime:
         return await self._database.write(step)
 
 
-_MOVE_DUE = """
-    UPDATE dispatch SET due_at = due_at + ?1 WHERE state IN ('waiting', 'leased') AND (
-        id > (SELECT coalesce(max(last_dispatch), 0) FROM common_time) OR EXISTS (
-            SELECT 1 FROM attempt WHERE dispatch = dispatch.id AND number = dispatch.attempts
-            AND attempt.id > (SELECT coalesce(max(last_attempt), 0) FROM common_time)
-        )
-    )
+# Planned since the machine started: a dispatch goes by its last attempt, or by when it was formed.
+_PLANNED = """
+    SELECT d.id, a.id FROM dispatch d
+    LEFT JOIN attempt a ON a.dispatch = d.id AND a.number = d.attempts
+    WHERE d.state IN ('waiting', 'leased') AND (
+        d.id > (SELECT coalesce(max(last_dispatch), 0) FROM common_time)
+        OR a.id > (SELECT coalesce(max(last_attempt), 0) FROM common_time)
+    ) AND coalesce(a.started_at, d.created_at)
 """
+_MOVE_DUE = """
+    UPDATE dispatch SET due_at = due_at + ?1, created_at = created_at + iif(attempts, 0, ?1)
+    WHERE id = ?2
+"""
+_MOVE_ATTEMPT = "UPDATE attempt SET started_at = started_at + ?1 WHERE id = ?2"
 _MOVE_LEASES = """
     UPDATE dispatch SET lease_until = lease_until + ?1
     WHERE state = 'leased' AND lease_until BETWEEN ?2 AND ?3
 """
 
 
-def _move_plans(connection: sqlite3.Connection, by: timedelta, was: datetime) -> None:
-    """When the clock goes by `by` from the instant that it `was`. A lease that is no day away was
-    given by it; one of before the machine started may be years away."""
-    micros_by = by // _MICROSECOND
-    connection.execute(_MOVE_DUE, (micros_by,))
-    given = (micros_by, micros(was - _A_DAY), micros(was + _A_DAY))
-    connection.execute(_MOVE_LEASES, given)
+def _move_plans(connection: sqlite3.Connection, by: timedelta, now: datetime, late: bool) -> None:
+    """When the clock has gone by `by`, to `now`. `late`: the step is made, and what was planned by
+    the old time after it goes along now.
+
+    Nothing is moved twice: with a plan is moved what it counts from, and that tells by which time
+    it was planned. A lease of before the machine started may be years away, and stays.
+    """
+    was, micros_by = now - by, by // _MICROSECOND
+    which, around = ("BETWEEN ? AND ?", was) if late else ("NOT BETWEEN ? AND ?", now)
+    planned = connection.execute(_PLANNED + which, _near(around, _OF_A_PLAN)).fetchall()
+    connection.executemany(_MOVE_DUE, [(micros_by, dispatch) for dispatch, _ in planned])
+    connection.executemany(_MOVE_ATTEMPT, [(micros_by, attempt) for _, attempt in planned])
+    connection.execute(_MOVE_LEASES, (micros_by, *_near(was, _OF_A_LEASE)))
+
+
+def _near(at: datetime, most: timedelta) -> tuple[int, int]:
+    return micros(at - most), micros(at + most)
 
 
 def _kept(connection: sqlite3.Connection, boot: str, speed: float) -> Reading | None:
