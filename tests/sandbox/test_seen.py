@@ -331,6 +331,27 @@ async def test_a_request_for_a_token_can_be_read(tmp_path: Path) -> None:
         assert json.loads(refused["answer"])["error"] == "invalid_request"
 
 
+async def test_urls_show_no_secrets(tmp_path: Path) -> None:
+    """Webhooks have passwords and tokens in their URLs. A URL is shown without them wherever it
+    came from, as that of a push is."""
+    told = "http://me:s3cret@127.0.0.1:9/told?token=s3cret"
+    async with playing(tmp_path) as sandbox:
+        urls = {"shortenUrl": True, "trackClicks": True, "trackingUrl": told}
+        await sandbox.send("41790000001", text="https://shop.example", bulk={"urlOptions": urls})
+        track = {"track": "URL", "type": "ONE_TIME_PIN", "baseUrl": told}
+        await sandbox.send("41790000002", text="https://shop.example", bulk={"tracking": track})
+        query = {"to": "41790000003", "text": "x", "notifyUrl": told, "trackingUrl": told}
+        await sandbox.get("/sms/3/text/query", **query)
+
+        messages = await sandbox.messages()
+        *_, asked = await requests(sandbox)
+        assert messages[0]["urlOptions"]["trackingUrl"] == "http://127.0.0.1:9/told?…"
+        assert messages[1]["tracking"]["baseUrl"] == "http://127.0.0.1:9/told?…"
+        assert asked["query"].count("127.0.0.1:9/told") == 2
+        shown_urls = [each["urlOptions"] for each in messages]
+        assert "s3cret" not in str([shown_urls, [each["tracking"] for each in messages], asked])
+
+
 def test_only_the_newest_are_kept() -> None:
     """Memory is bounded; numbers go on, so that a reader who comes again misses nothing new."""
     newest: Newest[int] = Newest()

@@ -32,10 +32,14 @@ from receiver.api.parameters import (
     page_of,
     read_query,
 )
+from receiver.faults import without_credentials
 from receiver.routes import Reply, Route
 
 HIDDEN: Final = frozenset({"username", "password", "client_secret", "access_token"})
 """Parameters whose values are not shown, in any case of letters."""
+
+_URLS: Final = frozenset({"notifyurl", "trackingurl"})
+"""Parameters that are URLs: tokens and passwords of webhooks travel in them."""
 
 _OF_TOKENS: Final = frozenset({"grant_type", "client_id", "scope"})
 """Parameters of a request for a token (RFC 6749) whose values are shown. No others are: a secret
@@ -75,8 +79,13 @@ def _shown(query: MultiMapping[str], path: str) -> str:
     """The query string as it is sent, without credentials."""
     if path == TOKEN_PATH:
         return _of_token(query.items())
-    values = [(name, "…" if name.lower() in HIDDEN else text) for name, text in query.items()]
-    return _query_string(values)
+    return _query_string([(name, _value(name.lower(), text)) for name, text in query.items()])
+
+
+def _value(name: str, text: str) -> str:
+    if name in HIDDEN:
+        return "…"
+    return without_credentials(text) if name in _URLS else text
 
 
 def _body(text: str, path: str) -> str:
