@@ -331,6 +331,10 @@ async def test_a_request_for_a_token_can_be_read(tmp_path: Path) -> None:
         assert json.loads(refused["answer"])["error"] == "invalid_request"
 
 
+JSON = {"Content-Type": "application/json"}
+XML = {"Content-Type": "application/xml", "Accept": "application/json"}
+
+
 async def test_urls_show_no_secrets(tmp_path: Path) -> None:
     """Webhooks have passwords and tokens in their URLs. A URL is shown without them wherever it
     came from, as that of a push is."""
@@ -343,8 +347,17 @@ async def test_urls_show_no_secrets(tmp_path: Path) -> None:
         query = {"to": "41790000003", "text": "x", "notifyUrl": told, "trackingUrl": told}
         await sandbox.get("/sms/3/text/query", **query)
 
+        v3 = {"messages": [{"content": {"text": "x"}, "webhooks": {"delivery": {"url": told}}}]}
+        await sandbox.ask("POST", "/sms/3/messages", json=v3)
+        escaped = json.dumps({"to": "4179", "text": "x", "notifyUrl": told}).replace("/", "\\/")
+        await sandbox.ask("POST", "/sms/1/text/single", data=escaped, headers=JSON)
+        xml = f"<request><notifyUrl>{told}</notifyUrl></request>"
+        await sandbox.ask("POST", "/sms/1/text/single", data=xml, headers=XML)
+
         messages = await sandbox.messages()
-        *_, asked = await requests(sandbox)
+        _, _, asked, *posted = await requests(sandbox)
+        assert "s3cret" not in str(await requests(sandbox))
+        assert ["127.0.0.1:9/told?…" in each["body"] for each in posted] == [True] * 3
         assert messages[0]["urlOptions"]["trackingUrl"] == "http://127.0.0.1:9/told?…"
         assert messages[1]["tracking"]["baseUrl"] == "http://127.0.0.1:9/told?…"
         assert asked["query"].count("127.0.0.1:9/told") == 2
