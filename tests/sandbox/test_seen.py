@@ -270,6 +270,8 @@ async def test_requests_show_no_secrets(tmp_path: Path) -> None:
         (seen,) = await requests(sandbox)
         assert seen["query"] == "username=…&password=…&to=41790000001&text=%C3%A9+%26+x"
         assert "s3cret" not in str(seen)
+        await sandbox.ask("GET", "/sms/1/reports?apiKey=s3cret&Authorization=App+s3cret")
+        assert "s3cret" not in str(await requests(sandbox))
         await sandbox.ask("POST", "/sandbox/reset")
         assert await requests(sandbox) == []
 

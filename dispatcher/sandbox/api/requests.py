@@ -35,8 +35,10 @@ from receiver.api.parameters import (
 from receiver.faults import without_credentials
 from receiver.routes import Reply, Route
 
-HIDDEN: Final = frozenset({"username", "password", "client_secret", "access_token"})
-"""Parameters whose values are not shown, in any case of letters."""
+HIDDEN: Final = frozenset(
+    {"username", "password", "client_secret", "access_token", "authorization", "apikey", "api_key"}
+)
+"""Parameters whose values are not shown, in any case of letters. Some are sent by mistake."""
 
 _URLS: Final = frozenset({"notifyurl", "trackingurl"})
 """Parameters that are URLs: tokens and passwords of webhooks travel in them."""
