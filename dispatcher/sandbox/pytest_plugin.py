@@ -80,6 +80,7 @@ class DlrSandbox:
 
     def _why_not_pushed(self, patience: float) -> list[str]:
         from dispatcher.sandbox.explained import not_told, was_refused
+        from receiver.shown import shown
 
         messages = self._all("/sandbox/messages", "messages", patience=patience)
         pushes = self._all("/sandbox/pushes", "pushes", patience=patience)
@@ -87,7 +88,7 @@ class DlrSandbox:
         reasons = [*map(was_refused, refused), *not_told(messages, pushes)]
         if not messages:
             reasons.append("no message was taken: the app has sent none to this base_url")
-        return reasons[:REASONS_MOST]
+        return [shown(each) for each in reasons[:REASONS_MOST]]  # webhooks answer anything
 
     def advance(self, by: str | timedelta) -> dict[str, Any]:
         """Move the clock by `1h`, `1d12h` or a timedelta. When this returns all that was due on the

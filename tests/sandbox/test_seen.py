@@ -270,6 +270,8 @@ async def test_requests_show_no_secrets(tmp_path: Path) -> None:
         (seen,) = await requests(sandbox)
         assert seen["query"] == "username=…&password=…&to=41790000001&text=%C3%A9+%26+x"
         assert "s3cret" not in str(seen)
+        await sandbox.ask("GET", "/sms/1/reports?apiKey=s3cret&Authorization=App+s3cret")
+        assert "s3cret" not in str(await requests(sandbox))
         await sandbox.ask("POST", "/sandbox/reset")
         assert await requests(sandbox) == []
 
@@ -329,6 +331,40 @@ async def test_a_request_for_a_token_can_be_read(tmp_path: Path) -> None:
         }
         assert refused["body"] == "grant_type=password"
         assert json.loads(refused["answer"])["error"] == "invalid_request"
+
+
+JSON = {"Content-Type": "application/json"}
+XML = {"Content-Type": "application/xml", "Accept": "application/json"}
+
+
+async def test_urls_show_no_secrets(tmp_path: Path) -> None:
+    """Webhooks have passwords and tokens in their URLs. A URL is shown without them wherever it
+    came from, as that of a push is."""
+    told = "http://me:s3cret@127.0.0.1:9/told?token=s3cret"
+    async with playing(tmp_path) as sandbox:
+        urls = {"shortenUrl": True, "trackClicks": True, "trackingUrl": told}
+        await sandbox.send("41790000001", text="https://shop.example", bulk={"urlOptions": urls})
+        track = {"track": "URL", "type": "ONE_TIME_PIN", "baseUrl": told}
+        await sandbox.send("41790000002", text="https://shop.example", bulk={"tracking": track})
+        query = {"to": "41790000003", "text": "x", "notifyUrl": told, "trackingUrl": told}
+        await sandbox.get("/sms/3/text/query", **query)
+
+        v3 = {"messages": [{"content": {"text": "x"}, "webhooks": {"delivery": {"url": told}}}]}
+        await sandbox.ask("POST", "/sms/3/messages", json=v3)
+        escaped = json.dumps({"to": "4179", "text": "x", "notifyUrl": told}).replace("/", "\\/")
+        await sandbox.ask("POST", "/sms/1/text/single", data=escaped, headers=JSON)
+        xml = f"<request><notifyUrl>{told}</notifyUrl></request>"
+        await sandbox.ask("POST", "/sms/1/text/single", data=xml, headers=XML)
+
+        messages = await sandbox.messages()
+        _, _, asked, *posted = await requests(sandbox)
+        assert "s3cret" not in str(await requests(sandbox))
+        assert ["127.0.0.1:9/told?…" in each["body"] for each in posted] == [True] * 3
+        assert messages[0]["urlOptions"]["trackingUrl"] == "http://127.0.0.1:9/told?…"
+        assert messages[1]["tracking"]["baseUrl"] == "http://127.0.0.1:9/told?…"
+        assert asked["query"].count("127.0.0.1:9/told") == 2
+        shown_urls = [each["urlOptions"] for each in messages]
+        assert "s3cret" not in str([shown_urls, [each["tracking"] for each in messages], asked])
 
 
 def test_only_the_newest_are_kept() -> None:

@@ -229,6 +229,29 @@ def test_in_the_webhooks_own_event_loop(run: Run) -> None:
     run(suite).assert_outcomes(passed=1)
 
 
+def test_no_answer_steers_the_terminal(run: Run) -> None:
+    """The report of a failed test quotes webhooks and trouble on order. What would colour the
+    terminal, or forge a line of the report, is written as an escape."""
+    suite = """
+        import pytest
+
+        def test_it(shop, dlr_sandbox):
+            shop.answers = 500, b"\\x1b[31mred\\x07"
+            shop.send(dlr_sandbox)
+            dlr_sandbox.advance("1s")
+            dlr_sandbox.fault(status=503, body="\\x1b[2J\\r\\nPASSED")
+            with pytest.raises(OSError):
+                shop.send(dlr_sandbox)
+            dlr_sandbox.advance("1m")
+            with pytest.raises(AssertionError) as told:
+                dlr_sandbox.assert_pushed()
+            assert str(told.value).replace("\\n", "").isprintable()
+            assert "\\\\x1b[31mred\\\\x07" in str(told.value)
+            assert "refused with 503: \\\\x1b[2J\\\\r\\\\nPASSED" in str(told.value)
+    """
+    run(suite).assert_outcomes(passed=1)
+
+
 def test_pushes_are_seen_and_asserted(run: Run) -> None:
     """A test sees each push, and an assertion that says why one has not arrived. When a test fails,
     its report says so without being asked."""

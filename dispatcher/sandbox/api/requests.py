@@ -33,12 +33,23 @@ from receiver.api.parameters import (
     page_of,
     read_query,
 )
+from receiver.faults import without_credentials
 from receiver.routes import Reply, Route
 
 log = logging.getLogger("dlr.sandbox")
 
-HIDDEN: Final = frozenset({"username", "password", "client_secret", "access_token"})
-"""Parameters whose values are not shown, in any case of letters."""
+HIDDEN: Final = frozenset(
+    {"username", "password", "client_secret", "access_token", "authorization", "apikey", "api_key"}
+)
+"""Parameters whose values are not shown, in any case of letters. Some are sent by mistake."""
+
+_URLS: Final = frozenset({"notifyurl", "trackingurl"})
+"""Parameters that are URLs: tokens and passwords of webhooks travel in them."""
+
+_URL: Final = re.compile(
+    r'(["<](?:notifyUrl|trackingUrl|baseUrl|url)[">][\s:"]*)([^"<]*)', re.IGNORECASE
+)
+"""The same in a body, of JSON or XML."""
 
 _OF_TOKENS: Final = frozenset({"grant_type", "client_id", "scope"})
 """Parameters of a request for a token (RFC 6749) whose values are shown. No others are: a secret
@@ -93,20 +104,31 @@ def _shown(query: MultiMapping[str], path: str) -> str:
     """The query string as it is sent, without credentials."""
     if path == TOKEN_PATH:
         return _of_token(query.items())
-    values = [(name, "…" if name.lower() in HIDDEN else text) for name, text in query.items()]
-    return _query_string(values)
+    return _query_string([(name, _value(name.lower(), text)) for name, text in query.items()])
+
+
+def _value(name: str, text: str) -> str:
+    if name in HIDDEN:
+        return "…"
+    return without_credentials(text) if name in _URLS else text
 
 
 def _body(text: str, path: str) -> str:
-    """The body without credentials. Only requests for a token have some; of one that is no form
-    nobody knows where they are."""
+    """The body without credentials: of webhooks in their URLs, or of a request for a token. Of one
+    that is no form nobody knows where they are."""
     if path != TOKEN_PATH or not text:
-        return text
+        return _URL.sub(_url, text)
     try:
         given = parse_qsl(text, keep_blank_values=True, strict_parsing=True, max_num_fields=100)
     except ValueError:
         return "…"
     return _of_token(given)
+
+
+def _url(found: re.Match[str]) -> str:
+    url = found[2].replace("\\/", "/")  # as JSON may write it
+    cut = without_credentials(url)
+    return found[0] if cut == url else found[1] + cut
 
 
 def _answer(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Final
 from dispatcher.sandbox.messages.send import Asked, Send
 from dispatcher.sandbox.wire.common import without_absent
 from dispatcher.sandbox.wire.tables import Values
+from receiver.faults import without_credentials
 
 _IN_QUERY: Final = {
     "track": "track",
@@ -15,6 +16,9 @@ _IN_QUERY: Final = {
     "trackingUrl": "trackingUrl",
 }
 """The parameters of the text queries, and what the other routes call them in `tracking`."""
+
+
+_URLS: Final = ("trackingUrl", "baseUrl")
 
 
 def asked_of(route: str, client: str | None, send: Send, values: Values) -> Asked:
@@ -35,4 +39,10 @@ def asked_of(route: str, client: str | None, send: Send, values: Values) -> Aske
 
 
 def _given(values: Values | None) -> dict[str, Any] | None:
-    return without_absent(values or {}) or None
+    """URLs as they may be shown: whoever is told of clicks has tokens in them too."""
+    given = without_absent(values or {})
+    shown = {
+        name: without_credentials(value) if name in _URLS and isinstance(value, str) else value
+        for name, value in given.items()
+    }
+    return shown or None
