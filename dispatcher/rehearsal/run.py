@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from itertools import groupby
 from typing import Self
 
@@ -94,6 +94,7 @@ class Rehearsal:
             self._verifier = Verifier(target.verify, self.plan)
         self._words: Words | None = None
         self._lost_at: str | None = None
+        self._lost_fence: str | None = None
         self._width = 1
         self._early: Footing | None = None
         self._round = 1
@@ -228,16 +229,28 @@ class Rehearsal:
             return f"the webhook takes not even a plain report: {self.fault}"
         if self._lost_at is None:
             return None
-        if await self._alive():
+        if await self._back():
             self._lost_at = None
             return None
-        return f"the webhook takes no plain report any more, since the check {self._lost_at}"
+        does = "takes" if self._lost_fence is None else "stores"
+        return f"the webhook {does} no plain report any more, since the check {self._lost_at}"
+
+    async def _back(self) -> bool:
+        """Whether a webhook that was lost is there again. One that stores nothing is not waited for
+        once more: when it gets to work again, it gets to what it did not store."""
+        if self._lost_fence is None or self._verifier is None or self._words is None:
+            return await self._alive()
+        with suppress(CannotVerify):
+            return self._words.known(await self._verifier.ask(self._lost_fence))
+        return False
 
     async def _alive(self) -> bool:
         """Whether a plain report is taken, and, where that can be seen, stored."""
         if self._verifier is None or self._words is None or self._words.faults():
             return (await self._plain_push(self._fences)).ok
-        return await self._behind_a_fence(self._verifier, self._words)
+        with suppress(CannotVerify):
+            return await self._behind_a_fence(self._verifier, self._words)
+        return False
 
     async def _text_after(self, performed: _Performed) -> str:
         """A check that was left without an answer may have ended the webhook."""
@@ -419,9 +432,13 @@ class Rehearsal:
         """An app may work behind a queue: when it knows a message that was pushed last, it has got
         to all that came before. False when it does not get to know it."""
         report = self._fences.report(bulk_id=self._fences.message_id())
+        message_id = report.message_id or ""
+        self._lost_fence = None
         if not (await self._client.push(body([report]))).ok:
             return False
-        return words.known(await verifier.known(report.message_id or "", words.unknown))
+        stored = words.known(await verifier.known(message_id, words.unknown))
+        self._lost_fence = None if stored else message_id
+        return stored
 
 
 def _since_then(performed: _Performed) -> str:
