@@ -289,7 +289,7 @@ class Contended:
     def _next(self, now: int) -> int:
         """When something happens after now, or the end of the stretch."""
         state = self._state
-        free = state.places.free(now, 0)
+        free = state.places.free(now, 0, self._fresh(now, 0))
         instants = [self._until, state.places.opens_at(now)]
         if self._under_way:
             instants.append(self._under_way[0][0])

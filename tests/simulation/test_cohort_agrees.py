@@ -7,6 +7,7 @@ together, they agree within what is said below.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, note, settings
 
 from dispatcher.simulation import cohort, exact
-from dispatcher.simulation.scenario import Scenario
+from dispatcher.simulation.scenario import ArrivalSettings, Phase, Scenario, SimulatedEndpoint
 from dispatcher.simulation.timeline import Timeline, to_dict
 from tests.simulation.random_scenarios import has_no_faults, scenarios, stories
 
@@ -100,6 +101,31 @@ def test_agree_exactly_without_chance(scenario: Scenario) -> None:
 def test_agree_exactly_with_chance(scenario: Scenario) -> None:
     """A small scenario with chance has the same timeline too: the same is drawn for the same
     push."""
+    agree_in_all(scenario)
+
+
+def test_agree_on_a_retry_beside_no_fresh_report() -> None:
+    """A retry took more than the quarter of its rate limit while no fresh report waited, and began
+    30 ms later in the cohort engine, which looked for room only where fresh ones are kept some."""
+    every, each_time = timedelta(seconds=2), timedelta(seconds=1)
+    up = Phase("up", every=every, each_time=each_time)
+    outage = Phase("refuses", lasts=timedelta(seconds=6.2), every=every, each_time=each_time)
+    scenario = Scenario(
+        seed=0,
+        duration=timedelta(seconds=5.7),
+        until=timedelta(days=3),
+        arrivals=ArrivalSettings(per_second=3.0, by_chance=True),
+        phase=(up, up, outage),
+        endpoint=SimulatedEndpoint(
+            bucket_size=1,
+            window=1,
+            rate_limit=11.0,
+            breaker_failures=0,
+            connect_timeout=timedelta(seconds=0.3),
+            read_timeout=timedelta(seconds=0.1),
+        ),
+    )
+
     agree_in_all(scenario)
 
 
