@@ -85,9 +85,11 @@ class Worker:
         """Do everything that is due at this instant, once. Returns how many attempts were made."""
         await self._queue.release_expired(self._clock.now())
         leased = await self.claim()
-        while self.more_to_read:  # though nothing was formed, retries may have been claimed
-            leased += await self.claim()
-        await asyncio.gather(*(self.attempt(dispatch) for dispatch in leased))
+        try:
+            while self.more_to_read:  # though nothing was formed, retries may have been claimed
+                leased += await self.claim()
+        finally:  # a claim that fails leaves what the ones before it have taken
+            await asyncio.gather(*(self.attempt(dispatch) for dispatch in leased))
         return len(leased)
 
     # --- claim: what is due, and what is new ----------------------------------------------------

@@ -10,6 +10,7 @@ import pytest
 from msgspec.structs import replace
 
 from dispatcher.endpoints.endpoint import Rules
+from dispatcher.queue.base import Leased
 from dispatcher.retrying.outcome import Answer, Outcome
 from dispatcher.worker import LEASE_MARGIN
 from receiver.dlr import json_format, xml_format
@@ -559,3 +560,27 @@ async def test_a_url_and_its_secrets_go_together() -> None:
         await bench.worker.attempt(leased)
 
         assert bench.sender.pushes[-1].url == before.url
+
+
+async def test_a_tick_makes_what_it_has_claimed_though_the_next_claim_fails(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its places were taken for ever otherwise."""
+    await bench.receive()
+    claim = bench.worker.claim
+
+    async def fails() -> list[Leased]:
+        raise StoreUnavailable("gone")
+
+    async def then_fails() -> list[Leased]:
+        leased = await claim()
+        bench.worker.more_to_read = True
+        monkeypatch.setattr(bench.worker, "claim", fails)
+        return leased
+
+    monkeypatch.setattr(bench.worker, "claim", then_fails)
+    with pytest.raises(StoreUnavailable):
+        await bench.worker.tick()
+
+    assert await bench.states() == ["acknowledged"]
+    assert bench.worker.under_way == 0
