@@ -148,7 +148,7 @@ def _two_messages(maker: Maker) -> Bodies:
         name = maker.message_id().capitalize()
         reports.append(maker.report(message_id=name, callback_data=first.callback_data))
         expected.append(Expected(name, once=True, what="its id has a capital"))
-    return [body([each], what="alike but for messageId") for each in reports], expected
+    return [body([each], what="differing only in messageId") for each in reports], expected
 
 
 def _across_zones(maker: Maker) -> Bodies:
@@ -319,7 +319,7 @@ CHECKS = (
     ),
     _semantic(
         "two-messages",
-        "two messages that are alike but for messageId",
+        "two messages that differ only in messageId",
         _two_messages,
         sameness=True,
         why="A campaign's messages share bulkId, callbackData, doneAt, and sometimes the number.",
