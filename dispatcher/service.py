@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -62,6 +63,7 @@ from receiver.api.health import Health
 from receiver.api.not_taken import NotTakenApi
 from receiver.api.openapi import OpenApi
 from receiver.api.provider import PROVIDER
+from receiver.api.sessions import Sessions
 from receiver.api.store_api import StoreApi
 from receiver.api.tokens import ApiTokens
 from receiver.callbacks.app import Receiver, new_app
@@ -117,6 +119,31 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
+class Inside:
+    """A process as its pages see it (web/). They call the functions that the API calls too.
+
+    `runner` None: it does not push. `sandbox` None: it is none.
+    """
+
+    settings: Settings
+    storage: Storage
+    clock: Clock
+    app: web.Application
+    registry: Registry
+    tokens: ApiTokens
+    sessions: Sessions
+    is_secure: Callable[[web.Request], bool]
+    is_crowded: Callable[[], bool]
+    dispatches: DispatchApi
+    endpoints: EndpointApi
+    reports: StoreApi
+    replaying: Replaying
+    unrouted: Unrouted
+    runner: Runner | None
+    sandbox: Sandbox | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Common:
     """What receiving, dispatching and answering have in common."""
 
@@ -131,6 +158,8 @@ class _Common:
     shares: Shares
     opened_connections: Opened
     places: Places
+    tokens: ApiTokens
+    sessions: Sessions
 
     @property
     def schedule(self) -> RetrySchedule:
@@ -139,6 +168,10 @@ class _Common:
     @property
     def limits(self) -> Limits:
         return Limits.of(self.settings)
+
+    def is_crowded(self) -> bool:
+        """Whether half of the connections that may be are in use."""
+        return self.opened_connections.served > self.shares.connections // 2
 
     @property
     def policy(self) -> AddressPolicy:
@@ -163,9 +196,11 @@ async def service(
     listeners: Sequence[Listener] = (),
     callback_listeners: Sequence[CallbackListener] = (),
     bound: socket.socket | None = None,
+    pages: Callable[[Inside], None] | None = None,
 ) -> AsyncIterator[Service]:
     """Run until the block ends, then stop in order: running attempts end, nobody is listened to any
     more, all is committed, the file is closed. `bound` is a socket to listen on, which stays open.
+    `pages` adds the pages for people (web/).
     """
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(storage(settings.store.database))
@@ -193,8 +228,10 @@ async def service(
             around = _add_receiver(common, on_stored, callback_listeners)
         else:
             _tell_of_strays(common, callback_listeners)
-        _add_api(common, on_stored)
+        seen = _add_api(common, on_stored)
         sandbox = await _sandbox(common, on_stored, runner, pushes) if pushes is not None else None
+        if pages is not None:
+            pages(seen(runner=runner, sandbox=sandbox))
         shown = _certificate(settings) if parts.tls else None
         url = await stack.enter_async_context(_listening(common, around, bound, shown))
         async with _running(runner, common.health, settings):
@@ -208,8 +245,10 @@ async def service(
 def _common(settings: Settings, opened: Storage, clock: Clock, parts: Parts) -> _Common:
     app = new_app(body_limit=settings.server.body_limit)
     page_guard_of(settings).add_to(app)
+    sessions = Sessions(settings.api)
+    tokens = ApiTokens(settings.api, sessions)
     if settings.api.token:
-        app.middlewares.append(ApiTokens(settings.api).middleware())
+        app.middlewares.append(tokens.middleware(app))
     Auditor(opened.audit, wall_time).add_to(app, proxies_of(settings.server))
     tracks: list[Track] = [ReportTrack(opened.store), AttemptTrack(opened.history)]
     registry, shared = new_registry(), _shares(settings, parts)
@@ -225,6 +264,8 @@ def _common(settings: Settings, opened: Storage, clock: Clock, parts: Parts) -> 
         shares=shared,
         opened_connections=Opened(shared.refused),
         places=Places(registry),
+        tokens=tokens,
+        sessions=sessions,
     )
 
 
@@ -344,30 +385,60 @@ def _tell_of_strays(common: _Common, listeners: Sequence[CallbackListener]) -> N
     common.app.middlewares.insert(0, Teller((), [metrics.answered, *listeners]).middleware(None))
 
 
-def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
-    """Everything that is not a callback: questions, orders, health, metrics, events."""
+def _add_api(common: _Common, on_stored: Callable[[], None]) -> Callable[..., Inside]:
+    """Everything that is not a callback: questions, orders, health, metrics, events. Gives what
+    pages see of it."""
     app, opened, now = common.app, common.opened, common.clock.now
     add_routes(app, common.health)
     common.events.add_routes(app)
     dispatches = DispatchApi(opened.store, opened.queue)
+    endpoints = EndpointApi(common.endpoints, opened.queue, opened.figures)
+    reports = StoreApi(
+        opened.store,
+        dispatches.dispatches_of,
+        now=now,
+        on_stored=on_stored,
+        limits=common.limits,
+    )
     replaying = Replaying(opened.replays, opened.selector, common.endpoints.all, now)
+    unrouted = Unrouted(opened.unrouted, common.endpoints)
     add_routes(
         app,
-        EndpointApi(common.endpoints, opened.queue, opened.figures),
-        UnroutedApi(Unrouted(opened.unrouted, common.endpoints)),
+        endpoints,
+        UnroutedApi(unrouted),
         dispatches,
-        StoreApi(
-            opened.store,
-            dispatches.dispatches_of,
-            now=now,
-            on_stored=on_stored,
-            limits=common.limits,
-        ),
+        reports,
         ReplayApi(replaying, opened.store),
         AuditApi(opened.audit),
         _scrape(common),
         OpenApi(common.settings, {**PROVIDER, **REQUESTS}),
     )
+    return partial(
+        Inside,
+        settings=common.settings,
+        storage=opened,
+        clock=common.clock,
+        app=app,
+        registry=common.endpoints,
+        tokens=common.tokens,
+        sessions=common.sessions,
+        is_secure=partial(_is_secure, common),
+        is_crowded=common.is_crowded,
+        dispatches=dispatches,
+        endpoints=endpoints,
+        reports=reports,
+        replaying=replaying,
+        unrouted=unrouted,
+    )
+
+
+def _is_secure(common: _Common, request: web.Request) -> bool:
+    """Whether the browser speaks TLS, to us or to a proxy that is trusted."""
+    peer = request.transport.get_extra_info("peername") if request.transport else None
+    proxies = proxies_of(common.settings.server)
+    by_proxy = peer is not None and proxies.trust(peer[0])
+    said = request.headers.get("X-Forwarded-Proto") if by_proxy else None
+    return request.secure or said == "https"
 
 
 async def _sandbox(

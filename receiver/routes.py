@@ -83,11 +83,12 @@ class SecurityRequirement(Struct, frozen=True):
     needed: bool = True
 
 
-Caller = Literal["operator", "platform", "tester", "app", "recipient", "probe"]
-"""For whom a route is, which decides what is asked of a request (api/browser.py): for the operator;
-for the SMS platform, which posts callbacks; for a test suite that drives a sandbox; for the app
-that uses the sandbox's send API; for whoever got an SMS of it and follows a link; for whoever asks
-whether the process is well."""
+Caller = Literal["operator", "page", "visitor", "platform", "tester", "app", "recipient", "probe"]
+"""For whom a route is, which decides what is asked of a request (api/browser.py): for the operator,
+by a program or through a page; for whoever is about to sign in to the pages; for the SMS platform,
+which posts callbacks; for a test suite that drives a sandbox; for the app that uses the sandbox's
+send API; for whoever got an SMS of it and follows a link; for whoever asks whether the process is
+well."""
 
 
 class Route(Struct, frozen=True):

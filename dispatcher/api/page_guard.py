@@ -16,6 +16,8 @@ def page_guard_of(settings: Settings) -> PageGuard:
     of_api = None if settings.api.token else hosts
     rules: dict[Caller, Rules] = {
         "operator": Rules(of_api, frozenset(own.cors_origins), json=True),
+        "page": Rules(of_api),
+        "visitor": Rules(of_api),
         "tester": Rules(of_api, frozenset(sandbox.cors_origins), json=True),
         "app": Rules(
             None if sandbox.credential else hosts,

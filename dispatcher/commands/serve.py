@@ -38,6 +38,7 @@ from dispatcher.service import Parts, service
 from dispatcher.settings.sandbox import may_mount
 from dispatcher.settings.security import policy_of
 from dispatcher.settings.settings import OWN_URLS, Settings
+from dispatcher.web.pages import add_pages
 from receiver.faults import without_credentials
 from receiver.settings.settings import may_listen
 
@@ -50,6 +51,7 @@ def _serving(command: Command) -> Command:
         click.option(
             "--port", type=PORT, help="Port to listen on; 0 takes a free one. Default: 8080."
         ),
+        click.option("--no-web", is_flag=True, help="Without the pages in the browser."),
         click.option(
             "--speed",
             type=Speed(),
@@ -127,6 +129,7 @@ def _serve(
     database: str | None,
     bind: str | None,
     port: int | None,
+    no_web: bool,
     speed: float,
 ) -> None:
     settings = settings_of(config, database)
@@ -144,7 +147,9 @@ def _serve(
     look = "dlr reports"
     for name, value in (("--config", config), ("--database", database)):
         look += f" {name} {shlex.quote(str(value))}" if value is not None else ""
-    run_to_end(_until_stopped(replace(settings, server=server), parts, clock, look))
+    pages = settings.web.pages and not no_web
+    settings = replace(settings, server=server, web=replace(settings.web, pages=pages))
+    run_to_end(_until_stopped(settings, parts, clock, look))
 
 
 _REFUSED = {
@@ -181,6 +186,7 @@ async def _until_stopped(settings: Settings, parts: Parts, clock: Clock, look: s
             clock=clock,
             listeners=[attempts],
             callback_listeners=[lines],
+            pages=add_pages if settings.web.pages else None,
         ) as running,
     ):
         _spare_the_collector()
@@ -224,7 +230,8 @@ async def _flushed(*listeners: logs.CallbackLines | AttemptLines) -> AsyncIterat
 def _what_next(
     settings: Settings, parts: Parts, url: str, look: str, endpoints: Sequence[str]
 ) -> list[str]:
-    lines = [f"  database   {settings.store.database}"]
+    lines = [f"  pages      {url}/"] if settings.web.pages else []
+    lines.append(f"  database   {settings.store.database}")
     if parts.receives:
         lines.append(f"  callbacks  POST {url}/notify  (JSON or XML)")
     if parts.dispatches:

@@ -225,6 +225,14 @@ class SourceSettings(ReceiverSource):
 
 
 @dataclass(frozen=True, slots=True)
+class WebSettings:
+    """The pages in the browser."""
+
+    pages: bool = True
+    mask_numbers: bool = False  # of recipients and callers, in pages only
+
+
+@dataclass(frozen=True, slots=True)
 class Settings(ReceiverSettings):
     """Everything that `dlr serve` needs. It is the receiver's settings too, so that `receive`,
     `dispatch` and `serve` read one and the same file.
@@ -235,6 +243,7 @@ class Settings(ReceiverSettings):
     schedule: DispatchSettings = DispatchSettings()
     outgoing: OutgoingSettings = field(default_factory=OutgoingSettings)
     sandbox: SandboxSettings = field(default_factory=SandboxSettings)
+    web: WebSettings = WebSettings()
     retention: RetentionSettings = RetentionSettings()
 
     def faults(self) -> Iterable[tuple[str, str]]:

@@ -157,7 +157,7 @@ class Auditor:
 def is_audited(route: Route) -> bool:
     """Whether a route makes changes that are noted. Callbacks and the messages of an app are not:
     they are what this program is for."""
-    return route.method not in READING and route.caller in ("operator", "tester")
+    return route.method not in READING and route.caller in ("operator", "page", "tester")
 
 
 def _origin(request: web.Request, proxies: Proxies) -> str:

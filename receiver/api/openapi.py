@@ -253,7 +253,7 @@ def document(
 ) -> Schema:
     """The description of the routes that `app` has."""
     schemas = Schemas(named)
-    said = routes_of(app)
+    said = [each for each in routes_of(app) if each.caller not in ("page", "visitor")]
     paths: dict[str, dict[str, Schema]] = {}
     for each in said:
         operation = _secured(each, _guarded(each, _operation(each, schemas), settings), settings)

@@ -45,9 +45,20 @@ from receiver.api.totals import TotalsAnswer
 from receiver.callbacks.intake import NO_LIMITS, Limits
 from receiver.callbacks.quarantine import read_again
 from receiver.routes import AMBIGUOUS, NOT_THERE, Reply, Route
-from receiver.store.base import Counts, QuarantineEntry, ReportStore, StoredReport
+from receiver.store.base import Counts, QuarantineEntry, ReportQuery, ReportStore, StoredReport
 
 _QUARANTINE_ID = in_path("id", Id, "of the entry")
+
+
+async def find_reports(
+    store: ReportStore, query: ReportQuery
+) -> tuple[Sequence[StoredReport], int | None]:
+    """A page of the wanted reports, newest first, and the cursor of the next one."""
+    # one more tells whether there is a next page
+    found = await store.find(replace(query, limit=query.limit + 1))
+    if len(found.reports) > query.limit:
+        return found.reports[:-1], found.reports[-2].id
+    return found.reports, found.next
 
 
 class StoreApi:
@@ -77,12 +88,7 @@ class StoreApi:
         in_query(REPORT_PARAMETERS),
     )
     async def reports(self, request: web.Request) -> web.Response:
-        query = report_query(request.query)
-        # one more tells whether there is a next page
-        found = await self._store.find(replace(query, limit=query.limit + 1))
-        reports, following = found.reports, found.next
-        if len(reports) > query.limit:
-            reports, following = reports[:-1], reports[-2].id
+        reports, following = await find_reports(self._store, report_query(request.query))
         shown = await self._with_received(request, reports)
         return answer(ReportPage(shown, next_cursor(following)))
 

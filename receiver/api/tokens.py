@@ -10,8 +10,12 @@ from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
+from yarl import URL
+
 from receiver.answers import Handler, fault, web
+from receiver.api.sessions import Sessions
 from receiver.callbacks.auth import after_scheme, as_sent
+from receiver.routes import Caller, routes_by_handler
 from receiver.settings.settings import ApiSettings, TokenSettings
 
 if TYPE_CHECKING:
@@ -29,21 +33,38 @@ METRICS = "/metrics"
 """This asks for one too, unless the settings open it."""
 
 
+SIGN_IN = "/sign-in"
+"""Where a page sends whoever is not signed in."""
+
+
 @cache
-def _name_key() -> web.RequestKey[str]:
-    return web.RequestKey("token_name", str)
+def _token_key() -> web.RequestKey[TokenSettings]:
+    return web.RequestKey("token", TokenSettings)
+
+
+def token_of(request: web.Request) -> TokenSettings | None:
+    """The token with which a request was let in."""
+    return request.get(_token_key())
 
 
 def token_name(request: web.Request) -> str | None:
-    """The name of the token with which a request was let in."""
-    return request.get(_name_key())
+    """Its name."""
+    token = token_of(request)
+    return None if token is None else token.name
+
+
+def _sign_in(request: web.Request) -> str:
+    """The page to sign in on, which leads back to the page that was asked for."""
+    asked = request.rel_url if request.method in READING else URL("/")
+    return str(URL(SIGN_IN).with_query(to=str(asked)))
 
 
 class ApiTokens:
     """The tokens that are valid. They are compared by their digests, in constant time."""
 
-    def __init__(self, settings: ApiSettings) -> None:
+    def __init__(self, settings: ApiSettings, sessions: Sessions) -> None:
         self.refused: Counter[str] = Counter()  # by the reason: missing, unknown, scope
+        self._sessions = sessions
         self._settings = settings
         self._tokens = [(known, token) for token in settings.token for known in _digests_of(token)]
 
@@ -57,17 +78,23 @@ class ApiTokens:
         matches = [token for known, token in self._tokens if hmac.compare_digest(digest, known)]
         return max(matches, key=lambda token: token.scope == "operate", default=None)
 
-    def middleware(self) -> Middleware:
-        """Asks for a token wherever the path, or the route that was found for it, is of the API."""
+    def middleware(self, app: web.Application) -> Middleware:
+        """Asks for a token wherever the path, or the route that was found for it, is of the API.
+        Pages ask for a session, which is good for reading the API too."""
+        routes = routes_by_handler(app)  # filled later, when routes are added
 
         @web.middleware
         async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-            if not self._asks(request):
+            route = routes.get(request.match_info.handler)
+            caller = None if route is None else route.caller
+            if caller == "visitor" or not self._asks(request, caller):
                 return await handler(request)
             authorization = request.headers.get("Authorization")
-            token = self.token_of(authorization)
+            token = self.token_of(authorization) or self._signed_in(request, caller)
             if token is None:
                 self._refuse(request, "missing" if authorization is None else "unknown")
+                if caller == "page":
+                    raise web.HTTPSeeOther(_sign_in(request))
                 response = fault(401, "unauthorized", "expected Authorization: Bearer and a token")
                 response.headers["WWW-Authenticate"] = 'Bearer realm="dlr"'
                 return response
@@ -75,13 +102,22 @@ class ApiTokens:
                 self._refuse(request, "scope", token=token.name)
                 text = "this takes a token with the scope operate, got one with the scope read"
                 return fault(403, "forbidden", text)
-            request[_name_key()] = token.name
+            request[_token_key()] = token
             return await handler(request)
 
         return guard
 
-    def _asks(self, request: web.Request) -> bool:
+    def _signed_in(self, request: web.Request, caller: Caller | None) -> TokenSettings | None:
+        """Who has signed in, for whatever a page may ask: what changes something goes through the
+        routes of pages, which ask for a form token."""
+        if caller == "page" or request.method in READING:
+            return self._sessions.token_of(request.cookies)
+        return None
+
+    def _asks(self, request: web.Request, caller: Caller | None) -> bool:
         """By the route as well as by the path: what was found decides, however it was written."""
+        if caller == "page":
+            return True
         resource = request.match_info.route.resource
         canonical = "" if resource is None else resource.canonical
         return any(is_protected(path, self._settings) for path in (request.path, canonical))

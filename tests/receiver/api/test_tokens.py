@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from receiver.api.sessions import Sessions
 from receiver.api.tokens import ApiTokens
 from receiver.settings.configuration import ConfigurationError, Secret
 from receiver.settings.settings import ApiSettings, ServerSettings, TokenSettings, may_listen
@@ -161,7 +162,8 @@ def test_the_larger_scope_of_two_counts() -> None:
     more = TokenSettings("a", "operate", Secret(READ))
     less = TokenSettings("b", "read", Secret(READ))
     for tokens in ((more, less), (less, more)):
-        assert ApiTokens(ApiSettings(tokens)).token_of(f"bearer {READ}") is more
+        settings = ApiSettings(tokens)
+        assert ApiTokens(settings, Sessions(settings)).token_of(f"bearer {READ}") is more
 
 
 async def test_metrics_ask_for_a_token_too(tmp_path: Path) -> None:

@@ -1,0 +1,116 @@
+"""A real `dlr` process for a browser to look at, and a customer's endpoint, both for synchronous
+tests."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+from tests.end_to_end.processes import LIMIT
+
+
+@dataclass
+class Dlr:
+    """A running process: where it listens, and what it has printed."""
+
+    url: str
+    folder: Path
+    lines: list[str]
+
+    def ask(self, method: str, path: str, body: Any = None, token: str | None = None) -> Any:
+        """The JSON that a request is answered with."""
+        headers = {"Content-Type": "application/json"}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
+        data = None if body is None else json.dumps(body).encode()
+        request = Request(self.url + path, data, headers, method=method)
+        with urlopen(request, timeout=LIMIT) as response:
+            return json.loads(response.read() or b"null")
+
+    def post_reports(self, *reports: dict[str, Any], source: str = "default") -> None:
+        self.ask("POST", f"/notify/{source}", {"results": list(reports)})
+
+
+@contextmanager
+def running(folder: Path, words: Sequence[str], config: str) -> Iterator[Dlr]:
+    """A process until the block ends."""
+    (folder / "dlr.toml").write_text(config, "utf-8")
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dispatcher", *words, "--port", "0"],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
+    lines: list[str] = []
+    listening = threading.Event()
+    assert process.stdout is not None
+    reader = threading.Thread(target=_read, args=(process.stdout, lines, listening))
+    reader.start()
+    try:
+        assert listening.wait(LIMIT), (folder / "log").read_text("utf-8")
+        url = next(line for line in lines if line.startswith("listening on ")).split()[-1]
+        yield Dlr(url, folder, lines)
+    finally:
+        process.terminate()
+        try:
+            process.wait(LIMIT)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        reader.join()
+        process.stdout.close()
+
+
+def _read(out: Any, lines: list[str], listening: threading.Event) -> None:
+    for line in out:
+        lines.append(line.rstrip("\n"))
+        if line.startswith("listening on "):
+            listening.set()
+    listening.set()  # it has ended: whoever waits finds no such line
+
+
+@dataclass
+class Customer:
+    """An endpoint of a customer: answers what it is told to, and keeps what it got."""
+
+    url: str
+    status: int = 200
+    got: list[Any] = field(default_factory=list)
+
+
+@contextmanager
+def customer() -> Iterator[Customer]:
+    """On a free port of this machine."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            here.got.append(json.loads(body))
+            self.send_response(here.status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Says nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    here = Customer(f"http://127.0.0.1:{server.server_port}/dlr")
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield here
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
