@@ -32,8 +32,6 @@ from receiver.store.base import AmbiguousMessage, StoreUnavailable
 
 log = logging.getLogger("dlr.web")
 
-STATIC = files("dispatcher.web") / "static"
-
 NOTICE = "dlr_notice"
 """The cookie that carries a sentence to the next page."""
 
@@ -93,7 +91,7 @@ class Site:
         )
         self._environment.filters |= shown.FILTERS
         self._environment.globals |= {
-            "static": {name: f"/static/{version}/{name}" for name, version in _versions().items()}
+            "static": {name: f"/static/{STATIC_VERSION}/{name}" for name in STATIC_NAMES}
         }
 
     # --- adding pages ----------------------------------------------------------------------------
@@ -261,32 +259,29 @@ def local_path(text: str | None) -> str:
 
 
 class StaticFiles:
-    """Style, scripts and the icon, each under a path that changes with its bytes."""
-
-    def __init__(self) -> None:
-        self._versions = _versions()
+    """Style, scripts and the icon, in a folder whose name changes with their bytes: so browsers may
+    keep them, and a script can import its neighbour."""
 
     @page("/static/{version}/{name}", "showStatic", caller="visitor")
     async def file(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
-        if name not in self._versions:
+        if name not in STATIC_NAMES:
             raise web.HTTPNotFound(text=f"not found: {request.path}")
-        current = self._versions[name] == request.match_info["version"]
+        is_current = request.match_info["version"] == STATIC_VERSION
         return web.Response(
             body=(STATIC / name).read_bytes(),
             content_type=_TYPES[Path(name).suffix],
-            charset=None if name.endswith(".png") else "utf-8",
-            headers={hdrs.CACHE_CONTROL: "public, max-age=31536000, immutable"} if current else {},
+            charset="utf-8",
+            headers={hdrs.CACHE_CONTROL: "public, max-age=31536000, immutable"}
+            if is_current
+            else {},
         )
 
 
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
-
-def _versions() -> Mapping[str, str]:
-    """The files, each with a word made of its bytes."""
-    return {
-        each.name: sha256(each.read_bytes()).hexdigest()[:12]
-        for each in STATIC.iterdir()
-        if Path(each.name).suffix in _TYPES
-    }
+STATIC = files("dispatcher.web") / "static"
+STATIC_NAMES = sorted(each.name for each in STATIC.iterdir() if Path(each.name).suffix in _TYPES)
+STATIC_VERSION = sha256(
+    b"".join((STATIC / name).read_bytes() for name in STATIC_NAMES)
+).hexdigest()[:12]
