@@ -282,6 +282,4 @@ _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 STATIC = files("dispatcher.web") / "static"
 STATIC_NAMES = sorted(each.name for each in STATIC.iterdir() if Path(each.name).suffix in _TYPES)
-STATIC_VERSION = sha256(
-    b"".join((STATIC / name).read_bytes() for name in STATIC_NAMES)
-).hexdigest()[:12]
+STATIC_VERSION = sha256(b"".join((STATIC / each).read_bytes() for each in STATIC_NAMES)).hexdigest()
