@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dispatcher.service import Inside
 from dispatcher.web.inbox import InboxPages
+from dispatcher.web.rehearse import RehearsePages
 from dispatcher.web.sign_in import SignInPages
+from dispatcher.web.simulate import SimulatePages
 from dispatcher.web.site import Site, StaticFiles
 
 
@@ -15,5 +17,7 @@ def add_pages(inside: Inside) -> None:
         StaticFiles(),
         SignInPages(site),
         InboxPages(site),
+        SimulatePages(site),
+        RehearsePages(site),
     ):
         site.add(inside.app, pages)
