@@ -23,6 +23,7 @@ from dispatcher.api.endpoints import EndpointApi
 from dispatcher.api.page_guard import page_guard_of
 from dispatcher.api.replays import ReplayApi
 from dispatcher.api.unrouted import Unrouted, UnroutedApi
+from dispatcher.api.why import Why, WhyApi
 from dispatcher.clocks.clock import Clock, MachineClock, SystemClock, wall_time
 from dispatcher.clocks.common_time import CommonTime, boot_id
 from dispatcher.endpoints.from_settings import schedule_of
@@ -355,6 +356,7 @@ def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
         app,
         EndpointApi(common.endpoints, opened.queue, opened.figures),
         UnroutedApi(Unrouted(opened.unrouted, common.endpoints)),
+        WhyApi(Why(opened.store, opened.queue, common.endpoints, now)),
         dispatches,
         StoreApi(
             opened.store,
