@@ -25,6 +25,7 @@ MODULES = {
     "quarantine": "lists",
     "totals": "lists",
     "dispatches": "lists",
+    "why": "why",
     "schedule": "schedule",
     "simulate": "simulate",
     "capture": "capture",
@@ -61,6 +62,7 @@ SUMMARIES = {
         "Reports by hour or day (UTC) of receipt: counts, prices, times from sentAt to doneAt."
     ),
     "dispatches": "The dispatches, newest first; with DISPATCH_ID, or a webhook-id, its attempts.",
+    "why": "Where a report went, and by which rule it did not go elsewhere.",
     "schedule": (
         "The retry table: retry, interval, cumulative (hours:minutes or hours:minutes:seconds)."
     ),

@@ -18,7 +18,7 @@ from dispatcher.forming.routing import Read, goes_to
 from dispatcher.settings.settings import EndpointSettings
 from receiver.dlr.model import Report
 from receiver.dlr.statuses import GROUP_NAMES
-from receiver.faults import quoted, without_credentials
+from receiver.faults import joined, quoted, without_credentials
 from receiver.store.base import StoredReport
 
 
@@ -147,6 +147,6 @@ def _quoted(text: str | None) -> str | None:
 def _in_toml(value: Any) -> str:
     """A setting as the file has it: texts, lists and tables of texts."""
     if isinstance(value, dict):
-        inner = ", ".join(f"{quoted(key)} = {quoted(each)}" for key, each in value.items())
+        inner = ", ".join(f"{joined('', key)} = {quoted(each)}" for key, each in value.items())
         return f"{{ {inner} }}"
     return json.dumps(value, ensure_ascii=False)

@@ -108,9 +108,9 @@ def _summed(
             " `dlr endpoints add NAME --url URL`.",
         )
     if taken:
-        states = ", ".join(f"{each.endpoint} {each.verdict}" for each in taken)
-        others = len(every) - len(taken)
-        return f"Taken: {states}. Not taken: {others or 'none'}.", None
+        named = ", ".join(f"{each.endpoint} ({each.verdict})" for each in taken)
+        endpoints = "endpoint" if len(every) == 1 else "endpoints"
+        return f"It goes to {len(taken)} of {len(every)} {endpoints}: {named}.", None
     return (
         "No endpoint takes the report: it is kept, and goes nowhere.",
         f"To push it to an endpoint: `dlr replay --id {report.id} --to-endpoint NAME`. Changed"

@@ -73,7 +73,7 @@ async def test_one_took_it_and_one_has_a_rule_that_says_no(bench: Bench) -> None
 
     why = await desk.of(1)
     assert (why.report, why.message_id, why.source) == (1, "a", "default")
-    assert (why.words, why.next) == ("Taken: acme acknowledged. Not taken: 1.", None)
+    assert (why.words, why.next) == ("It goes to 1 of 2 endpoints: acme (acknowledged).", None)
     acme, beta = why.endpoints
     assert (acme.endpoint, acme.verdict, acme.next) == ("acme", "acknowledged", None)
     assert acme.words == "dispatch db-1 was acknowledged after 1 attempt"

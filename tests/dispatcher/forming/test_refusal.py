@@ -151,7 +151,7 @@ def test_every_rule_has_its_words() -> None:
         ({"bulk_ids": ["b"]}, 'bulk_ids = ["b"]: the report has no bulkId'),
         (
             {"callback_data_fields": {"tenant": "acme"}},
-            'callback_data_fields = { "tenant" = "acme" }: the report\'s callbackData is "order 7"',
+            'callback_data_fields = { tenant = "acme" }: the report\'s callbackData is "order 7"',
         ),
     ],
 )
