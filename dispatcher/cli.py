@@ -37,6 +37,7 @@ MODULES = {
     "erase": "erase",
     "rehearse": "rehearse",
     "check": "check",
+    "open": "open_pages",
     "audit": "audit",
     "migrate": "migrate",
 }
@@ -83,6 +84,7 @@ SUMMARIES = {
     "erase": "Erase one recipient's data: reports, quarantine, bodies and answers that hold it.",
     "rehearse": "Push to a webhook what production will push, and say what would go wrong.",
     "check": "Read the configuration, name every fault at once, print what is in effect.",
+    "open": "Open the pages of the running `dlr` in a browser.",
     "audit": "Who changed what, newest first: over the API and on the command line.",
     "migrate": "Bring the database to the current schema. `dlr serve` does so by itself.",
 }

@@ -2,9 +2,9 @@
 
 A message whose id has a line break was in the list and was 404 at its own address, because the
 path's `.+` matches no line break; and a link in a sandbox message with a brace in its id could not
-be clicked on, nor its conversion ended. Each id here is stored, and then asked for at its path, percent-encoded
-as a client does it and as the description of the API has the path. The requests are written byte
-by byte: an HTTP client would mend `..`.
+be clicked on, nor its conversion ended. Each id here is stored, and then asked for at its path,
+percent-encoded as a client does it, in the path that the API's description has. The requests are
+written byte by byte: an HTTP client would mend `..`.
 """
 
 from __future__ import annotations
