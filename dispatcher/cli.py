@@ -25,6 +25,7 @@ MODULES = {
     "quarantine": "lists",
     "totals": "lists",
     "dispatches": "lists",
+    "why": "why",
     "schedule": "schedule",
     "simulate": "simulate",
     "capture": "capture",
@@ -36,6 +37,7 @@ MODULES = {
     "erase": "erase",
     "rehearse": "rehearse",
     "check": "check",
+    "open": "open_pages",
     "audit": "audit",
     "migrate": "migrate",
 }
@@ -61,6 +63,7 @@ SUMMARIES = {
         "Reports by hour or day (UTC) of receipt: counts, prices, times from sentAt to doneAt."
     ),
     "dispatches": "The dispatches, newest first; with DISPATCH_ID, or a webhook-id, its attempts.",
+    "why": "Where a report went, and by which rule it did not go elsewhere.",
     "schedule": (
         "The retry table: retry, interval, cumulative (hours:minutes or hours:minutes:seconds)."
     ),
@@ -81,6 +84,7 @@ SUMMARIES = {
     "erase": "Erase one recipient's data: reports, quarantine, bodies and answers that hold it.",
     "rehearse": "Push to a webhook what production will push, and say what would go wrong.",
     "check": "Read the configuration, name every fault at once, print what is in effect.",
+    "open": "Open the pages of the running `dlr` in a browser.",
     "audit": "Who changed what, newest first: over the API and on the command line.",
     "migrate": "Bring the database to the current schema. `dlr serve` does so by itself.",
 }

@@ -46,6 +46,8 @@ from receiver.callbacks.intake import NO_LIMITS, Limits
 from receiver.callbacks.quarantine import read_again
 from receiver.routes import AMBIGUOUS, NOT_THERE, Reply, Route
 from receiver.store.base import Counts, QuarantineEntry, ReportQuery, ReportStore, StoredReport
+from receiver.routes import AMBIGUOUS, NOT_THERE, Reply, Route, any_text
+from receiver.store.base import Counts, QuarantineEntry, ReportStore, StoredReport
 
 _QUARANTINE_ID = in_path("id", Id, "of the entry")
 
@@ -134,12 +136,12 @@ class StoreApi:
 
     @Route(
         "GET",
-        "/api/messages/{messageId:.+}",
+        f"/api/messages/{any_text('messageId')}",
         "showMessage",
         "Where a message stands, its reports and its dispatches",
         {200: Reply("the message", MessageAnswer), 404: NOT_THERE, 409: AMBIGUOUS},
         [
-            in_path("messageId", Annotated[str, Meta(min_length=1)], "the provider's"),
+            in_path("messageId", Annotated[str, Meta(min_length=1)], "the provider's, any text"),
             OF_SOURCE.parameter,
         ],
     )

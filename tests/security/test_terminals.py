@@ -72,6 +72,12 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         ("dispatches", POISON),
         ("dispatches", "--endpoint", POISON),
     ],
+    "why": [
+        *(("why", "1", "--format", form) for form in ("table", "json")),
+        ("why", POISON),
+        ("why", f"{POISON} not there"),
+        ("why", POISON, "--source", POISON),
+    ],
     "totals": [("totals",), ("totals", "--since", POISON)],
     "replay": [
         ("replay", "--message-id", POISON, "--dry-run"),
@@ -132,6 +138,7 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         ("audit", "--subject", POISON),
         ("audit", "--since", POISON),
     ],
+    "open": [("open", "--url", POISON), ("open", "--config", A_PATH)],
     "check": [("check",), ("check", "--config", "faulty.toml"), ("check", "--database", A_PATH)],
     "migrate": [("migrate",), ("migrate", "--database", A_PATH)],
     "demo": [("demo", "--seed", POISON)],
