@@ -17,9 +17,11 @@ from typing import Protocol
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from dispatcher.api.again import AgainApi
 from dispatcher.api.attempt_track import AttemptTrack
 from dispatcher.api.dispatches import DispatchApi
 from dispatcher.api.endpoints import EndpointApi
+from dispatcher.api.example_pushes import ExamplePushApi
 from dispatcher.api.page_guard import page_guard_of
 from dispatcher.api.replays import ReplayApi
 from dispatcher.api.unrouted import Unrouted, UnroutedApi
@@ -32,6 +34,7 @@ from dispatcher.flow.total import Total
 from dispatcher.observe.events import Listener
 from dispatcher.observe.first_loss import LossMetrics
 from dispatcher.observe.metrics import AttemptMetrics, FileMetrics, HeldMetrics, QueueMetrics
+from dispatcher.pushing.example import ExamplePushes
 from dispatcher.pushing.http_sender import HttpSender
 from dispatcher.reconcile.scheduled import ReconcileMetrics, Reconciling
 from dispatcher.reconcile.spool import Spool
@@ -173,7 +176,7 @@ async def service(
             raise StoreUnavailable(_CLAIMED.format(settings.store.database))
         common = _common(settings, opened, clock or SystemClock(), parts)
         time = await _common_time(common)
-        runner = None
+        runner = sender = None
         pushes = PushLog() if parts.sandbox else None
         if parts.dispatches:
             sender = await stack.enter_async_context(_sender(common, pushes))
@@ -193,7 +196,7 @@ async def service(
             around = _add_receiver(common, on_stored, callback_listeners)
         else:
             _tell_of_strays(common, callback_listeners)
-        _add_api(common, on_stored)
+        _add_api(common, on_stored, sender)
         sandbox = await _sandbox(common, on_stored, runner, pushes) if pushes is not None else None
         shown = _certificate(settings) if parts.tls else None
         url = await stack.enter_async_context(_listening(common, around, bound, shown))
@@ -344,18 +347,23 @@ def _tell_of_strays(common: _Common, listeners: Sequence[CallbackListener]) -> N
     common.app.middlewares.insert(0, Teller((), [metrics.answered, *listeners]).middleware(None))
 
 
-def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
+def _add_api(common: _Common, on_stored: Callable[[], None], sender: HttpSender | None) -> None:
     """Everything that is not a callback: questions, orders, health, metrics, events."""
     app, opened, now = common.app, common.opened, common.clock.now
     add_routes(app, common.health)
     common.events.add_routes(app)
-    dispatches = DispatchApi(opened.store, opened.queue)
+    dispatches = DispatchApi(opened.store, opened.queue, now=now, on_due=on_stored)
     replaying = Replaying(opened.replays, opened.selector, common.endpoints.all, now)
     add_routes(
         app,
-        EndpointApi(common.endpoints, opened.queue, opened.figures),
+        EndpointApi(common.endpoints, opened.queue, opened.figures, now=now, on_due=on_stored),
+        ExamplePushApi(
+            common.endpoints,
+            None if sender is None else ExamplePushes(sender, common.schedule, now),
+        ),
         UnroutedApi(Unrouted(opened.unrouted, common.endpoints)),
         dispatches,
+        AgainApi(opened.store, opened.queue, replaying, on_due=on_stored),
         StoreApi(
             opened.store,
             dispatches.dispatches_of,
