@@ -60,7 +60,7 @@ class LatenessFigures(Struct, frozen=True):
 
 
 class WindowFigures(Struct, frozen=True, rename="camel"):
-    """The attempts of a time: those that began in it. Percentiles are within 1.6 %."""
+    """The attempts of a time: those that began in it. Percentiles are within 6 %."""
 
     since: Instant
     attempts: Count
@@ -169,8 +169,8 @@ class Healths:
         schedules = {
             each.name: each.schedule or self._schedule for each in await self._registry.endpoints()
         }
-        hour = await self._activity.activity("minute", now - timedelta(hours=1))
-        day = await self._activity.activity("hour", now - timedelta(days=1))
+        hour = await self._activity.activity("minute", now - timedelta(hours=1), endpoint)
+        day = await self._activity.activity("hour", now - timedelta(days=1), endpoint)
         depths = await self._figures.depths()
         most = BACKLOG_MOST // max(len(names), 1)
         backlogs = await self._figures.backlogs(names, now, most)

@@ -158,8 +158,11 @@ class AttemptActivity(Protocol):
     replays are not late, and reports that are no longer stored are left out of lateness.
     """
 
-    async def activity(self, span: ActivitySpan, since: datetime) -> Activity:
-        """All whole spans from the one that `since` lies in. Attempts count when they began."""
+    async def activity(
+        self, span: ActivitySpan, since: datetime, endpoint: str | None = None
+    ) -> Activity:
+        """All whole spans from the one that `since` lies in, of all endpoints or of this one.
+        Attempts count when they began. Durations are rounded by 6 % at most."""
 
     async def turn(self, most: int = TURN) -> int:
         """Count at most `most` more attempts; returns how many there were. Raises StoreUnavailable;

@@ -36,6 +36,7 @@ _SPANS: dict[ActivitySpan, int] = {"minute": 60, "hour": 3_600}
 
 _CURSOR = "SELECT attempt FROM activity_followed"
 _MOVE = "UPDATE activity_followed SET attempt = ? WHERE attempt = ?"
+_PRUNE = "UPDATE activity_followed SET pruned = ?1 WHERE pruned <> ?1"
 
 # A replay brings what is old on purpose, and says nothing of lateness.
 _AFTER = """
@@ -61,11 +62,11 @@ _ADD_LATENESS = """
 """
 _ATTEMPTS = """
     SELECT endpoint, outcome, status_class, bin, sum(attempts) FROM attempt_tally
-    WHERE span = ? AND start >= ? GROUP BY endpoint, outcome, status_class, bin
+    WHERE span = ? AND {of} AND start >= ? GROUP BY endpoint, outcome, status_class, bin
 """
 _LATENESS = """
     SELECT endpoint, bin, sum(reports) FROM lateness_tally
-    WHERE span = ? AND start >= ? GROUP BY endpoint, bin
+    WHERE span = ? AND {of} AND start >= ? GROUP BY endpoint, bin
 """
 
 _Row = Sequence[Any]
@@ -78,8 +79,10 @@ class SqliteActivity:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def activity(self, span: ActivitySpan, since: datetime) -> Activity:
-        return await self._database.question(lambda c: _activity(c, _SPANS[span], since))
+    async def activity(
+        self, span: ActivitySpan, since: datetime, endpoint: str | None = None
+    ) -> Activity:
+        return await self._database.question(lambda c: _activity(c, _SPANS[span], since, endpoint))
 
     async def turn(self, most: int = TURN) -> int:
         read_from, rows = await self._database.question(lambda c: _read_on(c, most))
@@ -105,17 +108,20 @@ def _write(connection: sqlite3.Connection, read_from: int, rows: Sequence[_Row])
     """Count these attempts, unless another process has moved the cursor meanwhile."""
     if connection.execute(_MOVE, (rows[-1][0], read_from)).rowcount != 1:
         return
-    # Not by the newest: after a clock that was ahead for a moment, that would drop all there is.
-    oldest = min(row[1] for row in rows) // 1_000_000
-    for span, kept in ACTIVITY_KEPT.items():
-        seconds = _SPANS[span]
+    for seconds in _SPANS.values():
         _add(connection, _ADD_ATTEMPTS, _attempts(rows, seconds))
         _add(connection, _ADD_LATENESS, _lateness(rows, seconds))
-        before = oldest - int(kept.total_seconds())
-        for table in ("attempt_tally", "lateness_tally"):
-            connection.execute(
-                f"DELETE FROM {table} WHERE span = ? AND start < ?", (seconds, before)
-            )
+    _prune(connection, min(row[1] for row in rows) // 1_000_000)
+
+
+def _prune(connection: sqlite3.Connection, at: int) -> None:
+    """Once an hour drop what nobody asks for any more. `at` is the time of the oldest attempt that
+    was counted now: after a clock that was ahead for a moment, the newest would drop all."""
+    if connection.execute(_PRUNE, (at // 3_600,)).rowcount:
+        for span, kept in ACTIVITY_KEPT.items():
+            gone = (_SPANS[span], at - int(kept.total_seconds()))
+            connection.execute("DELETE FROM attempt_tally WHERE span = ? AND start < ?", gone)
+            connection.execute("DELETE FROM lateness_tally WHERE span = ? AND start < ?", gone)
 
 
 def _add(connection: sqlite3.Connection, statement: str, counts: Counter[tuple[Any, ...]]) -> None:
@@ -123,45 +129,69 @@ def _add(connection: sqlite3.Connection, statement: str, counts: Counter[tuple[A
 
 
 def _attempts(rows: Iterable[_Row], span: int) -> Counter[tuple[Any, ...]]:
-    """Attempts by span, start, endpoint, outcome, class of status and duration."""
+    """Attempts by the key of attempt_tally."""
     return Counter(
-        (span, _start(started_at, span), endpoint, outcome, (status or 0) // 100, bin_of(int(ms)))
+        (span, endpoint, outcome, (status or 0) // 100, _bin(int(ms)), _start(started_at, span))
         for _, started_at, ms, status, outcome, endpoint, _, _ in rows
     )
 
 
 def _lateness(rows: Iterable[_Row], span: int) -> Counter[tuple[Any, ...]]:
-    """Reports by span, start, endpoint and lateness."""
+    """Reports by the key of lateness_tally."""
     counts: Counter[tuple[Any, ...]] = Counter()
     for _, started_at, ms, _, _, endpoint, reports, received_at in rows:
         if received_at is not None:
             late = int((started_at - received_at) / 1_000 + ms)
-            counts[span, _start(started_at, span), endpoint, bin_of(late)] += reports
+            counts[span, endpoint, _bin(late), _start(started_at, span)] += reports
     return counts
+
+
+def _bin(milliseconds: int) -> int:
+    """The bin of a duration that is rounded to four binary digits: so a fourth of the rows."""
+    shift = max(milliseconds.bit_length() - 4, 0)
+    return bin_of((milliseconds >> shift << shift) + (1 << shift >> 1))
 
 
 def _start(at: int, span: int) -> int:
     return int(at) // (span * 1_000_000) * span
 
 
-def _activity(connection: sqlite3.Connection, span: int, since: datetime) -> Activity:
+def _activity(
+    connection: sqlite3.Connection, span: int, since: datetime, endpoint: str | None
+) -> Activity:
     """What one view of the database says."""
     start = micros(since) // 1_000_000 // span * span
     read_to, tail = _read_on(connection, TAIL_MOST)
     if tail:
         read_to = tail[-1][0]
+    if endpoint is not None:
+        tail = [row for row in tail if row[5] == endpoint]
     (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM attempt").fetchone()
-    attempts = _summed(
-        connection.execute(_ATTEMPTS, (span, start)), _since(_attempts(tail, span), start)
-    )
-    lateness = _summed(
-        connection.execute(_LATENESS, (span, start)), _since(_lateness(tail, span), start)
-    )
     return Activity(
-        attempts=[AttemptCount(*row) for row in attempts],
-        lateness=[LatenessCount(*row) for row in lateness],
+        attempts=[
+            AttemptCount(*row)
+            for row in _summed(
+                _stored(connection, _ATTEMPTS, span, start, endpoint),
+                _since(_attempts(tail, span), start),
+            )
+        ],
+        lateness=[
+            LatenessCount(*row)
+            for row in _summed(
+                _stored(connection, _LATENESS, span, start, endpoint),
+                _since(_lateness(tail, span), start),
+            )
+        ],
         lag=max(newest - read_to, 0),
     )
+
+
+def _stored(
+    connection: sqlite3.Connection, statement: str, span: int, since: int, endpoint: str | None
+) -> Iterable[_Row]:
+    if endpoint is None:
+        return connection.execute(statement.format(of="true"), (span, since))
+    return connection.execute(statement.format(of="endpoint = ?"), (span, endpoint, since))
 
 
 def _summed(*counts: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
@@ -173,5 +203,5 @@ def _summed(*counts: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
 
 
 def _since(counts: Counter[tuple[Any, ...]], since: int) -> Iterable[tuple[Any, ...]]:
-    """Of counts by span and start those that began then or later, without these two."""
-    return ((*rest, count) for (_, start, *rest), count in counts.items() if start >= since)
+    """Of counts by the key of a table those that began then or later, without span and start."""
+    return ((*rest, count) for (_, *rest, start), count in counts.items() if start >= since)

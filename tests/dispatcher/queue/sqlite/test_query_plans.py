@@ -444,11 +444,10 @@ LOOKS: dict[str, tuple[Act, set[str]]] = {
         {
             "attempt by id (>?)",
             "attempt by id (the first or last)",
-            "attempt_tally by key (span=? AND start>?)",
+            "attempt_tally by key (span=?)",
             "dispatch by id (=?)",
-            "lateness_tally by key (span=? AND start>?)",
+            "lateness_tally by key (span=?)",
             "report by id (=?)",
-            "sorts",
         },
     ),
     "unrouted": (
