@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry
 from dispatcher.api.again import AgainApi
 from dispatcher.api.attempt_track import AttemptTrack
 from dispatcher.api.dispatches import DispatchApi
+from dispatcher.api.endpoint_health import HealthApi, Healths
 from dispatcher.api.endpoints import EndpointApi
 from dispatcher.api.example_pushes import ExamplePushApi
 from dispatcher.api.page_guard import page_guard_of
@@ -32,10 +33,16 @@ from dispatcher.clocks.common_time import CommonTime, boot_id
 from dispatcher.endpoints.from_settings import schedule_of
 from dispatcher.endpoints.registry import Registry, registry_of
 from dispatcher.flow.descriptors import Shares, raised_limit, shares
+from dispatcher.flow.gate import Flows
 from dispatcher.flow.total import Total
 from dispatcher.observe.events import Listener
-from dispatcher.observe.first_loss import LossMetrics
-from dispatcher.observe.metrics import AttemptMetrics, FileMetrics, HeldMetrics, QueueMetrics
+from dispatcher.observe.metrics import (
+    AttemptMetrics,
+    FileMetrics,
+    HeldMetrics,
+    LossMetrics,
+    QueueMetrics,
+)
 from dispatcher.pushing.example import ExamplePushes
 from dispatcher.pushing.http_sender import HttpSender
 from dispatcher.reconcile.scheduled import ReconcileMetrics, Reconciling
@@ -216,11 +223,14 @@ async def service(
             raise StoreUnavailable(_CLAIMED.format(settings.store.database))
         common = _common(settings, opened, clock or SystemClock(), parts)
         time = await _common_time(common)
-        runner = sender = None
+        runner = sender = counting = None
         pushes = PushLog() if parts.sandbox else None
         if parts.dispatches:
             sender = await stack.enter_async_context(_sender(common, pushes))
-            seeing = [] if pushes is None else [pushes.attempted]
+            seeing: list[Listener] = [] if pushes is None else [pushes.attempted]
+            counting = Following(opened.activity, "the health of endpoints")
+            count = counting.stored
+            seeing = [*seeing, lambda _: count()]
             runner = await _runner(common, sender, time, [*seeing, *listeners])
         following = Following(opened.read_model) if parts.receives else None
         wakes = [common.events.wake]
@@ -243,7 +253,8 @@ async def service(
         shown = _certificate(settings) if parts.tls else None
         url = await stack.enter_async_context(_listening(common, around, bound, shown))
         async with _running(runner, common.health, settings):
-            for job in _beside(common, parts, runner, sandbox, following, on_stored):
+            followings = [each for each in (following, counting) if each is not None]
+            for job in [*followings, *_beside(common, parts, runner, sandbox, on_stored)]:
                 job.start()
                 stack.push_async_callback(job.stop)
             trust_file = None if shown is None else shown.trust_file
@@ -524,10 +535,9 @@ def _beside(
     parts: Parts,
     runner: Runner | None,
     sandbox: Sandbox | None,
-    following: Following | None,
     on_stored: Callable[[], None],
 ) -> list[_Job]:
-    """Retention, the read model of the store, reconciling, and the feeding of replays."""
+    """Retention, reconciling, and the feeding of replays."""
     clock = common.clock
     jobs: list[_Job] = [
         Upkeep(
@@ -541,8 +551,7 @@ def _beside(
         ),
         LogWatch(common.opened.files),
     ]
-    if following is not None:
-        jobs.append(following)
+    if parts.receives:
         jobs.extend(_reconciling(common, on_stored))
     if runner is not None:
         feeder = Feeder(common.opened.replays, common.endpoints, clock.now)

@@ -44,10 +44,8 @@ from receiver.api.reports import ReportAnswer, ReportPage
 from receiver.api.totals import TotalsAnswer
 from receiver.callbacks.intake import NO_LIMITS, Limits
 from receiver.callbacks.quarantine import read_again
-from receiver.routes import AMBIGUOUS, NOT_THERE, Reply, Route
-from receiver.store.base import Counts, QuarantineEntry, ReportQuery, ReportStore, StoredReport
 from receiver.routes import AMBIGUOUS, NOT_THERE, Reply, Route, any_text
-from receiver.store.base import Counts, QuarantineEntry, ReportStore, StoredReport
+from receiver.store.base import Counts, QuarantineEntry, ReportQuery, ReportStore, StoredReport
 
 _QUARANTINE_ID = in_path("id", Id, "of the entry")
 
