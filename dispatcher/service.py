@@ -24,6 +24,7 @@ from dispatcher.api.endpoints import EndpointApi
 from dispatcher.api.page_guard import page_guard_of
 from dispatcher.api.replays import ReplayApi
 from dispatcher.api.unrouted import Unrouted, UnroutedApi
+from dispatcher.api.why import Why, WhyApi
 from dispatcher.clocks.clock import Clock, MachineClock, SystemClock, wall_time
 from dispatcher.clocks.common_time import CommonTime, boot_id
 from dispatcher.endpoints.from_settings import schedule_of
@@ -139,6 +140,7 @@ class Inside:
     reports: StoreApi
     replaying: Replaying
     unrouted: Unrouted
+    why: Why
     runner: Runner | None
     sandbox: Sandbox | None
 
@@ -402,10 +404,12 @@ def _add_api(common: _Common, on_stored: Callable[[], None]) -> Callable[..., In
     )
     replaying = Replaying(opened.replays, opened.selector, common.endpoints.all, now)
     unrouted = Unrouted(opened.unrouted, common.endpoints)
+    why = Why(opened.store, opened.queue, common.endpoints, now)
     add_routes(
         app,
         endpoints,
         UnroutedApi(unrouted),
+        WhyApi(why),
         dispatches,
         reports,
         ReplayApi(replaying, opened.store),
@@ -429,6 +433,7 @@ def _add_api(common: _Common, on_stored: Callable[[], None]) -> Callable[..., In
         reports=reports,
         replaying=replaying,
         unrouted=unrouted,
+        why=why,
     )
 
 

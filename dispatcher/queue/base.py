@@ -146,6 +146,28 @@ class StoredAttempt(Struct, frozen=True):
     unrecorded: int = 0
 
 
+class Reading(Struct, frozen=True):
+    """How far an endpoint is with one report. `read_from`: it began after this report (None: not
+    known). `held`: the report waits for an earlier one of its message, unless it is `freed`;
+    `waits_for` is the dispatch of that one. `failures`: so many of its newest attempts failed in a
+    row, as far as the newest attempts of all endpoints tell."""
+
+    read_to: int
+    read_from: int | None = None
+    held: bool = False
+    freed: bool = False
+    waits_for: str | None = None
+    failures: int = 0
+
+
+class Readings(Struct, frozen=True):
+    """How far each endpoint is with a report; removed ones are left out. `forgotten_to`: of reports
+    up to it the dispatches may have been removed."""
+
+    by_endpoint: Mapping[str, Reading]
+    forgotten_to: int
+
+
 class UnknownDispatch(Exception):
     """There is no dispatch of this name."""
 
@@ -252,6 +274,9 @@ class DispatchQueue(Protocol):
 
     async def attempts(self, names: Sequence[str]) -> Mapping[str, Sequence[StoredAttempt]]:
         """The attempts of each of these dispatches, in one go."""
+
+    async def readings(self, report: StoredReport) -> Readings:
+        """How far each endpoint is with this report. It takes no longer when more is stored."""
 
     async def counts(self) -> Mapping[str, Mapping[DispatchState, int]]:
         """How many dispatches each endpoint has in each state."""

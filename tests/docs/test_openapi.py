@@ -327,6 +327,9 @@ async def of_the_receiver(ask: Asked) -> None:
     await ask("get", "/api/events", 400, params={"types": "something"})
     await ask("get", "/api/reports/{id}", where="1", params={"received": "true"})
     await ask("get", "/api/reports/{id}", 404, where="99")
+    assert (await ask("get", "/api/reports/{id}/why", where="1"))["endpoints"]
+    await ask("get", "/api/reports/{id}/why", 404, where="99")
+    await ask("get", "/api/reports/{id}/why", 400, where="1", params={"source": "x"})
     await ask("get", "/api/messages")
     assert (await ask("get", "/api/messages/{messageId}", where="m1"))["dispatches"]
     await ask("get", "/api/messages/{messageId}", 404, where="none")

@@ -15,6 +15,7 @@ from dispatcher.queue.base import (
     Leased,
     News,
     Pending,
+    Readings,
     Record,
     StoredAttempt,
     StoredDispatch,
@@ -25,9 +26,10 @@ from dispatcher.queue.sqlite.endpoints import make_known
 from dispatcher.queue.sqlite.insert_dispatch import NewDispatch, insert_dispatches, new_dispatch
 from dispatcher.queue.sqlite.many_rows import flat, insert_rows, marks, pieces
 from dispatcher.queue.sqlite.names import DispatchNames
+from dispatcher.queue.sqlite.readings import readings_of
 from dispatcher.queue.sqlite.stored import attempts_of, condition, stored_dispatches
 from dispatcher.retrying.dispatch import TRANSITIONS, DispatchState, InvalidTransition
-from receiver.store.base import Message
+from receiver.store.base import Message, StoredReport
 from receiver.store.sqlite.database import (
     Database,
     instant,
@@ -247,6 +249,9 @@ class SqliteQueue:
         numbers = {self._names.number(name): name for name in names}
         found = await self._database.question(lambda c: attempts_of(c, numbers))
         return {name: found.get(number, []) for number, name in numbers.items()}
+
+    async def readings(self, report: StoredReport) -> Readings:
+        return await self._database.question(lambda c: readings_of(c, self._names, report))
 
     async def counts(self) -> Mapping[str, Mapping[DispatchState, int]]:
         statement = "SELECT endpoint, state, count FROM dispatch_count WHERE count > 0"

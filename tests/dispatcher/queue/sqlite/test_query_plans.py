@@ -33,6 +33,7 @@ SMALL = {"endpoint", "endpoint_version", "replay", "replay_count", "dispatch_cou
 SMALL |= {"recorded", "schema_version", "sqlite_sequence", "taken_forgotten", "followed", "total"}
 ALIASES = {"mine": "held_report", "other": "held_report"}
 ALIASES |= {"r": "report", "m": "dispatch_report", "d": "dispatch", "a": "attempt"}
+ALIASES |= {"way": "message_under_way"}
 ALIASES |= {"far": "dispatch_members", "its": "dispatch_report"}
 
 Act = Callable[[Story], Awaitable[Any]]
@@ -118,6 +119,11 @@ async def _records(story: Story) -> Any:
 async def _cancels(story: Story) -> Any:
     (waiting, *_) = await story.queue.dispatches(state="waiting", endpoint="acme")
     return await story.queue.cancel(waiting.id)
+
+
+async def _reads_report(story: Story) -> Any:
+    (held,) = await story.store.reports_by_id([7])
+    return await story.queue.readings(held)
 
 
 async def _creates(story: Story) -> Any:
@@ -250,6 +256,17 @@ QUEUE: dict[str, tuple[Act, set[str]]] = {
         },
     ),
     "counts": (lambda s: s.queue.counts(), set()),
+    "readings": (
+        _reads_report,
+        {
+            "report by id (=?)",
+            "held_report by key (endpoint=? AND report=?)",
+            "message_under_way by key (endpoint=? AND source=? AND message_key=?)",
+            "attempt by id (the first or last)",
+            "attempt by id (>?)",
+            "dispatch by id (=?)",
+        },
+    ),
     # Newest first, along the ids, until the page is full.
     "a page": (lambda s: s.queue.dispatches(), {"all of dispatch", *_MEMBERS}),
     "the next page": (
