@@ -20,6 +20,7 @@ from prometheus_client import CollectorRegistry
 
 from dispatcher.api.attempt_track import AttemptTrack
 from dispatcher.api.dispatches import DispatchApi
+from dispatcher.api.endpoint_health import HealthApi, Healths
 from dispatcher.api.endpoints import EndpointApi
 from dispatcher.api.page_guard import page_guard_of
 from dispatcher.api.replays import ReplayApi
@@ -29,10 +30,16 @@ from dispatcher.clocks.common_time import CommonTime, boot_id
 from dispatcher.endpoints.from_settings import schedule_of
 from dispatcher.endpoints.registry import Registry, registry_of
 from dispatcher.flow.descriptors import Shares, raised_limit, shares
+from dispatcher.flow.gate import Flows
 from dispatcher.flow.total import Total
 from dispatcher.observe.events import Listener
-from dispatcher.observe.first_loss import LossMetrics
-from dispatcher.observe.metrics import AttemptMetrics, FileMetrics, HeldMetrics, QueueMetrics
+from dispatcher.observe.metrics import (
+    AttemptMetrics,
+    FileMetrics,
+    HeldMetrics,
+    LossMetrics,
+    QueueMetrics,
+)
 from dispatcher.pushing.http_sender import HttpSender
 from dispatcher.reconcile.scheduled import ReconcileMetrics, Reconciling
 from dispatcher.reconcile.spool import Spool
@@ -139,6 +146,7 @@ class Inside:
     reports: StoreApi
     replaying: Replaying
     unrouted: Unrouted
+    healths: Healths
     runner: Runner | None
     sandbox: Sandbox | None
 
@@ -208,11 +216,14 @@ async def service(
             raise StoreUnavailable(_CLAIMED.format(settings.store.database))
         common = _common(settings, opened, clock or SystemClock(), parts)
         time = await _common_time(common)
-        runner = None
+        runner = counting = None
         pushes = PushLog() if parts.sandbox else None
         if parts.dispatches:
             sender = await stack.enter_async_context(_sender(common, pushes))
-            seeing = [] if pushes is None else [pushes.attempted]
+            seeing: list[Listener] = [] if pushes is None else [pushes.attempted]
+            counting = Following(opened.activity, "the health of endpoints")
+            count = counting.stored
+            seeing = [*seeing, lambda _: count()]
             runner = await _runner(common, sender, time, [*seeing, *listeners])
         following = Following(opened.read_model) if parts.receives else None
         wakes = [common.events.wake]
@@ -228,14 +239,15 @@ async def service(
             around = _add_receiver(common, on_stored, callback_listeners)
         else:
             _tell_of_strays(common, callback_listeners)
-        seen = _add_api(common, on_stored)
+        seen = _add_api(common, on_stored, runner)
         sandbox = await _sandbox(common, on_stored, runner, pushes) if pushes is not None else None
         if pages is not None:
             pages(seen(runner=runner, sandbox=sandbox))
         shown = _certificate(settings) if parts.tls else None
         url = await stack.enter_async_context(_listening(common, around, bound, shown))
         async with _running(runner, common.health, settings):
-            for job in _beside(common, parts, runner, sandbox, following, on_stored):
+            followings = [each for each in (following, counting) if each is not None]
+            for job in [*followings, *_beside(common, parts, runner, sandbox, on_stored)]:
                 job.start()
                 stack.push_async_callback(job.stop)
             trust_file = None if shown is None else shown.trust_file
@@ -385,7 +397,9 @@ def _tell_of_strays(common: _Common, listeners: Sequence[CallbackListener]) -> N
     common.app.middlewares.insert(0, Teller((), [metrics.answered, *listeners]).middleware(None))
 
 
-def _add_api(common: _Common, on_stored: Callable[[], None]) -> Callable[..., Inside]:
+def _add_api(
+    common: _Common, on_stored: Callable[[], None], runner: Runner | None
+) -> Callable[..., Inside]:
     """Everything that is not a callback: questions, orders, health, metrics, events. Gives what
     pages see of it."""
     app, opened, now = common.app, common.opened, common.clock.now
@@ -402,8 +416,17 @@ def _add_api(common: _Common, on_stored: Callable[[], None]) -> Callable[..., In
     )
     replaying = Replaying(opened.replays, opened.selector, common.endpoints.all, now)
     unrouted = Unrouted(opened.unrouted, common.endpoints)
+    healths = Healths(
+        common.endpoints,
+        opened.figures,
+        opened.activity,
+        common.schedule,
+        now,
+        Flows if runner is None else runner.flows,
+    )
     add_routes(
         app,
+        HealthApi(healths),
         endpoints,
         UnroutedApi(unrouted),
         dispatches,
@@ -429,6 +452,7 @@ def _add_api(common: _Common, on_stored: Callable[[], None]) -> Callable[..., In
         reports=reports,
         replaying=replaying,
         unrouted=unrouted,
+        healths=healths,
     )
 
 
@@ -489,10 +513,9 @@ def _beside(
     parts: Parts,
     runner: Runner | None,
     sandbox: Sandbox | None,
-    following: Following | None,
     on_stored: Callable[[], None],
 ) -> list[_Job]:
-    """Retention, the read model of the store, reconciling, and the feeding of replays."""
+    """Retention, reconciling, and the feeding of replays."""
     clock = common.clock
     jobs: list[_Job] = [
         Upkeep(
@@ -506,8 +529,7 @@ def _beside(
         ),
         LogWatch(common.opened.files),
     ]
-    if following is not None:
-        jobs.append(following)
+    if parts.receives:
         jobs.extend(_reconciling(common, on_stored))
     if runner is not None:
         feeder = Feeder(common.opened.replays, common.endpoints, clock.now)

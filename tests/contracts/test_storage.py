@@ -13,6 +13,7 @@ import pytest
 
 from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.storage import MIGRATIONS, Storage, new_id, of_sqlite
+from tests.contracts.attempt_activity import AttemptActivityContract
 from tests.contracts.audit_log import AuditLogContract
 from tests.contracts.endpoint_store import EndpointStoreContract
 from tests.contracts.queue_figures import AttemptHistoryContract, QueueFiguresContract
@@ -101,6 +102,10 @@ class TestQueueFigures(QueueFiguresContract):
 
 
 class TestAttemptHistory(AttemptHistoryContract):
+    pass
+
+
+class TestAttemptActivity(AttemptActivityContract):
     pass
 
 

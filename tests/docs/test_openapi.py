@@ -369,6 +369,9 @@ async def of_endpoints(ask: Asked) -> None:
     await ask("post", "/api/endpoints", 409, json=new)
     await ask("post", "/api/endpoints", 400, json={"name": "new"})
     await ask("get", "/api/endpoints/{name}", where="new")
+    await ask("get", "/api/endpoints/health")
+    await ask("get", "/api/endpoints/{name}/health", where="acme")
+    await ask("get", "/api/endpoints/{name}/health", 404, where="none")
     await ask("patch", "/api/endpoints/{name}", where="acme", json={"window": 3, "outcome": None})
     await ask("patch", "/api/endpoints/{name}", 400, where="acme", json={"window": 0})
     for name in ("pause", "resume", "reset"):

@@ -90,6 +90,8 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
     "endpoints": [
         ("endpoints", "--format", "table"),
         ("endpoints", "--format", "json"),
+        ("endpoints", "health", "--format", "table"),
+        ("endpoints", "health", POISON),
         ("endpoints", "add", POISON, "--url", "http://127.0.0.1:9/"),
         ("endpoints", "add", "other", "--url", f"http://{POISON}"),
         ("endpoints", "add", "other", "--url", "http://127.0.0.1:9/", "--set", f"sources={POISON}"),

@@ -15,6 +15,7 @@ import pytest
 
 from dispatcher.capsule.base import Window
 from dispatcher.queue.base import DispatchSearch, OfMessage
+from dispatcher.queue.sqlite.activity import SqliteActivity
 from dispatcher.queue.sqlite.endpoints import SqliteEndpoints
 from dispatcher.queue.sqlite.figures import SqliteFigures
 from dispatcher.queue.sqlite.history import SqliteHistory
@@ -32,6 +33,7 @@ from tests.dispatcher.queue.sqlite.story import ACME, BETA, MINUTE, NOON, Story,
 
 SMALL = {"endpoint", "endpoint_version", "replay", "replay_count", "dispatch_count", "queue_name"}
 SMALL |= {"recorded", "schema_version", "sqlite_sequence", "taken_forgotten", "followed", "total"}
+SMALL |= {"activity_followed"}
 ALIASES = {"mine": "held_report", "other": "held_report"}
 ALIASES |= {"r": "report", "m": "dispatch_report", "d": "dispatch", "a": "attempt"}
 ALIASES |= {"far": "dispatch_members", "its": "dispatch_report"}
@@ -485,6 +487,24 @@ LOOKS: dict[str, tuple[Act, set[str]]] = {
     "attempts after": (
         lambda s: SqliteHistory(s.database).after(1, 10),
         {"attempt by id (>?)", "dispatch by id (=?)"},
+    ),
+    "backlogs": (
+        lambda s: SqliteFigures(s.database).backlogs(["acme"], NOON, 10),
+        {
+            "dispatch by dispatch_due (endpoint=?)",
+            "dispatch by dispatch_due (endpoint=? AND due_at<?)",
+        },
+    ),
+    "activity": (
+        lambda s: SqliteActivity(s.database).activity("hour", NOON),
+        {
+            "attempt by id (>?)",
+            "attempt by id (the first or last)",
+            "attempt_tally by key (span=?)",
+            "dispatch by id (=?)",
+            "lateness_tally by key (span=?)",
+            "report by id (=?)",
+        },
     ),
     "unrouted": (
         lambda s: SqliteUnrouted(s.database).unrouted(["acme"], None, 10),
