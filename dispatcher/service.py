@@ -18,10 +18,12 @@ from typing import Protocol
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from dispatcher.api.again import AgainApi
 from dispatcher.api.attempt_track import AttemptTrack
 from dispatcher.api.dispatches import DispatchApi
 from dispatcher.api.endpoint_health import HealthApi, Healths
 from dispatcher.api.endpoints import EndpointApi
+from dispatcher.api.example_pushes import ExamplePushApi
 from dispatcher.api.page_guard import page_guard_of
 from dispatcher.api.replays import ReplayApi
 from dispatcher.api.unrouted import Unrouted, UnroutedApi
@@ -40,6 +42,7 @@ from dispatcher.observe.metrics import (
     LossMetrics,
     QueueMetrics,
 )
+from dispatcher.pushing.example import ExamplePushes
 from dispatcher.pushing.http_sender import HttpSender
 from dispatcher.reconcile.scheduled import ReconcileMetrics, Reconciling
 from dispatcher.reconcile.spool import Spool
@@ -129,7 +132,8 @@ class Service:
 class Inside:
     """A process as its pages see it (web/). They call the functions that the API calls too.
 
-    `runner` None: it does not push. `sandbox` None: it is none.
+    `on_due` is called when a dispatch may have become due. `runner` and `examples` None: it does
+    not push. `sandbox` None: it is none.
     """
 
     settings: Settings
@@ -147,6 +151,9 @@ class Inside:
     replaying: Replaying
     unrouted: Unrouted
     healths: Healths
+    again: AgainApi
+    examples: ExamplePushes | None
+    on_due: Callable[[], None]
     runner: Runner | None
     sandbox: Sandbox | None
 
@@ -216,7 +223,7 @@ async def service(
             raise StoreUnavailable(_CLAIMED.format(settings.store.database))
         common = _common(settings, opened, clock or SystemClock(), parts)
         time = await _common_time(common)
-        runner = counting = None
+        runner = sender = counting = None
         pushes = PushLog() if parts.sandbox else None
         if parts.dispatches:
             sender = await stack.enter_async_context(_sender(common, pushes))
@@ -239,7 +246,7 @@ async def service(
             around = _add_receiver(common, on_stored, callback_listeners)
         else:
             _tell_of_strays(common, callback_listeners)
-        seen = _add_api(common, on_stored, runner)
+        seen = _add_api(common, on_stored, runner, sender)
         sandbox = await _sandbox(common, on_stored, runner, pushes) if pushes is not None else None
         if pages is not None:
             pages(seen(runner=runner, sandbox=sandbox))
@@ -398,15 +405,20 @@ def _tell_of_strays(common: _Common, listeners: Sequence[CallbackListener]) -> N
 
 
 def _add_api(
-    common: _Common, on_stored: Callable[[], None], runner: Runner | None
+    common: _Common,
+    on_stored: Callable[[], None],
+    runner: Runner | None,
+    sender: HttpSender | None,
 ) -> Callable[..., Inside]:
     """Everything that is not a callback: questions, orders, health, metrics, events. Gives what
     pages see of it."""
     app, opened, now = common.app, common.opened, common.clock.now
     add_routes(app, common.health)
     common.events.add_routes(app)
-    dispatches = DispatchApi(opened.store, opened.queue)
-    endpoints = EndpointApi(common.endpoints, opened.queue, opened.figures)
+    dispatches = DispatchApi(opened.store, opened.queue, now=now, on_due=on_stored)
+    endpoints = EndpointApi(
+        common.endpoints, opened.queue, opened.figures, now=now, on_due=on_stored
+    )
     reports = StoreApi(
         opened.store,
         dispatches.dispatches_of,
@@ -416,6 +428,8 @@ def _add_api(
     )
     replaying = Replaying(opened.replays, opened.selector, common.endpoints.all, now)
     unrouted = Unrouted(opened.unrouted, common.endpoints)
+    again = AgainApi(opened.store, opened.queue, replaying, on_due=on_stored)
+    examples = None if sender is None else ExamplePushes(sender, common.schedule, now)
     healths = Healths(
         common.endpoints,
         opened.figures,
@@ -428,8 +442,10 @@ def _add_api(
         app,
         HealthApi(healths),
         endpoints,
+        ExamplePushApi(common.endpoints, examples),
         UnroutedApi(unrouted),
         dispatches,
+        again,
         reports,
         ReplayApi(replaying, opened.store),
         AuditApi(opened.audit),
@@ -453,6 +469,9 @@ def _add_api(
         replaying=replaying,
         unrouted=unrouted,
         healths=healths,
+        again=again,
+        examples=examples,
+        on_due=on_stored,
     )
 
 

@@ -39,7 +39,7 @@ from receiver.api.parameters import (
     page_of,
     page_query,
 )
-from receiver.api.quarantine import QuarantineEntryAnswer, QuarantinePage
+from receiver.api.quarantine import DismissedEntry, QuarantineEntryAnswer, QuarantinePage
 from receiver.api.reports import ReportAnswer, ReportPage
 from receiver.api.totals import TotalsAnswer
 from receiver.callbacks.intake import NO_LIMITS, Limits
@@ -233,6 +233,20 @@ class StoreApi:
             self._on_stored()
         tell(request, **structs.asdict(counts))
         return answer(counts)
+
+    @Route(
+        "DELETE",
+        "/api/quarantine/{id}",
+        "dismissQuarantined",
+        "Takes an entry out for good, with its bytes",
+        {200: Reply("what was done", DismissedEntry), 404: NOT_THERE},
+        [_QUARANTINE_ID],
+    )
+    async def dismiss(self, request: web.Request) -> web.Response:
+        entry_id = number(request.match_info["id"], "id")
+        if not await self._store.dismiss(entry_id):
+            raise web.HTTPNotFound(text=f"there is no entry {entry_id}")
+        return answer(DismissedEntry(entry_id))
 
     async def _quarantined(self, request: web.Request) -> tuple[QuarantineEntry, bytes]:
         found = await self._store.quarantined(number(request.match_info["id"], "id"))
