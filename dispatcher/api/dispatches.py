@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Annotated, Any, Self, get_args
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
-from dispatcher.queue.base import DispatchQueue, StoredAttempt, StoredDispatch, UnknownDispatch
+from dispatcher.queue.base import (
+    DispatchQueue,
+    DispatchSearch,
+    OfMessage,
+    StatusClass,
+    StoredAttempt,
+    StoredDispatch,
+    UnknownDispatch,
+)
 from dispatcher.retrying.dispatch import DispatchState, InvalidTransition
 from dispatcher.retrying.outcome import Outcome
+from dispatcher.settings.settings import SANDBOX
 from receiver.answers import BadQuery, Count, Instant, Next, answer, fault, timestamp, web
 from receiver.api.parameters import (
+    EXACT,
+    INSTANT,
     LIMIT,
     LIMIT_DEFAULT,
     TEXT,
@@ -22,7 +34,7 @@ from receiver.api.parameters import (
     cursor,
     in_path,
     in_query,
-    page_of,
+    number,
     read_query,
 )
 from receiver.faults import without_credentials
@@ -74,7 +86,9 @@ class DispatchAnswer(Struct, frozen=True, rename="camel"):
     attempts: Count
     created_at: Instant
     due_at: Instant | None
-    message_ids: Sequence[str]
+    message_ids: Annotated[
+        Sequence[str], Meta(description="of its reports, or of the event that it tells of")
+    ]
     reports: Count
     webhook_id: Annotated[str, Meta(description="what its pushes carry as `webhook-id`")]
 
@@ -162,6 +176,8 @@ async def _message_ids(
         dispatch.id: list(
             dict.fromkeys(of_report[each] for each in dispatch.report_ids if each in of_report)
         )
+        if dispatch.event_of is None
+        else [dispatch.event_of]
         for dispatch in dispatches
     }
 
@@ -171,22 +187,84 @@ async def _message_ids(
 DISPATCH_FILTERS = (
     Filter("endpoint", TEXT, "Only to this endpoint."),
     Filter("state", choice(get_args(DispatchState)), "Only in this state."),
+    Filter(
+        "outcome",
+        choice(each.value for each in Outcome),
+        "Only those whose last attempt ended like this.",
+    ),
+    Filter(
+        "statusClass",
+        choice(get_args(StatusClass)),
+        "Only those whose last attempt was answered with such a status; none: without an answer.",
+    ),
+    Filter("createdSince", INSTANT, "Formed then or later: 2026-11-21T10:00:00Z."),
+    Filter("createdUntil", INSTANT, "Formed before."),
+    Filter("attemptedSince", INSTANT, "Last attempt begun then or later."),
+    Filter("attemptedUntil", INSTANT, "Last attempt begun before."),
+    Filter("replay", Kind(number, {"type": "integer"}), "Only of this replay, by its id."),
+    Filter(
+        "messageId",
+        EXACT,
+        "Only with a report of this message, or an event of it.",
+        more="If several sources have it, those of all of them, unless `source` names one.",
+    ),
+    Filter("source", EXACT, "With messageId: that of this source."),
 )
 DISPATCH_PARAMETERS = (LIMIT, cursor(Kind(TEXT.read, DispatchId)), *DISPATCH_FILTERS)
 
 
-class DispatchQuery(Struct, frozen=True):
-    """Which dispatches are wanted, newest first; `before` is the cursor."""
+class DispatchQuery(Struct, frozen=True, kw_only=True):
+    """Which dispatches are wanted, newest first; `before` is the cursor. The rest is as in
+    DispatchSearch, but for the message."""
 
     limit: int = LIMIT_DEFAULT
     before: str | None = None
     endpoint: str | None = None
     state: DispatchState | None = None
+    outcome: str | None = None
+    status_class: StatusClass | None = None
+    created_since: datetime | None = None
+    created_until: datetime | None = None
+    attempted_since: datetime | None = None
+    attempted_until: datetime | None = None
+    replay: int | None = None
+    message_id: str | None = None
+    source: str | None = None
 
 
 def dispatch_query(query: Parameters) -> DispatchQuery:
     """The filters of GET /api/dispatches. Raises BadQuery."""
-    return DispatchQuery(**read_query(query, DISPATCH_PARAMETERS))
+    asked = DispatchQuery(**read_query(query, DISPATCH_PARAMETERS))
+    if asked.source is not None and asked.message_id is None:
+        raise BadQuery("source: says whose message is meant; give messageId too")
+    return asked
+
+
+async def dispatch_page(
+    store: ReportStore, queue: DispatchQueue, query: DispatchQuery
+) -> DispatchPage:
+    """One page, in bounded time. It can be short, even empty, and still have a `next`. Raises
+    BadQuery for a cursor that is none."""
+    said = structs.asdict(query)
+    message_id, source = said.pop("message_id"), said.pop("source")
+    message = None if message_id is None else await _of_message(store, message_id, source)
+    # one more tells whether there is a next page
+    search = DispatchSearch(**{**said, "limit": query.limit + 1}, message=message)
+    try:
+        found = await queue.find(search)
+    except UnknownDispatch as unknown:
+        raise BadQuery(f"cursor: expected the id of a dispatch, got {unknown}") from unknown
+    page, following = found.dispatches, found.next
+    if len(page) > query.limit:
+        page, following = page[:-1], page[-2].id
+    return DispatchPage(await dispatch_answers(store, page), following)
+
+
+async def _of_message(store: ReportStore, message_id: str, source: str | None) -> OfMessage:
+    """Events are of the sandbox's own messages."""
+    reports = await store.reports_of(message_id, source)
+    event = message_id if source in (None, SANDBOX) else None
+    return OfMessage([report.id for report in reports], event)
 
 
 # --- routes ------------------------------------------------------------------------------------
@@ -209,23 +287,13 @@ class DispatchApi:
         "GET",
         "/api/dispatches",
         "listDispatches",
-        "Dispatches, newest first",
+        "Dispatches, newest first. A page can be short, even empty, and still have a `next`",
         {200: Reply("a page", DispatchPage)},
         in_query(DISPATCH_PARAMETERS),
     )
     async def dispatches(self, request: web.Request) -> web.Response:
         query = dispatch_query(request.query)
-        try:
-            found = await self._queue.dispatches(
-                before=query.before,
-                limit=query.limit + 1,  # one more tells whether there is a next page
-                endpoint=query.endpoint,
-                state=query.state,
-            )
-        except UnknownDispatch as unknown:
-            raise BadQuery(f"cursor: expected the id of a dispatch, got {unknown}") from unknown
-        page, following = page_of(found, query.limit)
-        return answer(DispatchPage(await dispatch_answers(self._store, page), following))
+        return answer(await dispatch_page(self._store, self._queue, query))
 
     @Route(
         "GET",

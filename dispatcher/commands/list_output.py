@@ -19,7 +19,7 @@ from dispatcher.api.dispatches import (
     DispatchAnswer,
     DispatchQuery,
     DispatchWithHistory,
-    dispatch_answers,
+    dispatch_page,
     dispatches_with_history,
     with_history,
 )
@@ -372,14 +372,22 @@ async def print_quarantined(storage: Storage, entry_id: int) -> None:
 
 
 async def print_dispatches(storage: Storage, wanted: DispatchQuery, listing: Listing) -> None:
-    async def page(cursor: str | None) -> Sequence[DispatchAnswer]:
-        found = await storage.queue.dispatches(
-            before=cursor, limit=PAGE, endpoint=wanted.endpoint, state=wanted.state
-        )
-        return await dispatch_answers(storage.store, found)
+    found = _dispatches(storage, wanted, listing.limit)
+    await listing.print(found, lambda each: each, DISPATCH_COLUMNS, lambda _: 0.0)
 
-    shown = pages(page)
-    await listing.print(shown, lambda each: each, DISPATCH_COLUMNS, lambda _: 0.0)
+
+async def _dispatches(
+    storage: Storage, wanted: DispatchQuery, limit: int | None
+) -> AsyncIterator[DispatchAnswer]:
+    size = PAGE if limit is None else min(PAGE, limit)
+    before: str | None = None
+    while True:
+        asked = structs.replace(wanted, before=before, limit=size)
+        page = await dispatch_page(storage.store, storage.queue, asked)
+        for each in page.dispatches:
+            yield each
+        if (before := page.next) is None:
+            return
 
 
 async def print_dispatch(storage: Storage, dispatch_id: str) -> None:

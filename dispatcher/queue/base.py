@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
@@ -128,6 +128,52 @@ class StoredDispatch(Struct, frozen=True):
     reports: int
     report_ids: Sequence[int]
     webhook_id: str
+    event_of: str | None = None  # the messageId of an event, which has no reports
+
+
+StatusClass = Literal["2xx", "3xx", "4xx", "5xx", "none"]
+"""Of an attempt's HTTP status; none: there was no answer."""
+
+
+class OfMessage(Struct, frozen=True):
+    """The dispatches of a message: those that carry one of its reports, and those of events with
+    the messageId `event` (None: no events)."""
+
+    reports: Sequence[int] = ()
+    event: str | None = None
+
+
+class DispatchSearch(Struct, frozen=True, kw_only=True):
+    """Which dispatches are wanted, newest first; `before` is the cursor (a dispatch's name). `None`
+    means: any. All must hold. Of a range the beginning belongs to it, the end does not.
+
+    `outcome`, `status_class` and `attempted_…` (its beginning) are of the last attempt: a dispatch
+    that was never tried has none of them.
+    """
+
+    limit: int = 100
+    before: str | None = None
+    endpoint: str | None = None
+    state: DispatchState | None = None
+    outcome: str | None = None
+    status_class: StatusClass | None = None
+    created_since: datetime | None = None
+    created_until: datetime | None = None
+    attempted_since: datetime | None = None
+    attempted_until: datetime | None = None
+    replay: int | None = None
+    message: OfMessage | None = None
+
+
+class FoundDispatches(Struct, frozen=True):
+    """What one step of a search has found, newest first.
+
+    `next` is the cursor of the next step, `None` when there is none. It may come with fewer
+    dispatches than were asked for, even with none, because one step looks at a bounded number.
+    """
+
+    dispatches: Sequence[StoredDispatch]
+    next: str | None
 
 
 class StoredAttempt(Struct, frozen=True):
@@ -246,6 +292,10 @@ class DispatchQueue(Protocol):
 
         Raises UnknownDispatch when that is no name of this queue.
         """
+
+    async def find(self, query: DispatchSearch) -> FoundDispatches:
+        """One step of a search, in bounded time. Raises UnknownDispatch when the cursor is no name
+        of this queue."""
 
     async def dispatch(self, name: str) -> tuple[StoredDispatch, list[StoredAttempt]] | None:
         """A dispatch with its attempts, by its name or by its webhook-id."""

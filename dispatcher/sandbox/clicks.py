@@ -66,7 +66,8 @@ class Clicks:
         push = None
         if links.told_to is not None:
             body = click_event(message, link.url, now)
-            push = Push(target_of_url(NotifyTo(links.told_to, "json")), body)
+            target = target_of_url(NotifyTo(links.told_to, "json"))
+            push = Push(target, body, message.message_id)
         await self._store.click(message.id, now, push, converts=links.converts)
         self._on_stored()
         return Clicked(message.message_id, link, now, links.told_to)

@@ -46,4 +46,5 @@ class Inbox:
         if inbound.forward is None:
             return None
         told = messages_of([inbound], 0, self.currency)
-        return Push(target_of_url(inbound.forward), encoded(told, inbound.forward.format))
+        body = encoded(told, inbound.forward.format)
+        return Push(target_of_url(inbound.forward), body, inbound.message_id)

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
-from itertools import count
+from itertools import combinations, count
 from typing import Any, Protocol, TypeVar
 
 import pytest
@@ -20,9 +20,11 @@ from dispatcher.endpoints.endpoint import Endpoint, Target
 from dispatcher.queue.base import (
     Bucket,
     DispatchQueue,
+    DispatchSearch,
     Forming,
     Lease,
     Leased,
+    OfMessage,
     Pending,
     Record,
     StoredAttempt,
@@ -273,6 +275,103 @@ async def losing_the_store(
             assert after > 10, "it was never lost in the middle"
             return done
     raise AssertionError("unreachable")
+
+
+_FILTERS: list[dict[str, Any]] = [
+    {"endpoint": "acme"},
+    {"state": "waiting"},
+    {"state": "leased"},
+    {"state": "acknowledged"},
+    {"state": "exhausted"},
+    {"state": "cancelled"},
+    {"outcome": "acknowledged"},
+    {"outcome": "failed"},
+    {"outcome": "refused"},
+    {"status_class": "2xx"},
+    {"status_class": "4xx"},
+    {"status_class": "5xx"},
+    {"status_class": "none"},
+    {"created_since": NOON + 2 * MINUTE},
+    {"created_until": NOON + 2 * MINUTE},
+    {"attempted_since": NOON + 2 * MINUTE},
+    {"attempted_until": NOON + 2 * MINUTE},
+]
+
+
+async def _varied(backend: QueueBackend, desk: Desk) -> None:
+    """Dispatches of two endpoints and several instants in every state, after attempts that ended
+    in different ways; some were tried twice, some never."""
+    answers = {
+        200: Outcome.ACKNOWLEDGED,
+        404: Outcome.REFUSED,
+        503: Outcome.FAILED,
+        None: Outcome.UNREACHABLE,
+    }
+    for minute in range(4):
+        at = NOON + minute * MINUTE
+        if minute == 2:
+            await backend.skip_ids(50)
+        for endpoint in (ACME, BETA):
+            made = await desk.dispatches(6, endpoint, at=at, lease=a_lease(until=NOON + 9 * MINUTE))
+            for dispatch, status in zip(made, answers, strict=False):
+                state: DispatchState = "exhausted" if status in (404, None) else "waiting"
+                record = replace(
+                    a_record(dispatch, state, due_at=at + MINUTE, started_at=at),
+                    state="acknowledged" if status == 200 else state,
+                    due_at=at + MINUTE if status == 503 else None,
+                    answer=Answer(1.0, status=status, failure=answers[status]),
+                    outcome=answers[status],
+                    body=None,
+                )
+                assert await desk.queue.record([record]) == [True]
+            await desk.queue.release(made[4:5])
+            if minute % 2:
+                await desk.queue.cancel(made[4].name)
+    (again,) = await desk.claim(NOON + MINUTE, room=1, lease=Lease("t9", NOON + 9 * MINUTE))
+    late = replace(
+        a_record(again, "exhausted", started_at=NOON + 3 * MINUTE),
+        answer=Answer(1.0, status=404),
+        outcome=Outcome.REFUSED,
+    )
+    assert await desk.queue.record([late]) == [True]
+
+
+async def _found_among_all(queue: DispatchQueue, filters: Mapping[str, Any]) -> list[str]:
+    """What fits, looked for without the search."""
+    views = await queue.dispatches(limit=1_000)
+    attempts = await queue.attempts([view.id for view in views])
+    return [view.id for view in views if _fits(view, [*attempts[view.id]][-1:], filters)]
+
+
+def _fits(view: StoredDispatch, last: Sequence[StoredAttempt], filters: Mapping[str, Any]) -> bool:
+    tried = last[0] if last else None
+    facts: dict[str, Callable[[Any], bool]] = {
+        "endpoint": lambda wanted: view.endpoint == wanted,
+        "state": lambda wanted: view.state == wanted,
+        "created_since": lambda at: view.created_at >= at,
+        "created_until": lambda at: view.created_at < at,
+        "outcome": lambda wanted: tried is not None and tried.outcome == wanted,
+        "status_class": lambda wanted: tried is not None and _class_of(tried) == wanted,
+        "attempted_since": lambda at: tried is not None and tried.started_at >= at,
+        "attempted_until": lambda at: tried is not None and tried.started_at < at,
+    }
+    return all(facts[name](wanted) for name, wanted in filters.items())
+
+
+def _class_of(attempt: StoredAttempt) -> str:
+    return "none" if attempt.status is None else f"{attempt.status // 100}xx"
+
+
+async def _paged(queue: DispatchQueue, filters: Mapping[str, Any], *, limit: int) -> list[str]:
+    """All that a search finds, a step after the other."""
+    found: list[str] = []
+    before = None
+    while True:
+        step = await queue.find(DispatchSearch(limit=limit, before=before, **filters))
+        assert len(step.dispatches) <= limit
+        found += [view.id for view in step.dispatches]
+        if (before := step.next) is None:
+            return found
 
 
 def names(dispatches: Sequence[Leased]) -> list[str]:
@@ -1197,6 +1296,52 @@ class DispatchQueueContract:
         assert await listed(limit=1) == [third.name]
         assert await listed(before=third.name, limit=1) == [second.name]
         assert await listed(before=first.name) == []
+
+    async def test_finds_dispatches(
+        self, backend: QueueBackend, desk: Desk, queue: DispatchQueue
+    ) -> None:
+        """A search finds what fits all that is asked for, newest first, and nothing else: each
+        filter by itself, and any two together. Page after page finds the same."""
+        await _varied(backend, desk)
+        wanted = [*_FILTERS, *({**a, **b} for a, b in combinations(_FILTERS, 2))]
+        whole = await _found_among_all(queue, {})
+        assert len(whole) > 10
+
+        for filters in wanted:
+            expected = await _found_among_all(queue, filters)
+            assert await _paged(queue, filters, limit=100) == expected, filters
+            assert await _paged(queue, filters, limit=2) == expected, filters
+        for filters in _FILTERS:
+            assert await _found_among_all(queue, filters) not in ([], whole), filters
+
+    async def test_finds_what_carries_a_report(self, desk: Desk, queue: DispatchQueue) -> None:
+        """The dispatches of a message are those that carry one of its reports, of every endpoint;
+        the other filters narrow these."""
+        reports = await desk.receive(3)
+        await queue.form(NOON, leases(), [await desk.forming(reports)])
+        await queue.form(NOON, leases(), [await desk.forming(reports[:1], BETA)])
+
+        async def found(of: OfMessage, **more: Any) -> list[str]:
+            search = DispatchSearch(message=of, **more)
+            return [each.endpoint for each in (await queue.find(search)).dispatches]
+
+        assert await found(OfMessage(reports[:1])) == ["beta", "acme"]
+        assert await found(OfMessage(reports[:1]), endpoint="acme") == ["acme"]
+        assert await found(OfMessage(reports[:1]), outcome="failed") == []
+        assert await found(OfMessage(reports)) == ["beta", "acme", "acme", "acme"]
+        assert await found(OfMessage()) == []
+        assert await found(OfMessage(reports[:1], "m1")) == ["beta", "acme"]
+
+    async def test_finds_nothing_behind_a_foreign_cursor(
+        self, backend: QueueBackend, queue: DispatchQueue
+    ) -> None:
+        """A cursor of another database is refused, not taken for one of this."""
+        foreign = Desk(backend)
+        foreign.queue = await backend.foreign_queue()
+
+        for name in ("foreign-1", "nonsense", ""):
+            with pytest.raises(UnknownDispatch):
+                await queue.find(DispatchSearch(before=name))
 
     async def test_reports_that_are_far_apart(self, desk: Desk, queue: DispatchQueue) -> None:
         """A dispatch has the reports that it has, however many of others lie between them."""

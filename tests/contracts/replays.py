@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import pytest
 from msgspec.structs import replace
 
-from dispatcher.queue.base import Forming, Leased
+from dispatcher.queue.base import DispatchSearch, Forming, Leased
 from dispatcher.replay.base import Portion, ReplaySelector, ReplayStore
 from dispatcher.replay.items import PIECE, Items
 from dispatcher.replay.pace import Original, Rate
@@ -308,6 +308,22 @@ class ReplayStoreContract:
         await desk.queue.release([by_itself])
 
         assert [each.replay for each in await desk.claim(NOON)] == [replay.id, None]
+
+    async def test_its_dispatches_are_found_by_it(self, desk: ReplayDesk) -> None:
+        """Those of a replay are found by it, whatever became of them; others are not."""
+        replay, other = await desk.fed(3), await desk.fed()
+        await desk.works(room=1)
+        await desk.works("exhausted", room=1)
+
+        async def found(number: int, **more: Any) -> list[str]:
+            search = DispatchSearch(replay=number, **more)
+            return [each.state for each in (await desk.queue.find(search)).dispatches]
+
+        assert sorted(await found(replay.id)) == ["acknowledged", "exhausted", "waiting"]
+        assert await found(replay.id, outcome="acknowledged") == ["acknowledged"]
+        assert await found(replay.id, state="exhausted") == ["exhausted"]
+        assert await found(other.id) == ["waiting"]
+        assert await found(99) == []
 
     async def test_two_feeders_feed_once(
         self, backend: ReplayBackend, desk: ReplayDesk, replays: ReplayStore

@@ -16,7 +16,7 @@ import pytest
 from msgspec.structs import replace
 
 from dispatcher.endpoints.endpoint import Endpoint, Target
-from dispatcher.queue.base import Lease
+from dispatcher.queue.base import DispatchSearch, Lease, OfMessage
 from dispatcher.sandbox.messages.inbound import Inbound
 from dispatcher.sandbox.messages.send import ShortLink, ShortLinks, Sms
 from dispatcher.sandbox.store.base import InboxLogQuery, InboxQuery, Push, SandboxStore
@@ -36,7 +36,7 @@ from tests.contracts.sandbox_store import (
 )
 
 HOOK = "http://app.example/in"
-PUSH = Push(Target(HOOK, "application/json", "Basic bWU6"), b'{"results":[]}')
+PUSH = Push(Target(HOOK, "application/json", "Basic bWU6"), b'{"results":[]}', "in-hello")
 
 
 def an_inbound(text: str = "hello", **changes: Any) -> Inbound:
@@ -157,6 +157,21 @@ class SandboxEventsContract:
         assert (leased.reports, leased.attempts_made) == (0, 0)
         (stored,) = await backend.queue.dispatches()
         assert (stored.reports, list(stored.report_ids)) == (0, [])
+        assert stored.event_of == PUSH.message_id
+
+    async def test_a_push_is_found_by_its_message(
+        self, backend: SandboxBackend, store: SandboxStore
+    ) -> None:
+        """The push of an event is found by the messageId that the event tells of, though it has no
+        report; not by another one's."""
+        await store.receive(forwarded(), PUSH, NOON)
+        await store.receive(forwarded("other"), replace(PUSH, message_id="in-other"), NOON)
+
+        for message_id in ("in-hello", "in-other"):
+            query = DispatchSearch(message=OfMessage(event=message_id))
+            found = await backend.queue.find(query)
+            assert [each.event_of for each in found.dispatches] == [message_id]
+        assert (await backend.queue.find(DispatchSearch(message=OfMessage()))).dispatches == []
 
     async def test_each_push_has_an_id_of_its_own(
         self, backend: SandboxBackend, store: SandboxStore

@@ -173,12 +173,12 @@ async def test_pushes_are_retried_like_reports(tmp_path: Path) -> None:
     history. What waits is listed among the dispatches, without a report."""
     answers = [503, 500, 200]
     async with customer(lambda _: answers.pop(0)) as app, playing(tmp_path) as sandbox:
-        await came(sandbox, url=f"{app.url.replace('://', '://me:secret@')}/in?token=t")
+        sms = await came(sandbox, url=f"{app.url.replace('://', '://me:secret@')}/in?token=t")
         await sandbox.advance("10m")
 
         (dispatch,) = await sandbox.dispatches()
         assert (dispatch["state"], dispatch["attempts"]) == ("acknowledged", 3)
-        assert (dispatch["reports"], dispatch["messageIds"]) == (0, [])
+        assert (dispatch["reports"], dispatch["messageIds"]) == (0, [sms["messageId"]])
         assert dispatch["url"] == f"{app.url}/in?…"
         assert [each["startedAt"][11:19] for each in dispatch["history"]] == [
             "12:00:00",

@@ -530,3 +530,29 @@ async def test_a_change_of_the_endpoint_holds_for_what_is_pushed_next(tmp_path: 
         signatures = [each["headers"]["X-Infobip-Signature"] for each in await pushes(sandbox)]
         assert {each[0] for each in signatures} == {"0", "1", "2"}
         assert [each[0] for each in signatures] == sorted(each[0] for each in signatures)
+
+
+async def test_pushes_of_events_are_of_their_message(tmp_path: Path) -> None:
+    """An SMS that came in, and a click, are pushed without a report: their pushes said nothing of
+    the message, and whoever asked for the pushes of a message missed them. They are found by it,
+    here and among all dispatches."""
+    async with customer() as app, playing(tmp_path) as sandbox:
+        incoming = {"from": "41793026727", "to": "447860019999", "text": "hi", "url": app.url}
+        _, came = await sandbox.ask("POST", "/sandbox/inbox", json=incoming)
+        links = {"shortenUrl": True, "trackClicks": True, "trackingUrl": app.url}
+        sent = await sandbox.send(
+            "41790000001", bulk={"urlOptions": links}, text="see http://shop.example/"
+        )
+        clicked = sent["messages"][0]["messageId"]
+        await sandbox.ask("POST", f"/sandbox/messages/{clicked}/click")
+        await sandbox.advance("1s")
+
+        for message_id in (came["messageId"], clicked):
+            (push,) = await pushes(sandbox, messageId=message_id)
+            listed = await sandbox.get("/api/dispatches", messageId=message_id)
+            (dispatch,) = listed["dispatches"]
+            assert push["messageIds"] == dispatch["messageIds"] == [message_id]
+            assert (push["dispatch"], dispatch["reports"]) == (dispatch["id"], 0)
+        assert not (await sandbox.get("/api/dispatches", messageId=clicked, source="x"))[
+            "dispatches"
+        ]

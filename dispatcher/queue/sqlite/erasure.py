@@ -205,6 +205,7 @@ def erase_from_dispatches(
         "UPDATE dispatch SET state = 'cancelled', due_at = NULL"
         f" WHERE id IN {LISTED} AND state = 'waiting'",
         f"DELETE FROM dispatch_body WHERE dispatch IN {LISTED}",
+        f"DELETE FROM event_message WHERE dispatch IN {LISTED}",
         f"UPDATE attempt SET answer = x'' WHERE dispatch IN {LISTED} AND answer <> x''",
     ):
         connection.execute(statement, (chosen,))

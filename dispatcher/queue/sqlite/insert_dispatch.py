@@ -120,10 +120,11 @@ def insert_event(
     endpoint: str,
     to: Target,
     body: bytes,
+    message_id: str,
     at: int,
 ) -> int:
     """Make the bytes of an event that is no report a dispatch that is due at once. Returns its id.
-    `new_id` makes what its webhook-id ends with."""
+    `new_id` makes what its webhook-id ends with. `message_id`: of which message it is."""
     event = NewDispatch(
         endpoint=endpoint,
         to=to,
@@ -135,4 +136,5 @@ def insert_event(
         due_at=at,
     )
     (number,) = insert_dispatches(connection, [event])
+    connection.execute("INSERT INTO event_message VALUES (?, ?)", (number, message_id))
     return number

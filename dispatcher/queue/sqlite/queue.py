@@ -10,7 +10,9 @@ from typing import Any, Self
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.base import (
     Bucket,
+    DispatchSearch,
     Forming,
+    FoundDispatches,
     Lease,
     Leased,
     News,
@@ -20,7 +22,7 @@ from dispatcher.queue.base import (
     StoredDispatch,
     UnknownDispatch,
 )
-from dispatcher.queue.sqlite import ordering
+from dispatcher.queue.sqlite import dispatch_search, ordering
 from dispatcher.queue.sqlite.endpoints import make_known
 from dispatcher.queue.sqlite.insert_dispatch import NewDispatch, insert_dispatches, new_dispatch
 from dispatcher.queue.sqlite.many_rows import flat, insert_rows, marks, pieces
@@ -226,6 +228,9 @@ class SqliteQueue:
         return await self._database.question(
             lambda c: stored_dispatches(c, self._names, rest, (*values, limit))
         )
+
+    async def find(self, query: DispatchSearch) -> FoundDispatches:
+        return await self._database.question(lambda c: dispatch_search.find(c, self._names, query))
 
     async def dispatch(self, name: str) -> tuple[StoredDispatch, list[StoredAttempt]] | None:
         found = self._names.read(name)

@@ -243,7 +243,7 @@ def _bounded(
 def _remove(connection: sqlite3.Connection, ended: list[Ended]) -> dict[str, int]:
     ids = [(number,) for number, *_ in ended]
     members = members_of(connection, [number for number, *_ in ended])
-    for table in ("unrecorded_attempt", "dispatch_members"):
+    for table in ("unrecorded_attempt", "dispatch_members", "event_message"):
         connection.executemany(f"DELETE FROM {table} WHERE dispatch = ?", ids)
     removed = {
         "dispatch_report": connection.executemany(

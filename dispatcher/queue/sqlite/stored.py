@@ -21,7 +21,8 @@ from receiver.store.sqlite.rows import LISTED, listed
 _STORED = """
     SELECT id, endpoint, iif(state IN ('waiting', 'leased'),
             coalesce((SELECT url FROM endpoint WHERE name = dispatch.endpoint), url), url),
-        state, attempts, created_at, due_at, reports, webhook_id_end
+        state, attempts, created_at, due_at, reports, webhook_id_end,
+        iif(reports, NULL, (SELECT message_id FROM event_message WHERE dispatch = dispatch.id))
     FROM dispatch
 """
 
@@ -38,7 +39,7 @@ def stored_dispatches(
 def _stored_dispatch(
     row: Sequence[Any], names: DispatchNames, report_ids: Sequence[int]
 ) -> StoredDispatch:
-    number, endpoint, url, state, attempts, created_at, due_at, reports, end = row
+    number, endpoint, url, state, attempts, created_at, due_at, reports, end, event_of = row
     return StoredDispatch(
         id=names.name(number),
         endpoint=endpoint,
@@ -50,6 +51,7 @@ def _stored_dispatch(
         reports=reports,
         report_ids=report_ids,
         webhook_id=names.webhook_id(number, end),
+        event_of=event_of,
     )
 
 

@@ -94,10 +94,11 @@ class PullQuery(Struct, frozen=True, kw_only=True):
 
 
 class Push(Struct, frozen=True):
-    """An event that is no report, and where it is pushed to."""
+    """An event that is no report, which message it is of, and where it is pushed to."""
 
     target: Target
     body: bytes
+    message_id: str
 
 
 class InboxQuery(Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -139,6 +140,47 @@ async def test_lists_dispatches(bench: Bench, client: Client) -> None:
     assert await listed("?endpoint=nobody") == []
 
 
+async def test_finds_what_failed_and_how(bench: Bench, client: Client) -> None:
+    """What somebody asks of pushes: those that failed in a certain way, at a certain time, those of
+    a message (of one source, where several have it); in any combination, and page by page."""
+    bench.sender.answers(503, 404, Outcome.TIMED_OUT)
+    bench.sender.always(200, endpoint="beta")
+    for minute, source in enumerate(("default", "eu", "default", "default")):
+        await bench.receive(an_sms("same" if minute < 2 else f"m{minute}"), source=source)
+        await bench.worker.tick()
+        bench.clock.advance(timedelta(seconds=1))
+
+    async def listed(query: str) -> list[str]:
+        shown: list[str] = []
+        following: str | None = ""
+        while following is not None:
+            cursor = f"&cursor={following}" if following else ""
+            said = await get(client, f"/api/dispatches?limit=1&{query}{cursor}")
+            shown += [f"{each['messageIds'][0]} {each['endpoint']}" for each in said["dispatches"]]
+            following = said["next"]
+        return shown
+
+    of_beta = ["m3 beta", "m2 beta", "same beta", "same beta"]
+    assert await listed("outcome=acknowledged&endpoint=beta") == of_beta
+    assert await listed("outcome=refused") == ["same acme"]
+    assert await listed("statusClass=5xx") == await listed("outcome=failed") == ["same acme"]
+    assert await listed("statusClass=none") == ["m2 acme"]
+    assert await listed("statusClass=2xx&endpoint=acme") == ["m3 acme"]
+    since = "2026-03-02T12:00:02Z"
+    assert set(await listed(f"createdSince={since}")) == {
+        "m2 acme",
+        "m2 beta",
+        "m3 acme",
+        "m3 beta",
+    }
+    assert await listed(f"attemptedUntil={since}&endpoint=acme") == ["same acme"] * 2
+    assert set(await listed("messageId=same")) == {"same acme", "same beta"}
+    assert len(await listed("messageId=same")) == 4
+    assert len(await listed("messageId=same&source=eu")) == 2
+    assert await listed("messageId=same&source=eu&statusClass=4xx") == ["same acme"]
+    assert await listed("messageId=sam") == await listed("replay=1") == []
+
+
 async def test_pages(bench: Bench, client: Client) -> None:
     """`next` leads from page to page until it is null; each dispatch is shown once."""
     for n in range(5):
@@ -183,6 +225,11 @@ async def test_the_last_page_may_be_full(bench: Bench, client: Client) -> None:
         ("limit=0", "limit: expected 1 to 1000, got 0"),
         ("limit=1001", "limit: expected 1 to 1000, got 1001"),
         ("limit=many", "limit: expected a number, got 'many'"),
+        ("outcome=lost", "outcome: expected acknowledged, redirected"),
+        ("statusClass=5", "statusClass: expected 2xx, 3xx, 4xx, 5xx, none"),
+        ("createdSince=yesterday", "createdSince: expected an instant such as"),
+        ("replay=first", "replay: expected a number, got 'first'"),
+        ("source=eu", "source: says whose message is meant; give messageId too"),
         ("cursor=other-1", "cursor: expected the id of a dispatch, got other-1"),
         ("cursor=", "cursor: expected the id of a dispatch"),
     ],

@@ -52,7 +52,7 @@ def click(
     see(connection, now)
     at = micros(now)
     if connection.execute(_CLICKED, (converts, at, message)).rowcount and push is not None:
-        insert_event(connection, OWN_URLS, push.target, push.body, at)
+        insert_event(connection, OWN_URLS, push.target, push.body, push.message_id, at)
 
 
 def convert(connection: sqlite3.Connection, message: int, now: datetime) -> None:

@@ -17,8 +17,9 @@ from dispatcher.settings.settings import OWN_URLS
 from receiver.store.sqlite.database import micros
 from receiver.store.sqlite.rows import LISTED, listed
 
-InsertEvent = Callable[[sqlite3.Connection, str, Target, bytes, int], object]
-"""Makes a dispatch, to an endpoint and a target, of these bytes, due at an instant."""
+InsertEvent = Callable[[sqlite3.Connection, str, Target, bytes, str, int], object]
+"""Makes a dispatch, to an endpoint and a target, of these bytes, which tell of the message with
+this messageId; due at an instant."""
 
 _inbound = msgspec.json.Decoder(Inbound).decode
 
@@ -32,7 +33,7 @@ def receive(
 ) -> None:
     see(connection, now)
     if push is not None:
-        insert_event(connection, OWN_URLS, push.target, push.body, micros(now))
+        insert_event(connection, OWN_URLS, push.target, push.body, push.message_id, micros(now))
     text = msgspec.json.encode(inbound).decode()
     connection.execute(
         "INSERT INTO sandbox_inbox (received_at, waits, inbound) VALUES (?, ?, ?)",

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from dispatcher.capsule.base import Window
+from dispatcher.queue.base import DispatchSearch, OfMessage
 from dispatcher.queue.sqlite.endpoints import SqliteEndpoints
 from dispatcher.queue.sqlite.figures import SqliteFigures
 from dispatcher.queue.sqlite.history import SqliteHistory
@@ -134,6 +135,10 @@ async def _blocked_of_replay(story: Story) -> Any:
     return await story.replays.blocked(1, "acme", list(reports.values()), [1])
 
 
+def _finds(**asked: Any) -> Act:
+    return lambda story: story.queue.find(DispatchSearch(**asked))
+
+
 def _selects(**asked: Any) -> Act:
     def select(story: Story) -> Awaitable[Any]:
         selector = SqliteSelector(story.database, story.store)
@@ -162,11 +167,25 @@ _ORDER = {
     "held_report by held_report_message (endpoint=? AND source=? AND message_key=?)",
 }
 # The reports of a dispatch: those between its first and last one, unless these are far apart.
+_EVENT = "event_message by id (=?)"  # of a dispatch without reports
 _MEMBERS = {
     "dispatch by id (=?)",
     "dispatch_members by id (=?)",
     "dispatch_report by key (report>? AND report<?)",
     "dispatch_report by key (report=? AND dispatch=?)",
+}
+_LAST_ATTEMPT = "attempt by attempt_of_dispatch (dispatch=? AND number=?)"
+_SHOWN = {_EVENT, *_MEMBERS}
+_COMPARED = {"dispatch by id (=?)", *_SHOWN}
+_ALONG = {
+    "ids": "dispatch by id (>? AND <?)",
+    "endpoint": "dispatch by dispatch_of_endpoint (endpoint=? AND >? AND <?)",
+    "state": "dispatch by dispatch_of_state (state=? AND >? AND <?)",
+    "endpoint and state": (
+        "dispatch by dispatch_of_endpoint_and_state (endpoint=? AND state=? AND >? AND <?)"
+    ),
+    "replay": "dispatch by dispatch_of_replay (replay=? AND >? AND <?)",
+    "leased": "dispatch by dispatch_lease (lease_until>?)",
 }
 _UNRECORDED = "unrecorded_attempt by unrecorded_attempt_dispatch (dispatch=?)"
 
@@ -237,7 +256,7 @@ QUEUE: dict[str, tuple[Act, set[str]]] = {
         {
             # Of the list that it begins with.
             "dispatch by dispatch_of_endpoint_and_state (endpoint=? AND state=?)",
-            *_MEMBERS,
+            *_SHOWN,
         },
     ),
     "one dispatch": (
@@ -246,31 +265,66 @@ QUEUE: dict[str, tuple[Act, set[str]]] = {
             "dispatch by id (=?)",
             "attempt by attempt_of_dispatch (dispatch=?)",
             _UNRECORDED,
-            *_MEMBERS,
+            *_SHOWN,
         },
     ),
     "counts": (lambda s: s.queue.counts(), set()),
     # Newest first, along the ids, until the page is full.
-    "a page": (lambda s: s.queue.dispatches(), {"all of dispatch", *_MEMBERS}),
+    "a page": (lambda s: s.queue.dispatches(), {"all of dispatch", *_SHOWN}),
     "the next page": (
         lambda s: s.queue.dispatches(before="db-9"),
-        {"dispatch by id (<?)", *_MEMBERS},
+        {"dispatch by id (<?)", *_SHOWN},
     ),
     "a page of an endpoint": (
         lambda s: s.queue.dispatches(endpoint="acme"),
-        {"dispatch by dispatch_of_endpoint (endpoint=?)", *_MEMBERS},
+        {"dispatch by dispatch_of_endpoint (endpoint=?)", *_SHOWN},
     ),
     "a page of a state": (
         lambda s: s.queue.dispatches(state="exhausted"),
-        {"dispatch by dispatch_of_state (state=?)", *_MEMBERS},
+        {"dispatch by dispatch_of_state (state=?)", *_SHOWN},
     ),
     "a page of what waits for an endpoint": (
         lambda s: s.queue.dispatches(endpoint="acme", state="waiting"),
-        {"dispatch by dispatch_of_endpoint_and_state (endpoint=? AND state=?)", *_MEMBERS},
+        {"dispatch by dispatch_of_endpoint_and_state (endpoint=? AND state=?)", *_SHOWN},
     ),
+    **{
+        f"find {what}": (_finds(**asked), {*_COMPARED, *steps_of})
+        for what, asked, steps_of in (
+            ("all", {}, {_ALONG["ids"]}),
+            ("of an endpoint", {"endpoint": "acme"}, {_ALONG["endpoint"]}),
+            ("of a state", {"state": "exhausted"}, {_ALONG["state"]}),
+            (
+                "of both",
+                {"endpoint": "acme", "state": "waiting"},
+                {_ALONG["endpoint and state"]},
+            ),
+            ("under way", {"state": "leased"}, {_ALONG["leased"], "sorts"}),
+            ("of a replay", {"replay": 1}, {_ALONG["replay"]}),
+            (
+                "of an outcome",
+                {"outcome": "failed"},
+                {_ALONG["state"], _ALONG["leased"], "sorts", _LAST_ATTEMPT},
+            ),
+            ("acknowledged", {"outcome": "acknowledged"}, {_ALONG["ids"], _LAST_ATTEMPT}),
+            ("of a class", {"status_class": "5xx"}, {_ALONG["ids"], _LAST_ATTEMPT}),
+            (
+                "of an hour",
+                {"created_since": NOON, "created_until": NOON + MINUTE},
+                {"dispatch by dispatch_formed (created_at>? AND created_at<?)"},
+            ),
+            (
+                "of a message",
+                {"message": OfMessage([1, 2], "m1")},
+                {
+                    "dispatch_report by key (report=?)",
+                    "event_message by event_message_id (message_id=?)",
+                },
+            ),
+        )
+    },
     "dispatches of reports": (
         lambda s: s.queue.dispatches(report_ids=[1, 2]),
-        {"dispatch by id (=?)", "dispatch_report by key (report=?)", *_MEMBERS},
+        {"dispatch by id (=?)", "dispatch_report by key (report=?)", *_SHOWN},
     ),
 }
 
@@ -282,6 +336,7 @@ RETENTION: dict[str, tuple[Act, set[str]]] = {
         {
             "attempt by id (the first or last)",
             _UNRECORDED,
+            _EVENT,
             "dispatch by dispatch_formed (created_at>? AND created_at<?)",
             "attempt by id (>? AND <?)",
             "dispatch by id (=?)",
@@ -295,6 +350,7 @@ RETENTION: dict[str, tuple[Act, set[str]]] = {
         {
             "attempt by id (the first or last)",
             _UNRECORDED,
+            _EVENT,
             "attempt by id (>? AND <?)",
             "dispatch by id (=?)",
             "dispatch_body by id (=?)",
