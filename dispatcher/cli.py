@@ -71,7 +71,7 @@ SUMMARIES = {
     "capture": (
         "Write what was received in a window, and what became of it, into one file to share."
     ),
-    "endpoints": "The endpoints: list, add, change, pause, resume, remove, reset.",
+    "endpoints": "The endpoints: list, add, change, pause, resume, retry, test, remove, reset.",
     "replay": "Dispatch stored reports again: those that fit all options given.",
     "replays": "The replays, newest first; with ID how far that one is.",
     "reconcile": (

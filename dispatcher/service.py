@@ -18,9 +18,11 @@ from typing import Protocol
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
+from dispatcher.api.again import AgainApi
 from dispatcher.api.attempt_track import AttemptTrack
 from dispatcher.api.dispatches import DispatchApi
 from dispatcher.api.endpoints import EndpointApi
+from dispatcher.api.example_pushes import ExamplePushApi
 from dispatcher.api.page_guard import page_guard_of
 from dispatcher.api.replays import ReplayApi
 from dispatcher.api.unrouted import Unrouted, UnroutedApi
@@ -33,6 +35,7 @@ from dispatcher.flow.total import Total
 from dispatcher.observe.events import Listener
 from dispatcher.observe.first_loss import LossMetrics
 from dispatcher.observe.metrics import AttemptMetrics, FileMetrics, HeldMetrics, QueueMetrics
+from dispatcher.pushing.example import ExamplePushes
 from dispatcher.pushing.http_sender import HttpSender
 from dispatcher.reconcile.scheduled import ReconcileMetrics, Reconciling
 from dispatcher.reconcile.spool import Spool
@@ -208,7 +211,7 @@ async def service(
             raise StoreUnavailable(_CLAIMED.format(settings.store.database))
         common = _common(settings, opened, clock or SystemClock(), parts)
         time = await _common_time(common)
-        runner = None
+        runner = sender = None
         pushes = PushLog() if parts.sandbox else None
         if parts.dispatches:
             sender = await stack.enter_async_context(_sender(common, pushes))
@@ -228,7 +231,7 @@ async def service(
             around = _add_receiver(common, on_stored, callback_listeners)
         else:
             _tell_of_strays(common, callback_listeners)
-        seen = _add_api(common, on_stored)
+        seen = _add_api(common, on_stored, sender)
         sandbox = await _sandbox(common, on_stored, runner, pushes) if pushes is not None else None
         if pages is not None:
             pages(seen(runner=runner, sandbox=sandbox))
@@ -385,14 +388,19 @@ def _tell_of_strays(common: _Common, listeners: Sequence[CallbackListener]) -> N
     common.app.middlewares.insert(0, Teller((), [metrics.answered, *listeners]).middleware(None))
 
 
-def _add_api(common: _Common, on_stored: Callable[[], None]) -> Callable[..., Inside]:
+def _add_api(
+    common: _Common, on_stored: Callable[[], None], sender: HttpSender | None
+) -> Callable[..., Inside]:
     """Everything that is not a callback: questions, orders, health, metrics, events. Gives what
     pages see of it."""
     app, opened, now = common.app, common.opened, common.clock.now
     add_routes(app, common.health)
     common.events.add_routes(app)
-    dispatches = DispatchApi(opened.store, opened.queue)
-    endpoints = EndpointApi(common.endpoints, opened.queue, opened.figures)
+    dispatches = DispatchApi(opened.store, opened.queue, now=now, on_due=on_stored)
+    endpoints = EndpointApi(
+        common.endpoints, opened.queue, opened.figures, now=now, on_due=on_stored
+    )
+    examples = None if sender is None else ExamplePushes(sender, common.schedule, now)
     reports = StoreApi(
         opened.store,
         dispatches.dispatches_of,
@@ -405,8 +413,10 @@ def _add_api(common: _Common, on_stored: Callable[[], None]) -> Callable[..., In
     add_routes(
         app,
         endpoints,
+        ExamplePushApi(common.endpoints, examples),
         UnroutedApi(unrouted),
         dispatches,
+        AgainApi(opened.store, opened.queue, replaying, on_due=on_stored),
         reports,
         ReplayApi(replaying, opened.store),
         AuditApi(opened.audit),

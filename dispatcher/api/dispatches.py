@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Annotated, Any, Self, get_args
 
 from msgspec import Meta, Struct, structs
@@ -11,6 +11,7 @@ from msgspec import Meta, Struct, structs
 from dispatcher.queue.base import (
     DispatchQueue,
     DispatchSearch,
+    NotWaiting,
     OfMessage,
     StatusClass,
     StoredAttempt,
@@ -273,11 +274,21 @@ _IN_PATH = [in_path("id", DispatchId, "of the dispatch")]
 
 
 class DispatchApi:
-    """The routes under /api that concern dispatches."""
+    """The routes under /api that concern dispatches. `on_due` is called when one may have become
+    due."""
 
-    def __init__(self, store: ReportStore, queue: DispatchQueue) -> None:
+    def __init__(
+        self,
+        store: ReportStore,
+        queue: DispatchQueue,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        on_due: Callable[[], None] = lambda: None,
+    ) -> None:
         self._store = store
         self._queue = queue
+        self._now = now
+        self._on_due = on_due
 
     async def dispatches_of(self, report_ids: Sequence[int]) -> list[DispatchWithHistory]:
         """The dispatches that carry these reports, each with its attempts."""
@@ -328,4 +339,27 @@ class DispatchApi:
             raise web.HTTPNotFound(text=f"there is no dispatch {unknown}") from unknown
         except InvalidTransition as error:
             return fault(409, "invalid_transition", str(error))
+        return await self.dispatch(request)
+
+    @Route(
+        "POST",
+        "/api/dispatches/{id}/retry",
+        "retryDispatch",
+        "Has a waiting dispatch be due now. It is the next attempt of its schedule, and is made as"
+        " soon as its endpoint has room: while that is paused, or its breaker is open, it waits",
+        {
+            200: Reply("the dispatch as it is now", DispatchWithHistory),
+            404: NOT_THERE,
+            409: "it does not wait; the message says what to do instead",
+        },
+        _IN_PATH,
+    )
+    async def retry(self, request: web.Request) -> web.Response:
+        try:
+            await self._queue.retry(request.match_info["id"], self._now())
+        except UnknownDispatch as unknown:
+            raise web.HTTPNotFound(text=f"there is no dispatch {unknown}") from unknown
+        except NotWaiting as error:
+            return fault(409, "not_waiting", str(error))
+        self._on_due()
         return await self.dispatch(request)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from dispatcher.api.endpoint_answer import (
     SNAKE,
@@ -20,6 +21,7 @@ from dispatcher.api.endpoint_answer import (
 from dispatcher.api.settings_types import told_type
 from dispatcher.endpoints.registry import (
     EndpointExists,
+    EndpointGone,
     EndpointInForce,
     Registered,
     Registry,
@@ -55,12 +57,17 @@ class RemovedEndpoint(Struct, frozen=True):
     cancelled: Count
 
 
+class RetriedEndpoint(Struct, frozen=True):
+    endpoint: str
+    retried: Annotated[Count, Meta(description="dispatches that were due later, and are due now")]
+
+
 # --- routes ------------------------------------------------------------------------------------
 
 ENDPOINT_PARAMETERS = (LIMIT, cursor(TEXT))
 
-_TOO_LARGE = "the body is larger than server.body_limit"
-_BAD_SETTINGS = "settings that cannot be used; `details.faults` has all of them"
+TOO_LARGE = "the body is larger than server.body_limit"
+BAD_SETTINGS = "settings that cannot be used; `details.faults` has all of them"
 _IN_PATH = [in_path("name", told_type(Name), "its name")]
 _AS = Filter("as", TEXT, "the endpoint that takes over what waits for one that left the settings")
 _NOW: Mapping[int, Reply | str] = {
@@ -72,10 +79,21 @@ _NOW: Mapping[int, Reply | str] = {
 class EndpointApi:
     """Reads and changes the registry over HTTP. A dispatcher notices what has changed by itself."""
 
-    def __init__(self, registry: Registry, queue: DispatchQueue, figures: QueueFigures) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        queue: DispatchQueue,
+        figures: QueueFigures,
+        *,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        on_due: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_due` is called when dispatches may have become due."""
         self._registry = registry
         self._queue = queue
         self._figures = figures
+        self._now = now
+        self._on_due = on_due
 
     @Route(
         "GET",
@@ -102,9 +120,9 @@ class EndpointApi:
         "Adds an endpoint. The addresses that its URLs lead to are checked",
         {
             201: Reply("the endpoint", EndpointAnswer),
-            400: _BAD_SETTINGS,
+            400: BAD_SETTINGS,
             409: "there is one of this name already",
-            413: _TOO_LARGE,
+            413: TOO_LARGE,
         },
         body=RequestBody(
             NewEndpoint,
@@ -113,12 +131,12 @@ class EndpointApi:
     )
     async def add(self, request: web.Request) -> web.Response:
         try:
-            said = await _settings(request)
+            said = await said_settings(request)
             added = await self._registry.add(said, from_outside=True)
         except EndpointExists as error:
             return fault(409, "endpoint_exists", str(error))
         except ConfigurationError as error:
-            return _faults(error)
+            return bad_settings(error)
         tell(request, subject=added.name, **told_of_settings(said))
         return answer(endpoint_answer(added, {}, 0), status=201)
 
@@ -143,19 +161,19 @@ class EndpointApi:
         "/api/endpoints/{name}",
         "changeEndpoint",
         "Changes some settings",
-        {**_NOW, 400: _BAD_SETTINGS, 413: _TOO_LARGE},
+        {**_NOW, 400: BAD_SETTINGS, 413: TOO_LARGE},
         _IN_PATH,
         RequestBody(EndpointChange, examples={"narrower": {"window": 5, "rateLimit": None}}),
     )
     async def change(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
         try:
-            said = await _settings(request)
+            said = await said_settings(request)
             await self._registry.change(name, said, from_outside=True)
         except UnknownEndpoint as error:
             raise web.HTTPNotFound(text=str(error)) from error
         except ConfigurationError as error:
-            return _faults(error)
+            return bad_settings(error)
         tell(request, **told_of_settings(said))
         return await self.show(request)
 
@@ -225,6 +243,32 @@ class EndpointApi:
             raise web.HTTPNotFound(text=text) from error
         return await self.show(request)
 
+    @Route(
+        "POST",
+        "/api/endpoints/{name}/retry",
+        "retryEndpoint",
+        "Has all that waits for it be due now. Each is the next attempt of its schedule, and is"
+        " made as soon as the endpoint has room: while it is paused, or its breaker is open, they"
+        " wait",
+        {
+            200: Reply("what was done", RetriedEndpoint),
+            404: NOT_THERE,
+            409: "it has left the settings file, and nothing is pushed to it",
+        },
+        _IN_PATH,
+    )
+    async def retry(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        try:
+            retried = await retry_all(self._registry, self._queue, name, self._now())
+        except EndpointGone as error:
+            return fault(409, "endpoint_gone", str(error))
+        except UnknownEndpoint as error:
+            raise web.HTTPNotFound(text=str(error)) from error
+        self._on_due()
+        tell(request, retried=retried)
+        return answer(RetriedEndpoint(name, retried))
+
     async def _answers(self, found: Sequence[Registered]) -> Sequence[Struct]:
         counts = await self._queue.counts()
         unread = (await self._figures.depths()).unread
@@ -239,6 +283,14 @@ class EndpointApi:
         except UnknownEndpoint as error:
             raise web.HTTPNotFound(text=str(error)) from error
         return await self.show(request)
+
+
+async def retry_all(registry: Registry, queue: DispatchQueue, name: str, now: datetime) -> int:
+    """Have all that waits for an endpoint be due now. Returns how many were due later. Raises
+    UnknownEndpoint, and EndpointGone for one that nobody works for."""
+    if (await registry.one(name)).gone:
+        raise EndpointGone(name)
+    return await queue.retry_all(name, now)
 
 
 def told_of_settings(said: Mapping[str, Any]) -> dict[str, Any]:
@@ -257,7 +309,7 @@ def _start(names: list[str], cursor: str | None) -> int:
     return names.index(cursor) + 1
 
 
-async def _settings(request: web.Request) -> dict[str, Any]:
+async def said_settings(request: web.Request) -> dict[str, Any]:
     """The body's settings by their names in the settings file. Raises ConfigurationError."""
     try:
         body = msgspec.json.decode(await request.read(), type=dict[str, Any])
@@ -276,6 +328,6 @@ def _in_snake_case(table: Any) -> Any:
     return {SNAKE.get(name, name): value for name, value in table.items()}
 
 
-def _faults(error: ConfigurationError) -> web.Response:
+def bad_settings(error: ConfigurationError) -> web.Response:
     faults = [in_camel_case(text) for text in error.faults]
     return fault(400, "bad_settings", "; ".join(faults), faults=faults)

@@ -22,7 +22,7 @@ from dispatcher.storage import Storage
 def endpoints(
     context: click.Context, config: Path | None, database: str | None, listing: Listing
 ) -> None:
-    """The endpoints: list, add, change, pause, resume, remove, reset.
+    """The endpoints: list, add, change, pause, resume, retry, test, remove, reset.
 
     A running `dlr` notices within a fraction of a second. What is said here wins over the settings
     file, until `reset`.
@@ -135,6 +135,34 @@ def resume(config: Path | None, database: str | None, name: str, other: str | No
             await endpoints_output.resume_as(opened, registry, name, other)
 
     _endpoints(config, database, work)
+
+
+@endpoints.command()
+@click.argument("name")
+@with_settings
+def retry(config: Path | None, database: str | None, name: str) -> None:
+    """Have all that waits for an endpoint be due now. Each is the next attempt of its schedule.
+
+    Example: dlr endpoints retry acme
+    """
+    _endpoints(config, database, lambda s, r: endpoints_output.retry(s, r, name))
+
+
+@endpoints.command()
+@click.argument("name")
+@with_settings
+def test(config: Path | None, database: str | None, name: str) -> None:
+    """Push one example report to an endpoint, once, and print what came back. Exit code 1: it was
+    not acknowledged.
+
+    The report's callbackData says that it is a test push. Nothing is stored.
+
+    Example: dlr endpoints test acme
+    """
+    from dispatcher.commands import example_push  # what lists do not need
+
+    settings = settings_of(config, database)
+    _endpoints(config, database, lambda s, r: example_push.test(s, r, settings, name))
 
 
 @endpoints.command()

@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from dispatcher.api.endpoint_answer import EndpointAnswer, endpoint_answer
-from dispatcher.api.endpoints import told_of_settings
+from dispatcher.api.endpoints import retry_all, told_of_settings
+from dispatcher.clocks.clock import SystemClock
 from dispatcher.commands.audit import changing
 from dispatcher.commands.console import Columns, fields
 from dispatcher.commands.gone import counted
@@ -107,6 +108,13 @@ async def resume_as(opened: Storage, registry: Registry, name: str, other: str) 
     dispatches = counted(taken.dispatches, "dispatch", "es")
     reports = counted(taken.reports, "unread report")
     say(f"{name}: goes on as {other}, which takes over {dispatches} and {reports}")
+
+
+async def retry(opened: Storage, registry: Registry, name: str) -> None:
+    async with changing(opened, "retryEndpoint", name) as told:
+        retrying = retry_all(registry, opened.queue, name, SystemClock().now())
+        told.details["retried"] = retried = await _asked(registry, retrying)
+    say(f"{name}: {counted(retried, 'dispatch', 'es')} due now")
 
 
 async def remove(opened: Storage, registry: Registry, name: str) -> None:

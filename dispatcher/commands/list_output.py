@@ -328,6 +328,12 @@ async def read_quarantine_again(storage: Storage, entry_id: int | None, limits: 
     return sum
 
 
+async def dismiss_quarantined(storage: Storage, entry_id: int) -> None:
+    if not await storage.store.dismiss(entry_id):
+        raise BadQuery(f"there is no quarantine entry {entry_id}")
+    say(f"{entry_id}: taken out")
+
+
 def _told(counts: Counts) -> str:
     return (
         f"{counts.stored} stored, {counts.duplicates} duplicates,"

@@ -81,6 +81,7 @@ def messages(
 @click.command()
 @click.argument("entry", type=Id(), required=False)
 @click.option("--retry", metavar="ID|all", help="Read it again, and store what can now be read.")
+@click.option("--dismiss", type=Id(), metavar="ID", help="Take it out for good, with its bytes.")
 @listing_options
 def quarantine(
     config: Path | None,
@@ -88,12 +89,23 @@ def quarantine(
     listing: Listing,
     entry: int | None,
     retry: str | None,
+    dismiss: int | None,
 ) -> None:
     """What could not be read, newest first; with ENTRY (its id) the bytes as they came.
 
     Example: dlr quarantine 3 > body.bin
     """
-    if retry is not None:
+    if dismiss is not None:
+        if entry is not None or retry is not None:
+            fail("expected one of ENTRY, --retry ID and --dismiss ID")
+        from dispatcher.commands.audit import changing
+
+        async def take_out(opened: Storage) -> None:
+            async with changing(opened, "dismissQuarantined", str(dismiss)):
+                await list_output.dismiss_quarantined(opened, dismiss)
+
+        look(config, database, take_out)
+    elif retry is not None:
         from dispatcher.commands.audit import changing  # what lists do not need
 
         again = None if retry == "all" else number(retry, "--retry")
@@ -127,20 +139,38 @@ def totals(config: Path | None, database: str | None, listing: Listing, **filter
 @click.command()
 @click.argument("dispatch_id", required=False)
 @filter_options(DISPATCH_FILTERS)
+@click.option("--retry", metavar="ID", help="Have this waiting one be due now.")
+@click.option(
+    "--again", metavar="ID", help="Push again what this ended one has pushed, to its endpoint."
+)
 @listing_options
 def dispatches(
     config: Path | None,
     database: str | None,
     listing: Listing,
     dispatch_id: str | None,
+    retry: str | None,
+    again: str | None,
     **filters: Any,
 ) -> None:
     """The dispatches, newest first; with DISPATCH_ID, or a webhook-id, its attempts.
 
+    A running `dlr serve` or `dlr dispatch` does what --retry and --again ask for.
+
     Example: dlr dispatches --state exhausted
     """
     query = dispatch_query(parameters(**filters))
-    if dispatch_id is None:
+    if [dispatch_id, retry, again].count(None) < 2:
+        fail("expected one of DISPATCH_ID, --retry ID and --again ID")
+    if retry is not None or again is not None:
+        from dispatcher.commands import dispatch_changes  # what lists do not need
+
+        settings = settings_of(config, database)
+        if retry is not None:
+            look(config, database, lambda s: dispatch_changes.retry(s, retry))
+        elif again is not None:
+            look(config, database, lambda s: dispatch_changes.again(s, settings, again))
+    elif dispatch_id is None:
         look(config, database, lambda s: list_output.print_dispatches(s, query, listing))
     else:
         look(config, database, lambda s: list_output.print_dispatch(s, dispatch_id))

@@ -208,9 +208,7 @@ class Registry:
 
         Raises ConfigurationError with all faults, EndpointExists.
         """
-        whole = merged({}, table)
-        faults = [*self._faults(table, {}, from_outside), *faults_of_name(whole.get("name"))]
-        settings = settings_of(whole, faults)
+        whole, settings = self._new(table, from_outside)
 
         def added(stored: Stored) -> StoredEndpoint:
             if settings.name in self._all(stored):
@@ -219,6 +217,19 @@ class Registry:
 
         await self._store.put(settings.name, added, known=self._known())
         return Registered(settings.name, settings, "run-time", from_outside)
+
+    def endpoint_of(self, table: Mapping[str, Any], *, from_outside: bool) -> Endpoint:
+        """What `add` would make of these settings, which are not stored; the name may be taken.
+        Raises ConfigurationError with all faults."""
+        return endpoint_of(self._new(table, from_outside)[1], from_outside=from_outside)
+
+    def _new(
+        self, table: Mapping[str, Any], from_outside: bool
+    ) -> tuple[dict[str, Any], EndpointSettings]:
+        """The table without what is null, and its settings. Raises ConfigurationError."""
+        whole = merged({}, table)
+        faults = [*self._faults(table, {}, from_outside), *faults_of_name(whole.get("name"))]
+        return whole, settings_of(whole, faults)
 
     async def change(
         self, name: str, changes: Mapping[str, Any], *, from_outside: bool

@@ -126,9 +126,15 @@ class HttpSender:
             await self._resolver.close()
 
     async def send(self, dispatch: Leased, endpoint: Endpoint) -> Answer:
+        return await self.send_telling(dispatch, endpoint, self._sending)
+
+    async def send_telling(
+        self, dispatch: Leased, endpoint: Endpoint, sending: Sending | None
+    ) -> Answer:
+        """As `send`; `sending` is told in place of the sender's own."""
         started = time.perf_counter()
         try:
-            reply = await self._push(dispatch, endpoint)
+            reply = await self._push(dispatch, endpoint, sending)
         except FAILURES as error:
             failure, text = failure_of(error)
             return Answer(
@@ -143,22 +149,28 @@ class HttpSender:
             note="; ".join(reply.notes) or None,
         )
 
-    async def _push(self, dispatch: Leased, endpoint: Endpoint) -> _Reply:
+    async def _push(self, dispatch: Leased, endpoint: Endpoint, sending: Sending | None) -> _Reply:
         """Push once. With OAuth, a push that is answered 401 is made once more with a new token."""
         if not isinstance(endpoint.security, OAuth):
-            return await self._post(dispatch, endpoint)
+            return await self._post(dispatch, endpoint, sending)
         token = await self._token(endpoint, endpoint.security)
-        reply = await self._post(dispatch, endpoint, token)
+        reply = await self._post(dispatch, endpoint, sending, token)
         if reply.status != 401:
             return reply
         self._tokens.forget(endpoint.name, token)
         token = await self._token(endpoint, endpoint.security)
-        return await self._post(dispatch, endpoint, token)
+        return await self._post(dispatch, endpoint, sending, token)
 
-    async def _post(self, dispatch: Leased, endpoint: Endpoint, token: str | None = None) -> _Reply:
+    async def _post(
+        self,
+        dispatch: Leased,
+        endpoint: Endpoint,
+        sending: Sending | None,
+        token: str | None = None,
+    ) -> _Reply:
         headers = _headers(dispatch, endpoint, self._now(), token)
-        if self._sending is not None:
-            self._sending(dispatch, endpoint, {**OF_EVERY_PUSH, **headers})
+        if sending is not None:
+            sending(dispatch, endpoint, {**OF_EVERY_PUSH, **headers})
         return await self._reply(endpoint, _Request(dispatch.url, dispatch.body, headers))
 
     async def _token(self, endpoint: Endpoint, security: OAuth) -> str:

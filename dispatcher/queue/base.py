@@ -196,6 +196,24 @@ class UnknownDispatch(Exception):
     """There is no dispatch of this name."""
 
 
+class NotWaiting(Exception):
+    """A dispatch was to be tried now, and does not wait."""
+
+    def __init__(self, dispatch: str, state: DispatchState) -> None:
+        if state == "leased":
+            told = "is leased: an attempt is under way"
+        else:
+            told = f"has ended, it is {state}: push it again instead"
+        super().__init__(f"dispatch {dispatch} {told}")
+
+
+class BytesGone(Exception):
+    """The bytes of an event are not stored any more."""
+
+    def __init__(self, dispatch: str) -> None:
+        super().__init__(f"dispatch {dispatch}: what it pushed is not stored any more")
+
+
 class Outbox(Protocol):
     """The store as the dispatcher sees it: reports wait there until they are read off."""
 
@@ -278,6 +296,18 @@ class DispatchQueue(Protocol):
 
     async def cancel(self, name: str) -> None:
         """Waiting to cancelled. Raises UnknownDispatch, InvalidTransition."""
+
+    async def retry(self, name: str, now: datetime) -> None:
+        """Have a waiting dispatch be due at `now`, unless it was due before. Raises
+        UnknownDispatch, NotWaiting."""
+
+    async def retry_all(self, endpoint: str, now: datetime) -> int:
+        """Have all that waits for an endpoint be due at `now`. Returns how many were due later.
+        Much of it becomes due in several transactions, the first that were due first."""
+
+    async def push_event_again(self, name: str, now: datetime) -> str:
+        """Make the bytes of an event's dispatch, which has no reports, a new dispatch to where it
+        went, due at `now`. Returns its name. Raises UnknownDispatch, BytesGone."""
 
     async def dispatches(
         self,

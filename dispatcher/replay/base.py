@@ -123,6 +123,7 @@ class ReplaySelector(Protocol):
         """The items, in the order of arrival. `target` None: the endpoints they went to, as far as
         these are `known`.
 
-        Raises AmbiguousMessage when all is to go to one target and the selection has a messageId of
-        several sources and names none of these: one customer would get another's reports.
+        Raises UnknownDispatch for a dispatch that there is not, and AmbiguousMessage when all is to
+        go to one target and the selection has a messageId of several sources and names none of
+        these: one customer would get another's reports.
         """

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from msgspec import Struct
 
+from dispatcher.queue.base import UnknownDispatch
 from dispatcher.replay.base import ReplaySelector, ReplayStore
 from dispatcher.replay.items import Items
 from dispatcher.replay.replay import Replay, Selected
@@ -43,6 +44,10 @@ class Replaying:
         self._selector = selector
         self._known = known
 
+    async def known(self) -> set[str]:
+        """The names of the endpoints in force."""
+        return set(await self._known())
+
     async def find(self, request: Request, *, from_outside: bool) -> Selected:
         """What the request would bring. Raises BadQuery."""
         _, found = await self._resolve(request, from_outside)
@@ -65,7 +70,7 @@ class Replaying:
         return await self.replays.one(replay)
 
     async def _resolve(self, request: Request, from_outside: bool) -> tuple[Items, Selected]:
-        known = set(await self._known())
+        known = await self.known()
         selection, target = request.selection, request.to_endpoint
         if target is not None and target not in known:
             raise BadQuery(f"toEndpoint: {_no_such(target, known)}")
@@ -76,7 +81,10 @@ class Replaying:
         if request.to_url is not None:
             check_target(request.to_url, from_outside=from_outside)
             target = "the URL"  # its endpoint gets its name with the replay
-        return await self._selector.resolve(selection, target, known)
+        try:
+            return await self._selector.resolve(selection, target, known)
+        except UnknownDispatch as unknown:
+            raise BadQuery(f"dispatch: there is no dispatch {unknown}") from unknown
 
 
 def check_target(url: str, *, from_outside: bool) -> None:

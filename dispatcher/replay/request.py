@@ -26,6 +26,7 @@ FILTERS = (
     "ids",
     "messageIds",
     "bulkId",
+    "dispatch",
     "endpoint",
     "state",
     "statuses",
@@ -40,13 +41,15 @@ class Selection(Struct, frozen=True, kw_only=True, rename="camel", omit_defaults
     """Which reports. What is given must all hold; of several ids, statuses or groups one.
 
     `state` is that of the newest dispatch of a report to an endpoint: what was exhausted and has
-    been brought since is not exhausted any more. `since` and `until` are of the receipt; the
-    beginning belongs to the range, the end does not.
+    been brought since is not exhausted any more. `dispatch` are the reports that this one carries:
+    they go to its endpoint, whatever has become of them there. `since` and `until` are of the
+    receipt; the beginning belongs to the range, the end does not.
     """
 
     ids: tuple[int, ...] = ()
     message_ids: tuple[str, ...] = ()
     bulk_id: str | None = None
+    dispatch: str | None = None
     endpoint: str | None = None
     state: DispatchState | None = None
     statuses: tuple[int | str, ...] = ()
@@ -95,6 +98,9 @@ class ReplayRequest(Struct, kw_only=True, rename="camel", forbid_unknown_fields=
         ),
     ] = ()
     bulk_id: Annotated[Text, _told("Only of this bulk.")] | None = None
+    dispatch: (
+        Annotated[Text, _told("The reports of this dispatch, by its id, to its endpoint.")] | None
+    ) = None
     endpoint: Annotated[Text, _told("Only what went to this endpoint.")] | None = None
     state: (
         Annotated[DispatchState, _told("Only where the newest dispatch is in this state.")] | None
@@ -170,6 +176,7 @@ def _selection(body: ReplayRequest, now: datetime, zone: tzinfo | None) -> Selec
         ids=body.ids,
         message_ids=body.message_ids,
         bulk_id=body.bulk_id,
+        dispatch=body.dispatch,
         endpoint=body.endpoint,
         state=body.state,
         statuses=tuple(_status(each) for each in body.statuses),

@@ -14,9 +14,9 @@ from msgspec import Struct
 
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.observe.events import AttemptMade
+from dispatcher.pushing.shown_headers import without_secrets
 from dispatcher.queue.base import Leased
 from dispatcher.retrying.outcome import Answer, Outcome
-from dispatcher.security.signing import HeaderSecret
 
 T = TypeVar("T")
 
@@ -87,7 +87,7 @@ class PushLog:
         """A request is about to be made; of an attempt with several the last counts."""
         attempt = dispatch.name, dispatch.attempts_made + 1
         self._begun.pop(attempt, None)
-        self._begun[attempt] = _without_secrets(headers, endpoint), text_of(dispatch.body)
+        self._begun[attempt] = without_secrets(headers, endpoint), text_of(dispatch.body)
         if len(self._begun) > KEPT:  # attempts that were broken off
             del self._begun[next(iter(self._begun))]
 
@@ -113,11 +113,3 @@ class PushLog:
 def text_of(body: object) -> str:
     """The beginning of a body; empty for what is none."""
     return body[:BODY_SHOWN].decode("utf-8", "replace") if isinstance(body, bytes) else ""
-
-
-def _without_secrets(headers: Mapping[str, str], endpoint: Endpoint) -> dict[str, str]:
-    """A header that holds a secret says that it was there. Signatures are none."""
-    secret = {"authorization", *(name.lower() for name in endpoint.headers)}
-    if isinstance(endpoint.security, HeaderSecret):
-        secret.add(endpoint.security.header.lower())
-    return {name: "…" if name.lower() in secret else value for name, value in headers.items()}

@@ -39,3 +39,7 @@ class QuarantineEntryAnswer(Struct, frozen=True, rename="camel"):
 class QuarantinePage(Struct, frozen=True):
     items: Sequence[QuarantineEntryAnswer]
     next: Next
+
+
+class DismissedEntry(Struct, frozen=True):
+    dismissed: Id

@@ -255,6 +255,10 @@ class ReportStore(Protocol):
         one. `None`, and nothing is stored, when the entry is not there (any more).
         """
 
+    async def dismiss(self, entry_id: int) -> bool:
+        """Take an entry out of quarantine for good, with its bytes. False when it is not there (any
+        more)."""
+
     async def as_received(self, reports: Sequence[StoredReport]) -> dict[int, bytes]:
         """The bytes of these reports' items as they came, by id; without those that were not kept.
 

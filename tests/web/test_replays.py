@@ -246,7 +246,9 @@ def test_a_form_that_is_sent_twice_makes_one_replay(start: Start, page: Page) ->
         dlr = exhausted(start, acme)
         page.goto(f"{dlr.url}/replays/new?state=exhausted")
         names = ("form_token", "filters", "once")
-        form = {name: page.locator(f"input[name={name}]").last.input_value() for name in names}
+        form: dict[str, str | float | bool] = {
+            name: page.locator(f"input[name={name}]").last.input_value() for name in names
+        }
         form |= {"do": "replay", "target": "went", "pacing": "rate", "rate": "1/h"}
 
         for _ in range(2):

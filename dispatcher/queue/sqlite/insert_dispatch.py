@@ -125,16 +125,51 @@ def insert_event(
 ) -> int:
     """Make the bytes of an event that is no report a dispatch that is due at once. Returns its id.
     `new_id` makes what its webhook-id ends with. `message_id`: of which message it is."""
+    return _insert_event(connection, endpoint, to, body, message_id, new_id(), at)
+
+
+_EVENT = """
+    SELECT endpoint, url, content_type, authorization, body, message_id FROM dispatch
+    JOIN dispatch_body ON dispatch_body.dispatch = id
+    LEFT JOIN event_message ON event_message.dispatch = id
+    WHERE id = ? AND reports = 0
+"""
+
+
+def repeat_event(
+    connection: sqlite3.Connection, dispatch: int, webhook_id_end: str, at: int
+) -> int | None:
+    """Make the bytes of an event's dispatch another one that is due at once. Returns its id; None
+    when its bytes are no more."""
+    row = connection.execute(_EVENT, (dispatch,)).fetchone()
+    if row is None:
+        return None
+    endpoint, url, content_type, authorization, body, message_id = row
+    to = Target(url, content_type, authorization)
+    return _insert_event(connection, endpoint, to, body, message_id, webhook_id_end, at)
+
+
+def _insert_event(
+    connection: sqlite3.Connection,
+    endpoint: str,
+    to: Target,
+    body: bytes,
+    message_id: str | None,
+    webhook_id_end: str,
+    at: int,
+) -> int:
+    """`message_id` None: nobody knows it, of an event from before 0018."""
     event = NewDispatch(
         endpoint=endpoint,
         to=to,
         generation=None,
         body=body,
         report_ids=(),
-        webhook_id_end=new_id(),
+        webhook_id_end=webhook_id_end,
         created_at=at,
         due_at=at,
     )
     (number,) = insert_dispatches(connection, [event])
-    connection.execute("INSERT INTO event_message VALUES (?, ?)", (number, message_id))
+    if message_id is not None:
+        connection.execute("INSERT INTO event_message VALUES (?, ?)", (number, message_id))
     return number

@@ -10,21 +10,28 @@ from typing import Any, Self
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.base import (
     Bucket,
+    BytesGone,
     DispatchSearch,
     Forming,
     FoundDispatches,
     Lease,
     Leased,
     News,
+    NotWaiting,
     Pending,
     Record,
     StoredAttempt,
     StoredDispatch,
     UnknownDispatch,
 )
-from dispatcher.queue.sqlite import dispatch_search, ordering
+from dispatcher.queue.sqlite import dispatch_search, leaving, ordering
 from dispatcher.queue.sqlite.endpoints import make_known
-from dispatcher.queue.sqlite.insert_dispatch import NewDispatch, insert_dispatches, new_dispatch
+from dispatcher.queue.sqlite.insert_dispatch import (
+    NewDispatch,
+    insert_dispatches,
+    new_dispatch,
+    repeat_event,
+)
 from dispatcher.queue.sqlite.many_rows import flat, insert_rows, marks, pieces
 from dispatcher.queue.sqlite.names import DispatchNames
 from dispatcher.queue.sqlite.stored import attempts_of, condition, stored_dispatches
@@ -74,6 +81,12 @@ _KEEP_FAILED = """
 _KEEP_BODY = """
     INSERT INTO dispatch_body SELECT id, ? FROM dispatch
     WHERE id = ? AND state = 'leased' AND lease = ? ON CONFLICT DO NOTHING
+"""
+_RETRY_PIECE = """
+    UPDATE dispatch SET due_at = ?1 WHERE id IN (
+        SELECT id FROM dispatch
+        WHERE state = 'waiting' AND endpoint = ?2 AND due_at > ?1 ORDER BY due_at, id LIMIT ?3
+    )
 """
 # What is leased, as it is before its lease ends without a record.
 _UNRECORDED = """
@@ -212,6 +225,28 @@ class SqliteQueue:
     async def cancel(self, name: str) -> None:
         number = self._names.number(name)
         await self._database.write(lambda connection: _cancel(connection, name, number))
+
+    async def retry(self, name: str, now: datetime) -> None:
+        number = self._names.number(name)
+        await self._database.write(lambda c: _retry(c, name, number, micros(now)))
+
+    async def retry_all(self, endpoint: str, now: datetime) -> int:
+        values = (micros(now), endpoint, leaving.PIECE)
+        retried = 0
+        while True:
+            piece = await self._database.write(lambda c: c.execute(_RETRY_PIECE, values).rowcount)
+            retried += piece
+            if piece < leaving.PIECE:
+                return retried
+
+    async def push_event_again(self, name: str, now: datetime) -> str:
+        number = self._names.number(name)
+        again = await self._database.write(
+            lambda c: _repeat_event(c, name, number, self._new_id(), micros(now))
+        )
+        if again is None:
+            raise BytesGone(name)
+        return self._names.name(again)
 
     async def dispatches(
         self,
@@ -456,11 +491,31 @@ def _first_due(connection: sqlite3.Connection, endpoints: Iterable[str]) -> dict
 
 
 def _cancel(connection: sqlite3.Connection, name: str, number: int) -> None:
-    row = connection.execute("SELECT state FROM dispatch WHERE id = ?", (number,)).fetchone()
-    if row is None:
-        raise UnknownDispatch(name)
-    if "cancelled" not in TRANSITIONS[row[0]]:
-        raise InvalidTransition(name, row[0], "cancelled")
+    state = _state(connection, name, number)
+    if "cancelled" not in TRANSITIONS[state]:
+        raise InvalidTransition(name, state, "cancelled")
     connection.execute(
         "UPDATE dispatch SET state = 'cancelled', due_at = NULL WHERE id = ?", (number,)
     )
+
+
+def _retry(connection: sqlite3.Connection, name: str, number: int, at: int) -> None:
+    state = _state(connection, name, number)
+    if state != "waiting":
+        raise NotWaiting(name, state)
+    connection.execute("UPDATE dispatch SET due_at = min(due_at, ?) WHERE id = ?", (at, number))
+
+
+def _repeat_event(
+    connection: sqlite3.Connection, name: str, number: int, webhook_id_end: str, at: int
+) -> int | None:
+    _state(connection, name, number)
+    return repeat_event(connection, number, webhook_id_end, at)
+
+
+def _state(connection: sqlite3.Connection, name: str, number: int) -> DispatchState:
+    row = connection.execute("SELECT state FROM dispatch WHERE id = ?", (number,)).fetchone()
+    if row is None:
+        raise UnknownDispatch(name)
+    state: DispatchState = row[0]
+    return state

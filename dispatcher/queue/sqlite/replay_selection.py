@@ -3,6 +3,7 @@
     what is asked for         where to look
     -----------------------------------------------------------------------------------
     ids, messageIds           these reports
+    dispatch                  the reports of this one
     state, endpoint           the reports of such dispatches
     anything else             the store's search, which knows hours, statuses and bulkIds
 
@@ -23,7 +24,9 @@ from operator import itemgetter
 
 from msgspec import Struct
 
-from dispatcher.queue.sqlite.members import MEMBERS
+from dispatcher.queue.base import UnknownDispatch
+from dispatcher.queue.sqlite.members import MEMBERS, members_of
+from dispatcher.queue.sqlite.names import DispatchNames
 from dispatcher.queue.sqlite.replays import items_of
 from dispatcher.queue.sqlite.states import FEW, OF_FEW
 from dispatcher.replay.items import Items
@@ -68,6 +71,14 @@ class _Placed(Struct, frozen=True):
     places: dict[str, DispatchState]
 
 
+class _Carried(Struct, frozen=True):
+    """What one dispatch carries, and where it stands."""
+
+    endpoint: str
+    state: DispatchState
+    reports: Sequence[int]
+
+
 class _Ids:
     """A set of ids, a million of which take 8 MB. It is filled first and asked then."""
 
@@ -104,8 +115,13 @@ class SqliteSelector:
         items, first = Items(), list[Item]()
         undispatched, gone = 0, Counter[str]()
         unfed = await self._unfed() if selection.state is not None else {}
-        found = await self._reports(selection, to_one=target is not None)
+        carried = None
+        if selection.dispatch is not None:
+            carried = await self._database.question(_carried_by(selection.dispatch))
+        found = await self._reports(selection, carried, to_one=target is not None)
         async for placed in self._placed(found, selection.endpoint):
+            if carried is not None:
+                placed = _Placed(placed.report, placed.received_at, _place_of(carried))
             for endpoint in placed.places.keys() & unfed.keys():
                 if placed.report in unfed[endpoint]:
                     placed.places[endpoint] = "waiting"
@@ -139,11 +155,13 @@ class SqliteSelector:
             for placed in _by_report(rows, named):
                 yield placed
 
-    async def _reports(self, selection: Selection, *, to_one: bool) -> Sequence[int]:
+    async def _reports(
+        self, selection: Selection, carried: _Carried | None, *, to_one: bool
+    ) -> Sequence[int]:
         """The ids of the reports that fit, as far as reports tell; ascending. `to_one`: all of them
         go to one target."""
         query = _query(selection)
-        candidates = await self._candidates(selection, to_one=to_one)
+        candidates = await self._candidates(selection, carried, to_one=to_one)
         if candidates is None:
             return [each async for each in self._searched(query)][::-1]
         if query == ReportQuery(limit=PIECE):
@@ -154,9 +172,11 @@ class SqliteSelector:
             found += await self._database.question(_fitting(piece, query))
         return found
 
-    async def _candidates(self, selection: Selection, *, to_one: bool) -> Sequence[int] | None:
+    async def _candidates(
+        self, selection: Selection, carried: _Carried | None, *, to_one: bool
+    ) -> Sequence[int] | None:
         """The only reports that can fit, ascending; `None`: any can."""
-        named: list[set[int]] = []
+        named: list[set[int]] = [] if carried is None else [set(carried.reports)]
         if selection.ids:
             named.append(set(selection.ids))
         if selection.message_ids:
@@ -265,6 +285,26 @@ def _found_by(selection: Selection) -> tuple[str, str, list[str]]:
         return f"INDEXED BY dispatch_of_{kind}", f"{where} AND {FEW}", values
     index = "NOT INDEXED" if selection.endpoint is None else "INDEXED BY dispatch_of_endpoint"
     return index, where, values
+
+
+def _carried_by(name: str) -> Callable[[sqlite3.Connection], _Carried]:
+    """Raises UnknownDispatch."""
+
+    def carried(connection: sqlite3.Connection) -> _Carried:
+        (queue,) = connection.execute("SELECT name FROM queue_name").fetchone()
+        number = DispatchNames(queue).number(name)
+        one = "SELECT endpoint, state FROM dispatch WHERE id = ?"
+        row = connection.execute(one, (number,)).fetchone()
+        if row is None:
+            raise UnknownDispatch(name)
+        endpoint, state = row
+        return _Carried(endpoint, state, members_of(connection, [number]).get(number, ()))
+
+    return carried
+
+
+def _place_of(carried: _Carried) -> dict[str, DispatchState]:
+    return {carried.endpoint: carried.state}
 
 
 def _running(connection: sqlite3.Connection) -> list[tuple[int, int, int]]:

@@ -93,6 +93,10 @@ class SqliteStore:
     async def resolve(self, entry_id: int, callback: Callback) -> Counts | None:
         return await self._database.write(lambda c: resolve(c, entry_id, callback))
 
+    async def dismiss(self, entry_id: int) -> bool:
+        gone = "DELETE FROM quarantine WHERE id = ?"
+        return await self._database.write(lambda c: c.execute(gone, (entry_id,)).rowcount == 1)
+
     async def reports_by_id(self, report_ids: Sequence[int]) -> list[StoredReport]:
         return await self._select(f"WHERE id IN {LISTED} ORDER BY id", (listed(report_ids),))
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -25,15 +27,15 @@ async def _in_steps(
     database: Database, step: int, limit: int, **asked: Any
 ) -> tuple[list[str], int]:
     """What is found by steps of this size, and how many steps that took."""
-    found, steps, before = list[str](), 0, None
+    found, steps = list[str](), 0
+    following: str | None = None
     while True:
-        query = DispatchSearch(limit=limit, before=before, **asked)
-        some = await database.read(
-            lambda c, query=query: dispatch_search.find(c, DispatchNames("db"), query, step)
-        )
+        query = DispatchSearch(limit=limit, before=following, **asked)
+        find = partial(dispatch_search.find, names=DispatchNames("db"), query=query, step=step)
+        some = await database.read(find)
         found += [each.id for each in some.dispatches]
         steps += 1
-        if (before := some.next) is None:
+        if (following := some.next) is None:
             return found, steps
 
 
@@ -118,13 +120,12 @@ async def test_an_older_database_gets_the_messages_of_its_events() -> None:
         " first_report, last_report, reports) VALUES (?, 'notify-url', '', 'application/json',"
         " 'exhausted', 1, 0, 0, 0, 0)"
     )
-    await story.database.write(
-        lambda c: (
-            c.executemany(insert, [(number,) for number in bodies]).close(),
-            c.executemany("INSERT INTO dispatch_body VALUES (?, ?)", bodies.items()).close(),
-        )
-    )
 
+    def fill(connection: sqlite3.Connection) -> None:
+        connection.executemany(insert, [(number,) for number in bodies])
+        connection.executemany("INSERT INTO dispatch_body VALUES (?, ?)", bodies.items())
+
+    await story.database.write(fill)
     await story.database.migrate(QUEUE_MIGRATIONS)
 
     found = [(await story.queue.dispatch(f"db-{number}")) for number in bodies]
