@@ -5,6 +5,7 @@ from __future__ import annotations
 from dispatcher.service import Inside
 from dispatcher.web.inbox import InboxPages
 from dispatcher.web.rehearse import RehearsePages
+from dispatcher.web.replays import ReplayPages
 from dispatcher.web.sign_in import SignInPages
 from dispatcher.web.simulate import SimulatePages
 from dispatcher.web.site import Site, StaticFiles
@@ -19,5 +20,6 @@ def add_pages(inside: Inside) -> None:
         InboxPages(site),
         SimulatePages(site),
         RehearsePages(site),
+        ReplayPages(site),
     ):
         site.add(inside.app, pages)

@@ -12,6 +12,7 @@ from markupsafe import Markup, escape
 from dispatcher.observe.logs import masked
 from receiver.answers import timestamp
 from receiver.dlr.instants import parse_instant
+from receiver.faults import without_credentials
 from receiver.shown import shown, shown_lines
 
 ID_ENDS = 10
@@ -101,6 +102,9 @@ _TONES: Mapping[str, Tone] = {
     "failed": "bad",
     "weak": "wait",
     "passed": "good",
+    "running": "wait",
+    "done": "good",
+    "stopped": "bad",
 }
 
 
@@ -135,6 +139,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "number": number,
     "percent": percent,
     "pretty_json": pretty_json,
+    "safe_url": without_credentials,  # it loses user, password and query
     "short": short,
     "visible": shown,  # one line in which nothing steers: direction marks, control characters
     "visible_lines": shown_lines,

@@ -31,6 +31,7 @@ from receiver.api.messages import (
 )
 from receiver.api.parameters import (
     PAGE,
+    PageQuery,
     in_path,
     in_query,
     next_cursor,
@@ -59,6 +60,14 @@ async def find_reports(
     if len(found.reports) > query.limit:
         return found.reports[:-1], found.reports[-2].id
     return found.reports, found.next
+
+
+async def quarantine_page(store: ReportStore, query: PageQuery) -> QuarantinePage:
+    """A page of what could not be read, newest first."""
+    # one more tells whether there is a next page
+    found, following = page_of(await store.quarantine(query.before, query.limit + 1), query.limit)
+    shown = [QuarantineEntryAnswer.of(entry) for entry in found]
+    return QuarantinePage(shown, next_cursor(following))
 
 
 class StoreApi:
@@ -173,12 +182,7 @@ class StoreApi:
         in_query(PAGE),
     )
     async def quarantine(self, request: web.Request) -> web.Response:
-        query = page_query(request.query)
-        found, following = page_of(
-            await self._store.quarantine(query.before, query.limit + 1), query.limit
-        )
-        shown = [QuarantineEntryAnswer.of(entry) for entry in found]
-        return answer(QuarantinePage(shown, next_cursor(following)))
+        return answer(await quarantine_page(self._store, page_query(request.query)))
 
     @Route(
         "GET",
@@ -225,14 +229,18 @@ class StoreApi:
         [_QUARANTINE_ID],
     )
     async def read_again(self, request: web.Request) -> web.Response:
-        entry_id = number(request.match_info["id"], "id")
+        counts = await self.try_again(number(request.match_info["id"], "id"))
+        tell(request, **structs.asdict(counts))
+        return answer(counts)
+
+    async def try_again(self, entry_id: int) -> Counts:
+        """Read an entry again. Raises HTTPNotFound."""
         counts = await read_again(self._store, entry_id, self._limits)
         if counts is None:
             raise web.HTTPNotFound(text=f"there is no entry {entry_id}")
         if counts.stored:
             self._on_stored()
-        tell(request, **structs.asdict(counts))
-        return answer(counts)
+        return counts
 
     @Route(
         "DELETE",

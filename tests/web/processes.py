@@ -7,7 +7,8 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,6 +36,14 @@ class Dlr:
         request = Request(self.url + path, data, headers, method=method)
         with urlopen(request, timeout=LIMIT) as response:
             return json.loads(response.read() or b"null")
+
+    def until(self, path: str, holds: Callable[[Any], bool], token: str | None = None) -> Any:
+        """What GET of this path answers, once `holds` says so of it."""
+        end = time.monotonic() + LIMIT
+        while not holds(answered := self.ask("GET", path, token=token)):
+            assert time.monotonic() < end, answered
+            threading.Event().wait(0.02)
+        return answered
 
     def post_reports(self, *reports: dict[str, Any], source: str = "default") -> None:
         self.ask("POST", f"/notify/{source}", {"results": list(reports)})
