@@ -96,7 +96,11 @@ class SandboxEventsContract:
         for text in ("one", "two", "three"):
             await store.receive(an_inbound(text), None, NOON)
 
+        before = await store.inbox_waiting(NOON - DAY)
         assert await pulled(store, limit=2) == (["one", "two"], 1)
+        assert before == {"in-one", "in-two", "in-three"}
+        assert await store.inbox_waiting(NOON - DAY) == {"in-three"}
+        assert await store.inbox_waiting(NOON) == frozenset()
         assert await pulled(store) == (["three"], 0)
         assert await pulled(store) == ([], 0)
 
