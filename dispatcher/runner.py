@@ -315,6 +315,10 @@ class Runner:
         """Whether the loop runs. It ends only by `stop`; anything else is a defect to be seen."""
         return self._loop.alive
 
+    def set_aside(self) -> frozenset[str]:
+        """The endpoints for which no dispatches are formed now, because of an error."""
+        return self._worker.set_aside()
+
     async def trouble(self) -> str | None:
         """Why nobody should rely on this runner; None when all is well."""
         if not self.alive:

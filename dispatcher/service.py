@@ -194,7 +194,7 @@ async def service(
             around = _add_receiver(common, on_stored, callback_listeners)
         else:
             _tell_of_strays(common, callback_listeners)
-        _add_api(common, on_stored)
+        _add_api(common, on_stored, runner)
         sandbox = await _sandbox(common, on_stored, runner, pushes) if pushes is not None else None
         shown = _certificate(settings) if parts.tls else None
         url = await stack.enter_async_context(_listening(common, around, bound, shown))
@@ -345,18 +345,19 @@ def _tell_of_strays(common: _Common, listeners: Sequence[CallbackListener]) -> N
     common.app.middlewares.insert(0, Teller((), [metrics.answered, *listeners]).middleware(None))
 
 
-def _add_api(common: _Common, on_stored: Callable[[], None]) -> None:
+def _add_api(common: _Common, on_stored: Callable[[], None], runner: Runner | None) -> None:
     """Everything that is not a callback: questions, orders, health, metrics, events."""
     app, opened, now = common.app, common.opened, common.clock.now
     add_routes(app, common.health)
     common.events.add_routes(app)
     dispatches = DispatchApi(opened.store, opened.queue)
+    set_aside = tuple if runner is None else runner.set_aside
     replaying = Replaying(opened.replays, opened.selector, common.endpoints.all, now)
     add_routes(
         app,
         EndpointApi(common.endpoints, opened.queue, opened.figures),
         UnroutedApi(Unrouted(opened.unrouted, common.endpoints)),
-        WhyApi(Why(opened.store, opened.queue, common.endpoints, now)),
+        WhyApi(Why(opened.store, opened.queue, common.endpoints, now, set_aside)),
         dispatches,
         StoreApi(
             opened.store,

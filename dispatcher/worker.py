@@ -92,6 +92,10 @@ class Worker:
             await asyncio.gather(*(self.attempt(dispatch) for dispatch in leased))
         return len(leased)
 
+    def set_aside(self) -> frozenset[str]:
+        """The endpoints for which no dispatches are formed now, because of an error."""
+        return self._former.set_aside(self._clock.now())
+
     # --- claim: what is due, and what is new ----------------------------------------------------
 
     async def claim(self) -> list[Leased]:

@@ -140,6 +140,11 @@ DISPATCH_COLUMNS: Columns = fields(
     DispatchAnswer, "id", "endpoint", "state", "attempts", "reports", "createdAt", "dueAt", "url"
 )
 
+CARRIED_COLUMNS: Columns = {
+    "report": attrgetter("id"),
+    **{name: REPORT_COLUMNS[name] for name in ("messageId", "to", "status", "final", "source")},
+}
+
 ATTEMPT_COLUMNS: Columns = fields(
     AttemptAnswer,
     "number",
@@ -383,12 +388,14 @@ async def print_dispatches(storage: Storage, wanted: DispatchQuery, listing: Lis
 
 
 async def print_dispatch(storage: Storage, dispatch_id: str) -> None:
-    """One dispatch with its attempts."""
+    """One dispatch with its messages and its attempts."""
     found = await storage.queue.dispatch(dispatch_id)
     if found is None:
         raise BadQuery(f"there is no dispatch {dispatch_id!r}")
     shown = await with_history(storage.store, *found)
     print_rows("dispatch", [shown], DISPATCH_COLUMNS)
+    carried = await storage.store.reports_by_id(found[0].report_ids)
+    print_rows("messages", [_report_row(each) for each in carried], CARRIED_COLUMNS)
     print_rows("attempts", shown.history, ATTEMPT_COLUMNS)
 
 

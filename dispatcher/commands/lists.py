@@ -135,7 +135,7 @@ def dispatches(
     dispatch_id: str | None,
     **filters: Any,
 ) -> None:
-    """The dispatches, newest first; with DISPATCH_ID, or a webhook-id, its attempts.
+    """The dispatches, newest first; with DISPATCH_ID, or a webhook-id, its messages and attempts.
 
     Example: dlr dispatches --state exhausted
     """

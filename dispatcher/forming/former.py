@@ -80,6 +80,10 @@ class Former:
         """When those that are set aside now get new dispatches again."""
         return [until for until in self._aside_until.values() if until > now]
 
+    def set_aside(self, now: datetime) -> frozenset[str]:
+        """Those that are set aside now."""
+        return frozenset(name for name, until in self._aside_until.items() if until > now)
+
     def forget(self, name: str) -> None:
         """Keep nothing about an endpoint that no longer exists."""
         self._had_turn.pop(name, None)
