@@ -21,6 +21,7 @@ from dispatcher.api.attempt_track import AttemptTrack
 from dispatcher.api.dispatches import DispatchApi
 from dispatcher.api.endpoints import EndpointApi
 from dispatcher.api.page_guard import page_guard_of
+from dispatcher.api.placed import PlacedReports
 from dispatcher.api.replays import ReplayApi
 from dispatcher.api.unrouted import Unrouted, UnroutedApi
 from dispatcher.api.why import Why, WhyApi
@@ -353,15 +354,17 @@ def _add_api(common: _Common, on_stored: Callable[[], None], runner: Runner | No
     dispatches = DispatchApi(opened.store, opened.queue)
     set_aside = tuple if runner is None else runner.set_aside
     replaying = Replaying(opened.replays, opened.selector, common.endpoints.all, now)
+    unrouted = Unrouted(opened.unrouted, common.endpoints)
     add_routes(
         app,
         EndpointApi(common.endpoints, opened.queue, opened.figures),
-        UnroutedApi(Unrouted(opened.unrouted, common.endpoints)),
+        UnroutedApi(unrouted),
         WhyApi(Why(opened.store, opened.queue, common.endpoints, now, set_aside)),
         dispatches,
         StoreApi(
             opened.store,
             dispatches.dispatches_of,
+            PlacedReports(opened.store, opened.queue, unrouted).find,
             now=now,
             on_stored=on_stored,
             limits=common.limits,

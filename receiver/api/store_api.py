@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
@@ -18,7 +18,9 @@ from receiver.api.filters import (
     RECEIVED,
     REPORT_PARAMETERS,
     TOTALS_FILTERS,
+    Place,
     message_query,
+    place_of,
     report_query,
     totals_query,
 )
@@ -45,7 +47,23 @@ from receiver.api.totals import TotalsAnswer
 from receiver.callbacks.intake import NO_LIMITS, Limits
 from receiver.callbacks.quarantine import read_again
 from receiver.routes import AMBIGUOUS, NOT_THERE, Reply, Route, any_text
-from receiver.store.base import Counts, QuarantineEntry, ReportStore, StoredReport
+from receiver.store.base import (
+    Counts,
+    FoundReports,
+    QuarantineEntry,
+    ReportQuery,
+    ReportStore,
+    StoredReport,
+)
+
+FindPlaced = Callable[[ReportQuery, Place], Awaitable[FoundReports]]
+"""One step of a search by what became of reports; whoever dispatches knows that."""
+
+
+async def nothing_placed(_: ReportQuery, __: Place) -> FoundReports:
+    """Where nobody dispatches."""
+    return FoundReports([], None)
+
 
 _QUARANTINE_ID = in_path("id", Id, "of the entry")
 
@@ -57,6 +75,7 @@ class StoreApi:
         self,
         store: ReportStore,
         dispatches_of: DispatchesOf,
+        find_placed: FindPlaced = nothing_placed,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         on_stored: Callable[[], None] = lambda: None,
@@ -64,6 +83,7 @@ class StoreApi:
     ) -> None:
         self._store = store
         self._dispatches_of = dispatches_of
+        self._find_placed = find_placed
         self._now = now
         self._on_stored = on_stored
         self._limits = limits
@@ -77,9 +97,12 @@ class StoreApi:
         in_query(REPORT_PARAMETERS),
     )
     async def reports(self, request: web.Request) -> web.Response:
-        query = report_query(request.query)
-        # one more tells whether there is a next page
-        found = await self._store.find(replace(query, limit=query.limit + 1))
+        query, place = report_query(request.query), place_of(request.query)
+        more = replace(query, limit=query.limit + 1)  # one more tells whether there is a next page
+        if place is None:
+            found = await self._store.find(more)
+        else:
+            found = await self._find_placed(more, place)
         reports, following = found.reports, found.next
         if len(reports) > query.limit:
             reports, following = reports[:-1], reports[-2].id
