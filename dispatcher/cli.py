@@ -62,7 +62,10 @@ SUMMARIES = {
     "totals": (
         "Reports by hour or day (UTC) of receipt: counts, prices, times from sentAt to doneAt."
     ),
-    "dispatches": "The dispatches, newest first; with DISPATCH_ID, or a webhook-id, its attempts.",
+    "dispatches": (
+        "The dispatches, newest first; with DISPATCH_ID, or a webhook-id, its messages and "
+        "attempts."
+    ),
     "why": "Where a report went, and by which rule it did not go elsewhere.",
     "schedule": (
         "The retry table: retry, interval, cumulative (hours:minutes or hours:minutes:seconds)."

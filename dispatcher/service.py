@@ -25,6 +25,7 @@ from dispatcher.api.endpoint_health import HealthApi, Healths
 from dispatcher.api.endpoints import EndpointApi
 from dispatcher.api.example_pushes import ExamplePushApi
 from dispatcher.api.page_guard import page_guard_of
+from dispatcher.api.placed import PlacedReports
 from dispatcher.api.replays import ReplayApi
 from dispatcher.api.unrouted import Unrouted, UnroutedApi
 from dispatcher.api.why import Why, WhyApi
@@ -420,17 +421,19 @@ def _add_api(
         common.endpoints, opened.queue, opened.figures, now=now, on_due=on_stored
     )
     examples = None if sender is None else ExamplePushes(sender, common.schedule, now)
+    unrouted = Unrouted(opened.unrouted, common.endpoints)
     reports = StoreApi(
         opened.store,
         dispatches.dispatches_of,
+        PlacedReports(opened.store, opened.queue, unrouted).find,
         now=now,
         on_stored=on_stored,
         limits=common.limits,
     )
     replaying = Replaying(opened.replays, opened.selector, common.endpoints.all, now)
     again = AgainApi(opened.store, opened.queue, replaying, on_due=on_stored)
-    unrouted = Unrouted(opened.unrouted, common.endpoints)
-    why = Why(opened.store, opened.queue, common.endpoints, now)
+    set_aside = tuple if runner is None else lambda: runner.flows().set_aside
+    why = Why(opened.store, opened.queue, common.endpoints, now, set_aside)
     healths = Healths(
         common.endpoints,
         opened.figures,

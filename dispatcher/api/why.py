@@ -92,7 +92,8 @@ class WhyAnswer(Struct, frozen=True, rename="camel"):
 
 
 class Why:
-    """Looks up what is known of a report, and has it judged."""
+    """Looks up what is known of a report, and has it judged. `set_aside` are the endpoints for
+    which this process forms no dispatches now; what another one has set aside is not stored."""
 
     def __init__(
         self,
@@ -100,11 +101,13 @@ class Why:
         queue: DispatchQueue,
         registry: Registry,
         now: Callable[[], datetime],
+        set_aside: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self._store = store
         self._queue = queue
         self._registry = registry
         self._now = now
+        self._set_aside = set_aside
 
     async def of_id(self, report_id: int) -> WhyAnswer | None:
         """None when there is no such report."""
@@ -143,6 +146,7 @@ class Why:
                 reading=readings.by_endpoint.get(name),
                 dispatches=[each for each in dispatches if each.endpoint == name],
                 worked_for=name in worked_for,
+                set_aside=name in self._set_aside(),
                 first=not readings.by_endpoint,
             )
             for name in dict.fromkeys([*names, *had])

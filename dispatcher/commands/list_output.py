@@ -23,6 +23,7 @@ from dispatcher.api.dispatches import (
     dispatches_with_history,
     with_history,
 )
+from dispatcher.api.placed import PlacedReports
 from dispatcher.api.unrouted import Unrouted
 from dispatcher.commands.console import (
     Columns,
@@ -38,7 +39,7 @@ from dispatcher.commands.saying import say
 from dispatcher.endpoints.registry import Registry
 from dispatcher.storage import Storage
 from receiver.answers import BadQuery
-from receiver.api.filters import MessageQuery
+from receiver.api.filters import MessageQuery, Place
 from receiver.api.messages import MessageAnswer, find_message, find_messages
 from receiver.api.quarantine import QuarantineEntryAnswer
 from receiver.api.reports import ReportAnswer
@@ -46,7 +47,7 @@ from receiver.api.totals import PERCENTS, TotalAnswer, TotalsAnswer
 from receiver.callbacks.intake import Limits
 from receiver.callbacks.quarantine import read_again
 from receiver.dlr.item import write_item
-from receiver.store.base import Counts, ReportQuery, StoredReport, TotalsQuery
+from receiver.store.base import Counts, FoundReports, ReportQuery, StoredReport, TotalsQuery
 
 PAGE = 500
 """Rows that are read from the database at a time."""
@@ -140,6 +141,11 @@ DISPATCH_COLUMNS: Columns = fields(
     DispatchAnswer, "id", "endpoint", "state", "attempts", "reports", "createdAt", "dueAt", "url"
 )
 
+CARRIED_COLUMNS: Columns = {
+    "report": attrgetter("id"),
+    **{name: REPORT_COLUMNS[name] for name in ("messageId", "to", "status", "final", "source")},
+}
+
 ATTEMPT_COLUMNS: Columns = fields(
     AttemptAnswer,
     "number",
@@ -209,7 +215,17 @@ class Listing:
 
 
 async def print_reports(storage: Storage, wanted: ReportQuery, listing: Listing) -> None:
-    found = _reports(storage, wanted, listing.limit)
+    found = _reports(storage.store.find, wanted, listing.limit)
+    await listing.print_reports(found, await _way(storage))
+
+
+async def print_placed(
+    storage: Storage, registry: Registry, wanted: ReportQuery, place: Place, listing: Listing
+) -> None:
+    """Reports by what became of them."""
+    unrouted = Unrouted(storage.unrouted, registry)
+    placed = PlacedReports(storage.store, storage.queue, unrouted)
+    found = _reports(lambda query: placed.find(query, place), wanted, listing.limit)
     await listing.print_reports(found, await _way(storage))
 
 
@@ -236,12 +252,12 @@ async def _unrouted(unrouted: Unrouted) -> AsyncIterator[StoredReport]:
 
 
 async def _reports(
-    storage: Storage, wanted: ReportQuery, limit: int | None
+    find: Callable[[ReportQuery], Awaitable[FoundReports]], wanted: ReportQuery, limit: int | None
 ) -> AsyncIterator[StoredReport]:
     size = PAGE if limit is None else min(PAGE, limit)
     before = wanted.before
     while True:
-        found = await storage.store.find(replace(wanted, before=before, limit=size))
+        found = await find(replace(wanted, before=before, limit=size))
         for report in found.reports:
             yield report
         if (before := found.next) is None:
@@ -397,12 +413,14 @@ async def _dispatches(
 
 
 async def print_dispatch(storage: Storage, dispatch_id: str) -> None:
-    """One dispatch with its attempts."""
+    """One dispatch with its messages and its attempts."""
     found = await storage.queue.dispatch(dispatch_id)
     if found is None:
         raise BadQuery(f"there is no dispatch {dispatch_id!r}")
     shown = await with_history(storage.store, *found)
     print_rows("dispatch", [shown], DISPATCH_COLUMNS)
+    carried = await storage.store.reports_by_id(found[0].report_ids)
+    print_rows("messages", [_report_row(each) for each in carried], CARRIED_COLUMNS)
     print_rows("attempts", shown.history, ATTEMPT_COLUMNS)
 
 

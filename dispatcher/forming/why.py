@@ -70,13 +70,15 @@ class Judged(Struct, frozen=True):
 class Known(Struct, frozen=True):
     """What is known of a report at one endpoint. `endpoint` None: it has been removed. `reading`
     None: no dispatcher has worked for it yet; then it begins with the next report, unless it is
-    `first`, one of the first of its database. `worked_for`: a dispatcher is running for it."""
+    `first`, one of the first of its database. `worked_for`: a dispatcher is running for it;
+    `set_aside`: that forms no dispatches for it now, because of an error (former.py)."""
 
     name: str
     endpoint: Registered | None
     reading: Reading | None
     dispatches: Sequence[StoredDispatch] = ()  # that carry the report, newest first
     worked_for: bool = True
+    set_aside: bool = False
     first: bool = False
 
 
@@ -253,6 +255,11 @@ def _room(known: Known) -> str:
     """When what could be sent at once is sent."""
     if not known.worked_for:
         return "No process pushes to it now: start `dlr serve` or `dlr dispatch`."
+    if known.set_aside and not known.dispatches:
+        return (
+            "An error has kept dispatches from being formed for it, which the log tells; that is"
+            " tried again within a minute."
+        )
     settings = known.endpoint.settings if known.endpoint is not None else None
     failures = known.reading.failures if known.reading is not None else 0
     if settings is not None and 0 < settings.breaker_failures <= failures:

@@ -206,6 +206,14 @@ class Reading(Struct, frozen=True):
     failures: int = 0
 
 
+class ReportIds(Struct, frozen=True):
+    """What one step of a search has found, newest first. `next`: the cursor of the next step, None
+    when there is none; it may come with fewer than were asked for."""
+
+    reports: Sequence[int]
+    next: int | None
+
+
 class Readings(Struct, frozen=True):
     """How far each endpoint is with a report; removed ones are left out. `forgotten_to`: of reports
     up to it the dispatches may have been removed."""
@@ -354,6 +362,12 @@ class DispatchQueue(Protocol):
 
     async def attempts(self, names: Sequence[str]) -> Mapping[str, Sequence[StoredAttempt]]:
         """The attempts of each of these dispatches, in one go."""
+
+    async def reports_in(
+        self, endpoint: str | None, state: DispatchState | None, before: int | None, limit: int
+    ) -> ReportIds:
+        """Reports with a smaller id than `before` that have a dispatch to this endpoint (None: to
+        any), of which the newest to an endpoint is in this state. One step of bounded time."""
 
     async def readings(self, report: StoredReport) -> Readings:
         """How far each endpoint is with this report. It takes no longer when more is stored."""

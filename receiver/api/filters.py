@@ -119,6 +119,16 @@ REPORT_FILTERS = (
     Filter("doneUntil", INSTANT, "doneAt before."),
 )
 
+PLACE_FILTERS = (
+    Filter("endpoint", TEXT, "Only what was taken for this endpoint."),
+    Filter(
+        "state",
+        choice(("waiting", "leased", "acknowledged", "exhausted", "cancelled", "unrouted")),
+        "Only where the newest dispatch (to an endpoint) is in this state; unrouted: no endpoint"
+        " took it.",
+    ),
+)
+
 MESSAGE_FILTERS = (
     _FINAL,
     _SOURCE,
@@ -143,7 +153,7 @@ TOTALS_FILTERS = (
 
 RECEIVED = Filter("received", TRUTH, "Adds each item as it came.")
 
-REPORT_PARAMETERS = (LIMIT, CURSOR, RECEIVED, *REPORT_FILTERS)
+REPORT_PARAMETERS = (LIMIT, CURSOR, RECEIVED, *REPORT_FILTERS, *PLACE_FILTERS)
 MESSAGE_PARAMETERS = (LIMIT, CURSOR, *MESSAGE_FILTERS)
 
 # --- queries -----------------------------------------------------------------------------------
@@ -152,8 +162,26 @@ MESSAGE_PARAMETERS = (LIMIT, CURSOR, *MESSAGE_FILTERS)
 def report_query(query: Parameters) -> ReportQuery:
     """The filters of GET /api/reports. Raises BadQuery."""
     wanted = read_query(query, REPORT_PARAMETERS)
-    wanted.pop(RECEIVED.field, None)
+    for other in (RECEIVED, *PLACE_FILTERS):
+        wanted.pop(other.field, None)
     return ReportQuery(**wanted)
+
+
+class Place(Struct, frozen=True):
+    """Which reports are wanted by what became of them. `state` is that of their newest dispatch to
+    an endpoint, or `unrouted`."""
+
+    endpoint: str | None = None
+    state: str | None = None
+
+
+def place_of(query: Parameters) -> Place | None:
+    """The filters of GET /api/reports that ask for it; None when they do not. Raises BadQuery."""
+    wanted = {each.field: each.read(query) for each in PLACE_FILTERS}
+    place = Place(**wanted)
+    if place.state == "unrouted" and place.endpoint is not None:
+        raise BadQuery(str(Misfit("endpoint", "unrouted reports are those of no endpoint")))
+    return None if place == Place() else place
 
 
 class MessageQuery(Struct, frozen=True):

@@ -26,6 +26,17 @@ def asks_for_outcome(query: ReportQuery) -> bool:
     )
 
 
+def matches(report: StoredReport, query: ReportQuery) -> bool:
+    """Whether a report is one that the query asks for, whoever has found it."""
+    return (
+        query.source in (None, report.source)
+        and query.final in (None, report.final)
+        and (not query.status_groups or report.status_group in query.status_groups)
+        and _lies_in(report.received_at, query.received_since, query.received_until)
+        and item_matches(report, query)
+    )
+
+
 def item_matches(report: StoredReport, query: ReportQuery) -> bool:
     """Whether the report's item says what the query asks for.
 

@@ -1,4 +1,5 @@
-"""What every database tells of how far endpoints are with a report (dispatcher/queue/base.py)."""
+"""What every database tells of how far endpoints are with a report, and of reports by what became
+of them (dispatcher/queue/base.py)."""
 
 from __future__ import annotations
 
@@ -6,7 +7,9 @@ import pytest
 from msgspec import structs
 
 from dispatcher.endpoints.base import StoredEndpoint
+from dispatcher.endpoints.endpoint import Rules
 from dispatcher.queue.base import Reading, Readings
+from dispatcher.retrying.dispatch import DispatchState
 from tests.contracts.report_store import an_sms
 from tests.contracts.storages import OnStorage, StorageBackend, a_bench_on
 from tests.dispatcher.support import Bench, an_endpoint
@@ -19,6 +22,19 @@ async def readings(backend: StorageBackend, report: int) -> Readings:
     storage = await backend.another()
     (stored,) = await storage.store.reports_by_id([report])
     return await storage.queue.readings(stored)
+
+
+async def places(
+    backend: StorageBackend, endpoint: str | None, state: DispatchState | None, limit: int
+) -> list[int]:
+    """All of them, by steps of so many reports."""
+    queue, found, before = (await backend.another()).queue, list[int](), None
+    while True:
+        step = await queue.reports_in(endpoint, state, before, limit)
+        assert len(step.reports) <= limit
+        found += step.reports
+        if (before := step.next) is None:
+            return found
 
 
 class ReadingsContract(OnStorage):
@@ -61,6 +77,35 @@ class ReadingsContract(OnStorage):
         await bench.queue.cancel(holding.id)
         acme = (await readings(backend, 2)).by_endpoint["acme"]
         assert (acme.held, acme.freed, acme.waits_for) == (True, True, None)
+
+    @pytest.mark.parametrize("limit", [1, 2, 100])
+    async def test_reports_by_what_became_of_them(
+        self, backend: StorageBackend, limit: int
+    ) -> None:
+        """By the endpoint, and by the state of the newest dispatch to an endpoint, newest first:
+        what was pushed again and acknowledged is exhausted no more."""
+        one_each = [
+            an_endpoint("acme", bucket_size=1),
+            an_endpoint("beta", rules=Rules(final=True)),
+        ]
+        bench = await a_bench_on(backend, *one_each)
+        assert await places(backend, None, None, limit) == []
+        bench.sender.answers(503, 200, 503)
+        await bench.receive(an_sms("a"), an_sms("b", PENDING), an_sms("c", PENDING))
+        await bench.work()
+        await bench.receive(an_sms("d", "EXPIRED_EXPIRED"))
+        await bench.work()
+        await bench.receive(an_sms("e"))
+        first, *_ = await bench.dispatches("acme")
+        await bench.queue.cancel(first.id)
+
+        assert await places(backend, None, None, limit) == [4, 3, 2, 1]
+        assert await places(backend, "beta", None, limit) == [4, 1]
+        assert await places(backend, "acme", "waiting", limit) == [3]
+        assert await places(backend, None, "cancelled", limit) == [1]
+        assert await places(backend, "acme", "acknowledged", limit) == [4, 2]
+        assert await places(backend, None, "acknowledged", limit) == [4, 2, 1]
+        assert await places(backend, "nobody", None, limit) == []
 
     async def test_who_fails(self, backend: StorageBackend) -> None:
         """The attempts of each endpoint that have failed since one was acknowledged there."""

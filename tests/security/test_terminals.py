@@ -47,6 +47,8 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         *(("reports", "--format", form) for form in (*FORMS, "ndjson")),
         ("reports", "--unrouted"),
         ("reports", "--to", POISON),
+        ("reports", "--endpoint", POISON, "--state", "waiting"),
+        ("reports", "--state", POISON),
         ("reports", "--received-since", POISON),
         ("reports", "--config", A_PATH),
         ("reports", "--database", A_PATH),

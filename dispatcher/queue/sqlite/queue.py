@@ -21,6 +21,7 @@ from dispatcher.queue.base import (
     Pending,
     Readings,
     Record,
+    ReportIds,
     StoredAttempt,
     StoredDispatch,
     UnknownDispatch,
@@ -35,6 +36,7 @@ from dispatcher.queue.sqlite.insert_dispatch import (
 )
 from dispatcher.queue.sqlite.many_rows import flat, insert_rows, marks, pieces
 from dispatcher.queue.sqlite.names import DispatchNames
+from dispatcher.queue.sqlite.placed import reports_in
 from dispatcher.queue.sqlite.readings import readings_of
 from dispatcher.queue.sqlite.stored import attempts_of, condition, stored_dispatches
 from dispatcher.retrying.dispatch import TRANSITIONS, DispatchState, InvalidTransition
@@ -289,6 +291,13 @@ class SqliteQueue:
         numbers = {self._names.number(name): name for name in names}
         found = await self._database.question(lambda c: attempts_of(c, numbers))
         return {name: found.get(number, []) for number, name in numbers.items()}
+
+    async def reports_in(
+        self, endpoint: str | None, state: DispatchState | None, before: int | None, limit: int
+    ) -> ReportIds:
+        return await self._database.question(
+            lambda c: reports_in(c, endpoint, state, before, limit)
+        )
 
     async def readings(self, report: StoredReport) -> Readings:
         return await self._database.question(lambda c: readings_of(c, self._names, report))

@@ -11,6 +11,8 @@ from pytest_aiohttp.plugin import AiohttpClient
 
 from dispatcher.api.why import EndpointVerdict, Why, WhyAnswer, WhyApi
 from dispatcher.endpoints.registry import Registry
+from dispatcher.forming import former
+from dispatcher.queue.base import Forming
 from dispatcher.settings.settings import OWN_URLS, EndpointSettings
 from receiver.callbacks.app import new_app
 from receiver.routes import add_routes
@@ -34,7 +36,13 @@ class Desk:
         self.registry = Registry(
             bench.storage.endpoints, of_file, own_urls=own_urls, now=bench.clock.now
         )
-        self.why = Why(bench.store, bench.queue, self.registry, bench.clock.now)
+        self.why = Why(
+            bench.store,
+            bench.queue,
+            self.registry,
+            bench.clock.now,
+            lambda: bench.worker.flows().set_aside,
+        )
 
     async def start(self) -> None:
         """As a process that starts, or has noticed a change."""
@@ -171,6 +179,26 @@ async def test_an_open_breaker(bench: Bench) -> None:
     assert one.verdict == "unread"
     assert one.next is not None
     assert one.next.startswith("Its breaker is open, because the last 2 attempts failed: one probe")
+
+
+async def test_an_endpoint_that_is_set_aside(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error that nobody has foreseen keeps its dispatches from being formed, for a minute."""
+
+    def broken(*_: object, **__: object) -> Forming:
+        raise ArithmeticError
+
+    desk = await a_desk(bench, ACME)
+    monkeypatch.setattr(former, "fill", broken)
+    await bench.receive(an_sms("a"))
+    await bench.work()
+
+    one = await desk.verdict()
+    assert one.verdict == "unread"
+    assert one.next is not None
+    assert one.next.startswith("An error has kept dispatches from being formed for it")
+    bench.clock.advance_to(START + MINUTE)
+    following = (await desk.verdict()).next
+    assert following == "It is sent as soon as the endpoint's window and rate limit have room."
 
 
 async def test_held_for_the_order(bench: Bench) -> None:

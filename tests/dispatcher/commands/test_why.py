@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from dispatcher.cli import cli
 from dispatcher.storage import storage
 from tests.contracts.report_store import a_callback, an_sms
+from tests.dispatcher.support import a_bench
 
 FILE = """
 [[source]]
@@ -98,3 +99,21 @@ def test_what_is_not_there() -> None:
     done = run("m1")
     assert done.exit_code == 1
     assert "2 sources have a message" in str(done.exception)
+
+
+async def test_a_dispatch_shows_its_messages(tmp_path: Path) -> None:
+    """`dlr dispatches ID`: each report that it carries, before its attempts."""
+    async with a_bench(path=tmp_path / "other.db") as bench:
+        await bench.receive(an_sms("a", "PENDING_ENROUTE"), an_sms(ODD))
+        await bench.work()
+
+    words = ("dispatches", "db-1", "--database", "other.db")
+    done = await asyncio.to_thread(CliRunner(env={"COLUMNS": "120"}).invoke, cli, words)
+
+    assert done.exit_code == 0, done.output
+    carried = done.output.split("\nmessages\n")[1].split("\nattempts\n")[0]
+    heading, *rows = [line.split() for line in carried.strip().splitlines()]
+    assert heading == ["report", "messageId", "to", "status", "final", "source"]
+    assert rows[0] == ["1", "a", "41793026727", "PENDING_ENROUTE", "intermediate", "default"]
+    assert rows[1][1].startswith("m/1")
+    assert len(rows) == 2

@@ -36,6 +36,7 @@ SMALL |= {"recorded", "schema_version", "sqlite_sequence", "taken_forgotten", "f
 SMALL |= {"activity_followed"}
 ALIASES = {"mine": "held_report", "other": "held_report"}
 ALIASES |= {"r": "report", "m": "dispatch_report", "d": "dispatch", "a": "attempt"}
+ALIASES |= {"member": "dispatch_report", "later": "dispatch_report", "newer": "dispatch"}
 ALIASES |= {"way": "message_under_way"}
 ALIASES |= {"far": "dispatch_members", "its": "dispatch_report"}
 
@@ -274,6 +275,23 @@ QUEUE: dict[str, tuple[Act, set[str]]] = {
             "attempt by attempt_of_dispatch (dispatch=?)",
             _UNRECORDED,
             *_SHOWN,
+        },
+    ),
+    "reports of an endpoint": (
+        lambda s: s.queue.reports_in("acme", None, None, 10),
+        {
+            "dispatch_report by key (the first or last)",
+            "dispatch_report by key (report>? AND report<?)",
+            "dispatch by id (=?)",
+        },
+    ),
+    "reports of a state": (
+        lambda s: s.queue.reports_in(None, "exhausted", 9, 10),
+        {
+            "dispatch_report by key (the first or last)",
+            "dispatch_report by key (report>? AND report<?)",
+            "dispatch_report by key (report=? AND dispatch>?)",
+            "dispatch by id (=?)",
         },
     ),
     "counts": (lambda s: s.queue.counts(), set()),
