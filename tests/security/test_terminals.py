@@ -66,6 +66,8 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         ("quarantine", "--format", "json"),
         ("quarantine", "--retry", "all"),
         ("quarantine", POISON),
+        ("quarantine", "--dismiss", POISON),
+        ("quarantine", "--dismiss", "99"),
     ],
     "dispatches": [
         ("dispatches", "--format", "table"),
@@ -73,6 +75,12 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         ("dispatches", "THE DISPATCH"),
         ("dispatches", POISON),
         ("dispatches", "--endpoint", POISON),
+        ("dispatches", "--message-id", POISON),
+        ("dispatches", "--created-since", POISON),
+        ("dispatches", "--retry", POISON),
+        ("dispatches", "--again", POISON),
+        ("dispatches", "--retry", "THE DISPATCH"),
+        ("dispatches", "--again", "THE DISPATCH"),
     ],
     "why": [
         *(("why", "1", "--format", form) for form in ("table", "json")),
@@ -83,6 +91,7 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
     "totals": [("totals",), ("totals", "--since", POISON)],
     "replay": [
         ("replay", "--message-id", POISON, "--dry-run"),
+        ("replay", "--dispatch", POISON, "--dry-run"),
         ("replay", "--to-endpoint", POISON, "--source", "default"),
         ("replay", "--message-id", POISON, "--to", f"http://{POISON}/"),
         ("replay", "--capsule", A_PATH, "--to", "http://127.0.0.1:9/"),
@@ -106,7 +115,12 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         ("endpoints", "add", "other", "--url", "http://127.0.0.1:9/", "--set", f"{POISON}=1"),
         ("endpoints", "change", "acme", "--set", f"callback_data_prefix='''{POISON}'''"),
         ("endpoints", "change", POISON, "--set", "window=5"),
-        *(("endpoints", word, POISON) for word in ("pause", "resume", "remove", "reset")),
+        *(
+            ("endpoints", word, POISON)
+            for word in ("pause", "resume", "retry", "test", "remove", "reset")
+        ),
+        ("endpoints", "retry", "acme"),
+        ("endpoints", "test", "acme"),
     ],
     "capture": [
         ("capture", *EDGES, "--endpoint", POISON, "--output", "some.capsule"),
