@@ -72,7 +72,11 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         ("dispatches", POISON),
         ("dispatches", "--endpoint", POISON),
     ],
-    "totals": [("totals",), ("totals", "--since", POISON)],
+    "totals": [
+        ("totals",),
+        *(("totals", "--by", word) for word in ("operator", "country", "sender", "error", POISON)),
+        ("totals", "--since", POISON),
+    ],
     "replay": [
         ("replay", "--message-id", POISON, "--dry-run"),
         ("replay", "--to-endpoint", POISON, "--source", "default"),
