@@ -59,9 +59,7 @@ SUMMARIES = {
     "quarantine": (
         "What could not be read, newest first; with ENTRY (its id) the bytes as they came."
     ),
-    "totals": (
-        "Reports by hour or day (UTC) of receipt: counts, prices, times from sentAt to doneAt."
-    ),
+    "totals": "Reports by time of receipt (UTC): counts, cost, times from sentAt to doneAt.",
     "dispatches": (
         "The dispatches, newest first; with DISPATCH_ID, or a webhook-id, its messages and "
         "attempts."

@@ -21,10 +21,10 @@ from receiver.api.filters import (
     PLACE_FILTERS,
     REPORT_FILTERS,
     TOTALS_FILTERS,
+    asked_totals,
     message_query,
     place_of,
     report_query,
-    totals_query,
 )
 from receiver.api.parameters import number
 from receiver.callbacks.intake import Limits
@@ -139,12 +139,15 @@ def quarantine(
 @filter_options(TOTALS_FILTERS)
 @listing_options
 def totals(config: Path | None, database: str | None, listing: Listing, **filters: Any) -> None:
-    """Reports by hour or day (UTC) of receipt: counts, prices, times from sentAt to doneAt.
+    """Reports by time of receipt (UTC): counts, cost, times from sentAt to doneAt.
 
-    Example: dlr totals --bucket day --since 2026-11-01
+    The cost is the price of final reports; a price is of the whole message, whatever its parts.
+    With --by there is a row for each operator, country, sender, source or error instead.
+
+    Example: dlr totals --by operator --since 2026-11-01
     """
-    query = totals_query(parameters(**filters), datetime.now(UTC))
-    look(config, database, lambda s: list_output.print_totals(s, query, listing))
+    asked = asked_totals(parameters(**filters), datetime.now(UTC))
+    look(config, database, lambda s: list_output.print_totals(s, asked, listing))
 
 
 @click.command()

@@ -29,12 +29,14 @@ from receiver.api.parameters import (
 from receiver.dlr.statuses import GROUP_NUMBERS
 from receiver.faults import Misfit, expected
 from receiver.store.base import ReportQuery, TotalsQuery
+from receiver.store.tally import MINUTE, MINUTES_KEPT
 
-BUCKETS = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
+BUCKETS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
 BUCKETS_MOST = 800
-"""Buckets of one answer: a month of hours, or two years of days."""
+"""Buckets of one answer: 13 hours of minutes, a month of hours, or two years of days."""
+BY = ("operator", "country", "sender", "source", "error")
 
-_USUAL_RANGE = {"hour": timedelta(days=1), "day": timedelta(days=31)}
+_USUAL_RANGE = {"minute": timedelta(hours=3), "hour": timedelta(days=1), "day": timedelta(days=31)}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEAR_1, _YEAR_10000 = -62_135_596_800, 253_402_300_800
 
@@ -143,10 +145,17 @@ TOTALS_FILTERS = (
     Filter(
         "since",
         INSTANT,
-        "The beginning; with it, all of its hour or day. Default: a day, or 31 days ago.",
+        "The beginning; with it, all of its minute, hour or day. Default: 3 hours ago for minutes,"
+        " a day for hours, 31 days for days.",
     ),
     Filter("until", INSTANT, "The end. Default: now."),
-    Filter("bucket", choice(BUCKETS, default="hour"), "", "Hours or days (UTC)."),
+    Filter(
+        "bucket",
+        choice(BUCKETS, default="hour"),
+        "",
+        "Minutes (of the last two days), hours or days (UTC).",
+    ),
+    Filter("by", choice(BY), "Rows by these too."),
     _SOURCE,
     _FINAL,
 )
@@ -199,8 +208,23 @@ def message_query(query: Parameters) -> MessageQuery:
     return MessageQuery(**read_query(query, MESSAGE_PARAMETERS))
 
 
+class AskedTotals(Struct, frozen=True):
+    """What is asked of GET /api/totals: buckets of time, and rows `by` something."""
+
+    query: TotalsQuery
+    by: str | None = None
+
+
+def asked_totals(query: Parameters, now: datetime) -> AskedTotals:
+    """The parameters of GET /api/totals. Raises BadQuery."""
+    wanted, by = totals_query(query, now), read_query(query, TOTALS_FILTERS).get("by")
+    if by is not None and wanted.span == MINUTE:
+        raise BadQuery("by: expected bucket hour or day with it, minutes are not told apart")
+    return AskedTotals(wanted, by)
+
+
 def totals_query(query: Parameters, now: datetime) -> TotalsQuery:
-    """The parameters of GET /api/totals. Raises BadQuery.
+    """The time, the source and the finality of GET /api/totals. Raises BadQuery.
 
     Whole buckets are counted: the beginning is that of a bucket, and so is the end.
     """
@@ -214,6 +238,8 @@ def totals_query(query: Parameters, now: datetime) -> TotalsQuery:
         start = max(_YEAR_1, end - _USUAL_RANGE[bucket] // timedelta(seconds=1))
     else:
         start = (since - _EPOCH) // timedelta(seconds=1) // span * span
+    if span == MINUTE and start < (now - _EPOCH) // timedelta(seconds=1) - MINUTES_KEPT:
+        raise BadQuery("since: minutes are kept for two days; ask for hours or days")
     if end >= _YEAR_10000:
         raise BadQuery("until: expected an instant before the last day of 9999")
     if start >= end:

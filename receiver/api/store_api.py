@@ -19,10 +19,10 @@ from receiver.api.filters import (
     REPORT_PARAMETERS,
     TOTALS_FILTERS,
     Place,
+    asked_totals,
     message_query,
     place_of,
     report_query,
-    totals_query,
 )
 from receiver.api.messages import (
     DispatchesOf,
@@ -45,7 +45,7 @@ from receiver.api.parameters import (
 )
 from receiver.api.quarantine import DismissedEntry, QuarantineEntryAnswer, QuarantinePage
 from receiver.api.reports import ReportAnswer, ReportPage
-from receiver.api.totals import TotalsAnswer
+from receiver.api.totals import TotalsAnswer, totals_answer
 from receiver.callbacks.intake import NO_LIMITS, Limits
 from receiver.callbacks.quarantine import read_again
 from receiver.routes import AMBIGUOUS, NOT_THERE, Reply, Route, any_text
@@ -208,13 +208,13 @@ class StoreApi:
         "GET",
         "/api/totals",
         "showTotals",
-        "Counts, sums of prices and percentiles of times, by hour or day (UTC)",
+        "Counts, prices and percentiles of times, by minute, hour or day (UTC), and by operator,"
+        " country, sender, source or error",
         {200: Reply("the totals", TotalsAnswer)},
         in_query(TOTALS_FILTERS),
     )
     async def totals(self, request: web.Request) -> web.Response:
-        query = totals_query(request.query, self._now())
-        return answer(TotalsAnswer.of(await self._store.totals(query), query))
+        return answer(await totals_answer(self._store, asked_totals(request.query, self._now())))
 
     @Route(
         "GET",

@@ -15,7 +15,7 @@ from receiver.dlr.json_format import decode_item
 from receiver.dlr.model import Format, Generation, Report
 from receiver.dlr.number import comparable, comparable_prefix
 from receiver.store.callback import Callback, NotifyTo
-from receiver.store.excerpt import ReportOutcome
+from receiver.store.excerpt import Dimension, ReportOutcome
 
 DUPLICATE_DAYS = 4
 """Today and the days before in which a repeated report is recognised.
@@ -155,8 +155,8 @@ class QuarantineEntry(Struct, frozen=True):
 
 
 class TotalsQuery(Struct, frozen=True):
-    """Whole hours or days (`span` in seconds) from `since` up to and without `until`, both in
-    seconds since 1970 UTC. `None` means: any."""
+    """Whole minutes, hours or days (`span` in seconds) from `since` up to and without `until`, both
+    in seconds since 1970 UTC. `None` means: any."""
 
     span: int
     since: int
@@ -174,10 +174,11 @@ class OutcomeCount(Struct, frozen=True):
 
 
 class PriceSum(Struct, frozen=True):
-    """The exact sum of the prices in one currency."""
+    """The exact sum of the prices in one currency, of final or of other reports."""
 
     start: int
     currency: str
+    final: bool
     reports: int
     sum: Decimal
 
@@ -199,6 +200,42 @@ class Totals(Struct, frozen=True):
     outcomes: Sequence[OutcomeCount]
     prices: Sequence[PriceSum]
     durations: Sequence[DurationCount]
+    lag: int
+
+
+class PartOutcome(Struct, frozen=True):
+    """How many reports of a part (a value of the dimension) said so. `value` is `None` for what was
+    not told apart."""
+
+    value: str | None
+    outcome: ReportOutcome | None
+    reports: int
+
+
+class PartPrice(Struct, frozen=True):
+    """As PriceSum."""
+
+    value: str | None
+    currency: str
+    final: bool
+    reports: int
+    sum: Decimal
+
+
+class PartDuration(Struct, frozen=True):
+    """Durations are within 6 %: `bin` stands for its neighbours too (histogram.py, coarse)."""
+
+    value: str | None
+    bin: int
+    reports: int
+
+
+class PartTotals(Struct, frozen=True):
+    """What was added up by the values of a dimension. `lag` as of `Totals`."""
+
+    outcomes: Sequence[PartOutcome]
+    prices: Sequence[PartPrice]
+    durations: Sequence[PartDuration]
     lag: int
 
 
@@ -267,6 +304,10 @@ class ReportStore(Protocol):
 
     async def totals(self, query: TotalsQuery) -> Totals:
         """Counts, sums of prices and durations by time of receipt."""
+
+    async def part_totals(self, query: TotalsQuery, dimension: Dimension) -> PartTotals:
+        """The same of all of the time by the values of a dimension, in ascending order of these;
+        by hours or days only."""
 
 
 class ReadModel(Protocol):

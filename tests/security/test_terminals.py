@@ -88,7 +88,11 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         ("why", f"{POISON} not there"),
         ("why", POISON, "--source", POISON),
     ],
-    "totals": [("totals",), ("totals", "--since", POISON)],
+    "totals": [
+        ("totals",),
+        *(("totals", "--by", word) for word in ("operator", "country", "sender", "error", POISON)),
+        ("totals", "--since", POISON),
+    ],
     "replay": [
         ("replay", "--message-id", POISON, "--dry-run"),
         ("replay", "--dispatch", POISON, "--dry-run"),
