@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dispatcher.service import Inside
 from dispatcher.web.inbox import InboxPages
+from dispatcher.web.messages import MessagePages
+from dispatcher.web.reports import ReportPages
 from dispatcher.web.sign_in import SignInPages
 from dispatcher.web.site import Site, StaticFiles
 
@@ -15,5 +17,7 @@ def add_pages(inside: Inside) -> None:
         StaticFiles(),
         SignInPages(site),
         InboxPages(site),
+        ReportPages(site),
+        MessagePages(site),
     ):
         site.add(inside.app, pages)

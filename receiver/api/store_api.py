@@ -134,7 +134,7 @@ class StoreApi:
 
     @Route(
         "GET",
-        "/api/messages/{messageId:.+}",
+        "/api/messages/{messageId:(?s:.+)}",
         "showMessage",
         "Where a message stands, its reports and its dispatches",
         {200: Reply("the message", MessageAnswer), 404: NOT_THERE, 409: AMBIGUOUS},
