@@ -104,7 +104,8 @@ def shown_report(stored: StoredReport, raw: bytes | None, origin: str, *, masks:
         format=stored.format,
         generation=stored.generation,
         fields=[
-            (name, hidden(value), find) for name, value, find in _fields(write_item(report), "")
+            (name, hidden(value), None if find is None or hidden(find) != find else find)
+            for name, value, find in _fields(write_item(report), "")
         ],
         status=explain_status(report.status),
         error=explain_error(report.error),
