@@ -39,8 +39,7 @@ from dispatcher.commands.saying import say
 from dispatcher.endpoints.registry import Registry
 from dispatcher.storage import Storage
 from receiver.answers import BadQuery
-from receiver.api.filters import MessageQuery, Place
-from receiver.api.filters import AskedTotals, MessageQuery
+from receiver.api.filters import AskedTotals, MessageQuery, Place
 from receiver.api.messages import MessageAnswer, find_message, find_messages
 from receiver.api.quarantine import QuarantineEntryAnswer
 from receiver.api.reports import ReportAnswer
@@ -48,8 +47,7 @@ from receiver.api.totals import PERCENTS, TotalAnswer, TotalsAnswer, totals_answ
 from receiver.callbacks.intake import Limits
 from receiver.callbacks.quarantine import read_again
 from receiver.dlr.item import write_item
-from receiver.store.base import Counts, FoundReports, ReportQuery, StoredReport, TotalsQuery
-from receiver.store.base import Counts, ReportQuery, StoredReport
+from receiver.store.base import Counts, FoundReports, ReportQuery, StoredReport
 
 PAGE = 500
 """Rows that are read from the database at a time."""

@@ -6,6 +6,8 @@ from dispatcher.service import Inside
 from dispatcher.web.inbox import InboxPages
 from dispatcher.web.rehearse import RehearsePages
 from dispatcher.web.replays import ReplayPages
+from dispatcher.web.messages import MessagePages
+from dispatcher.web.reports import ReportPages
 from dispatcher.web.sign_in import SignInPages
 from dispatcher.web.simulate import SimulatePages
 from dispatcher.web.site import Site, StaticFiles
@@ -21,5 +23,7 @@ def add_pages(inside: Inside) -> None:
         SimulatePages(site),
         RehearsePages(site),
         ReplayPages(site),
+        ReportPages(site),
+        MessagePages(site),
     ):
         site.add(inside.app, pages)

@@ -99,6 +99,10 @@ _TONES: Mapping[str, Tone] = {
     "leased": "wait",
     "exhausted": "bad",
     "cancelled": "idle",
+    "paused": "wait",
+    "held": "wait",
+    "unread": "wait",
+    "unusable": "bad",
     "failed": "bad",
     "weak": "wait",
     "passed": "good",
@@ -113,6 +117,16 @@ def chip(word: str | None) -> Markup:
     if not word:
         return Markup('<span class="chip idle">no status</span>')
     return Markup('<span class="chip {}">{}</span>').format(_TONES.get(word, "idle"), word)
+
+
+def commands(text: str) -> Markup:
+    """A sentence in which what stands between `backquotes` is a command that can be copied."""
+    parts = text.split("`")
+    shown = (
+        Markup("<code>{}</code> {}").format(part, copy_button(part)) if at % 2 else escape(part)
+        for at, part in enumerate(parts)
+    )
+    return Markup("").join(shown)
 
 
 def pretty_json(text: str) -> str:
@@ -132,6 +146,7 @@ def copy_button(text: str, words: str = "copy") -> Markup:
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "chip": chip,
+    "commands": commands,
     "copy_button": copy_button,
     "count": count,
     "duration": duration,

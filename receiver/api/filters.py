@@ -79,6 +79,12 @@ _FINAL = Filter(
 _SOURCE = Filter("source", TEXT, "Only from this source.", _A_SOURCE)
 
 REPORT_FILTERS = (
+    Filter(
+        "text",
+        TEXT,
+        "Only with this in the messageId, the recipient's number or the callbackData.",
+        "Capitals or small letters.",
+    ),
     Filter("messageId", EXACT, "Only of this message."),
     Filter("bulkId", EXACT, "Only of this bulk."),
     Filter("to", NUMBER, "Only to this number."),

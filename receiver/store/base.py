@@ -92,8 +92,10 @@ def of_one_source(message_id: str, reports: Sequence[StoredReport]) -> Sequence[
 class ReportQuery:
     """Which reports are wanted, newest first. `None` or nothing means: any. All must hold.
 
-    `before` is the cursor: only reports with a smaller id. `statuses` and `errors` are ids, or
-    names in capitals. Of a range the beginning belongs to it, the end does not.
+    `before` is the cursor: only reports with a smaller id; `after`: only with a larger one.
+    `statuses` and `errors` are ids, or names in capitals. Of a range the beginning belongs to it,
+    the end does not. `text` is a part of the messageId, of the recipient's number or of the
+    callbackData, in capitals or small letters.
 
     `to`, `to_prefix` and `sender` may be given in any form of a number, and are kept in the
     comparable one (number.py).
@@ -101,6 +103,8 @@ class ReportQuery:
 
     limit: int = 100
     before: int | None = None
+    after: int | None = None
+    text: str | None = None
     message_id: str | None = None
     source: str | None = None
     final: bool | None = None

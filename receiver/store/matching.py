@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from receiver.dlr.instants import parse_instant
-from receiver.dlr.number import comparable
+from receiver.dlr.number import comparable, comparable_prefix
 from receiver.store.base import ReportQuery, StoredReport
 from receiver.store.excerpt import Excerpt, ReportOutcome, excerpt_of, outcome_of
 
@@ -51,6 +51,7 @@ def item_matches(report: StoredReport, query: ReportQuery) -> bool:
 
 def _asks_for_item(query: ReportQuery) -> bool:
     texts = (
+        query.text,
         query.message_id,
         query.bulk_id,
         query.to,
@@ -74,6 +75,7 @@ def _has_texts(excerpt: Excerpt, query: ReportQuery) -> bool:
     return (
         all(wanted is None or wanted == text for wanted, text in exact)
         and _has_numbers(excerpt, query)
+        and (query.text is None or _mentions(excerpt, query.text))
         and _contains(excerpt.callback_data, query.callback_data_contains)
         and _is_done(excerpt, query)
     )
@@ -92,6 +94,15 @@ def _has_numbers(excerpt: Excerpt, query: ReportQuery) -> bool:
 
 def _contains(text: str | None, part: str | None) -> bool:
     return part is None or (text is not None and part in text)
+
+
+def _mentions(excerpt: Excerpt, text: str) -> bool:
+    wanted = text.casefold()
+    if any(
+        wanted in each.casefold() for each in (excerpt.message_id, excerpt.callback_data) if each
+    ):
+        return True
+    return excerpt.to is not None and comparable_prefix(text) in comparable(excerpt.to)
 
 
 def _is_done(excerpt: Excerpt, query: ReportQuery) -> bool:
