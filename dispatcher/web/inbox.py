@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
@@ -25,8 +26,9 @@ from receiver.store.base import ReportQuery, StoredReport
 ROWS = 50
 """Reports of a page, and of what is new on it at once."""
 
-SEARCH_STEPS = 5
-"""Steps of the store that one page takes: half a second at most."""
+SEARCH_SECONDS = 0.5
+"""After which a page is shown with what has been found, though older reports are not searched yet.
+A step of the store that has begun is ended: on a busy machine it takes as long again."""
 
 SOURCE = "dlr_source"
 """The cookie that remembers the source that was chosen."""
@@ -162,17 +164,18 @@ class InboxPages:
 async def _found(
     reports: StoreApi, query: ReportQuery, place: Place | None
 ) -> tuple[Sequence[StoredReport], int | None]:
-    """A page, and the cursor of the next one, in a bounded number of steps: a page can be short and
-    have a next one all the same."""
+    """A page, and the cursor of the next one, in bounded time: a page can be short and have a next
+    one all the same."""
     found: list[StoredReport] = []
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + SEARCH_SECONDS
     before = query.before
-    for _ in range(SEARCH_STEPS):
+    while True:
         step = replace(query, before=before, limit=query.limit - len(found))
         more, before = await reports.find(step, place)
         found += more
-        if before is None or len(found) >= query.limit:
-            break
-    return found, before
+        if before is None or len(found) >= query.limit or loop.time() > deadline:
+            return found, before
 
 
 def _zone_of(request: web.Request) -> tzinfo:
