@@ -99,6 +99,14 @@ _TONES: Mapping[str, Tone] = {
     "exhausted": "bad",
     "cancelled": "idle",
     "failed": "bad",
+    "redirected": "bad",
+    "refused": "bad",
+    "unreachable": "bad",
+    "timed_out": "bad",
+    "broken_off": "bad",
+    "tls_failed": "bad",
+    "not_http": "bad",
+    "not_allowed": "bad",
     "weak": "wait",
     "passed": "good",
 }
@@ -109,6 +117,11 @@ def chip(word: str | None) -> Markup:
     if not word:
         return Markup('<span class="chip idle">no status</span>')
     return Markup('<span class="chip {}">{}</span>').format(_TONES.get(word, "idle"), word)
+
+
+def chip_as(words: str, word: str) -> Markup:
+    """Other words in the colour of a state."""
+    return Markup('<span class="chip {}">{}</span>').format(_TONES.get(word, "idle"), words)
 
 
 def pretty_json(text: str) -> str:
@@ -128,6 +141,7 @@ def copy_button(text: str, words: str = "copy") -> Markup:
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "chip": chip,
+    "chip_as": chip_as,
     "copy_button": copy_button,
     "count": count,
     "duration": duration,

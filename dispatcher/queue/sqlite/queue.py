@@ -22,6 +22,7 @@ from dispatcher.queue.base import (
     Record,
     StoredAttempt,
     StoredDispatch,
+    StoredRequest,
     UnknownDispatch,
 )
 from dispatcher.queue.sqlite import dispatch_search, leaving, ordering
@@ -34,7 +35,7 @@ from dispatcher.queue.sqlite.insert_dispatch import (
 )
 from dispatcher.queue.sqlite.many_rows import flat, insert_rows, marks, pieces
 from dispatcher.queue.sqlite.names import DispatchNames
-from dispatcher.queue.sqlite.stored import attempts_of, condition, stored_dispatches
+from dispatcher.queue.sqlite.stored import LAST, attempts_of, condition, stored_dispatches
 from dispatcher.retrying.dispatch import TRANSITIONS, DispatchState, InvalidTransition
 from receiver.store.base import Message
 from receiver.store.sqlite.database import (
@@ -77,6 +78,10 @@ _ATTEMPT = """
 _KEEP_FAILED = """
     INSERT INTO dispatch_body SELECT id, ? FROM dispatch WHERE id = ? AND state = 'waiting'
     ON CONFLICT DO NOTHING
+"""
+_REQUEST = """
+    SELECT content_type, generation, replay, authorization IS NOT NULL, body
+    FROM dispatch LEFT JOIN dispatch_body ON dispatch_body.dispatch = id WHERE id = ?
 """
 _KEEP_BODY = """
     INSERT INTO dispatch_body SELECT id, ? FROM dispatch
@@ -287,6 +292,19 @@ class SqliteQueue:
         numbers = {self._names.number(name): name for name in names}
         found = await self._database.question(lambda c: attempts_of(c, numbers))
         return {name: found.get(number, []) for number, name in numbers.items()}
+
+    async def last_attempts(self, names: Sequence[str]) -> Mapping[str, StoredAttempt]:
+        numbers = {self._names.number(name): name for name in names}
+        found = await self._database.question(lambda c: attempts_of(c, numbers, LAST))
+        return {numbers[number]: attempts[-1] for number, attempts in found.items()}
+
+    async def request(self, name: str) -> StoredRequest | None:
+        number = self._names.number(name)
+        row = await self._database.question(lambda c: c.execute(_REQUEST, (number,)).fetchone())
+        if row is None:
+            return None
+        content_type, generation, replay, authorized, body = row
+        return StoredRequest(content_type, generation, replay, bool(authorized), body)
 
     async def counts(self) -> Mapping[str, Mapping[DispatchState, int]]:
         statement = "SELECT endpoint, state, count FROM dispatch_count WHERE count > 0"
