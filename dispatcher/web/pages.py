@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dispatcher.service import Inside
 from dispatcher.web.inbox import InboxPages
+from dispatcher.web.messages import MessagePages
+from dispatcher.web.pushes import PushPages
 from dispatcher.web.rehearse import RehearsePages
 from dispatcher.web.replays import ReplayPages
-from dispatcher.web.messages import MessagePages
 from dispatcher.web.reports import ReportPages
 from dispatcher.web.sign_in import SignInPages
 from dispatcher.web.simulate import SimulatePages
@@ -25,5 +26,6 @@ def add_pages(inside: Inside) -> None:
         ReplayPages(site),
         ReportPages(site),
         MessagePages(site),
+        PushPages(site),
     ):
         site.add(inside.app, pages)

@@ -104,6 +104,14 @@ _TONES: Mapping[str, Tone] = {
     "unread": "wait",
     "unusable": "bad",
     "failed": "bad",
+    "redirected": "bad",
+    "refused": "bad",
+    "unreachable": "bad",
+    "timed_out": "bad",
+    "broken_off": "bad",
+    "tls_failed": "bad",
+    "not_http": "bad",
+    "not_allowed": "bad",
     "weak": "wait",
     "passed": "good",
     "running": "wait",
@@ -129,6 +137,11 @@ def commands(text: str) -> Markup:
     return Markup("").join(shown)
 
 
+def chip_as(words: str, word: str) -> Markup:
+    """Other words in the colour of a state."""
+    return Markup('<span class="chip {}">{}</span>').format(_TONES.get(word, "idle"), words)
+
+
 def pretty_json(text: str) -> str:
     """JSON with one field a line; anything else as it is."""
     try:
@@ -147,6 +160,7 @@ def copy_button(text: str, words: str = "copy") -> Markup:
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "chip": chip,
     "commands": commands,
+    "chip_as": chip_as,
     "copy_button": copy_button,
     "count": count,
     "duration": duration,
