@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dispatcher.service import Inside
 from dispatcher.web.inbox import InboxPages
+from dispatcher.web.quarantine import QuarantinePages
 from dispatcher.web.replays import ReplayPages
 from dispatcher.web.sign_in import SignInPages
 from dispatcher.web.site import Site, StaticFiles
@@ -17,5 +18,6 @@ def add_pages(inside: Inside) -> None:
         SignInPages(site),
         InboxPages(site),
         ReplayPages(site),
+        QuarantinePages(site),
     ):
         site.add(inside.app, pages)
