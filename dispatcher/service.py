@@ -142,6 +142,7 @@ class Inside:
     reports: StoreApi
     replaying: Replaying
     unrouted: Unrouted
+    openapi: OpenApi
     runner: Runner | None
     sandbox: Sandbox | None
 
@@ -410,6 +411,7 @@ def _add_api(
     )
     replaying = Replaying(opened.replays, opened.selector, common.endpoints.all, now)
     unrouted = Unrouted(opened.unrouted, common.endpoints)
+    openapi = OpenApi(common.settings, {**PROVIDER, **REQUESTS})
     add_routes(
         app,
         endpoints,
@@ -421,7 +423,7 @@ def _add_api(
         ReplayApi(replaying, opened.store),
         AuditApi(opened.audit),
         _scrape(common),
-        OpenApi(common.settings, {**PROVIDER, **REQUESTS}),
+        openapi,
     )
     return partial(
         Inside,
@@ -439,6 +441,7 @@ def _add_api(
         reports=reports,
         replaying=replaying,
         unrouted=unrouted,
+        openapi=openapi,
     )
 
 

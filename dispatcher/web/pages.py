@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dispatcher.service import Inside
+from dispatcher.web.help import HelpPages
 from dispatcher.web.inbox import InboxPages
 from dispatcher.web.quarantine import QuarantinePages
 from dispatcher.web.replays import ReplayPages
@@ -19,5 +20,6 @@ def add_pages(inside: Inside) -> None:
         InboxPages(site),
         ReplayPages(site),
         QuarantinePages(site),
+        HelpPages(site),
     ):
         site.add(inside.app, pages)
