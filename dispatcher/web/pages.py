@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dispatcher.service import Inside
+from dispatcher.web.help import HelpPages
 from dispatcher.web.inbox import InboxPages
 from dispatcher.web.messages import MessagePages
 from dispatcher.web.pushes import PushPages
 from dispatcher.web.rehearse import RehearsePages
+from dispatcher.web.quarantine import QuarantinePages
 from dispatcher.web.replays import ReplayPages
 from dispatcher.web.reports import ReportPages
 from dispatcher.web.sign_in import SignInPages
@@ -27,5 +29,7 @@ def add_pages(inside: Inside) -> None:
         ReportPages(site),
         MessagePages(site),
         PushPages(site),
+        QuarantinePages(site),
+        HelpPages(site),
     ):
         site.add(inside.app, pages)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -82,6 +83,11 @@ def number(text: Any, masks: bool) -> str:
     if text is None:
         return "–"
     return masked(str(text)) if masks else shown(str(text))
+
+
+def hide_numbers(text: str, masks: bool) -> str:
+    """Text in which a number may stand anywhere; with `masks`, whatever may be one is masked."""
+    return re.sub(r"\d{7,}", lambda found: masked(found[0]), text) if masks else text
 
 
 Tone = Literal["good", "wait", "bad", "idle"]
@@ -164,6 +170,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "copy_button": copy_button,
     "count": count,
     "duration": duration,
+    "hide_numbers": hide_numbers,
     "instant": instant,
     "number": number,
     "percent": percent,

@@ -45,8 +45,9 @@ export function showButtons(root = document) {
   for (const button of root.querySelectorAll("button.copy")) button.hidden = !navigator.clipboard;
 }
 
+// What is copied: what the button says, or the text before it.
 async function copy(button) {
-  await navigator.clipboard.writeText(button.dataset.copy);
+  await navigator.clipboard.writeText(button.dataset.copy ?? button.previousElementSibling.textContent);
   const words = button.textContent;
   button.textContent = "copied";
   setTimeout(() => { button.textContent = words; }, 1500);
