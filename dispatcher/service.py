@@ -40,6 +40,7 @@ from dispatcher.replay.feeder import Feeder, Feeding
 from dispatcher.replay.replaying import Replaying
 from dispatcher.retrying.schedule import RetrySchedule
 from dispatcher.runner import Runner
+from dispatcher.sandbox.advance import Advance
 from dispatcher.sandbox.api.pushes import PushesApi
 from dispatcher.sandbox.api.routes import add_sandbox
 from dispatcher.sandbox.api.send import REQUESTS
@@ -122,7 +123,7 @@ class Service:
 class Inside:
     """A process as its pages see it (web/). They call the functions that the API calls too.
 
-    `runner` None: it does not push. `sandbox` None: it is none.
+    `runner` None: it does not push. `sandbox` None: it is none, and its clock cannot be moved.
     """
 
     settings: Settings
@@ -141,6 +142,7 @@ class Inside:
     unrouted: Unrouted
     runner: Runner | None
     sandbox: Sandbox | None
+    advance: Advance | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,9 +231,11 @@ async def service(
         else:
             _tell_of_strays(common, callback_listeners)
         seen = _add_api(common, on_stored)
-        sandbox = await _sandbox(common, on_stored, runner, pushes) if pushes is not None else None
+        sandbox = advance = None
+        if pushes is not None:
+            sandbox, advance = await _sandbox(common, on_stored, runner, pushes)
         if pages is not None:
-            pages(seen(runner=runner, sandbox=sandbox))
+            pages(seen(runner=runner, sandbox=sandbox, advance=advance))
         shown = _certificate(settings) if parts.tls else None
         url = await stack.enter_async_context(_listening(common, around, bound, shown))
         async with _running(runner, common.health, settings):
@@ -443,8 +447,8 @@ def _is_secure(common: _Common, request: web.Request) -> bool:
 
 async def _sandbox(
     common: _Common, on_stored: Callable[[], None], runner: Runner | None, pushes: PushLog
-) -> Sandbox:
-    """The provider's send API, and what becomes of the messages."""
+) -> tuple[Sandbox, Advance]:
+    """The provider's send API, and what becomes of the messages; and what moves its clock."""
     assert isinstance(common.clock, MovableClock)
     assert runner is not None, "a sandbox pushes"
     sandbox = Sandbox(
@@ -457,11 +461,12 @@ async def _sandbox(
         pushes=pushes.pushes,
     )
     await sandbox.read_rules()
-    add_sandbox(common.app, sandbox, runner, common.settings)
+    advance = Advance(sandbox, runner)
+    add_sandbox(common.app, sandbox, advance, common.settings)
     add_routes(common.app, PushesApi(pushes.pushes, common.opened.queue, common.opened.store))
     SandboxMetrics(common.metrics, sandbox)
     common.health.add(sandbox.trouble)
-    return sandbox
+    return sandbox, advance
 
 
 def _scrape(common: _Common) -> Scrape:

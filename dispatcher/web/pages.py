@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dispatcher.service import Inside
 from dispatcher.web.inbox import InboxPages
+from dispatcher.web.sandbox import SandboxPages
 from dispatcher.web.sign_in import SignInPages
 from dispatcher.web.site import Site, StaticFiles
 
@@ -15,5 +16,6 @@ def add_pages(inside: Inside) -> None:
         StaticFiles(),
         SignInPages(site),
         InboxPages(site),
+        SandboxPages(site),
     ):
         site.add(inside.app, pages)
