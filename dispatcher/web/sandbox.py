@@ -171,7 +171,7 @@ _FIELDS: Final = {
     "callback_data": "callbackData",
     "intermediate_report": "Intermediate reports",
     "flash": "Flash",
-    "validity_period": "Validity",
+    "validity_period": "Validity (v1 and v2: minutes)",
     "send_at": "sendAt",
     "delivery_time_window": "Delivery window",
     "sending_speed_limit": "Speed",
@@ -204,6 +204,8 @@ def fields_of(message: SandboxMessage) -> list[tuple[str, str]]:
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
+    if isinstance(value, dict) and value.keys() == {"amount", "timeUnit"}:
+        return f"{value['amount']} {value['timeUnit'].lower()}"
     return "yes" if value is True else msgspec.json.encode(value).decode()
 
 
@@ -219,6 +221,12 @@ def counted(text: str, language: str | None, transliteration: str | None) -> str
     left = count(converted.characters_remaining)
     words = alphabet_words(converted.alphabet)
     return f"{parts_words(converted.parts)}, {words}, {left} more fit"
+
+
+def rounded(ahead: timedelta) -> timedelta:
+    """To whole minutes, or seconds where it is less: a clock loses a moment while it is moved."""
+    unit = timedelta(minutes=1) if ahead >= timedelta(minutes=1) else timedelta(seconds=1)
+    return round(ahead / unit) * unit
 
 
 def parts_words(parts: int) -> str:
@@ -276,7 +284,7 @@ class SandboxPages:
             view=shown,
             views=VIEWS,
             steps=STEPS,
-            ahead=sandbox.clock.ahead,
+            ahead=rounded(sandbox.clock.ahead),
             next_at=await self._advance.next_at(),
             typed=typed or {},
             faults=faults or {},

@@ -38,7 +38,7 @@ _TABLES = {1: "Turkish", 2: "Spanish", 3: "Portuguese"}
 def alphabet_words(alphabet: Alphabet) -> str:
     """For people: `GSM 7-bit with Turkish characters`."""
     if alphabet.kind != "GSM7":
-        return {"UCS2": "Unicode (UCS-2)", "8BIT": "8-bit data"}[alphabet.kind]
+        return {"UCS2": "UCS-2", "8BIT": "8-bit data"}[alphabet.kind]
     table = _TABLES.get(alphabet.locking or alphabet.single)
     return "GSM 7-bit" if table is None else f"GSM 7-bit with {table} characters"
 

@@ -71,7 +71,7 @@ function offer(list, rows, come) {
 
 function patch(old, fresh) {
   if (old.dataset.live === "list") patchList(old, fresh);
-  else if (old.dataset.live === "fate" && old.contains(document.activeElement)) return;
+  else if (old.dataset.live !== "clock" && old.contains(document.activeElement)) return;
   else if (old.dataset.live === "clock" || said(old) !== said(fresh)) put(old, fresh);
 }
 
