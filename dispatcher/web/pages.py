@@ -11,6 +11,7 @@ from dispatcher.web.rehearse import RehearsePages
 from dispatcher.web.quarantine import QuarantinePages
 from dispatcher.web.replays import ReplayPages
 from dispatcher.web.reports import ReportPages
+from dispatcher.web.sandbox import SandboxPages
 from dispatcher.web.sign_in import SignInPages
 from dispatcher.web.simulate import SimulatePages
 from dispatcher.web.site import Site, StaticFiles
@@ -31,5 +32,6 @@ def add_pages(inside: Inside) -> None:
         PushPages(site),
         QuarantinePages(site),
         HelpPages(site),
+        SandboxPages(site),
     ):
         site.add(inside.app, pages)

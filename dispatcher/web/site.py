@@ -23,7 +23,6 @@ from yarl import URL
 
 from dispatcher.service import Inside
 from dispatcher.settings.settings import sources_of
-from dispatcher.web import shown
 from dispatcher.web import guides, shown
 from receiver.answers import SERVER_NAME, BadQuery, Handler, NotTaken
 from receiver.api.sessions import VISIT, new_visit
