@@ -7,8 +7,8 @@ from dispatcher.web.help import HelpPages
 from dispatcher.web.inbox import InboxPages
 from dispatcher.web.messages import MessagePages
 from dispatcher.web.pushes import PushPages
-from dispatcher.web.rehearse import RehearsePages
 from dispatcher.web.quarantine import QuarantinePages
+from dispatcher.web.rehearse import RehearsePages
 from dispatcher.web.replays import ReplayPages
 from dispatcher.web.reports import ReportPages
 from dispatcher.web.sandbox import SandboxPages

@@ -100,7 +100,7 @@ def test_a_failed_push_is_found_understood_and_made_now(start: Start, page: Page
 
 
 def test_what_succeeded_is_pushed_again(start: Start, page: Page) -> None:
-    """ "Push again" leads to the replay's dispatches, and the customer gets the report a second time."""
+    """It leads to the dispatches of the replay, and the customer gets the report a second time."""
     with customer() as acme:
         dlr = start(config=an_endpoint("acme", acme.url))
         dlr.post_reports(a_report("m/1 #?"))
