@@ -52,6 +52,7 @@ from dispatcher.replay.feeder import Feeder, Feeding
 from dispatcher.replay.replaying import Replaying
 from dispatcher.retrying.schedule import RetrySchedule
 from dispatcher.runner import Runner
+from dispatcher.sandbox.advance import Advance
 from dispatcher.sandbox.api.pushes import PushesApi
 from dispatcher.sandbox.api.routes import add_sandbox
 from dispatcher.sandbox.api.send import REQUESTS
@@ -134,7 +135,8 @@ class Service:
 class Inside:
     """A process as its pages see it (web/). They call the functions that the API calls too.
 
-    `runner` None: it does not push. `sandbox` None: it is none.
+    `on_due` is called when a dispatch may have become due. `runner` and `examples` None: it does
+    not push. `sandbox` and `advance` None: it is no sandbox, and its clock cannot be moved.
     """
 
     settings: Settings
@@ -155,8 +157,11 @@ class Inside:
     unrouted: Unrouted
     why: Why
     healths: Healths
+    openapi: OpenApi
+    on_due: Callable[[], None]
     runner: Runner | None
     sandbox: Sandbox | None
+    advance: Advance | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,9 +253,11 @@ async def service(
         else:
             _tell_of_strays(common, callback_listeners)
         seen = _add_api(common, on_stored, runner, sender)
-        sandbox = await _sandbox(common, on_stored, runner, pushes) if pushes is not None else None
+        sandbox = advance = None
+        if pushes is not None:
+            sandbox, advance = await _sandbox(common, on_stored, runner, pushes)
         if pages is not None:
-            pages(seen(sandbox=sandbox))
+            pages(seen(sandbox=sandbox, advance=advance))
         shown = _certificate(settings) if parts.tls else None
         url = await stack.enter_async_context(_listening(common, around, bound, shown))
         async with _running(runner, common.health, settings):
@@ -442,6 +449,7 @@ def _add_api(
         now,
         Flows if runner is None else runner.flows,
     )
+    openapi = OpenApi(common.settings, {**PROVIDER, **REQUESTS})
     add_routes(
         app,
         HealthApi(healths),
@@ -455,7 +463,7 @@ def _add_api(
         ReplayApi(replaying, opened.store),
         AuditApi(opened.audit),
         _scrape(common),
-        OpenApi(common.settings, {**PROVIDER, **REQUESTS}),
+        openapi,
     )
     return partial(
         Inside,
@@ -477,6 +485,8 @@ def _add_api(
         unrouted=unrouted,
         why=why,
         healths=healths,
+        openapi=openapi,
+        on_due=on_stored,
         runner=runner,
     )
 
@@ -492,8 +502,8 @@ def _is_secure(common: _Common, request: web.Request) -> bool:
 
 async def _sandbox(
     common: _Common, on_stored: Callable[[], None], runner: Runner | None, pushes: PushLog
-) -> Sandbox:
-    """The provider's send API, and what becomes of the messages."""
+) -> tuple[Sandbox, Advance]:
+    """The provider's send API, and what becomes of the messages; and what moves its clock."""
     assert isinstance(common.clock, MovableClock)
     assert runner is not None, "a sandbox pushes"
     sandbox = Sandbox(
@@ -506,11 +516,12 @@ async def _sandbox(
         pushes=pushes.pushes,
     )
     await sandbox.read_rules()
-    add_sandbox(common.app, sandbox, runner, common.settings)
+    advance = Advance(sandbox, runner)
+    add_sandbox(common.app, sandbox, advance, common.settings)
     add_routes(common.app, PushesApi(pushes.pushes, common.opened.queue, common.opened.store))
     SandboxMetrics(common.metrics, sandbox)
     common.health.add(sandbox.trouble)
-    return sandbox
+    return sandbox, advance
 
 
 def _scrape(common: _Common) -> Scrape:

@@ -222,6 +222,17 @@ class Readings(Struct, frozen=True):
     forgotten_to: int
 
 
+class StoredRequest(Struct, frozen=True):
+    """What is kept of a dispatch's request beside its URL. `body` None: its bytes are not kept.
+    `authorized`: it has a header `Authorization` of its own, of a URL that the reports brought."""
+
+    content_type: str
+    generation: Generation | None
+    replay: int | None
+    authorized: bool
+    body: bytes | None
+
+
 class UnknownDispatch(Exception):
     """There is no dispatch of this name."""
 
@@ -371,6 +382,13 @@ class DispatchQueue(Protocol):
 
     async def readings(self, report: StoredReport) -> Readings:
         """How far each endpoint is with this report. It takes no longer when more is stored."""
+
+    async def last_attempts(self, names: Sequence[str]) -> Mapping[str, StoredAttempt]:
+        """The last attempt of each of these dispatches, in one go. Those that were never tried are
+        not in it."""
+
+    async def request(self, name: str) -> StoredRequest | None:
+        """What is kept of a dispatch's request; None when there is no such dispatch."""
 
     async def counts(self) -> Mapping[str, Mapping[DispatchState, int]]:
         """How many dispatches each endpoint has in each state."""

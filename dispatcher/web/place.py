@@ -1,4 +1,4 @@
-"""Where in a body the fault is that quarantine tells of: from its place to a range of the text. Pure.
+"""Where in a body the fault is that quarantine tells of, and what is shown around it. Pure.
 
 byte 120                        an offset into the body in UTF-8
 line 3, column 7                of XML
@@ -11,13 +11,13 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
-from json.decoder import scanstring
+from collections.abc import Iterator, Sequence
 from xml.parsers import expat
 
 from msgspec import Struct
 
 from receiver.dlr.model import Format
+from receiver.dlr.xml_places import end_of_element
 
 LOOKED_AT_MOST = 4_000_000
 """Characters. In a longer body no place is looked for."""
@@ -33,7 +33,7 @@ def range_of(place: str, text: str, format: Format) -> Range | None:
     if found := re.fullmatch(r"byte ([0-9]{1,18})", place):
         return _at_byte(int(found[1]), text)
     if found := re.fullmatch(r"line ([0-9]{1,18})(?:, column ([0-9]{1,18}))?", place):
-        return _at_line(int(found[1]), found[2] and int(found[2]), text)
+        return _at_line(int(found[1]), int(found[2]) if found[2] else None, text)
     if found := re.match(r"results\[([0-9]{1,9})\]", place):
         return _of_path(place[found.end() :], int(found[1]), text, format)
     return None
@@ -63,7 +63,7 @@ def _of_path(path: str, item: int, text: str, format: Format) -> Range | None:
     """`path` begins with a dot, or is empty for the item itself."""
     try:
         return (_in_json if format == "json" else _in_xml)(path, item, text)
-    except (ValueError, RecursionError, expat.ExpatError):
+    except (ValueError, IndexError, RecursionError, expat.ExpatError):
         return None  # no JSON, no XML, or nested too deeply
 
 
@@ -103,7 +103,7 @@ def _members(text: str, at: int) -> Iterator[tuple[str, int, int]]:
     while text[at] != closing:
         step = f"[{number}]"
         if closing == "}":
-            name, at = scanstring(text, at + 1)
+            name, at = _value(text, at)
             step, at = f".{name}", _after_blanks(text, _after_blanks(text, at) + 1)
         _, end = _value(text, at)
         yield step, at, end
@@ -121,9 +121,13 @@ def _after_blanks(text: str, at: int) -> int:
 # --- XML -----------------------------------------------------------------------------------------
 
 
+DEEPEST_XML = 64
+"""Elements in each other: more than any item may have that is told of by its path."""
+
+
 class _Element(Struct):
-    """`at` are its bytes: from `<` to behind the `>` of its end. `path` is from the root, which has
-    none: `.results[1].status[0]`. Attributes count as part of their element."""
+    """`at` are its bytes: from `<` to behind the `>` of its end. `path` is from the root, whose own
+    is empty: `.results[1].status[0]`. An attribute is looked for in its element."""
 
     path: str
     at: Range
@@ -131,34 +135,32 @@ class _Element(Struct):
 
 def _in_xml(path: str, item: int, text: str) -> Range | None:
     body = text.encode()
-    elements = _Elements(body).found
-    attribute = path.rpartition(".@")
-    plain = attribute[0] if attribute[1] else path
-    wanted = _numbered(plain)
-    # The root is the item, or its items are: in a holder, or without one.
-    items = [each.path for each in elements if each.path.count(".") <= 2]
-    for begin in ["", *_nth(items, item)]:
-        for each in elements:
-            if each.path == begin + wanted:
-                start, end = each.at
-                return len(body[:start].decode()), len(body[:end].decode())
+    elements = {each.path: each.at for each in _Elements(body).found}
+    wanted = _numbered(path.partition(".@")[0])
+    for begin in (*_items(list(elements), item), ""):
+        if found := elements.get(begin + wanted):
+            start, end = found
+            return len(body[:start].decode()), len(body[:end].decode())
     return None
 
 
 def _numbered(path: str) -> str:
-    """A path in which each step has a number: `.a.b[1]` is `.a[0].b[1]`."""
-    return re.sub(r"(\.[^.\[\]]+)(?!\[)(?=\.|$)", r"\1[0]", path)
+    """A path in which each step has a number: of `.a.b[1]` it is `.a[0].b[1]`."""
+    return re.sub(r"(\.[^.\[\]]+)(?=\.|$)", r"\1[0]", path)
 
 
-def _nth(paths: list[str], item: int) -> list[str]:
-    """The paths that the item with this number may have, likelier ones first."""
-    deep = [path for path in paths if path.count(".") == 2 and path.startswith(".results[")]
-    flat = [path for path in paths if path.count(".") == 1]
-    return [each[item] for each in (deep, flat) if item < len(each)]
+_IN_A_HOLDER = re.compile(r"\.results\[\d+\]\.results?\[\d+\]")
+_BELOW_THE_ROOT = re.compile(r"\.results?\[\d+\]")
+
+
+def _items(paths: Sequence[str], item: int) -> Iterator[str]:
+    """The paths that the item with this number may have in a whole body, the likelier one first."""
+    for pattern in (_IN_A_HOLDER, _BELOW_THE_ROOT):
+        yield from [path for path in paths if pattern.fullmatch(path)][item : item + 1]
 
 
 class _Elements:
-    """One pass over a body, down to where every path of a report ends."""
+    """One pass over a body. Raises ValueError for what can be a bomb: entities, and many levels."""
 
     def __init__(self, body: bytes) -> None:
         self.found: list[_Element] = []
@@ -168,9 +170,12 @@ class _Elements:
         self._parser = parser = expat.ParserCreate("utf-8")
         parser.StartElementHandler = self._start
         parser.EndElementHandler = self._end
+        parser.EntityDeclHandler = _refused
         parser.Parse(body, True)
 
     def _start(self, name: str, _attributes: dict[str, str]) -> None:
+        if len(self._open) == DEEPEST_XML:
+            raise ValueError("too deep")
         name = name.rpartition(":")[2]
         number = self._namesakes[-1][name]
         self._namesakes[-1][name] += 1
@@ -183,14 +188,18 @@ class _Elements:
     def _end(self, _name: str) -> None:
         self._namesakes.pop()
         element = self._open.pop()
-        end = self._body.find(b">", self._parser.CurrentByteIndex) + 1
-        element.at = element.at[0], end
+        start = element.at[0]
+        element.at = start, end_of_element(self._body, start, self._parser.CurrentByteIndex)
+
+
+def _refused(*_: object) -> None:
+    raise ValueError("an entity")
 
 
 # --- what is shown -------------------------------------------------------------------------------
 
-AROUND = 4_000
-"""Characters that are shown before and after the marked place, or of a body without one."""
+AROUND = 3_000
+"""Characters that are shown before the marked place; twice as many are from there on."""
 
 BYTES_SHOWN = 1_024
 """Of what is no text, around the marked byte."""

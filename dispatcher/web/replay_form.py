@@ -23,7 +23,7 @@ Asked = dict[str, Any]
 Said = MultiMapping[Any]
 """A query, or a form that was sent."""
 
-_ONE = ("bulkId", "endpoint", "state", "source", "since", "until")
+_ONE = ("bulkId", "dispatch", "endpoint", "state", "source", "since", "until")
 _WORDS = ("ids", "statuses", "statusGroups")
 
 

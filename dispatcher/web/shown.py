@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -84,6 +85,11 @@ def number(text: Any, masks: bool) -> str:
     return masked(str(text)) if masks else shown(str(text))
 
 
+def hide_numbers(text: str, masks: bool) -> str:
+    """Text in which a number may stand anywhere; with `masks`, whatever may be one is masked."""
+    return re.sub(r"\d{7,}", lambda found: masked(found[0]), text) if masks else text
+
+
 Tone = Literal["good", "wait", "bad", "idle"]
 """What a colour means. Words say the same beside it."""
 
@@ -104,6 +110,14 @@ _TONES: Mapping[str, Tone] = {
     "unread": "wait",
     "unusable": "bad",
     "failed": "bad",
+    "redirected": "bad",
+    "refused": "bad",
+    "unreachable": "bad",
+    "timed_out": "bad",
+    "broken_off": "bad",
+    "tls_failed": "bad",
+    "not_http": "bad",
+    "not_allowed": "bad",
     "weak": "wait",
     "passed": "good",
     "running": "wait",
@@ -129,6 +143,11 @@ def commands(text: str) -> Markup:
     return Markup("").join(shown)
 
 
+def chip_as(words: str, word: str) -> Markup:
+    """Other words in the colour of a state."""
+    return Markup('<span class="chip {}">{}</span>').format(_TONES.get(word, "idle"), words)
+
+
 def pretty_json(text: str) -> str:
     """JSON with one field a line; anything else as it is."""
     try:
@@ -147,9 +166,11 @@ def copy_button(text: str, words: str = "copy") -> Markup:
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "chip": chip,
     "commands": commands,
+    "chip_as": chip_as,
     "copy_button": copy_button,
     "count": count,
     "duration": duration,
+    "hide_numbers": hide_numbers,
     "instant": instant,
     "number": number,
     "percent": percent,

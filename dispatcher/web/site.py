@@ -23,7 +23,7 @@ from yarl import URL
 
 from dispatcher.service import Inside
 from dispatcher.settings.settings import sources_of
-from dispatcher.web import shown
+from dispatcher.web import guides, shown
 from receiver.answers import SERVER_NAME, BadQuery, Handler, NotTaken
 from receiver.api.sessions import VISIT, new_visit
 from receiver.api.tokens import token_of
@@ -91,7 +91,7 @@ class Site:
             lstrip_blocks=True,
             extensions=["jinja2.ext.do"],
         )
-        self._environment.filters |= shown.FILTERS
+        self._environment.filters |= {**shown.FILTERS, **guides.FILTERS}
         self._environment.globals |= {
             "static": {name: f"/static/{STATIC_VERSION}/{name}" for name in STATIC_NAMES}
         }

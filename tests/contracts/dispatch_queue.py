@@ -1215,6 +1215,33 @@ class DispatchQueueContract:
 
         assert await queue.freed("acme", 9) == []
 
+    async def test_last_attempts(self, desk: Desk, queue: DispatchQueue) -> None:
+        """The last attempt of each of several dispatches is looked up in one go."""
+        twice, once, never = await desk.dispatches(3)
+        await queue.record([a_record(twice, due_at=NOON), a_record(once, "exhausted", status=410)])
+        (later,) = await desk.claim()
+        await queue.record([a_record(later, "acknowledged", status=200)])
+
+        found = await queue.last_attempts([twice.name, once.name, never.name])
+
+        assert {name: (each.number, each.status) for name, each in found.items()} == {
+            twice.name: (2, 200),
+            once.name: (1, 410),
+        }
+        assert await queue.last_attempts([]) == {}
+
+    async def test_request(self, desk: Desk, queue: DispatchQueue) -> None:
+        """What is kept of a request: its bytes as long as it waits with them."""
+        (waiting,) = await desk.waiting()
+
+        kept = await queue.request(waiting.name)
+
+        assert kept is not None
+        assert (kept.content_type, kept.body) == ("application/json", waiting.body)
+        assert (kept.generation, kept.replay, kept.authorized) == (None, None, False)
+        with pytest.raises(UnknownDispatch):
+            await queue.request("another-1")
+
     # --- by hand -------------------------------------------------------------------------------
 
     async def test_cancel(self, desk: Desk, queue: DispatchQueue) -> None:
