@@ -116,6 +116,7 @@ class MessagePages:
             "moments": moments(reports, dispatches),
             "ahead": ahead(dispatches, endpoints, usual, self._site.now()),
             "dispatches": dispatches,
+            "is_open": any(each.state in ("waiting", "leased") for each in dispatches),
         }
 
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 from xml.etree import ElementTree
 
-import msgspec
 from aiohttp import hdrs, web
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from dispatcher.api.why import WhyAnswer
 from dispatcher.observe.logs import masked
 from dispatcher.web.rows import ReportRow, message_path, row_of
 from dispatcher.web.search_words import term
+from dispatcher.web.shown import pretty_json
 from dispatcher.web.site import Site, page
 from receiver.api.parameters import number
 from receiver.dlr.explained import explain_error, explain_status
@@ -78,7 +79,7 @@ class ReportPages:
         return {
             "message_path": message_path(message_id, stored.source) if message_id else None,
             "shown": shown_report(stored, raw, str(request.url.origin()), masks=masks),
-            "why": await inside.why.of(stored),
+            "why": _without_number(await inside.why.of(stored), _hiding(stored, masks)),
         }
 
     async def _stored(self, report_id: int) -> StoredReport:
@@ -96,9 +97,7 @@ def shown_report(stored: StoredReport, raw: bytes | None, origin: str, *, masks:
     text = (stored.item if raw is None else raw).decode("utf-8", "replace")
     form = "json" if raw is None else stored.format
 
-    def hidden(told: str) -> str:
-        return told.replace(report.to, masked(report.to)) if masks and report.to else told
-
+    hidden = _hiding(stored, masks)
     return Shown(
         row=row_of(stored),
         format=stored.format,
@@ -113,6 +112,21 @@ def shown_report(stored: StoredReport, raw: bytes | None, origin: str, *, masks:
         pretty=hidden(pretty(text, form)),
         curl=hidden(as_curl(text, form, stored, origin)),
     )
+
+
+Hiding = Callable[[str], str]
+
+
+def _hiding(stored: StoredReport, masks: bool) -> Hiding:
+    """What takes the number of the report's recipient out of a text; nothing unless it `masks`."""
+    to = stored.read().to
+    return lambda told: told.replace(to, masked(to)) if masks and to else told
+
+
+def _without_number(why: WhyAnswer, hidden: Hiding) -> WhyAnswer:
+    """A rule that says no quotes what it says no to."""
+    verdicts = [structs.replace(each, words=hidden(each.words)) for each in why.endpoints]
+    return structs.replace(why, endpoints=verdicts)
 
 
 _FOUND_BY = {
@@ -146,10 +160,7 @@ def _written(value: Any) -> str:
 def pretty(text: str, form: str) -> str:
     """An item with its parts on lines of their own; as it is if it cannot be read."""
     if form == "json":
-        try:
-            return msgspec.json.format(text, indent=2)
-        except msgspec.DecodeError:
-            return text
+        return pretty_json(text)
     try:
         # The receiver refuses entities, and what is stored is an element: nothing can expand here.
         element = ElementTree.fromstring(text)

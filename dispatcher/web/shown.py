@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+import msgspec
 from markupsafe import Markup, escape
 
 from dispatcher.observe.logs import masked
@@ -149,10 +149,11 @@ def chip_as(words: str, word: str) -> Markup:
 
 
 def pretty_json(text: str) -> str:
-    """JSON with one field a line; anything else as it is."""
+    """JSON with one field a line, its numbers and texts written as they came; anything else as it
+    is."""
     try:
-        return json.dumps(json.loads(text), indent=2, ensure_ascii=False)
-    except ValueError:
+        return msgspec.json.format(text, indent=2)
+    except msgspec.DecodeError:
         return text
 
 

@@ -282,7 +282,8 @@ def test_a_hundred_thousand_reports(tmp_path: Path, page: Page) -> None:
 
 def test_on_a_phone(start: Start, open_page: Callable[..., Page]) -> None:
     """Nothing is scrolled sideways, and a report takes the place of the list."""
-    dlr = start(config="[web]\nmask_numbers = true")
+    german = '[[endpoint]]\nname = "de"\nurl = "http://127.0.0.1:9/"\nto_prefixes = ["+49"]'
+    dlr = start(config=f"[web]\nmask_numbers = true\n{german}")
     dlr.post_reports(a_report("2250be2d4219-3af1-78856-aabe-1362af1edfd2"), undelivered("m-2"))
     page = open_page(viewport={"width": 390, "height": 800}, color_scheme="dark")
 

@@ -49,6 +49,7 @@ def test_a_message_over_time(start: Start, page: Page) -> None:
     ahead = line.locator("li.ahead").first
     expect(ahead).to_contain_text(re.compile(r"Next attempt to acme in \d+ s: attempt 2 of 21"))
     expect(ahead).to_contain_text("the last one in 1 d 17 h")
+    expect(page.locator("#over-time")).to_have_attribute("data-refresh", "10000")
     before = ahead.locator("time").first.inner_text()
     expect(ahead.locator("time").first).not_to_have_text(before)
     assert findings(page) == []

@@ -85,6 +85,8 @@ function follow() {
   stream.addEventListener("report", heard);
   stream.addEventListener("open", heard); // what came before it was open, or while it was away
   stream.addEventListener("error", () => { if (stream.readyState === EventSource.CLOSED) poll(); });
+  addEventListener("pagehide", () => stream.close());
+  addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) look(); });
 
   $("pause").addEventListener("click", () => {
