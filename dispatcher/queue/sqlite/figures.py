@@ -10,8 +10,8 @@ from dispatcher.observe.base import Depths, Waiting
 from receiver.store.sqlite.database import Database, instant
 
 _OLDEST_WAITING = """
-    SELECT attempts, due_at FROM dispatch WHERE state = 'waiting' AND endpoint = ?
-    ORDER BY created_at LIMIT ?
+    SELECT attempts, due_at FROM dispatch INDEXED BY dispatch_waiting
+    WHERE state = 'waiting' AND endpoint = ? ORDER BY id LIMIT ?
 """
 _OPEN = """
     SELECT EXISTS (SELECT 1 FROM dispatch_count
@@ -51,7 +51,8 @@ def _depths(connection: sqlite3.Connection) -> Depths:
         dispatches=counts,
         oldest_waiting=_oldest(
             connection,
-            "SELECT min(created_at) FROM dispatch WHERE state = 'waiting' AND endpoint = ?",
+            "SELECT created_at FROM dispatch INDEXED BY dispatch_waiting"
+            " WHERE state = 'waiting' AND endpoint = ? ORDER BY id LIMIT 1",
             {endpoint: endpoint for endpoint, state in counts if state == "waiting"},
         ),
         unread={endpoint: max(highest - read_to, 0) for endpoint, read_to in readers.items()},
