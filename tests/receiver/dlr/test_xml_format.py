@@ -252,7 +252,7 @@ def test_blanks_before_the_declaration() -> None:
     "items",
     [
         [b"<result/>", b"<result><a/></result>", b"<result />"],
-        [b"<result a=\"x>y/\" b='\"'/>", b"<result></result>", b"<result>x/></result>"],
+        [b'<result a="x>y/" b=\'"\'/>', b"<result></result>", b"<result>x/></result>"],
         [b"<result><a/><!-- /> --></result>", b"<result/>"],
     ],
 )
