@@ -17,12 +17,13 @@ from tests.web.test_frame import OPERATE, READ, TOKENS, sign_in
 Start = Callable[..., Dlr]
 
 
-def with_endpoint(url: str, *, retries: int = 0) -> str:
+def with_endpoint(url: str, *, waits: str = "1h", retries: int = 0) -> str:
     """Settings with the endpoint acme, which gives up after so many retries."""
     return f"""
 [schedule]
 preset = "custom"
-first = "1h"
+first = "{waits}"
+step = "0s"
 retries = {retries}
 [outgoing]
 allowed_networks = ["127.0.0.0/8"]
@@ -90,6 +91,24 @@ def test_what_could_not_be_brought_and_why(start: Start, page: Page) -> None:
         assert any(link.startswith("/dispatches/") for link in links)
         assert "/messages/m-1" in links
         assert findings(page) == []
+
+
+def test_what_failed_and_is_tried_again_is_shown_as_it_happens(start: Start, page: Page) -> None:
+    """An open page follows a replay: what fails appears, with its next attempt; at the end it says
+    that all was pushed."""
+    with customer() as acme:
+        dlr = start(config=with_endpoint(acme.url, waits="2s", retries=1_000))
+        dlr.post_reports(a_report())
+        pushed(dlr, "acknowledged")
+        acme.status = 503
+        dlr.ask("POST", "/api/replays", {"state": "acknowledged"})
+        page.goto(f"{dlr.url}/replays/1")
+        expect(page.get_by_role("heading", name="Failed so far")).to_be_visible()
+        expect(page.get_by_role("cell", name="503 failed")).to_be_visible()
+        acme.status = 200
+
+        expect(page.get_by_text("Everything was pushed.")).to_be_visible()
+        expect(page.get_by_role("heading", name="Failed so far")).to_have_count(0)
 
 
 def test_a_replay_is_cancelled(start: Start, page: Page) -> None:
