@@ -19,6 +19,7 @@ from dispatcher.clocks.common_time import CommonTime
 from dispatcher.clocks.repeating import Repeating
 from dispatcher.clocks.wakeups import Job, Wakeups
 from dispatcher.endpoints.endpoint import EndpointsInForce
+from dispatcher.flow.gate import Flows
 from dispatcher.queue.base import DispatchQueue, Leased, News
 from dispatcher.worker import Worker
 from receiver.store.base import StoreUnavailable
@@ -309,6 +310,10 @@ class Runner:
         self._alarm_at = None
         self._seen = None  # the next look tells the others
         self.wake()
+
+    def flows(self) -> Flows:
+        """How much each endpoint is given now."""
+        return self._worker.flows()
 
     @property
     def alive(self) -> bool:

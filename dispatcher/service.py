@@ -21,20 +21,29 @@ from prometheus_client import CollectorRegistry
 from dispatcher.api.again import AgainApi
 from dispatcher.api.attempt_track import AttemptTrack
 from dispatcher.api.dispatches import DispatchApi
+from dispatcher.api.endpoint_health import HealthApi, Healths
 from dispatcher.api.endpoints import EndpointApi
 from dispatcher.api.example_pushes import ExamplePushApi
 from dispatcher.api.page_guard import page_guard_of
+from dispatcher.api.placed import PlacedReports
 from dispatcher.api.replays import ReplayApi
 from dispatcher.api.unrouted import Unrouted, UnroutedApi
+from dispatcher.api.why import Why, WhyApi
 from dispatcher.clocks.clock import Clock, MachineClock, SystemClock, wall_time
 from dispatcher.clocks.common_time import CommonTime, boot_id
 from dispatcher.endpoints.from_settings import schedule_of
 from dispatcher.endpoints.registry import Registry, registry_of
 from dispatcher.flow.descriptors import Shares, raised_limit, shares
+from dispatcher.flow.gate import Flows
 from dispatcher.flow.total import Total
 from dispatcher.observe.events import Listener
-from dispatcher.observe.first_loss import LossMetrics
-from dispatcher.observe.metrics import AttemptMetrics, FileMetrics, HeldMetrics, QueueMetrics
+from dispatcher.observe.metrics import (
+    AttemptMetrics,
+    FileMetrics,
+    HeldMetrics,
+    LossMetrics,
+    QueueMetrics,
+)
 from dispatcher.pushing.example import ExamplePushes
 from dispatcher.pushing.http_sender import HttpSender
 from dispatcher.reconcile.scheduled import ReconcileMetrics, Reconciling
@@ -43,6 +52,7 @@ from dispatcher.replay.feeder import Feeder, Feeding
 from dispatcher.replay.replaying import Replaying
 from dispatcher.retrying.schedule import RetrySchedule
 from dispatcher.runner import Runner
+from dispatcher.sandbox.advance import Advance
 from dispatcher.sandbox.api.pushes import PushesApi
 from dispatcher.sandbox.api.routes import add_sandbox
 from dispatcher.sandbox.api.send import REQUESTS
@@ -125,7 +135,8 @@ class Service:
 class Inside:
     """A process as its pages see it (web/). They call the functions that the API calls too.
 
-    `runner` None: it does not push. `sandbox` None: it is none.
+    `on_due` is called when a dispatch may have become due. `runner` and `examples` None: it does
+    not push. `sandbox` and `advance` None: it is no sandbox, and its clock cannot be moved.
     """
 
     settings: Settings
@@ -141,10 +152,16 @@ class Inside:
     endpoints: EndpointApi
     reports: StoreApi
     replaying: Replaying
+    again: AgainApi
+    examples: ExamplePushes | None
     unrouted: Unrouted
+    why: Why
+    healths: Healths
     openapi: OpenApi
+    on_due: Callable[[], None]
     runner: Runner | None
     sandbox: Sandbox | None
+    advance: Advance | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,11 +229,14 @@ async def service(
             raise StoreUnavailable(_CLAIMED.format(settings.store.database))
         common = _common(settings, opened, clock or SystemClock(), parts)
         time = await _common_time(common)
-        runner = sender = None
+        runner = sender = counting = None
         pushes = PushLog() if parts.sandbox else None
         if parts.dispatches:
             sender = await stack.enter_async_context(_sender(common, pushes))
-            seeing = [] if pushes is None else [pushes.attempted]
+            seeing: list[Listener] = [] if pushes is None else [pushes.attempted]
+            counting = Following(opened.activity, "the health of endpoints")
+            count = counting.stored
+            seeing = [*seeing, lambda _: count()]
             runner = await _runner(common, sender, time, [*seeing, *listeners])
         following = Following(opened.read_model) if parts.receives else None
         wakes = [common.events.wake]
@@ -232,14 +252,17 @@ async def service(
             around = _add_receiver(common, on_stored, callback_listeners)
         else:
             _tell_of_strays(common, callback_listeners)
-        seen = _add_api(common, on_stored, sender)
-        sandbox = await _sandbox(common, on_stored, runner, pushes) if pushes is not None else None
+        seen = _add_api(common, on_stored, runner, sender)
+        sandbox = advance = None
+        if pushes is not None:
+            sandbox, advance = await _sandbox(common, on_stored, runner, pushes)
         if pages is not None:
-            pages(seen(runner=runner, sandbox=sandbox))
+            pages(seen(sandbox=sandbox, advance=advance))
         shown = _certificate(settings) if parts.tls else None
         url = await stack.enter_async_context(_listening(common, around, bound, shown))
         async with _running(runner, common.health, settings):
-            for job in _beside(common, parts, runner, sandbox, following, on_stored):
+            followings = [each for each in (following, counting) if each is not None]
+            for job in [*followings, *_beside(common, parts, runner, sandbox, on_stored)]:
                 job.start()
                 stack.push_async_callback(job.stop)
             trust_file = None if shown is None else shown.trust_file
@@ -390,7 +413,10 @@ def _tell_of_strays(common: _Common, listeners: Sequence[CallbackListener]) -> N
 
 
 def _add_api(
-    common: _Common, on_stored: Callable[[], None], sender: HttpSender | None
+    common: _Common,
+    on_stored: Callable[[], None],
+    runner: Runner | None,
+    sender: HttpSender | None,
 ) -> Callable[..., Inside]:
     """Everything that is not a callback: questions, orders, health, metrics, events. Gives what
     pages see of it."""
@@ -402,23 +428,37 @@ def _add_api(
         common.endpoints, opened.queue, opened.figures, now=now, on_due=on_stored
     )
     examples = None if sender is None else ExamplePushes(sender, common.schedule, now)
+    unrouted = Unrouted(opened.unrouted, common.endpoints)
     reports = StoreApi(
         opened.store,
         dispatches.dispatches_of,
+        PlacedReports(opened.store, opened.queue, unrouted).find,
         now=now,
         on_stored=on_stored,
         limits=common.limits,
     )
     replaying = Replaying(opened.replays, opened.selector, common.endpoints.all, now)
-    unrouted = Unrouted(opened.unrouted, common.endpoints)
+    again = AgainApi(opened.store, opened.queue, replaying, on_due=on_stored)
+    set_aside = tuple if runner is None else lambda: runner.flows().set_aside
+    why = Why(opened.store, opened.queue, common.endpoints, now, set_aside)
+    healths = Healths(
+        common.endpoints,
+        opened.figures,
+        opened.activity,
+        common.schedule,
+        now,
+        Flows if runner is None else runner.flows,
+    )
     openapi = OpenApi(common.settings, {**PROVIDER, **REQUESTS})
     add_routes(
         app,
+        HealthApi(healths),
         endpoints,
         ExamplePushApi(common.endpoints, examples),
         UnroutedApi(unrouted),
+        WhyApi(why),
         dispatches,
-        AgainApi(opened.store, opened.queue, replaying, on_due=on_stored),
+        again,
         reports,
         ReplayApi(replaying, opened.store),
         AuditApi(opened.audit),
@@ -440,8 +480,14 @@ def _add_api(
         endpoints=endpoints,
         reports=reports,
         replaying=replaying,
+        again=again,
+        examples=examples,
         unrouted=unrouted,
+        why=why,
+        healths=healths,
         openapi=openapi,
+        on_due=on_stored,
+        runner=runner,
     )
 
 
@@ -456,8 +502,8 @@ def _is_secure(common: _Common, request: web.Request) -> bool:
 
 async def _sandbox(
     common: _Common, on_stored: Callable[[], None], runner: Runner | None, pushes: PushLog
-) -> Sandbox:
-    """The provider's send API, and what becomes of the messages."""
+) -> tuple[Sandbox, Advance]:
+    """The provider's send API, and what becomes of the messages; and what moves its clock."""
     assert isinstance(common.clock, MovableClock)
     assert runner is not None, "a sandbox pushes"
     sandbox = Sandbox(
@@ -470,11 +516,12 @@ async def _sandbox(
         pushes=pushes.pushes,
     )
     await sandbox.read_rules()
-    add_sandbox(common.app, sandbox, runner, common.settings)
+    advance = Advance(sandbox, runner)
+    add_sandbox(common.app, sandbox, advance, common.settings)
     add_routes(common.app, PushesApi(pushes.pushes, common.opened.queue, common.opened.store))
     SandboxMetrics(common.metrics, sandbox)
     common.health.add(sandbox.trouble)
-    return sandbox
+    return sandbox, advance
 
 
 def _scrape(common: _Common) -> Scrape:
@@ -502,10 +549,9 @@ def _beside(
     parts: Parts,
     runner: Runner | None,
     sandbox: Sandbox | None,
-    following: Following | None,
     on_stored: Callable[[], None],
 ) -> list[_Job]:
-    """Retention, the read model of the store, reconciling, and the feeding of replays."""
+    """Retention, reconciling, and the feeding of replays."""
     clock = common.clock
     jobs: list[_Job] = [
         Upkeep(
@@ -519,8 +565,7 @@ def _beside(
         ),
         LogWatch(common.opened.files),
     ]
-    if following is not None:
-        jobs.append(following)
+    if parts.receives:
         jobs.extend(_reconciling(common, on_stored))
     if runner is not None:
         feeder = Feeder(common.opened.replays, common.endpoints, clock.now)

@@ -12,8 +12,14 @@ from dispatcher.api.base import UnroutedStore
 from dispatcher.capsule.base import Recording
 from dispatcher.clocks.base import SharedTime
 from dispatcher.endpoints.base import EndpointStore
-from dispatcher.observe.base import AttemptHistory, DatabaseFiles, QueueFigures
+from dispatcher.observe.base import (
+    AttemptActivity,
+    AttemptHistory,
+    DatabaseFiles,
+    QueueFigures,
+)
 from dispatcher.queue.base import DispatchQueue, Outbox
+from dispatcher.queue.sqlite.activity import SqliteActivity
 from dispatcher.queue.sqlite.common_time import SqliteTime
 from dispatcher.queue.sqlite.endpoints import SqliteEndpoints
 from dispatcher.queue.sqlite.erasure import SqliteErasure
@@ -72,6 +78,7 @@ class Storage:
     figures: QueueFigures
     files: DatabaseFiles
     history: AttemptHistory
+    activity: AttemptActivity
     recording: Recording
     time: SharedTime
     unrouted: UnroutedStore
@@ -124,6 +131,7 @@ def of_sqlite(database: Database, queue: SqliteQueue) -> Storage:
         figures=SqliteFigures(database),
         files=SqliteFiles(database),
         history=SqliteHistory(database),
+        activity=SqliteActivity(database),
         recording=SqliteRecording(database),
         time=SqliteTime(database),
         unrouted=SqliteUnrouted(database),

@@ -18,7 +18,7 @@ from msgspec import Struct
 from dispatcher.attempts import Attempts, Sender
 from dispatcher.clocks.clock import Clock
 from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.flow.gate import Gate
+from dispatcher.flow.gate import Flows, Gate
 from dispatcher.flow.total import Total
 from dispatcher.flow.window import Room
 from dispatcher.forming.former import Former, Reader
@@ -241,6 +241,13 @@ class Worker:
         """Pushes to all endpoints."""
         return Total.used(self._gates)
 
+    def flows(self) -> Flows:
+        """How much each endpoint is given now."""
+        now = self._clock.now()
+        return Flows(
+            {name: self._gates[name].flow(now) for name in self._names}, self._former.set_aside(now)
+        )
+
     async def next_at(self, *, after_claim: bool = False) -> datetime | None:
         """The next instant at which there may be something to do, if nothing new happens before.
         `after_claim`: since the last claim nothing has happened that nobody wakes for, and what it
@@ -252,7 +259,7 @@ class Worker:
         now = self._clock.now()
         open_now = [name for name, place in self._places(now).items() if place.retries]
         instants = [self._gates[name].opens_at(now) for name in self._names]
-        instants += self._former.not_aside_at(now)
+        instants += self._former.set_aside(now).values()
         if open_now and after_claim and self._saw is not None:
             instants.append(self._saw.next_due(open_now))
         elif open_now:

@@ -12,6 +12,7 @@ import click
 from dispatcher.commands import endpoints_output
 from dispatcher.commands.list_output import Listing
 from dispatcher.commands.options import Command, listing_options, look, settings_of, with_settings
+from dispatcher.endpoints.from_settings import schedule_of
 from dispatcher.endpoints.registry import Registry, registry_of
 from dispatcher.storage import Storage
 
@@ -22,7 +23,7 @@ from dispatcher.storage import Storage
 def endpoints(
     context: click.Context, config: Path | None, database: str | None, listing: Listing
 ) -> None:
-    """The endpoints: list, add, change, pause, resume, retry, test, remove, reset.
+    """The endpoints: list, health, add, change, pause, resume, retry, test, remove, reset.
 
     A running `dlr` notices within a fraction of a second. What is said here wins over the settings
     file, until `reset`.
@@ -100,6 +101,26 @@ def change(config: Path | None, database: str | None, name: str, given: dict[str
     Example: dlr endpoints change acme --set rate_limit=10 --secret security.password
     """
     _endpoints(config, database, lambda s, r: endpoints_output.change(s, r, name, given))
+
+
+@endpoints.command()
+@click.argument("name", required=False)
+@listing_options
+def health(config: Path | None, database: str | None, name: str | None, listing: Listing) -> None:
+    """What each endpoint answered in the last hour and day, and what waits for it.
+
+    Example: dlr endpoints health acme --format json
+    """
+    from dispatcher.commands import health_output  # what lists do not need
+
+    of_group = click.get_current_context().obj or (None, None)
+    settings = settings_of(config or of_group[0], database or of_group[1])
+
+    async def work(opened: Storage, registry: Registry) -> None:
+        schedule = schedule_of(settings.schedule)
+        await health_output.print_health(opened, registry, schedule, name, listing)
+
+    _endpoints(config, database, work)
 
 
 @endpoints.command()

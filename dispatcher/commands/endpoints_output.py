@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import sys
 import tomllib
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+)
 from operator import attrgetter
 from typing import Any
 
@@ -87,13 +94,13 @@ async def change(opened: Storage, registry: Registry, name: str, settings: dict[
         raise BadQuery("nothing to change: give --set KEY=VALUE, --secret KEY or --unset KEY")
     async with changing(opened, "changeEndpoint", name) as told:
         told.details |= told_of_settings(settings)
-        await _asked(registry, registry.change(name, settings, from_outside=False))
+        await asked(registry, registry.change(name, settings, from_outside=False))
     say(f"{name}: changed {', '.join(settings)}")
 
 
 async def hold(opened: Storage, registry: Registry, name: str, paused: bool) -> None:
     async with changing(opened, "pauseEndpoint" if paused else "resumeEndpoint", name):
-        await _asked(registry, registry.pause(name, paused))
+        await asked(registry, registry.pause(name, paused))
     said = "paused; what is for it waits, and spends no retries" if paused else "goes on"
     say(f"{name}: {said}")
 
@@ -102,7 +109,7 @@ async def resume_as(opened: Storage, registry: Registry, name: str, other: str) 
     async with changing(opened, "resumeEndpoint", name) as about:
         about.details["as"] = other
         try:
-            taken = await _asked(registry, registry.resume_as(name, other))
+            taken = await asked(registry, registry.resume_as(name, other))
         except EndpointInForce as error:
             raise BadQuery(str(error)) from error
     dispatches = counted(taken.dispatches, "dispatch", "es")
@@ -113,13 +120,13 @@ async def resume_as(opened: Storage, registry: Registry, name: str, other: str) 
 async def retry(opened: Storage, registry: Registry, name: str) -> None:
     async with changing(opened, "retryEndpoint", name) as told:
         retrying = retry_all(registry, opened.queue, name, SystemClock().now())
-        told.details["retried"] = retried = await _asked(registry, retrying)
+        told.details["retried"] = retried = await asked(registry, retrying)
     say(f"{name}: {counted(retried, 'dispatch', 'es')} due now")
 
 
 async def remove(opened: Storage, registry: Registry, name: str) -> None:
     async with changing(opened, "removeEndpoint", name) as told:
-        cancelled = await _asked(registry, registry.remove(name))
+        cancelled = await asked(registry, registry.remove(name))
         told.details["cancelled"] = cancelled
     say(f"{name}: removed; {counted(cancelled, 'waiting dispatch', 'es')} cancelled")
 
@@ -134,7 +141,7 @@ async def reset(opened: Storage, registry: Registry, name: str) -> None:
     say(f"{name}: as the settings file says")
 
 
-async def _asked(registry: Registry, change: Coroutine[Any, Any, Any]) -> Any:
+async def asked(registry: Registry, change: Coroutine[Any, Any, Any]) -> Any:
     """Raises BadQuery, with the endpoints that there are, for one that there is not."""
     try:
         return await change

@@ -13,7 +13,10 @@ for, and the world's would be hours of the schedule that it is there to show.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+
+from msgspec import Struct
 
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.flow.breaker import Breaker
@@ -23,6 +26,30 @@ from dispatcher.flow.window import InFlight, Room, room
 CLOSED = Room(retries=0, all=0)
 
 PATIENCE = timedelta(seconds=1)
+
+
+class Flow(Struct, frozen=True):
+    """How much an endpoint is given at an instant.
+
+    `probe_at` is when its open breaker lets the next probe through. Of a rate limit `left` pushes
+    may go now. `slowed`: it has failed at once for a whole window, and is given a window a second.
+    """
+
+    under_way: int
+    window: int
+    breaker_failures: int
+    breaker_open: bool
+    probe_at: datetime | None
+    rate_limit: float | None
+    rate_left: int | None
+    slowed: bool
+
+
+class Flows(Struct, frozen=True):
+    """How much each endpoint is given, and until when those that are set aside get nothing new."""
+
+    of: Mapping[str, Flow] = {}
+    set_aside: Mapping[str, datetime] = {}
 
 
 class Gate:
@@ -81,6 +108,20 @@ class Gate:
         for limit in self._limits():
             places = limit.within(places)
         return places
+
+    def flow(self, now: datetime) -> Flow:
+        """How it stands. Changes nothing."""
+        limit = self._limit and self._limit.at_instant(now)
+        return Flow(
+            under_way=self._in_flight.all,
+            window=self.endpoint.window,
+            breaker_failures=self._breaker.failures,
+            breaker_open=self._breaker.is_open,
+            probe_at=self._breaker.probe_at,
+            rate_limit=self.endpoint.rate_limit,
+            rate_left=None if limit is None else limit.all.free,
+            slowed=self._patience is not None,
+        )
 
     def for_retries_alone(self, places: Room) -> Room:
         """These places, out of `room`, when no fresh report waits: what the rate limit keeps for

@@ -76,9 +76,9 @@ class Former:
         only_read = not leased and any(each.read_to > each.read_from for each in formings)
         return leased, only_read
 
-    def not_aside_at(self, now: datetime) -> list[datetime]:
-        """When those that are set aside now get new dispatches again."""
-        return [until for until in self._aside_until.values() if until > now]
+    def set_aside(self, now: datetime) -> dict[str, datetime]:
+        """Those that are set aside now, and when each gets new dispatches again."""
+        return {name: until for name, until in self._aside_until.items() if until > now}
 
     def forget(self, name: str) -> None:
         """Keep nothing about an endpoint that no longer exists."""

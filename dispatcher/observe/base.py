@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
-from typing import Protocol
+from datetime import datetime, timedelta
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
 from dispatcher.retrying.dispatch import DispatchState
+from receiver.store.base import TURN
 
 Waiting = tuple[int, datetime]
 """Of a waiting dispatch: the attempts made, and when the next is due."""
@@ -25,6 +26,15 @@ class Depths(Struct, frozen=True):
     oldest_waiting: Mapping[str, datetime]  # when it was formed
     unread: Mapping[str, int]  # reports that no dispatch was formed of yet
     oldest_unread: Mapping[str, datetime]  # when it was received
+
+
+class Backlog(Struct, frozen=True):
+    """What waits for an endpoint, counted up to a bound: of more, `dispatches` is the bound, and
+    `reports` are those in as many."""
+
+    dispatches: int
+    reports: int
+    due: int  # of the dispatches, up to the same bound
 
 
 class FileSizes(Struct, frozen=True):
@@ -65,6 +75,11 @@ class QueueFigures(Protocol):
         """Of each of these endpoints the `most` dispatches that were formed first of those that
         wait, in the order in which they were formed."""
 
+    async def backlogs(
+        self, endpoints: Collection[str], now: datetime, most: int
+    ) -> Mapping[str, Backlog]:
+        """Of each of these endpoints what waits, counted up to `most` dispatches."""
+
     async def idle(self) -> bool:
         """Whether nothing waits, is under way, is held for the order's sake or is unread."""
 
@@ -96,3 +111,63 @@ class AttemptHistory(Protocol):
 
     async def after(self, attempt: int, limit: int) -> Sequence[RecordedAttempt]:
         """At most `limit` attempts that were recorded after this one."""
+
+
+ActivitySpan = Literal["minute", "hour"]
+
+ACTIVITY_KEPT: dict[ActivitySpan, timedelta] = {
+    "minute": timedelta(hours=2),
+    "hour": timedelta(hours=26),
+}
+"""For how long each is counted: a little longer than is asked for."""
+
+
+class AttemptCount(Struct, frozen=True):
+    """Attempts that ended alike. `status_class` is 5 for a 503 and 0 without a status, `bin` the
+    duration (receiver/store/histogram.py)."""
+
+    endpoint: str
+    outcome: str
+    status_class: int
+    bin: int
+    attempts: int
+
+
+class LatenessCount(Struct, frozen=True):
+    """Reports that were acknowledged so long after they were received (a bin). All reports of a
+    push count as its first one, which has waited longest."""
+
+    endpoint: str
+    bin: int
+    reports: int
+
+
+class Activity(Struct, frozen=True):
+    """What endpoints did. `lag` attempts are not in it yet; 0 unless more came than can be counted
+    at once."""
+
+    attempts: Sequence[AttemptCount]
+    lateness: Sequence[LatenessCount]
+    lag: int
+
+
+class AttemptActivity(Protocol):
+    """Counts of the attempts of the last hours, made after these were recorded.
+
+    They are complete however far `turn` has come: it decides only how fast an answer is. Reports of
+    replays are not late, and reports that are no longer stored are left out of lateness.
+    """
+
+    async def activity(
+        self, span: ActivitySpan, since: datetime, endpoint: str | None = None
+    ) -> Activity:
+        """All whole spans from the one that `since` lies in, of all endpoints or of this one.
+        Attempts count when they began. Durations are rounded by 6 % at most."""
+
+    async def turn(self, most: int = TURN) -> int:
+        """Count at most `most` more attempts; returns how many there were. Raises StoreUnavailable;
+        then nothing is changed. Of several that take a turn at once each attempt is counted once.
+        """
+
+    async def catch_up(self) -> int:
+        """Take turns until there is nothing to count. Returns how many attempts were counted."""

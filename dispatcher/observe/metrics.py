@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from msgspec import Struct
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from dispatcher.observe.base import DatabaseFiles, QueueFigures
+from dispatcher.endpoints.endpoint import Endpoint, EndpointsInForce
+from dispatcher.observe.base import DatabaseFiles, QueueFigures, Waiting
 from dispatcher.observe.events import AttemptMade
+from dispatcher.observe.first_loss import OLDEST, first_loss
 from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.retrying.outcome import Outcome
+from dispatcher.retrying.schedule import RetrySchedule
 from receiver.store.base import StoreUnavailable
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 90.0)
@@ -183,3 +186,53 @@ class HeldMetrics:
         self._held.clear()
         for holder, count in reports.items():
             self._held.labels(holder).set(count)
+
+
+class LossMetrics:
+    """Shows the first loss of each endpoint that has something waiting."""
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        figures: QueueFigures,
+        endpoints: EndpointsInForce,
+        schedule: RetrySchedule,
+        now: Callable[[], datetime],
+    ) -> None:
+        """`schedule` is that of the endpoints which have none of their own."""
+        self._figures = figures
+        self._endpoints = endpoints
+        self._schedule = schedule
+        self._now = now
+        self._seconds = Gauge(
+            "dlr_endpoint_seconds_to_first_loss",
+            "Until the first waiting dispatch is exhausted, if every attempt fails from now on.",
+            ["endpoint"],
+            registry=registry,
+        )
+        self._attempts = Gauge(
+            "dlr_endpoint_attempts_to_first_loss",
+            "The attempts that this dispatch still has.",
+            ["endpoint"],
+            registry=registry,
+        )
+
+    async def measure(self) -> None:
+        try:
+            endpoints = {each.name: each for each in await self._endpoints.endpoints()}
+            waiting = await self._figures.oldest_waiting(endpoints.keys(), OLDEST)
+        except StoreUnavailable:
+            return  # dlr_store_readable says so
+        self._show(endpoints, waiting)
+
+    def _show(
+        self, endpoints: Mapping[str, Endpoint], waiting: Mapping[str, Sequence[Waiting]]
+    ) -> None:
+        now = self._now()
+        self._seconds.clear()
+        self._attempts.clear()
+        for name, rows in waiting.items():
+            loss = first_loss(rows, endpoints[name].schedule or self._schedule, now)
+            if loss is not None:
+                self._seconds.labels(name).set(loss.time_left.total_seconds())
+                self._attempts.labels(name).set(loss.attempts_left)

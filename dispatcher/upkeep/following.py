@@ -1,11 +1,12 @@
-"""Has the read model follow the reports, a bounded piece at a time, while the process receives."""
+"""Has what follows behind reports or attempts follow, a bounded piece at a time."""
 
 from __future__ import annotations
 
 import logging
+from typing import Protocol
 
 from dispatcher.clocks.repeating import Repeating
-from receiver.store.base import TURN, ReadModel
+from receiver.store.base import TURN
 
 log = logging.getLogger("dlr.store")
 
@@ -14,37 +15,47 @@ BREATH_SECONDS = 0.1
 followed, which is twice of what comes in one by one."""
 
 LOOK_SECONDS = 0.5
-"""How often to look for new reports while some come in."""
+"""How often to look while something comes in."""
 
 IDLE_SECONDS = 10.0
-"""How often to look while none come in, for those that another process has stored."""
+"""How often to look while nothing comes in, for what another process has stored."""
+
+
+class Follows(Protocol):
+    """What is followed: reports for searches and totals, attempts for the health of endpoints."""
+
+    async def turn(self, most: int = TURN) -> int:
+        """Follow at most `most`; returns how many there were to follow."""
 
 
 class Following(Repeating):
-    """Takes turns from `start` to `stop`. What is left then is followed after the next start."""
+    """Takes turns from `start` to `stop`. What is left then is followed after the next start.
 
-    def __init__(self, read_model: ReadModel) -> None:
+    `what` waits for it, in the words of the log.
+    """
+
+    def __init__(self, follows: Follows, what: str = "searches and totals") -> None:
         super().__init__(
             self._turn,
             log=log,
-            waits="searches and totals wait for the store",
-            fails="searches and totals stay behind",
+            waits=f"{what} wait for the store",
+            fails=f"{what} stay behind",
             again_after=LOOK_SECONDS,
         )
-        self._read_model = read_model
+        self._follows = follows
         self._idle = False
         self._fresh = False  # stored since a turn has begun
 
     def stored(self) -> None:
-        """Reports were stored in this process. They end the sleep of an idle one; a turn for each
-        callback would be a transaction for each."""
+        """Something to follow was stored in this process. It ends the sleep of an idle one; a turn
+        for each would be a transaction for each."""
         self._fresh = True
         if self._idle:
             self.wake()
 
     async def _turn(self) -> float:
         self._idle = self._fresh = False
-        followed = await self._read_model.turn()
+        followed = await self._follows.turn()
         self._idle = not followed and not self._fresh
         if followed == TURN:
             return BREATH_SECONDS

@@ -5,9 +5,15 @@ from __future__ import annotations
 from dispatcher.service import Inside
 from dispatcher.web.help import HelpPages
 from dispatcher.web.inbox import InboxPages
+from dispatcher.web.messages import MessagePages
+from dispatcher.web.pushes import PushPages
 from dispatcher.web.quarantine import QuarantinePages
+from dispatcher.web.rehearse import RehearsePages
 from dispatcher.web.replays import ReplayPages
+from dispatcher.web.reports import ReportPages
+from dispatcher.web.sandbox import SandboxPages
 from dispatcher.web.sign_in import SignInPages
+from dispatcher.web.simulate import SimulatePages
 from dispatcher.web.site import Site, StaticFiles
 
 
@@ -18,8 +24,14 @@ def add_pages(inside: Inside) -> None:
         StaticFiles(),
         SignInPages(site),
         InboxPages(site),
+        SimulatePages(site),
+        RehearsePages(site),
         ReplayPages(site),
+        ReportPages(site),
+        MessagePages(site),
+        PushPages(site),
         QuarantinePages(site),
         HelpPages(site),
+        SandboxPages(site),
     ):
         site.add(inside.app, pages)

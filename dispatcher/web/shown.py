@@ -105,7 +105,19 @@ _TONES: Mapping[str, Tone] = {
     "leased": "wait",
     "exhausted": "bad",
     "cancelled": "idle",
+    "paused": "wait",
+    "held": "wait",
+    "unread": "wait",
+    "unusable": "bad",
     "failed": "bad",
+    "redirected": "bad",
+    "refused": "bad",
+    "unreachable": "bad",
+    "timed_out": "bad",
+    "broken_off": "bad",
+    "tls_failed": "bad",
+    "not_http": "bad",
+    "not_allowed": "bad",
     "weak": "wait",
     "passed": "good",
     "running": "wait",
@@ -119,6 +131,21 @@ def chip(word: str | None) -> Markup:
     if not word:
         return Markup('<span class="chip idle">no status</span>')
     return Markup('<span class="chip {}">{}</span>').format(_TONES.get(word, "idle"), word)
+
+
+def commands(text: str) -> Markup:
+    """A sentence in which what stands between `backquotes` is a command that can be copied."""
+    parts = text.split("`")
+    shown = (
+        Markup("<code>{}</code> {}").format(part, copy_button(part)) if at % 2 else escape(part)
+        for at, part in enumerate(parts)
+    )
+    return Markup("").join(shown)
+
+
+def chip_as(words: str, word: str) -> Markup:
+    """Other words in the colour of a state."""
+    return Markup('<span class="chip {}">{}</span>').format(_TONES.get(word, "idle"), words)
 
 
 def pretty_json(text: str) -> str:
@@ -138,6 +165,8 @@ def copy_button(text: str, words: str = "copy") -> Markup:
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "chip": chip,
+    "commands": commands,
+    "chip_as": chip_as,
     "copy_button": copy_button,
     "count": count,
     "duration": duration,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from dispatcher.observe.base import AttemptHistory, Depths, QueueFigures, RecordedAttempt
+from dispatcher.observe.base import AttemptHistory, Backlog, Depths, QueueFigures, RecordedAttempt
 from dispatcher.queue.base import Leased
 from tests.contracts.dispatch_queue import ACME, BETA, MINUTE, NOON, Desk, a_record, leases
 from tests.contracts.report_store import a_callback, an_sms
@@ -137,6 +137,21 @@ class QueueFiguresContract(_OnDesk):
         }
         found = await figures.oldest_waiting(["acme", "beta"], 9)
         assert [len(found[name]) for name in ("acme", "beta")] == [3, 1]
+
+    # --- what waits ----------------------------------------------------------------------------
+
+    async def test_backlogs(self, desk: Desk, figures: QueueFigures) -> None:
+        """What waits of each endpoint, with its reports, and how much of it is due; counted up to a
+        bound. What is under way does not wait."""
+        for minutes in (1, 2, 3):
+            await failed(desk, NOON, due_at=NOON + minutes * MINUTE)
+        await desk.dispatches(1)
+
+        assert await figures.backlogs(["acme", "gone"], NOON + 2 * MINUTE, 10) == {
+            "acme": Backlog(3, 3, 2),
+            "gone": Backlog(0, 0, 0),
+        }
+        assert await figures.backlogs(["acme"], NOON + HOUR, 2) == {"acme": Backlog(2, 2, 2)}
 
     # --- whether there is anything to do -------------------------------------------------------
 

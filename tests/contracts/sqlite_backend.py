@@ -67,15 +67,17 @@ class BreakableDatabase(Database):
         self._breaks_after = statements
 
     async def write(self, work: Work[T]) -> T:
+        return await super().write(self._broken(work))
+
+    async def write_unflushed(self, work: Work[T]) -> T:
+        return await super().write_unflushed(self._broken(work))
+
+    def _broken(self, work: Work[T]) -> Work[T]:
         statements, self._breaks_after = self._breaks_after, None
         if statements is None:
-            return await super().write(work)
+            return work
         error = sqlite3.OperationalError("disk I/O error")
-
-        def broken(connection: sqlite3.Connection) -> T:
-            return work(cast(sqlite3.Connection, Doomed(connection, statements, error)))
-
-        return await super().write(broken)
+        return lambda c: work(cast(sqlite3.Connection, Doomed(c, statements, error)))
 
 
 @dataclass

@@ -13,9 +13,11 @@ import pytest
 
 from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.storage import MIGRATIONS, Storage, new_id, of_sqlite
+from tests.contracts.attempt_activity import AttemptActivityContract
 from tests.contracts.audit_log import AuditLogContract
 from tests.contracts.endpoint_store import EndpointStoreContract
 from tests.contracts.queue_figures import AttemptHistoryContract, QueueFiguresContract
+from tests.contracts.readings import ReadingsContract
 from tests.contracts.recording import RecordingContract
 from tests.contracts.retention import ErasureContract, RetentionContract
 from tests.contracts.shared_time import SharedTimeContract
@@ -101,6 +103,14 @@ class TestQueueFigures(QueueFiguresContract):
 
 
 class TestAttemptHistory(AttemptHistoryContract):
+    pass
+
+
+class TestReadings(ReadingsContract):
+    pass
+
+
+class TestAttemptActivity(AttemptActivityContract):
     pass
 
 

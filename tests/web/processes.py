@@ -26,6 +26,7 @@ class Dlr:
     url: str
     folder: Path
     lines: list[str]
+    token: str | None = None  # for `until_pushed`
 
     def ask(self, method: str, path: str, body: Any = None, token: str | None = None) -> Any:
         """The JSON that a request is answered with."""
@@ -44,6 +45,15 @@ class Dlr:
             assert time.monotonic() < end, answered
             threading.Event().wait(0.02)
         return answered
+
+    def until_pushed(self, attempts: int) -> None:
+        """Ask until as many attempts have been recorded."""
+        deadline = time.monotonic() + LIMIT
+        while time.monotonic() < deadline:
+            found = self.ask("GET", "/api/dispatches?limit=1000", token=self.token)["dispatches"]
+            if sum(each["attempts"] for each in found) >= attempts:
+                return
+        raise AssertionError(f"there are not {attempts} attempts: {found}")
 
     def post_reports(self, *reports: dict[str, Any], source: str = "default") -> None:
         self.ask("POST", f"/notify/{source}", {"results": list(reports)})
@@ -95,6 +105,7 @@ class Customer:
 
     url: str
     status: int = 200
+    answer: str = ""
     got: list[Any] = field(default_factory=list)
 
 
@@ -107,8 +118,10 @@ def customer() -> Iterator[Customer]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             here.got.append(json.loads(body))
             self.send_response(here.status)
-            self.send_header("Content-Length", "0")
+            answer = here.answer.encode()
+            self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
+            self.wfile.write(answer)
 
         def log_message(self, *_: Any) -> None:
             """Says nothing."""

@@ -6,12 +6,24 @@ import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from dispatcher.observe.base import Depths, Waiting
-from receiver.store.sqlite.database import Database, instant
+from dispatcher.observe.base import Backlog, Depths, Waiting
+from receiver.store.sqlite.database import Database, instant, micros
 
 _OLDEST_WAITING = """
     SELECT attempts, due_at FROM dispatch WHERE state = 'waiting' AND endpoint = ?
     ORDER BY created_at LIMIT ?
+"""
+_WAITING = """
+    SELECT count(*), coalesce(sum(reports), 0) FROM (
+        SELECT reports FROM dispatch INDEXED BY dispatch_due
+        WHERE state = 'waiting' AND endpoint = ? ORDER BY due_at LIMIT ?
+    )
+"""
+_DUE = """
+    SELECT count(*) FROM (
+        SELECT 1 FROM dispatch INDEXED BY dispatch_due
+        WHERE state = 'waiting' AND endpoint = ? AND due_at <= ? LIMIT ?
+    )
 """
 _OPEN = """
     SELECT EXISTS (SELECT 1 FROM dispatch_count
@@ -35,6 +47,11 @@ class SqliteFigures:
         self, endpoints: Collection[str], most: int
     ) -> Mapping[str, Sequence[Waiting]]:
         return await self._database.question(lambda c: _oldest_waiting(c, endpoints, most))
+
+    async def backlogs(
+        self, endpoints: Collection[str], now: datetime, most: int
+    ) -> Mapping[str, Backlog]:
+        return await self._database.question(lambda c: _backlogs(c, endpoints, micros(now), most))
 
     async def idle(self) -> bool:
         return await self._database.question(lambda c: not c.execute(_OPEN).fetchone()[0])
@@ -82,3 +99,14 @@ def _oldest_waiting(
         ]
         for name in endpoints
     }
+
+
+def _backlogs(
+    connection: sqlite3.Connection, endpoints: Collection[str], now: int, most: int
+) -> Mapping[str, Backlog]:
+    found = {}
+    for name in endpoints:
+        dispatches, reports = connection.execute(_WAITING, (name, most)).fetchone()
+        (due,) = connection.execute(_DUE, (name, now, most)).fetchone()
+        found[name] = Backlog(dispatches, reports, due)
+    return found

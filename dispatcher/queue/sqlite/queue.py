@@ -19,9 +19,12 @@ from dispatcher.queue.base import (
     News,
     NotWaiting,
     Pending,
+    Readings,
     Record,
+    ReportIds,
     StoredAttempt,
     StoredDispatch,
+    StoredRequest,
     UnknownDispatch,
 )
 from dispatcher.queue.sqlite import dispatch_search, leaving, ordering
@@ -34,9 +37,11 @@ from dispatcher.queue.sqlite.insert_dispatch import (
 )
 from dispatcher.queue.sqlite.many_rows import flat, insert_rows, marks, pieces
 from dispatcher.queue.sqlite.names import DispatchNames
-from dispatcher.queue.sqlite.stored import attempts_of, condition, stored_dispatches
+from dispatcher.queue.sqlite.placed import reports_in
+from dispatcher.queue.sqlite.readings import readings_of
+from dispatcher.queue.sqlite.stored import LAST, attempts_of, condition, stored_dispatches
 from dispatcher.retrying.dispatch import TRANSITIONS, DispatchState, InvalidTransition
-from receiver.store.base import Message
+from receiver.store.base import Message, StoredReport
 from receiver.store.sqlite.database import (
     Database,
     instant,
@@ -77,6 +82,10 @@ _ATTEMPT = """
 _KEEP_FAILED = """
     INSERT INTO dispatch_body SELECT id, ? FROM dispatch WHERE id = ? AND state = 'waiting'
     ON CONFLICT DO NOTHING
+"""
+_REQUEST = """
+    SELECT content_type, generation, replay, authorization IS NOT NULL, body
+    FROM dispatch LEFT JOIN dispatch_body ON dispatch_body.dispatch = id WHERE id = ?
 """
 _KEEP_BODY = """
     INSERT INTO dispatch_body SELECT id, ? FROM dispatch
@@ -287,6 +296,29 @@ class SqliteQueue:
         numbers = {self._names.number(name): name for name in names}
         found = await self._database.question(lambda c: attempts_of(c, numbers))
         return {name: found.get(number, []) for number, name in numbers.items()}
+
+    async def reports_in(
+        self, endpoint: str | None, state: DispatchState | None, before: int | None, limit: int
+    ) -> ReportIds:
+        return await self._database.question(
+            lambda c: reports_in(c, endpoint, state, before, limit)
+        )
+
+    async def readings(self, report: StoredReport) -> Readings:
+        return await self._database.question(lambda c: readings_of(c, self._names, report))
+
+    async def last_attempts(self, names: Sequence[str]) -> Mapping[str, StoredAttempt]:
+        numbers = {self._names.number(name): name for name in names}
+        found = await self._database.question(lambda c: attempts_of(c, numbers, LAST))
+        return {numbers[number]: attempts[-1] for number, attempts in found.items()}
+
+    async def request(self, name: str) -> StoredRequest | None:
+        number = self._names.number(name)
+        row = await self._database.question(lambda c: c.execute(_REQUEST, (number,)).fetchone())
+        if row is None:
+            return None
+        content_type, generation, replay, authorized, body = row
+        return StoredRequest(content_type, generation, replay, bool(authorized), body)
 
     async def counts(self) -> Mapping[str, Mapping[DispatchState, int]]:
         statement = "SELECT endpoint, state, count FROM dispatch_count WHERE count > 0"

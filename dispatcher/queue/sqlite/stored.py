@@ -73,17 +73,21 @@ def condition(
     return " AND ".join(["1", *conditions]), list(conditions.values())
 
 
+LAST = "number = (SELECT attempts FROM dispatch WHERE id = attempt.dispatch)"
+"""Which attempt of a dispatch is its last one."""
+
+
 def attempts_of(
-    connection: sqlite3.Connection, numbers: Iterable[int]
+    connection: sqlite3.Connection, numbers: Iterable[int], which: str = "true"
 ) -> dict[int, list[StoredAttempt]]:
-    """The attempts of each of these dispatches, in order."""
+    """The attempts of each of these dispatches, in order; `which` is a condition on them."""
     these = (listed(numbers),)
     lost = f"SELECT dispatch, number FROM unrecorded_attempt WHERE dispatch IN {LISTED}"
     unrecorded = Counter(connection.execute(lost, these).fetchall())
     found: dict[int, list[StoredAttempt]] = {}
     for dispatch, nth, at, *rest in connection.execute(
         "SELECT dispatch, number, started_at, duration_ms, status, outcome, error, answer, note"
-        f" FROM attempt WHERE dispatch IN {LISTED} ORDER BY dispatch, number",
+        f" FROM attempt WHERE dispatch IN {LISTED} AND {which} ORDER BY dispatch, number",
         these,
     ):
         attempt = StoredAttempt(nth, instant(at), *rest)

@@ -7,7 +7,8 @@ from datetime import timedelta
 from prometheus_client import CollectorRegistry
 
 from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.observe.first_loss import OLDEST, Loss, LossMetrics, first_loss
+from dispatcher.observe.first_loss import OLDEST, Loss, first_loss
+from dispatcher.observe.metrics import LossMetrics
 from dispatcher.retrying.schedule import INFOBIP, RetrySchedule
 from receiver.store.base import StoreUnavailable
 from tests.dispatcher.support import MINUTE, START, Bench, a_bench, an_endpoint, since_start

@@ -10,8 +10,13 @@ import aiohttp
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
-from dispatcher.observe.first_loss import LossMetrics
-from dispatcher.observe.metrics import AttemptMetrics, FileMetrics, HeldMetrics, QueueMetrics
+from dispatcher.observe.metrics import (
+    AttemptMetrics,
+    FileMetrics,
+    HeldMetrics,
+    LossMetrics,
+    QueueMetrics,
+)
 from dispatcher.reconcile.scheduled import ReconcileMetrics
 from dispatcher.service import Parts, service
 from dispatcher.settings.settings import Settings

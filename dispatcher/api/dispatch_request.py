@@ -1,0 +1,83 @@
+"""The request of a dispatch, as far as it is kept or can be made again, without secrets. The pages
+show it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Final
+
+from msgspec import Struct
+
+from dispatcher.endpoints.endpoint import Endpoint, Target
+from dispatcher.endpoints.registry import Registry
+from dispatcher.forming.bucket import encode
+from dispatcher.queue.base import Bucket, DispatchQueue, StoredDispatch, StoredRequest
+from dispatcher.security.signing import proof
+from receiver.faults import without_credentials
+from receiver.store.base import ReportStore, StoredReport
+
+HIDDEN: Final = "…"
+"""What is shown of a header that holds a secret or a signature."""
+
+
+class PushRequest(Struct, frozen=True):
+    """The last request that was made, or the first one that will be. `headers` are those of the
+    endpoint as it is now; of a secret or a signature only its name is shown. `body` None: it is not
+    kept, and the reports that it carried are not stored any more. `made_again`: it was made of the
+    reports."""
+
+    url: str
+    headers: Mapping[str, str]
+    body: bytes | None
+    made_again: bool = False
+
+
+async def request_of(
+    store: ReportStore,
+    queue: DispatchQueue,
+    registry: Registry,
+    dispatch: StoredDispatch,
+    now: datetime,
+) -> PushRequest:
+    """The request of a dispatch that is stored."""
+    kept = await queue.request(dispatch.id)
+    assert kept is not None, "dispatches go with their requests"
+    endpoints = {each.name: each for each in await registry.endpoints()}
+    body = kept.body
+    if body is None and dispatch.report_ids:
+        body = _made_again(dispatch, kept, await store.reports_by_id(dispatch.report_ids))
+    return PushRequest(
+        url=without_credentials(dispatch.url),
+        headers=_headers(dispatch, kept, endpoints.get(dispatch.endpoint), now),
+        body=body,
+        made_again=body is not None and kept.body is None,
+    )
+
+
+def _made_again(
+    dispatch: StoredDispatch, kept: StoredRequest, reports: Iterable[StoredReport]
+) -> bytes | None:
+    by_id = {report.id: report for report in reports}
+    if any(each not in by_id for each in dispatch.report_ids):
+        return None
+    target = Target(dispatch.url, kept.content_type)
+    return encode(Bucket([by_id[each] for each in dispatch.report_ids], kept.generation, target))
+
+
+def _headers(
+    dispatch: StoredDispatch, kept: StoredRequest, endpoint: Endpoint | None, now: datetime
+) -> dict[str, str]:
+    headers = {
+        "Content-Type": kept.content_type,
+        "webhook-id": dispatch.webhook_id,
+        "dlr-attempt": str(max(dispatch.attempts, 1)),
+    }
+    if kept.replay is not None:
+        headers["dlr-replay"] = str(kept.replay)
+    if kept.authorized:
+        headers["Authorization"] = HIDDEN
+    if endpoint is None:
+        return headers
+    proven = proof(endpoint.security, b"", dispatch.webhook_id, now, token="")
+    return {**dict.fromkeys((*endpoint.headers, *proven), HIDDEN), **headers}
