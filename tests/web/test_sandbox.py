@@ -115,6 +115,8 @@ def test_fate_by_hand(start: Start, page: Page) -> None:
     opened = page.get_by_role("complementary")
     expect(opened.get_by_text("REJECTED_NETWORK, EC_CALL_BARRED")).to_be_visible()
     expect(page.get_by_role("heading", name="Decide now")).to_have_count(0)
+    change = dlr.ask("GET", "/api/audit")["items"][0]
+    assert (change["what"], change["outcome"]) == ("postSandboxMessageOutcome", "done")
     send_by_api(dlr, SLOW)
     page.goto(f"{dlr.url}/sandbox?open=2")
     dlr.ask("POST", "/sandbox/advance?by=2h")

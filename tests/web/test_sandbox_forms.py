@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from dispatcher.sandbox.api.admin import SandboxMessage
 from dispatcher.sandbox.errors import Refused
+from dispatcher.sandbox.store.base import AcceptedQuery
 from dispatcher.sandbox.wire import v3
 from dispatcher.sandbox.wire.body import checked
 from dispatcher.settings.sandbox import FaultRule, OutcomeRule
-from dispatcher.web.sandbox import counted, rounded
+from dispatcher.web.sandbox import counted, fields_of, rounded
 from dispatcher.web.sandbox_forms import (
     fault_table,
     faults_by_field,
@@ -20,6 +23,7 @@ from dispatcher.web.sandbox_forms import (
     sms_document,
 )
 from receiver.settings.reader import read_table
+from tests.sandbox.playing import playing
 from tests.sandbox.sending import NOW
 
 
@@ -127,6 +131,26 @@ def test_how_a_text_will_go(text: str, asked: dict[str, Any], words: str) -> Non
     given = {"language": None, "transliteration": None, **asked}
 
     assert counted(text, given["language"], given["transliteration"]) == words
+
+
+async def test_what_of_a_message_is_shown(tmp_path: Path) -> None:
+    """What it was asked for, with names for people; a number that is zero is shown, and what was
+    not asked for is not."""
+    async with playing(tmp_path) as sandbox:
+        await sandbox.send(validityPeriod=90, regional={"indiaDlt": {"principalEntityId": "ü"}})
+        octets = {"binary": {"hex": "00 01", "dataCoding": 0}, "destinations": [{"to": "41790000"}]}
+        await sandbox.ask("POST", "/sms/2/binary/advanced", json={"messages": [octets]})
+        store = sandbox.running.storage.sandbox
+        text, binary = [
+            dict(fields_of(SandboxMessage.of(each)))
+            for each in await store.messages(AcceptedQuery())
+        ]
+
+    assert text["Validity"] == "90 minutes"
+    assert text["Regional"] == '{"indiaDlt": {"principalEntityId": "ü"}}'
+    assert text["Route"] == "/sms/2/text/advanced"
+    assert "sendAt" not in text
+    assert (binary["Octets"], binary["Data coding"]) == ("00 01", "0")
 
 
 def test_how_far_the_clock_is_ahead() -> None:
