@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
@@ -17,16 +18,17 @@ from dispatcher.web.rows import row_of
 from dispatcher.web.search_words import WORDS, parameters_of
 from dispatcher.web.site import Site, page
 from receiver.answers import BadQuery
-from receiver.api.filters import report_query
+from receiver.api.filters import Place, place_of, report_query
 from receiver.api.parameters import number
-from receiver.api.store_api import find_reports
-from receiver.store.base import ReportQuery, ReportStore, StoredReport
+from receiver.api.store_api import StoreApi
+from receiver.store.base import ReportQuery, StoredReport
 
 ROWS = 50
 """Reports of a page, and of what is new on it at once."""
 
-SEARCH_STEPS = 5
-"""Steps of the store that one page takes: half a second at most."""
+SEARCH_SECONDS = 0.5
+"""After which a page is shown with what has been found, though older reports are not searched yet.
+A step of the store that has begun is ended: on a busy machine it takes as long again."""
 
 SOURCE = "dlr_source"
 """The cookie that remembers the source that was chosen."""
@@ -99,31 +101,33 @@ class InboxPages:
 
     async def _page(self, request: web.Request, asked: Asked) -> tuple[dict[str, Any], int]:
         """The rows; or why the search cannot be used, and its status."""
-        store = self._site.inside.storage.store
-        newest = await store.newest_report()  # first: so that what comes meanwhile is new to it
-        nothing: dict[str, Any] = {"rows": [], "following": None, "newest": newest, "fault": None}
+        inside = self._site.inside
+        newest = await inside.storage.store.newest_report()  # first: what comes meanwhile is new
+        values: dict[str, Any] = {"rows": [], "following": None, "newest": newest, "fault": None}
         try:
-            query = self._query(request, asked)
+            query, place = self._query(request, asked)
         except BadQuery as error:
-            return nothing | {"fault": str(error)}, 400
+            return values | {"fault": str(error), "is_live": False}, 400
         if query.before is None:
             query = replace(query, before=newest + 1)
-        found, following = await _found(store, query)
-        rows = [row_of(each) for each in found]
-        return nothing | {"rows": rows, "following": following}, 200
+        found, following = await _found(inside.reports, query, place)
+        values |= {"rows": [row_of(each) for each in found], "following": following}
+        # What becomes of a report is decided after it has arrived.
+        return values | {"is_live": place is None and not asked.cursor}, 200
 
     @page("/inbox/rows", "showNewRows")
     async def new_rows(self, request: web.Request) -> web.Response:
         """The rows of a search that are newer than the report `after`, for the script."""
-        store = self._site.inside.storage.store
+        inside = self._site.inside
         asked = self._asked(request)
-        newest = await store.newest_report()
+        newest = await inside.storage.store.newest_report()
         after = number(request.query.get("after", "0"), "after")
         found: Sequence[StoredReport] = []
         more = False
         if newest > after:
-            query = replace(self._query(request, asked), after=after, before=newest + 1)
-            found, following = await find_reports(store, query)
+            query, place = self._query(request, asked)
+            query = replace(query, after=after, before=newest + 1)
+            found, following = await inside.reports.find(query, place)
             more = following is not None
         return self._site.show(
             request,
@@ -146,30 +150,32 @@ class InboxPages:
             trail=[each for each in query.get("trail", "").split(",") if each.isdecimal()],
         )
 
-    def _query(self, request: web.Request, asked: Asked) -> ReportQuery:
+    def _query(self, request: web.Request, asked: Asked) -> tuple[ReportQuery, Place | None]:
         """Raises BadQuery."""
         found = parameters_of(asked.search, self._site.now().astimezone(_zone_of(request)))
         if asked.source:
             found.setdefault("source", asked.source)
         if asked.cursor:
             found["cursor"] = asked.cursor
-        return report_query({**found, "limit": str(ROWS)})
+        found["limit"] = str(ROWS)
+        return report_query(found), place_of(found)
 
 
 async def _found(
-    store: ReportStore, query: ReportQuery
+    reports: StoreApi, query: ReportQuery, place: Place | None
 ) -> tuple[Sequence[StoredReport], int | None]:
-    """A page, and the cursor of the next one, in a bounded number of steps: a page can be short and
-    have a next one all the same."""
+    """A page, and the cursor of the next one, in bounded time: a page can be short and have a next
+    one all the same."""
     found: list[StoredReport] = []
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + SEARCH_SECONDS
     before = query.before
-    for _ in range(SEARCH_STEPS):
+    while True:
         step = replace(query, before=before, limit=query.limit - len(found))
-        reports, before = await find_reports(store, step)
-        found += reports
-        if before is None or len(found) >= query.limit:
-            break
-    return found, before
+        more, before = await reports.find(step, place)
+        found += more
+        if before is None or len(found) >= query.limit or loop.time() > deadline:
+            return found, before
 
 
 def _zone_of(request: web.Request) -> tzinfo:

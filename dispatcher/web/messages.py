@@ -107,13 +107,14 @@ class MessagePages:
     async def _values(self, message_id: str, reports: Sequence[StoredReport]) -> dict[str, Any]:
         inside = self._site.inside
         dispatches = await inside.dispatches.dispatches_of([each.id for each in reports])
+        usual = schedule_of(inside.settings.schedule)
         endpoints = {each.name: each for each in await inside.registry.endpoints()}
         return {
             "message_id": message_id,
             "now_row": _now(reports),
             "source": reports[0].source,
             "moments": moments(reports, dispatches),
-            "ahead": ahead(dispatches, endpoints, schedule_of(inside.settings.schedule)),
+            "ahead": ahead(dispatches, endpoints, usual, self._site.now()),
             "dispatches": dispatches,
         }
 

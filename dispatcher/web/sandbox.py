@@ -52,7 +52,6 @@ from dispatcher.web.shown import count
 from dispatcher.web.site import BadForm, Site, form, local_path, page
 from receiver.api.audit import tell
 from receiver.api.filters import report_query
-from receiver.api.store_api import find_reports
 from receiver.dlr.sms_errors import errors
 from receiver.dlr.statuses import SMS_STATUSES, is_final
 from receiver.faults import without_credentials
@@ -326,7 +325,7 @@ class SandboxPages:
             raise web.HTTPNotFound(text=_GONE)
         inside = self._site.inside
         query = report_query({"messageId": message.message_id, "source": SANDBOX})
-        reports, _ = await find_reports(inside.storage.store, query)
+        reports, _ = await inside.reports.find(query)
         reports = () if message.state == "refused" else reports
         dispatches = await inside.dispatches.dispatches_of([each.id for each in reports])
         names = {each.id for each in dispatches}

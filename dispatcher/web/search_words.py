@@ -16,6 +16,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from msgspec import Struct
 
 from receiver.answers import BadQuery, timestamp
+from receiver.api.filters import PLACE_STATES
 from receiver.dlr.instants import parse_instant
 from receiver.dlr.sms_errors import errors
 from receiver.dlr.statuses import GROUP_NUMBERS, SMS_STATUSES
@@ -148,6 +149,14 @@ WORDS: Sequence[SearchWord] = (
         "callback", "a part of the callbackData", 'callback:"order 7"', _to("callbackDataContains")
     ),
     SearchWord("source", "the source that it came from", "source:default", _to("source")),
+    SearchWord("endpoint", "taken for this endpoint", "endpoint:acme", _to("endpoint")),
+    SearchWord(
+        "state",
+        "the state of the newest dispatch; unrouted: no endpoint took it",
+        "state:exhausted",
+        _to("state"),
+        PLACE_STATES,
+    ),
     SearchWord(
         "done-after", "doneAt then or later", "done-after:2h", _when("done-after", "doneSince")
     ),

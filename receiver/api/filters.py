@@ -127,11 +127,13 @@ REPORT_FILTERS = (
     Filter("doneUntil", INSTANT, "doneAt before."),
 )
 
+PLACE_STATES = ("waiting", "leased", "acknowledged", "exhausted", "cancelled", "unrouted")
+
 PLACE_FILTERS = (
     Filter("endpoint", TEXT, "Only what was taken for this endpoint."),
     Filter(
         "state",
-        choice(("waiting", "leased", "acknowledged", "exhausted", "cancelled", "unrouted")),
+        choice(PLACE_STATES),
         "Only where the newest dispatch (to an endpoint) is in this state; unrouted: no endpoint"
         " took it.",
     ),

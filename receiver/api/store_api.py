@@ -34,7 +34,6 @@ from receiver.api.messages import (
 from receiver.api.parameters import (
     PAGE,
     PageQuery,
-    Parameters,
     in_path,
     in_query,
     next_cursor,
@@ -70,23 +69,6 @@ async def nothing_placed(_: ReportQuery, __: Place) -> FoundReports:
 _QUARANTINE_ID = in_path("id", Id, "of the entry")
 
 
-async def find_reports(
-    store: ReportStore, query: ReportQuery
-) -> tuple[Sequence[StoredReport], int | None]:
-    """A page of the wanted reports, newest first, and the cursor of the next one."""
-    return await _page(store.find, query)
-
-
-async def _page(
-    find: Callable[[ReportQuery], Awaitable[FoundReports]], query: ReportQuery
-) -> tuple[Sequence[StoredReport], int | None]:
-    # one more tells whether there is a next page
-    found = await find(replace(query, limit=query.limit + 1))
-    if len(found.reports) > query.limit:
-        return found.reports[:-1], found.reports[-2].id
-    return found.reports, found.next
-
-
 async def quarantine_page(store: ReportStore, query: PageQuery) -> QuarantinePage:
     """A page of what could not be read, newest first."""
     # one more tells whether there is a next page
@@ -115,6 +97,20 @@ class StoreApi:
         self._on_stored = on_stored
         self._limits = limits
 
+    async def find(
+        self, query: ReportQuery, place: Place | None = None
+    ) -> tuple[Sequence[StoredReport], int | None]:
+        """A page of the wanted reports, newest first, and the cursor of the next one. A page can be
+        short, even empty, and still have a next one."""
+        more = replace(query, limit=query.limit + 1)  # one more tells whether there is a next page
+        if place is None:
+            found = await self._store.find(more)
+        else:
+            found = await self._find_placed(more, place)
+        if len(found.reports) > query.limit:
+            return found.reports[:-1], found.reports[-2].id
+        return found.reports, found.next
+
     @Route(
         "GET",
         "/api/reports",
@@ -125,14 +121,7 @@ class StoreApi:
     )
     async def reports(self, request: web.Request) -> web.Response:
         query, place = report_query(request.query), place_of(request.query)
-        more = replace(query, limit=query.limit + 1)  # one more tells whether there is a next page
-        if place is None:
-            found = await self._store.find(more)
-        else:
-            found = await self._find_placed(more, place)
-        reports, following = found.reports, found.next
-        if len(reports) > query.limit:
-            reports, following = reports[:-1], reports[-2].id
+        reports, following = await self.find(query, place)
         shown = await self._with_received(request, reports)
         return answer(ReportPage(shown, next_cursor(following)))
 
@@ -150,14 +139,6 @@ class StoreApi:
         if not found:
             raise web.HTTPNotFound(text=f"there is no report {request.match_info['id']}")
         return answer((await self._with_received(request, found))[0])
-
-    async def found(self, asked: Parameters) -> tuple[Sequence[StoredReport], int | None]:
-        """A page of the reports that are asked for, newest first, and the cursor of the next one.
-        Raises BadQuery."""
-        query, place = report_query(asked), place_of(asked)
-        if place is None:
-            return await find_reports(self._store, query)
-        return await _page(lambda more: self._find_placed(more, place), query)
 
     async def _with_received(
         self, request: web.Request, reports: Sequence[StoredReport]

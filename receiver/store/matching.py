@@ -30,6 +30,7 @@ def matches(report: StoredReport, query: ReportQuery) -> bool:
     """Whether a report is one that the query asks for, whoever has found it."""
     return (
         query.source in (None, report.source)
+        and (query.after is None or report.id > query.after)
         and query.final in (None, report.final)
         and (not query.status_groups or report.status_group in query.status_groups)
         and _lies_in(report.received_at, query.received_since, query.received_until)

@@ -6,13 +6,16 @@ import json
 import re
 import shlex
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from urllib.parse import quote
 from urllib.request import Request, urlopen
 
 from playwright.sync_api import Locator, Page, expect
 
+from tests.benchmarks.stock import fill_reports
 from tests.web.axe import findings
-from tests.web.processes import Dlr
+from tests.web.processes import Dlr, running
 from tests.web.reports import a_report, undelivered
 
 Start = Callable[..., Dlr]
@@ -79,6 +82,21 @@ def test_reports_appear_as_they_arrive(start: Start, page: Page) -> None:
     expect(rows(page).first).to_contain_text("UNDELIVERABLE final")
     expect(rows(page).first).to_contain_text("EC_ABSENT_SUBSCRIBER")
     assert findings(page) == []
+
+
+def test_it_polls_where_the_stream_has_no_place(start: Start, page: Page) -> None:
+    """The stream is full: the page asks for new rows every quarter of a minute."""
+    dlr = start(config="[server]\nevent_readers = 0")
+    page.clock.install()
+    with page.expect_response("**/api/events?**") as refused:
+        page.goto(dlr.url)
+    assert refused.value.status == 503
+    dlr.post_reports(a_report("m-1"))
+
+    for _ in range(2):
+        page.clock.run_for(20_000)
+
+    expect(rows(page)).to_have_count(1)
 
 
 def test_nothing_jumps_while_somebody_reads(start: Start, page: Page) -> None:
@@ -235,6 +253,31 @@ def test_hostile_content_stays_text(start: Start, page: Page) -> None:
     assert page.locator("img").count() == 0
     assert "\u202e" not in page.locator("main").inner_text()
     expect(page).not_to_have_title("broken")
+
+
+def test_a_hundred_thousand_reports(tmp_path: Path, page: Page) -> None:
+    """The inbox, its pages and its searches work, also one that finds nothing: each of its pages is
+    shown after half a second, and a link goes on to the end."""
+    with ThreadPoolExecutor() as pool:  # this thread has the browser's event loop
+        pool.submit(fill_reports, tmp_path / "dlr.db", 100_000).result()
+    with running(tmp_path, ("serve",), "") as dlr:
+        dlr.post_reports(undelivered("m-1", callbackData="needle 1"))
+        page.goto(dlr.url)
+        expect(rows(page)).to_have_count(50)
+        expect(rows(page).first).to_contain_text("UNDELIVERABLE")
+        page.get_by_role("link", name="Older").click()
+        expect(rows(page)).to_have_count(50)
+
+        found = {"status:undeliverable": 1, "to:+4179 is:final": 50, "needle": 1}
+        for search, count in found.items():
+            page.goto(f"{dlr.url}/?q={quote(search)}")
+            expect(rows(page)).to_have_count(count)
+        page.goto(f"{dlr.url}/?q=nothing+has+this")
+        older = page.get_by_role("link", name="Search older reports")
+        while older.count():
+            expect(page.get_by_text("Nothing found so far")).to_be_visible()
+            older.click()
+        expect(page.get_by_text("No report is found")).to_be_visible()
 
 
 def test_on_a_phone(start: Start, open_page: Callable[..., Page]) -> None:

@@ -39,6 +39,7 @@ NOW = datetime(2026, 11, 28, 10, 30, tzinfo=ZoneInfo("Europe/Zurich"))
         ("after:10:00", {"receivedSince": "2026-11-28T09:00:00.000Z"}),
         ("before:9:05", {"receivedUntil": "2026-11-28T08:05:00.000Z"}),
         ("done-after:2h", {"doneSince": "2026-11-28T07:30:00.000Z"}),
+        ("endpoint:acme state:exhausted", {"endpoint": "acme", "state": "exhausted"}),
         ("order 7", {"text": "order 7"}),
         ('"urn:x" 12:00', {"text": "urn:x 12:00"}),
         ("  m-1   is:final  ", {"text": "m-1", "final": "true"}),

@@ -140,3 +140,5 @@ async def test_a_step_reads_a_bounded_number(monkeypatch: pytest.MonkeyPatch) ->
         assert (step.reports, step.next) == ([], 4)
         step = await finder.find(ReportQuery(message_id="m0", before=2), Place("acme"))
         assert [each.id for each in step.reports] == [1]
+        step = await finder.find(ReportQuery(after=4), Place("acme"))
+        assert [each.id for each in step.reports] == [5]
