@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dispatcher.service import Inside
+from dispatcher.web.endpoints import EndpointPages
 from dispatcher.web.inbox import InboxPages
 from dispatcher.web.pushes import PushPages
 from dispatcher.web.sign_in import SignInPages
@@ -17,5 +18,6 @@ def add_pages(inside: Inside) -> None:
         SignInPages(site),
         InboxPages(site),
         PushPages(site),
+        EndpointPages(site),
     ):
         site.add(inside.app, pages)

@@ -107,6 +107,13 @@ _TONES: Mapping[str, Tone] = {
     "tls_failed": "bad",
     "not_http": "bad",
     "not_allowed": "bad",
+    "left the settings": "wait",
+    "held": "bad",
+    "paused": "idle",
+    "breaker open": "bad",
+    "failing": "bad",
+    "some fail": "wait",
+    "works": "good",
     "weak": "wait",
     "passed": "good",
 }
