@@ -7,7 +7,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from dispatcher.api.endpoint_health import EndpointHealth
+from dispatcher.api.endpoint_health import EndpointHealth, WindowFigures
+from dispatcher.retrying.outcome import Outcome
 
 Word = Literal[
     "left the settings", "held", "paused", "breaker open", "failing", "some fail", "works", "quiet"
@@ -15,8 +16,8 @@ Word = Literal[
 
 
 class EndpointState(Struct, frozen=True):
-    """`word` is for a chip, `words` say more. `since`: when it last acknowledged anything, of one
-    that fails; `until`: when its breaker tries again."""
+    """`word` is for a chip, `words` say more. Of one that fails, `since` is when it last
+    acknowledged anything, if that is known; `until` is when its breaker tries again."""
 
     word: Word
     words: str = ""
@@ -31,7 +32,7 @@ def is_failing(health: EndpointHealth) -> bool:
 
 
 def state_of(health: EndpointHealth, last_success: datetime | None) -> EndpointState:
-    """What stops the pushes goes before how they fare."""
+    """What stops the pushes goes before how they fare. `last_success` None: not known."""
     flow, hour = health.flow, health.last_hour
     if health.gone:
         return EndpointState("left the settings", "nothing is pushed to it")
@@ -43,14 +44,17 @@ def state_of(health: EndpointHealth, last_success: datetime | None) -> EndpointS
         words = f"{flow.breaker_failures} failures in a row"
         return EndpointState("breaker open", words, last_success, flow.breaker_probe_at)
     if is_failing(health):
-        return EndpointState("failing", _most(health.last_hour.failures), last_success)
+        return EndpointState("failing", _most(hour), last_success)
     if hour.acknowledged < hour.attempts:
-        return EndpointState("some fail", _most(hour.failures))
+        return EndpointState("some fail", _most(hour))
     if hour.attempts:
         return EndpointState("works")
     return EndpointState("quiet", "no push in the last hour")
 
 
-def _most(failures: dict[str, int]) -> str:
-    """What fails most often."""
-    return next(iter(failures)).replace("_", " ")
+def _most(window: WindowFigures) -> str:
+    """How it fails most often."""
+    outcome = next(iter(window.failures))
+    if outcome == Outcome.FAILED.value and window.failed_statuses:
+        return f"answers {next(iter(window.failed_statuses))}"
+    return outcome.replace("_", " ")
