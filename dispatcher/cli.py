@@ -25,6 +25,7 @@ MODULES = {
     "quarantine": "lists",
     "totals": "lists",
     "dispatches": "lists",
+    "why": "why",
     "schedule": "schedule",
     "simulate": "simulate",
     "capture": "capture",
@@ -36,6 +37,7 @@ MODULES = {
     "erase": "erase",
     "rehearse": "rehearse",
     "check": "check",
+    "open": "open_pages",
     "audit": "audit",
     "migrate": "migrate",
 }
@@ -57,10 +59,12 @@ SUMMARIES = {
     "quarantine": (
         "What could not be read, newest first; with ENTRY (its id) the bytes as they came."
     ),
-    "totals": (
-        "Reports by hour or day (UTC) of receipt: counts, prices, times from sentAt to doneAt."
+    "totals": "Reports by time of receipt (UTC): counts, cost, times from sentAt to doneAt.",
+    "dispatches": (
+        "The dispatches, newest first; with DISPATCH_ID, or a webhook-id, its messages and "
+        "attempts."
     ),
-    "dispatches": "The dispatches, newest first; with DISPATCH_ID, or a webhook-id, its attempts.",
+    "why": "Where a report went, and by which rule it did not go elsewhere.",
     "schedule": (
         "The retry table: retry, interval, cumulative (hours:minutes or hours:minutes:seconds)."
     ),
@@ -71,9 +75,8 @@ SUMMARIES = {
     "capture": (
         "Write what was received in a window, and what became of it, into one file to share."
     ),
-    "endpoints": (
-        "The endpoints: list, health, add, change, pause, resume, retry, test, remove, reset."
-    ),
+    "endpoints": "The endpoints: list, health, add, change, pause, resume, retry, test, remove,"
+    " reset.",
     "replay": "Dispatch stored reports again: those that fit all options given.",
     "replays": "The replays, newest first; with ID how far that one is.",
     "reconcile": (
@@ -83,6 +86,7 @@ SUMMARIES = {
     "erase": "Erase one recipient's data: reports, quarantine, bodies and answers that hold it.",
     "rehearse": "Push to a webhook what production will push, and say what would go wrong.",
     "check": "Read the configuration, name every fault at once, print what is in effect.",
+    "open": "Open the pages of the running `dlr` in a browser.",
     "audit": "Who changed what, newest first: over the API and on the command line.",
     "migrate": "Bring the database to the current schema. `dlr serve` does so by itself.",
 }

@@ -25,8 +25,10 @@ from dispatcher.api.endpoint_health import HealthApi, Healths
 from dispatcher.api.endpoints import EndpointApi
 from dispatcher.api.example_pushes import ExamplePushApi
 from dispatcher.api.page_guard import page_guard_of
+from dispatcher.api.placed import PlacedReports
 from dispatcher.api.replays import ReplayApi
 from dispatcher.api.unrouted import Unrouted, UnroutedApi
+from dispatcher.api.why import Why, WhyApi
 from dispatcher.clocks.clock import Clock, MachineClock, SystemClock, wall_time
 from dispatcher.clocks.common_time import CommonTime, boot_id
 from dispatcher.endpoints.from_settings import schedule_of
@@ -50,6 +52,7 @@ from dispatcher.replay.feeder import Feeder, Feeding
 from dispatcher.replay.replaying import Replaying
 from dispatcher.retrying.schedule import RetrySchedule
 from dispatcher.runner import Runner
+from dispatcher.sandbox.advance import Advance
 from dispatcher.sandbox.api.pushes import PushesApi
 from dispatcher.sandbox.api.routes import add_sandbox
 from dispatcher.sandbox.api.send import REQUESTS
@@ -133,7 +136,7 @@ class Inside:
     """A process as its pages see it (web/). They call the functions that the API calls too.
 
     `on_due` is called when a dispatch may have become due. `runner` and `examples` None: it does
-    not push. `sandbox` None: it is none.
+    not push. `sandbox` and `advance` None: it is no sandbox, and its clock cannot be moved.
     """
 
     settings: Settings
@@ -149,13 +152,16 @@ class Inside:
     endpoints: EndpointApi
     reports: StoreApi
     replaying: Replaying
-    unrouted: Unrouted
-    healths: Healths
     again: AgainApi
     examples: ExamplePushes | None
+    unrouted: Unrouted
+    why: Why
+    healths: Healths
+    openapi: OpenApi
     on_due: Callable[[], None]
     runner: Runner | None
     sandbox: Sandbox | None
+    advance: Advance | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,9 +253,11 @@ async def service(
         else:
             _tell_of_strays(common, callback_listeners)
         seen = _add_api(common, on_stored, runner, sender)
-        sandbox = await _sandbox(common, on_stored, runner, pushes) if pushes is not None else None
+        sandbox = advance = None
+        if pushes is not None:
+            sandbox, advance = await _sandbox(common, on_stored, runner, pushes)
         if pages is not None:
-            pages(seen(runner=runner, sandbox=sandbox))
+            pages(seen(sandbox=sandbox, advance=advance))
         shown = _certificate(settings) if parts.tls else None
         url = await stack.enter_async_context(_listening(common, around, bound, shown))
         async with _running(runner, common.health, settings):
@@ -419,17 +427,20 @@ def _add_api(
     endpoints = EndpointApi(
         common.endpoints, opened.queue, opened.figures, now=now, on_due=on_stored
     )
+    examples = None if sender is None else ExamplePushes(sender, common.schedule, now)
+    unrouted = Unrouted(opened.unrouted, common.endpoints)
     reports = StoreApi(
         opened.store,
         dispatches.dispatches_of,
+        PlacedReports(opened.store, opened.queue, unrouted).find,
         now=now,
         on_stored=on_stored,
         limits=common.limits,
     )
     replaying = Replaying(opened.replays, opened.selector, common.endpoints.all, now)
-    unrouted = Unrouted(opened.unrouted, common.endpoints)
     again = AgainApi(opened.store, opened.queue, replaying, on_due=on_stored)
-    examples = None if sender is None else ExamplePushes(sender, common.schedule, now)
+    set_aside = tuple if runner is None else lambda: runner.flows().set_aside
+    why = Why(opened.store, opened.queue, common.endpoints, now, set_aside)
     healths = Healths(
         common.endpoints,
         opened.figures,
@@ -438,19 +449,21 @@ def _add_api(
         now,
         Flows if runner is None else runner.flows,
     )
+    openapi = OpenApi(common.settings, {**PROVIDER, **REQUESTS})
     add_routes(
         app,
         HealthApi(healths),
         endpoints,
         ExamplePushApi(common.endpoints, examples),
         UnroutedApi(unrouted),
+        WhyApi(why),
         dispatches,
         again,
         reports,
         ReplayApi(replaying, opened.store),
         AuditApi(opened.audit),
         _scrape(common),
-        OpenApi(common.settings, {**PROVIDER, **REQUESTS}),
+        openapi,
     )
     return partial(
         Inside,
@@ -467,11 +480,14 @@ def _add_api(
         endpoints=endpoints,
         reports=reports,
         replaying=replaying,
-        unrouted=unrouted,
-        healths=healths,
         again=again,
         examples=examples,
+        unrouted=unrouted,
+        why=why,
+        healths=healths,
+        openapi=openapi,
         on_due=on_stored,
+        runner=runner,
     )
 
 
@@ -486,8 +502,8 @@ def _is_secure(common: _Common, request: web.Request) -> bool:
 
 async def _sandbox(
     common: _Common, on_stored: Callable[[], None], runner: Runner | None, pushes: PushLog
-) -> Sandbox:
-    """The provider's send API, and what becomes of the messages."""
+) -> tuple[Sandbox, Advance]:
+    """The provider's send API, and what becomes of the messages; and what moves its clock."""
     assert isinstance(common.clock, MovableClock)
     assert runner is not None, "a sandbox pushes"
     sandbox = Sandbox(
@@ -500,11 +516,12 @@ async def _sandbox(
         pushes=pushes.pushes,
     )
     await sandbox.read_rules()
-    add_sandbox(common.app, sandbox, runner, common.settings)
+    advance = Advance(sandbox, runner)
+    add_sandbox(common.app, sandbox, advance, common.settings)
     add_routes(common.app, PushesApi(pushes.pushes, common.opened.queue, common.opened.store))
     SandboxMetrics(common.metrics, sandbox)
     common.health.add(sandbox.trouble)
-    return sandbox
+    return sandbox, advance
 
 
 def _scrape(common: _Common) -> Scrape:

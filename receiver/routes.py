@@ -33,6 +33,13 @@ Shape = object
 """What goes over the wire: a msgspec Struct, or any other type that msgspec can describe; a tuple
 of them, of which it is one; or a Schema where there is no type."""
 
+
+def any_text(name: str) -> str:
+    """A part of a path that others have chosen, such as a messageId: any text, with line breaks,
+    braces and slashes (a client sends these percent-encoded)."""
+    return f"{{{name}:(?s:.+)}}"
+
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 Place = Literal["query", "path", "header"]

@@ -20,11 +20,12 @@ from dispatcher.replay.replay import (
     eta,
 )
 from dispatcher.replay.replaying import Made, Replaying
-from dispatcher.replay.request import ReplayRequest, Selection, read_request
+from dispatcher.replay.request import ReplayRequest, Request, Selection, read_request
 from receiver.answers import BadQuery, Count, Id, Instant, Next, answer, fault, timestamp, web
 from receiver.api.audit import tell
 from receiver.api.parameters import (
     PAGE,
+    PageQuery,
     in_path,
     in_query,
     next_cursor,
@@ -163,6 +164,22 @@ async def selected_reports(store: ReportStore, items: Sequence[Item]) -> list[Se
     return shown
 
 
+async def dry_run_of(replaying: Replaying, store: ReportStore, asked: Request) -> DryRun:
+    """What a replay that somebody outside asks for would be. Raises BadQuery, AmbiguousMessage."""
+    found = await replaying.find(asked, from_outside=True)
+    first = await selected_reports(store, found.first)
+    return DryRun(True, found.total, found.undispatched, found.gone, first)
+
+
+async def replay_page(replaying: Replaying, query: PageQuery) -> ReplayPage:
+    """A page of the replays, newest first."""
+    # one more tells whether there is a next page
+    found = await replaying.replays.all(query.before, query.limit + 1)
+    page, following = page_of(found, query.limit)
+    now = replaying.now()
+    return ReplayPage([ReplayAnswer.of(each, now) for each in page], next_cursor(following))
+
+
 # --- routes ------------------------------------------------------------------------------------
 
 _IN_PATH = [in_path("id", Id, "of the replay")]
@@ -185,11 +202,7 @@ class ReplayApi:
         also=[ReplaySelection],
     )
     async def list(self, request: web.Request) -> web.Response:
-        query = page_query(request.query)
-        # one more tells whether there is a next page
-        found = await self._replaying.replays.all(query.before, query.limit + 1)
-        page, following = page_of(found, query.limit)
-        return answer(ReplayPage([self._answer(each) for each in page], next_cursor(following)))
+        return answer(await replay_page(self._replaying, page_query(request.query)))
 
     @Route(
         "POST",
@@ -214,17 +227,13 @@ class ReplayApi:
         ),
     )
     async def make(self, request: web.Request) -> web.Response:
-        asked, dry_run = read_request(_body(await request.read()), self._replaying.now())
-        if dry_run:
+        asked, only_tried = read_request(_body(await request.read()), self._replaying.now())
+        if only_tried:
             tell(request, outcome="dry run")
-            return answer(await self._dry_run(await self._replaying.find(asked, from_outside=True)))
+            return answer(await dry_run_of(self._replaying, self._store, asked))
         made = await self._replaying.make(asked, from_outside=True)
         tell(request, subject=str(made.replay.id), **told_of_replay(made))
         return answer(self._answer(made.replay, made.found), status=201 if made.new else 200)
-
-    async def _dry_run(self, found: Selected) -> DryRun:
-        first = await selected_reports(self._store, found.first)
-        return DryRun(True, found.total, found.undispatched, found.gone, first)
 
     @Route(
         "GET",

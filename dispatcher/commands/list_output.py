@@ -9,7 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct, structs
+from msgspec import UNSET, Struct, structs
 from msgspec.structs import astuple
 from rich.console import Console
 from rich.text import Text
@@ -23,6 +23,7 @@ from dispatcher.api.dispatches import (
     dispatches_with_history,
     with_history,
 )
+from dispatcher.api.placed import PlacedReports
 from dispatcher.api.unrouted import Unrouted
 from dispatcher.commands.console import (
     Columns,
@@ -38,15 +39,15 @@ from dispatcher.commands.saying import say
 from dispatcher.endpoints.registry import Registry
 from dispatcher.storage import Storage
 from receiver.answers import BadQuery
-from receiver.api.filters import MessageQuery
+from receiver.api.filters import AskedTotals, MessageQuery, Place
 from receiver.api.messages import MessageAnswer, find_message, find_messages
 from receiver.api.quarantine import QuarantineEntryAnswer
 from receiver.api.reports import ReportAnswer
-from receiver.api.totals import PERCENTS, TotalAnswer, TotalsAnswer
+from receiver.api.totals import PERCENTS, TotalAnswer, TotalsAnswer, totals_answer
 from receiver.callbacks.intake import Limits
 from receiver.callbacks.quarantine import read_again
 from receiver.dlr.item import write_item
-from receiver.store.base import Counts, ReportQuery, StoredReport, TotalsQuery
+from receiver.store.base import Counts, FoundReports, ReportQuery, StoredReport
 
 PAGE = 500
 """Rows that are read from the database at a time."""
@@ -140,6 +141,11 @@ DISPATCH_COLUMNS: Columns = fields(
     DispatchAnswer, "id", "endpoint", "state", "attempts", "reports", "createdAt", "dueAt", "url"
 )
 
+CARRIED_COLUMNS: Columns = {
+    "report": attrgetter("id"),
+    **{name: REPORT_COLUMNS[name] for name in ("messageId", "to", "status", "final", "source")},
+}
+
 ATTEMPT_COLUMNS: Columns = fields(
     AttemptAnswer,
     "number",
@@ -152,16 +158,33 @@ ATTEMPT_COLUMNS: Columns = fields(
     "note",
 )
 
-TOTALS_COLUMNS: Columns = {
-    "start": lambda row: getattr(row, "start", "total"),
-    **fields(TotalAnswer, "reports", "final"),
-    "statusGroups": lambda row: ", ".join(f"{k} {n}" for k, n in row.status_groups.items()),
-    "errors": lambda row: ", ".join(
-        f"{each.name or each.id} {each.reports}" for each in row.errors
-    ),
-    "prices": lambda row: ", ".join(f"{each.sum:f} {each.currency}" for each in row.prices),
-    **{f"p{percent} s": attrgetter(f"sent_to_done.p{percent}") for percent in PERCENTS},
-}
+
+def totals_columns(shown: TotalsAnswer) -> Columns:
+    """The columns of these totals: one for the cost in each currency, a number alone."""
+    first: Columns = {"start": lambda row: getattr(row, "start", "total")}
+    if shown.by is not None:
+        first = {shown.by: lambda row: getattr(row, "value", "total"), "name": _name_of}
+    return {
+        **first,
+        **fields(TotalAnswer, "reports", "final", "delivered", "deliveredShare"),
+        "statusGroups": lambda row: ", ".join(f"{k} {n}" for k, n in row.status_groups.items()),
+        "errors": lambda row: ", ".join(
+            f"{each.name or each.id} {each.reports}" for each in row.errors
+        ),
+        **{f"cost {each.currency}": _cost_in(each.currency) for each in shown.total.cost},
+        **{f"p{percent} s": attrgetter(f"sent_to_done.p{percent}") for percent in PERCENTS},
+    }
+
+
+def _name_of(row: TotalAnswer) -> str | None:
+    return getattr(row, "name", None)
+
+
+def _cost_in(currency: str) -> Callable[[TotalAnswer], str | None]:
+    def cost(row: TotalAnswer) -> str | None:
+        return next((f"{each.sum:f}" for each in row.cost if each.currency == currency), None)
+
+    return cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +232,17 @@ class Listing:
 
 
 async def print_reports(storage: Storage, wanted: ReportQuery, listing: Listing) -> None:
-    found = _reports(storage, wanted, listing.limit)
+    found = _reports(storage.store.find, wanted, listing.limit)
+    await listing.print_reports(found, await _way(storage))
+
+
+async def print_placed(
+    storage: Storage, registry: Registry, wanted: ReportQuery, place: Place, listing: Listing
+) -> None:
+    """Reports by what became of them."""
+    unrouted = Unrouted(storage.unrouted, registry)
+    placed = PlacedReports(storage.store, storage.queue, unrouted)
+    found = _reports(lambda query: placed.find(query, place), wanted, listing.limit)
     await listing.print_reports(found, await _way(storage))
 
 
@@ -236,12 +269,12 @@ async def _unrouted(unrouted: Unrouted) -> AsyncIterator[StoredReport]:
 
 
 async def _reports(
-    storage: Storage, wanted: ReportQuery, limit: int | None
+    find: Callable[[ReportQuery], Awaitable[FoundReports]], wanted: ReportQuery, limit: int | None
 ) -> AsyncIterator[StoredReport]:
     size = PAGE if limit is None else min(PAGE, limit)
     before = wanted.before
     while True:
-        found = await storage.store.find(replace(wanted, before=before, limit=size))
+        found = await find(replace(wanted, before=before, limit=size))
         for report in found.reports:
             yield report
         if (before := found.next) is None:
@@ -341,18 +374,18 @@ def _told(counts: Counts) -> str:
     )
 
 
-async def print_totals(storage: Storage, wanted: TotalsQuery, listing: Listing) -> None:
-    """Every bucket, and the sum of all at the end. JSON is that of the API."""
-    found = await storage.store.totals(wanted)
-    if found.lag:
-        say(f"{found.lag:,} reports are added up first", err=True)
+async def print_totals(storage: Storage, asked: AskedTotals, listing: Listing) -> None:
+    """Every bucket, or every row of what is asked for, and the sum of all at the end. JSON is that
+    of the API."""
+    shown = await totals_answer(storage.store, asked)
+    if shown.behind:
+        say(f"{shown.behind:,} reports are added up first", err=True)
         await storage.read_model.catch_up()
-        found = await storage.store.totals(wanted)
-    shown = TotalsAnswer.of(found, wanted)
+        shown = await totals_answer(storage.store, asked)
 
     async def rows() -> AsyncIterator[TotalAnswer]:
-        for bucket in shown.buckets:
-            yield bucket
+        for each in shown.buckets if shown.rows is UNSET else shown.rows:
+            yield each
         if listing.form == "table":
             yield shown.total
 
@@ -360,7 +393,7 @@ async def print_totals(storage: Storage, wanted: TotalsQuery, listing: Listing) 
         if listing.form == "json":
             out.file.write(encoded(shown) + "\n")
         else:
-            await print_list(rows(), TOTALS_COLUMNS, listing.form, out.file)
+            await print_list(rows(), totals_columns(shown), listing.form, out.file)
 
 
 async def print_quarantined(storage: Storage, entry_id: int) -> None:
@@ -397,12 +430,14 @@ async def _dispatches(
 
 
 async def print_dispatch(storage: Storage, dispatch_id: str) -> None:
-    """One dispatch with its attempts."""
+    """One dispatch with its messages and its attempts."""
     found = await storage.queue.dispatch(dispatch_id)
     if found is None:
         raise BadQuery(f"there is no dispatch {dispatch_id!r}")
     shown = await with_history(storage.store, *found)
     print_rows("dispatch", [shown], DISPATCH_COLUMNS)
+    carried = await storage.store.reports_by_id(found[0].report_ids)
+    print_rows("messages", [_report_row(each) for each in carried], CARRIED_COLUMNS)
     print_rows("attempts", shown.history, ATTEMPT_COLUMNS)
 
 

@@ -18,11 +18,13 @@ from dispatcher.endpoints.registry import registry_of
 from dispatcher.storage import Storage
 from receiver.api.filters import (
     MESSAGE_FILTERS,
+    PLACE_FILTERS,
     REPORT_FILTERS,
     TOTALS_FILTERS,
+    asked_totals,
     message_query,
+    place_of,
     report_query,
-    totals_query,
 )
 from receiver.api.parameters import number
 from receiver.callbacks.intake import Limits
@@ -30,7 +32,7 @@ from receiver.store.base import ReportQuery
 
 
 @click.command()
-@filter_options(REPORT_FILTERS)
+@filter_options((*REPORT_FILTERS, *PLACE_FILTERS))
 @click.option("--unrouted", is_flag=True, help="Only those that no endpoint took.")
 @listing_options
 def reports(
@@ -40,15 +42,24 @@ def reports(
 
     Example: dlr reports --status-group EXPIRED,REJECTED --format csv --output failed.csv
     """
-    query = report_query(parameters(**filters))
+    given = parameters(**filters)
+    query, place = report_query(given), place_of(given)
+    settings = settings_of(config, database)
     if unrouted:
-        if query != ReportQuery():
-            fail("--unrouted takes no other filter")
-        settings = settings_of(config, database)
+        if query != ReportQuery() or place is not None:
+            fail("--unrouted takes no other filter; --state unrouted does")
         look(
             config,
             database,
             lambda s: list_output.print_unrouted(s, registry_of(s.endpoints, settings), listing),
+        )
+    elif place is not None:
+        look(
+            config,
+            database,
+            lambda s: list_output.print_placed(
+                s, registry_of(s.endpoints, settings), query, place, listing
+            ),
         )
     else:
         look(config, database, lambda s: list_output.print_reports(s, query, listing))
@@ -128,12 +139,15 @@ def quarantine(
 @filter_options(TOTALS_FILTERS)
 @listing_options
 def totals(config: Path | None, database: str | None, listing: Listing, **filters: Any) -> None:
-    """Reports by hour or day (UTC) of receipt: counts, prices, times from sentAt to doneAt.
+    """Reports by time of receipt (UTC): counts, cost, times from sentAt to doneAt.
 
-    Example: dlr totals --bucket day --since 2026-11-01
+    The cost is the price of final reports; a price is of the whole message, whatever its parts.
+    With --by there is a row for each operator, country, sender, source or error instead.
+
+    Example: dlr totals --by operator --since 2026-11-01
     """
-    query = totals_query(parameters(**filters), datetime.now(UTC))
-    look(config, database, lambda s: list_output.print_totals(s, query, listing))
+    asked = asked_totals(parameters(**filters), datetime.now(UTC))
+    look(config, database, lambda s: list_output.print_totals(s, asked, listing))
 
 
 @click.command()
@@ -153,7 +167,7 @@ def dispatches(
     again: str | None,
     **filters: Any,
 ) -> None:
-    """The dispatches, newest first; with DISPATCH_ID, or a webhook-id, its attempts.
+    """The dispatches, newest first; with DISPATCH_ID, or a webhook-id, its messages and attempts.
 
     A running `dlr serve` or `dlr dispatch` does what --retry and --again ask for.
 

@@ -1,4 +1,7 @@
-"""`dlr check --live`: what the running process says of itself, and what it has not taken."""
+"""`dlr check --live`: what the running process says of itself, and what it has not taken.
+
+`dlr open` asks whether it is there.
+"""
 
 from __future__ import annotations
 
@@ -49,6 +52,16 @@ async def looked_at(url: str, headers: dict[str, str]) -> tuple[bool, list[str]]
             raise NotAsked(f"{url}/api/callbacks/not-taken: {told}: {_message(found)}")
         answers = msgspec.convert(found, NotTakenAnswers)
         return status == 200, [*lines, *_lines(answers)]
+
+
+async def ask_alive(url: str) -> None:
+    """Raises NotAsked unless a dlr answers there. Nothing secret is sent, so that any certificate
+    will do: that of a sandbox is its own."""
+    connector = aiohttp.TCPConnector(ssl=False)
+    async with aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT) as session:
+        status, said = await _get(session, f"{url}/healthz")
+    if (status, said) != (200, {"alive": True}):
+        raise NotAsked(f"{url}: no answer of dlr")
 
 
 async def _get(session: aiohttp.ClientSession, url: str) -> tuple[int, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +18,7 @@ from dispatcher.commands.options import FILE, Duration, fail
 from dispatcher.commands.saying import say_left_out
 from dispatcher.commands.simulation_output import SimulationOutput, write_csv
 from dispatcher.commands.simulation_progress import BROKEN_OFF, watching
-from dispatcher.simulation.answer import answer, clock_text, late_words, left_out, span_text
+from dispatcher.simulation.answer import answer, rows
 from dispatcher.simulation.engines import EngineChoice, simulate_with
 from dispatcher.simulation.finding import Question
 from dispatcher.simulation.plots.file import Told
@@ -132,39 +131,3 @@ def print_timeline(console: Console, scenario: Scenario, timeline: Timeline) -> 
     for what, value in rows(timeline):
         table.add_row(told(what, style="dim"), told(value))
     console.print(table)
-
-
-def rows(timeline: Timeline) -> Iterator[tuple[str, str]]:
-    """What the table shows, a line each."""
-    totals, lateness = timeline.totals, timeline.lateness
-    yield "reports", f"{totals.reports:,}"
-    yield "acknowledged", f"{totals.acknowledged:,}"
-    yield late_words(), _of(lateness.late, totals.reports)
-    yield "lost", _of(totals.exhausted, totals.reports)
-    yield "still waiting", f"{totals.waiting:,}"
-    found = [f"p{each} {span_text(at)}" for each, at in lateness.percentiles().items()]
-    if found:
-        found.append(f"max {span_text(lateness.longest)}")
-        yield "lateness", ", ".join(found) + left_out(timeline)
-    yield "requests", f"{totals.attempts:,} ({timeline.attempts_per_report:.2f} a report)"
-    failed = {outcome: sum(column) for outcome, column in timeline.bins.failed.items()}
-    words = ", ".join(f"{outcome} {count:,}" for outcome, count in failed.items())
-    yield "wasted", f"{_of(totals.wasted, totals.attempts)}{': ' if words else ''}{words}"
-    most, at = timeline.peak()
-    yield "peak", f"{most:,} in one second, at {clock_text(at)}"
-    yield "largest backlog", f"{max(timeline.bins.backlog, default=0):,}"
-    for band in timeline.bands:
-        end = "the end" if band.end is None else clock_text(band.end)
-        yield "trouble", f"{clock_text(band.start)} to {end}: {band.what}"
-    if timeline.drained_at is not None:
-        yield "backlog gone at", clock_text(timeline.drained_at)
-    yield "broken off at" if timeline.partial else "over at", clock_text(timeline.ended_at)
-    told = f"{timeline.engine} engine, schedule {timeline.schedule}, seed {timeline.seed}"
-    yield "simulated by", told
-    near = timeline.exactness.level == "near"
-    of = " of the reports: acknowledged, lost, waiting and late" if near else ""
-    yield "figures are", timeline.exactness.words + of
-
-
-def _of(count: int, whole: int) -> str:
-    return f"{count:,} ({count / whole:.1%})" if whole else f"{count:,}"

@@ -189,6 +189,10 @@ class Registry:
         when it stops it takes it back with 0."""
         await self._store.work_for(list(await self.all()), self._now() + until)
 
+    async def worked_for(self) -> frozenset[str]:
+        """The endpoints that some process works for now."""
+        return await self._store.worked_for(self._now())
+
     async def endpoints(self) -> list[Endpoint]:
         """The endpoints in force, as the worker takes them. One whose settings cannot be read is
         not among them: what it has waits, and spends no retries."""
@@ -196,10 +200,7 @@ class Registry:
         for each in (await self.all()).values():
             self._tell(each)
             if each.settings is not None:
-                endpoint = endpoint_of(each.settings, from_outside=each.from_outside)
-                if each.name == OWN_URLS:
-                    endpoint = taking_own_urls(endpoint)
-                endpoints.append(structs.replace(endpoint, paused=each.paused))
+                endpoints.append(endpoint_in_force(each, each.settings))
         return endpoints
 
     async def add(self, table: Mapping[str, Any], *, from_outside: bool) -> Registered:
@@ -391,6 +392,14 @@ class Registry:
         if self._sources is not None and isinstance(named, list):
             faults += [f"{at}: {text}" for at, text in unknown_sources(named, self._sources)]
         return faults
+
+
+def endpoint_in_force(registered: Registered, settings: EndpointSettings) -> Endpoint:
+    """An endpoint with these settings, which are its own, as the worker takes it."""
+    endpoint = endpoint_of(settings, from_outside=registered.from_outside)
+    if registered.name == OWN_URLS:
+        endpoint = taking_own_urls(endpoint)
+    return structs.replace(endpoint, paused=registered.paused)
 
 
 def registry_of(store: EndpointStore, settings: Settings, *, own_urls: bool = False) -> Registry:

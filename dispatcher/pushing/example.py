@@ -113,14 +113,16 @@ def example_dispatch(endpoint: Endpoint, name: str, now: datetime) -> Leased:
 
 
 def example_report(message_id: str, now: datetime) -> Report:
-    """A delivered SMS with the documented fields (reference, part 1), marked as a test push."""
+    """A delivered SMS with the documented fields (reference, part 1), marked as a test push. Its
+    instants are in milliseconds, as the platform's are."""
+    at = now.replace(microsecond=now.microsecond // 1_000 * 1_000)
     return Report(
         bulk_id=message_id,
         message_id=message_id,
         to="41793026727",
         sender="InfoSMS",
-        sent_at=now,
-        done_at=now,
+        sent_at=at,
+        done_at=at,
         message_count=1,
         mcc_mnc="22801",
         callback_data=MARK,

@@ -192,6 +192,36 @@ class StoredAttempt(Struct, frozen=True):
     unrecorded: int = 0
 
 
+class Reading(Struct, frozen=True):
+    """How far an endpoint is with one report. `read_from`: it began after this report (None: not
+    known). `held`: the report waits for an earlier one of its message, unless it is `freed`;
+    `waits_for` is the dispatch of that one. `failures`: so many of its newest attempts failed in a
+    row, as far as the newest attempts of all endpoints tell."""
+
+    read_to: int
+    read_from: int | None = None
+    held: bool = False
+    freed: bool = False
+    waits_for: str | None = None
+    failures: int = 0
+
+
+class ReportIds(Struct, frozen=True):
+    """What one step of a search has found, newest first. `next`: the cursor of the next step, None
+    when there is none; it may come with fewer than were asked for."""
+
+    reports: Sequence[int]
+    next: int | None
+
+
+class Readings(Struct, frozen=True):
+    """How far each endpoint is with a report; removed ones are left out. `forgotten_to`: of reports
+    up to it the dispatches may have been removed."""
+
+    by_endpoint: Mapping[str, Reading]
+    forgotten_to: int
+
+
 class StoredRequest(Struct, frozen=True):
     """What is kept of a dispatch's request beside its URL. `body` None: its bytes are not kept.
     `authorized`: it has a header `Authorization` of its own, of a URL that the reports brought."""
@@ -343,6 +373,15 @@ class DispatchQueue(Protocol):
 
     async def attempts(self, names: Sequence[str]) -> Mapping[str, Sequence[StoredAttempt]]:
         """The attempts of each of these dispatches, in one go."""
+
+    async def reports_in(
+        self, endpoint: str | None, state: DispatchState | None, before: int | None, limit: int
+    ) -> ReportIds:
+        """Reports with a smaller id than `before` that have a dispatch to this endpoint (None: to
+        any), of which the newest to an endpoint is in this state. One step of bounded time."""
+
+    async def readings(self, report: StoredReport) -> Readings:
+        """How far each endpoint is with this report. It takes no longer when more is stored."""
 
     async def last_attempts(self, names: Sequence[str]) -> Mapping[str, StoredAttempt]:
         """The last attempt of each of these dispatches, in one go. Those that were never tried are

@@ -32,7 +32,9 @@ class Client:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=self._way.tls or True),
+            connector=aiohttp.TCPConnector(
+                limit=0, ssl=self._way.tls or True, socket_factory=self._way.sockets
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": "dlr", "Accept-Encoding": "identity"},
             skip_auto_headers=("Content-Type",),

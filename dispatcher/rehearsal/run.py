@@ -91,7 +91,7 @@ class Rehearsal:
         self._wires = Wires(self.way, self.plan.timeout)
         self._verifier: Verifier | None = None
         if target.verify is not None:
-            self._verifier = Verifier(target.verify, self.plan)
+            self._verifier = Verifier(target.verify, self.plan, self.way.sockets)
         self._words: Words | None = None
         self._lost_at: str | None = None
         self._lost_fence: str | None = None

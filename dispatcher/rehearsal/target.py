@@ -15,6 +15,7 @@ from dispatcher.rehearsal.bodies import Values
 from dispatcher.rehearsal.plan import Plan
 from dispatcher.rehearsal.proving import Prover
 from dispatcher.rehearsal.verify import Verify
+from dispatcher.security.addresses import AddressCheck, AddressPolicy
 from dispatcher.security.signing import Security
 from dispatcher.security.tls import Tls, context
 
@@ -24,7 +25,8 @@ class Target(Struct, frozen=True, kw_only=True):
 
     `headers` are the credentials of the run, `security` what makes a proof of each body; `tls` is
     used for https, and `ca_file` goes before its own. `verify` None: only answers are seen. `seed`
-    None: a new one for each run, so that message ids of one run are not those of another.
+    None: a new one for each run, so that message ids of one run are not those of another. `policy`
+    None: any address may be called, because who named the URL sits at this machine.
     """
 
     url: str
@@ -36,6 +38,7 @@ class Target(Struct, frozen=True, kw_only=True):
     plan: Plan = Plan()
     seed: int | None = None
     values: Values = Values()
+    policy: AddressPolicy | None = None
 
 
 class Way(Struct, frozen=True):
@@ -46,6 +49,8 @@ class Way(Struct, frozen=True):
     prover: Prover
     hidden: tuple[str, ...]
     tls: ssl.SSLContext | None
+    sockets: AddressCheck | None = None
+    """Makes the sockets of all connections; `None`: nothing is asked of addresses."""
 
     @property
     def secrets(self) -> list[str]:
@@ -71,7 +76,8 @@ def way_to(target: Target) -> Way:
     hidden += [value for value in url.query.values() if len(value) >= 8]
     trust = target.tls if target.ca_file is None else replace(target.tls, ca_file=target.ca_file)
     tls = context(trust) if url.scheme == "https" else None
-    return Way(url.with_user(None), Prover(given, target.security), tuple(hidden), tls)
+    check = None if target.policy is None else AddressCheck(target.policy)
+    return Way(url.with_user(None), Prover(given, target.security), tuple(hidden), tls, check)
 
 
 def a_seed() -> int:

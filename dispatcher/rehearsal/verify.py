@@ -24,6 +24,7 @@ from yarl import URL
 from dispatcher.rehearsal.exchange import failure_of, readable
 from dispatcher.rehearsal.plan import Plan
 from dispatcher.rehearsal.truth import UNKNOWN, Expected, Held, Words, differences
+from dispatcher.security.addresses import AddressCheck
 from dispatcher.security.urls import is_http_url, spelling_fault
 
 PLACE = "{messageId}"
@@ -149,8 +150,9 @@ def _whole(value: Any, path: str | None) -> int | None:
 class Verifier:
     """Asks one app. Use it as an asynchronous context manager."""
 
-    def __init__(self, verify: Verify, plan: Plan) -> None:
+    def __init__(self, verify: Verify, plan: Plan, sockets: AddressCheck | None = None) -> None:
         self._verify = verify
+        self._sockets = sockets
         self._plan = plan
         self._seconds = plan.timeout.total_seconds()
         self._at_once = asyncio.Semaphore(AT_ONCE)
@@ -162,7 +164,9 @@ class Verifier:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            timeout=aiohttp.ClientTimeout(total=self._seconds), trust_env=False
+            connector=aiohttp.TCPConnector(socket_factory=self._sockets),
+            timeout=aiohttp.ClientTimeout(total=self._seconds),
+            trust_env=False,
         )
         return self
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
 import h11
+from aiohappyeyeballs import start_connection
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -59,13 +61,21 @@ class Wires:
         name = url.raw_host if self._way.tls else None
         async with asyncio.timeout(self._timeout):
             reader, writer = await asyncio.open_connection(
-                url.raw_host, url.port, ssl=self._way.tls, server_hostname=name
+                sock=await self._connected(), ssl=self._way.tls, server_hostname=name
             )
         wire = Wire(reader, writer, self._way.secrets, self._timeout)
         try:
             yield wire
         finally:
             wire.abort()
+
+    async def _connected(self) -> socket.socket:
+        """To the first address of the name that takes it, and that may be called."""
+        url = self._way.url
+        found = await asyncio.get_running_loop().getaddrinfo(
+            url.raw_host, url.port, type=socket.SOCK_STREAM
+        )
+        return await start_connection(found, socket_factory=self._way.sockets)
 
     async def exchange(self, sent: str, *pieces: bytes, pause: float = 0) -> Exchange:
         """All pieces on a connection of their own, `pause` seconds apart, and the answer."""

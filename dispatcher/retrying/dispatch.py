@@ -16,8 +16,11 @@ or leased to the worker that is trying it.
 
 A lease that runs out (the worker died) or is given back (the worker stops) leads from `leased` to
 `waiting` without counting as an attempt: what was tried may be tried twice, never not at all.
+What waits can be made due now by hand; it goes on waiting until its endpoint has room, and the
+attempt counts like any other.
 A status after which the endpoint's rules send no more leads to `exhausted` with retries left.
-The three ends are ends: to send an exhausted dispatch again, its reports are dispatched anew.
+The three ends are ends: to push again what a dispatch has pushed, its reports are dispatched anew,
+and an event, which has none, becomes a new dispatch of the same bytes.
 What follows from each change is told in consequences.py.
 """
 

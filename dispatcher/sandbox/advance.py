@@ -8,6 +8,8 @@ retry is made at the very instant that the schedule says, however slow the custo
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -50,13 +52,24 @@ class Advance:
 
     async def by(self, time: timedelta) -> Advanced:
         """Move the clock and return when all is settled. Raises StoreUnavailable."""
-        async with self._one:
-            self._clock.hold()
-            try:
-                return await self._to(self._clock.now() + time)
-            finally:
-                self._clock.go_on()
-                self._moved()
+        async with self._held():
+            return await self._to(self._clock.now() + time)
+
+    async def to_next(self) -> Advanced:
+        """Move it to the instant at which something is due next; if nothing is, only settle.
+        Raises StoreUnavailable."""
+        async with self._held():
+            await self._settle()
+            return await self._to(await self.next_at() or self._clock.now())
+
+    async def next_at(self) -> datetime | None:
+        """When something is due next, a step of a message or a push; what is overdue: soon. Raises
+        StoreUnavailable."""
+        instants = [await self._sandbox.next_at(), await self._pushing.next_at()]
+        due_at = min((at for at in instants if at is not None), default=None)
+        if due_at is not None and due_at <= self._clock.now():
+            return self._clock.now() + STUCK
+        return due_at
 
     async def settled(self) -> None:
         """Return when all that is due now is done."""
@@ -65,7 +78,7 @@ class Advance:
     async def _to(self, end: datetime) -> Advanced:
         before = await self._sandbox.store.counters()
         steps = await self._settle()
-        while (due_at := await self._next_at()) is not None and due_at <= end:
+        while (due_at := await self.next_at()) is not None and due_at <= end:
             await self._move(due_at)
             steps += await self._settle()
         await self._move(end)
@@ -78,12 +91,16 @@ class Advance:
         await self._pushing.settle()
         return taken.steps
 
-    async def _next_at(self) -> datetime | None:
-        instants = [await self._sandbox.next_at(), await self._pushing.next_at()]
-        due_at = min((at for at in instants if at is not None), default=None)
-        if due_at is not None and due_at <= self._clock.now():
-            return self._clock.now() + STUCK
-        return due_at
+    @asynccontextmanager
+    async def _held(self) -> AsyncIterator[None]:
+        """The clock stands still and is nobody else's; after it, it goes on."""
+        async with self._one:
+            self._clock.hold()
+            try:
+                yield
+            finally:
+                self._clock.go_on()
+                self._moved()
 
     async def _move(self, instant: datetime) -> None:
         self._clock.move_to(instant)

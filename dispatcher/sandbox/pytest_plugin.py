@@ -141,6 +141,19 @@ class DlrSandbox:
         given = {name: value for name, value in rule.items() if value is not None}
         self._ask("POST", "/sandbox/outcomes", body=given)
 
+    def no_outcomes(self) -> None:
+        """Take back what `outcome` has said. Messages that were sent keep their outcome."""
+        self._ask("DELETE", "/sandbox/outcomes")
+
+    def end(self, message_id: str, status: str, *, error: str | None = None) -> dict[str, Any]:
+        """A message that has no final status yet gets this one now: `DELIVERED_TO_HANDSET`,
+        `EXPIRED_EXPIRED`, `REJECTED_NETWORK` … What is to be told of it is stored;
+        `advance("0s")` returns when it has been pushed. Gives the message. Raises ValueError."""
+        path = f"/sandbox/messages/{quote(message_id, safe='')}/outcome"
+        said = {"status": status, "error": error}
+        message: dict[str, Any] = self._ask("POST", path, body=said)
+        return message
+
     def fault(
         self,
         *,

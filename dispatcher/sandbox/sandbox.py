@@ -23,13 +23,14 @@ from dispatcher.sandbox.clock import MovableClock
 from dispatcher.sandbox.faults import Faults
 from dispatcher.sandbox.inbox import Inbox
 from dispatcher.sandbox.messages.acceptance import Arrival, accepted_of, admitted
+from dispatcher.sandbox.messages.ending import ended
 from dispatcher.sandbox.messages.message import Message, in_milliseconds
 from dispatcher.sandbox.messages.outcomes import Fate, fate_of
 from dispatcher.sandbox.messages.reports import Account, StepTaken, take_step
 from dispatcher.sandbox.messages.send import Accepted, Send, Sms
 from dispatcher.sandbox.seen import Newest, SeenPush, SeenRequest
 from dispatcher.sandbox.store.base import SandboxStore, StepCounts
-from dispatcher.settings.sandbox import OutcomeRule, SandboxSettings
+from dispatcher.settings.sandbox import Ending, OutcomeRule, SandboxSettings
 from receiver.dlr.instants import utc_microseconds
 from receiver.settings.configuration import ConfigurationError
 from receiver.settings.reader import read_table
@@ -71,7 +72,7 @@ class Sandbox:
         self.told = 0  # reports
         self.faults = Faults(settings.fault, settings.seed)
         self.requests: Newest[SeenRequest] = Newest()
-        self._pushes = pushes
+        self.pushes = pushes
         self._settings = settings
         self._endpoints = endpoints
         self._on_stored = on_stored
@@ -119,9 +120,32 @@ class Sandbox:
         self._rules = [*(rule for rule in said if rule is not None), *self._settings.outcome]
 
     async def add_rule(self, rule: OutcomeRule) -> None:
-        """Go by this rule first. It is kept, until a reset."""
+        """Go by this rule first. It is kept, until it is taken back or a reset."""
         await self.store.add_rule(as_table(rule))
         await self.read_rules()
+
+    async def forget_rules(self) -> None:
+        """Take back the rules that came at run time; those of the settings stay."""
+        await self.store.forget_rules()
+        await self.read_rules()
+
+    @property
+    def rules(self) -> Sequence[OutcomeRule]:
+        """The rules in force, in the order in which they are asked; those of the settings last."""
+        return self._rules
+
+    async def end(self, message_id: str, ending: Ending) -> Message | None:
+        """End a message now, in this way; when this returns its report is stored. `None`: there is
+        no such message, or it was refused. Raises HasEnded, NotFinal, StoreUnavailable."""
+        now = in_milliseconds(self.clock.now())
+
+        def change(message: Message) -> Message:
+            return ended(message, ending, now)
+
+        if await self.store.change_message(message_id, now, change) is None:
+            return None
+        await self.step_all()
+        return await self.store.sent(message_id)
 
     async def reset(self) -> None:
         """Forget all messages and bulks, the reports that wait to be pulled, the rules that came at
@@ -131,7 +155,7 @@ class Sandbox:
             await self.store.reset()
         self.faults.forget()
         self.requests.forget()
-        self._pushes.forget()
+        self.pushes.forget()
         await self.read_rules()
 
     async def step_all(self) -> StepCounts:

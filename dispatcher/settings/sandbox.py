@@ -79,6 +79,14 @@ class OutcomeRule:
     answered: Answered | None = None  # None: v1_status in v1, otherwise PENDING_ACCEPTED
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a message ends when that is told by hand."""
+
+    status: StatusName
+    error: ErrorName | None = None  # None: as usual with the status
+
+
 RoutePath = Annotated[
     str,
     Form(

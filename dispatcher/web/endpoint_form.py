@@ -16,8 +16,8 @@ from typing import Any, Final, Literal, get_args, get_origin
 
 from msgspec import Struct
 
-from dispatcher.settings.documented import of_endpoint
 from dispatcher.settings.settings import RULES, EndpointSettings
+from dispatcher.web.documented import of_endpoint
 from receiver.faults import without_credentials
 from receiver.settings.configuration import ConfigurationError, Hint, default_of, hints_of, written
 from receiver.settings.reader import table_of

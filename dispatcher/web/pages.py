@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from dispatcher.service import Inside
 from dispatcher.web.endpoints import EndpointPages
+from dispatcher.web.help import HelpPages
 from dispatcher.web.inbox import InboxPages
+from dispatcher.web.messages import MessagePages
 from dispatcher.web.pushes import PushPages
+from dispatcher.web.quarantine import QuarantinePages
+from dispatcher.web.rehearse import RehearsePages
+from dispatcher.web.replays import ReplayPages
+from dispatcher.web.reports import ReportPages
+from dispatcher.web.sandbox import SandboxPages
 from dispatcher.web.sign_in import SignInPages
+from dispatcher.web.simulate import SimulatePages
 from dispatcher.web.site import Site, StaticFiles
 
 
@@ -17,7 +25,15 @@ def add_pages(inside: Inside) -> None:
         StaticFiles(),
         SignInPages(site),
         InboxPages(site),
+        SimulatePages(site),
+        RehearsePages(site),
+        ReplayPages(site),
+        ReportPages(site),
+        MessagePages(site),
         PushPages(site),
         EndpointPages(site),
+        QuarantinePages(site),
+        HelpPages(site),
+        SandboxPages(site),
     ):
         site.add(inside.app, pages)

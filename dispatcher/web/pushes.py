@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from itertools import accumulate
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -27,8 +25,9 @@ from dispatcher.endpoints.from_settings import schedule_of
 from dispatcher.queue.base import NotWaiting, StoredDispatch, UnknownDispatch
 from dispatcher.replay.again import CannotGoAgain
 from dispatcher.retrying.dispatch import InvalidTransition
-from dispatcher.retrying.schedule import RetrySchedule
+from dispatcher.web.inbox import curl_of_a_first_report
 from dispatcher.web.site import Site, form, page
+from dispatcher.web.timeline import Ahead, ahead
 from receiver.answers import BadQuery
 from receiver.api.audit import tell
 from receiver.api.parameters import INSTANT, Filter, Parameters
@@ -93,25 +92,6 @@ def _field(
         choices=choices,
         fault=fault,
     )
-
-
-class Ahead(Struct, frozen=True):
-    """An attempt that will be made if all before it fail."""
-
-    number: int
-    at: datetime
-
-
-def ahead(
-    attempts: int, due_at: datetime | None, schedule: RetrySchedule, now: datetime
-) -> list[Ahead]:
-    """The attempts that a waiting dispatch still has, without jitter. A schedule that was shortened
-    meanwhile still has the one that is due."""
-    if due_at is None:
-        return []
-    first = max(due_at, now)
-    instants = accumulate(schedule.waits[attempts:], lambda at, wait: at + wait, initial=first)
-    return [Ahead(number, at) for number, at in enumerate(instants, attempts + 1)]
 
 
 def as_curl(request: PushRequest, content: str | None) -> str:
@@ -197,6 +177,7 @@ class PushPages:
                 each.choices is None and each.name != "messageId" and each.value for each in fields
             ),
             has_endpoints=bool(endpoints),
+            first=curl_of_a_first_report(f"{request.url.origin()}/notify", self._site.now()),
             asked=urlencode(filters),
             is_first="cursor" not in said,
             following=None if following is None else urlencode({**filters, "cursor": following}),
@@ -213,7 +194,7 @@ class PushPages:
             "dispatch.html.jinja",
             dispatch=shown,
             attempts=shown.history[::-1][:PARTS],
-            ahead=await self._ahead(stored),
+            ahead=await self._ahead(shown),
             endpoint=(await self._inside.registry.listed()).get(stored.endpoint),
             reports=[_Carried.of(report) for report in reports],
             event_of=stored.event_of,
@@ -243,12 +224,9 @@ class PushPages:
             raise _not_there(request.match_info["id"])
         return found[0], await with_history(self._store, *found)
 
-    async def _ahead(self, dispatch: StoredDispatch) -> list[Ahead]:
-        if dispatch.state != "waiting":
-            return []
-        schedules = {each.name: each.schedule for each in await self._inside.registry.endpoints()}
-        schedule = schedules.get(dispatch.endpoint) or self._schedule
-        return ahead(dispatch.attempts, dispatch.due_at, schedule, self._site.now())
+    async def _ahead(self, dispatch: DispatchWithHistory) -> Ahead | None:
+        endpoints = {each.name: each for each in await self._inside.registry.endpoints()}
+        return next(iter(ahead([dispatch], endpoints, self._schedule)), None)
 
     # --- changes -------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -12,6 +13,7 @@ from markupsafe import Markup, escape
 from dispatcher.observe.logs import masked
 from receiver.answers import timestamp
 from receiver.dlr.instants import parse_instant
+from receiver.faults import without_credentials
 from receiver.shown import shown, shown_lines
 
 ID_ENDS = 10
@@ -83,6 +85,11 @@ def number(text: Any, masks: bool) -> str:
     return masked(str(text)) if masks else shown(str(text))
 
 
+def hide_numbers(text: str, masks: bool) -> str:
+    """Text in which a number may stand anywhere; with `masks`, whatever may be one is masked."""
+    return re.sub(r"\d{7,}", lambda found: masked(found[0]), text) if masks else text
+
+
 Tone = Literal["good", "wait", "bad", "idle"]
 """What a colour means. Words say the same beside it."""
 
@@ -98,6 +105,10 @@ _TONES: Mapping[str, Tone] = {
     "leased": "wait",
     "exhausted": "bad",
     "cancelled": "idle",
+    "paused": "wait",
+    "held": "wait",
+    "unread": "wait",
+    "unusable": "bad",
     "failed": "bad",
     "redirected": "bad",
     "refused": "bad",
@@ -108,14 +119,15 @@ _TONES: Mapping[str, Tone] = {
     "not_http": "bad",
     "not_allowed": "bad",
     "left the settings": "wait",
-    "held": "bad",
-    "paused": "idle",
     "breaker open": "bad",
     "failing": "bad",
     "some fail": "wait",
     "works": "good",
     "weak": "wait",
     "passed": "good",
+    "running": "wait",
+    "done": "good",
+    "stopped": "bad",
 }
 
 
@@ -124,6 +136,16 @@ def chip(word: str | None) -> Markup:
     if not word:
         return Markup('<span class="chip idle">no status</span>')
     return Markup('<span class="chip {}">{}</span>').format(_TONES.get(word, "idle"), word)
+
+
+def commands(text: str) -> Markup:
+    """A sentence in which what stands between `backquotes` is a command that can be copied."""
+    parts = text.split("`")
+    shown = (
+        Markup("<code>{}</code> {}").format(part, copy_button(part)) if at % 2 else escape(part)
+        for at, part in enumerate(parts)
+    )
+    return Markup("").join(shown)
 
 
 def chip_as(words: str, word: str) -> Markup:
@@ -148,14 +170,17 @@ def copy_button(text: str, words: str = "copy") -> Markup:
 
 FILTERS: Mapping[str, Callable[..., Any]] = {
     "chip": chip,
+    "commands": commands,
     "chip_as": chip_as,
     "copy_button": copy_button,
     "count": count,
     "duration": duration,
+    "hide_numbers": hide_numbers,
     "instant": instant,
     "number": number,
     "percent": percent,
     "pretty_json": pretty_json,
+    "safe_url": without_credentials,  # it loses user, password and query
     "short": short,
     "visible": shown,  # one line in which nothing steers: direction marks, control characters
     "visible_lines": shown_lines,

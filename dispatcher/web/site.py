@@ -22,7 +22,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from yarl import URL
 
 from dispatcher.service import Inside
-from dispatcher.web import shown
+from dispatcher.settings.settings import sources_of
+from dispatcher.web import guides, shown
 from receiver.answers import SERVER_NAME, BadQuery, Handler, NotTaken
 from receiver.api.sessions import VISIT, new_visit
 from receiver.api.tokens import token_of
@@ -49,6 +50,7 @@ HEADERS = {
 
 _NAVIGATION = (
     ("Inbox", "/"),
+    ("Messages", "/messages"),
     ("Pushes", "/dispatches"),
     ("Endpoints", "/endpoints"),
     ("Replays", "/replays"),
@@ -89,7 +91,7 @@ class Site:
             lstrip_blocks=True,
             extensions=["jinja2.ext.do"],
         )
-        self._environment.filters |= shown.FILTERS
+        self._environment.filters |= {**shown.FILTERS, **guides.FILTERS}
         self._environment.globals |= {
             "static": {name: f"/static/{STATIC_VERSION}/{name}" for name in STATIC_NAMES}
         }
@@ -188,6 +190,11 @@ class Site:
 
     def _has(self, path: str) -> bool:
         return path != "/sandbox" or self.inside.sandbox is not None
+
+    def sources(self) -> list[str]:
+        """Where reports can come from, in the order of the settings."""
+        known = sources_of(self.inside.settings)
+        return known if self.inside.sandbox is not None else known[:-1]
 
     def now(self) -> datetime:
         """The time of reports and attempts: that of the process's clock."""

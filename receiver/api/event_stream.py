@@ -166,7 +166,9 @@ class EventStream:
         cursor = _read_cursor(request.headers.get("Last-Event-ID"), self._tracks)
         if self._stopping or len(self._readers) >= self._most:
             why = "stopping" if self._stopping else f"there are {self._most} readers already"
-            return fault(503, "too_many_readers", f"{why}; please try again")
+            refused = fault(503, "too_many_readers", f"{why}; please try again")
+            refused.force_close()  # whoever finds no place must not keep a connection either
+            return refused
         response = EventSourceResponse(
             sep="\n",
             headers={hdrs.SERVER: SERVER_NAME},

@@ -29,12 +29,14 @@ from receiver.api.parameters import (
 from receiver.dlr.statuses import GROUP_NUMBERS
 from receiver.faults import Misfit, expected
 from receiver.store.base import ReportQuery, TotalsQuery
+from receiver.store.tally import MINUTE, MINUTES_KEPT
 
-BUCKETS = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
+BUCKETS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
 BUCKETS_MOST = 800
-"""Buckets of one answer: a month of hours, or two years of days."""
+"""Buckets of one answer: 13 hours of minutes, a month of hours, or two years of days."""
+BY = ("operator", "country", "sender", "source", "error")
 
-_USUAL_RANGE = {"hour": timedelta(days=1), "day": timedelta(days=31)}
+_USUAL_RANGE = {"minute": timedelta(hours=3), "hour": timedelta(days=1), "day": timedelta(days=31)}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _YEAR_1, _YEAR_10000 = -62_135_596_800, 253_402_300_800
 
@@ -77,6 +79,12 @@ _FINAL = Filter(
 _SOURCE = Filter("source", TEXT, "Only from this source.", _A_SOURCE)
 
 REPORT_FILTERS = (
+    Filter(
+        "text",
+        TEXT,
+        "Only with this in the messageId, the recipient's number or the callbackData.",
+        "Capitals or small letters.",
+    ),
     Filter("messageId", EXACT, "Only of this message."),
     Filter("bulkId", EXACT, "Only of this bulk."),
     Filter("to", NUMBER, "Only to this number."),
@@ -119,6 +127,16 @@ REPORT_FILTERS = (
     Filter("doneUntil", INSTANT, "doneAt before."),
 )
 
+PLACE_FILTERS = (
+    Filter("endpoint", TEXT, "Only what was taken for this endpoint."),
+    Filter(
+        "state",
+        choice(("waiting", "leased", "acknowledged", "exhausted", "cancelled", "unrouted")),
+        "Only where the newest dispatch (to an endpoint) is in this state; unrouted: no endpoint"
+        " took it.",
+    ),
+)
+
 MESSAGE_FILTERS = (
     _FINAL,
     _SOURCE,
@@ -133,17 +151,24 @@ TOTALS_FILTERS = (
     Filter(
         "since",
         INSTANT,
-        "The beginning; with it, all of its hour or day. Default: a day, or 31 days ago.",
+        "The beginning; with it, all of its minute, hour or day. Default: 3 hours ago for minutes,"
+        " a day for hours, 31 days for days.",
     ),
     Filter("until", INSTANT, "The end. Default: now."),
-    Filter("bucket", choice(BUCKETS, default="hour"), "", "Hours or days (UTC)."),
+    Filter(
+        "bucket",
+        choice(BUCKETS, default="hour"),
+        "",
+        "Minutes (of the last two days), hours or days (UTC).",
+    ),
+    Filter("by", choice(BY), "Rows by these too."),
     _SOURCE,
     _FINAL,
 )
 
 RECEIVED = Filter("received", TRUTH, "Adds each item as it came.")
 
-REPORT_PARAMETERS = (LIMIT, CURSOR, RECEIVED, *REPORT_FILTERS)
+REPORT_PARAMETERS = (LIMIT, CURSOR, RECEIVED, *REPORT_FILTERS, *PLACE_FILTERS)
 MESSAGE_PARAMETERS = (LIMIT, CURSOR, *MESSAGE_FILTERS)
 
 # --- queries -----------------------------------------------------------------------------------
@@ -152,8 +177,26 @@ MESSAGE_PARAMETERS = (LIMIT, CURSOR, *MESSAGE_FILTERS)
 def report_query(query: Parameters) -> ReportQuery:
     """The filters of GET /api/reports. Raises BadQuery."""
     wanted = read_query(query, REPORT_PARAMETERS)
-    wanted.pop(RECEIVED.field, None)
+    for other in (RECEIVED, *PLACE_FILTERS):
+        wanted.pop(other.field, None)
     return ReportQuery(**wanted)
+
+
+class Place(Struct, frozen=True):
+    """Which reports are wanted by what became of them. `state` is that of their newest dispatch to
+    an endpoint, or `unrouted`."""
+
+    endpoint: str | None = None
+    state: str | None = None
+
+
+def place_of(query: Parameters) -> Place | None:
+    """The filters of GET /api/reports that ask for it; None when they do not. Raises BadQuery."""
+    wanted = {each.field: each.read(query) for each in PLACE_FILTERS}
+    place = Place(**wanted)
+    if place.state == "unrouted" and place.endpoint is not None:
+        raise BadQuery(str(Misfit("endpoint", "unrouted reports are those of no endpoint")))
+    return None if place == Place() else place
 
 
 class MessageQuery(Struct, frozen=True):
@@ -171,8 +214,23 @@ def message_query(query: Parameters) -> MessageQuery:
     return MessageQuery(**read_query(query, MESSAGE_PARAMETERS))
 
 
+class AskedTotals(Struct, frozen=True):
+    """What is asked of GET /api/totals: buckets of time, and rows `by` something."""
+
+    query: TotalsQuery
+    by: str | None = None
+
+
+def asked_totals(query: Parameters, now: datetime) -> AskedTotals:
+    """The parameters of GET /api/totals. Raises BadQuery."""
+    wanted, by = totals_query(query, now), read_query(query, TOTALS_FILTERS).get("by")
+    if by is not None and wanted.span == MINUTE:
+        raise BadQuery("by: expected bucket hour or day with it, minutes are not told apart")
+    return AskedTotals(wanted, by)
+
+
 def totals_query(query: Parameters, now: datetime) -> TotalsQuery:
-    """The parameters of GET /api/totals. Raises BadQuery.
+    """The time, the source and the finality of GET /api/totals. Raises BadQuery.
 
     Whole buckets are counted: the beginning is that of a bucket, and so is the end.
     """
@@ -186,6 +244,8 @@ def totals_query(query: Parameters, now: datetime) -> TotalsQuery:
         start = max(_YEAR_1, end - _USUAL_RANGE[bucket] // timedelta(seconds=1))
     else:
         start = (since - _EPOCH) // timedelta(seconds=1) // span * span
+    if span == MINUTE and start < (now - _EPOCH) // timedelta(seconds=1) - MINUTES_KEPT:
+        raise BadQuery("since: minutes are kept for two days; ask for hours or days")
     if end >= _YEAR_10000:
         raise BadQuery("until: expected an instant before the last day of 9999")
     if start >= end:

@@ -237,10 +237,14 @@ class OpenApi:
         {200: Reply("OpenAPI 3.1", {"type": "object"})},
     )
     async def show(self, request: web.Request) -> web.Response:
-        if self._document is None:
-            self._document = document(request.app, self._settings, self._named)
         servers = [{"url": str(request.url.origin())}]  # as whoever asks has called it
-        return answer({**self._document, "servers": servers})
+        return answer({**self.of(request.app), "servers": servers})
+
+    def of(self, app: web.Application) -> Schema:
+        """The document, but for its servers."""
+        if self._document is None:
+            self._document = document(app, self._settings, self._named)
+        return self._document
 
 
 def _plain(path: str) -> str:

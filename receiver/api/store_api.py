@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated
@@ -18,9 +18,11 @@ from receiver.api.filters import (
     RECEIVED,
     REPORT_PARAMETERS,
     TOTALS_FILTERS,
+    Place,
+    asked_totals,
     message_query,
+    place_of,
     report_query,
-    totals_query,
 )
 from receiver.api.messages import (
     DispatchesOf,
@@ -31,6 +33,8 @@ from receiver.api.messages import (
 )
 from receiver.api.parameters import (
     PAGE,
+    PageQuery,
+    Parameters,
     in_path,
     in_query,
     next_cursor,
@@ -41,11 +45,27 @@ from receiver.api.parameters import (
 )
 from receiver.api.quarantine import DismissedEntry, QuarantineEntryAnswer, QuarantinePage
 from receiver.api.reports import ReportAnswer, ReportPage
-from receiver.api.totals import TotalsAnswer
+from receiver.api.totals import TotalsAnswer, totals_answer
 from receiver.callbacks.intake import NO_LIMITS, Limits
 from receiver.callbacks.quarantine import read_again
-from receiver.routes import AMBIGUOUS, NOT_THERE, Reply, Route
-from receiver.store.base import Counts, QuarantineEntry, ReportQuery, ReportStore, StoredReport
+from receiver.routes import AMBIGUOUS, NOT_THERE, Reply, Route, any_text
+from receiver.store.base import (
+    Counts,
+    FoundReports,
+    QuarantineEntry,
+    ReportQuery,
+    ReportStore,
+    StoredReport,
+)
+
+FindPlaced = Callable[[ReportQuery, Place], Awaitable[FoundReports]]
+"""One step of a search by what became of reports; whoever dispatches knows that."""
+
+
+async def nothing_placed(_: ReportQuery, __: Place) -> FoundReports:
+    """Where nobody dispatches."""
+    return FoundReports([], None)
+
 
 _QUARANTINE_ID = in_path("id", Id, "of the entry")
 
@@ -54,11 +74,25 @@ async def find_reports(
     store: ReportStore, query: ReportQuery
 ) -> tuple[Sequence[StoredReport], int | None]:
     """A page of the wanted reports, newest first, and the cursor of the next one."""
+    return await _page(store.find, query)
+
+
+async def _page(
+    find: Callable[[ReportQuery], Awaitable[FoundReports]], query: ReportQuery
+) -> tuple[Sequence[StoredReport], int | None]:
     # one more tells whether there is a next page
-    found = await store.find(replace(query, limit=query.limit + 1))
+    found = await find(replace(query, limit=query.limit + 1))
     if len(found.reports) > query.limit:
         return found.reports[:-1], found.reports[-2].id
     return found.reports, found.next
+
+
+async def quarantine_page(store: ReportStore, query: PageQuery) -> QuarantinePage:
+    """A page of what could not be read, newest first."""
+    # one more tells whether there is a next page
+    found, following = page_of(await store.quarantine(query.before, query.limit + 1), query.limit)
+    shown = [QuarantineEntryAnswer.of(entry) for entry in found]
+    return QuarantinePage(shown, next_cursor(following))
 
 
 class StoreApi:
@@ -68,6 +102,7 @@ class StoreApi:
         self,
         store: ReportStore,
         dispatches_of: DispatchesOf,
+        find_placed: FindPlaced = nothing_placed,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         on_stored: Callable[[], None] = lambda: None,
@@ -75,6 +110,7 @@ class StoreApi:
     ) -> None:
         self._store = store
         self._dispatches_of = dispatches_of
+        self._find_placed = find_placed
         self._now = now
         self._on_stored = on_stored
         self._limits = limits
@@ -88,7 +124,15 @@ class StoreApi:
         in_query(REPORT_PARAMETERS),
     )
     async def reports(self, request: web.Request) -> web.Response:
-        reports, following = await find_reports(self._store, report_query(request.query))
+        query, place = report_query(request.query), place_of(request.query)
+        more = replace(query, limit=query.limit + 1)  # one more tells whether there is a next page
+        if place is None:
+            found = await self._store.find(more)
+        else:
+            found = await self._find_placed(more, place)
+        reports, following = found.reports, found.next
+        if len(reports) > query.limit:
+            reports, following = reports[:-1], reports[-2].id
         shown = await self._with_received(request, reports)
         return answer(ReportPage(shown, next_cursor(following)))
 
@@ -106,6 +150,14 @@ class StoreApi:
         if not found:
             raise web.HTTPNotFound(text=f"there is no report {request.match_info['id']}")
         return answer((await self._with_received(request, found))[0])
+
+    async def found(self, asked: Parameters) -> tuple[Sequence[StoredReport], int | None]:
+        """A page of the reports that are asked for, newest first, and the cursor of the next one.
+        Raises BadQuery."""
+        query, place = report_query(asked), place_of(asked)
+        if place is None:
+            return await find_reports(self._store, query)
+        return await _page(lambda more: self._find_placed(more, place), query)
 
     async def _with_received(
         self, request: web.Request, reports: Sequence[StoredReport]
@@ -134,12 +186,12 @@ class StoreApi:
 
     @Route(
         "GET",
-        "/api/messages/{messageId:.+}",
+        f"/api/messages/{any_text('messageId')}",
         "showMessage",
         "Where a message stands, its reports and its dispatches",
         {200: Reply("the message", MessageAnswer), 404: NOT_THERE, 409: AMBIGUOUS},
         [
-            in_path("messageId", Annotated[str, Meta(min_length=1)], "the provider's"),
+            in_path("messageId", Annotated[str, Meta(min_length=1)], "the provider's, any text"),
             OF_SOURCE.parameter,
         ],
     )
@@ -156,13 +208,13 @@ class StoreApi:
         "GET",
         "/api/totals",
         "showTotals",
-        "Counts, sums of prices and percentiles of times, by hour or day (UTC)",
+        "Counts, prices and percentiles of times, by minute, hour or day (UTC), and by operator,"
+        " country, sender, source or error",
         {200: Reply("the totals", TotalsAnswer)},
         in_query(TOTALS_FILTERS),
     )
     async def totals(self, request: web.Request) -> web.Response:
-        query = totals_query(request.query, self._now())
-        return answer(TotalsAnswer.of(await self._store.totals(query), query))
+        return answer(await totals_answer(self._store, asked_totals(request.query, self._now())))
 
     @Route(
         "GET",
@@ -173,12 +225,7 @@ class StoreApi:
         in_query(PAGE),
     )
     async def quarantine(self, request: web.Request) -> web.Response:
-        query = page_query(request.query)
-        found, following = page_of(
-            await self._store.quarantine(query.before, query.limit + 1), query.limit
-        )
-        shown = [QuarantineEntryAnswer.of(entry) for entry in found]
-        return answer(QuarantinePage(shown, next_cursor(following)))
+        return answer(await quarantine_page(self._store, page_query(request.query)))
 
     @Route(
         "GET",
@@ -225,14 +272,18 @@ class StoreApi:
         [_QUARANTINE_ID],
     )
     async def read_again(self, request: web.Request) -> web.Response:
-        entry_id = number(request.match_info["id"], "id")
+        counts = await self.try_again(number(request.match_info["id"], "id"))
+        tell(request, **structs.asdict(counts))
+        return answer(counts)
+
+    async def try_again(self, entry_id: int) -> Counts:
+        """Read an entry again. Raises HTTPNotFound."""
         counts = await read_again(self._store, entry_id, self._limits)
         if counts is None:
             raise web.HTTPNotFound(text=f"there is no entry {entry_id}")
         if counts.stored:
             self._on_stored()
-        tell(request, **structs.asdict(counts))
-        return answer(counts)
+        return counts
 
     @Route(
         "DELETE",

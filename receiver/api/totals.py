@@ -9,20 +9,22 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from receiver.answers import Count, Instant, Integer, timestamp
-from receiver.dlr.statuses import GROUP_NAMES
-from receiver.store.base import Totals, TotalsQuery
-from receiver.store.excerpt import ReportOutcome
+from receiver.api.filters import AskedTotals
+from receiver.dlr.statuses import GROUP_NAMES, GROUP_NUMBERS
+from receiver.store.base import PartTotals, ReportStore, Totals, TotalsQuery
+from receiver.store.excerpt import Dimension, ReportOutcome
 from receiver.store.histogram import percentiles
-from receiver.store.tally import EXACT, HOUR
+from receiver.store.tally import DAY, EXACT, HOUR, MINUTE
 
 PERCENTS = (50, 90, 95, 99)
 """Those that `Durations` has."""
 
 UNKNOWN = "UNKNOWN"
 """The name of the status group of a report that tells none."""
+DELIVERED = GROUP_NUMBERS["DELIVERED"]
 OTHER = "OTHER"
 """Of what was not told apart any more (OUTCOMES_MOST)."""
 
@@ -51,11 +53,20 @@ class Durations(Struct, frozen=True):
 
 
 class TotalAnswer(Struct, frozen=True, kw_only=True, rename="camel"):
+    """`prices` are of all reports that have one. `cost` is what messages cost: the prices of final
+    reports. A price is of the whole message, however many parts it has: the provider calls
+    pricePerMessage "Price per one message" (models/message_price.py of its Python client 6.0.0)."""
+
     reports: Count
     final: Count
+    delivered: Annotated[Count, Meta(description="final, in the group DELIVERED")]
+    delivered_share: Annotated[
+        float | None, Meta(description="of the final ones; null without any")
+    ]
     status_groups: dict[str, Count]
     errors: list[ErrorCount]
     prices: list[CurrencySum]
+    cost: list[CurrencySum]
     sent_to_done: Durations
 
 
@@ -63,29 +74,133 @@ class BucketAnswer(TotalAnswer, frozen=True):
     start: Instant
 
 
-class TotalsAnswer(Struct, frozen=True):
-    """Every bucket that has reports, ascending, and all of them together."""
+class PartAnswer(TotalAnswer, frozen=True):
+    """What was asked for `by`: the operator's mccMnc, the calling code of the recipient, the
+    sender, the source or the id of the error. Errors have no prices and no times; the times of
+    operators, countries and senders are within 6 %."""
+
+    value: Annotated[
+        str | None, Meta(description="empty: reports do not tell it; null: not told apart any more")
+    ]
+    name: Annotated[
+        str | None,
+        Meta(description="of a calling code the countries (ISO 3166), of an error its name"),
+    ]
+
+
+class TotalsAnswer(Struct, frozen=True, omit_defaults=True):
+    """Every bucket that has reports, ascending, and all of them together. `rows` are there when
+    they are asked for: the most reports first."""
 
     since: Instant
     until: Instant
-    bucket: Literal["hour", "day"]
+    bucket: Literal["minute", "hour", "day"]
     behind: Annotated[Count, Meta(description="reports that are not added up yet")]
     total: TotalAnswer
     buckets: list[BucketAnswer]
+    by: str | None = None
+    rows: list[PartAnswer] | UnsetType = UNSET
 
     @classmethod
-    def of(cls, totals: Totals, query: TotalsQuery) -> TotalsAnswer:
+    def of(
+        cls, totals: Totals, query: TotalsQuery, by: str | None = None, rows: Rows | None = None
+    ) -> TotalsAnswer:
         buckets, whole = _added_up(totals)
         return cls(
             since=_instant(query.since),
             until=_instant(query.until),
-            bucket="hour" if query.span == HOUR else "day",
-            behind=totals.lag,
+            bucket=_BUCKETS[query.span],
+            behind=totals.lag if rows is None else max(totals.lag, rows.lag),
             total=TotalAnswer(**whole.told()),
             buckets=[
                 BucketAnswer(_instant(start), **buckets[start].told()) for start in sorted(buckets)
             ],
+            by=by,
+            rows=UNSET if rows is None else rows.answers(),
         )
+
+
+async def totals_answer(store: ReportStore, asked: AskedTotals) -> TotalsAnswer:
+    """What the API, the command line and the pages show."""
+    totals = await store.totals(asked.query)
+    rows = None
+    if asked.by == "error":
+        rows = _by_error(totals)
+    elif asked.by is not None:
+        dimension = _DIMENSIONS[asked.by]
+        rows = _by_part(await store.part_totals(asked.query, dimension), asked.by)
+    return TotalsAnswer.of(totals, asked.query, asked.by, rows)
+
+
+_BUCKETS: dict[int, Literal["minute", "hour", "day"]] = {MINUTE: "minute", HOUR: "hour", DAY: "day"}
+_DIMENSIONS: dict[str, Dimension] = {
+    "operator": "network",
+    "country": "network",
+    "sender": "sender",
+    "source": "source",
+}
+
+ROWS_MOST = 1_000
+"""Rows of one answer."""
+
+
+class Rows:
+    """Reports by the values of something, and their names."""
+
+    def __init__(self, lag: int) -> None:
+        self.lag = lag
+        self._rows: defaultdict[str | None, _Bucket] = defaultdict(_Bucket)
+        self._names: dict[str | None, str | None] = {}
+
+    def row(self, value: str | None, name: str | None) -> _Bucket:
+        self._names[value] = name
+        return self._rows[value]
+
+    def answers(self) -> list[PartAnswer]:
+        ranked = sorted(self._rows.items(), key=lambda row: (-row[1].reports, row[0] or ""))
+        return [
+            PartAnswer(value=value, name=self._names[value], **row.told())
+            for value, row in ranked[:ROWS_MOST]
+        ]
+
+
+def _by_error(totals: Totals) -> Rows:
+    rows = Rows(totals.lag)
+    for counted in totals.outcomes:
+        value = name = None
+        if counted.outcome is not None:
+            id, name = counted.outcome.error_id, counted.outcome.error_name
+            value = str(id) if id is not None else name or ""
+        rows.row(value, name).count(counted.outcome, counted.reports)
+    return rows
+
+
+def _by_part(totals: PartTotals, by: str) -> Rows:
+    rows = Rows(totals.lag)
+
+    def row(value: str | None) -> _Bucket:
+        if value is None or by not in ("operator", "country"):
+            return rows.row(value, None)
+        mcc_mnc, _, calling_code = value.rpartition(" ")
+        if by == "operator":
+            return rows.row(mcc_mnc, None)
+        return rows.row(calling_code, countries_of(calling_code))
+
+    for counted in totals.outcomes:
+        row(counted.value).count(counted.outcome, counted.reports)
+    for price in totals.prices:
+        row(price.value).pay(price.currency, price.final, price.reports, price.sum)
+    for duration in totals.durations:
+        row(duration.value).durations[duration.bin] += duration.reports
+    return rows
+
+
+def countries_of(calling_code: str) -> str | None:
+    """The countries that share a calling code (ISO 3166), the main one first."""
+    from phonenumbers import COUNTRY_CODE_TO_REGION_CODE  # 40 ms, only for who asks for countries
+
+    regions = COUNTRY_CODE_TO_REGION_CODE.get(int(calling_code or 0), ())
+    return ", ".join(regions) or None
 
 
 def _added_up(totals: Totals) -> tuple[Mapping[int, _Bucket], _Bucket]:
@@ -97,7 +212,7 @@ def _added_up(totals: Totals) -> tuple[Mapping[int, _Bucket], _Bucket]:
             bucket.count(counted.outcome, counted.reports)
     for price in totals.prices:
         for bucket in (buckets[price.start], whole):
-            bucket.pay(price.currency, price.reports, price.sum)
+            bucket.pay(price.currency, price.final, price.reports, price.sum)
     for duration in totals.durations:
         for bucket in (buckets[duration.start], whole):
             bucket.durations[duration.bin] += duration.reports
@@ -112,6 +227,8 @@ class _Bucket:
     errors: Counter[tuple[int | None, int | str | None]] = field(default_factory=Counter)
     names: dict[tuple[int | None, int | str | None], str | None] = field(default_factory=dict)
     prices: dict[str, tuple[int, Decimal]] = field(default_factory=dict)
+    cost: dict[str, tuple[int, Decimal]] = field(default_factory=dict)
+    delivered: int = 0
     durations: Counter[int] = field(default_factory=Counter)
 
     def count(self, outcome: ReportOutcome | None, reports: int) -> None:
@@ -120,6 +237,7 @@ class _Bucket:
             self.groups[OTHER] += reports
             return
         self.final += reports * outcome.final
+        self.delivered += reports * (outcome.final and outcome.status_group == DELIVERED)
         self.groups[_group_name(outcome.status_group)] += reports
         if outcome.error_id is not None or outcome.error_name is not None:
             id = outcome.error_id
@@ -127,9 +245,10 @@ class _Bucket:
             self.errors[key] += reports
             self.names[key] = self.names.get(key) or outcome.error_name
 
-    def pay(self, currency: str, reports: int, sum: Decimal) -> None:
-        before = self.prices.get(currency, (0, Decimal(0)))
-        self.prices[currency] = (before[0] + reports, EXACT.add(before[1], sum))
+    def pay(self, currency: str, final: bool, reports: int, sum: Decimal) -> None:
+        for sums in (self.prices, self.cost) if final else (self.prices,):
+            before = sums.get(currency, (0, Decimal(0)))
+            sums[currency] = (before[0] + reports, EXACT.add(before[1], sum))
 
     def told(self) -> dict[str, Any]:
         """The fields of a TotalAnswer."""
@@ -138,10 +257,10 @@ class _Bucket:
             "final": self.final,
             "status_groups": dict(sorted(self.groups.items())),
             "errors": [self._error(key, count) for key, count in self._ranked_errors()],
-            "prices": [
-                CurrencySum(currency, reports, sum)
-                for currency, (reports, sum) in sorted(self.prices.items())
-            ],
+            "delivered": self.delivered,
+            "delivered_share": round(self.delivered / self.final, 4) if self.final else None,
+            "prices": _sums(self.prices),
+            "cost": _sums(self.cost),
             "sent_to_done": _durations(self.durations),
         }
 
@@ -151,6 +270,10 @@ class _Bucket:
     def _error(self, key: tuple[int | None, int | str | None], count: int) -> ErrorCount:
         group, id = key
         return ErrorCount(group, id if isinstance(id, int) else None, self.names[key], count)
+
+
+def _sums(sums: Mapping[str, tuple[int, Decimal]]) -> list[CurrencySum]:
+    return [CurrencySum(currency, *paid) for currency, paid in sorted(sums.items())]
 
 
 def _group_name(group: int | None) -> str:

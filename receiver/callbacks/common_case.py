@@ -328,6 +328,7 @@ def _entry(fields: _V2 | _V3, generation: Generation | None, text_most: int | No
             to=fields.to,
             bulk_id=fields.bulk_id,
             sender=fields.sender,
+            mcc_mnc=fields.mcc_mnc,
             status=status,
             error=error,
             currency=currency,

@@ -104,6 +104,7 @@ def _summary(report: Report) -> Summary:
         to=report.to,
         bulk_id=report.bulk_id,
         sender=report.sender,
+        mcc_mnc=report.mcc_mnc,
         status=report.status,
         error=report.error,
         currency=None if price is None else price.currency,

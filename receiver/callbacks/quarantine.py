@@ -6,7 +6,7 @@ import asyncio
 
 from msgspec.structs import replace
 
-from receiver.callbacks.body import Unsupported, charset_of, format_of, sniffed, text_of
+from receiver.callbacks.body import BodyText, Unsupported, charset_of, format_of, sniffed, text_of
 from receiver.callbacks.intake import NO_LIMITS, Limits, verdict_on, verdict_on_bytes
 from receiver.dlr.formats import framed
 from receiver.dlr.model import Format
@@ -33,16 +33,22 @@ async def read_again(
 
 def _callback(entry: QuarantineEntry, raw: bytes, limits: Limits) -> Callback | None:
     """What today's code reads in kept bytes; `None` when that is no more than it was before."""
-    format = format_of(entry.content_type, raw) or sniffed(raw)
+    text = text_of_entry(entry, raw)
     verdict = None
     if entry.place.startswith("results["):
-        verdict = _of_item(raw, format, limits)
+        verdict = _of_item(raw, text.format, limits)
     if verdict is None:
-        verdict = verdict_on(text_of(raw, format, _charset(entry.content_type)), limits)
+        verdict = verdict_on(text, limits)
     split = verdict.readable and len(verdict.quarantined) != 1
     if not verdict.entries and not split:
         return None
-    return Callback(entry.source, format, entry.content_type, entry.received_at, verdict)
+    return Callback(entry.source, text.format, entry.content_type, entry.received_at, verdict)
+
+
+def text_of_entry(entry: QuarantineEntry, raw: bytes) -> BodyText:
+    """Kept bytes as the text of a whole body."""
+    format = format_of(entry.content_type, raw) or sniffed(raw)
+    return text_of(raw, format, _charset(entry.content_type))
 
 
 def _charset(content_type: str | None) -> str | None:

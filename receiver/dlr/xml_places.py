@@ -53,6 +53,15 @@ def _in_utf8(body: bytes) -> bytes:
     return body.decode(declared[1].decode()).encode()
 
 
+_EMPTY = re.compile(rb"""<[^<>"']*(?:"[^"<]*"[^<>"']*|'[^'<]*'[^<>"']*)*/>""")
+
+
+def end_of_element(body: bytes, start: int, at: int) -> int:
+    """The byte behind the element that begins at `start`. `at` is what expat calls the place of its
+    end: that is where `</name>` begins, or, for an empty `<name/>`, already behind it."""
+    return at if _EMPTY.fullmatch(body, start, at) else body.find(b">", at) + 1
+
+
 class _Finder:
     """One pass over a body in UTF-8, counting namesakes as xmltodict groups them."""
 
@@ -78,7 +87,7 @@ class _Finder:
         level = len(self._path)
         if level not in (1, 2):
             return
-        end = self._body.find(b">", self._parser.CurrentByteIndex) + 1
+        end = end_of_element(self._body, start, self._parser.CurrentByteIndex)
         content = self._body[start:end]
         if level == 1:
             self.found[Spot(name, number, "", 0)] = content

@@ -15,7 +15,7 @@ from receiver.dlr.json_format import decode_item
 from receiver.dlr.model import Format, Generation, Report
 from receiver.dlr.number import comparable, comparable_prefix
 from receiver.store.callback import Callback, NotifyTo
-from receiver.store.excerpt import ReportOutcome
+from receiver.store.excerpt import Dimension, ReportOutcome
 
 DUPLICATE_DAYS = 4
 """Today and the days before in which a repeated report is recognised.
@@ -92,8 +92,10 @@ def of_one_source(message_id: str, reports: Sequence[StoredReport]) -> Sequence[
 class ReportQuery:
     """Which reports are wanted, newest first. `None` or nothing means: any. All must hold.
 
-    `before` is the cursor: only reports with a smaller id. `statuses` and `errors` are ids, or
-    names in capitals. Of a range the beginning belongs to it, the end does not.
+    `before` is the cursor: only reports with a smaller id; `after`: only with a larger one.
+    `statuses` and `errors` are ids, or names in capitals. Of a range the beginning belongs to it,
+    the end does not. `text` is a part of the messageId, of the recipient's number or of the
+    callbackData, in capitals or small letters.
 
     `to`, `to_prefix` and `sender` may be given in any form of a number, and are kept in the
     comparable one (number.py).
@@ -101,6 +103,8 @@ class ReportQuery:
 
     limit: int = 100
     before: int | None = None
+    after: int | None = None
+    text: str | None = None
     message_id: str | None = None
     source: str | None = None
     final: bool | None = None
@@ -155,8 +159,8 @@ class QuarantineEntry(Struct, frozen=True):
 
 
 class TotalsQuery(Struct, frozen=True):
-    """Whole hours or days (`span` in seconds) from `since` up to and without `until`, both in
-    seconds since 1970 UTC. `None` means: any."""
+    """Whole minutes, hours or days (`span` in seconds) from `since` up to and without `until`, both
+    in seconds since 1970 UTC. `None` means: any."""
 
     span: int
     since: int
@@ -174,10 +178,11 @@ class OutcomeCount(Struct, frozen=True):
 
 
 class PriceSum(Struct, frozen=True):
-    """The exact sum of the prices in one currency."""
+    """The exact sum of the prices in one currency, of final or of other reports."""
 
     start: int
     currency: str
+    final: bool
     reports: int
     sum: Decimal
 
@@ -199,6 +204,42 @@ class Totals(Struct, frozen=True):
     outcomes: Sequence[OutcomeCount]
     prices: Sequence[PriceSum]
     durations: Sequence[DurationCount]
+    lag: int
+
+
+class PartOutcome(Struct, frozen=True):
+    """How many reports of a part (a value of the dimension) said so. `value` is `None` for what was
+    not told apart."""
+
+    value: str | None
+    outcome: ReportOutcome | None
+    reports: int
+
+
+class PartPrice(Struct, frozen=True):
+    """As PriceSum."""
+
+    value: str | None
+    currency: str
+    final: bool
+    reports: int
+    sum: Decimal
+
+
+class PartDuration(Struct, frozen=True):
+    """Durations are within 6 %: `bin` stands for its neighbours too (histogram.py, coarse)."""
+
+    value: str | None
+    bin: int
+    reports: int
+
+
+class PartTotals(Struct, frozen=True):
+    """What was added up by the values of a dimension. `lag` as of `Totals`."""
+
+    outcomes: Sequence[PartOutcome]
+    prices: Sequence[PartPrice]
+    durations: Sequence[PartDuration]
     lag: int
 
 
@@ -267,6 +308,10 @@ class ReportStore(Protocol):
 
     async def totals(self, query: TotalsQuery) -> Totals:
         """Counts, sums of prices and durations by time of receipt."""
+
+    async def part_totals(self, query: TotalsQuery, dimension: Dimension) -> PartTotals:
+        """The same of all of the time by the values of a dimension, in ascending order of these;
+        by hours or days only."""
 
 
 class ReadModel(Protocol):

@@ -5,10 +5,11 @@ Making a `Report` takes 12 us, an excerpt 2: searching and adding up go through 
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -21,6 +22,9 @@ from receiver.dlr.statuses import SMS_STATUSES
 TO: Final = 1
 BULK_ID: Final = 2
 SENDER: Final = 3
+
+Dimension = Literal["network", "sender", "source"]
+"""What reports are added up by."""
 
 KEY_LENGTH: Final = 48
 """Characters of a text that are in its search key. Whatever a key finds is compared as a whole."""
@@ -53,6 +57,7 @@ class Excerpt(Struct, rename="camel"):
     message_id: str | None = None
     to: str | None = None
     sender: str | None = None
+    mcc_mnc: str | None = None
     sent_at: str | None = None
     done_at: str | None = None
     callback_data: str | None = None
@@ -97,6 +102,7 @@ class Summary(Struct, frozen=True):
     to: str | None
     bulk_id: str | None
     sender: str | None
+    mcc_mnc: str | None
     status: StatusFields | _Status | None
     error: ErrorFields | _Error | None
     currency: str | None
@@ -111,6 +117,18 @@ class Summary(Struct, frozen=True):
         """The arguments of `outcome_of` besides the columns."""
         return _said(self.status, self.error)
 
+    def parts(self) -> tuple[tuple[Dimension, str], ...]:
+        """What it is added up by besides: the operator and the calling code of the recipient, and
+        the sender. Each is empty where nothing tells it."""
+        network = f"{(self.mcc_mnc or '').strip()[:_MCC_MNC_LENGTH]} {calling_code(self.to)}"
+        return ("network", network), ("sender", key_of_text(self.sender or ""))
+
+
+def calling_code(to: str | None) -> str:
+    """The calling code that a number begins with; empty for what is none."""
+    found = None if to is None else _CALLING_CODE.match(comparable(to))
+    return "" if found is None else found[0]
+
 
 def summary_of_item(item: str | bytes, generation: Generation | None) -> Summary:
     """The summary of an item as it is stored. Never raises, as `excerpt_of`."""
@@ -119,6 +137,7 @@ def summary_of_item(item: str | bytes, generation: Generation | None) -> Summary
         to=excerpt.to,
         bulk_id=excerpt.bulk_id,
         sender=excerpt.sender,
+        mcc_mnc=excerpt.mcc_mnc,
         status=excerpt.status,
         error=excerpt.error,
         currency=None if excerpt.price is None else excerpt.price.currency,
@@ -154,6 +173,12 @@ def _keys(to: str | None, bulk_id: str | None, sender: str | None) -> list[tuple
         found.append((SENDER, key_of_text(comparable(sender))))
     return found
 
+
+# By ITU-T E.164: two zones of one digit, these of two, and three digits for all others.
+_CALLING_CODE = re.compile(
+    r"(?:[17]|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]|[2-9][0-9]{2})(?=[0-9]{5})"
+)
+_MCC_MNC_LENGTH: Final = 8  # of six digits; some write a separator
 
 _MILLISECOND = timedelta(milliseconds=1)
 

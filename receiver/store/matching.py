@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from receiver.dlr.instants import parse_instant
-from receiver.dlr.number import comparable
+from receiver.dlr.number import comparable, comparable_prefix
 from receiver.store.base import ReportQuery, StoredReport
 from receiver.store.excerpt import Excerpt, ReportOutcome, excerpt_of, outcome_of
 
@@ -23,6 +23,17 @@ def asks_for_outcome(query: ReportQuery) -> bool:
         or query.status_groups
         or query.final is not None
         or query.permanent is not None
+    )
+
+
+def matches(report: StoredReport, query: ReportQuery) -> bool:
+    """Whether a report is one that the query asks for, whoever has found it."""
+    return (
+        query.source in (None, report.source)
+        and query.final in (None, report.final)
+        and (not query.status_groups or report.status_group in query.status_groups)
+        and _lies_in(report.received_at, query.received_since, query.received_until)
+        and item_matches(report, query)
     )
 
 
@@ -40,6 +51,7 @@ def item_matches(report: StoredReport, query: ReportQuery) -> bool:
 
 def _asks_for_item(query: ReportQuery) -> bool:
     texts = (
+        query.text,
         query.message_id,
         query.bulk_id,
         query.to,
@@ -63,6 +75,7 @@ def _has_texts(excerpt: Excerpt, query: ReportQuery) -> bool:
     return (
         all(wanted is None or wanted == text for wanted, text in exact)
         and _has_numbers(excerpt, query)
+        and (query.text is None or _mentions(excerpt, query.text))
         and _contains(excerpt.callback_data, query.callback_data_contains)
         and _is_done(excerpt, query)
     )
@@ -81,6 +94,15 @@ def _has_numbers(excerpt: Excerpt, query: ReportQuery) -> bool:
 
 def _contains(text: str | None, part: str | None) -> bool:
     return part is None or (text is not None and part in text)
+
+
+def _mentions(excerpt: Excerpt, text: str) -> bool:
+    wanted = text.casefold()
+    if any(
+        wanted in each.casefold() for each in (excerpt.message_id, excerpt.callback_data) if each
+    ):
+        return True
+    return excerpt.to is not None and comparable_prefix(text) in comparable(excerpt.to)
 
 
 def _is_done(excerpt: Excerpt, query: ReportQuery) -> bool:

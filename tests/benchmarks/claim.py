@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import urllib.request
+from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -19,7 +20,7 @@ from dispatcher.storage import storage
 from tests.benchmarks.bodies import body
 from tests.benchmarks.load import quantile
 from tests.benchmarks.processes import Running, dlr, server
-from tests.benchmarks.results import arguments, print_table, ratio, spread
+from tests.benchmarks.results import Row, arguments, print_rows
 from tests.benchmarks.sink import Received, received
 from tests.benchmarks.stock import fill_dispatches
 
@@ -117,9 +118,26 @@ def _await_push(sink: Running, number: int) -> Received:
     raise TimeoutError(f"push {number} did not come")
 
 
-def _told(spent: dict[int, list[float]], size: int) -> list[str]:
-    """And how many times as long as among the fewest."""
-    return [f"{spread(spent[size])} ms", f"{ratio(spent[size], spent[min(spent)]):.2f}"]
+def rows(sizes: list[int], *, rounds: int, callbacks: int) -> Iterator[Row]:
+    found = claims(sizes, rounds=rounds)
+    least = min(sizes)
+    for size in sizes:
+        if size != least:
+            for what, figures in (
+                (f"claim of {DUE} among {size:,}", found.milliseconds),
+                ("  by CPU", found.cpu),
+            ):
+                yield Row(
+                    what=what,
+                    measured=figures[size],
+                    unit=" ms",
+                    ceiling=f"among {least:,}",
+                    beside=figures[least],
+                    at_most=2.0,
+                )
+    waits = latency(callbacks=callbacks, pause=0.05).from_request
+    for what, share, most in (("callback to push, idle: p50", 0.5, 10.0), ("  p99", 0.99, 50.0)):
+        yield Row(what=what, measured=[quantile(waits, share)], unit=" ms", at_most=most)
 
 
 def main() -> None:
@@ -128,29 +146,7 @@ def main() -> None:
     parser.add_argument("--long", action="store_true", help="10⁷ too: 8 GB of disk, minutes")
     given = parser.parse_args()
     sizes = [10**3, 10**4, 10**5, 10**6, *([10**7] if given.long else [])]
-    found = claims(sizes, rounds=given.rounds)
-    print_table(
-        f"Claim of {DUE} due dispatches, {given.rounds} rounds: median (least - greatest)",
-        ("waiting", "a claim", "ratio", "of CPU", "ratio", "target"),
-        [
-            [f"{size:,}", *_told(found.milliseconds, size), *_told(found.cpu, size), "<= 2.0"]
-            for size in sizes
-        ],
-    )
-    waits = latency(callbacks=given.callbacks, pause=0.05)
-    print_table(
-        f"Callback to first push on an idle service, {given.callbacks} callbacks",
-        ("", "from the request", "from the answer", "target"),
-        [
-            [
-                name,
-                f"{quantile(waits.from_request, share):.1f} ms",
-                f"{quantile(waits.from_answer, share):.1f} ms",
-                target,
-            ]
-            for name, share, target in (("p50", 0.5, "<= 10 ms"), ("p99", 0.99, "<= 50 ms"))
-        ],
-    )
+    print_rows(rows(sizes, rounds=given.rounds, callbacks=given.callbacks))
 
 
 if __name__ == "__main__":

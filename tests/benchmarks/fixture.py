@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.request import Request, urlopen
@@ -16,7 +16,7 @@ from urllib.request import Request, urlopen
 from msgspec import Struct
 
 from dispatcher.sandbox.pytest_plugin import DlrSandbox, DlrSandboxServer
-from tests.benchmarks.results import arguments, print_table, ratio, spread
+from tests.benchmarks.results import Row, arguments, print_rows
 
 
 class Costs(Struct, frozen=True):
@@ -67,19 +67,25 @@ def _test(sandbox: DlrSandbox) -> int:
     return len(sandbox.messages)
 
 
+def rows(*, rounds: int, tests: int) -> Iterator[Row]:
+    found = costs(rounds=rounds, tests=tests)
+    assert found.seen == rounds * tests
+    of_test, of_process = ([1000 * s for s in each] for each in (found.of_test, found.of_process))
+    ceiling = "a sandbox's process"
+    yield Row(
+        what="test with dlr_sandbox, CPU",
+        measured=of_test,
+        unit=" ms",
+        ceiling=ceiling,
+        beside=of_process,
+    )
+
+
 def main() -> None:
     parser = arguments(__doc__, rounds=5)
     parser.add_argument("--tests", type=int, default=50)
     given = parser.parse_args()
-    found = costs(rounds=given.rounds, tests=given.tests)
-    assert found.seen == given.rounds * given.tests
-    rows = [
-        ("a test", spread([1000 * each for each in found.of_test], ".0f")),
-        ("a process", spread([1000 * each for each in found.of_process], ".0f")),
-        ("ratio", f"{ratio(found.of_test, found.of_process):.3f}"),
-    ]
-    title = f"CPU, {given.tests} tests, {given.rounds} rounds: median (least - greatest)"
-    print_table(title, ("", "ms"), rows)
+    print_rows(rows(rounds=given.rounds, tests=given.tests))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from tests.benchmarks.bodies import HEADS, Kind, body
-from tests.benchmarks.processes import Running, cpu_seconds, run
+from tests.benchmarks.processes import CPU_TICK, Running, cpu_seconds, run
 
 
 class Load(Struct, frozen=True):
@@ -33,9 +33,9 @@ class Load(Struct, frozen=True):
     cpu: float = 0.0  # seconds that the server took of the processors
 
     @property
-    def cpu_each(self) -> float:
-        """Microseconds of the server's processor a request."""
-        return self.cpu / self.answered * 1e6
+    def cpu_rate(self) -> float:
+        """Requests a second of the processor that the server took."""
+        return self.answered / max(self.cpu, CPU_TICK)  # a short one may take less than a tick
 
     @property
     def rate(self) -> float:

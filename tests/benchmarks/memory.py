@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +16,7 @@ from dispatcher.endpoints.endpoint import Endpoint
 from tests.benchmarks.ingest import reports_in
 from tests.benchmarks.load import load
 from tests.benchmarks.processes import Running, dlr
-from tests.benchmarks.results import arguments, print_table
+from tests.benchmarks.results import Row, arguments, print_rows
 from tests.benchmarks.stock import fill_dispatches
 
 SLICE_SECONDS = 1.0
@@ -62,22 +63,22 @@ def resident(process: Running) -> float:
     return int(found[1]) / 1024
 
 
+def rows(reports: int) -> Iterator[Row]:
+    found = memory(reports)
+    assert found.stored == found.answered, f"{found.answered} answered, {found.stored} stored"
+    for what, megabytes, most in (
+        ("memory of dlr serve", found.bare, None),
+        (f"  after {reports:,} reports", found.after_reports, 150.0),
+        (f"  with {reports:,} waiting", found.with_waiting, 200.0),
+    ):
+        yield Row(what=what, measured=[megabytes], unit=" MB", at_most=most)
+
+
 def main() -> None:
     parser = arguments(__doc__, rounds=1)
     parser.add_argument("--long", action="store_true", help="10⁶ reports instead of 10⁵")
     given = parser.parse_args()
-    reports = 10**6 if given.long else 10**5
-    found = memory(reports)
-    assert found.stored == found.answered, f"{found.answered} answered, {found.stored} stored"
-    print_table(
-        "Resident memory of dlr serve",
-        ("", "MiB", "target"),
-        [
-            ["bare", f"{found.bare:.0f}", ""],
-            [f"after {found.answered:,} reports", f"{found.after_reports:.0f}", "<= 150"],
-            [f"with {found.waiting:,} waiting", f"{found.with_waiting:.0f}", "<= 200"],
-        ],
-    )
+    print_rows(rows(10**6 if given.long else 10**5))
 
 
 if __name__ == "__main__":

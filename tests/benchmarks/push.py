@@ -13,6 +13,7 @@ import asyncio
 import random
 import sqlite3
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +28,7 @@ from receiver.callbacks.intake import verdict_on_bytes
 from receiver.store.callback import Callback, Verdict
 from tests.benchmarks.bodies import body
 from tests.benchmarks.processes import CPU_TICK, Running, cpu_seconds, dlr, run, server
-from tests.benchmarks.results import arguments, print_table, ratio, spread
+from tests.benchmarks.results import Row, arguments, print_rows
 from tests.benchmarks.sink import received
 
 WINDOW = 32
@@ -62,36 +63,40 @@ def push(*, rounds: int, singles: int, bucketed: int) -> Push:
     with TemporaryDirectory() as folder, server(["tests.benchmarks.sink"]) as sink:
         for number in range(rounds):
             found.alone.add(singles, *_alone(sink, singles))
-            single = _dispatched(Path(folder, f"{number}-1.db"), sink, singles, 1, found)
-            found.single.add(singles, *single)
-            many = _dispatched(Path(folder, f"{number}-100.db"), sink, bucketed, 100, found)
-            found.buckets.add(bucketed, *many)
+            for rates, reports, size in (
+                (found.single, singles, 1),
+                (found.buckets, bucketed, 100),
+            ):
+                database = Path(folder, f"{number}-{size}.db")
+                rates.add(reports, *dispatched(database, sink, reports, size))
+                _count(found, database, reports, received(sink, restart=True).pushes)
     return found
 
 
-def _dispatched(
-    database: Path, sink: Running, reports: int, bucket_size: int, found: Push
+def dispatched(
+    database: Path, sink: Running, reports: int, bucket_size: int
 ) -> tuple[float, float]:
-    """The seconds that passed from the first push to the last, and those of CPU."""
-    asyncio.run(_fill(database, reports))
-    pushes = -(-reports // bucket_size)
+    """Push new reports; the seconds from the first push to the last, and those of CPU."""
+    asyncio.run(fill(database, reports))
     received(sink, restart=True)
     with dlr("dispatch", database, endpoint=sink.url, bucket_size=bucket_size, window=WINDOW) as it:
         before = cpu_seconds(it.pid)
-        _await_pushes(sink, pushes)
+        await_pushes(sink, -(-reports // bucket_size))
         cpu = cpu_seconds(it.pid) - before
-    seen = received(sink, restart=True)
+    return received(sink).seconds, cpu
+
+
+def _count(found: Push, database: Path, reports: int, pushes: int) -> None:
     with closing(sqlite3.connect(database)) as connection:
         found.acknowledged += connection.execute(
             "SELECT coalesce(sum(reports), 0) FROM dispatch WHERE state = 'acknowledged'"
         ).fetchone()[0]
         found.attempts += connection.execute("SELECT count(*) FROM attempt").fetchone()[0]
     found.reports += reports
-    found.pushes += seen.pushes
-    return seen.seconds, cpu
+    found.pushes += pushes
 
 
-async def _fill(database: Path, reports: int) -> None:
+async def fill(database: Path, reports: int) -> None:
     rng = random.Random(1)
     async with storage(str(database)) as opened:
         for start in range(0, reports, 10_000):
@@ -101,7 +106,7 @@ async def _fill(database: Path, reports: int) -> None:
             await opened.store.add([callback])
 
 
-def _await_pushes(sink: Running, pushes: int) -> None:
+def await_pushes(sink: Running, pushes: int) -> None:
     seen, until = 0, time.monotonic() + STALLED_SECONDS
     while (now := received(sink).pushes) < pushes:
         if now > seen:
@@ -151,23 +156,27 @@ def main() -> None:
     if given.alone is not None:
         _run_alone(given.alone, given.pushes)
         return
-    found = push(rounds=given.rounds, singles=given.pushes, bucketed=given.bucketed)
+    print_rows(rows(rounds=given.rounds, pushes=given.pushes, bucketed=given.bucketed))
+
+
+def rows(*, rounds: int, pushes: int, bucketed: int) -> Iterator[Row]:
+    """So many pushes of one report, and so many reports in buckets of 100."""
+    found = push(rounds=rounds, singles=pushes, bucketed=bucketed)
     assert found.acknowledged == found.reports, f"{found.acknowledged} of {found.reports}"
-    print_table(
-        f"Push, window {WINDOW}, {given.rounds} rounds: median (least - greatest)",
-        ("", "dlr dispatch", "ceiling", "ratio", "target"),
-        [
-            _row("1 report a push", found.single.passed, found.alone.passed, ">= 0.40"),
-            _row("  by CPU", found.single.cpu, found.alone.cpu, ">= 0.40"),
-            _row("100 a push, reports", found.buckets.passed, found.single.passed, ">= 40"),
-            _row("  by CPU", found.buckets.cpu, found.single.cpu, ">= 40"),
-        ],
+    kinds = (
+        ("push, 1 report each", found.single, "aiohttp's client alone", found.alone, 0.40),
+        ("push, 100 each, reports", found.buckets, "push, 1 report each", found.single, 40),
     )
-
-
-def _row(name: str, measured: list[float], ceiling: list[float], target: str) -> list[str]:
-    found, of = spread(measured, ",.0f"), spread(ceiling, ",.0f")
-    return [name, f"{found}/s", f"{of}/s", f"{ratio(measured, ceiling):.2f}", target]
+    for what, measured, ceiling, beside, target in kinds:
+        for name, figure in ((what, "passed"), ("  by CPU", "cpu")):
+            yield Row(
+                what=name,
+                measured=getattr(measured, figure),
+                unit="/s",
+                ceiling=ceiling,
+                beside=getattr(beside, figure),
+                at_least=target,
+            )
 
 
 if __name__ == "__main__":

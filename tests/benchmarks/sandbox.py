@@ -7,6 +7,7 @@ made and stored meanwhile. Rounds alternate.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +16,7 @@ from msgspec import Struct
 
 from tests.benchmarks.load import Load, load
 from tests.benchmarks.processes import dlr, server
-from tests.benchmarks.results import arguments, print_table, ratio, spread
+from tests.benchmarks.results import Row, arguments, print_rows
 
 DESTINATIONS = 100
 
@@ -57,25 +58,28 @@ def _messages_in(database: Path) -> int:
         return count
 
 
+def rows(*, rounds: int, seconds: float) -> Iterator[Row]:
+    found = sending(rounds=rounds, seconds=seconds)
+    assert found.stored == found.answered, f"{found.answered} answered, {found.stored} stored"
+    for what, figure, unit in (
+        (f"sandbox, {DESTINATIONS} a request", "rate", "/s"),
+        ("  by CPU", "cpu_rate", "/s"),
+        ("  p99", "p99", " ms"),
+    ):
+        yield Row(
+            what=what,
+            measured=[getattr(each, figure) for each in found.measured],
+            unit=unit,
+            ceiling="aiohttp handler alone",
+            beside=[getattr(each, figure) for each in found.ceiling],
+        )
+
+
 def main() -> None:
     parser = arguments(__doc__, rounds=5)
     parser.add_argument("--seconds", type=float, default=3.0)
     given = parser.parse_args()
-    found = sending(rounds=given.rounds, seconds=given.seconds)
-    assert found.stored == found.answered, f"{found.answered} answered, {found.stored} stored"
-    rows = []
-    for name, form in (("rate", ".0f"), ("p50", ".1f"), ("p99", ".1f")):
-        measured = [getattr(each, name) for each in found.measured]
-        ceiling = [getattr(each, name) for each in found.ceiling]
-        figures = [spread(measured, form), spread(ceiling, form)]
-        rows.append([name, *figures, f"{ratio(measured, ceiling):.3f}"])
-    messages = [each.rate * DESTINATIONS for each in found.measured]
-    rows.append(["messages a second", spread(messages, ".0f"), "", ""])
-    print_table(
-        f"{DESTINATIONS} destinations a request, {given.rounds} rounds: median (least - greatest)",
-        ("", "dlr sandbox", "ceiling", "ratio"),
-        rows,
-    )
+    print_rows(rows(rounds=given.rounds, seconds=given.seconds))
 
 
 if __name__ == "__main__":

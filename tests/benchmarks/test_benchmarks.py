@@ -139,7 +139,7 @@ def test_each_simulated_report_is_tried_to_the_end() -> None:
     assert found.attempts.keys() == found.rates.keys() == simulate.LOADS.keys()
     for name in ("retries together", "retries one by one"):
         assert found.attempts[name] == 21 * found.reports[name] > 0
-    assert found.attempts["acknowledged at once"] == found.reports["acknowledged at once"] == 75
+    assert found.attempts["acknowledged at once"] == found.reports["acknowledged at once"] == 1_500
 
 
 def test_each_report_of_a_day_in_cohorts_is_somewhere() -> None:

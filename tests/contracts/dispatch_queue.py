@@ -24,6 +24,7 @@ from dispatcher.queue.base import (
     Forming,
     Lease,
     Leased,
+    NotWaiting,
     OfMessage,
     Pending,
     Record,
@@ -1302,6 +1303,56 @@ class DispatchQueueContract:
         assert await queue.first_due(["acme", "beta", "nobody"]) == {"acme": NOON + MINUTE}
         assert await queue.first_due(["beta"]) == {}
         assert await queue.first_due([]) == {}
+
+    # --- now -----------------------------------------------------------------------------------
+
+    async def test_retry(self, desk: Desk, queue: DispatchQueue) -> None:
+        """A waiting dispatch is due now, and is claimed with the attempts that it had; another one
+        that waits is not. What was due before stays so."""
+        one, other = await desk.waiting(2, due_at=NOON + 5 * MINUTE)
+        now = NOON + MINUTE
+        await queue.retry(one.name, now)
+
+        assert (await desk.view(one)).due_at == await queue.next_due() == now
+        assert (await desk.view(other)).due_at == NOON + 5 * MINUTE
+        await queue.retry(one.name, now + MINUTE)
+        assert (await desk.view(one)).due_at == now
+        assert [(e.id, e.attempts_made) for e in await desk.claim(now)] == [(one.id, 1)]
+
+    async def test_retries_only_what_waits(self, desk: Desk, queue: DispatchQueue) -> None:
+        """One that does not wait stays as it is; what is said tells what can be done instead."""
+        leased, done, lost, gone = await desk.dispatches(4)
+        await queue.record([a_record(done, "acknowledged", status=200), a_record(gone)])
+        await queue.record([a_record(lost, "exhausted")])
+        await queue.cancel(gone.name)
+        told = {"leased": "an attempt is under way", "acknowledged": "push it again instead"}
+        told |= {"exhausted": "push it again instead", "cancelled": "push it again instead"}
+
+        for dispatch in (leased, done, lost, gone):
+            before = await desk.view(dispatch)
+            with pytest.raises(NotWaiting, match=told[before.state]):
+                await queue.retry(dispatch.name, NOON)
+            assert await desk.view(dispatch) == before
+        for name in ("ours-99", "foreign-1", "nonsense"):
+            with pytest.raises(UnknownDispatch):
+                await queue.retry(name, NOON)
+
+    async def test_retry_all(self, desk: Desk, queue: DispatchQueue) -> None:
+        """All that waits for an endpoint is due now, however much it is, the first that came first;
+        what was due already is not counted. Other endpoints' go on waiting."""
+        many = await desk.waiting(1_100, due_at=NOON + 5 * MINUTE)
+        early = await desk.waiting(2, due_at=NOON)
+        beta = await desk.waiting(2, BETA, due_at=NOON + 5 * MINUTE)
+        (leased,) = await desk.dispatches(1, lease=a_lease(until=NOON + 9 * MINUTE))
+
+        assert await queue.retry_all("acme", NOON + MINUTE) == 1_100
+        assert await queue.retry_all("acme", NOON + MINUTE) == 0
+        assert await queue.retry_all("nobody", NOON + MINUTE) == 0
+
+        claimed = await desk.claim(NOON + MINUTE, room=2_000)
+        assert [each.id for each in claimed] == [each.id for each in (*early, *many)]
+        assert (await desk.view(beta[0])).due_at == NOON + 5 * MINUTE
+        assert (await desk.view(leased)).state == "leased"
 
     # --- lists ---------------------------------------------------------------------------------
 

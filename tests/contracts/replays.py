@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import pytest
 from msgspec.structs import replace
 
-from dispatcher.queue.base import DispatchSearch, Forming, Leased
+from dispatcher.queue.base import DispatchSearch, Forming, Leased, UnknownDispatch
 from dispatcher.replay.base import Portion, ReplaySelector, ReplayStore
 from dispatcher.replay.items import PIECE, Items
 from dispatcher.replay.pace import Original, Rate
@@ -992,6 +992,28 @@ class ReplaySelectorContract:
         assert await desk.select(**asked) == [(1, "acme"), (2, "beta")]
         with pytest.raises(AmbiguousMessage, match="2 sources have"):
             await desk.select(**asked, to="acme")
+
+    async def test_the_reports_of_a_dispatch(self, desk: SelectionDesk) -> None:
+        """A dispatch selects the reports that it carries and no others, for its own endpoint,
+        whatever has become of them there since, and of itself. Other filters narrow that, and a
+        target takes them elsewhere."""
+        reports = await desk.receive(4)
+        await desk.bring(reports[:2], acme="exhausted", beta="acknowledged")
+        await desk.bring(reports[2:], acme="cancelled")
+        await desk.brought_again(reports[:1], ACME, "acknowledged")
+        carried = {
+            (each.endpoint, tuple(each.report_ids)): each.id
+            for each in await desk.queue.dispatches()
+        }
+        for (endpoint, ids), name in carried.items():
+            expected = [(report, endpoint) for report in ids]
+            assert await desk.select(dispatch=name) == expected
+            assert await desk.select(dispatch=name, to="beta") == [(r, "beta") for r in ids]
+            assert await desk.select(dispatch=name, ids=[*ids[:1], 99]) == expected[:1]
+            assert await desk.select(dispatch=name, source="nobody") == []
+        for name in ("ours-99", "nonsense"):
+            with pytest.raises(UnknownDispatch):
+                await desk.select(dispatch=name)
 
     async def test_what_was_brought_since_is_not_exhausted(self, desk: SelectionDesk) -> None:
         """A report that was exhausted and has been brought by a replay is not selected once more;

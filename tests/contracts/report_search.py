@@ -44,6 +44,8 @@ def fits(stored: StoredReport, query: ReportQuery) -> bool:
     return all(
         (
             query.before is None or stored.id < query.before,
+            query.after is None or stored.id > query.after,
+            query.text is None or mentions(report, query.text),
             query.message_id in (None, report.message_id),
             query.source in (None, stored.source),
             query.final in (None, stored.final),
@@ -73,6 +75,11 @@ def fits(stored: StoredReport, query: ReportQuery) -> bool:
     )
 
 
+def mentions(report: Report, text: str) -> bool:
+    told = (report.message_id or "", report.callback_data or "", comparable(report.to or ""))
+    return any(text.casefold() in each.casefold() for each in told)
+
+
 def is_number(wanted: str, told: str | None) -> bool:
     return told is not None and comparable(told) == comparable(wanted)
 
@@ -100,6 +107,8 @@ def a_query(rng: random.Random) -> ReportQuery:
     """One to three filters, with values that occur and some that do not."""
     span = sorted((an_instant(rng), an_instant(rng)))
     values: dict[str, Any] = {
+        "after": rng.randrange(REPORTS),
+        "text": rng.choice(["M1", "4179", "7930", "Order", "ö", '"', "%", "nothing"]),
         "message_id": f"m{rng.randrange(42)}",
         "bulk_id": rng.choice([*BULKS, "nothing"]),
         "to": rng.choice([*NUMBERS, "nothing"]),

@@ -914,6 +914,23 @@ class ReportStoreContract:
         assert (await store.quarantined(left.id)) == (left, b'"still bad"')
         assert left.id > entry
 
+    async def test_dismiss(self, store: ReportStore) -> None:
+        """An entry is taken out for good, with its bytes; the others stay. It is done once, and the
+        same bytes that come again are kept again."""
+        bad = a_callback(b"!", b"?")
+        await store.add([bad])
+        newer, older = await store.quarantine(None, 9)
+
+        assert await store.dismiss(older.id)
+        assert not await store.dismiss(older.id)
+        assert not await store.dismiss(99)
+
+        assert [each.id for each in await store.quarantine(None, 9)] == [newer.id]
+        assert await store.quarantined(older.id) is None
+        await store.add([bad])
+        left = await store.quarantine(None, 9)
+        assert [each.repeats for each in left] == [0, 1]
+
     async def test_resolve_what_is_gone(self, store: ReportStore) -> None:
         """For an entry that is not there nothing is stored."""
         assert await store.resolve(7, a_callback(an_sms("m1"))) is None

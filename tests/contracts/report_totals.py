@@ -11,13 +11,15 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from decimal import Decimal, localcontext
-from typing import Any
+from itertools import product
+from typing import Any, get_args
 
 import pytest
 
-from receiver.store.base import ReportStore, StoredReport, Totals, TotalsQuery
+from receiver.store.base import PartTotals, ReportStore, StoredReport, Totals, TotalsQuery
+from receiver.store.excerpt import Dimension, calling_code, key_of_text
 from receiver.store.histogram import bin_of
-from receiver.store.tally import DAY, HOUR
+from receiver.store.tally import DAY, HOUR, MINUTE
 from tests.contracts.report_store import NOON, StoreBackend, a_callback, an_sms, everything, ids
 from tests.receiver.dlr.generated import SOURCES, generated_callbacks
 
@@ -78,8 +80,9 @@ def told(totals: Totals) -> dict[int, Any]:
             key = (said.error_group, said.error_id, said.error_name)
             span["errors"][key] += counted.reports
     for price in totals.prices:
-        assert price.currency not in spans[price.start]["prices"]
-        spans[price.start]["prices"][price.currency] = (price.reports, price.sum)
+        count, sum = spans[price.start]["prices"].get(price.currency, (0, Decimal(0)))
+        with localcontext(prec=100):
+            spans[price.start]["prices"][price.currency] = (count + price.reports, sum + price.sum)
     for duration in totals.durations:
         assert duration.bin not in spans[duration.start]["durations"]
         spans[duration.start]["durations"][duration.bin] = duration.reports
@@ -102,6 +105,44 @@ def queries() -> Iterable[TotalsQuery]:
         for source in (None, *SOURCES, "nowhere"):
             for final in (None, True, False):
                 yield TotalsQuery(span, START, END, source, final)
+
+
+def by_value(reports: Iterable[StoredReport], dimension: str, query: TotalsQuery) -> Any:
+    """What `part_totals` must say: by value the reports, those that are final, prices of these."""
+    found: defaultdict[str, list[Any]] = defaultdict(lambda: [0, 0, Decimal(0)])
+    for stored in reports:
+        start = int(stored.received_at.timestamp()) // query.span * query.span
+        fits = query.source in (None, stored.source) and query.final in (None, stored.final)
+        if not fits or not query.since <= start < query.until:
+            continue
+        report = stored.read()
+        values = {
+            "network": f"{(report.mcc_mnc or '').strip()[:8]} {calling_code(report.to)}",
+            "sender": key_of_text(report.sender or ""),
+            "source": stored.source,
+        }
+        row = found[values[dimension]]
+        row[0] += 1
+        row[1] += stored.final
+        if stored.final and report.price is not None and report.price.per_message is not None:
+            with localcontext(prec=100):
+                row[2] += report.price.per_message
+    return {value: tuple(row) for value, row in found.items()}
+
+
+def told_by_value(totals: PartTotals) -> Any:
+    found: defaultdict[str, list[Any]] = defaultdict(lambda: [0, 0, Decimal(0)])
+    for counted in totals.outcomes:
+        assert counted.value is not None
+        assert counted.outcome is not None
+        found[counted.value][0] += counted.reports
+        found[counted.value][1] += counted.reports * counted.outcome.final
+    for price in totals.prices:
+        assert price.value is not None
+        if price.final:
+            with localcontext(prec=100):
+                found[price.value][2] += price.sum
+    return {value: tuple(row) for value, row in found.items()}
 
 
 class ReportTotalsContract:
@@ -240,3 +281,41 @@ class ReportTotalsContract:
         totals = await store.totals(TotalsQuery(HOUR, -2 * DAY, DAY))
 
         assert [(c.start, c.reports) for c in totals.outcomes] == [(-DAY, 1), (-HOUR, 1), (0, 2)]
+
+    # --- by the parts of reports -----------------------------------------------------------------
+
+    @pytest.mark.parametrize("followed", [0, 120, REPORTS])
+    async def test_by_parts(self, backend: StoreBackend, store: ReportStore, followed: int) -> None:
+        """By operator and country, by sender and by source, however far the read model has come,
+        for each source and finality."""
+        await store.add(list(generated_callbacks(followed + 7, REPORTS)))
+        numbers = ["41793026727", "+1 242 357 0000", "00385981234567", "InfoSMS", None]
+        items = [
+            an_sms(f"n{n}", to=to, mccMnc=mcc_mnc, sender="Shop")
+            for n, (to, mcc_mnc) in enumerate(product(numbers, ["22801", "310-410", None]))
+        ]
+        await store.add([a_callback(*items)])
+        await backend.read_model.turn(followed)
+        reports = await everything(store)
+
+        for dimension in get_args(Dimension):
+            for query in queries():
+                totals = await store.part_totals(query, dimension)
+                assert told_by_value(totals) == by_value(reports, dimension, query)
+                assert totals.lag == 0
+
+    async def test_minutes(self, backend: StoreBackend, store: ReportStore) -> None:
+        """Minutes are counted as hours are. They are dropped after two days, when newer ones are
+        counted; hours are not."""
+        for n, days in enumerate((0, 1, 3)):
+            at = NOON + timedelta(days=days, seconds=61)
+            await store.add([a_callback(an_sms(f"m{n}"), at=at)])
+            if not days:
+                await check(store, TotalsQuery(MINUTE, START, END))
+            await backend.read_model.catch_up()
+
+        minutes = await store.totals(TotalsQuery(MINUTE, START, END))
+        hours = await store.totals(TotalsQuery(HOUR, START, END))
+
+        assert [len(minutes.outcomes), len(hours.outcomes)] == [2, 3]
+        assert minutes.outcomes[-1].start == NOON.timestamp() + 3 * DAY + MINUTE

@@ -16,7 +16,7 @@ import pytest
 from msgspec.structs import replace
 
 from dispatcher.endpoints.endpoint import Endpoint, Target
-from dispatcher.queue.base import DispatchSearch, Lease, OfMessage
+from dispatcher.queue.base import DispatchSearch, Lease, OfMessage, UnknownDispatch
 from dispatcher.sandbox.messages.inbound import Inbound
 from dispatcher.sandbox.messages.send import ShortLink, ShortLinks, Sms
 from dispatcher.sandbox.store.base import InboxLogQuery, InboxQuery, Push, SandboxStore
@@ -96,7 +96,11 @@ class SandboxEventsContract:
         for text in ("one", "two", "three"):
             await store.receive(an_inbound(text), None, NOON)
 
+        before = await store.inbox_waiting(NOON - DAY)
         assert await pulled(store, limit=2) == (["one", "two"], 1)
+        assert before == {"in-one", "in-two", "in-three"}
+        assert await store.inbox_waiting(NOON - DAY) == {"in-three"}
+        assert await store.inbox_waiting(NOON) == frozenset()
         assert await pulled(store) == (["three"], 0)
         assert await pulled(store) == ([], 0)
 
@@ -172,6 +176,32 @@ class SandboxEventsContract:
             found = await backend.queue.find(query)
             assert [each.event_of for each in found.dispatches] == [message_id]
         assert (await backend.queue.find(DispatchSearch(message=OfMessage()))).dispatches == []
+
+    async def test_a_push_is_made_again(self, backend: SandboxBackend, store: SandboxStore) -> None:
+        """The push of an event goes once more: the same bytes to the same place, as a dispatch of
+        its own, with a new id and no attempts. The old one stays as it was."""
+        await backend.queue.adopt([Endpoint(name=OWN_URLS, url="http://x.invalid", own_urls=True)])
+        await store.receive(forwarded(), PUSH, NOON)
+        (old,) = await backend.queue.dispatches()
+        await backend.queue.cancel(old.id)
+
+        name = await backend.queue.push_event_again(old.id, NOON + HOUR)
+
+        new, before = await backend.queue.dispatches()
+        assert (before.id, before.state) == (old.id, "cancelled")
+        assert (new.id, new.state, new.due_at) == (name, "waiting", NOON + HOUR)
+        assert (new.event_of, new.url, new.endpoint) == (old.event_of, old.url, old.endpoint)
+        assert new.webhook_id != old.webhook_id
+        lease = Lease("t", NOON + 2 * HOUR)
+        (leased,) = await backend.queue.claim_due(NOON + HOUR, {OWN_URLS: lease}, {OWN_URLS: 9})
+        assert (leased.body, leased.content_type) == (PUSH.body, "application/json")
+        assert (leased.authorization, leased.attempts_made) == ("Basic bWU6", 0)
+
+    async def test_what_is_no_event_is_not_made_again(self, backend: SandboxBackend) -> None:
+        """There is no such dispatch."""
+        for name in ("ours-99", "nonsense"):
+            with pytest.raises(UnknownDispatch):
+                await backend.queue.push_event_again(name, NOON)
 
     async def test_each_push_has_an_id_of_its_own(
         self, backend: SandboxBackend, store: SandboxStore

@@ -740,6 +740,15 @@ class SandboxStoreContract:
 
         assert await store.rules() == [{"status": "EXPIRED_EXPIRED"}, first]
 
+    async def test_rules_are_taken_back(self, store: SandboxStore) -> None:
+        """Then there is none, and one that is added later is alone."""
+        await store.add_rule({"to": "1"})
+        await store.forget_rules()
+        assert await store.rules() == []
+        await store.add_rule({"to": "2"})
+
+        assert await store.rules() == [{"to": "2"}]
+
     async def test_two_add_rules_at_once(
         self, backend: SandboxBackend, store: SandboxStore
     ) -> None:
@@ -767,6 +776,43 @@ class SandboxStoreContract:
 
         assert (counted.reports, counted.attempts) == (2, 0)
         assert await provider.store.counters() == counted
+
+    # --- a fate that changes -------------------------------------------------------------------
+
+    async def test_what_is_to_become_of_a_message_changes(self, provider: Provider) -> None:
+        """What a decision changes is kept, of the message with that id alone; the clock does not go
+        back before it."""
+        first, second = await provider.accept(
+            an_arrival(an_sms_to(send_at=NOON + DAY), an_sms_to(send_at=NOON + DAY))
+        )
+        fate = Fate((5, 13), "EC_CALL_BARRED", HOUR, "twice", Decimal("0.5"))
+
+        def change(message: Message) -> Message:
+            assert message == second
+            at = NOON + HOUR
+            return replace(message, start_at=at, leaves_at=at, done=0, due_at=at, fate=fate)
+
+        changed = await provider.store.change_message(second.message_id, NOON + HOUR, change)
+
+        assert changed == change(second)
+        assert await provider.messages() == [first, changed]
+        assert await provider.store.next_due() == NOON + HOUR
+        assert (await provider.store.clock()).seen_at == NOON + HOUR
+
+    async def test_what_is_not_sent_does_not_change(self, provider: Provider) -> None:
+        """A refused message, and one that is not there, are not even asked about; a decision that
+        fails changes nothing."""
+        (refused, sent) = await provider.accept(
+            an_arrival(an_sms_to(message_id="m", refusal=NUMBER), an_sms_to())
+        )
+        decide = failing(lambda message: message, after=0)
+
+        assert await provider.store.change_message("m", NOON, decide) is None
+        assert await provider.store.change_message("nobody", NOON, decide) is None
+        with pytest.raises(Broken):
+            await provider.store.change_message(sent.message_id, NOON + DAY, decide)
+        assert await provider.messages() == [refused, sent]
+        assert (await provider.store.clock()).seen_at == NOON
 
     # --- what is forgotten ---------------------------------------------------------------------
 
@@ -858,6 +904,7 @@ class SandboxStoreContract:
         await provider.accept(an_arrival(an_sms_to(), an_sms_to(send_at=NOON + HOUR)))
         await provider.step(NOON + 2 * SECOND)
         before = await provider.messages(), await provider.store.bulk("B")
+        waiting = before[0][1].message_id
         await backend.refuse_writes()
         changes: list[Callable[[], Any]] = [
             provider.accept,
@@ -865,6 +912,8 @@ class SandboxStoreContract:
             lambda: provider.pull(),
             lambda: provider.set_status("PAUSED"),
             lambda: provider.store.add_rule({}),
+            provider.store.forget_rules,
+            lambda: provider.store.change_message(waiting, NOON, lambda message: message),
             lambda: provider.store.move_clock(HOUR, NOON + DAY),
             lambda: provider.store.purge(NOON + DAY, 100),
             provider.store.reset,

@@ -17,6 +17,7 @@ from tests.contracts.attempt_activity import AttemptActivityContract
 from tests.contracts.audit_log import AuditLogContract
 from tests.contracts.endpoint_store import EndpointStoreContract
 from tests.contracts.queue_figures import AttemptHistoryContract, QueueFiguresContract
+from tests.contracts.readings import ReadingsContract
 from tests.contracts.recording import RecordingContract
 from tests.contracts.retention import ErasureContract, RetentionContract
 from tests.contracts.shared_time import SharedTimeContract
@@ -102,6 +103,10 @@ class TestQueueFigures(QueueFiguresContract):
 
 
 class TestAttemptHistory(AttemptHistoryContract):
+    pass
+
+
+class TestReadings(ReadingsContract):
     pass
 
 

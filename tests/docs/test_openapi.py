@@ -327,6 +327,9 @@ async def of_the_receiver(ask: Asked) -> None:
     await ask("get", "/api/events", 400, params={"types": "something"})
     await ask("get", "/api/reports/{id}", where="1", params={"received": "true"})
     await ask("get", "/api/reports/{id}", 404, where="99")
+    assert (await ask("get", "/api/reports/{id}/why", where="1"))["endpoints"]
+    await ask("get", "/api/reports/{id}/why", 404, where="99")
+    await ask("get", "/api/reports/{id}/why", 400, where="1", params={"source": "x"})
     await ask("get", "/api/messages")
     assert (await ask("get", "/api/messages/{messageId}", where="m1"))["dispatches"]
     await ask("get", "/api/messages/{messageId}", 404, where="none")
@@ -337,8 +340,10 @@ async def of_the_receiver(ask: Asked) -> None:
     await ask("get", "/api/quarantine/{id}/body", where="1")
     await ask("post", "/api/quarantine/{id}/retry", where="1")
     await ask("post", "/api/quarantine/{id}/retry", 404, where="99")
+    await ask("delete", "/api/quarantine/{id}", where="1")
+    await ask("delete", "/api/quarantine/{id}", 404, where="1")
     outcomes = [each["outcome"] for each in (await ask("get", "/api/audit"))["items"]]
-    assert outcomes == ["refused", "done"]
+    assert outcomes == ["refused", "done"] * 2
     await ask("get", "/api/audit", 400, params={"since": "yesterday"})
 
 
@@ -349,7 +354,19 @@ async def of_dispatches(ask: Asked) -> None:
     await ask("get", "/api/dispatches", 400, params={"state": "delivered"})
     for dispatch in states.values():
         assert (await ask("get", "/api/dispatches/{id}", where=dispatch))["history"]
+    await ask("post", "/api/dispatches/{id}/again", 409, where=states["waiting"])
+    await ask("post", "/api/dispatches/{id}/retry", where=states["waiting"])
+    await ask("post", "/api/dispatches/{id}/retry", 404, where="none")
+
+    async def waits() -> bool:
+        one = await ask("get", "/api/dispatches/{id}", where=states["waiting"])
+        return bool(one["state"] == "waiting")
+
+    await eventually(waits, "it waits again")
     await ask("post", "/api/dispatches/{id}/cancel", where=states["waiting"])
+    await ask("post", "/api/dispatches/{id}/retry", 409, where=states["waiting"])
+    await ask("post", "/api/dispatches/{id}/again", 201, where=states["waiting"])
+    await ask("post", "/api/dispatches/{id}/again", 404, where="none")
     await ask("post", "/api/dispatches/{id}/cancel", 409, where=states["waiting"])
     await ask("post", "/api/dispatches/{id}/cancel", 404, where="none")
 
@@ -374,7 +391,9 @@ async def of_endpoints(ask: Asked) -> None:
     await ask("get", "/api/endpoints/{name}/health", 404, where="none")
     await ask("patch", "/api/endpoints/{name}", where="acme", json={"window": 3, "outcome": None})
     await ask("patch", "/api/endpoints/{name}", 400, where="acme", json={"window": 0})
-    for name in ("pause", "resume", "reset"):
+    await ask("post", "/api/endpoints/test", json=new)
+    await ask("post", "/api/endpoints/test", 400, json={"name": "new"})
+    for name in ("pause", "resume", "reset", "retry", "test"):
         await ask("post", f"/api/endpoints/{{name}}/{name}", where="acme")
         await ask("post", f"/api/endpoints/{{name}}/{name}", 404, where="none")
     await ask("delete", "/api/endpoints/{name}", where="new")

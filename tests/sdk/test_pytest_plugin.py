@@ -135,6 +135,18 @@ def test_a_suite_of_a_user(run: Run) -> None:
             dlr_sandbox.advance("1h")
             assert shop.told[1:] == ["UNDELIVERABLE_NOT_DELIVERED"]
 
+        def test_end(shop, dlr_sandbox):
+            dlr_sandbox.outcome("EXPIRED_EXPIRED", after="1d")
+            dlr_sandbox.no_outcomes()
+            dlr_sandbox.outcome(after="1d")
+            message_id = shop.send(dlr_sandbox)["messages"][0]["messageId"]
+            ended = dlr_sandbox.end(message_id, "REJECTED_NETWORK", error="EC_CALL_BARRED")
+            assert ended["error"]["name"] == "EC_CALL_BARRED"
+            dlr_sandbox.advance("1d")
+            assert shop.told == ["REJECTED_NETWORK"]
+            with pytest.raises(ValueError, match="the message has ended"):
+                dlr_sandbox.end(message_id, "DELIVERED_TO_HANDSET")
+
         def test_reset(shop, dlr_sandbox):
             dlr_sandbox.outcome("REJECTED_DND")
             shop.send(dlr_sandbox)
@@ -154,7 +166,7 @@ def test_a_suite_of_a_user(run: Run) -> None:
         def test_of_a_session(dlr_sandbox_server):
             assert urls == {dlr_sandbox_server.base_url}
     """
-    run(suite).assert_outcomes(passed=6)
+    run(suite).assert_outcomes(passed=7)
 
 
 def test_an_async_suite(run: Run) -> None:

@@ -70,6 +70,12 @@ async def test_each_change_over_the_api_is_noted(tmp_path: Path) -> None:
             ("POST", "/api/replays/1/cancel", None),
             ("POST", "/api/dispatches/none/cancel", None),
             ("POST", "/api/quarantine/1/retry", None),
+            ("DELETE", "/api/quarantine/1", None),
+            ("POST", "/api/endpoints/acme/retry", None),
+            ("POST", "/api/endpoints/acme/test", None),
+            ("POST", "/api/endpoints/test", secret),
+            ("POST", "/api/dispatches/none/retry", None),
+            ("POST", "/api/dispatches/none/again", None),
         ):
             headers = [*OPERATOR, JSON] if body else OPERATOR
             await ask(server, method, path, headers, json.dumps(body).encode() if body else None)
@@ -94,6 +100,12 @@ async def test_each_change_over_the_api_is_noted(tmp_path: Path) -> None:
         ("cancelReplay", "1", "done"),
         ("cancelDispatch", "none", "refused"),
         ("retryQuarantined", "1", "done"),
+        ("dismissQuarantined", "1", "done"),
+        ("retryEndpoint", "acme", "done"),
+        ("testEndpoint", "acme", "done"),
+        ("testNewEndpoint", None, "done"),
+        ("retryDispatch", "none", "refused"),
+        ("pushDispatchAgain", "none", "refused"),
     ]
     assert {(each["who"], each["from"]) for each in listed} == {("operator", "127.0.0.1")}
     assert listed[0]["details"] == {
@@ -126,6 +138,7 @@ async def test_each_change_by_a_command_is_noted(tmp_path: Path) -> None:
         "replay --id 1 --to-endpoint acme --dry-run",
         "replays --cancel 1",
         "quarantine --retry all",
+        "endpoints retry acme",
         f"erase --to {NUMBER} --dry-run",
         f"erase --to {NUMBER}",
         "purge --older-than 90d --dry-run",
@@ -147,6 +160,7 @@ async def test_each_change_by_a_command_is_noted(tmp_path: Path) -> None:
         ("makeReplay", "1", "done"),
         ("cancelReplay", "1", "done"),
         ("retryQuarantined", "all", "done"),
+        ("retryEndpoint", "acme", "done"),
         ("erase", "4179*****27", "done"),
         ("purge", None, "done"),
         ("pauseEndpoint", "nobody", "refused"),

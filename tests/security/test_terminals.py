@@ -47,6 +47,8 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         *(("reports", "--format", form) for form in (*FORMS, "ndjson")),
         ("reports", "--unrouted"),
         ("reports", "--to", POISON),
+        ("reports", "--endpoint", POISON, "--state", "waiting"),
+        ("reports", "--state", POISON),
         ("reports", "--received-since", POISON),
         ("reports", "--config", A_PATH),
         ("reports", "--database", A_PATH),
@@ -64,6 +66,8 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         ("quarantine", "--format", "json"),
         ("quarantine", "--retry", "all"),
         ("quarantine", POISON),
+        ("quarantine", "--dismiss", POISON),
+        ("quarantine", "--dismiss", "99"),
     ],
     "dispatches": [
         ("dispatches", "--format", "table"),
@@ -71,10 +75,27 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         ("dispatches", "THE DISPATCH"),
         ("dispatches", POISON),
         ("dispatches", "--endpoint", POISON),
+        ("dispatches", "--message-id", POISON),
+        ("dispatches", "--created-since", POISON),
+        ("dispatches", "--retry", POISON),
+        ("dispatches", "--again", POISON),
+        ("dispatches", "--retry", "THE DISPATCH"),
+        ("dispatches", "--again", "THE DISPATCH"),
     ],
-    "totals": [("totals",), ("totals", "--since", POISON)],
+    "why": [
+        *(("why", "1", "--format", form) for form in ("table", "json")),
+        ("why", POISON),
+        ("why", f"{POISON} not there"),
+        ("why", POISON, "--source", POISON),
+    ],
+    "totals": [
+        ("totals",),
+        *(("totals", "--by", word) for word in ("operator", "country", "sender", "error", POISON)),
+        ("totals", "--since", POISON),
+    ],
     "replay": [
         ("replay", "--message-id", POISON, "--dry-run"),
+        ("replay", "--dispatch", POISON, "--dry-run"),
         ("replay", "--to-endpoint", POISON, "--source", "default"),
         ("replay", "--message-id", POISON, "--to", f"http://{POISON}/"),
         ("replay", "--capsule", A_PATH, "--to", "http://127.0.0.1:9/"),
@@ -98,7 +119,12 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         ("endpoints", "add", "other", "--url", "http://127.0.0.1:9/", "--set", f"{POISON}=1"),
         ("endpoints", "change", "acme", "--set", f"callback_data_prefix='''{POISON}'''"),
         ("endpoints", "change", POISON, "--set", "window=5"),
-        *(("endpoints", word, POISON) for word in ("pause", "resume", "remove", "reset")),
+        *(
+            ("endpoints", word, POISON)
+            for word in ("pause", "resume", "retry", "test", "remove", "reset")
+        ),
+        ("endpoints", "retry", "acme"),
+        ("endpoints", "test", "acme"),
     ],
     "capture": [
         ("capture", *EDGES, "--endpoint", POISON, "--output", "some.capsule"),
@@ -134,6 +160,7 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         ("audit", "--subject", POISON),
         ("audit", "--since", POISON),
     ],
+    "open": [("open", "--url", POISON), ("open", "--config", A_PATH)],
     "check": [("check",), ("check", "--config", "faulty.toml"), ("check", "--database", A_PATH)],
     "migrate": [("migrate",), ("migrate", "--database", A_PATH)],
     "demo": [("demo", "--seed", POISON)],

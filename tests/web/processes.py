@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -38,14 +38,21 @@ class Dlr:
         with urlopen(request, timeout=LIMIT) as response:
             return json.loads(response.read() or b"null")
 
+    def until(self, path: str, holds: Callable[[Any], bool], token: str | None = None) -> Any:
+        """What GET of this path answers, once `holds` says so of it."""
+        end = time.monotonic() + LIMIT
+        while not holds(answered := self.ask("GET", path, token=token)):
+            assert time.monotonic() < end, answered
+            threading.Event().wait(0.02)
+        return answered
+
     def until_pushed(self, attempts: int) -> None:
         """Ask until as many attempts have been recorded."""
-        deadline = time.monotonic() + LIMIT
-        while time.monotonic() < deadline:
-            found = self.ask("GET", "/api/dispatches?limit=1000", token=self.token)["dispatches"]
-            if sum(each["attempts"] for each in found) >= attempts:
-                return
-        raise AssertionError(f"there are not {attempts} attempts: {found}")
+
+        def made(page: Any) -> bool:
+            return sum(each["attempts"] for each in page["dispatches"]) >= attempts
+
+        self.until("/api/dispatches?limit=1000", made, token=self.token)
 
     def post_reports(self, *reports: dict[str, Any], source: str = "default") -> None:
         self.ask("POST", f"/notify/{source}", {"results": list(reports)})

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from dispatcher.settings.documented import of_endpoint
 from dispatcher.settings.settings import EndpointSettings
+from dispatcher.web.documented import of_endpoint
 from dispatcher.web.endpoint_form import (
     BOX,
     as_toml,

@@ -132,4 +132,4 @@ def test_the_keys(start: Start, page: Page) -> None:
     page.keyboard.press("j")
     page.keyboard.press("Enter")
 
-    expect(page).to_have_url(re.compile("/reports/1"))
+    expect(page).to_have_url(re.compile("report=1"))

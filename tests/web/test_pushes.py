@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from dispatcher.api.dispatch_request import PushRequest
-from dispatcher.retrying.schedule import INFOBIP
-from dispatcher.web.pushes import ahead, as_curl
+from dispatcher.web.pushes import as_curl
 from tests.web.axe import findings
 from tests.web.processes import Dlr, customer
 from tests.web.reports import a_report
 from tests.web.test_frame import READ, TOKENS, sign_in
 
 Start = Callable[..., Dlr]
-
-NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 HOSTILE = "<script>document.title='caught'</script>\u202egnp.exe\x1b[31m" + "A" * 1_024
 
@@ -34,25 +30,6 @@ def fits(page: Page) -> bool:
 
 
 # --- pure --------------------------------------------------------------------------------------
-
-
-def test_the_schedule_ahead_ends_with_the_last_attempt() -> None:
-    """After one failed attempt of Infobip's schedule, 20 are left; the last is 41:30 h after the
-    first."""
-    left = ahead(1, NOON + timedelta(minutes=1), INFOBIP, NOON)
-
-    assert [each.number for each in left] == list(range(2, 22))
-    assert left[0].at == NOON + timedelta(minutes=1)
-    assert left[-1].at == NOON + timedelta(hours=41, minutes=30)
-
-
-def test_what_is_overdue_is_tried_now() -> None:
-    """A dispatch that was due an hour ago, of a paused endpoint, is due now; and a schedule that
-    has become shorter still has that one."""
-    (only,) = ahead(30, NOON - timedelta(hours=1), INFOBIP, NOON)
-
-    assert (only.number, only.at) == (31, NOON)
-    assert ahead(30, None, INFOBIP, NOON) == []
 
 
 def test_a_command_quotes_what_is_in_it() -> None:
@@ -104,7 +81,7 @@ def test_a_failed_push_is_found_understood_and_made_now(start: Start, page: Page
 
 
 def test_what_succeeded_is_pushed_again(start: Start, page: Page) -> None:
-    """It leads to the replay's dispatches, and the customer gets the report a second time."""
+    """It leads to the dispatches of the replay, and the customer gets the report a second time."""
     with customer() as acme:
         dlr = start(config=an_endpoint("acme", acme.url))
         dlr.post_reports(a_report("m/1 #?"))

@@ -19,7 +19,9 @@ from dispatcher.queue.base import (
     News,
     NotWaiting,
     Pending,
+    Readings,
     Record,
+    ReportIds,
     StoredAttempt,
     StoredDispatch,
     StoredRequest,
@@ -35,9 +37,11 @@ from dispatcher.queue.sqlite.insert_dispatch import (
 )
 from dispatcher.queue.sqlite.many_rows import flat, insert_rows, marks, pieces
 from dispatcher.queue.sqlite.names import DispatchNames
+from dispatcher.queue.sqlite.placed import reports_in
+from dispatcher.queue.sqlite.readings import readings_of
 from dispatcher.queue.sqlite.stored import LAST, attempts_of, condition, stored_dispatches
 from dispatcher.retrying.dispatch import TRANSITIONS, DispatchState, InvalidTransition
-from receiver.store.base import Message
+from receiver.store.base import Message, StoredReport
 from receiver.store.sqlite.database import (
     Database,
     instant,
@@ -292,6 +296,16 @@ class SqliteQueue:
         numbers = {self._names.number(name): name for name in names}
         found = await self._database.question(lambda c: attempts_of(c, numbers))
         return {name: found.get(number, []) for number, name in numbers.items()}
+
+    async def reports_in(
+        self, endpoint: str | None, state: DispatchState | None, before: int | None, limit: int
+    ) -> ReportIds:
+        return await self._database.question(
+            lambda c: reports_in(c, endpoint, state, before, limit)
+        )
+
+    async def readings(self, report: StoredReport) -> Readings:
+        return await self._database.question(lambda c: readings_of(c, self._names, report))
 
     async def last_attempts(self, names: Sequence[str]) -> Mapping[str, StoredAttempt]:
         numbers = {self._names.number(name): name for name in names}

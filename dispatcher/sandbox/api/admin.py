@@ -6,6 +6,8 @@ It is ours and not the provider's: JSON and errors are those of /api, and so are
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import fields
 from datetime import timedelta
 from typing import Annotated, Any, Final
 
@@ -21,6 +23,7 @@ from dispatcher.sandbox.messages.asked import (
     validity_shown,
     window_shown,
 )
+from dispatcher.sandbox.messages.ending import HasEnded, NotFinal
 from dispatcher.sandbox.messages.lifecycle import MessageState
 from dispatcher.sandbox.messages.message import Message
 from dispatcher.sandbox.messages.send import Api, Asked, BinaryContent, ShortLinks, TextContent
@@ -29,7 +32,7 @@ from dispatcher.sandbox.sandbox import Sandbox
 from dispatcher.sandbox.store.base import AcceptedQuery
 from dispatcher.sandbox.wire.answers import ReportStatus
 from dispatcher.sandbox.wire.common import BULK_ID, MESSAGE_ID
-from dispatcher.settings.sandbox import OutcomeRule
+from dispatcher.settings.sandbox import Ending, OutcomeRule
 from receiver.answers import BadQuery, Count, Instant, Next, answer, fault, timestamp
 from receiver.api.audit import tell
 from receiver.api.parameters import (
@@ -38,6 +41,7 @@ from receiver.api.parameters import (
     LIMIT,
     NUMBER,
     Filter,
+    in_path,
     in_query,
     next_cursor,
     only,
@@ -48,7 +52,7 @@ from receiver.dlr.sms_errors import errors
 from receiver.faults import without_credentials
 from receiver.routes import Parameter, Reply, RequestBody, Route, ref
 from receiver.settings.configuration import ConfigurationError
-from receiver.settings.durations import duration
+from receiver.settings.durations import duration, duration_text
 from receiver.settings.reader import read_table
 
 FARTHEST: Final = timedelta(days=366)
@@ -222,6 +226,38 @@ class SandboxOutcomeAdded(Struct, frozen=True):
     added: Annotated[bool, Meta(extra_json_schema={"const": True})] = True
 
 
+class SandboxOutcome(Struct, frozen=True, kw_only=True, rename="camel"):
+    """a rule in force"""
+
+    to: str
+    sender: str
+    text: str
+    callback_data: str
+    share: float
+    status: str
+    error: str | None
+    after: str
+    distribution: str
+    told: str
+    price: float | None
+    answered: str | None
+
+    @classmethod
+    def of(cls, rule: OutcomeRule) -> SandboxOutcome:
+        values = {each.name: getattr(rule, each.name) for each in fields(rule)}
+        return cls(**{**values, "after": duration_text(rule.after)})
+
+
+class SandboxOutcomes(Struct, frozen=True):
+    """in the order in which they are asked; after them come the magic recipients"""
+
+    outcomes: list[SandboxOutcome]
+
+    @classmethod
+    def of(cls, rules: Sequence[OutcomeRule]) -> SandboxOutcomes:
+        return cls([SandboxOutcome.of(each) for each in rules])
+
+
 class AdminApi:
     """The routes under /sandbox."""
 
@@ -264,12 +300,78 @@ class AdminApi:
     async def add_outcome(self, request: web.Request) -> web.Response:
         """A rule that goes before all others, until a reset."""
         try:
-            rule = read_table(OutcomeRule, await _table(request))
+            example = '{"to":"4179*","status":"EXPIRED_EXPIRED"}'
+            rule = read_table(OutcomeRule, await _table(request, example))
         except ConfigurationError as error:
             faults = [each.replace("callback_data", "callbackData") for each in error.faults]
             return fault(400, "invalid_settings", "; ".join(faults), faults=faults)
         await self._sandbox.add_rule(rule)
         return answer(SandboxOutcomeAdded(), status=201)
+
+    @Route(
+        "GET",
+        "/sandbox/outcomes",
+        "getSandboxOutcomes",
+        "The rules of outcomes in force, in their order; those of the settings last",
+        {200: Reply("the rules", SandboxOutcomes)},
+        caller="tester",
+    )
+    async def outcomes(self, request: web.Request) -> web.Response:
+        """The rules in force."""
+        only(request.query)
+        return answer(SandboxOutcomes.of(self._sandbox.rules))
+
+    @Route(
+        "DELETE",
+        "/sandbox/outcomes",
+        "deleteSandboxOutcomes",
+        "Takes back what POST has added; the rules of the settings stay",
+        {200: Reply("the rules that are left", SandboxOutcomes)},
+        caller="tester",
+    )
+    async def take_back_outcomes(self, request: web.Request) -> web.Response:
+        """Forget what POST has added. What was sent keeps its outcome."""
+        only(request.query)
+        await self._sandbox.forget_rules()
+        return answer(SandboxOutcomes.of(self._sandbox.rules))
+
+    @Route(
+        "POST",
+        "/sandbox/messages/{messageId}/outcome",
+        "postSandboxMessageOutcome",
+        "Ends a message now: it is delivered, expires, or is rejected",
+        {
+            200: Reply("the message; its report is stored, and will be pushed", SandboxMessage),
+            400: "the status or the error is unknown, or the status is not final",
+            404: "there is no such message",
+            409: "it has ended",
+        },
+        parameters=[in_path("messageId", str, "of the message")],
+        body=RequestBody(
+            SettingsTypes({}).said("SandboxEnding", Ending),
+            examples={
+                "delivered": {"status": "DELIVERED_TO_HANDSET"},
+                "absent": {"status": "UNDELIVERABLE_NOT_DELIVERED", "error": "EC_CALL_BARRED"},
+            },
+        ),
+        caller="tester",
+    )
+    async def end(self, request: web.Request) -> web.Response:
+        """End a message that has no final status yet."""
+        only(request.query)
+        try:
+            ending = read_table(Ending, await _table(request, '{"status":"EXPIRED_EXPIRED"}'))
+            message = await self._sandbox.end(request.match_info["messageId"], ending)
+        except ConfigurationError as error:
+            text = "; ".join(error.faults)
+            return fault(400, "invalid_settings", text, faults=list(error.faults))
+        except NotFinal as error:
+            return fault(400, "bad_request", str(error))
+        except HasEnded as error:
+            return fault(409, "has_ended", str(error))
+        if message is None:
+            raise web.HTTPNotFound
+        return answer(SandboxMessage.of(message))
 
     @Route(
         "POST",
@@ -330,11 +432,11 @@ def _time(text: str | None) -> timedelta:
     return time
 
 
-async def _table(request: web.Request) -> dict[str, Any]:
-    """The body with the keys of [[sandbox.outcome]]. Raises ConfigurationError."""
+async def _table(request: web.Request, example: str) -> dict[str, Any]:
+    """The body with the keys of the settings. Raises ConfigurationError."""
     try:
         body = msgspec.json.decode(await request.read(), type=dict[str, Any])
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        text = 'expected a JSON object such as {"to":"4179*","status":"EXPIRED_EXPIRED"}'
-        raise ConfigurationError([f"{text}: {error}"]) from error
+        text = f"expected a JSON object such as {example}: {error}"
+        raise ConfigurationError([text]) from error
     return {_SNAKE.get(name, name): value for name, value in body.items() if value is not None}

@@ -14,6 +14,7 @@ from dispatcher.sandbox.errors import Refused
 from dispatcher.sandbox.store.base import ConversionStore
 from dispatcher.sandbox.wire.common import MESSAGE_ID
 from receiver.api.parameters import in_path
+from receiver.routes import any_text
 
 
 class EndTagResponse(Struct, frozen=True, rename="camel"):
@@ -30,7 +31,7 @@ class ConversionApi:
 
     @provider_route(
         "POST",
-        "/ct/1/log/end/{messageId}",
+        f"/ct/1/log/end/{any_text('messageId')}",
         "postCtV1LogEnd",
         "The recipient of a message has done what it was sent for",
         EndTagResponse,

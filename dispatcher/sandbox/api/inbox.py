@@ -160,8 +160,7 @@ class InboxApi:
         the rules of [[sandbox.inbound]] say."""
         only(request.query)
         try:
-            document = _document(await request.read())
-            incoming = checked(INCOMING, document, _incoming_of, self._now(), str)
+            incoming = incoming_of(_document(await request.read()), self._now())
         except Refused as refused:
             faults = [str(misfit) for misfit in refused.misfits]
             return fault(400, "bad_request", "; ".join(faults), faults=faults)
@@ -191,6 +190,11 @@ class InboxApi:
     async def logs(self, request: web.Request) -> web.Response:
         query = checked(LOGS, parameters(request.query), _log_query_of, self._now(), str)
         return _told(request, logs_of(await self._inbox.store.inbox(query)))
+
+
+def incoming_of(document: Any, now: datetime) -> Incoming:
+    """The SMS of what /sandbox/inbox is posted. Raises Refused."""
+    return checked(INCOMING, document, _incoming_of, now, str)
 
 
 def _document(body: bytes) -> Any:

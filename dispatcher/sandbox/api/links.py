@@ -16,7 +16,7 @@ from dispatcher.sandbox.wire.content import SHORT_PATH
 from receiver.answers import Instant, answer, fault, timestamp
 from receiver.api.parameters import in_path, only
 from receiver.faults import without_credentials
-from receiver.routes import Reply, RequestBody, Route
+from receiver.routes import Reply, RequestBody, Route, any_text
 
 _AS_IT_IS: Final = "!#$%&'()*+,/:;=?@[]~"
 """What of a URL stands in a header as it is; a text may have letters and signs of any kind in its
@@ -65,7 +65,7 @@ class LinksApi:
 
     @Route(
         "POST",
-        "/sandbox/messages/{messageId}/click",
+        f"/sandbox/messages/{any_text('messageId')}/click",
         "postSandboxClick",
         "The recipient of a message follows a link of it",
         {

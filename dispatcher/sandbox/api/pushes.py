@@ -93,21 +93,29 @@ class PushesApi:
         """What was pushed, in its order; at most the newest 1000 since the start or a reset."""
         query = PushQuery(**read_query(request.query, _FILTERS))
         seen = list(self._pushes.after(query.after))
-        message_ids = await self._message_ids({each.dispatch for _, each in seen})
-        found = (
-            _told(number, each, message_ids[each.dispatch])
-            for number, each in seen
-            if query.message_id in (None, *message_ids[each.dispatch])
-        )
+        told = await pushes_told(seen, self._queue, self._reports)
+        found = (each for each in told if query.message_id in (None, *each.message_ids))
         shown, last = page_of(list(islice(found, query.limit + 1)), query.limit)
         return answer(SandboxPushPage(list(shown), next_cursor(last)))
 
-    async def _message_ids(self, dispatches: set[str]) -> dict[str, Sequence[str]]:
-        """The messages of each of these dispatches; none of one that is no longer kept."""
-        found = [await self._queue.dispatch(name) for name in dispatches]
-        stored = [each[0] for each in found if each is not None]
-        told = await dispatch_answers(self._reports, stored)
-        return {**dict.fromkeys(dispatches, ()), **{each.id: each.message_ids for each in told}}
+
+async def pushes_told(
+    seen: Sequence[tuple[int, SeenPush]], queue: DispatchQueue, reports: ReportStore
+) -> list[SandboxPush]:
+    """These attempts, in words and with the messages whose reports they brought. Raises
+    StoreUnavailable."""
+    message_ids = await _message_ids({each.dispatch for _, each in seen}, queue, reports)
+    return [_told(number, each, message_ids[each.dispatch]) for number, each in seen]
+
+
+async def _message_ids(
+    dispatches: set[str], queue: DispatchQueue, reports: ReportStore
+) -> dict[str, Sequence[str]]:
+    """The messages of each of these dispatches; none of one that is no longer kept."""
+    found = [await queue.dispatch(name) for name in dispatches]
+    stored = [each[0] for each in found if each is not None]
+    told = await dispatch_answers(reports, stored)
+    return {**dict.fromkeys(dispatches, ()), **{each.id: each.message_ids for each in told}}
 
 
 def _told(number: int, push: SeenPush, message_ids: Sequence[str]) -> SandboxPush:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from itertools import islice
 from typing import Annotated, Final
@@ -206,13 +206,20 @@ class RequestsApi:
     async def requests(self, request: web.Request) -> web.Response:
         """What came, in its order; at most the newest 1000 since the start or a reset."""
         query = RequestQuery(**read_query(request.query, _FILTERS))
-        found = (
-            _told(number, one)
-            for number, one in self._requests.after(query.after)
-            if query.refused in (None, one.refused)
-        )
+        found = seen_requests(self._requests, query.refused, query.after)
         shown, last = page_of(list(islice(found, query.limit + 1)), query.limit)
         return answer(SandboxRequestPage(list(shown), next_cursor(last)))
+
+
+def seen_requests(
+    requests: Newest[SeenRequest], refused: bool | None = None, after: int = 0
+) -> Iterator[SandboxRequest]:
+    """Those after a number, in their order: the refused ones, the others, or all."""
+    return (
+        _told(number, one)
+        for number, one in requests.after(after)
+        if refused in (None, one.refused)
+    )
 
 
 def _told(number: int, one: SeenRequest) -> SandboxRequest:

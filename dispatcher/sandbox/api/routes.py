@@ -6,7 +6,7 @@ import asyncio
 
 from aiohttp import web
 
-from dispatcher.sandbox.advance import Advance, Pushing
+from dispatcher.sandbox.advance import Advance
 from dispatcher.sandbox.api.account import AccountApi
 from dispatcher.sandbox.api.admin import AdminApi
 from dispatcher.sandbox.api.bulks import BulksApi
@@ -27,7 +27,7 @@ from receiver.routes import add_routes
 
 
 def add_sandbox(
-    app: web.Application, sandbox: Sandbox, pushing: Pushing, settings: Settings
+    app: web.Application, sandbox: Sandbox, advance: Advance, settings: Settings
 ) -> None:
     """Mount them on `app`."""
     store, now, limit = sandbox.store, sandbox.clock.now, settings.server.body_limit
@@ -46,5 +46,5 @@ def add_sandbox(
     add_routes(app, PullApi(store, now), LogsApi(store, sandbox.account, now))
     BulksApi(store, now, bodies, limit, sandbox.wake).add_routes(app)
     add_routes(app, InboxApi(sandbox.inbox, now), LinksApi(sandbox.clicks))
-    add_routes(app, ConversionApi(store, now), AdminApi(sandbox, Advance(sandbox, pushing)))
+    add_routes(app, ConversionApi(store, now), AdminApi(sandbox, advance))
     add_routes(app, FaultsApi(sandbox.faults), RequestsApi(requests))

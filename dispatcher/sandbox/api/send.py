@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from aiohttp import web
 from msgspec import structs
@@ -78,6 +78,8 @@ QUERIED: Final = (
 )
 # fmt: on
 
+V3: Final = next(each for each in POSTED if each.api == "v3")
+
 PREVIEW: Final = "/sms/1/preview"
 
 V1_STATUSES: Final[Mapping[Answered, tuple[int, int]]] = {
@@ -139,7 +141,7 @@ class SendApi:
         async def get(request: web.Request) -> web.Response:
             came = query.parameters(request.query)
             send, values = checked(
-                sending.table, came, make, self._now(), self._new_key, _origin(request)
+                sending.table, came, make, self._now(), self._new_key, origin_of(request)
             )
             return await self._accept(request, sending, send, values)
 
@@ -148,15 +150,9 @@ class SendApi:
     async def _accept(
         self, request: web.Request, sending: SendRoute, send: Send, values: Values
     ) -> web.Response:
-        asked = asked_of(request.path, client_of(request), send, values)
-        answer = answer_of(
-            send,
-            await self._take(structs.replace(send, asked=asked)),
-            counts=_counts(sending, values),
-            bulk_id=sending.lone_bulk_id or len(send.messages) > 1,
-            accepted_as=self._v1_status if sending.api == "v1" else PENDING_ACCEPTED,
-        )
-        return respond(wanted_by(request), ROOTS[sending.api], answer)
+        accepted_as = self._v1_status if sending.api == "v1" else PENDING_ACCEPTED
+        told = await taken(request, self._take, sending, send, values, accepted_as=accepted_as)
+        return respond(wanted_by(request), ROOTS[sending.api], told)
 
     async def preview(self, request: web.Request) -> web.Response:
         """How a text will look; nothing is sent."""
@@ -167,7 +163,7 @@ class SendApi:
         self, request: web.Request, table: Table, make: Callable[[Values, Inspection], T]
     ) -> T:
         """What `make` makes of the body. Raises Refused, and NotTaken of its reader."""
-        headers, origin = request.headers, _origin(request)
+        headers, origin = request.headers, origin_of(request)
         kind, coding = headers.get("Content-Type"), headers.get("Content-Encoding")
         if getattr(request.content, "total_compressed_bytes", None):
             coding = None  # a server that is not ours has inflated it
@@ -183,7 +179,38 @@ class SendApi:
             return await asyncio.to_thread(read)
 
 
-def _origin(request: web.Request) -> str:
+async def send_document(
+    request: web.Request, accept: Accept, document: Any, now: datetime
+) -> SmsResponse | SmsResponseEnvelope:
+    """Send what /sms/3/messages would be posted, on behalf of a request to another route. Raises
+    Refused, StoreUnavailable."""
+    send, values = checked(V3.table, document, _made_by(V3), now, new_key, origin_of(request))
+    return await taken(request, accept, V3, send, values)
+
+
+async def taken(
+    request: web.Request,
+    accept: Accept,
+    sending: SendRoute,
+    send: Send,
+    values: Values,
+    *,
+    accepted_as: tuple[int, int] = PENDING_ACCEPTED,
+) -> SmsResponse | SmsResponseEnvelope:
+    """Have it accepted, with how it came; the answer of the route. `accepted_as` as in
+    `answer_of`."""
+    asked = asked_of(request.path, client_of(request), send, values)
+    return answer_of(
+        send,
+        await accept(structs.replace(send, asked=asked)),
+        counts=_counts(sending, values),
+        bulk_id=sending.lone_bulk_id or len(send.messages) > 1,
+        accepted_as=accepted_as,
+    )
+
+
+def origin_of(request: web.Request) -> str:
+    """Where this server was called."""
     return f"{request.scheme}://{as_text(request.host)}"
 
 

@@ -32,6 +32,17 @@ OCTETS = Alphabet("8BIT")
 UCS2 = Alphabet("UCS2")
 
 
+_TABLES = {1: "Turkish", 2: "Spanish", 3: "Portuguese"}
+
+
+def alphabet_words(alphabet: Alphabet) -> str:
+    """For people: `GSM 7-bit with Turkish characters`."""
+    if alphabet.kind != "GSM7":
+        return {"UCS2": "UCS-2", "8BIT": "8-bit data"}[alphabet.kind]
+    table = _TABLES.get(alphabet.locking or alphabet.single)
+    return "GSM 7-bit" if table is None else f"GSM 7-bit with {table} characters"
+
+
 def encode(text: str, alphabet: Alphabet) -> bytes | None:
     """`text` as user data, or `None` when the alphabet lacks one of its characters.
 

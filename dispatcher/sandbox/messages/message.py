@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from msgspec import Struct, structs
@@ -58,6 +59,11 @@ def after_next_step(message: Message) -> tuple[Step, Message]:
     if step.late:
         return step, after
     return step, structs.replace(after, status=step.status, error=step.error, done_at=step.done_at)
+
+
+def steps_ahead(message: Message) -> Sequence[Step]:
+    """What happens to a message by itself from now on. None of it while its bulk is paused."""
+    return () if message.due_at is None else steps_of(message.life)[message.done :]
 
 
 def next_step_at(message: Message) -> datetime:

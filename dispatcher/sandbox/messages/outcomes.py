@@ -75,7 +75,7 @@ none. They are of a range that is kept free for films and books, and never reach
 _USUAL_ERRORS: Final = {UNDELIVERABLE: "EC_ABSENT_SUBSCRIBER", EXPIRED: "EC_VALIDITY_EXPIRED"}
 """By the group of the status. What is rejected before it is sent has none (reference, part 5)."""
 
-_KEYS: Final[Mapping[str, Key]] = {name: key for key, name in reversed(SMS_STATUSES.items())}
+STATUS_KEYS: Final[Mapping[str, Key]] = {name: key for key, name in reversed(SMS_STATUSES.items())}
 
 _LAST = OutcomeRule()
 
@@ -123,14 +123,14 @@ def _found(pattern: str, text: str) -> bool:
 
 
 def _fate(rule: OutcomeRule, rng: Random) -> Fate:
-    key = _KEYS[rule.status]
+    key = STATUS_KEYS[rule.status]
     return Fate(
         status=key,
         error=rule.error or usual_error(key[0]),
         after=_sample(rule, rng),
         told=rule.told,
         price=None if rule.price is None else Decimal(str(rule.price)),
-        answered=None if rule.answered is None else _KEYS[rule.answered],
+        answered=None if rule.answered is None else STATUS_KEYS[rule.answered],
     )
 
 

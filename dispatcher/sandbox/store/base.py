@@ -26,6 +26,7 @@ from receiver.store.base import StoredReport
 Admit = Callable[[Arrival, Known], Admission]
 ChangeBulk = Callable[[WaitingBulk], BulkChange]
 TakeStep = Callable[[Message], StepTaken]
+ChangeMessage = Callable[[Message], Message]
 
 
 class StepCounts(Struct, frozen=True):
@@ -193,6 +194,10 @@ class InboxStore(Protocol):
     async def inbox(self, query: InboxLogQuery) -> list[Inbound]:
         """What has come in, pulled and pushed or not."""
 
+    async def inbox_waiting(self, received_after: datetime) -> frozenset[str]:
+        """The messageIds of what waits to be pulled, not of what is from before
+        `received_after`."""
+
 
 class SandboxStore(
     BulkStore, LogStore, PullStore, ConversionStore, ClickStore, InboxStore, Protocol
@@ -222,11 +227,20 @@ class SandboxStore(
         that were due first. A step, its report and whether that waits to be pulled are one
         transaction: each step is taken once, whoever takes it."""
 
+    async def change_message(
+        self, message_id: str, now: datetime, change: ChangeMessage
+    ) -> Message | None:
+        """Change what is to become of the first message of this id that was not refused: its
+        `start_at`, `leaves_at`, `done`, `due_at` and `fate`. Returns it as it stands then."""
+
     async def rules(self) -> list[dict[str, Any]]:
         """The outcome rules that came at run time, the latest first, with the settings' keys."""
 
     async def add_rule(self, rule: Mapping[str, Any]) -> None:
-        """Keep a rule, until a reset."""
+        """Keep a rule, until it is taken back or a reset."""
+
+    async def forget_rules(self) -> None:
+        """Take back the rules that came at run time."""
 
     async def reset(self) -> None:
         """Forget all messages, bulks, rules, received SMS and reports that wait to be pulled, and

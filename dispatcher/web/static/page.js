@@ -22,12 +22,18 @@ function distance(seconds) {
 }
 
 // The server's clock may be moved (sandbox) or faster: distances count from what it said.
-const serverNow = Date.parse(document.documentElement.dataset.now ?? "") || Date.now();
+let serverNow = Date.parse(document.documentElement.dataset.now ?? "") || Date.now();
 const speed = Number(document.documentElement.dataset.speed) || 1;
-const loadedAt = Date.now();
+let loadedAt = Date.now();
 
 export function now() {
   return serverNow + (Date.now() - loadedAt) * speed;
+}
+
+/** What the server has just said that it is: its clock may have been moved since the page came. */
+export function clockIs(instant) {
+  serverNow = Date.parse(instant);
+  loadedAt = Date.now();
 }
 
 export function tellTimes(root = document) {
@@ -45,8 +51,9 @@ export function showButtons(root = document) {
   for (const button of root.querySelectorAll("button.copy")) button.hidden = !navigator.clipboard;
 }
 
+// What is copied: what the button says, or the text before it.
 async function copy(button) {
-  await navigator.clipboard.writeText(button.dataset.copy);
+  await navigator.clipboard.writeText(button.dataset.copy ?? button.previousElementSibling.textContent);
   const words = button.textContent;
   button.textContent = "copied";
   setTimeout(() => { button.textContent = words; }, 1500);

@@ -22,8 +22,9 @@ from receiver.store.excerpt import (
     summary_of_item,
 )
 from receiver.store.sqlite.database import Database
+from receiver.store.sqlite.parts import write_parts
 from receiver.store.sqlite.rows import listed
-from receiver.store.tally import EXACT, CountedReport, Sums, Tally
+from receiver.store.tally import EXACT, MINUTE, MINUTES_KEPT, CountedReport, Sums, Tally
 
 BLOCK_BITS = 18
 
@@ -97,13 +98,20 @@ class Follower:
             if batch.followed < most:
                 self._fresh.begin()
         self._read_to = batch.read_to
-        return batch.followed
+        return batch.followed or await self._older(most)
 
     def _in_hand(self, most: int) -> Batch | None:
         if self._read_to is None:
             return None
         rows = self._fresh.after(self._read_to, most)
         return _batch(self._read_to, rows[-1][0].id, rows) if rows else None
+
+    async def _older(self, most: int) -> int:
+        """Catch up with parts (parts.py) of reports that were followed before there were any."""
+        batch = await self._database.question(lambda c: read_older(c, most))
+        if batch.read_to > batch.read_from:
+            await self._database.write(lambda c: write_older(c, batch))
+        return batch.followed
 
     async def _write(self, batch: Batch) -> bool:
         """False when another follower has moved the cursor."""
@@ -190,7 +198,38 @@ def write_batch(connection: sqlite3.Connection, batch: Batch) -> bool:
     _write_outcomes(connection, batch.sums)
     _write_prices(connection, batch.sums)
     _write_durations(connection, batch.sums)
+    write_parts(connection, batch.sums.parts, _outcome_number)
+    _drop_minutes(connection, batch.sums)
     return True
+
+
+_OLDER = "SELECT report, last FROM parts_followed"
+_MOVE_OLDER = "UPDATE parts_followed SET report = ? WHERE report = ?"
+
+
+def read_older(connection: sqlite3.Connection, most: int) -> Batch:
+    """What follows for parts from reports that were followed before there were parts."""
+    read_from, last = connection.execute(_OLDER).fetchone()
+    if read_from >= last:
+        return _batch(read_from, read_from, [])
+    rows = [each for each in rows_after(connection, read_from, most) if each[0].id <= last]
+    return _batch(read_from, rows[-1][0].id if len(rows) == most else last, rows)
+
+
+def write_older(connection: sqlite3.Connection, batch: Batch) -> None:
+    """Write the parts of a batch, unless another follower has meanwhile."""
+    if connection.execute(_MOVE_OLDER, (batch.read_to, batch.read_from)).rowcount == 1:
+        write_parts(connection, batch.sums.parts, _outcome_number)
+
+
+def _drop_minutes(connection: sqlite3.Connection, sums: Sums) -> None:
+    """Drop the minutes that are too old beside those that were counted now. Not beside the newest:
+    after a clock that was ahead for a moment, that would drop all there are."""
+    minutes = [start for span, start, *_ in sums.outcomes if span == MINUTE]
+    if minutes:
+        gone = (MINUTE, min(minutes) - MINUTES_KEPT)
+        for statement in _DROP:
+            connection.execute(statement, gone)
 
 
 # One statement for all of them: with one for each, the thread would ask for the interpreter 3,000
@@ -199,6 +238,10 @@ _ADD_KEYS = """
     INSERT INTO search_key
     SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?)
 """
+_DROP = [
+    f"DELETE FROM {table} WHERE span = ? AND start < ?"
+    for table in ("total", "price_total", "duration_total")
+]
 _ADD_OUTCOME = """
     INSERT INTO total VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET reports = reports + excluded.reports,

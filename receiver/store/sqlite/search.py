@@ -100,6 +100,9 @@ def _pieces(
     if lowest is None or highest is None:
         return
     high = highest if query.before is None else min(highest, query.before - 1)
+    lowest = lowest if query.after is None else max(lowest, query.after + 1)
+    if lowest > high:
+        return
     if message is not None:
         ids = sorted((id for id in message if id <= high), reverse=True)
         for start in range(0, len(ids), PIECE):
@@ -236,6 +239,8 @@ def _outcome_numbers(connection: sqlite3.Connection, query: ReportQuery) -> list
 def _columns_where(query: ReportQuery) -> tuple[str, list[Any]]:
     """What the columns tell, so that SQLite can pass over a report without handing it out."""
     conditions: list[tuple[str, Sequence[Any]]] = []
+    if query.after is not None:
+        conditions.append((" AND id > ?", (query.after,)))
     if query.source is not None:
         conditions.append((" AND source = ?", (query.source,)))
     if query.final is not None:

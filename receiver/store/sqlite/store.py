@@ -11,6 +11,7 @@ from receiver.dlr.identity import key_of_message
 from receiver.store.base import (
     Counts,
     FoundReports,
+    PartTotals,
     QuarantineEntry,
     ReportQuery,
     StoredReport,
@@ -18,10 +19,12 @@ from receiver.store.base import (
     TotalsQuery,
 )
 from receiver.store.callback import Callback
+from receiver.store.excerpt import Dimension
 from receiver.store.sqlite import received, search
 from receiver.store.sqlite.adding import add, resolve
 from receiver.store.sqlite.database import Database, instant, migrations_of
 from receiver.store.sqlite.followup import FreshReports
+from receiver.store.sqlite.part_totals import part_totals
 from receiver.store.sqlite.proof import clear, fill, touch
 from receiver.store.sqlite.rows import (
     COLUMNS,
@@ -86,6 +89,9 @@ class SqliteStore:
 
     async def totals(self, query: TotalsQuery) -> Totals:
         return await self._database.question(lambda c: totals(c, query))
+
+    async def part_totals(self, query: TotalsQuery, dimension: Dimension) -> PartTotals:
+        return await self._database.question(lambda c: part_totals(c, query, dimension))
 
     async def as_received(self, reports: Sequence[StoredReport]) -> dict[int, bytes]:
         return await self._database.question(lambda c: received.as_received(c, reports))

@@ -18,7 +18,7 @@ TAIL_MOST = 20_000
 
 def totals(connection: sqlite3.Connection, query: TotalsQuery) -> Totals:
     """The totals of one view of the database."""
-    tail, lag = _tail(connection)
+    tail, lag = tail_of(connection)
     return Totals(
         outcomes=_outcomes(connection, query, tail),
         prices=_prices(connection, query, tail),
@@ -27,7 +27,7 @@ def totals(connection: sqlite3.Connection, query: TotalsQuery) -> Totals:
     )
 
 
-def _tail(connection: sqlite3.Connection) -> tuple[Sums, int]:
+def tail_of(connection: sqlite3.Connection) -> tuple[Sums, int]:
     """What has not been followed, and how many reports of it are left out."""
     tally = Tally()
     last = followed_to(connection)
@@ -40,7 +40,7 @@ def _tail(connection: sqlite3.Connection) -> tuple[Sums, int]:
 
 def _outcomes(connection: sqlite3.Connection, query: TotalsQuery, tail: Sums) -> list[OutcomeCount]:
     said = {id: read_outcome(text) for id, text in connection.execute("SELECT * FROM outcome")}
-    where, values = _where(query)
+    where, values = where_of(query)
     rows = connection.execute(
         f"SELECT start, outcome, sum(reports) FROM total WHERE {where} GROUP BY start, outcome",
         values,
@@ -49,7 +49,7 @@ def _outcomes(connection: sqlite3.Connection, query: TotalsQuery, tail: Sums) ->
     for start, outcome, reports in rows:
         counts[start, said.get(outcome)] += reports
     for (span, start, source, told), cell in tail.outcomes.items():
-        if _is_asked(query, span, start, source):
+        if is_asked(query, span, start, source):
             counts[start, told] += cell.reports
     return [
         OutcomeCount(start, outcome, reports)
@@ -59,20 +59,20 @@ def _outcomes(connection: sqlite3.Connection, query: TotalsQuery, tail: Sums) ->
 
 
 def _prices(connection: sqlite3.Connection, query: TotalsQuery, tail: Sums) -> list[PriceSum]:
-    where, values = _where(query, with_final=True)
+    where, values = where_of(query, with_final=True)
     rows = connection.execute(
-        f"SELECT start, currency, reports, sum FROM price_total WHERE {where}", values
+        f"SELECT start, currency, final, reports, sum FROM price_total WHERE {where}", values
     )
-    sums: defaultdict[tuple[int, str], Amount] = defaultdict(lambda: Amount(0, Decimal(0)))
-    for start, currency, reports, sum in rows:
-        _pay(sums[start, currency], reports, Decimal(sum))
+    sums: defaultdict[tuple[int, str, bool], Amount] = defaultdict(lambda: Amount(0, Decimal(0)))
+    for start, currency, final, reports, sum in rows:
+        pay(sums[start, currency, bool(final)], reports, Decimal(sum))
     for (span, start, source, final, currency), amount in tail.prices.items():
-        if _is_asked(query, span, start, source, final):
-            _pay(sums[start, currency], amount.reports, amount.sum)
+        if is_asked(query, span, start, source, final):
+            pay(sums[start, currency, final], amount.reports, amount.sum)
     return [PriceSum(*key, amount.reports, amount.sum) for key, amount in sorted(sums.items())]
 
 
-def _pay(amount: Amount, reports: int, sum: Decimal) -> None:
+def pay(amount: Amount, reports: int, sum: Decimal) -> None:
     amount.reports += reports
     amount.sum = EXACT.add(amount.sum, sum)
 
@@ -80,19 +80,19 @@ def _pay(amount: Amount, reports: int, sum: Decimal) -> None:
 def _durations(
     connection: sqlite3.Connection, query: TotalsQuery, tail: Sums
 ) -> list[DurationCount]:
-    where, values = _where(query, with_final=True)
+    where, values = where_of(query, with_final=True)
     rows = connection.execute(
         f"SELECT start, bin, sum(reports) FROM duration_total WHERE {where} GROUP BY start, bin",
         values,
     )
     counts: Counter[tuple[int, int]] = Counter({(start, bin): n for start, bin, n in rows})
     for (span, start, source, final, bin), reports in tail.durations.items():
-        if _is_asked(query, span, start, source, final):
+        if is_asked(query, span, start, source, final):
             counts[start, bin] += reports
     return [DurationCount(*key, reports) for key, reports in sorted(counts.items())]
 
 
-def _where(query: TotalsQuery, *, with_final: bool = False) -> tuple[str, list[Any]]:
+def where_of(query: TotalsQuery, *, with_final: bool = False) -> tuple[str, list[Any]]:
     where = "span = ? AND start >= ? AND start < ?"
     values: list[Any] = [query.span, query.since, query.until]
     if query.source is not None:
@@ -104,7 +104,7 @@ def _where(query: TotalsQuery, *, with_final: bool = False) -> tuple[str, list[A
     return where, values
 
 
-def _is_asked(
+def is_asked(
     query: TotalsQuery, span: int, start: int, source: str, final: bool | None = None
 ) -> bool:
     return (

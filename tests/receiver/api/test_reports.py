@@ -187,7 +187,9 @@ async def test_filters(client: Client, store: SqliteStore, query: str, expected:
     ("path", "message"),
     [
         ("/api/reports?messageid=a", "messageid: there is no such parameter; expected limit"),
-        ("/api/reports?state=DELIVERED", "state: there is no such parameter"),
+        ("/api/reports?states=waiting", "states: there is no such parameter"),
+        ("/api/reports?state=DELIVERED", "state: expected waiting, leased, acknowledged"),
+        ("/api/reports?state=unrouted&endpoint=acme", "endpoint: unrouted reports are those"),
         ("/api/reports?final=yes", "final: expected true or false, got 'yes'"),
         ("/api/reports?statusGroup=LOST", "statusGroup: expected ACCEPTED, PENDING"),
         ("/api/reports?limit=0", "limit: expected 1 to 1000, got 0"),
@@ -403,7 +405,7 @@ async def test_pages_of_quarantine(client: Client, store: SqliteStore) -> None:
 # --- methods -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/api/reports", "/api/messages/a", "/api/quarantine/1"])
+@pytest.mark.parametrize("path", ["/api/reports", "/api/messages/a", "/api/quarantine/1/body"])
 async def test_only_reads(client: Client, path: str) -> None:
     """What only shows something takes no other method than GET."""
     async with client.delete(path) as response:

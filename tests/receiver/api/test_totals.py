@@ -12,16 +12,18 @@ from typing import Any
 
 import msgspec
 import pytest
+from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 
 from receiver.answers import BadQuery
-from receiver.api.filters import totals_query
-from receiver.api.totals import PERCENTS, TotalsAnswer
+from receiver.api.filters import asked_totals, totals_query
+from receiver.api.totals import PERCENTS, TotalsAnswer, totals_answer
 from receiver.dlr.statuses import GROUP_NAMES
 from receiver.store.base import ReportStore, TotalsQuery
+from receiver.store.excerpt import calling_code
 from receiver.store.histogram import RESOLUTION
 from receiver.store.sqlite import totals as totals_module
 from receiver.store.tally import DAY, HOUR
-from tests.contracts.report_store import everything
+from tests.contracts.report_store import NOON, a_callback, an_sms, everything
 from tests.contracts.report_totals import END, REPORTS, START, added_up
 from tests.contracts.sqlite_backend import SqliteBackend, sqlite_backend
 from tests.receiver.dlr.generated import SOURCES, generated_callbacks
@@ -101,6 +103,47 @@ async def test_adds_up_what_there_is(backend: SqliteBackend, followed: int, span
             assert Counter(view["total"]["statusGroups"]) == total
 
 
+async def test_by_operator_and_country(backend: SqliteBackend) -> None:
+    """A row for each, the most reports first: what was delivered of what is final, what it cost by
+    currency. A price counts once a message, for its final report, however many parts it has."""
+    price = {"pricePerMessage": 0.01, "currency": "EUR"}
+    items = [
+        an_sms("a", to="41793026727", mccMnc="22801", smsCount=3, price=price),
+        an_sms("a", "PENDING_ENROUTE", to="41793026727", mccMnc="22801", price=price),
+        an_sms("b", "REJECTED_NETWORK", to="41793026728", mccMnc="22801", price=price),
+        an_sms("c", to="12423570000", mccMnc=None, price=None),
+    ]
+    await backend.store.add([a_callback(*items)])
+    await backend.read_model.turn(2)
+
+    async def rows(by: str) -> list[Any]:
+        asked = asked_totals({"by": by, "bucket": "day"}, NOON)
+        shown = await totals_answer(backend.store, asked)
+        found = msgspec.to_builtins(shown, builtin_types=(Decimal,))
+        assert (found["by"], found["total"]["reports"]) == (by, 4)
+        return [
+            (row["value"], row["name"], row["reports"], row["deliveredShare"], row["cost"])
+            for row in found["rows"]
+        ]
+
+    paid = [{"currency": "EUR", "reports": 2, "sum": Decimal("0.02")}]
+    assert await rows("operator") == [("22801", None, 3, 0.5, paid), ("", None, 1, 1.0, [])]
+    (swiss, bahamas) = await rows("country")
+    assert swiss == ("41", "CH", 3, 0.5, paid)
+    assert (bahamas[0], bahamas[1][:2], bahamas[2]) == ("1", "US", 1)
+    assert await rows("source") == [("default", None, 4, 0.6667, paid)]
+    assert [row[0] for row in await rows("sender")] == ["InfoSMS"]
+    assert sum(row[2] for row in await rows("error")) == 4
+
+
+def test_calling_codes() -> None:
+    """What a number begins with is its calling code by the tables of libphonenumber, too."""
+    for code in COUNTRY_CODE_TO_REGION_CODE:
+        if code != 999 and code != 979 and code < 1000:
+            assert calling_code(f"+{code}5550123") == str(code)
+    assert calling_code("InfoSMS") == calling_code("12345") == calling_code(None) == ""
+
+
 async def test_too_far_behind(backend: SqliteBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is too much to be added up for one answer is told, not left out silently."""
     monkeypatch.setattr(totals_module, "TAIL_MOST", 10)
@@ -135,7 +178,7 @@ def test_whole_buckets() -> None:
 @pytest.mark.parametrize(
     ("parameters", "text"),
     [
-        ({"bucket": "week"}, "bucket: expected hour, day"),
+        ({"bucket": "week"}, "bucket: expected minute, hour, day"),
         ({"since": "2026-11-22"}, "until: expected an instant after since"),
         ({"since": "2020-01-01"}, "since: expected at most"),
         ({"until": "9999-12-31T23:30:00Z"}, "until: expected an instant before"),
@@ -146,4 +189,19 @@ def test_refuses(parameters: dict[str, str], text: str) -> None:
     """What cannot be answered in bounded time, or not at all, is told with its name."""
     with pytest.raises(BadQuery) as refused:
         totals_query(parameters, datetime(2026, 11, 21, 10, 30, tzinfo=UTC))
+    assert str(refused.value).startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "text"),
+    [
+        ({"by": "weekday"}, "by: expected operator, country, sender, source, error"),
+        ({"by": "sender", "bucket": "minute"}, "by: expected bucket hour or day"),
+        ({"bucket": "minute", "since": "2026-11-18"}, "since: minutes are kept for two days"),
+    ],
+)
+def test_refuses_what_is_not_kept(parameters: dict[str, str], text: str) -> None:
+    """What is not told apart, or not any more, is refused and not answered with nothing."""
+    with pytest.raises(BadQuery) as refused:
+        asked_totals(parameters, datetime(2026, 11, 21, 10, 30, tzinfo=UTC))
     assert str(refused.value).startswith(text)

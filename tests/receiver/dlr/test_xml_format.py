@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from receiver.dlr.errors import MalformedBody, Unreadable
 from receiver.dlr.item import read_item
 from receiver.dlr.model import Error, Generation, Price, Report, Status
-from receiver.dlr.xml_format import decode_body, encode_body
+from receiver.dlr.xml_format import decode_body, encode_body, raw_items
 from tests.receiver.payloads import V2_XML, V3_XML, a_report, a_v3_item, an_item
 
 
@@ -246,3 +246,19 @@ def test_blanks_before_the_declaration() -> None:
 
     assert isinstance(report, Report)
     assert report.message_id == "m"
+
+
+@pytest.mark.parametrize(
+    "items",
+    [
+        [b"<result/>", b"<result><a/></result>", b"<result />"],
+        [b'<result a="x>y/" b=\'"\'/>', b"<result></result>", b"<result>x/></result>"],
+        [b"<result><a/><!-- /> --></result>", b"<result/>"],
+    ],
+)
+@pytest.mark.parametrize("between", [b"", b" ", b"\n<other/>"])
+def test_the_bytes_of_an_item_end_where_it_ends(items: list[bytes], between: bytes) -> None:
+    """An empty item had the tag behind it in its bytes: for `<result/>` the parser tells of its end
+    where the next tag begins."""
+    body = b"<r><results>" + between.join(items) + b"</results></r>"
+    assert raw_items(body) == items

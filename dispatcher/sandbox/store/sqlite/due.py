@@ -9,10 +9,12 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
+from dispatcher.sandbox.messages.message import Message
 from dispatcher.sandbox.messages.reports import StepTaken
-from dispatcher.sandbox.store.base import StepCounts, TakeStep
+from dispatcher.sandbox.store.base import ChangeMessage, StepCounts, TakeStep
 from dispatcher.sandbox.store.sqlite.clock import see
-from dispatcher.sandbox.store.sqlite.rows import select
+from dispatcher.sandbox.store.sqlite.queries import sent
+from dispatcher.sandbox.store.sqlite.rows import in_json, select
 from dispatcher.settings.settings import SANDBOX
 from receiver.store.callback import Callback, Entry, Verdict
 from receiver.store.sqlite.adding import add
@@ -24,6 +26,34 @@ _WRITE = """
         error = ?, done_at = ?
     WHERE id = ?
 """
+
+
+_CHANGE = """
+    UPDATE sandbox_message SET start_at = ?, leaves_at = ?, done = ?, due_at = ?, fate = ?
+    WHERE id = ?
+"""
+
+
+def change(
+    connection: sqlite3.Connection, message_id: str, now: datetime, decide: ChangeMessage
+) -> Message | None:
+    found = sent(connection, message_id)
+    if found is None:
+        return None
+    changed = decide(found)
+    see(connection, now)
+    connection.execute(
+        _CHANGE,
+        (
+            micros(changed.start_at),
+            micros(changed.leaves_at),
+            changed.done,
+            micros_or_null(changed.due_at),
+            None if changed.fate is None else in_json(changed.fate),
+            changed.id,
+        ),
+    )
+    return sent(connection, message_id)
 
 
 def next_due(connection: sqlite3.Connection) -> datetime | None:

@@ -79,6 +79,14 @@ def logs(connection: sqlite3.Connection, query: InboxLogQuery) -> list[Inbound]:
     return [_inbound(text) for (text,) in rows]
 
 
+def waiting(connection: sqlite3.Connection, received_after: datetime) -> frozenset[str]:
+    rows = connection.execute(
+        "SELECT inbound ->> 'message_id' FROM sandbox_inbox WHERE waits AND received_at > ?",
+        (micros(received_after),),
+    )
+    return frozenset(message_id for (message_id,) in rows)
+
+
 def purge(connection: sqlite3.Connection, before: datetime) -> None:
     connection.execute("DELETE FROM sandbox_inbox WHERE received_at < ?", (micros(before),))
 

@@ -17,6 +17,7 @@ from dispatcher.sandbox.store.base import (
     AcceptedQuery,
     Admit,
     ChangeBulk,
+    ChangeMessage,
     ClockState,
     Counters,
     InboxLogQuery,
@@ -66,11 +67,19 @@ class SqliteSandboxStore:
     async def take_due(self, now: datetime, most: int, take: TakeStep) -> StepCounts:
         return await self._database.write(lambda c: due.take_due(c, now, most, take))
 
+    async def change_message(
+        self, message_id: str, now: datetime, change: ChangeMessage
+    ) -> Message | None:
+        return await self._database.write(lambda c: due.change(c, message_id, now, change))
+
     async def rules(self) -> list[dict[str, Any]]:
         return await self._database.read(_rules)
 
     async def add_rule(self, rule: Mapping[str, Any]) -> None:
         await self._database.write(lambda c: _add_rule(c, rule))
+
+    async def forget_rules(self) -> None:
+        await self._database.write(lambda c: c.execute("UPDATE sandbox SET rules = '[]'"))
 
     async def reset(self) -> None:
         await self._database.write(removal.reset)
@@ -102,6 +111,9 @@ class SqliteSandboxStore:
 
     async def inbox(self, query: InboxLogQuery) -> list[Inbound]:
         return await self._database.question(lambda c: inbox.logs(c, query))
+
+    async def inbox_waiting(self, received_after: datetime) -> frozenset[str]:
+        return await self._database.read(lambda c: inbox.waiting(c, received_after))
 
     async def linked(self, code: str) -> Message | None:
         return await self._database.read(lambda c: clicks.linked(c, code))

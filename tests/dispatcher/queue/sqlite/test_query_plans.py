@@ -36,6 +36,8 @@ SMALL |= {"recorded", "schema_version", "sqlite_sequence", "taken_forgotten", "f
 SMALL |= {"activity_followed"}
 ALIASES = {"mine": "held_report", "other": "held_report"}
 ALIASES |= {"r": "report", "m": "dispatch_report", "d": "dispatch", "a": "attempt"}
+ALIASES |= {"member": "dispatch_report", "later": "dispatch_report", "newer": "dispatch"}
+ALIASES |= {"way": "message_under_way"}
 ALIASES |= {"far": "dispatch_members", "its": "dispatch_report"}
 
 Act = Callable[[Story], Awaitable[Any]]
@@ -121,6 +123,11 @@ async def _records(story: Story) -> Any:
 async def _cancels(story: Story) -> Any:
     (waiting, *_) = await story.queue.dispatches(state="waiting", endpoint="acme")
     return await story.queue.cancel(waiting.id)
+
+
+async def _reads_report(story: Story) -> Any:
+    (held,) = await story.store.reports_by_id([7])
+    return await story.queue.readings(held)
 
 
 async def _creates(story: Story) -> Any:
@@ -270,7 +277,35 @@ QUEUE: dict[str, tuple[Act, set[str]]] = {
             *_SHOWN,
         },
     ),
+    "reports of an endpoint": (
+        lambda s: s.queue.reports_in("acme", None, None, 10),
+        {
+            "dispatch_report by key (the first or last)",
+            "dispatch_report by key (report>? AND report<?)",
+            "dispatch by id (=?)",
+        },
+    ),
+    "reports of a state": (
+        lambda s: s.queue.reports_in(None, "exhausted", 9, 10),
+        {
+            "dispatch_report by key (the first or last)",
+            "dispatch_report by key (report>? AND report<?)",
+            "dispatch_report by key (report=? AND dispatch>?)",
+            "dispatch by id (=?)",
+        },
+    ),
     "counts": (lambda s: s.queue.counts(), set()),
+    "readings": (
+        _reads_report,
+        {
+            "report by id (=?)",
+            "held_report by key (endpoint=? AND report=?)",
+            "message_under_way by key (endpoint=? AND source=? AND message_key=?)",
+            "attempt by id (the first or last)",
+            "attempt by id (>?)",
+            "dispatch by id (=?)",
+        },
+    ),
     # Newest first, along the ids, until the page is full.
     "a page": (lambda s: s.queue.dispatches(), {"all of dispatch", *_SHOWN}),
     "the next page": (

@@ -91,6 +91,9 @@ LARGE = {
     "total",
     "price_total",
     "duration_total",
+    "part_total",
+    "part_price_total",
+    "part_duration_total",
 }
 LATER = NOON + timedelta(days=10)
 
@@ -120,6 +123,9 @@ class Desk:
 
     async def totals(self, source: str | None = None, final: bool | None = None) -> None:
         await self.store.totals(TotalsQuery(DAY, 0, 2**40, source, final))
+
+    async def part_totals(self) -> None:
+        await self.store.part_totals(TotalsQuery(DAY, 0, 2**40), "sender")
 
     async def as_received(self) -> None:
         await self.store.as_received(await self.store.reports_after(0, 1))
@@ -182,6 +188,20 @@ A_PRICE = by_key("price_total", "span=? AND start=? AND source=? AND final=? AND
 A_TIME = {
     by_key(table, "span=? AND start>? AND start<?")
     for table in ("total", "price_total", "duration_total")
+}
+
+PARTS_OF_A_TIME = {
+    by_key(table, "dimension=? AND span=? AND start>? AND start<?")
+    for table in ("part_total", "part_price_total", "part_duration_total")
+}
+# The minutes that are too old are found by their key, too.
+FOLLOWED = {
+    *{THE_NEXT, A_STRETCH, A_PRICE},
+    *(by_key(table, "span=? AND start<?") for table in ("total", "price_total", "duration_total")),
+    by_key(
+        "part_price_total",
+        "dimension=? AND span=? AND start=? AND part=? AND source=? AND final=? AND currency=?",
+    ),
 }
 
 PLANS: dict[str, tuple[Callable[[Desk], Awaitable[Any]], set[str]]] = {
@@ -251,11 +271,12 @@ PLANS: dict[str, tuple[Callable[[Desk], Awaitable[Any]], set[str]]] = {
     ),
     "totals": (lambda d: d.totals(), {*A_TIME, THE_NEXT, ENDS}),
     "totals of a source": (lambda d: d.totals("default", True), {*A_TIME, THE_NEXT, ENDS}),
-    "follow": (lambda d: d.read_model.turn(), {THE_NEXT, A_STRETCH, A_PRICE}),
+    "totals by sender": (lambda d: d.part_totals(), {*PARTS_OF_A_TIME, THE_NEXT, ENDS}),
+    "follow": (lambda d: d.read_model.turn(), FOLLOWED),
     "purge": (
         lambda d: d.purge(),
         {
-            *{THE_NEXT, A_STRETCH, A_PRICE},  # the read model is brought up first
+            *FOLLOWED,  # the read model is brought up first
             *{AN_ID, A_KEY, A_MESSAGE, *DAYS, by_key("report_key", "day=?")},
             *{OLDEST["report"], TOO_MANY},
             by_id("rowid<?", "received_body"),
@@ -272,7 +293,7 @@ PLANS: dict[str, tuple[Callable[[Desk], Awaitable[Any]], set[str]]] = {
     "count what would go": (
         lambda d: d.count(),
         {
-            *{THE_NEXT, A_STRETCH, A_PRICE, AN_ID},  # the read model is brought up first
+            *{*FOLLOWED, AN_ID},  # the read model is brought up first
             *{OLDEST["report"], TOO_MANY, HOW_MANY, *DAYS, by_key("report_key", "day=?")},
             "SEARCH quarantine USING COVERING INDEX quarantine_received (received_at<?)",
         },

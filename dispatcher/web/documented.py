@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from functools import cache
-from importlib.resources import files
 from itertools import takewhile
-from pathlib import Path
+
+from dispatcher.web.guides import text_of
 
 _SETTING = re.compile(r"#([a-z0-9_]+) = ")
 _TABLE = re.compile(r"#\[endpoint\.([a-z]+)\]")
@@ -20,7 +20,7 @@ _TABLE = re.compile(r"#\[endpoint\.([a-z]+)\]")
 def of_endpoint() -> Mapping[str, str]:
     """By the setting's name, such as `window` or `outcome.stop_on`, the words above it; of a table
     those above its head. Lines that are indented keep their place."""
-    lines = iter(_file().splitlines())
+    lines = iter(text_of("config/dlr.toml").splitlines())
     for line in lines:
         if line == "#[[endpoint]]":
             break
@@ -47,11 +47,3 @@ def _joined(words: list[str]) -> str:
     for line in words:
         text += f"\n{line}" if line.startswith(" ") else f" {line}"
     return text.strip()
-
-
-def _file() -> str:
-    """In an installation it lies here, in the sources in config/."""
-    here = files("dispatcher.settings") / "dlr.toml"
-    if here.is_file():
-        return here.read_text("utf-8")
-    return (Path(__file__).parents[2] / "config" / "dlr.toml").read_text("utf-8")

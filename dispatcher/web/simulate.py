@@ -1,0 +1,223 @@
+"""Simulate: what an outage would cost. The address of a page holds its scenario: it is a link."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from aiohttp import hdrs, web
+
+from dispatcher.retrying.presets import PRESETS
+from dispatcher.simulation.answer import clock_text
+from dispatcher.web.child import ChildFailed, lines_of
+from dispatcher.web.gallery import gallery
+from dispatcher.web.plots import Column, Plot, plot
+from dispatcher.web.shown import duration
+from dispatcher.web.simulating import Simulated, Wanted
+from dispatcher.web.site import Site, page
+from dispatcher.web.what_if import DAY, Outage, what_if
+from receiver.answers import BadQuery
+from receiver.store.base import TotalsQuery
+
+SECONDS = 60.0
+"""How long a simulation may take on a page."""
+
+KEPT = 8
+"""Answers that are kept, so that a page that is reloaded takes no time."""
+
+LINES = ("one", "two", "three", "four")
+"""Of the plot that compares schedules; so many are compared."""
+
+
+class SimulatePages:
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._one = asyncio.Lock()
+        self._kept: OrderedDict[Wanted, Simulated] = OrderedDict()
+
+    @page("/simulate", "showSimulate")
+    async def simulate(self, request: web.Request) -> web.Response:
+        said = request.query
+        fault, text = None, said.get("scenario", "")
+        if "endpoint" in said:
+            try:
+                text = await self._what_if(said)
+            except BadQuery as error:
+                fault = str(error)
+        schedules = tuple(said.getall("schedule", ()))[: len(LINES) - 1]
+        found = await self._simulated(Wanted(text, schedules)) if text and not fault else None
+        return self._site.show(
+            request,
+            "simulate.html.jinja",
+            status=400 if fault or (found and found.faults) else 200,
+            gallery=gallery(),
+            text=text,
+            said=said,
+            fault=fault,
+            found=found,
+            plots=_plots(found) if found and found.timelines else (),
+            presets=list(PRESETS),
+            schedules=schedules,
+            endpoints=await self._endpoints(),
+        )
+
+    @page("/simulate/scenario.toml", "downloadScenario")
+    async def download(self, request: web.Request) -> web.Response:
+        headers = {hdrs.CONTENT_DISPOSITION: 'attachment; filename="scenario.toml"'}
+        text = request.query.get("scenario", "")
+        return web.Response(text=text, content_type="application/toml", headers=headers)
+
+    async def _simulated(self, wanted: Wanted) -> Simulated:
+        """One at a time: a simulation takes a whole processor."""
+        async with self._one:
+            if wanted in self._kept:
+                self._kept.move_to_end(wanted)
+                return self._kept[wanted]
+            found = await _played(wanted)
+            self._kept[wanted] = found
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+            return found
+
+    async def _endpoints(self) -> Sequence[str]:
+        found = await self._site.inside.registry.all()
+        return [each.name for each in found.values() if each.settings is not None]
+
+    async def _what_if(self, said: Mapping[str, str]) -> str:
+        """The scenario of an outage with the traffic of a day that is stored. Raises BadQuery."""
+        name = said["endpoint"]
+        found = (await self._site.inside.registry.all()).get(name)
+        if found is None or found.settings is None:
+            raise BadQuery(f'endpoint: there is no endpoint "{name}"')
+        day = _day(said.get("day", ""), self._site.now())
+        query = TotalsQuery(3600, int(day.timestamp()), int((day + DAY).timestamp()))
+        totals = await self._site.inside.storage.store.totals(query)
+        hours: dict[int, int] = {}
+        for each in totals.outcomes:
+            hour = (each.start - query.since) // 3600
+            hours[hour] = hours.get(hour, 0) + each.reports
+        if not any(hours.values()):
+            raise BadQuery(f"day: no report arrived on {day:%Y-%m-%d} (UTC); choose another day")
+        outage = _outage(said.get("from", ""), said.get("until", ""))
+        schedule = self._site.inside.settings.schedule
+        return what_if(found.settings, schedule, hours, outage, f"{day:%Y-%m-%d}")
+
+
+async def _played(wanted: Wanted) -> Simulated:
+    try:
+        async for line in lines_of("simulate", wanted, SECONDS):
+            return msgspec.json.decode(line, type=Simulated)
+    except TimeoutError:
+        words = (
+            f"this takes longer than {SECONDS:g} s. Save the scenario and run it with"
+            " `dlr simulate scenario.toml --engine cohort`"
+        )
+        return Simulated(faults=[words])
+    except ChildFailed as error:
+        return Simulated(faults=[f"the simulation could not be made: {error}"])
+    return Simulated(faults=["the simulation gave no answer"])
+
+
+def _day(text: str, now: datetime) -> datetime:
+    """A day that somebody chose, or yesterday: its midnight, in UTC."""
+    if not text:
+        yesterday = (now - DAY).astimezone(UTC)
+        return yesterday.replace(hour=0, minute=0, second=0, microsecond=0)
+    try:
+        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise BadQuery(f'day: expected a date such as 2026-11-21, got "{text[:40]}"') from error
+
+
+def _outage(start: str, end: str) -> Outage:
+    begins, ends = _time(start, "from"), _time(end, "until")
+    if ends <= begins:
+        raise BadQuery(
+            "until: expected a time after from; an outage over midnight can be written"
+            " into the scenario"
+        )
+    return Outage(begins, ends - begins)
+
+
+def _time(text: str, name: str) -> timedelta:
+    try:
+        at = datetime.strptime(text, "%H:%M")  # noqa: DTZ007 - a time of day, of no zone
+    except ValueError as error:
+        raise BadQuery(f'{name}: expected a time such as 14:00, got "{text[:40]}"') from error
+    return timedelta(hours=at.hour, minutes=at.minute)
+
+
+# --- plots ---------------------------------------------------------------------------------------
+
+
+def _plots(found: Simulated) -> Sequence[Plot]:
+    """Requests and backlog of the scenario, and the backlogs under other schedules in one."""
+    first = found.timelines[0]
+    bins = first["bins"]
+    span = bins["width"] * (len(bins["arrivals"]) or 1)
+    labels = _labels(span)
+    bands = _bands(first, span)
+    failed = [sum(counts) for counts in zip(*bins["failed"].values(), strict=True)] or [0] * len(
+        bins["attempts"]
+    )
+    taken = [all_ - bad for all_, bad in zip(bins["attempts"], failed, strict=True)]
+    width = duration(bins["width"])
+    plots = [
+        plot(
+            f"Requests in each {width}",
+            [
+                Column("acknowledged", "good", taken),
+                Column("failed", "bad", failed),
+                Column("reports that arrived", "arrivals", bins["arrivals"], filled=False),
+            ],
+            labels=labels,
+            bands=bands,
+        ),
+        plot(
+            "Reports that wait",
+            [Column("backlog", "backlog", bins["backlog"])],
+            labels=labels,
+            bands=bands,
+        ),
+    ]
+    if len(found.timelines) > 1:
+        plots.append(_compared(found))
+    return plots
+
+
+def _compared(found: Simulated) -> Plot:
+    """The backlogs side by side, from the start to the end of the longest."""
+    longest = max(
+        found.timelines, key=lambda each: len(each["bins"]["backlog"]) * each["bins"]["width"]
+    )
+    bins = longest["bins"]
+    span = bins["width"] * len(bins["backlog"])
+    columns = [
+        Column(name, kind, _at_width(each, bins["width"], len(bins["backlog"])), filled=False)
+        for name, kind, each in zip(found.names, LINES, found.timelines, strict=False)
+    ]
+    return plot(
+        "Reports that wait, by schedule", columns, labels=_labels(span), bands=_bands(longest, span)
+    )
+
+
+def _at_width(timeline: Mapping[str, Any], width: float, count: int) -> list[int]:
+    """A backlog at the ends of bins of another width; 0 once it is over."""
+    own, backlog = timeline["bins"]["width"], timeline["bins"]["backlog"]
+    at = [int(((index + 1) * width - 1e-9) // own) for index in range(count)]
+    return [backlog[each] if each < len(backlog) else 0 for each in at]
+
+
+def _labels(span: float) -> list[tuple[float, str]]:
+    return [(part / 4, clock_text(span * part / 4)) for part in range(5)]
+
+
+def _bands(timeline: Mapping[str, Any], span: float) -> list[tuple[float, float, str]]:
+    return [
+        (each["start"] / span, (span if each["end"] is None else each["end"]) / span, each["what"])
+        for each in timeline["bands"]
+    ]
