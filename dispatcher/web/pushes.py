@@ -205,6 +205,8 @@ class PushPages:
 
     @page("/dispatches/{id}/body", "downloadDispatchBody")
     async def body(self, request: web.Request) -> web.Response:
+        if self._inside.settings.web.mask_numbers:
+            raise web.HTTPForbidden(text="Numbers are masked here (web.mask_numbers).")
         stored, _ = await self._found(request)
         sent = await request_of(
             self._store, self._queue, self._inside.registry, stored, self._site.now()

@@ -50,7 +50,7 @@ class Dlr:
         """Ask until as many attempts have been recorded."""
 
         def made(page: Any) -> bool:
-            return sum(each["attempts"] for each in page["dispatches"]) >= attempts
+            return bool(sum(each["attempts"] for each in page["dispatches"]) >= attempts)
 
         self.until("/api/dispatches?limit=1000", made, token=self.token)
 

@@ -181,6 +181,22 @@ def test_who_may_only_read_sees_no_button(start: Start, page: Page) -> None:
         assert refused.status == 403
 
 
+def test_masked_numbers_are_masked_in_what_was_sent(start: Start, page: Page) -> None:
+    """With `web.mask_numbers` neither the body nor what a customer echoes shows a recipient, and
+    the body cannot be downloaded."""
+    with customer() as acme:
+        acme.status, acme.answer = 500, "no such recipient: 41793026727"
+        dlr = start(config="[web]\nmask_numbers = true\n" + an_endpoint("acme", acme.url))
+        dlr.post_reports(a_report("m-1"))
+        dlr.until_pushed(1)
+        page.goto(f"{dlr.url}/dispatches")
+        page.locator("tbody a").first.click()
+
+        expect(page.get_by_text("no such recipient")).to_be_visible()
+        assert "41793026727" not in page.content()
+        assert page.request.get(f"{page.url}/body").status == 403
+
+
 def test_a_wrong_filter_is_told_beside_its_field(start: Start, page: Page) -> None:
     """What was typed stays, with the reason beside it. Without pushes the page says what to do."""
     dlr = start()
