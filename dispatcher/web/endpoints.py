@@ -35,6 +35,7 @@ from dispatcher.web.endpoint_form import (
 )
 from dispatcher.web.endpoint_state import EndpointState, is_failing, state_of
 from dispatcher.web.pushes import Row
+from dispatcher.web.shown import sentence
 from dispatcher.web.site import BadForm, Site, form, page
 from receiver.api.audit import tell
 from receiver.settings.configuration import ConfigurationError
@@ -78,6 +79,7 @@ class EndpointPages:
             unrouted=await self._unrouted(),
             unrouted_most=UNROUTED,
             form=None if rows else form_of({}),
+            locked=(),
             before="{}",
             pushed=None,
             pushes=self._inside.examples is not None,
@@ -211,6 +213,7 @@ class EndpointPages:
             "endpoint_form.html.jinja",
             name=name,
             form=shown,
+            locked=("name", "url") if name == OWN_URLS else ("name",) if name else (),
             before=json.dumps(before or {}),
             pushed=pushed,
             pushes=self._inside.examples is not None,
@@ -237,7 +240,7 @@ class EndpointPages:
         except UnknownEndpoint as error:
             raise _not_there(error) from error
         except EndpointInForce as error:
-            raise web.HTTPConflict(text=f"{error}.") from error
+            raise web.HTTPConflict(text=sentence(error)) from error
         words = (
             f"{other} has taken over from {name}: {taken.dispatches} dispatches that wait,"
             f" and {taken.reports} unread reports."
@@ -258,7 +261,7 @@ class EndpointPages:
         try:
             await self._registry.reset(name)
         except UnknownEndpoint as error:
-            text = f"{error} in the settings file, so it cannot be reset."
+            text = f"There is no {name} in the settings file, so it cannot be reset."
             raise web.HTTPNotFound(text=text) from error
         words = "The settings file alone counts again."
         return self._site.back_to(request, endpoint_path(name), words)
@@ -303,7 +306,7 @@ class EndpointPages:
         try:
             endpoint = await endpoint_to_try(self._registry, found.name)
         except CannotBeTried as error:
-            raise web.HTTPConflict(text=f"{error}.") from error
+            raise web.HTTPConflict(text=sentence(error)) from error
         return await self._one(request, found, await self._push(request, endpoint))
 
     async def _push(self, request: web.Request, endpoint: Endpoint) -> TestPushed:
@@ -346,4 +349,4 @@ def _dispatches(number: int) -> str:
 
 
 def _not_there(error: UnknownEndpoint) -> web.HTTPNotFound:
-    return web.HTTPNotFound(text=f"{error}.")
+    return web.HTTPNotFound(text=sentence(error))

@@ -25,7 +25,9 @@ from dispatcher.endpoints.from_settings import schedule_of
 from dispatcher.queue.base import NotWaiting, StoredDispatch, UnknownDispatch
 from dispatcher.replay.again import CannotGoAgain
 from dispatcher.retrying.dispatch import InvalidTransition
+from dispatcher.settings.settings import OWN_URLS
 from dispatcher.web.inbox import curl_of_a_first_report
+from dispatcher.web.shown import sentence
 from dispatcher.web.site import Site, form, page
 from dispatcher.web.timeline import Ahead, ahead
 from receiver.answers import BadQuery
@@ -36,7 +38,7 @@ from receiver.store.base import StoredReport
 ROWS: Final = 50
 """Dispatches on a page of the list."""
 
-PARTS: Final = 50
+PARTS: Final = 30
 """Reports, and attempts, that a dispatch's page shows; the API has all."""
 
 BODY_SHOWN: Final = 16 * 1024
@@ -176,7 +178,8 @@ class PushPages:
             more=any(
                 each.choices is None and each.name != "messageId" and each.value for each in fields
             ),
-            has_endpoints=bool(endpoints),
+            has_endpoints=any(each != OWN_URLS for each in endpoints),
+            sends=self._inside.sandbox is not None,
             first=curl_of_a_first_report(f"{request.url.origin()}/notify", self._site.now()),
             asked=urlencode(filters),
             is_first="cursor" not in said,
@@ -240,7 +243,7 @@ class PushPages:
         except UnknownDispatch as error:
             raise _not_there(name) from error
         except NotWaiting as error:
-            raise web.HTTPConflict(text=f"{error}.") from error
+            raise web.HTTPConflict(text=sentence(error)) from error
         self._inside.on_due()
         words = "It is due now, and is pushed as soon as its endpoint has room."
         return self._site.back_to(request, dispatch_path(name), words)
@@ -253,7 +256,7 @@ class PushPages:
         except UnknownDispatch as error:
             raise _not_there(name) from error
         except InvalidTransition as error:
-            raise web.HTTPConflict(text=f"{error}.") from error
+            raise web.HTTPConflict(text=sentence(error)) from error
         words = "Cancelled. Its reports stay in the inbox, and can be pushed again."
         return self._site.back_to(request, dispatch_path(name), words)
 
@@ -265,7 +268,7 @@ class PushPages:
         except UnknownDispatch as error:
             raise _not_there(name) from error
         except CannotGoAgain as error:
-            raise web.HTTPConflict(text=f"{error}.") from error
+            raise web.HTTPConflict(text=sentence(error)) from error
         tell(request, **told_of_again(again))
         return self._site.back_to(request, _path_of_again(told), _words_of_again(told))
 

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from dispatcher.api.endpoint_health import (
+    BacklogFigures,
+    DurationFigures,
+    EndpointHealth,
+    FlowFigures,
+    LatenessFigures,
+    WindowFigures,
+)
 from dispatcher.settings.settings import EndpointSettings
 from dispatcher.web.documented import of_endpoint
 from dispatcher.web.endpoint_form import (
@@ -19,6 +29,7 @@ from dispatcher.web.endpoint_form import (
     told_settings,
     typed_of,
 )
+from dispatcher.web.endpoint_state import state_of
 from receiver.settings.configuration import ConfigurationError
 from receiver.settings.reader import read_table, table_of
 from tests.web.axe import findings
@@ -121,6 +132,73 @@ def test_each_setting_has_its_words() -> None:
     assert [each.name for each in form.fields if not each.help] == []
     assert {"headers", "security", "outcome", "tls"} <= form.box.help.keys()
     assert 'username = "me"' in of_endpoint()["security.type"]
+
+
+# --- states, pure ------------------------------------------------------------------------------
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+def a_window(attempts: int = 0, acknowledged: int = 0, **failed: int) -> WindowFigures:
+    """So many attempts; `failed` are those that were answered with a status of such a class."""
+    failures = {"failed": attempts - acknowledged} if attempts > acknowledged else {}
+    return WindowFigures(
+        since="2026-03-02T11:00:00.000Z",
+        attempts=attempts,
+        acknowledged=acknowledged,
+        acknowledged_share=acknowledged / attempts if attempts else None,
+        failures=failures,
+        failed_statuses=failed,
+        duration_ms=DurationFigures(None, None),
+        lateness=LatenessFigures(0, None, None),
+    )
+
+
+def a_health(hour: WindowFigures, **more: Any) -> EndpointHealth:
+    fields: dict[str, Any] = {
+        "name": "acme",
+        "paused": False,
+        "held": False,
+        "gone": False,
+        "last_hour": hour,
+        "last_day": hour,
+        "backlog": BacklogFigures(0, 0, 0, 0, False, None, None),
+        "first_loss": None,
+        "flow": None,
+    }
+    return EndpointHealth(**fields | more)
+
+
+AN_OPEN_BREAKER = FlowFigures(0, 20, True, 7, "2026-03-02T12:00:30.000Z", None, None, False, None)
+
+
+@pytest.mark.parametrize(
+    ("health", "word", "words"),
+    [
+        (a_health(a_window()), "quiet", "no push in the last hour"),
+        (a_health(a_window(3, 3)), "works", ""),
+        (a_health(a_window(3, 2, **{"5xx": 1})), "some fail", "answers 5xx"),
+        (a_health(a_window(3, 0)), "failing", "failed"),
+        (a_health(a_window(3, 0), flow=AN_OPEN_BREAKER), "breaker open", "7 failures in a row"),
+        (
+            a_health(a_window(3, 0), paused=True, flow=AN_OPEN_BREAKER),
+            "paused",
+            "what is for it waits, and spends no retries",
+        ),
+        (
+            a_health(a_window(), held=True, paused=True),
+            "held",
+            "its settings have faults, and nothing is pushed",
+        ),
+        (a_health(a_window(), gone=True), "left the settings", "nothing is pushed to it"),
+    ],
+)
+def test_the_state_of_an_endpoint_in_words(health: EndpointHealth, word: str, words: str) -> None:
+    """What stops the pushes is told before how they fare."""
+    state = state_of(health, NOON)
+
+    assert (state.word, state.words) == (word, words)
+    assert (state.since is not None) == (word in ("failing", "breaker open"))
 
 
 # --- in the browser ----------------------------------------------------------------------------

@@ -197,6 +197,29 @@ def test_masked_numbers_are_masked_in_what_was_sent(start: Start, page: Page) ->
         assert page.request.get(f"{page.url}/body").status == 403
 
 
+def test_no_page_shows_a_secret(start: Start, page: Page) -> None:
+    """Headers, signatures and the query of a URL are named, and their values are not there."""
+    with customer() as acme:
+        acme.status = 500
+        more = '''headers = { X-Api-Key = "never-shown-1" }
+[endpoint.security]
+type = "header"
+header = "X-Proof"
+value = "never-shown-2"'''
+        dlr = start(config=an_endpoint("acme", f"{acme.url}?token=never-shown-3", more))
+        dlr.post_reports(a_report("m-1"))
+        dlr.until_pushed(1)
+        (dispatch,) = dlr.ask("GET", "/api/dispatches")["dispatches"]
+
+        for path in (f"dispatches/{dispatch['id']}", "endpoints/acme", "endpoints/acme/settings"):
+            page.goto(f"{dlr.url}/{path}")
+            expect(page.get_by_role("heading", level=1)).to_be_visible()
+            assert "never-shown" not in page.content(), path
+        page.goto(f"{dlr.url}/dispatches/{dispatch['id']}")
+        page.get_by_text("As curl").click()
+        expect(page.locator("pre.command")).to_contain_text("-H 'X-Proof: …'")
+
+
 def test_a_wrong_filter_is_told_beside_its_field(start: Start, page: Page) -> None:
     """What was typed stays, with the reason beside it. Without pushes the page says what to do."""
     dlr = start()
