@@ -62,6 +62,10 @@ class EndpointForm(Struct, frozen=True):
     box: Box
     faults: Sequence[str] = ()
 
+    @property
+    def is_faulty(self) -> bool:
+        return bool(self.faults or self.box.faults or any(each.faults for each in self.fields))
+
 
 def told_settings(settings: EndpointSettings) -> dict[str, Any]:
     """The settings that differ from their defaults, as a table without secrets: what the API does

@@ -220,6 +220,7 @@ def test_the_first_endpoint_is_added_and_tried(start: Start, page: Page) -> None
         page.locator("[name=window]").fill("many")
         page.locator("[name=tables]").fill('[headers]\nX-Api-Key = "secret-1"')
         page.get_by_role("button", name="Add the endpoint").click()
+        expect(page.get_by_role("alert")).to_contain_text("Nothing was saved.")
         expect(page.locator("#fault-window")).to_contain_text("expected an integer from 1 to 10000")
         expect(page.locator("[name=tables]")).to_have_value('[headers]\nX-Api-Key = "secret-1"')
         assert findings(page) == []
