@@ -215,7 +215,7 @@ class PushPages:
             self._store, self._queue, self._inside.registry, stored, self._site.now()
         )
         if sent.body is None:
-            raise web.HTTPNotFound(text="What this dispatch has pushed is not stored any more.")
+            raise web.HTTPNotFound(text="What this dispatch pushes is not stored.")
         return web.Response(
             body=sent.body,
             content_type="application/octet-stream",
