@@ -9,9 +9,8 @@ from typing import Final
 
 from msgspec import Struct
 
-from dispatcher.endpoints.endpoint import Endpoint, Target
-from dispatcher.endpoints.registry import Registry
-from dispatcher.forming.bucket import encode
+from dispatcher.endpoints.endpoint import Endpoint, EndpointsInForce, Target
+from dispatcher.forming.bucket import encode, is_as_stored
 from dispatcher.queue.base import Bucket, DispatchQueue, StoredDispatch, StoredRequest
 from dispatcher.security.signing import proof
 from receiver.faults import without_credentials
@@ -24,7 +23,7 @@ HIDDEN: Final = "…"
 class PushRequest(Struct, frozen=True):
     """The last request that was made, or the first one that will be. `headers` are those of the
     endpoint as it is now; of a secret or a signature only its name is shown. `body` None: it is not
-    kept, and the reports that it carried are not stored any more. `made_again`: it was made of the
+    kept, and cannot be made again. `made_again`: it was made of the
     reports."""
 
     url: str
@@ -36,14 +35,14 @@ class PushRequest(Struct, frozen=True):
 async def request_of(
     store: ReportStore,
     queue: DispatchQueue,
-    registry: Registry,
+    in_force: EndpointsInForce,
     dispatch: StoredDispatch,
     now: datetime,
 ) -> PushRequest:
     """The request of a dispatch that is stored."""
     kept = await queue.request(dispatch.id)
     assert kept is not None, "dispatches go with their requests"
-    endpoints = {each.name: each for each in await registry.endpoints()}
+    endpoints = {each.name: each for each in await in_force.endpoints()}
     body = kept.body
     if body is None and dispatch.report_ids:
         body = _made_again(dispatch, kept, await store.reports_by_id(dispatch.report_ids))
@@ -62,7 +61,8 @@ def _made_again(
     if any(each not in by_id for each in dispatch.report_ids):
         return None
     target = Target(dispatch.url, kept.content_type)
-    return encode(Bucket([by_id[each] for each in dispatch.report_ids], kept.generation, target))
+    bucket = Bucket([by_id[each] for each in dispatch.report_ids], kept.generation, target)
+    return encode(bucket) if is_as_stored(bucket) else None
 
 
 def _headers(

@@ -230,7 +230,8 @@ async def _flushed(*listeners: logs.CallbackLines | AttemptLines) -> AsyncIterat
 def _what_next(
     settings: Settings, parts: Parts, url: str, look: str, endpoints: Sequence[str]
 ) -> list[str]:
-    lines = [f"  pages      {url}/"] if settings.web.pages else []
+    page = f"{url}/sandbox" if parts.sandbox else f"{url}/"
+    lines = [f"  pages      {page}"] if settings.web.pages else []
     lines.append(f"  database   {settings.store.database}")
     if parts.receives:
         lines.append(f"  callbacks  POST {url}/notify  (JSON or XML)")

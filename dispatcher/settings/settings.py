@@ -141,7 +141,7 @@ class EndpointSettings:
         if self.breaker_probe != timedelta(seconds=30) and not self.breaker_failures:
             yield "breaker_probe", "is only read with breaker_failures above 0"
         if self.reports == "none":
-            for name in _RULES:
+            for name in RULES:
                 if getattr(self, name):
                     yield name, 'chooses among reports, and reports = "none" takes none'
 
@@ -149,7 +149,7 @@ class EndpointSettings:
 RATE_LEAST = 0.001
 """Requests a second: one in a quarter of an hour. Slower is a pause."""
 
-_RULES = (
+RULES = (  # which reports go to an endpoint; all that are given must agree
     "sources",
     "status_groups",
     "senders",

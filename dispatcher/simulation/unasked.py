@@ -19,9 +19,9 @@ INDEXES = (
     "dispatch_of_endpoint",
     "dispatch_of_endpoint_and_state",
     "dispatch_of_state",
-    "dispatch_oldest",  # metrics
     "dispatch_replay_open",  # replays
     "dispatch_replay_untried",
+    "dispatch_waiting",  # metrics
     "report_received",  # searches
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dispatcher.service import Inside
+from dispatcher.web.endpoints import EndpointPages
 from dispatcher.web.help import HelpPages
 from dispatcher.web.inbox import InboxPages
 from dispatcher.web.messages import MessagePages
@@ -30,6 +31,7 @@ def add_pages(inside: Inside) -> None:
         ReportPages(site),
         MessagePages(site),
         PushPages(site),
+        EndpointPages(site),
         QuarantinePages(site),
         HelpPages(site),
         SandboxPages(site),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from datetime import datetime
-from itertools import accumulate
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -27,8 +25,11 @@ from dispatcher.endpoints.from_settings import schedule_of
 from dispatcher.queue.base import NotWaiting, StoredDispatch, UnknownDispatch
 from dispatcher.replay.again import CannotGoAgain
 from dispatcher.retrying.dispatch import InvalidTransition
-from dispatcher.retrying.schedule import RetrySchedule
+from dispatcher.settings.settings import OWN_URLS
+from dispatcher.web.inbox import curl_of_a_first_report
+from dispatcher.web.shown import sentence
 from dispatcher.web.site import Site, form, page
+from dispatcher.web.timeline import Ahead, ahead
 from receiver.answers import BadQuery
 from receiver.api.audit import tell
 from receiver.api.parameters import INSTANT, Filter, Parameters
@@ -37,7 +38,7 @@ from receiver.store.base import StoredReport
 ROWS: Final = 50
 """Dispatches on a page of the list."""
 
-PARTS: Final = 50
+PARTS: Final = 30
 """Reports, and attempts, that a dispatch's page shows; the API has all."""
 
 BODY_SHOWN: Final = 16 * 1024
@@ -93,25 +94,6 @@ def _field(
         choices=choices,
         fault=fault,
     )
-
-
-class Ahead(Struct, frozen=True):
-    """An attempt that will be made if all before it fail."""
-
-    number: int
-    at: datetime
-
-
-def ahead(
-    attempts: int, due_at: datetime | None, schedule: RetrySchedule, now: datetime
-) -> list[Ahead]:
-    """The attempts that a waiting dispatch still has, without jitter. A schedule that was shortened
-    meanwhile still has the one that is due."""
-    if due_at is None:
-        return []
-    first = max(due_at, now)
-    instants = accumulate(schedule.waits[attempts:], lambda at, wait: at + wait, initial=first)
-    return [Ahead(number, at) for number, at in enumerate(instants, attempts + 1)]
 
 
 def as_curl(request: PushRequest, content: str | None) -> str:
@@ -196,7 +178,9 @@ class PushPages:
             more=any(
                 each.choices is None and each.name != "messageId" and each.value for each in fields
             ),
-            has_endpoints=bool(endpoints),
+            has_endpoints=any(each != OWN_URLS for each in endpoints),
+            sends=self._inside.sandbox is not None,
+            first=curl_of_a_first_report(f"{request.url.origin()}/notify", self._site.now()),
             asked=urlencode(filters),
             is_first="cursor" not in said,
             following=None if following is None else urlencode({**filters, "cursor": following}),
@@ -213,7 +197,7 @@ class PushPages:
             "dispatch.html.jinja",
             dispatch=shown,
             attempts=shown.history[::-1][:PARTS],
-            ahead=await self._ahead(stored),
+            ahead=await self._ahead(shown),
             endpoint=(await self._inside.registry.listed()).get(stored.endpoint),
             reports=[_Carried.of(report) for report in reports],
             event_of=stored.event_of,
@@ -224,12 +208,14 @@ class PushPages:
 
     @page("/dispatches/{id}/body", "downloadDispatchBody")
     async def body(self, request: web.Request) -> web.Response:
+        if self._inside.settings.web.mask_numbers:
+            raise web.HTTPForbidden(text="Numbers are masked here (web.mask_numbers).")
         stored, _ = await self._found(request)
         sent = await request_of(
             self._store, self._queue, self._inside.registry, stored, self._site.now()
         )
         if sent.body is None:
-            raise web.HTTPNotFound(text="What this dispatch has pushed is not stored any more.")
+            raise web.HTTPNotFound(text="What this dispatch pushes is not stored.")
         return web.Response(
             body=sent.body,
             content_type="application/octet-stream",
@@ -243,12 +229,9 @@ class PushPages:
             raise _not_there(request.match_info["id"])
         return found[0], await with_history(self._store, *found)
 
-    async def _ahead(self, dispatch: StoredDispatch) -> list[Ahead]:
-        if dispatch.state != "waiting":
-            return []
-        schedules = {each.name: each.schedule for each in await self._inside.registry.endpoints()}
-        schedule = schedules.get(dispatch.endpoint) or self._schedule
-        return ahead(dispatch.attempts, dispatch.due_at, schedule, self._site.now())
+    async def _ahead(self, dispatch: DispatchWithHistory) -> Ahead | None:
+        endpoints = {each.name: each for each in await self._inside.registry.endpoints()}
+        return next(iter(ahead([dispatch], endpoints, self._schedule)), None)
 
     # --- changes -------------------------------------------------------------------------------
 
@@ -260,7 +243,7 @@ class PushPages:
         except UnknownDispatch as error:
             raise _not_there(name) from error
         except NotWaiting as error:
-            raise web.HTTPConflict(text=f"{error}.") from error
+            raise web.HTTPConflict(text=sentence(error)) from error
         self._inside.on_due()
         words = "It is due now, and is pushed as soon as its endpoint has room."
         return self._site.back_to(request, dispatch_path(name), words)
@@ -273,7 +256,7 @@ class PushPages:
         except UnknownDispatch as error:
             raise _not_there(name) from error
         except InvalidTransition as error:
-            raise web.HTTPConflict(text=f"{error}.") from error
+            raise web.HTTPConflict(text=sentence(error)) from error
         words = "Cancelled. Its reports stay in the inbox, and can be pushed again."
         return self._site.back_to(request, dispatch_path(name), words)
 
@@ -285,7 +268,7 @@ class PushPages:
         except UnknownDispatch as error:
             raise _not_there(name) from error
         except CannotGoAgain as error:
-            raise web.HTTPConflict(text=f"{error}.") from error
+            raise web.HTTPConflict(text=sentence(error)) from error
         tell(request, **told_of_again(again))
         return self._site.back_to(request, _path_of_again(told), _words_of_again(told))
 

@@ -92,6 +92,10 @@ def _kind(name: str, schema: Schema) -> Markup:
     return Markup("{}").format(name)
 
 
+ENDLESS: Final = 10**15
+"""A bound that nobody meets by counting is not told."""
+
+
 def _bounds(schema: Schema) -> str:
     """`, 1 to 1000`, `, at most 64 characters`."""
     for least, most, unit in (
@@ -100,6 +104,8 @@ def _bounds(schema: Schema) -> str:
         ("minItems", "maxItems", " items"),
     ):
         low, high = schema.get(least), schema.get(most)
+        if high is not None and high >= ENDLESS:
+            high = None
         if low and high is not None:
             return f", {low} to {high}{unit}"
         if high is not None:

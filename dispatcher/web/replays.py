@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -43,7 +44,7 @@ from receiver.api.sessions import new_visit
 from receiver.dlr.statuses import GROUP_NUMBERS
 from receiver.store.base import AmbiguousMessage
 
-PROBLEMS_MOST: Final = 50
+PROBLEMS_MOST: Final = 30
 """Dispatches of one state that the page of a replay shows; the list of pushes has them all."""
 
 _STATES: Final = ("exhausted", "waiting", "acknowledged", "cancelled", "leased")
@@ -147,8 +148,7 @@ class ReplayPages:
             to_url=None if asked is None else asked.to_url,
             since=None if asked is None else asked.selection.since,
             until=None if asked is None else asked.selection.until,
-            place=place,
-            reason=reason,
+            faults={} if fault is None else {place: reason},
             once=new_visit(),
             states=_STATES,
             all_groups=list(GROUP_NUMBERS),
@@ -171,9 +171,7 @@ class ReplayPages:
             failed=found.failed,
             selection=in_words(ReplayAnswer.of(found, now).selection),
             problems=[
-                await self._problems(found.id, "exhausted"),
-                await self._problems(found.id, "waiting"),
-                await self._problems(found.id, "cancelled"),
+                await self._problems(found.id, state) for state in _states_of_problems(found)
             ],
             pushes_here=self._inside.runner is not None,
         )
@@ -184,12 +182,18 @@ class ReplayPages:
         """The newest dispatches of a replay in a state, and whether there are more. Of those that
         wait, the ones that were tried before."""
         storage = self._inside.storage
-        query = DispatchQuery(replay=replay, state=state, limit=PROBLEMS_MOST)
+        query = DispatchQuery(
+            replay=replay,
+            state=state,
+            attempted_since=datetime(1970, 1, 1, tzinfo=UTC) if state == "waiting" else None,
+            limit=PROBLEMS_MOST,
+        )
         found = await dispatch_page(storage.store, storage.queue, query)
-        shown = [each for each in found.dispatches if state != "waiting" or each.attempts]
-        attempts = await storage.queue.attempts([each.id for each in shown])
-        problems = [Problem(each, next(reversed(attempts[each.id]), None)) for each in shown]
-        return state, problems, found.next is not None and bool(problems)
+        attempts = await storage.queue.attempts([each.id for each in found.dispatches])
+        problems = [
+            Problem(each, next(reversed(attempts[each.id]), None)) for each in found.dispatches
+        ]
+        return state, problems, found.next is not None
 
     @form("/replays/{id}/cancel", "cancelReplay")
     async def cancel(self, request: web.Request) -> web.Response:
@@ -210,6 +214,17 @@ class ReplayPages:
             )
         except UnknownReplay as unknown:
             raise web.HTTPNotFound(text=f"{unknown}.") from unknown
+
+
+def _states_of_problems(replay: Replay) -> Iterator[DispatchState]:
+    """The states in which dispatches of a replay may be that were not brought. Its counts tell, so
+    that nothing is searched for where nothing is."""
+    if replay.counts.get("exhausted"):
+        yield "exhausted"
+    if replay.failed_attempts and replay.counts.get("waiting"):
+        yield "waiting"
+    if replay.counts.get("cancelled"):
+        yield "cancelled"
 
 
 def _key(once: str, whole: Asked) -> str:

@@ -5,6 +5,7 @@ The paths under /sandbox/ are JSON for test suites; what is posted from here goe
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -170,11 +171,11 @@ _FIELDS: Final = {
     "callback_data": "callbackData",
     "intermediate_report": "Intermediate reports",
     "flash": "Flash",
-    "validity_period": "Validity (v1 and v2: minutes)",
+    "validity_period": "Validity",
     "send_at": "sendAt",
     "delivery_time_window": "Delivery window",
     "sending_speed_limit": "Speed",
-    "regional": "Regional (DLT, IYS, South Korea)",
+    "regional": "Regional",
     "network_id": "Network id",
     "transliteration": "Transliteration",
     "language": "Language",
@@ -196,16 +197,22 @@ _FIELDS: Final = {
 def fields_of(message: SandboxMessage) -> list[tuple[str, str]]:
     """What was asked for and understood, with names for people. Objects are JSON in the provider's
     names."""
-    values = ((words, getattr(message, name)) for name, words in _FIELDS.items())
-    return [(words, _text(value)) for words, value in values if value not in (None, UNSET, False)]
+    values = {name: getattr(message, name) for name in _FIELDS}
+    return [
+        (_FIELDS[name], _text(name, each))
+        for name, each in values.items()
+        if each is not None and each is not UNSET and each is not False  # 0 is a value
+    ]
 
 
-def _text(value: Any) -> str:
+def _text(name: str, value: Any) -> str:
     if isinstance(value, str):
         return value
-    if isinstance(value, dict) and value.keys() == {"amount", "timeUnit"}:
-        return f"{value['amount']} {value['timeUnit'].lower()}"
-    return "yes" if value is True else msgspec.json.encode(value).decode()
+    if name == "validity_period":
+        minutes = {"amount": value, "timeUnit": "MINUTES"}  # as v1 and v2 have it
+        said = value if isinstance(value, dict) else minutes
+        return f"{count(said['amount'])} {said['timeUnit'].lower()}"
+    return "yes" if value is True else json.dumps(value, ensure_ascii=False)
 
 
 def counted(text: str, language: str | None, transliteration: str | None) -> str:
@@ -289,7 +296,7 @@ class SandboxPages:
             faults=faults or {},
             refusal=refusal,
             ending=ending or {},
-            to=f"/sandbox?view={shown}" if request.method == "POST" else request.path_qs,
+            back=f"/sandbox?view={shown}" if request.method == "POST" else request.path_qs,
             **await getattr(self, f"_{shown}")(request, opened),
         )
 
@@ -552,7 +559,7 @@ def _time(text: str) -> timedelta:
 
 def _back(typed: Typed) -> str:
     """Where the clock was moved; never elsewhere than to the sandbox."""
-    path = local_path(typed.get("to"))
+    path = local_path(typed.get("back"))
     return path if path.startswith("/sandbox?") else "/sandbox"
 
 

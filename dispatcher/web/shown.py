@@ -118,6 +118,13 @@ _TONES: Mapping[str, Tone] = {
     "tls_failed": "bad",
     "not_http": "bad",
     "not_allowed": "bad",
+    "no_token": "bad",
+    "wrong_answer": "bad",
+    "left the settings": "wait",
+    "breaker open": "bad",
+    "failing": "bad",
+    "some fail": "wait",
+    "works": "good",
     "weak": "wait",
     "passed": "good",
     "running": "wait",
@@ -155,6 +162,12 @@ def pretty_json(text: str) -> str:
         return msgspec.json.format(text, indent=2)
     except msgspec.DecodeError:
         return text
+
+
+def sentence(error: Exception) -> str:
+    """The text of an error as a sentence."""
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def copy_button(text: str, words: str = "copy") -> Markup:

@@ -60,7 +60,21 @@ def read_table(kind: type[T], table: Mapping[str, Any]) -> T:
     return settings
 
 
+def table_of(text: str) -> dict[str, Any]:
+    """What a text in TOML says. Raises `ConfigurationError` with the place of its fault."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        fault = _syntax_fault(str(error), text)
+    except ValueError:
+        fault = _TOO_LONG
+    raise ConfigurationError([fault])
+
+
 # The file
+
+_TOO_LONG = "it has a number that is too long"
+"""Python reads no integer of more than 4300 digits; it does not say where."""
 
 
 def _table(file: Path) -> dict[str, Any]:
@@ -75,8 +89,8 @@ def _table(file: Path) -> dict[str, Any]:
         fault = f"{_position(error.object[: error.start].decode())}: expected UTF-8"
     except tomllib.TOMLDecodeError as error:
         fault = _syntax_fault(str(error), text)
-    except ValueError:  # Python reads no integer of more than 4300 digits; it does not say where
-        fault = "it has a number that is too long"
+    except ValueError:
+        fault = _TOO_LONG
     raise ConfigurationError([f"{file}: {fault}"])
 
 

@@ -1421,6 +1421,26 @@ class DispatchQueueContract:
             with pytest.raises(UnknownDispatch):
                 await queue.find(DispatchSearch(before=name))
 
+    async def test_lists_what_waits_for_several_endpoints(
+        self, desk: Desk, queue: DispatchQueue
+    ) -> None:
+        """Newest first whomever it is for, page by page, and each once."""
+        made = [
+            leased.name
+            for endpoint in (ACME, BETA, BETA, ACME, BETA)
+            for leased in await desk.waiting(2, endpoint)
+        ]
+        for size in (1, 3, 20):
+            listed: list[str] = []
+            while page := await queue.dispatches(
+                state="waiting", limit=size, before=listed[-1] if listed else None
+            ):
+                assert len(page) == min(size, len(made) - len(listed))
+                listed += [view.id for view in page]
+            assert listed == made[::-1]
+        of_beta = await queue.dispatches(state="waiting", endpoint="beta", limit=4, before=made[9])
+        assert [view.id for view in of_beta] == [made[8], made[5], made[4], made[3]]
+
     async def test_reports_that_are_far_apart(self, desk: Desk, queue: DispatchQueue) -> None:
         """A dispatch has the reports that it has, however many of others lie between them."""
         reports = await desk.receive(60)

@@ -66,11 +66,12 @@ class QueueFiguresContract(_OnDesk):
     async def test_the_oldest_waiting_is_the_first_formed(
         self, desk: Desk, figures: QueueFigures
     ) -> None:
-        """By when they were formed, though a later one has the earlier instant."""
+        """In the order in which they were formed, in which instants need not ascend: a clock that
+        was set back makes no dispatch older than one from before."""
         for minutes in (5, 3, 4):
             await failed(desk, NOON + minutes * MINUTE)
 
-        assert (await figures.depths()).oldest_waiting == {"acme": NOON + 3 * MINUTE}
+        assert (await figures.depths()).oldest_waiting == {"acme": NOON + 5 * MINUTE}
 
     async def test_the_oldest_unread_is_the_first_stored(
         self, desk: Desk, figures: QueueFigures
@@ -124,9 +125,9 @@ class QueueFiguresContract(_OnDesk):
     async def test_the_oldest_waiting(self, desk: Desk, figures: QueueFigures) -> None:
         """So many of each endpoint, in the order in which they were formed; how often each was
         tried, and when it is due. One that is under way does not wait."""
-        await failed(desk, NOON + 3 * MINUTE, due_at=NOON + 4 * HOUR)
         await failed(desk, NOON + MINUTE, due_at=NOON + 3 * HOUR)
         await failed(desk, NOON + 2 * MINUTE, due_at=NOON + 5 * HOUR)
+        await failed(desk, NOON + 3 * MINUTE, due_at=NOON + 4 * HOUR)
         await desk.dispatches(1, at=NOON)
         (other,) = await desk.waiting(1, BETA, due_at=NOON + HOUR)
         assert other.attempts_made == 0

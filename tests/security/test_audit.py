@@ -272,7 +272,9 @@ async def test_a_database_of_before(tmp_path: Path) -> None:
     """The upgrade adds the table, and leaves what is stored."""
     path = tmp_path / "dlr.db"
     database = await Database.open(path)
-    await database.migrate([step for step in MIGRATIONS if step.name != "audit"])
+    audit = next(step for step in MIGRATIONS if step.name == "audit")
+    later = {step for step in MIGRATIONS if step.part == audit.part and step.number >= audit.number}
+    await database.migrate([step for step in MIGRATIONS if step not in later])
     await database.close()
     older = sqlite3.connect(path)
     older.execute("INSERT INTO endpoint (name, read_to) VALUES ('acme', 7)")

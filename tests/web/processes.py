@@ -48,12 +48,11 @@ class Dlr:
 
     def until_pushed(self, attempts: int) -> None:
         """Ask until as many attempts have been recorded."""
-        deadline = time.monotonic() + LIMIT
-        while time.monotonic() < deadline:
-            found = self.ask("GET", "/api/dispatches?limit=1000", token=self.token)["dispatches"]
-            if sum(each["attempts"] for each in found) >= attempts:
-                return
-        raise AssertionError(f"there are not {attempts} attempts: {found}")
+
+        def made(page: Any) -> bool:
+            return bool(sum(each["attempts"] for each in page["dispatches"]) >= attempts)
+
+        self.until("/api/dispatches?limit=1000", made, token=self.token)
 
     def post_reports(self, *reports: dict[str, Any], source: str = "default") -> None:
         self.ask("POST", f"/notify/{source}", {"results": list(reports)})

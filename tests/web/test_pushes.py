@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from dispatcher.api.dispatch_request import PushRequest
-from dispatcher.retrying.schedule import INFOBIP
-from dispatcher.web.pushes import ahead, as_curl
+from dispatcher.web.pushes import as_curl
 from tests.web.axe import findings
 from tests.web.processes import Dlr, customer
 from tests.web.reports import a_report
 from tests.web.test_frame import READ, TOKENS, sign_in
 
 Start = Callable[..., Dlr]
-
-NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 HOSTILE = "<script>document.title='caught'</script>\u202egnp.exe\x1b[31m" + "A" * 1_024
 
@@ -33,25 +30,6 @@ def fits(page: Page) -> bool:
 
 
 # --- pure --------------------------------------------------------------------------------------
-
-
-def test_the_schedule_ahead_ends_with_the_last_attempt() -> None:
-    """After one failed attempt of Infobip's schedule, 20 are left; the last is 41:30 h after the
-    first."""
-    left = ahead(1, NOON + timedelta(minutes=1), INFOBIP, NOON)
-
-    assert [each.number for each in left] == list(range(2, 22))
-    assert left[0].at == NOON + timedelta(minutes=1)
-    assert left[-1].at == NOON + timedelta(hours=41, minutes=30)
-
-
-def test_what_is_overdue_is_tried_now() -> None:
-    """A dispatch that was due an hour ago, of a paused endpoint, is due now; and a schedule that
-    has become shorter still has that one."""
-    (only,) = ahead(30, NOON - timedelta(hours=1), INFOBIP, NOON)
-
-    assert (only.number, only.at) == (31, NOON)
-    assert ahead(30, None, INFOBIP, NOON) == []
 
 
 def test_a_command_quotes_what_is_in_it() -> None:
@@ -89,14 +67,17 @@ def test_a_failed_push_is_found_understood_and_made_now(start: Start, page: Page
         expect(page.get_by_text("number 21")).to_be_visible()
         expect(page.get_by_text(re.compile(r"^in \d+ s$")).first).to_be_visible()
         assert findings(page) == []
+        dlr.ask("POST", f"/api{urlsplit(page.url).path}/retry")  # by a colleague
+        page.get_by_text("It has changed: show").click()
+        expect(page.get_by_text("no room")).to_have_count(2)
         globex.status = 200
         page.get_by_role("button", name="Retry now").click()
 
-        expect(page.get_by_role("status").first).to_contain_text("due now")
-        expect(page.get_by_text("It has changed: show")).to_be_visible()
-        page.get_by_text("It has changed: show").click()
-        expect(page.get_by_text("acknowledged").first).to_be_visible()
-        assert len(globex.got) == 2
+        expect(page.get_by_text("It is due now")).to_be_visible()
+        dlr.until_pushed(4)
+        page.reload()
+        expect(page.get_by_role("button", name="Push again")).to_be_visible()
+        assert len(globex.got) == 3
 
 
 def test_what_succeeded_is_pushed_again(start: Start, page: Page) -> None:
@@ -198,6 +179,45 @@ def test_who_may_only_read_sees_no_button(start: Start, page: Page) -> None:
         token = page.locator("input[name=form_token]").first.get_attribute("value")
         refused = page.request.post(f"{page.url}/cancel", form={"form_token": token or ""})
         assert refused.status == 403
+
+
+def test_masked_numbers_are_masked_in_what_was_sent(start: Start, page: Page) -> None:
+    """With `web.mask_numbers` neither the body nor what a customer echoes shows a recipient, and
+    the body cannot be downloaded."""
+    with customer() as acme:
+        acme.status, acme.answer = 500, "no such recipient: 41793026727"
+        dlr = start(config="[web]\nmask_numbers = true\n" + an_endpoint("acme", acme.url))
+        dlr.post_reports(a_report("m-1"))
+        dlr.until_pushed(1)
+        page.goto(f"{dlr.url}/dispatches")
+        page.locator("tbody a").first.click()
+
+        expect(page.get_by_text("no such recipient")).to_be_visible()
+        assert "41793026727" not in page.content()
+        assert page.request.get(f"{page.url}/body").status == 403
+
+
+def test_no_page_shows_a_secret(start: Start, page: Page) -> None:
+    """Headers, signatures and the query of a URL are named, and their values are not there."""
+    with customer() as acme:
+        acme.status = 500
+        more = '''headers = { X-Api-Key = "never-shown-1" }
+[endpoint.security]
+type = "header"
+header = "X-Proof"
+value = "never-shown-2"'''
+        dlr = start(config=an_endpoint("acme", f"{acme.url}?token=never-shown-3", more))
+        dlr.post_reports(a_report("m-1"))
+        dlr.until_pushed(1)
+        (dispatch,) = dlr.ask("GET", "/api/dispatches")["dispatches"]
+
+        for path in (f"dispatches/{dispatch['id']}", "endpoints/acme", "endpoints/acme/settings"):
+            page.goto(f"{dlr.url}/{path}")
+            expect(page.get_by_role("heading", level=1)).to_be_visible()
+            assert "never-shown" not in page.content(), path
+        page.goto(f"{dlr.url}/dispatches/{dispatch['id']}")
+        page.get_by_text("As curl").click()
+        expect(page.locator("pre.command")).to_contain_text("-H 'X-Proof: …'")
 
 
 def test_a_wrong_filter_is_told_beside_its_field(start: Start, page: Page) -> None:

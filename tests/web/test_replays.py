@@ -17,12 +17,13 @@ from tests.web.test_frame import OPERATE, READ, TOKENS, sign_in
 Start = Callable[..., Dlr]
 
 
-def with_endpoint(url: str, *, retries: int = 0) -> str:
+def with_endpoint(url: str, *, waits: str = "1h", retries: int = 0) -> str:
     """Settings with the endpoint acme, which gives up after so many retries."""
     return f"""
 [schedule]
 preset = "custom"
-first = "1h"
+first = "{waits}"
+step = "0s"
 retries = {retries}
 [outgoing]
 allowed_networks = ["127.0.0.0/8"]
@@ -92,6 +93,24 @@ def test_what_could_not_be_brought_and_why(start: Start, page: Page) -> None:
         assert findings(page) == []
 
 
+def test_what_failed_and_is_tried_again_is_shown_as_it_happens(start: Start, page: Page) -> None:
+    """An open page follows a replay: what fails appears, with its next attempt; at the end it says
+    that all was pushed."""
+    with customer() as acme:
+        dlr = start(config=with_endpoint(acme.url, waits="2s", retries=1_000))
+        dlr.post_reports(a_report())
+        pushed(dlr, "acknowledged")
+        acme.status = 503
+        dlr.ask("POST", "/api/replays", {"state": "acknowledged"})
+        page.goto(f"{dlr.url}/replays/1")
+        expect(page.get_by_role("heading", name="Failed so far")).to_be_visible()
+        expect(page.get_by_role("cell", name="503 failed")).to_be_visible()
+        acme.status = 200
+
+        expect(page.get_by_text("Everything was pushed.")).to_be_visible()
+        expect(page.get_by_role("heading", name="Failed so far")).to_have_count(0)
+
+
 def test_a_replay_is_cancelled(start: Start, page: Page) -> None:
     """One that goes a report an hour is asked about first, and then ended."""
     with customer() as acme:
@@ -135,7 +154,7 @@ def test_what_was_typed_wrongly_is_told_beside_it(start: Start, page: Page) -> N
         page.get_by_label("Received from").fill("yesterday")
         page.get_by_role("checkbox", name="EXPIRED").check()
         page.get_by_role("button", name="Show what matches").click()
-        expect(page.get_by_role("alert")).to_contain_text('got "yesterday"')
+        expect(page.locator(".wrong")).to_contain_text('got "yesterday"')
         expect(page.get_by_label("Received from")).to_have_attribute("aria-invalid", "true")
         expect(page.get_by_label("Received from")).to_have_value("yesterday")
         expect(page.get_by_role("checkbox", name="EXPIRED")).to_be_checked()
@@ -145,7 +164,7 @@ def test_what_was_typed_wrongly_is_told_beside_it(start: Start, page: Page) -> N
         page.get_by_label("a URL:").check()
         page.get_by_label("URL", exact=True).fill("ftp://acme.example/dlr")
         page.get_by_role("button", name="Start the replay").click()
-        expect(page.get_by_role("alert")).to_contain_text("http")
+        expect(page.locator(".wrong")).to_contain_text("http")
         expect(page.get_by_label("URL", exact=True)).to_have_value("ftp://acme.example/dlr")
         expect(page.locator("#matches + p")).to_contain_text("3 pushes")
         assert dlr.ask("GET", "/api/replays")["replays"] == []

@@ -53,6 +53,7 @@ def test_compose_delivered_pushed(start: Start, page: Page) -> None:
         page.goto(f"{dlr.url}/sandbox")
         expect(page.get_by_role("heading", name="Nothing was sent yet")).to_be_visible()
         assert findings(page) == []
+        page.get_by_text("Send a message").click()
         field(page, "text").fill("Ж" * 71)
         expect(page.locator("#count")).to_have_text("2 parts, UCS-2, 63 more fit")
         compose(page, notifyUrl=app.url, callbackData="order 4711")
@@ -114,6 +115,8 @@ def test_fate_by_hand(start: Start, page: Page) -> None:
     opened = page.get_by_role("complementary")
     expect(opened.get_by_text("REJECTED_NETWORK, EC_CALL_BARRED")).to_be_visible()
     expect(page.get_by_role("heading", name="Decide now")).to_have_count(0)
+    change = dlr.ask("GET", "/api/audit")["items"][0]
+    assert (change["what"], change["outcome"]) == ("postSandboxMessageOutcome", "done")
     send_by_api(dlr, SLOW)
     page.goto(f"{dlr.url}/sandbox?open=2")
     dlr.ask("POST", "/sandbox/advance?by=2h")
@@ -214,6 +217,8 @@ def test_without_scripts(start: Start, open_page: OpenPage) -> None:
     page.get_by_role("button", name="+1 day").click()
     expect(page.get_by_text("1 d ahead")).to_be_visible()
     expect(page).to_have_url(re.compile("open=1"))
+    page.get_by_role("button", name="To the next event").click()
+    expect(page.get_by_role("status").first).to_contain_text("0 steps, 0 reports, 0 pushes")
 
 
 def test_hostile_texts_on_a_phone(start: Start, open_page: OpenPage) -> None:

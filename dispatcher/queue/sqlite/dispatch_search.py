@@ -27,7 +27,7 @@ from msgspec import Struct
 
 from dispatcher.queue.base import DispatchSearch, FoundDispatches, OfMessage
 from dispatcher.queue.sqlite.names import DispatchNames
-from dispatcher.queue.sqlite.states import FEW
+from dispatcher.queue.sqlite.states import OF_FEW
 from dispatcher.queue.sqlite.stored import stored_dispatches
 from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.retrying.outcome import Outcome
@@ -39,6 +39,9 @@ STEP = 20_000
 
 PIECE = 1_000
 """Dispatches that are looked at between two looks at what has been found."""
+
+ENDPOINTS_APART = 20
+"""If more endpoints than these have something waiting, what waits is not looked for by endpoint."""
 
 _END = 2**63 - 1
 
@@ -158,7 +161,7 @@ def _candidates(connection: sqlite3.Connection, query: DispatchSearch) -> _Candi
     stretch = _formed_between(connection, query)
     if stretch.ids is not None:
         return _these(stretch.ids)
-    return _along(connection, _ways(query, states), stretch)
+    return _along(connection, _ways(connection, query, states), stretch)
 
 
 def _states(query: DispatchSearch) -> frozenset[DispatchState]:
@@ -204,25 +207,50 @@ def _formed_between(connection: sqlite3.Connection, query: DispatchSearch) -> _S
     return _Stretch(low, high)
 
 
-def _ways(query: DispatchSearch, states: Collection[DispatchState]) -> list[_Way]:
+def _ways(
+    connection: sqlite3.Connection, query: DispatchSearch, states: Collection[DispatchState]
+) -> list[_Way]:
     """Each of these indexes ends with the id."""
     if query.replay is not None:
         return [_Way("INDEXED BY dispatch_of_replay", "replay = ?", (query.replay,))]
     if "acknowledged" not in states:
-        return [_of_state(state, query.endpoint) for state in sorted(states)]
+        ways = [_of_state(connection, state, query.endpoint) for state in sorted(states)]
+        if all(each is not None for each in ways):
+            return [way for each in ways for way in each or ()]
     if query.endpoint is not None:
         return [_Way("INDEXED BY dispatch_of_endpoint", "endpoint = ?", (query.endpoint,))]
     return [_Way("NOT INDEXED", "1")]
 
 
-def _of_state(state: DispatchState, endpoint: str | None) -> _Way:
+def _of_state(
+    connection: sqlite3.Connection, state: DispatchState, endpoint: str | None
+) -> list[_Way] | None:
+    """The dispatches in a state; `None`: it is quicker to look at all."""
+    if state == "waiting":
+        return _waiting(connection, endpoint)
     at, values = ("", ()) if endpoint is None else (" AND endpoint = ?", (endpoint,))
     if state == "leased":  # never many, and their index does not end with the id
-        return _Way(
-            "INDEXED BY dispatch_lease", f"state = 'leased' AND lease_until > 0{at}", values
-        )
+        where = f"state = 'leased' AND lease_until > 0{at}"
+        return [_Way("INDEXED BY dispatch_lease", where, values)]
     index = "dispatch_of_state" if endpoint is None else "dispatch_of_endpoint_and_state"
-    return _Way(f"INDEXED BY {index}", f"state = ? AND {FEW}{at}", (state, *values))
+    return [_Way(f"INDEXED BY {index}", f"state = ? AND {OF_FEW}{at}", (state, *values))]
+
+
+def _waiting(connection: sqlite3.Connection, endpoint: str | None) -> list[_Way] | None:
+    """No index has what waits for all endpoints in one order, so each has a way of its own."""
+    endpoints = [endpoint] if endpoint is not None else _with_waiting(connection)
+    if len(endpoints) > ENDPOINTS_APART:
+        return None
+    where = "state = 'waiting' AND endpoint = ?"
+    return [_Way("INDEXED BY dispatch_waiting", where, (name,)) for name in endpoints]
+
+
+def _with_waiting(connection: sqlite3.Connection) -> list[str]:
+    rows = connection.execute(
+        "SELECT endpoint FROM dispatch_count WHERE state = 'waiting' AND count > 0 LIMIT ?",
+        (ENDPOINTS_APART + 1,),
+    )
+    return [name for (name,) in rows]
 
 
 def _along(connection: sqlite3.Connection, ways: Sequence[_Way], stretch: _Stretch) -> _Candidates:

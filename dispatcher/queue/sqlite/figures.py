@@ -10,8 +10,8 @@ from dispatcher.observe.base import Backlog, Depths, Waiting
 from receiver.store.sqlite.database import Database, instant, micros
 
 _OLDEST_WAITING = """
-    SELECT attempts, due_at FROM dispatch WHERE state = 'waiting' AND endpoint = ?
-    ORDER BY created_at LIMIT ?
+    SELECT attempts, due_at FROM dispatch INDEXED BY dispatch_waiting
+    WHERE state = 'waiting' AND endpoint = ? ORDER BY id LIMIT ?
 """
 _WAITING = """
     SELECT count(*), coalesce(sum(reports), 0) FROM (
@@ -68,7 +68,8 @@ def _depths(connection: sqlite3.Connection) -> Depths:
         dispatches=counts,
         oldest_waiting=_oldest(
             connection,
-            "SELECT min(created_at) FROM dispatch WHERE state = 'waiting' AND endpoint = ?",
+            "SELECT created_at FROM dispatch INDEXED BY dispatch_waiting"
+            " WHERE state = 'waiting' AND endpoint = ? ORDER BY id LIMIT 1",
             {endpoint: endpoint for endpoint, state in counts if state == "waiting"},
         ),
         unread={endpoint: max(highest - read_to, 0) for endpoint, read_to in readers.items()},

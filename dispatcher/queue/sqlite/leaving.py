@@ -21,7 +21,7 @@ PIECE = 1_000
 # endpoint.
 _CANCEL = """
     UPDATE dispatch SET state = 'cancelled', due_at = NULL WHERE id IN (
-        SELECT id FROM dispatch INDEXED BY dispatch_oldest
+        SELECT id FROM dispatch INDEXED BY dispatch_waiting
         WHERE state = 'waiting' AND endpoint = ? LIMIT ?
     )
 """
@@ -34,7 +34,7 @@ _MESSAGES = """
     UNION ALL SELECT source, message_key FROM held_report WHERE endpoint = ?1 LIMIT ?2
 """
 _OPEN = """
-    SELECT id, state FROM dispatch INDEXED BY dispatch_oldest
+    SELECT id, state FROM dispatch INDEXED BY dispatch_waiting
         WHERE state = 'waiting' AND endpoint = ?1
     UNION ALL SELECT id, state FROM dispatch INDEXED BY dispatch_lease
         WHERE state = 'leased' AND lease_until > 0 AND endpoint = ?1

@@ -39,7 +39,13 @@ from dispatcher.queue.sqlite.many_rows import flat, insert_rows, marks, pieces
 from dispatcher.queue.sqlite.names import DispatchNames
 from dispatcher.queue.sqlite.placed import reports_in
 from dispatcher.queue.sqlite.readings import readings_of
-from dispatcher.queue.sqlite.stored import LAST, attempts_of, condition, stored_dispatches
+from dispatcher.queue.sqlite.states import page
+from dispatcher.queue.sqlite.stored import (
+    LAST,
+    attempts_of,
+    of_reports,
+    stored_dispatches,
+)
 from dispatcher.retrying.dispatch import TRANSITIONS, DispatchState, InvalidTransition
 from receiver.store.base import Message, StoredReport
 from receiver.store.sqlite.database import (
@@ -102,6 +108,9 @@ _UNRECORDED = """
     INSERT INTO unrecorded_attempt SELECT id, attempts + 1, ? FROM dispatch
     WHERE state = 'leased' AND
 """
+_BEYOND = 2**63 - 1
+"""A number that no dispatch has reached."""
+
 _RELEASE = "UPDATE dispatch SET state = 'waiting', lease = NULL, lease_until = NULL"
 
 
@@ -266,11 +275,16 @@ class SqliteQueue:
         state: DispatchState | None = None,
         report_ids: Sequence[int] | None = None,
     ) -> list[StoredDispatch]:
-        cursor = None if before is None else self._names.number(before)
-        where, values = condition(cursor, endpoint, state, report_ids)
-        rest = f"WHERE {where} ORDER BY id DESC LIMIT ?"
+        cursor = _BEYOND if before is None else self._names.number(before)
+        if report_ids is not None:
+            where, values = of_reports(report_ids, cursor, endpoint, state)
+            rest, values = f"WHERE {where} ORDER BY id DESC LIMIT ?", [*values, limit]
+        else:
+            rest, values = page(
+                endpoint, state, place="id < ?", at=cursor, order="id DESC", limit=limit
+            )
         return await self._database.question(
-            lambda c: stored_dispatches(c, self._names, rest, (*values, limit))
+            lambda c: stored_dispatches(c, self._names, rest, values)
         )
 
     async def find(self, query: DispatchSearch) -> FoundDispatches:

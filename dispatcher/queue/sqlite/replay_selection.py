@@ -28,7 +28,7 @@ from dispatcher.queue.base import UnknownDispatch
 from dispatcher.queue.sqlite.members import MEMBERS, members_of
 from dispatcher.queue.sqlite.names import DispatchNames
 from dispatcher.queue.sqlite.replays import items_of
-from dispatcher.queue.sqlite.states import FEW, OF_FEW
+from dispatcher.queue.sqlite.states import page
 from dispatcher.replay.items import Items
 from dispatcher.replay.replay import Item, Selected
 from dispatcher.replay.request import Selection
@@ -269,22 +269,10 @@ def _fitting(
 
 def _dispatches(selection: Selection, after: int) -> Callable[[sqlite3.Connection], list[int]]:
     """The next dispatches newer than `after` with this endpoint and state."""
-    by, where, values = _found_by(selection)
-    statement = f"SELECT id FROM dispatch {by} WHERE {where} AND id > ? ORDER BY id LIMIT {PIECE}"
-    return lambda c: ids_of(c, statement, (*values, after))
-
-
-def _found_by(selection: Selection) -> tuple[str, str, list[str]]:
-    """The index to use, the condition, and its values. Each of these indexes ends with the id:
-    another one would bring all that wait, to be sorted anew for each piece."""
-    asked = {"endpoint = ?": selection.endpoint, "state = ?": selection.state}
-    given = {text: value for text, value in asked.items() if value is not None}
-    where, values = " AND ".join(given), list(given.values())
-    if selection.state in OF_FEW:
-        kind = "state" if selection.endpoint is None else "endpoint_and_state"
-        return f"INDEXED BY dispatch_of_{kind}", f"{where} AND {FEW}", values
-    index = "NOT INDEXED" if selection.endpoint is None else "INDEXED BY dispatch_of_endpoint"
-    return index, where, values
+    rest, values = page(
+        selection.endpoint, selection.state, place="id > ?", at=after, order="id", limit=PIECE
+    )
+    return lambda c: ids_of(c, f"SELECT id FROM dispatch {rest}", values)
 
 
 def _carried_by(name: str) -> Callable[[sqlite3.Connection], _Carried]:

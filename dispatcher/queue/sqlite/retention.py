@@ -5,6 +5,7 @@ And what the queue still needs of the store: reports that no endpoint may lose b
 
 from __future__ import annotations
 
+import functools
 import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
@@ -119,10 +120,14 @@ class QueueRetention(SqliteRetention):
 
     async def _give_up_for_the_gone(self, before: datetime | None, pause: Pause) -> None:
         """Cancel what has waited too long for endpoints that nobody works for."""
-        if before is None:
+        if before is None or not self._readers.gone:
             return
-        for name in sorted(self._readers.gone):
-            while await self._database.write(_cancel_old(name, before)):
+        after, end = FIRST, (micros(before), 0)
+        look = functools.partial(_waiting_between, gone=self._readers.gone)
+        while found := await self._database.question(look(after, end)):
+            after, old = found
+            if old:
+                await self._database.write(_cancel(old))
                 await pause()
 
     async def _formed_before(self, before: datetime | None) -> AsyncIterator[list[Ended]]:
@@ -152,14 +157,33 @@ _UNCOUNTED = "DELETE FROM dispatch_count WHERE count = 0 AND endpoint GLOB 'repl
 _TABLES = ("dispatch", "dispatch_body", "dispatch_report", "attempt")
 
 
-def _cancel_old(endpoint: str, before: datetime) -> Callable[[sqlite3.Connection], int]:
+def _waiting_between(
+    after: Place, end: Place, gone: Collection[str]
+) -> Callable[[sqlite3.Connection], tuple[Place, list[int]] | None]:
+    """The place looked at last, and what waits for the gone up to there; None when nothing is left.
+
+    All that is as old is looked at: retention removes most of it next."""
     statement = (
-        "UPDATE dispatch SET state = 'cancelled', due_at = NULL WHERE id IN (SELECT id FROM"
-        " dispatch WHERE state = 'waiting' AND endpoint = ? AND created_at < ?"
-        f" ORDER BY created_at LIMIT {BATCH})"
+        f"SELECT created_at, id, state = 'waiting' AND endpoint IN {LISTED} FROM dispatch"
+        " WHERE (created_at, id) > (?, ?) AND (created_at, id) < (?, ?)"
+        f" ORDER BY created_at, id LIMIT {BATCH}"
     )
-    values = (endpoint, micros(before))
-    return lambda connection: connection.execute(statement, values).rowcount
+    values = (listed(gone), *after, *end)
+
+    def find(connection: sqlite3.Connection) -> tuple[Place, list[int]] | None:
+        rows = connection.execute(statement, values).fetchall()
+        return (rows[-1][:2], [number for _, number, old in rows if old]) if rows else None
+
+    return find
+
+
+def _cancel(waiting: Sequence[int]) -> Callable[[sqlite3.Connection], object]:
+    """Those that still wait."""
+    statement = (
+        "UPDATE dispatch SET state = 'cancelled', due_at = NULL"
+        f" WHERE id IN {LISTED} AND state = 'waiting'"
+    )
+    return lambda connection: connection.execute(statement, (listed(waiting),))
 
 
 def _count(

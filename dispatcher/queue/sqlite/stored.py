@@ -12,7 +12,6 @@ from msgspec import structs
 from dispatcher.queue.base import StoredAttempt, StoredDispatch
 from dispatcher.queue.sqlite.members import members_of
 from dispatcher.queue.sqlite.names import DispatchNames
-from dispatcher.queue.sqlite.states import FEW, OF_FEW
 from dispatcher.retrying.dispatch import DispatchState
 from receiver.store.sqlite.database import instant, instant_or_none
 from receiver.store.sqlite.rows import LISTED, listed
@@ -55,22 +54,18 @@ def _stored_dispatch(
     )
 
 
-def condition(
-    before: int | None,
-    endpoint: str | None,
-    state: DispatchState | None,
-    report_ids: Sequence[int] | None,
+def of_reports(
+    reports: Sequence[int], before: int, endpoint: str | None, state: DispatchState | None
 ) -> tuple[str, list[int | str]]:
-    """That of a list of dispatches, and its values."""
-    of_reports = f"id IN (SELECT dispatch FROM dispatch_report WHERE report IN {LISTED})"
+    """The condition of dispatches that have one of these reports, and its values."""
     given: dict[str, int | str | None] = {
+        f"id IN (SELECT dispatch FROM dispatch_report WHERE report IN {LISTED})": listed(reports),
         "id < ?": before,
         "endpoint = ?": endpoint,
-        f"state = ? AND {FEW}" if state in OF_FEW else "state = ?": state,
-        of_reports: None if report_ids is None else listed(report_ids),
+        "state = ?": state,
     }
     conditions = {text: value for text, value in given.items() if value is not None}
-    return " AND ".join(["1", *conditions]), list(conditions.values())
+    return " AND ".join(conditions), list(conditions.values())
 
 
 LAST = "number = (SELECT attempts FROM dispatch WHERE id = attempt.dispatch)"

@@ -2,6 +2,7 @@
 import { tellTimes } from "./page.js";
 
 const EVERY_MS = 1000;
+const SHARE = 10;  // an answer that takes long is asked for less often: the next one waits so many times as long
 
 /** The page as it is now; null when it cannot be had: the server may be starting again. */
 async function asked() {
@@ -15,6 +16,7 @@ async function asked() {
 }
 
 async function look() {
+  const begun = Date.now();
   const page = document.hidden ? null : await asked();
   const fresh = page?.querySelector("#live");
   if (fresh && fresh.dataset.state !== "running") {
@@ -26,7 +28,7 @@ async function look() {
     document.querySelector("#live").replaceWith(fresh);
     tellTimes();
   }
-  setTimeout(look, EVERY_MS);
+  setTimeout(look, Math.max(EVERY_MS, SHARE * (Date.now() - begun)));
 }
 
 setTimeout(look, EVERY_MS);
