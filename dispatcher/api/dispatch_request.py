@@ -11,8 +11,14 @@ from msgspec import Struct
 
 from dispatcher.endpoints.endpoint import Endpoint, EndpointsInForce, Target
 from dispatcher.forming.bucket import encode, is_as_stored
-from dispatcher.queue.base import Bucket, DispatchQueue, StoredDispatch, StoredRequest
-from dispatcher.security.signing import proof
+from dispatcher.queue.base import (
+    Bucket,
+    DispatchQueue,
+    StoredDispatch,
+    StoredRequest,
+    UnknownDispatch,
+)
+from dispatcher.security.signing import overruled, proof
 from receiver.faults import without_credentials
 from receiver.store.base import ReportStore, StoredReport
 
@@ -23,8 +29,7 @@ HIDDEN: Final = "…"
 class PushRequest(Struct, frozen=True):
     """The last request that was made, or the first one that will be. `headers` are those of the
     endpoint as it is now; of a secret or a signature only its name is shown. `body` None: it is not
-    kept, and cannot be made again. `made_again`: it was made of the
-    reports."""
+    kept, and cannot be made again. `made_again`: it was made of the reports."""
 
     url: str
     headers: Mapping[str, str]
@@ -39,9 +44,10 @@ async def request_of(
     dispatch: StoredDispatch,
     now: datetime,
 ) -> PushRequest:
-    """The request of a dispatch that is stored."""
+    """The request of a dispatch. Raises UnknownDispatch."""
     kept = await queue.request(dispatch.id)
-    assert kept is not None, "dispatches go with their requests"
+    if kept is None:  # retention has taken it meanwhile
+        raise UnknownDispatch(dispatch.id)
     endpoints = {each.name: each for each in await in_force.endpoints()}
     body = kept.body
     if body is None and dispatch.report_ids:
@@ -80,4 +86,4 @@ def _headers(
     if endpoint is None:
         return headers
     proven = proof(endpoint.security, b"", dispatch.webhook_id, now, token="")
-    return {**dict.fromkeys((*endpoint.headers, *proven), HIDDEN), **headers}
+    return overruled(dict.fromkeys((*endpoint.headers, *proven), HIDDEN), headers)

@@ -189,8 +189,7 @@ class PushPages:
     @page("/dispatches/{id}", "showDispatch")
     async def dispatch(self, request: web.Request) -> web.Response:
         stored, shown = await self._found(request)
-        now = self._site.now()
-        sent = await request_of(self._store, self._queue, self._inside.registry, stored, now)
+        sent = await self._request_of(stored)
         reports = await self._store.reports_by_id(stored.report_ids[:PARTS])
         return self._site.show(
             request,
@@ -211,9 +210,7 @@ class PushPages:
         if self._inside.settings.web.mask_numbers:
             raise web.HTTPForbidden(text="Numbers are masked here (web.mask_numbers).")
         stored, _ = await self._found(request)
-        sent = await request_of(
-            self._store, self._queue, self._inside.registry, stored, self._site.now()
-        )
+        sent = await self._request_of(stored)
         if sent.body is None:
             raise web.HTTPNotFound(text="What this dispatch pushes is not stored.")
         return web.Response(
@@ -228,6 +225,14 @@ class PushPages:
         if found is None:
             raise _not_there(request.match_info["id"])
         return found[0], await with_history(self._store, *found)
+
+    async def _request_of(self, dispatch: StoredDispatch) -> PushRequest:
+        """Raises HTTPNotFound."""
+        now, in_force = self._site.now(), self._inside.registry
+        try:
+            return await request_of(self._store, self._queue, in_force, dispatch, now)
+        except UnknownDispatch as error:
+            raise _not_there(dispatch.id) from error
 
     async def _ahead(self, dispatch: DispatchWithHistory) -> Ahead | None:
         endpoints = {each.name: each for each in await self._inside.registry.endpoints()}
