@@ -12,8 +12,6 @@ from dispatcher.api.dispatches import AttemptAnswer, DispatchWithHistory
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.retrying.outcome import Outcome
 from dispatcher.retrying.schedule import RetrySchedule
-from dispatcher.web.pushes import Ahead as AttemptAhead
-from dispatcher.web.pushes import ahead as attempts_ahead
 from dispatcher.web.rows import group_name
 from dispatcher.web.shown import duration
 from receiver.dlr.instants import parse_instant
@@ -41,7 +39,7 @@ class Ahead(Struct, frozen=True):
 
     endpoint: str
     dispatch: str
-    following: Sequence[AttemptAhead]
+    following: Sequence[tuple[int, datetime]]
     attempts: int | None
     paused: bool
 
@@ -150,31 +148,29 @@ def ahead(
     dispatches: Sequence[DispatchWithHistory],
     endpoints: Mapping[str, Endpoint],
     usual: RetrySchedule,
-    now: datetime,
 ) -> list[Ahead]:
     """What waits, by endpoint. `usual` is the schedule of endpoints without one of their own."""
     return [
-        _ahead(each, parse_instant(each.due_at), endpoints.get(each.endpoint), usual, now)
+        _ahead(each, parse_instant(each.due_at), endpoints.get(each.endpoint), usual)
         for each in dispatches
         if each.state == "waiting" and each.due_at is not None
     ]
 
 
 def _ahead(
-    dispatch: DispatchWithHistory,
-    due_at: datetime,
-    endpoint: Endpoint | None,
-    usual: RetrySchedule,
-    now: datetime,
+    dispatch: DispatchWithHistory, due_at: datetime, endpoint: Endpoint | None, usual: RetrySchedule
 ) -> Ahead:
-    schedule = None if endpoint is None else endpoint.schedule or usual
-    only = AttemptAhead(dispatch.attempts + 1, max(due_at, now))
+    following = [(dispatch.attempts + 1, due_at)]
+    schedule = None
+    if endpoint is not None:
+        schedule = endpoint.schedule or usual
+        while (wait := schedule.wait_after(following[-1][0])) is not None:
+            number, at = following[-1]
+            following.append((number + 1, at + wait))
     return Ahead(
         endpoint=dispatch.endpoint,
         dispatch=dispatch.id,
-        following=[only]
-        if schedule is None
-        else attempts_ahead(dispatch.attempts, due_at, schedule, now),
+        following=following,
         attempts=None if schedule is None else schedule.attempts,
         paused=endpoint is not None and endpoint.paused,
     )
