@@ -231,7 +231,7 @@ class PushPages:
 
     async def _ahead(self, dispatch: DispatchWithHistory) -> Ahead | None:
         endpoints = {each.name: each for each in await self._inside.registry.endpoints()}
-        return next(iter(ahead([dispatch], endpoints, self._schedule)), None)
+        return next(iter(ahead([dispatch], endpoints, self._schedule, self._site.now())), None)
 
     # --- changes -------------------------------------------------------------------------------
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import accumulate
 from typing import Literal
 
 from msgspec import Struct
@@ -30,6 +31,13 @@ class Moment(Struct, frozen=True):
     link: str
     notes: Sequence[str] = ()
     answer: str = ""
+
+
+class AttemptAhead(Struct, frozen=True):
+    """An attempt that will be made if all before it fail."""
+
+    number: int
+    at: datetime
 
 
 class Ahead(Struct, frozen=True):
@@ -142,6 +150,16 @@ def _attempt(
 
 
 # --- the schedule ahead --------------------------------------------------------------------------
+
+
+def attempts_ahead(
+    attempts: int, due_at: datetime, schedule: RetrySchedule, now: datetime
+) -> list[AttemptAhead]:
+    """The attempts that a waiting dispatch still has, without jitter. A schedule that was shortened
+    meanwhile still has the one that is due."""
+    first = max(due_at, now)
+    instants = accumulate(schedule.waits[attempts:], lambda at, wait: at + wait, initial=first)
+    return [AttemptAhead(number, at) for number, at in enumerate(instants, attempts + 1)]
 
 
 def ahead(
