@@ -114,7 +114,7 @@ class MessagePages:
             "now_row": _now(reports),
             "source": reports[0].source,
             "moments": moments(reports, dispatches),
-            "ahead": ahead(dispatches, endpoints, usual),
+            "ahead": ahead(dispatches, endpoints, usual, self._site.now()),
             "dispatches": dispatches,
             "is_open": any(each.state in ("waiting", "leased") for each in dispatches),
         }

@@ -47,7 +47,7 @@ class Ahead(Struct, frozen=True):
 
     endpoint: str
     dispatch: str
-    following: Sequence[tuple[int, datetime]]
+    following: Sequence[AttemptAhead]
     attempts: int | None
     paused: bool
 
@@ -166,29 +166,31 @@ def ahead(
     dispatches: Sequence[DispatchWithHistory],
     endpoints: Mapping[str, Endpoint],
     usual: RetrySchedule,
+    now: datetime,
 ) -> list[Ahead]:
     """What waits, by endpoint. `usual` is the schedule of endpoints without one of their own."""
     return [
-        _ahead(each, parse_instant(each.due_at), endpoints.get(each.endpoint), usual)
+        _ahead(each, parse_instant(each.due_at), endpoints.get(each.endpoint), usual, now)
         for each in dispatches
         if each.state == "waiting" and each.due_at is not None
     ]
 
 
 def _ahead(
-    dispatch: DispatchWithHistory, due_at: datetime, endpoint: Endpoint | None, usual: RetrySchedule
+    dispatch: DispatchWithHistory,
+    due_at: datetime,
+    endpoint: Endpoint | None,
+    usual: RetrySchedule,
+    now: datetime,
 ) -> Ahead:
-    following = [(dispatch.attempts + 1, due_at)]
-    schedule = None
-    if endpoint is not None:
-        schedule = endpoint.schedule or usual
-        while (wait := schedule.wait_after(following[-1][0])) is not None:
-            number, at = following[-1]
-            following.append((number + 1, at + wait))
+    schedule = None if endpoint is None else endpoint.schedule or usual
+    only = AttemptAhead(dispatch.attempts + 1, max(due_at, now))
     return Ahead(
         endpoint=dispatch.endpoint,
         dispatch=dispatch.id,
-        following=following,
+        following=[only]
+        if schedule is None
+        else attempts_ahead(dispatch.attempts, due_at, schedule, now),
         attempts=None if schedule is None else schedule.attempts,
         paused=endpoint is not None and endpoint.paused,
     )

@@ -93,13 +93,13 @@ def test_the_schedule_ahead() -> None:
     """After one attempt the next is the second of 21, and the last one is 41 hours away."""
     acme = Endpoint(name="acme", url=URL)
 
-    (told,) = ahead([a_dispatch(an_attempt(1, 1))], {"acme": acme}, INFOBIP)
+    (told,) = ahead([a_dispatch(an_attempt(1, 1))], {"acme": acme}, INFOBIP, NOON)
 
     assert told.attempts == 21
-    assert told.following[0] == (2, NOON + timedelta(minutes=5))
-    assert [number for number, _ in told.following] == list(range(2, 22))
+    assert told.following[0].at == NOON + timedelta(minutes=5)
+    assert [each.number for each in told.following] == list(range(2, 22))
     rest = sum(INFOBIP.waits[1:], timedelta())
-    assert told.following[-1] == (21, told.following[0][1] + rest)
+    assert told.following[-1].at == told.following[0].at + rest
 
 
 def test_nothing_is_ahead_of_what_has_ended() -> None:
@@ -107,7 +107,7 @@ def test_nothing_is_ahead_of_what_has_ended() -> None:
     lost = a_dispatch(an_attempt(1, 1), state="exhausted", due_at=None)
     done = a_dispatch(state="acknowledged", due_at=None)
 
-    assert ahead([lost, done], {}, INFOBIP) == []
+    assert ahead([lost, done], {}, INFOBIP, NOON) == []
     assert moments([], [lost])[-1].notes == ["No retry is left."]
 
 
@@ -116,8 +116,8 @@ def test_an_endpoint_that_is_gone_or_paused() -> None:
     once = RetrySchedule("once", (timedelta(minutes=1),), "its own")
     paused = Endpoint(name="acme", url=URL, paused=True, schedule=once)
 
-    (gone,) = ahead([a_dispatch(an_attempt(1, 1))], {}, INFOBIP)
-    (last,) = ahead([a_dispatch(an_attempt(1, 1))], {"acme": paused}, INFOBIP)
+    (gone,) = ahead([a_dispatch(an_attempt(1, 1))], {}, INFOBIP, NOON)
+    (last,) = ahead([a_dispatch(an_attempt(1, 1))], {"acme": paused}, INFOBIP, NOON)
 
     assert (gone.attempts, len(gone.following)) == (None, 1)
     assert (last.attempts, len(last.following), last.paused) == (2, 1, True)
