@@ -11,7 +11,7 @@ from typing import Any
 
 from dispatcher.endpoints.base import StoredEndpoint
 from dispatcher.endpoints.from_outside import moves_away
-from dispatcher.settings.settings import OWN_URLS, RESERVED, EndpointSettings
+from dispatcher.settings.settings import EndpointSettings, fault_of_name
 from receiver.settings.configuration import ConfigurationError
 from receiver.settings.reader import read_table
 from receiver.settings.writing import as_table
@@ -86,8 +86,5 @@ def unknown_nulls(changes: Mapping[str, Any], said: Mapping[str, Any]) -> dict[s
 
 
 def faults_of_name(name: Any) -> list[str]:
-    if isinstance(name, str) and name.removeprefix("replay-").isdecimal() and name[:7] == "replay-":
-        return ["name: replay- and a number is the endpoint of a replay; choose another name"]
-    if name == OWN_URLS:
-        return [f"name: {RESERVED}"]
-    return []
+    fault = fault_of_name(name) if isinstance(name, str) else None
+    return [] if fault is None else [f"name: {fault}"]

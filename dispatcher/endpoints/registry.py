@@ -39,6 +39,7 @@ from dispatcher.endpoints.from_settings import endpoint_of
 from dispatcher.endpoints.own_urls import OF_OWN_URLS, own_urls_of, taking_own_urls
 from dispatcher.settings.settings import (
     OWN_URLS,
+    PATHS_TAKEN,
     EndpointSettings,
     Settings,
     sources_of,
@@ -378,6 +379,14 @@ class Registry:
         if endpoint.faults and self._told.get(endpoint.name) != endpoint.faults:
             faults = "; ".join(endpoint.faults)
             log.error("endpoint %s is held, its settings cannot be used: %s", endpoint.name, faults)
+        if endpoint.name in PATHS_TAKEN and endpoint.name not in self._told:
+            log.warning(
+                "endpoint %s has a name that is reserved now, because %s. It is pushed to, and"
+                " GET /api/endpoints and `dlr endpoints` show it. Add it under another name, and"
+                " when nothing waits for this one, remove it",
+                endpoint.name,
+                PATHS_TAKEN[endpoint.name],
+            )
         self._told[endpoint.name] = endpoint.faults
 
     # --- what is said --------------------------------------------------------------------------

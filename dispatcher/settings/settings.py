@@ -251,8 +251,8 @@ class Settings(ReceiverSettings):
         yield from ReceiverSettings.faults(self)
         yield from repeated_names("endpoint", self.endpoint)
         for number, endpoint in enumerate(self.endpoint):
-            if endpoint.name == OWN_URLS:
-                yield f"endpoint[{number}].name", RESERVED
+            if (fault := fault_of_name(endpoint.name)) is not None:
+                yield f"endpoint[{number}].name", fault
         yield from self._unknown_sources()
 
     def _unknown_sources(self) -> Iterator[tuple[str, str]]:
@@ -271,7 +271,28 @@ def sources_of(settings: Settings) -> list[str]:
     return [*(each.name for each in settings.source), SANDBOX]
 
 
-RESERVED = f"{OWN_URLS} is the endpoint of reports with a URL of their own; choose another name"
+PATHS_TAKEN = {
+    "health": "/api/endpoints/health is the health of all endpoints",
+    "new": "/endpoints/new is the page that adds an endpoint",
+    ".": "clients leave it out of a path",
+    "..": "clients take it out of a path, with what is before it",
+}
+"""Names under which an endpoint could not be shown, and why."""
+
+
+def fault_of_name(name: str) -> str | None:
+    """Why a new endpoint cannot have this name."""
+    if name == OWN_URLS:
+        return f"{OWN_URLS} is the endpoint of reports with a URL of their own; choose another name"
+    if name.startswith("replay-") and name.removeprefix("replay-").isdecimal():
+        return "replay- and a number is the endpoint of a replay; choose another name"
+    if name in PATHS_TAKEN:
+        return (
+            f"{name} is reserved, because {PATHS_TAKEN[name]}; choose another name. If there has"
+            f" been such an endpoint, `dlr endpoints resume {name} --as NAME` gives what waits for"
+            " it to the one of the new name"
+        )
+    return None
 
 
 def unknown_sources(named: Sequence[object], known: Collection[str]) -> Iterator[tuple[str, str]]:

@@ -374,7 +374,7 @@ async def of_dispatches(ask: Asked) -> None:
 async def of_endpoints(ask: Asked) -> None:
     await ask("get", "/api/endpoints")
     new = {
-        "name": "new",
+        "name": "added",
         "url": "https://u:p@127.0.0.1/dlr?key=1",
         "headers": {"X-Key": "1"},
         "security": {"type": "basic", "username": "u", "password": "p"},
@@ -384,19 +384,19 @@ async def of_endpoints(ask: Asked) -> None:
     }
     await ask("post", "/api/endpoints", 201, json=new)
     await ask("post", "/api/endpoints", 409, json=new)
-    await ask("post", "/api/endpoints", 400, json={"name": "new"})
-    await ask("get", "/api/endpoints/{name}", where="new")
+    await ask("post", "/api/endpoints", 400, json={"name": "added"})
+    await ask("get", "/api/endpoints/{name}", where="added")
     await ask("get", "/api/endpoints/health")
     await ask("get", "/api/endpoints/{name}/health", where="acme")
     await ask("get", "/api/endpoints/{name}/health", 404, where="none")
     await ask("patch", "/api/endpoints/{name}", where="acme", json={"window": 3, "outcome": None})
     await ask("patch", "/api/endpoints/{name}", 400, where="acme", json={"window": 0})
     await ask("post", "/api/endpoints/test", json=new)
-    await ask("post", "/api/endpoints/test", 400, json={"name": "new"})
+    await ask("post", "/api/endpoints/test", 400, json={"name": "added"})
     for name in ("pause", "resume", "reset", "retry", "test"):
         await ask("post", f"/api/endpoints/{{name}}/{name}", where="acme")
         await ask("post", f"/api/endpoints/{{name}}/{name}", 404, where="none")
-    await ask("delete", "/api/endpoints/{name}", where="new")
+    await ask("delete", "/api/endpoints/{name}", where="added")
 
 
 async def of_replays(ask: Asked) -> None:

@@ -104,7 +104,7 @@ async def test_in_what_an_answer_must_hold(tmp_path: Path, way: str) -> None:
 async def test_what_does_not_run_in_linear_time_is_refused(tmp_path: Path, expression: str) -> None:
     """Each place that takes an expression refuses it when it is set, and says why."""
     outcome = {"outcome": {"bodyMatches": expression}}
-    new = {"name": "new", "url": "https://acme.example/", **outcome}
+    new = {"name": "added", "url": "https://acme.example/", **outcome}
     async with attacked(tmp_path, "sandbox", config=an_endpoint("http://127.0.0.1:9/")) as server:
         answers = [
             await ask_json(server, "PATCH", "/api/endpoints/acme", outcome),

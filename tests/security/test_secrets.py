@@ -140,7 +140,7 @@ async def test_over_the_api(tmp_path: Path) -> None:
     config = an_endpoint("http://127.0.0.1:9/") + '[log]\nlevel = "debug"\n'
     async with attacked(tmp_path, "serve", config=config) as server:
         for body in bodies:
-            new = {"name": "new", "url": "https://acme.example/", **body}
+            new = {"name": "added", "url": "https://acme.example/", **body}
             for method, path, value in (
                 ("PATCH", "/api/endpoints/acme", body),
                 ("POST", "/api/endpoints", new),

@@ -190,7 +190,7 @@ async def test_a_process_that_makes_no_pushes(tmp_path: Path) -> None:
     text, parts = an_endpoint("http://127.0.0.1:9/"), Parts(dispatches=False)
     async with serving(tmp_path, text, parts) as (_, client):
         said = (await post(client, "/acme/test", 409))["error"]
-        new = {"name": "new", "url": "http://127.0.0.1:9/"}
+        new = {"name": "added", "url": "http://127.0.0.1:9/"}
         assert (await post(client, "/test", 409, new))["error"] == said
 
     assert said["code"] == "no_dispatcher"
