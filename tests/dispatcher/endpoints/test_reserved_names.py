@@ -37,7 +37,7 @@ URL = "http://127.0.0.1:9/"
 
 
 def settings_in(folder: Path) -> Settings:
-    return Settings(server=ServerSettings(port=0), store=StoreSettings(folder / "dlr.db"))
+    return Settings(server=ServerSettings(port=0), store=StoreSettings(str(folder / "dlr.db")))
 
 
 @pytest.mark.parametrize("name", RESERVED)
