@@ -145,16 +145,18 @@ def _counts_at_least(
     least: float,
     labels: Sequence[str],
     having: Callable[[Labels], bool] = lambda _: True,
+    selector: str = "",
 ) -> _Judge:
-    """A counter that must have counted so much within some time. While it has not even done so
-    since the process began, the alert cannot fire for what this process did."""
+    """A counter that must have counted so much within some time, of what `having` takes, which is
+    `selector` in PromQL. While it has not even done so since the process began, the alert cannot
+    fire for what this process did."""
 
     def judge(figures: _Figures) -> _Verdict:
         totals: dict[tuple[str, ...], float] = defaultdict(float)
         for each, value in figures.of(name):
             if having(each):
                 totals[tuple(each[label] for label in labels)] += value
-        return _ruled_out(name, max(totals.values(), default=0), least)
+        return _ruled_out(name + selector, max(totals.values(), default=0), least)
 
     return judge
 
@@ -233,6 +235,7 @@ RULES: Final = (
             1,
             (),
             lambda labels: labels["outcome"] in ("unavailable", "failed"),
+            '{outcome=~"unavailable|failed"}',
         ),
         for_seconds=60,
     ),
@@ -350,6 +353,7 @@ RULES: Final = (
             1,
             ("endpoint",),
             lambda labels: labels["state"] == "exhausted",
+            '{state="exhausted"}',
         ),
     ),
     Rule(
@@ -370,6 +374,7 @@ RULES: Final = (
             1,
             ("endpoint",),
             lambda labels: labels["outcome"] != "acknowledged",
+            '{outcome!="acknowledged"}',
         ),
         for_seconds=900,
     ),

@@ -235,6 +235,10 @@ async def test_over_http(tmp_path: Path) -> None:
         "subjects": [],
         "judgedBy": "dlr_ready is 1",
     }
+    assert at_rest["DlrExhausted"]["judgedBy"] == (
+        'dlr_dispatches_ended_total{state="exhausted"} is 0 since the process began; fewer than 1'
+        " cannot fire"
+    )
     assert later["DlrCallbacksNotTaken"]["firing"] is None
     assert later["DlrCallbacksNotTaken"]["judgedBy"] == (
         "dlr_callbacks_not_taken_total is 3 since the process began; over time not judged here:"
