@@ -19,6 +19,7 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from dispatcher.api.again import AgainApi
+from dispatcher.api.alerts import AlertApi, Alerts
 from dispatcher.api.attempt_track import AttemptTrack
 from dispatcher.api.dispatches import DispatchApi
 from dispatcher.api.endpoint_health import HealthApi, Healths
@@ -157,6 +158,7 @@ class Inside:
     unrouted: Unrouted
     why: Why
     healths: Healths
+    alerts: Alerts
     openapi: OpenApi
     on_due: Callable[[], None]
     runner: Runner | None
@@ -449,6 +451,8 @@ def _add_api(
         now,
         Flows if runner is None else runner.flows,
     )
+    scrape = _scrape(common)
+    alerts = Alerts(scrape)
     openapi = OpenApi(common.settings, {**PROVIDER, **REQUESTS})
     add_routes(
         app,
@@ -462,7 +466,8 @@ def _add_api(
         reports,
         ReplayApi(replaying, opened.store),
         AuditApi(opened.audit),
-        _scrape(common),
+        AlertApi(alerts),
+        scrape,
         openapi,
     )
     return partial(
@@ -485,6 +490,7 @@ def _add_api(
         unrouted=unrouted,
         why=why,
         healths=healths,
+        alerts=alerts,
         openapi=openapi,
         on_due=on_stored,
         runner=runner,

@@ -98,6 +98,12 @@ class Scrape:
     def before(self, measure: Callable[[], Awaitable[None]]) -> None:
         self._before.append(measure)
 
+    async def measured(self) -> CollectorRegistry:
+        """The registry with the figures of now."""
+        for measure in self._before:
+            await measure()
+        return self._registry
+
     @Route(
         "GET",
         "/metrics",
@@ -106,9 +112,7 @@ class Scrape:
         {200: Reply("metrics", others={"text/plain": str})},
     )
     async def metrics(self, _: web.Request) -> web.Response:
-        for measure in self._before:
-            await measure()
-        body = generate_latest(self._registry)
+        body = generate_latest(await self.measured())
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
 

@@ -387,6 +387,7 @@ async def of_endpoints(ask: Asked) -> None:
     await ask("post", "/api/endpoints", 400, json={"name": "added"})
     await ask("get", "/api/endpoints/{name}", where="added")
     await ask("get", "/api/endpoints/health")
+    await ask("get", "/api/alerts")
     await ask("get", "/api/endpoints/{name}/health", where="acme")
     await ask("get", "/api/endpoints/{name}/health", 404, where="none")
     await ask("patch", "/api/endpoints/{name}", where="acme", json={"window": 3, "outcome": None})

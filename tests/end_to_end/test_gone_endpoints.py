@@ -29,7 +29,7 @@ async def test_it_is_said_and_goes_on_under_its_new_name(tmp_path: Path) -> None
             assert not re.search("^  gone", server.out.text, re.MULTILINE)
             await server.stop()
 
-        configure(tmp_path, an_endpoint(f"{acme.url}/new", "new"))
+        configure(tmp_path, an_endpoint(f"{acme.url}/new", "acme"))
         checked = await dlr(tmp_path, "check")
         (line,) = (each for each in checked.out.splitlines() if "no longer in the settings" in each)
         assert "old: no longer in the settings; 1 waiting dispatch, 0 unread reports" in line
@@ -41,9 +41,9 @@ async def test_it_is_said_and_goes_on_under_its_new_name(tmp_path: Path) -> None
             listed = await dlr(tmp_path, "endpoints", "--format", "csv")
             assert re.search(r"^old,.*,gone,0,1,", listed.out, re.MULTILINE), listed.out
 
-            resumed = await dlr(tmp_path, "endpoints", "resume", "old", "--as", "new")
+            resumed = await dlr(tmp_path, "endpoints", "resume", "old", "--as", "acme")
             assert resumed.out == (
-                "old: goes on as new, which takes over 1 dispatch and 0 unread reports\n"
+                "old: goes on as acme, which takes over 1 dispatch and 0 unread reports\n"
             )
             await server.err.find(r" attempt=2 .* state=acknowledged")
 

@@ -166,7 +166,7 @@ ON_THE_COMMAND_LINE = (
 @pytest.mark.parametrize(("place", "typed"), ON_THE_COMMAND_LINE)
 async def test_on_the_command_line(tmp_path: Path, place: str, typed: str) -> None:
     """A secret after --set is refused before anything is changed, with the way to give it."""
-    words: tuple[str, ...] = ("add", "new", "--url", "http://127.0.0.1:9/")
+    words: tuple[str, ...] = ("add", "added", "--url", "http://127.0.0.1:9/")
     if place.startswith("headers"):
         words = ("change", "acme")
 

@@ -76,9 +76,10 @@ def running(folder: Path, words: Sequence[str], config: str) -> Iterator[Dlr]:
     reader = threading.Thread(target=_read, args=(process.stdout, lines, listening))
     reader.start()
     try:
-        assert listening.wait(LIMIT), (folder / "log").read_text("utf-8")
-        url = next(line for line in lines if line.startswith("listening on ")).split()[-1]
-        yield Dlr(url, folder, lines)
+        listening.wait(LIMIT)
+        urls = [line.split()[-1] for line in lines if line.startswith("listening on ")]
+        assert urls, f"it does not listen: {(folder / 'log').read_text('utf-8')}"
+        yield Dlr(urls[0], folder, lines)
     finally:
         process.terminate()
         try:

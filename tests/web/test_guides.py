@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dispatcher.web import guides
+from dispatcher.web.gallery import FOLDERS
 from dispatcher.web.guides import GUIDES, Guide, guide, inline, rendered, settings_guide, target_of
 
 ROOT = Path(__file__).parents[2]
@@ -46,8 +47,11 @@ def test_an_installation_has_what_lies_outside_the_packages() -> None:
     ]["wheel"]
     outside = [each.file for each in GUIDES if each.file.split("/")[0] not in wheel["packages"]]
     shipped = guides._SHIPPED.relative_to(ROOT).as_posix()
-    for file in outside:
-        assert wheel["force-include"][file] == f"{shipped}/{file}"
+    in_wheel, in_clone = (folder.relative_to(ROOT).as_posix() for folder in FOLDERS)
+    assert wheel["force-include"] == {
+        **{file: f"{shipped}/{file}" for file in outside},
+        in_clone: in_wheel,  # the scenarios
+    }
 
 
 def test_a_file_that_was_shipped_is_the_one(

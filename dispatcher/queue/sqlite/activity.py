@@ -14,7 +14,6 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from itertools import chain
 from typing import Any
 
 from dispatcher.observe.base import (
@@ -63,10 +62,11 @@ _ADD_LATENESS = """
 _ATTEMPTS = """
     SELECT endpoint, outcome, status_class, bin, sum(attempts) FROM attempt_tally
     WHERE span = ? AND {of} AND start >= ? GROUP BY endpoint, outcome, status_class, bin
+    ORDER BY endpoint, outcome, status_class, bin
 """
 _LATENESS = """
     SELECT endpoint, bin, sum(reports) FROM lateness_tally
-    WHERE span = ? AND {of} AND start >= ? GROUP BY endpoint, bin
+    WHERE span = ? AND {of} AND start >= ? GROUP BY endpoint, bin ORDER BY endpoint, bin
 """
 
 _Row = Sequence[Any]
@@ -188,20 +188,24 @@ def _activity(
 
 def _stored(
     connection: sqlite3.Connection, statement: str, span: int, since: int, endpoint: str | None
-) -> Iterable[_Row]:
+) -> Sequence[_Row]:
     if endpoint is None:
-        return connection.execute(statement.format(of="true"), (span, since))
-    return connection.execute(statement.format(of="endpoint = ?"), (span, endpoint, since))
+        return connection.execute(statement.format(of="true"), (span, since)).fetchall()
+    of_one = statement.format(of="endpoint = ?")
+    return connection.execute(of_one, (span, endpoint, since)).fetchall()
 
 
-def _summed(*counts: Iterable[Sequence[Any]]) -> list[tuple[Any, ...]]:
-    """Rows whose last column is a count: one for each of what stands before it, in its order."""
-    sums: Counter[tuple[Any, ...]] = Counter()
-    for *key, count in chain(*counts):
+def _summed(stored: Sequence[_Row], tail: Sequence[_Row]) -> Sequence[_Row]:
+    """Rows whose last column is a count: one for each of what stands before it, in its order, as
+    `stored` are."""
+    if not tail:
+        return stored
+    sums = Counter({tuple(row[:-1]): row[-1] for row in stored})
+    for *key, count in tail:
         sums[tuple(key)] += count
     return sorted((*key, count) for key, count in sums.items())
 
 
-def _since(counts: Counter[tuple[Any, ...]], since: int) -> Iterable[tuple[Any, ...]]:
+def _since(counts: Counter[tuple[Any, ...]], since: int) -> Sequence[_Row]:
     """Of counts by the key of a table those that began then or later, without span and start."""
-    return ((*rest, count) for (_, *rest, start), count in counts.items() if start >= since)
+    return [(*rest, count) for (_, *rest, start), count in counts.items() if start >= since]

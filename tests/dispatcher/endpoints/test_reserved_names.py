@@ -62,7 +62,7 @@ async def test_file_and_api_refuse_it(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize("name", RESERVED)
 async def test_the_command_refuses_it(tmp_path: Path, name: str) -> None:
     settings = settings_in(tmp_path)
-    line = ["endpoints", "add", name, "--url", URL, "--database", str(settings.store.database)]
+    line = ["endpoints", "add", name, "--url", URL, "--database", settings.store.database]
     async with storage(settings.store.database):
         ran = await asyncio.to_thread(CliRunner().invoke, cli, line)
 
