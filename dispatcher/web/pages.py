@@ -7,6 +7,7 @@ from dispatcher.web.endpoints import EndpointPages
 from dispatcher.web.help import HelpPages
 from dispatcher.web.inbox import InboxPages
 from dispatcher.web.messages import MessagePages
+from dispatcher.web.overview import OverviewPages
 from dispatcher.web.pushes import PushPages
 from dispatcher.web.quarantine import QuarantinePages
 from dispatcher.web.rehearse import RehearsePages
@@ -25,6 +26,7 @@ def add_pages(inside: Inside) -> None:
         StaticFiles(),
         SignInPages(site),
         InboxPages(site),
+        OverviewPages(site),
         SimulatePages(site),
         RehearsePages(site),
         ReplayPages(site),
