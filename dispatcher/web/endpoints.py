@@ -337,7 +337,7 @@ async def _before(request: web.Request) -> dict[str, Any]:
     """The settings as the form had them when it was shown. Raises BadForm."""
     try:
         before = json.loads(str((await request.post()).get("before")))
-    except ValueError:
+    except (ValueError, RecursionError):
         before = None
     if not isinstance(before, dict):
         raise BadForm("The form is incomplete. Go back, reload the page and try again.")

@@ -165,7 +165,7 @@ class RehearsePages:
 
     def _run(self, request: web.Request) -> Run:
         text = request.match_info["number"]
-        run = self._runs.get(int(text)) if text.isascii() and text.isdecimal() else None
+        run = next((each for each in self._runs.values() if str(each.number) == text), None)
         if run is None:
             words = (
                 f"There is no rehearsal {text}. The last {KEPT} are kept until dlr is restarted."

@@ -128,8 +128,10 @@ def _day(text: str, now: datetime) -> datetime:
         yesterday = (now - DAY).astimezone(UTC)
         return yesterday.replace(hour=0, minute=0, second=0, microsecond=0)
     try:
-        return datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
-    except ValueError as error:
+        day = datetime.strptime(text, "%Y-%m-%d").replace(tzinfo=UTC)
+        _ = day + DAY  # its end has to be a date too
+        return day
+    except (ValueError, OverflowError) as error:
         raise BadQuery(f'day: expected a date such as 2026-11-21, got "{text[:40]}"') from error
 
 

@@ -127,7 +127,7 @@ class Site:
         return guarded
 
     async def _check_form(self, request: web.Request) -> None:
-        said = (await request.post()).get("form_token")
+        said = (await _form_of(request)).get("form_token")
         if not self.inside.sessions.is_ours(said, request.cookies.get(VISIT)):
             raise web.HTTPForbidden(
                 text="This form is from an older page, or from another site. Nothing was changed."
@@ -226,6 +226,21 @@ class Site:
         )
 
 
+async def _form_of(request: web.Request) -> Mapping[str, object]:
+    """What a form holds; later `request.post()` gives the same. Only what our pages send is read:
+    no files, and no other charset than theirs. Raises BadForm, HTTPUnsupportedMediaType."""
+    is_ours = request.content_type == "application/x-www-form-urlencoded"
+    if not is_ours or (request.charset or "utf-8").lower() != "utf-8":
+        raise web.HTTPUnsupportedMediaType(
+            text="A form is sent as application/x-www-form-urlencoded in UTF-8. Nothing was"
+            " changed. Programs use the API: see Help."
+        )
+    try:
+        return await request.post()
+    except UnicodeDecodeError as error:
+        raise BadForm("This form is not in UTF-8. Nothing was changed.") from error
+
+
 def _told(error: Exception) -> tuple[int, str]:
     """The status of an error's page, and what it says."""
     match error:
@@ -259,10 +274,13 @@ _FORESEEN = (
 
 def local_path(text: str | None) -> str:
     """A path of this site that a link named; `/` for what leads elsewhere."""
-    url = URL(text or "/") if text is None or text.isprintable() else URL("/")
+    try:
+        url = URL(text if text and text.isprintable() else "/")
+    except ValueError:  # a host that is none
+        return "/"
     if url.absolute or not url.raw_path.startswith("/") or url.raw_path.startswith("//"):
         return "/"
-    return str(url.relative() if url.absolute else url)
+    return str(url)
 
 
 class StaticFiles:
