@@ -312,7 +312,7 @@ class HealthApi:
 
     @Route(
         "GET",
-        "/api/endpoints/health",
+        "/api/endpoint-health",
         "showHealth",
         "How all endpoints are: the last hour and day, what waits, and how much each is given",
         {200: Reply("all of them", HealthPage)},

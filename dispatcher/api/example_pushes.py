@@ -116,7 +116,7 @@ class ExamplePushApi:
 
     @Route(
         "POST",
-        "/api/endpoints/test",
+        "/api/endpoint-tests",
         "testNewEndpoint",
         "A test push with settings that are not stored, as they would be for adding an endpoint."
         " The addresses that its URLs lead to are checked",

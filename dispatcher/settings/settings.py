@@ -272,7 +272,6 @@ def sources_of(settings: Settings) -> list[str]:
 
 
 PATHS_TAKEN = {
-    "health": "/api/endpoints/health is the health of all endpoints",
     "new": "/endpoints/new is the page that adds an endpoint",
     ".": "clients leave it out of a path",
     "..": "clients take it out of a path, with what is before it",

@@ -37,7 +37,9 @@ class ForeseeingQueue(SqliteQueue):
     async def adopt(self, endpoints: Sequence[Endpoint]) -> None:
         (endpoint,) = endpoints
         self._endpoint = endpoint.name
-        self._sees = not endpoint.ordered  # that holds reports back
+        # An order holds reports back. And each look, also one that finds nothing, decides what a
+        # rate limit keeps for fresh reports: then none may be spared.
+        self._sees = not endpoint.ordered and not endpoint.rate_limit
         await super().adopt(endpoints)
 
     # --- what is foreseen ---------------------------------------------------------------------

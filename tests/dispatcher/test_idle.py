@@ -110,7 +110,8 @@ async def test_a_replay_that_waits_leaves_the_database_alone(
         replay = {"source": "default", "toEndpoint": "acme", **asked}
         await posted(running.url, msgspec.json.encode(replay), "/api/replays")
         (unfinished,) = await running.storage.replays.unfinished()
-        made = await trips.while_idle()
+        # The attempts that it has made are counted in their own time, once.
+        made = [name for name in await trips.while_idle() if "SqliteActivity" not in name]
 
     assert unfinished.total == 3
     assert len(made) <= LOOKS * LOOK_EVERY.total_seconds() * A_SECOND, made
@@ -119,8 +120,8 @@ async def test_a_replay_that_waits_leaves_the_database_alone(
 async def test_a_callback_and_its_push_take_few_round_trips(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From the callback until all is quiet, besides the looks of an idle process and the read
-    model: stored; looked, read, formed; looked, recorded, looked; and once more when the look has
+    """From the callback until all is quiet, besides the looks of an idle process, the read model and
+    the counts of attempts, which follow in their own time: stored; looked, read, formed; looked, recorded, looked; and once more when the look has
     seen that something was committed. These were twelve."""
     trips = RoundTrips(monkeypatch)
     async with an_endpoint_that_answers() as url:
@@ -131,7 +132,8 @@ async def test_a_callback_and_its_push_take_few_round_trips(
             await posted(running.url, msgspec.json.encode({"results": [an_sms("m")]}))
             for _ in range(LOOKS):
                 await trips.looks.acquire()
-            made = [name for name in trips.made if "news" not in name and "Follower" not in name]
+            beside = ("news", "Follower", "SqliteActivity")
+            made = [name for name in trips.made if not any(each in name for each in beside)]
 
     assert sum("SqliteQueue.record" in name for name in made) == 1
     assert len(made) <= 8, made

@@ -73,7 +73,7 @@ async def test_each_change_over_the_api_is_noted(tmp_path: Path) -> None:
             ("DELETE", "/api/quarantine/1", None),
             ("POST", "/api/endpoints/acme/retry", None),
             ("POST", "/api/endpoints/acme/test", None),
-            ("POST", "/api/endpoints/test", secret),
+            ("POST", "/api/endpoint-tests", secret),
             ("POST", "/api/dispatches/none/retry", None),
             ("POST", "/api/dispatches/none/again", None),
         ):

@@ -115,7 +115,7 @@ async def test_of_one_that_fails_and_recovers(bench: Bench, client: Client) -> N
 
 
 async def test_all_of_them_and_one_that_is_not_there(client: Client) -> None:
-    async with client.get("/api/endpoints/health") as response:
+    async with client.get("/api/endpoint-health") as response:
         found = await response.json()
     assert [each["name"] for each in found["endpoints"]] == ["acme"]
     assert found["behind"] == 0

@@ -596,7 +596,7 @@ LOOKS: dict[str, tuple[Act, set[str]]] = {
     "endpoints": (lambda s: SqliteEndpoints(s.database).stored(), set()),
     "add an endpoint": (
         lambda s: s.registry.add(
-            {"name": "beta", "url": "http://new.example/"}, from_outside=False
+            {"name": "gamma", "url": "http://new.example/"}, from_outside=False
         ),
         {"report by id (the first or last)"},
     ),
