@@ -48,8 +48,10 @@ def test_numbers_in_the_sandbox_are_masked(start: Start) -> None:
         visitor = Visitor(dlr)
         visitor.ask("GET", "/sandbox")
         sms = {"to": NUMBER, "text": f"call {NUMBER}", "sender": NUMBER, "notifyUrl": app.url}
-        visitor.post("/sandbox/page/send", callbackData=f"of {NUMBER}", **sms)
-        visitor.post("/sandbox/page/receive", **{"from": NUMBER, "to": NUMBER, "text": NUMBER})
+        visitor.post("/sandbox/page/send", None, callbackData=f"of {NUMBER}", **sms)
+        visitor.post(
+            "/sandbox/page/receive", None, **{"from": NUMBER, "to": NUMBER, "text": NUMBER}
+        )
         message = {"destinations": [{"to": NUMBER}], "content": {"text": f"call {NUMBER}"}}
         headers = {"Authorization": "App any-key", "Content-Type": "application/json"}
         body = json.dumps({"messages": [message]}).encode()

@@ -41,11 +41,15 @@ class Visitor:
             self.form_token = found[1]
         return response, text
 
-    def post(self, path: str, **fields: str) -> tuple[HTTPResponse, str]:
+    def post(
+        self, path: str, headers: Mapping[str, str] | None = None, **fields: str
+    ) -> tuple[HTTPResponse, str]:
         body = urlencode({"form_token": self.form_token, **fields}).encode()
-        return self.ask("POST", path, body, {"Content-Type": FORM})
+        return self.ask("POST", path, body, {"Content-Type": FORM, **(headers or {})})
 
-    def sign_in(self, token: str) -> tuple[HTTPResponse, str]:
+    def sign_in(
+        self, token: str, headers: Mapping[str, str] | None = None
+    ) -> tuple[HTTPResponse, str]:
         if not self.form_token:
             self.ask("GET", "/sign-in")
-        return self.post("/sign-in", token=token, to="/")
+        return self.post("/sign-in", headers, token=token, to="/")
