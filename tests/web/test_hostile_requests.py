@@ -81,6 +81,14 @@ def test_an_address_out_of_all_reason_is_no_defect(visitor: Visitor, path: str) 
     assert response.status in (200, 404)
 
 
+def test_a_host_that_is_none_is_told_so(visitor: Visitor) -> None:
+    """A port that is out of range was a defect wherever a page shows our own address."""
+    response, text = visitor.ask("GET", "/", headers={"Host": "127.0.0.1:99999"})
+
+    assert response.status == 400
+    assert "Host: expected a name" in text
+
+
 def test_a_way_back_whose_host_is_none_leads_to_the_start() -> None:
     """In the sandbox the clock had moved already when its answer became a defect."""
     assert local_path("http://[::1") == "/"
