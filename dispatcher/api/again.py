@@ -54,10 +54,11 @@ class AgainApi:
         self._replaying = replaying
         self._on_due = on_due
 
-    async def again(self, name: str) -> tuple[Again, PushedAgain]:
-        """Push again what this dispatch has pushed. Raises UnknownDispatch, CannotGoAgain."""
+    async def again(self, name: str, key: str | None = None) -> tuple[Again, PushedAgain]:
+        """Push again what this dispatch has pushed. With a `key` its reports go once, however often
+        that is asked for. Raises UnknownDispatch, CannotGoAgain."""
         now: datetime = self._replaying.now()
-        again = await push_again(name, self._queue, self._replaying, now)
+        again = await push_again(name, self._queue, self._replaying, now, key)
         self._on_due()
         found = None if again.dispatch is None else await self._queue.dispatch(again.dispatch)
         return again, PushedAgain(

@@ -28,9 +28,16 @@ class Again(Struct, frozen=True):
     dispatch: str | None = None
 
 
-async def push_again(name: str, queue: DispatchQueue, replaying: Replaying, now: datetime) -> Again:
+async def push_again(
+    name: str,
+    queue: DispatchQueue,
+    replaying: Replaying,
+    now: datetime,
+    key: str | None = None,
+) -> Again:
     """Push again what an ended dispatch (by its name or webhook-id) has pushed, to the same
-    endpoint. Raises UnknownDispatch, CannotGoAgain."""
+    endpoint. With a `key` its reports go once, however often that is asked for. Raises
+    UnknownDispatch, CannotGoAgain."""
     found = await queue.dispatch(name)
     if found is None:
         raise UnknownDispatch(name)
@@ -41,7 +48,7 @@ async def push_again(name: str, queue: DispatchQueue, replaying: Replaying, now:
         raise CannotGoAgain(_no_endpoint(dispatch))
     if not dispatch.reports:
         return Again(dispatch=await _event_again(dispatch, queue, now))
-    request = Request(selection=Selection(dispatch=dispatch.id))
+    request = Request(selection=Selection(dispatch=dispatch.id), key=key)
     if not (await replaying.find(request, from_outside=False)).total:
         raise CannotGoAgain(f"dispatch {dispatch.id}: its reports are not stored any more")
     made = await replaying.make(request, from_outside=False)

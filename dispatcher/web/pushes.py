@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -33,6 +34,7 @@ from dispatcher.web.timeline import Ahead, ahead
 from receiver.answers import BadQuery
 from receiver.api.audit import tell
 from receiver.api.parameters import INSTANT, Filter, Parameters
+from receiver.api.sessions import new_visit
 from receiver.store.base import StoredReport
 
 ROWS: Final = 50
@@ -202,6 +204,7 @@ class PushPages:
             event_of=stored.event_of,
             sent=sent,
             body=_shown_body(sent),
+            once=new_visit(),
             curl=as_curl(sent, None if sent.body is None else _typed(sent.body)),
         )
 
@@ -269,7 +272,7 @@ class PushPages:
     async def again(self, request: web.Request) -> web.Response:
         name = request.match_info["id"]
         try:
-            again, told = await self._inside.again.again(name)
+            again, told = await self._inside.again.again(name, await _key(request, name))
         except UnknownDispatch as error:
             raise _not_there(name) from error
         except CannotGoAgain as error:
@@ -300,6 +303,14 @@ class _Carried(Struct, frozen=True):
             group=None if status is None else status.group_name,
             status=None if status is None else status.name,
         )
+
+
+async def _key(request: web.Request, name: str) -> str | None:
+    """The same for a button that is pressed twice on one page."""
+    once = (await request.post()).get("once")
+    if not isinstance(once, str):
+        return None
+    return "page-" + sha256(f"{once} {name}".encode()).hexdigest()[:20]
 
 
 def dispatch_path(name: str) -> str:

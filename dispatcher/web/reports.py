@@ -118,8 +118,9 @@ Hiding = Callable[[str], str]
 
 
 def _hiding(stored: StoredReport, masks: bool) -> Hiding:
-    """What takes the number of the report's recipient out of a text; nothing unless it `masks`."""
-    to = stored.read().to
+    """What takes the number of the report's recipient out of a text; nothing unless it `masks`. A
+    text may have the number without the plus that the report has."""
+    to = (stored.read().to or "").removeprefix("+")
     return lambda told: told.replace(to, masked(to)) if masks and to else told
 
 

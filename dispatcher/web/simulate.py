@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -29,6 +30,12 @@ SECONDS = 60.0
 KEPT = 8
 """Answers that are kept, so that a page that is reloaded takes no time."""
 
+WAITING_MOST = 8
+"""Simulations that run or wait: with more, whoever asks is told to come again."""
+
+GONE_SECONDS = 0.5
+"""So often it is looked whether whoever asked is still there."""
+
 LINES = ("one", "two", "three", "four")
 """Of the plot that compares schedules; so many are compared."""
 
@@ -38,6 +45,8 @@ class SimulatePages:
         self._site = site
         self._one = asyncio.Lock()
         self._kept: OrderedDict[Wanted, Simulated] = OrderedDict()
+        self._tasks: set[asyncio.Task[Simulated]] = set()
+        site.inside.app.on_shutdown.append(self._stop)  # before requests under way are waited for
 
     @page("/simulate", "showSimulate")
     async def simulate(self, request: web.Request) -> web.Response:
@@ -49,7 +58,9 @@ class SimulatePages:
             except BadQuery as error:
                 fault = str(error)
         schedules = tuple(said.getall("schedule", ()))[: len(LINES) - 1]
-        found = await self._simulated(Wanted(text, schedules)) if text and not fault else None
+        found = None
+        if text and not fault:
+            found = await self._as_long_as_asked(request, Wanted(text, schedules))
         return self._site.show(
             request,
             "simulate.html.jinja",
@@ -70,6 +81,26 @@ class SimulatePages:
         headers = {hdrs.CONTENT_DISPOSITION: 'attachment; filename="scenario.toml"'}
         text = request.query.get("scenario", "")
         return web.Response(text=text, content_type="application/toml", headers=headers)
+
+    async def _as_long_as_asked(self, request: web.Request, wanted: Wanted) -> Simulated:
+        """The simulation, which ends with the connection of whoever asked for it."""
+        if len(self._tasks) >= WAITING_MOST:
+            return Simulated(faults=["other simulations are running: try again in a minute"])
+        task = asyncio.create_task(self._simulated(wanted))
+        self._tasks.add(task)
+        try:
+            while not task.done():
+                await asyncio.wait({task}, timeout=GONE_SECONDS)
+                if request.transport is None or request.transport.is_closing():
+                    task.cancel()
+            return _BROKEN_OFF if task.cancelled() else task.result()
+        finally:
+            task.cancel()
+            self._tasks.discard(task)
+
+    async def _stop(self, _: web.Application) -> None:
+        for task in self._tasks:
+            task.cancel()
 
     async def _simulated(self, wanted: Wanted) -> Simulated:
         """One at a time: a simulation takes a whole processor."""
@@ -107,10 +138,14 @@ class SimulatePages:
         return what_if(found.settings, schedule, hours, outage, f"{day:%Y-%m-%d}")
 
 
+_BROKEN_OFF = Simulated(faults=["the simulation was broken off: dlr is stopping"])
+
+
 async def _played(wanted: Wanted) -> Simulated:
     try:
-        async for line in lines_of("simulate", wanted, SECONDS):
-            return msgspec.json.decode(line, type=Simulated)
+        async with aclosing(lines_of("simulate", wanted, SECONDS)) as lines:
+            async for line in lines:
+                return msgspec.json.decode(line, type=Simulated)
     except TimeoutError:
         words = (
             f"this takes longer than {SECONDS:g} s. Save the scenario and run it with"

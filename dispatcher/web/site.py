@@ -110,6 +110,7 @@ class Site:
         @wraps(handler)
         async def guarded(request: web.Request) -> web.StreamResponse:
             try:
+                _check_host(request)
                 if route.method == "POST":
                     await self._check_form(request)
                 response = await handler(request)
@@ -224,6 +225,15 @@ class Site:
             samesite="Lax",
             secure=self.inside.is_secure(request),
         )
+
+
+def _check_host(request: web.Request) -> None:
+    """Raises HTTPBadRequest where no address can be made of what the request calls us; pages show
+    commands with our address."""
+    try:
+        request.url.origin()
+    except ValueError as error:
+        raise web.HTTPBadRequest(text="Host: expected a name, with a port or without.") from error
 
 
 async def _form_of(request: web.Request) -> Mapping[str, object]:

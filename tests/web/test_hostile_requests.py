@@ -5,11 +5,8 @@ Each is answered with what is wrong with it. None is a defect (500), and none ch
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from http.client import HTTPConnection, HTTPResponse
-from urllib.parse import urlencode, urlsplit
 
 import pytest
 
@@ -17,49 +14,9 @@ from dispatcher.web.simulate import _day
 from dispatcher.web.site import local_path
 from receiver.answers import BadQuery
 from tests.web.processes import Dlr
+from tests.web.visitor import FORM, Visitor
 
 Start = Callable[..., Dlr]
-
-FORM = "application/x-www-form-urlencoded"
-
-
-class Visitor:
-    """A browser without scripts: keeps cookies and the form token of the last page."""
-
-    def __init__(self, dlr: Dlr) -> None:
-        self._place = urlsplit(dlr.url).netloc
-        self.cookies: dict[str, str] = {}
-        self.form_token = ""
-
-    def ask(
-        self,
-        method: str,
-        path: str,
-        body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
-    ) -> tuple[HTTPResponse, str]:
-        """The answer and its text. Redirects are not followed."""
-        connection = HTTPConnection(self._place, timeout=20)
-        cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        connection.request(method, path, body, {"Cookie": cookies, **(headers or {})})
-        response = connection.getresponse()
-        text = response.read().decode("utf-8", "replace")
-        connection.close()
-        for cookie in response.headers.get_all("Set-Cookie", []):
-            name, _, value = cookie.partition("=")
-            self.cookies[name] = value.partition(";")[0]
-        if found := re.search('name="form_token" value="([^"]+)"', text):
-            self.form_token = found[1]
-        return response, text
-
-    def post(self, path: str, **fields: str) -> tuple[HTTPResponse, str]:
-        body = urlencode({"form_token": self.form_token, **fields}).encode()
-        return self.ask("POST", path, body, {"Content-Type": FORM})
-
-    def sign_in(self, token: str) -> tuple[HTTPResponse, str]:
-        if not self.form_token:
-            self.ask("GET", "/sign-in")
-        return self.post("/sign-in", token=token, to="/")
 
 
 @pytest.fixture
@@ -122,6 +79,14 @@ def test_an_address_out_of_all_reason_is_no_defect(visitor: Visitor, path: str) 
     response, _ = visitor.ask("GET", path)
 
     assert response.status in (200, 404)
+
+
+def test_a_host_that_is_none_is_told_so(visitor: Visitor) -> None:
+    """A port that is out of range was a defect wherever a page shows our own address."""
+    response, text = visitor.ask("GET", "/", headers={"Host": "127.0.0.1:99999"})
+
+    assert response.status == 400
+    assert "Host: expected a name" in text
 
 
 def test_a_way_back_whose_host_is_none_leads_to_the_start() -> None:

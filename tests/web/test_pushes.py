@@ -68,6 +68,9 @@ def test_a_failed_push_is_found_understood_and_made_now(start: Start, page: Page
         expect(page.get_by_text(re.compile(r"^in \d+ s$")).first).to_be_visible()
         assert findings(page) == []
         dlr.ask("POST", f"/api{urlsplit(page.url).path}/retry")  # by a colleague
+        # The page tells of a change while the attempt is still under way, too: if its stream of
+        # events opens just then. Only the next page has what was answered.
+        dlr.until_pushed(3)
         page.get_by_text("It has changed: show").click()
         expect(page.get_by_text("no room")).to_have_count(2)
         globex.status = 200
