@@ -74,6 +74,12 @@ def count(number: float | None) -> str:
     return "–" if number is None else f"{number:,}"
 
 
+def counted(number: int, one: str, more: str = "") -> str:
+    """A number of things: `1 report`, `2 reports`. `more` is the plural if it is not `one` with an
+    s."""
+    return f"{number:,} {one}" if number == 1 else f"{number:,} {more or one + 's'}"
+
+
 def percent(share: float | None) -> str:
     return "–" if share is None else f"{share:.1%}"
 
@@ -183,6 +189,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "chip_as": chip_as,
     "copy_button": copy_button,
     "count": count,
+    "counted": counted,
     "duration": duration,
     "hide_numbers": hide_numbers,
     "instant": instant,
