@@ -112,7 +112,7 @@ def draw(page: Page, dlr: Dlr, folder: Path) -> None:
     """Each picture, as PNG."""
     expired = dlr.ask("GET", "/api/reports?statusGroup=EXPIRED&limit=1")["reports"][0]["id"]
     for name, path, seen in (
-        ("inbox", f"/?report={expired}", "#beside.opened aside"),
+        ("inbox", f"/?report={expired}", "#report h2"),
         ("message", f"/messages/{FOLLOWED}", "li.ahead"),
         ("endpoints", "/endpoints", "main tbody"),
     ):
