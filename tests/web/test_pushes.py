@@ -68,7 +68,7 @@ def test_a_failed_push_is_found_understood_and_made_now(start: Start, page: Page
         expect(page.get_by_text(re.compile(r"^in \d+ s$")).first).to_be_visible()
         assert findings(page) == []
         dlr.ask("POST", f"/api{urlsplit(page.url).path}/retry")  # by a colleague
-        page.get_by_text("It has changed: show").click()
+        page.get_by_text("This dispatch has changed. Show it").click()
         expect(page.get_by_text("no room")).to_have_count(2)
         globex.status = 200
         page.get_by_role("button", name="Retry now").click()
@@ -89,7 +89,7 @@ def test_what_succeeded_is_pushed_again(start: Start, page: Page) -> None:
         page.goto(f"{dlr.url}/dispatches")
         expect(page.locator("tbody tr")).to_have_count(1)
         page.locator("tbody a").first.click()
-        expect(page.get_by_text("made again from the reports")).to_be_visible()
+        expect(page.get_by_text("rebuilt from the reports")).to_be_visible()
 
         page.get_by_role("button", name="Push again").click()
 
