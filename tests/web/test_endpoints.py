@@ -280,7 +280,7 @@ def test_paused_resumed_and_retried_without_scripts(
         page.get_by_role("link", name="acme", exact=True).click()
 
         page.get_by_role("button", name="Pause").click()
-        expect(page.get_by_text("Paused. What is for it waits")).to_be_visible()
+        expect(page.get_by_text("Paused. Its reports wait")).to_be_visible()
         assert dlr.ask("GET", "/api/endpoints/acme")["paused"]
         acme.status = 200
         page.get_by_role("button", name="Resume").click()
