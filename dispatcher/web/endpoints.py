@@ -224,14 +224,14 @@ class EndpointPages:
 
     @form("/endpoints/{name}/pause", "pauseEndpoint")
     async def pause(self, request: web.Request) -> web.Response:
-        words = "Paused. What is for it waits, and spends no retries."
+        words = "Paused. Its reports wait and use up no retries."
         return await self._hold(request, True, words)
 
     @form("/endpoints/{name}/resume", "resumeEndpoint")
     async def resume(self, request: web.Request) -> web.Response:
         other = (await request.post()).get("as")
         if not isinstance(other, str):
-            return await self._hold(request, False, "Resumed. What waits goes on.")
+            return await self._hold(request, False, "Resumed. Waiting reports are pushed again.")
         name = request.match_info["name"]
         told: dict[str, Any] = {"as": other}
         tell(request, **told)

@@ -280,11 +280,11 @@ def test_paused_resumed_and_retried_without_scripts(
         page.get_by_role("link", name="acme", exact=True).click()
 
         page.get_by_role("button", name="Pause").click()
-        expect(page.get_by_text("Paused. What is for it waits")).to_be_visible()
+        expect(page.get_by_text("Paused. Its reports wait")).to_be_visible()
         assert dlr.ask("GET", "/api/endpoints/acme")["paused"]
         acme.status = 200
         page.get_by_role("button", name="Resume").click()
-        page.get_by_role("button", name="Retry all that waits now").click()
+        page.get_by_role("button", name="Retry all waiting now").click()
 
         expect(page.get_by_text("1 dispatch was made due now")).to_be_visible()
         dlr.until_pushed(2)
@@ -357,7 +357,7 @@ def test_an_endpoint_that_left_the_settings_is_taken_over(tmp_path: Path, page: 
             page.get_by_role("button", name="Take over").click()
 
             expect(page.get_by_role("status")).to_contain_text("beta has taken over from old: 1 d")
-            page.get_by_role("button", name="Retry all that waits now").click()
+            page.get_by_role("button", name="Retry all waiting now").click()
             dlr.until_pushed(2)
             assert len(acme.got) == 2
 

@@ -153,7 +153,7 @@ def test_searching(start: Start, page: Page) -> None:
     expect(page.get_by_label("Search reports")).to_have_value("colour:red")
     assert findings(page) == []
     page.goto(f"{dlr.url}/?q=nothing+has+this")
-    expect(page.get_by_text("No report is found")).to_be_visible()
+    expect(page.get_by_text("No report found")).to_be_visible()
 
 
 def test_the_source_is_remembered(start: Start, page: Page) -> None:
@@ -277,7 +277,7 @@ def test_a_hundred_thousand_reports(tmp_path: Path, page: Page) -> None:
         while older.count():
             expect(page.get_by_text("Nothing found so far")).to_be_visible()
             older.click()
-        expect(page.get_by_text("No report is found")).to_be_visible()
+        expect(page.get_by_text("No report found")).to_be_visible()
 
 
 def test_on_a_phone(start: Start, open_page: Callable[..., Page]) -> None:

@@ -71,7 +71,7 @@ def test_a_failed_push_is_found_understood_and_made_now(start: Start, page: Page
         # The page tells of a change while the attempt is still under way, too: if its stream of
         # events opens just then. Only the next page has what was answered.
         dlr.until_pushed(3)
-        page.get_by_text("It has changed: show").click()
+        page.get_by_text("This dispatch has changed. Show it").click()
         expect(page.get_by_text("no room")).to_have_count(2)
         globex.status = 200
         page.get_by_role("button", name="Retry now").click()
@@ -92,7 +92,7 @@ def test_what_succeeded_is_pushed_again(start: Start, page: Page) -> None:
         page.goto(f"{dlr.url}/dispatches")
         expect(page.locator("tbody tr")).to_have_count(1)
         page.locator("tbody a").first.click()
-        expect(page.get_by_text("made again from the reports")).to_be_visible()
+        expect(page.get_by_text("rebuilt from the reports")).to_be_visible()
 
         page.get_by_role("button", name="Push again").click()
 

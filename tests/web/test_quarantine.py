@@ -36,7 +36,7 @@ def callback(dlr: Dlr, body: bytes, content_type: str = "application/json") -> N
 def test_all_is_well(start: Start, page: Page) -> None:
     """An empty quarantine is good news."""
     page.goto(f"{start().url}/quarantine")
-    expect(page.get_by_role("heading", name="All is well")).to_be_visible()
+    expect(page.get_by_role("heading", name="Nothing in quarantine")).to_be_visible()
     assert findings(page) == []
 
 
@@ -86,7 +86,7 @@ def test_what_can_be_read_by_now_is_stored(page: Page, tmp_path: Path) -> None:
         page.get_by_role("button", name="Try again").click()
 
         expect(page.get_by_role("status")).to_have_text("Entry 1 was read: 1 report stored.")
-        expect(page.get_by_role("heading", name="All is well")).to_be_visible()
+        expect(page.get_by_role("heading", name="Nothing in quarantine")).to_be_visible()
         assert len(dlr.ask("GET", "/api/reports")["reports"]) == 1
 
 

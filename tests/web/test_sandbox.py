@@ -161,13 +161,13 @@ def test_trouble_is_ordered_met_and_taken_back(start: Start, page: Page) -> None
     with pytest.raises(HTTPError, match="503"):
         send_by_api(dlr)
 
-    expect(page.get_by_role("heading", name="No trouble is ordered")).to_be_visible()
+    expect(page.get_by_role("heading", name="No trouble yet")).to_be_visible()
     page.get_by_role("link", name="Requests").click()
     expect(page.get_by_role("cell", name=re.compile("503"))).to_be_visible()
     dlr.ask("POST", "/sandbox/faults", {"drop": True})
     page.goto(f"{dlr.url}/sandbox?view=faults")
     page.get_by_role("button", name="Take back what was ordered").click()
-    expect(page.get_by_role("heading", name="No trouble is ordered")).to_be_visible()
+    expect(page.get_by_role("heading", name="No trouble yet")).to_be_visible()
 
 
 def test_rules_links_and_received_sms(start: Start, page: Page) -> None:

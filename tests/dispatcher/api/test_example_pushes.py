@@ -55,7 +55,7 @@ async def post(
     client: aiohttp.ClientSession, path: str, status: int = 200, body: Any = None
 ) -> Any:
     """No answer ever holds a secret."""
-    async with client.post(f"/api/endpoints{path}", json=body) as response:
+    async with client.post(f"/api/endpoint{path}", json=body) as response:
         text = await response.text()
         assert response.status == status, text
         assert "s3cret" not in text
@@ -69,7 +69,7 @@ async def test_a_test_push(tmp_path: Path) -> None:
     async with customer(lambda _: 202) as acme:
         url = f"{acme.url.replace('://', '://me:s3cret@')}/in?token=s3cret"
         async with serving(tmp_path, an_endpoint(url) + SECURITY) as (running, client):
-            said = await post(client, "/acme/test")
+            said = await post(client, "s/acme/test")
 
             assert await running.storage.queue.dispatches() == []
             assert await running.storage.store.newest_report() == 0
@@ -104,7 +104,7 @@ async def test_in_the_format_of_the_endpoint(tmp_path: Path, generation: str, fo
         customer() as acme,
         serving(tmp_path, an_endpoint(acme.url, **given)) as (_, client),
     ):
-        await post(client, "/acme/test")
+        await post(client, "s/acme/test")
     (push,) = acme.pushes
 
     decode = xml_format.decode_body if form == "xml" else json_format.decode_body
@@ -137,7 +137,7 @@ async def test_what_fails_is_told(tmp_path: Path, answer: int, outcome: str, sta
         serving(tmp_path, an_endpoint(acme.url)) as (running, client),
     ):
         await running.endpoints.pause("acme", True)
-        said = await post(client, "/acme/test")
+        said = await post(client, "s/acme/test")
 
     assert (said["outcome"], said["status"]) == (outcome, status)
 
@@ -146,7 +146,7 @@ async def test_nobody_listens(tmp_path: Path) -> None:
     """What was sent, or would have been, is told without an answer too."""
     text = an_endpoint("http://127.0.0.1:9/dlr")
     async with serving(tmp_path, text) as (_, client):
-        said = await post(client, "/acme/test")
+        said = await post(client, "s/acme/test")
 
     assert (said["outcome"], said["status"]) == ("unreachable", None)
     assert said["error"] == "connection refused"
@@ -159,14 +159,16 @@ async def test_settings_that_are_not_stored(tmp_path: Path) -> None:
     async with customer() as acme:
         new = {"name": "acme", "url": f"{acme.url}/new", "headers": {"X-Key": "s3cret"}}
         async with serving(tmp_path, an_endpoint(f"{acme.url}/old")) as (running, client):
-            refused = await post(client, "/test", body=new)
+            refused = await post(client, "-tests", body=new)
             before = await running.endpoints.listed()
         async with serving(tmp_path, an_endpoint(f"{acme.url}/old") + ALLOWED) as (running, client):
-            said = await post(client, "/test", body=new)
+            said = await post(client, "-tests", body=new)
             assert await running.endpoints.listed() == before
-            faults = await post(client, "/test", 400, {"name": "x", "url": "ftp://x/", "window": 0})
+            faults = await post(
+                client, "-tests", 400, {"name": "x", "url": "ftp://x/", "window": 0}
+            )
             file = {**new, "tls": {"caFile": "/etc/passwd"}}
-            assert "tls.caFile" in (await post(client, "/test", 400, file))["error"]["message"]
+            assert "tls.caFile" in (await post(client, "-tests", 400, file))["error"]["message"]
 
     assert (refused["outcome"], refused["status"]) == ("not_allowed", None)
     assert "is loopback" in refused["error"]
@@ -178,8 +180,8 @@ async def test_settings_that_are_not_stored(tmp_path: Path) -> None:
 async def test_what_cannot_be_tried(tmp_path: Path) -> None:
     """There is no such endpoint, or it has no URL of its own."""
     async with serving(tmp_path, "", Parts(sandbox=True)) as (_, client):
-        assert (await post(client, "/nobody/test", 404))["error"]["code"] == "not_found"
-        said = (await post(client, "/notify-url/test", 409))["error"]
+        assert (await post(client, "s/nobody/test", 404))["error"]["code"] == "not_found"
+        said = (await post(client, "s/notify-url/test", 409))["error"]
 
     assert said["code"] == "cannot_be_tried"
     assert said["message"] == '"notify-url" has no URL: each report brings its own'
@@ -189,9 +191,9 @@ async def test_a_process_that_makes_no_pushes(tmp_path: Path) -> None:
     """It says who does."""
     text, parts = an_endpoint("http://127.0.0.1:9/"), Parts(dispatches=False)
     async with serving(tmp_path, text, parts) as (_, client):
-        said = (await post(client, "/acme/test", 409))["error"]
+        said = (await post(client, "s/acme/test", 409))["error"]
         new = {"name": "added", "url": "http://127.0.0.1:9/"}
-        assert (await post(client, "/test", 409, new))["error"] == said
+        assert (await post(client, "-tests", 409, new))["error"] == said
 
     assert said["code"] == "no_dispatcher"
     assert "dlr dispatch" in said["message"]
@@ -224,7 +226,7 @@ async def test_few_at_once(tmp_path: Path) -> None:
     await acme.start()
     try:
         async with serving(tmp_path, an_endpoint(acme.url)) as (_, client):
-            asked = [asyncio.create_task(post(client, "/acme/test")) for _ in range(AT_ONCE + 3)]
+            asked = [asyncio.create_task(post(client, "s/acme/test")) for _ in range(AT_ONCE + 3)]
             await acme.came.reach(AT_ONCE)
             assert len(acme.pushes) == AT_ONCE
             acme.may_answer.set()
@@ -260,7 +262,7 @@ async def test_retry_asked_of_another_process(tmp_path: Path) -> None:
                 return bool(await receiving.storage.queue.dispatches(state="waiting"))
 
             await eventually(waits, "its first attempt has failed")
-            assert (await post(client, "/acme/retry"))["retried"] == 1
+            assert (await post(client, "s/acme/retry"))["retried"] == 1
             await asyncio.wait_for(second.wait(), 10)
 
     assert [push.attempt for push in answered] == [1, 2]
