@@ -22,6 +22,7 @@ from dispatcher.web.site import Site, StaticFiles
 def add_pages(inside: Inside) -> None:
     """Add the pages to the process's application."""
     site = Site(inside)
+    site.show_wrong_paths(inside.app)
     for pages in (
         StaticFiles(),
         SignInPages(site),

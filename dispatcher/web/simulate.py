@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
@@ -125,17 +125,23 @@ class SimulatePages:
         if found is None or found.settings is None:
             raise BadQuery(f'endpoint: there is no endpoint "{name}"')
         day = _day(said.get("day", ""), self._site.now())
-        query = TotalsQuery(3600, int(day.timestamp()), int((day + DAY).timestamp()))
-        totals = await self._site.inside.storage.store.totals(query)
-        hours: dict[int, int] = {}
-        for each in totals.outcomes:
-            hour = (each.start - query.since) // 3600
-            hours[hour] = hours.get(hour, 0) + each.reports
-        if not any(hours.values()):
+        hours = await self._hours(day)
+        if not hours and not said.get("day"):
+            day += DAY  # on the first day there is no yesterday
+            hours = await self._hours(day)
+        if not hours:
             raise BadQuery(f"day: no report arrived on {day:%Y-%m-%d} (UTC); choose another day")
         outage = _outage(said.get("from", ""), said.get("until", ""))
         schedule = self._site.inside.settings.schedule
         return what_if(found.settings, schedule, hours, outage, f"{day:%Y-%m-%d}")
+
+    async def _hours(self, day: datetime) -> Mapping[int, int]:
+        """The reports of each hour of a day that has any."""
+        query = TotalsQuery(3600, int(day.timestamp()), int((day + DAY).timestamp()))
+        hours: Counter[int] = Counter()
+        for each in (await self._site.inside.storage.store.totals(query)).outcomes:
+            hours[(each.start - query.since) // 3600] += each.reports
+        return +hours
 
 
 _BROKEN_OFF = Simulated(faults=["the simulation was broken off: dlr is stopping"])

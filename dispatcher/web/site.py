@@ -104,6 +104,26 @@ class Site:
             if (route := getattr(method, "route", None)) is not None:
                 add_route(app, route, self._guarded(route, getattr(pages, name)))
 
+    def show_wrong_paths(self, app: web.Application) -> None:
+        """Tell a browser that asks for a page which is not there where the pages are. Programs get
+        the API's answer, and what looks like a callback is noted as ever."""
+
+        @web.middleware
+        async def wrong_path(request: web.Request, handler: Handler) -> web.StreamResponse:
+            try:
+                return await handler(request)
+            except web.HTTPNotFound as error:
+                wants_page = "text/html" in request.headers.get(hdrs.ACCEPT, "")
+                if request.method != "GET" or not wants_page or request.path.startswith("/api/"):
+                    raise
+                unnamed = error.text in (None, "404: Not Found")
+                words = f"There is no page {request.path}." if unnamed else str(error.text)
+                response = self._of_error(request, 404, words)
+                self._complete(response)
+                return response
+
+        app.middlewares.append(wrong_path)
+
     def _guarded(self, route: Route, handler: Handler) -> Handler:
         """With form tokens, with errors as pages, and with the headers of all pages."""
 

@@ -121,9 +121,9 @@ async def test_a_callback_and_its_push_take_few_round_trips(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From the callback until all is quiet, besides the looks of an idle process, the read model
-    and the counts of attempts, which follow in their own time: stored; looked, read, formed; looked,
-    recorded, looked; and once more when the look has seen that something was committed. These were
-    twelve."""
+    and the counts of attempts, which follow in their own time: stored; looked, read, formed;
+    looked, recorded, looked; and once more when the look has seen that something was committed.
+    These were twelve."""
     trips = RoundTrips(monkeypatch)
     async with an_endpoint_that_answers() as url:
         good = EndpointSettings(name="acme", url=url)

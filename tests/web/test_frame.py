@@ -133,3 +133,17 @@ def test_the_keys(start: Start, page: Page) -> None:
     page.keyboard.press("Enter")
 
     expect(page).to_have_url(re.compile("report=1"))
+
+
+def test_a_wrong_address_leads_back(start: Start, page: Page) -> None:
+    """A browser gets a page with the way to the others; a program gets the API's answer."""
+    dlr = start()
+
+    page.goto(f"{dlr.url}/help")
+
+    expect(page.get_by_text("There is no page /help")).to_be_visible()
+    page.get_by_role("link", name="Help").click()
+    expect(page).to_have_url(re.compile("/docs$"))
+    with pytest.raises(HTTPError, match="404") as refused:
+        urlopen(f"{dlr.url}/help")
+    assert b'"not_found"' in refused.value.read()

@@ -245,7 +245,7 @@ field.addEventListener("keydown", (event) => {
   if (event.key === "ArrowDown") pick((picked + 1) % count);
   else if (event.key === "ArrowUp") pick(picked <= 0 ? count - 1 : picked - 1);
   else if (event.key === "Enter" && picked >= 0) accept(list.children[picked]);
-  else if (event.key === "Escape") { hide(); event.stopPropagation(); } else return;
+  else if (event.key === "Escape") { hide(); if (event.target.value) event.stopPropagation(); } else return;
   event.preventDefault();
 });
 list.addEventListener("mousedown", (event) => {
