@@ -25,7 +25,7 @@ FOLDER = ROOT / "config/screenshots"
 WIDTH, HEIGHT = 1100, 620
 LARGEST = 60_000
 """Bytes of a picture: whoever clones the project loads them."""
-COLOURS = 64
+COLOURS = 255
 
 FOLLOWED = "order-4711"
 """The message whose time line is shown."""
