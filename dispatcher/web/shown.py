@@ -48,6 +48,7 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 def duration(span: timedelta | float) -> str:
     """A span of time, or seconds, in its two largest units: `2 d 3 h`, `4 min 12 s`, `80 ms`."""
     seconds = span.total_seconds() if isinstance(span, timedelta) else span
+    seconds = round(seconds, 3)  # else the last half of a millisecond before one would be 1000 ms
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     left, parts = int(seconds), []

@@ -4,8 +4,9 @@ const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
 
 /** `4 min 12 s`: the two largest units, as the server writes them. */
 export function duration(seconds) {
-  if (seconds < 1) return `${Math.round(seconds * 1000)} ms`;
-  let left = Math.floor(seconds);
+  const milliseconds = Math.round(seconds * 1000);
+  if (milliseconds < 1000) return `${milliseconds} ms`;
+  let left = Math.floor(milliseconds / 1000);
   const parts = [];
   for (const [size, unit] of UNITS) {
     const count = Math.floor(left / size);
