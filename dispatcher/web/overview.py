@@ -13,7 +13,7 @@ from dispatcher.web.site import Site, page
 from receiver.answers import BadQuery, timestamp
 from receiver.api.filters import asked_totals
 from receiver.api.parameters import INSTANT
-from receiver.api.totals import PartAnswer, TotalsAnswer, totals_answer
+from receiver.api.totals import BucketAnswer, PartAnswer, TotalsAnswer, totals_answer
 from receiver.dlr.instants import parse_instant
 
 ROWS = 10
@@ -89,12 +89,24 @@ def columns_of(totals: TotalsAnswer) -> list[Column]:
     return [*columns, Column("others", "idle", others)] if any(others) else columns
 
 
-def reports_plot(totals: TotalsAnswer) -> Plot:
+def figures_of(
+    totals: TotalsAnswer, columns: Sequence[Column]
+) -> list[tuple[BucketAnswer, list[int]]]:
+    """Each bucket that has reports, with its count in each column of the plot."""
+    since, width = parse_instant(totals.since), _WIDTHS[totals.bucket]
+    places = [(parse_instant(each.start) - since) // width for each in totals.buckets]
+    return [
+        (each, [column.counts[place] for column in columns])
+        for each, place in zip(totals.buckets, places, strict=True)
+    ]
+
+
+def reports_plot(totals: TotalsAnswer, columns: Sequence[Column]) -> Plot:
     since, until = parse_instant(totals.since), parse_instant(totals.until)
-    shown = "%H:%M" if until - since <= DAY else "%b %d"
+    shown = "%H:%M" if until - since < 2 * DAY else "%b %d"  # 24 hours are 25 whole ones
     labels = [(at / 4, (since + (until - since) * at / 4).strftime(shown)) for at in range(5)]
     title = f"Reports in each {totals.bucket} (UTC)"
-    return plot(title, columns_of(totals), labels=labels)
+    return plot(title, columns, labels=labels)
 
 
 class OverviewPages:
@@ -111,6 +123,7 @@ class OverviewPages:
             chosen, fault = range_of({}, now), str(error)
         source = request.query.get("source") or None
         totals = await self._totals(chosen, source, chosen.bucket)
+        columns = columns_of(totals)
         return self._site.show(
             request,
             "overview.html.jinja",
@@ -122,8 +135,9 @@ class OverviewPages:
             sources=[each.name for each in self._inside.settings.source],
             said=request.query,
             totals=totals,
-            plot=reports_plot(totals),
-            columns=columns_of(totals),
+            plot=reports_plot(totals, columns),
+            columns=columns,
+            figures=figures_of(totals, columns),
             parts=await self._parts(chosen, source) if totals.total.reports else {},
             health=(await self._inside.healths.of(None)).endpoints,
             alerts=(await self._inside.alerts.now()).alerts,

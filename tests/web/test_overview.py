@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from playwright.sync_api import Page, expect
 
-from dispatcher.web.overview import DAY, HOUR, columns_of, range_of
+from dispatcher.web.overview import DAY, HOUR, columns_of, figures_of, range_of, reports_plot
 from receiver.answers import BadQuery
 from receiver.api.totals import TotalsAnswer
 from receiver.store.base import OutcomeCount, Totals, TotalsQuery
@@ -114,6 +114,47 @@ def test_each_report_is_in_one_column_and_empty_hours_are_there() -> None:
     assert columns["delivered"] == [0, 5, 0]
     assert columns["others"] == [0, 17 + 19, 0]
     assert sum(sum(counts) for counts in columns.values()) == sum(groups.values())
+
+
+def test_a_day_is_told_by_its_hours() -> None:
+    """The totals of 24 hours are of 25 whole ones; five dates would tell nothing."""
+    start = int(NOON.timestamp())
+    totals = TotalsAnswer.of(Totals([], [], [], 0), TotalsQuery(3600, start - 25 * 3600, start))
+
+    words = [each.words for each in reports_plot(totals, columns_of(totals)).below]
+
+    assert words[0] == "11:00"
+    assert words[-1] == "12:00"
+
+
+def test_the_table_has_what_the_plot_shows() -> None:
+    """Each bucket that has reports with its count in each column, which add up to its reports."""
+    start = int(NOON.timestamp())
+    counted = [
+        OutcomeCount(start, _outcome(3), 2),
+        OutcomeCount(start + 7200, _outcome(1), 3),
+        OutcomeCount(start + 7200, _outcome(4), 5),
+    ]
+    query = TotalsQuery(3600, start, start + 3 * 3600)
+    totals = TotalsAnswer.of(Totals(counted, [], [], 0), query)
+
+    figures = figures_of(totals, columns_of(totals))
+
+    assert [counts for _, counts in figures] == [[2, 0, 0], [0, 3, 5]]
+    assert [each.reports for each, _ in figures] == [2, 8]
+
+
+def test_another_source_keeps_the_time(start: Start, open_page: Callable[..., Page]) -> None:
+    """The form carries the range that was chosen by a link."""
+    dlr = start(config='[[source]]\nname = "alpha"\n[[source]]\nname = "beta"\n')
+    page = open_page(java_script_enabled=False)
+    page.goto(f"{dlr.url}/overview?range=week")
+
+    page.get_by_label("Source").select_option("beta")
+    page.get_by_role("button", name="Show").click()
+
+    expect(page.get_by_label("Source")).to_have_value("beta")
+    expect(page.get_by_role("link", name="7 days")).to_have_attribute("aria-current", "page")
 
 
 def _outcome(group: int | None) -> ReportOutcome:
