@@ -37,9 +37,7 @@ class ForeseeingQueue(SqliteQueue):
     async def adopt(self, endpoints: Sequence[Endpoint]) -> None:
         (endpoint,) = endpoints
         self._endpoint = endpoint.name
-        # An order holds reports back. And each look, also one that finds nothing, decides what a
-        # rate limit keeps for fresh reports: then none may be spared.
-        self._sees = not endpoint.ordered and not endpoint.rate_limit
+        self._sees = not endpoint.ordered  # that holds reports back
         await super().adopt(endpoints)
 
     # --- what is foreseen ---------------------------------------------------------------------
