@@ -345,7 +345,7 @@ class DispatchApi:
         "POST",
         "/api/dispatches/{id}/retry",
         "retryDispatch",
-        "Has a waiting dispatch be due now. It is the next attempt of its schedule, and is made as"
+        "Makes a waiting dispatch due now. It is the next attempt of its schedule, and is made as"
         " soon as its endpoint has room: while that is paused, or its breaker is open, it waits",
         {
             200: Reply("the dispatch as it is now", DispatchWithHistory),

@@ -247,7 +247,7 @@ class EndpointApi:
         "POST",
         "/api/endpoints/{name}/retry",
         "retryEndpoint",
-        "Has all that waits for it be due now. Each is the next attempt of its schedule, and is"
+        "Makes all its waiting dispatches due now. Each is the next attempt of its schedule, and is"
         " made as soon as the endpoint has room: while it is paused, or its breaker is open, they"
         " wait",
         {

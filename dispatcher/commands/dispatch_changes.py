@@ -16,7 +16,7 @@ from receiver.answers import BadQuery
 
 
 async def retry(opened: Storage, name: str) -> None:
-    """Have a waiting dispatch be due now."""
+    """Make a waiting dispatch due now."""
     async with changing(opened, "retryDispatch", name):
         try:
             await opened.queue.retry(name, SystemClock().now())

@@ -339,7 +339,7 @@ class DispatchQueue(Protocol):
         """Waiting to cancelled. Raises UnknownDispatch, InvalidTransition."""
 
     async def retry(self, name: str, now: datetime) -> None:
-        """Have a waiting dispatch be due at `now`, unless it was due before. Raises
+        """Make a waiting dispatch due at `now`, unless it was due before. Raises
         UnknownDispatch, NotWaiting."""
 
     async def retry_all(self, endpoint: str, now: datetime) -> int:
