@@ -26,7 +26,7 @@ from typing import Any, get_args
 from msgspec import Struct
 
 from dispatcher.queue.base import DispatchSearch, FoundDispatches, OfMessage
-from dispatcher.queue.sqlite.names import DispatchNames
+from dispatcher.queue.names import DispatchNames
 from dispatcher.queue.sqlite.states import OF_FEW
 from dispatcher.queue.sqlite.stored import stored_dispatches
 from dispatcher.retrying.dispatch import DispatchState

@@ -25,7 +25,8 @@ from msgspec import Struct
 
 from dispatcher.endpoints.endpoint import Target
 from dispatcher.forming.carried import carried_by, without
-from dispatcher.queue.sqlite.insert_dispatch import NewDispatch, insert_dispatches
+from dispatcher.forming.new_dispatch import NewDispatch
+from dispatcher.queue.sqlite.insert_dispatch import insert_dispatches
 from dispatcher.queue.sqlite.members import members_of
 from dispatcher.sandbox.store.sqlite.removal import count_messages, erase_messages
 from dispatcher.settings.settings import SANDBOX

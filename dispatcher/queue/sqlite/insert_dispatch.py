@@ -4,48 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Any
 
-from msgspec import Struct
-
-from dispatcher.endpoints.endpoint import Endpoint, Target
-from dispatcher.forming.bucket import is_as_stored
-from dispatcher.queue.base import Bucket, Lease
+from dispatcher.endpoints.endpoint import Target
+from dispatcher.forming.new_dispatch import COLUMNS, NewDispatch, new_event, row_of
 from dispatcher.queue.sqlite import ordering
 from dispatcher.queue.sqlite.many_rows import insert_rows
 from dispatcher.queue.sqlite.members import write_members
-from receiver.dlr.model import Generation
-from receiver.store.base import Message
-from receiver.store.instants import micros
 
-_INSERT = """
-    INSERT INTO dispatch (id, endpoint, url, content_type, authorization, generation, state,
-        attempts, created_at, due_at, lease, lease_until, first_report, last_report, reports,
-        replay, webhook_id_end)
-"""
+_INSERT = f"INSERT INTO dispatch (id, {', '.join(COLUMNS)})"
 _LAST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'dispatch'"
-
-
-class NewDispatch(Struct, frozen=True):
-    """A dispatch to be stored, with its reports, whose messages are under way from then on.
-
-    With a `lease` it is leased from the start, otherwise it waits. `body` None: its bytes are not
-    kept. Reports ascend, instants are in microseconds; what carries no report has none. `messages`
-    are those of an endpoint that keeps the order. `webhook_id_end` is new, and random.
-    """
-
-    endpoint: str
-    to: Target
-    generation: Generation | None
-    body: bytes | None
-    report_ids: Sequence[int]
-    webhook_id_end: str
-    created_at: int
-    due_at: int
-    messages: Sequence[Message] = ()
-    attempts: int = 0
-    lease: Lease | None = None
-    replay: int | None = None
 
 
 def insert_dispatches(connection: sqlite3.Connection, new: Sequence[NewDispatch]) -> Sequence[int]:
@@ -54,7 +21,7 @@ def insert_dispatches(connection: sqlite3.Connection, new: Sequence[NewDispatch]
     last: int = connection.execute(_LAST).fetchone()[0]
     numbers = range(last + 1, last + 1 + len(new))
     numbered = list(zip(numbers, new, strict=True))
-    insert_rows(connection, _INSERT, [_row(number, each) for number, each in numbered])
+    insert_rows(connection, _INSERT, [(number, *row_of(each)) for number, each in numbered])
     bodies = [(number, each.body) for number, each in numbered if each.body is not None]
     insert_rows(connection, "INSERT INTO dispatch_body", bodies)
     members = [(number, each.report_ids) for number, each in numbered if each.report_ids]
@@ -62,56 +29,6 @@ def insert_dispatches(connection: sqlite3.Connection, new: Sequence[NewDispatch]
     for number, each in numbered:
         ordering.set_under_way(connection, each.endpoint, each.messages, number)
     return numbers
-
-
-def _row(number: int, new: NewDispatch) -> tuple[Any, ...]:
-    lease, to, ids = new.lease, new.to, new.report_ids
-    span = (ids[0], ids[-1], len(ids)) if ids else (0, 0, 0)
-    return (
-        number,
-        new.endpoint,
-        to.url,
-        to.content_type,
-        to.authorization,
-        new.generation,
-        "waiting" if lease is None else "leased",
-        new.attempts,
-        new.created_at,
-        new.due_at,
-        None if lease is None else lease.token,
-        None if lease is None else micros(lease.until),
-        *span,
-        new.replay,
-        new.webhook_id_end,
-    )
-
-
-def new_dispatch(
-    endpoint: Endpoint,
-    bucket: Bucket,
-    body: bytes | None,
-    at: int,
-    *,
-    webhook_id_end: str,
-    lease: Lease | None = None,
-    replay: int | None = None,
-) -> NewDispatch:
-    """A bucket as a dispatch that is due at once. With a lease its bytes are kept only if they
-    could not be made again as they are."""
-    reports = bucket.reports
-    return NewDispatch(
-        endpoint=endpoint.name,
-        to=bucket.target,
-        generation=bucket.generation,
-        body=None if lease is not None and is_as_stored(bucket) else body,
-        report_ids=[report.id for report in reports],
-        messages=[report.message for report in reports] if endpoint.ordered else (),
-        webhook_id_end=webhook_id_end,
-        created_at=at,
-        due_at=at,
-        lease=lease,
-        replay=replay,
-    )
 
 
 def insert_event(
@@ -159,16 +76,7 @@ def _insert_event(
     at: int,
 ) -> int:
     """`message_id` None: nobody knows it, of an event from before 0018."""
-    event = NewDispatch(
-        endpoint=endpoint,
-        to=to,
-        generation=None,
-        body=body,
-        report_ids=(),
-        webhook_id_end=webhook_id_end,
-        created_at=at,
-        due_at=at,
-    )
+    event = new_event(endpoint, to, body, webhook_id_end, at)
     (number,) = insert_dispatches(connection, [event])
     if message_id is not None:
         connection.execute("INSERT INTO event_message VALUES (?, ?)", (number, message_id))

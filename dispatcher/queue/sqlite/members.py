@@ -5,12 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 
+from dispatcher.queue.rows import are_far_apart
 from dispatcher.queue.sqlite.many_rows import insert_rows
 from receiver.store.sqlite.rows import LISTED, listed
-
-SPARSE = 4
-"""How many times as many ids as reports lie between a dispatch's first report and its last before
-its reports are listed beside it. What lies between is gone through otherwise: a few rows."""
 
 # One parameter, twice: the dispatches as `listed` writes them.
 MEMBERS = f"""
@@ -40,9 +37,5 @@ def write_members(
     """Store the reports of new dispatches, which ascend."""
     members = [(report, dispatch) for dispatch, ids in dispatches for report in ids]
     insert_rows(connection, "INSERT INTO dispatch_report", members)
-    far = [
-        (dispatch, listed(ids))
-        for dispatch, ids in dispatches
-        if ids[-1] - ids[0] >= SPARSE * len(ids)
-    ]
+    far = [(dispatch, listed(ids)) for dispatch, ids in dispatches if are_far_apart(ids)]
     insert_rows(connection, "INSERT INTO dispatch_members", far)

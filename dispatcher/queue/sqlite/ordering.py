@@ -1,8 +1,6 @@
-"""The tables behind `ordered = true`: messages under way, and reports held for them.
-
-Reports that come by themselves and those of replays are held side by side; `replay` says for whom
-(BY_ITSELF: for none). Of one message the earlier report goes first, whoever it is held for. What a
-dispatch holds up is freed when it ends, whatever ends it (dispatcher/retrying/consequences.py).
+"""The tables behind `ordered = true`: messages under way, and reports held for them (what goes
+first: queue/ordering.py). What a dispatch holds up is freed when it ends, whatever ends it
+(dispatcher/retrying/consequences.py).
 """
 
 from __future__ import annotations
@@ -10,14 +8,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from dispatcher.queue.base import Forming
+from dispatcher.queue.ordering import BY_ITSELF, Place, has_to_wait
 from receiver.store.base import Message
-
-BY_ITSELF = 0
-"""What a report that no replay brings is held for."""
-
-Place = tuple[str, int, Message]
-"""A report on its way to an endpoint: the endpoint, the report, its message."""
 
 OF_MESSAGE = "endpoint = ? AND source = ? AND message_key = ?"
 _UNDER_WAY = f"SELECT 1 FROM message_under_way WHERE {OF_MESSAGE}"
@@ -38,21 +30,6 @@ _FREED = """
 """
 
 
-def placed_by(forming: Forming) -> list[Place]:
-    """What of it gets on its way; nothing at an endpoint that keeps no order."""
-    endpoint = forming.endpoint
-    if not endpoint.ordered:
-        return []
-    reports = (report for bucket in forming.buckets for report in bucket.reports)
-    return [(endpoint.name, report.id, report.message) for report in reports]
-
-
-def held_by(forming: Forming) -> list[Place]:
-    """What of it has to wait."""
-    name = forming.endpoint.name
-    return [(name, report.id, report.message) for report in forming.hold]
-
-
 def may_form(
     connection: sqlite3.Connection,
     replay: int,
@@ -66,9 +43,11 @@ def may_form(
     besides = set(freed)
     return not any(
         _under_way(connection, endpoint, message)
-        or any(
-            (other, of) < (report, replay) and not (of == replay and (endpoint, other) in besides)
-            for other, of in connection.execute(_HELD, (endpoint, *message))
+        or has_to_wait(
+            replay,
+            (endpoint, report, message),
+            connection.execute(_HELD, (endpoint, *message)),
+            besides,
         )
         for endpoint, report, message in placed
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Self
+from typing import Self
 
 from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.forming.new_dispatch import NewDispatch, formed, new_dispatch
 from dispatcher.queue.base import (
     Bucket,
     BytesGone,
@@ -27,16 +28,13 @@ from dispatcher.queue.base import (
     StoredRequest,
     UnknownDispatch,
 )
+from dispatcher.queue.names import DispatchNames
+from dispatcher.queue.ordering import BY_ITSELF, held_by, placed_by
+from dispatcher.queue.rows import attempt_of, change_of, leased
 from dispatcher.queue.sqlite import dispatch_search, leaving, ordering
 from dispatcher.queue.sqlite.endpoints import make_known
-from dispatcher.queue.sqlite.insert_dispatch import (
-    NewDispatch,
-    insert_dispatches,
-    new_dispatch,
-    repeat_event,
-)
+from dispatcher.queue.sqlite.insert_dispatch import insert_dispatches, repeat_event
 from dispatcher.queue.sqlite.many_rows import flat, insert_rows, marks, pieces
-from dispatcher.queue.sqlite.names import DispatchNames
 from dispatcher.queue.sqlite.placed import reports_in
 from dispatcher.queue.sqlite.readings import readings_of
 from dispatcher.queue.sqlite.states import page
@@ -48,7 +46,7 @@ from dispatcher.queue.sqlite.stored import (
 )
 from dispatcher.retrying.dispatch import TRANSITIONS, DispatchState, InvalidTransition
 from receiver.store.base import Message, StoredReport
-from receiver.store.instants import instant, instant_or_none, micros, micros_or_null
+from receiver.store.instants import instant, instant_or_none, micros
 from receiver.store.migrations import migrations_of
 from receiver.store.sqlite.database import Database, version
 from receiver.store.sqlite.rows import listed
@@ -154,7 +152,7 @@ class SqliteQueue:
                 lease = leases[endpoint]
                 values = (lease.token, micros(lease.until), endpoint, micros(now), places)
                 rows = connection.execute(_CLAIM, values).fetchall()
-                claimed += [self._leased(row, endpoint, lease) for row in rows]
+                claimed += [leased(self._names, row, endpoint, lease) for row in rows]
             return sorted(claimed, key=lambda dispatch: (dispatch.due_at, dispatch.id))
 
         # A claim that a power cut undoes is one that ran out: the dispatch is due as it was.
@@ -172,7 +170,7 @@ class SqliteQueue:
             ]
             numbers = insert_dispatches(connection, [each for each, _ in new])
             return [
-                self._formed(number, each, body, each.lease, now)
+                formed(self._names, number, each, body, each.lease)
                 for number, (each, body) in zip(numbers, new, strict=True)
                 if body is not None and each.lease is not None
             ]
@@ -231,7 +229,7 @@ class SqliteQueue:
         self, endpoint: str, messages: Sequence[Message], besides: Sequence[int]
     ) -> frozenset[Message]:
         return await self._database.read(
-            lambda c: ordering.blocked(c, ordering.BY_ITSELF, endpoint, messages, besides)
+            lambda c: ordering.blocked(c, BY_ITSELF, endpoint, messages, besides)
         )
 
     async def cancel(self, name: str) -> None:
@@ -337,27 +335,6 @@ class SqliteQueue:
             counts.setdefault(endpoint, {})[state] = count
         return counts
 
-    def _leased(self, row: Sequence[Any], endpoint: str, lease: Lease) -> Leased:
-        number, url, content_type, reports, attempts, due_at, body, replay, *rest = row
-        authorization, generation, end = rest
-        return Leased(
-            id=number,
-            name=self._names.name(number),
-            webhook_id=self._names.webhook_id(number, end),
-            endpoint=endpoint,
-            url=url,
-            content_type=content_type,
-            body=body or b"",
-            encoded=body is not None,
-            reports=reports,
-            attempts_made=attempts,
-            due_at=instant(due_at),
-            lease=lease,
-            replay=replay,
-            authorization=authorization,
-            generation=generation,
-        )
-
     def _new(
         self,
         endpoint: Endpoint,
@@ -370,26 +347,6 @@ class SqliteQueue:
         lease = None if body is None else leases[endpoint.name]
         end = self._new_id()
         return new_dispatch(endpoint, bucket, body, micros(now), webhook_id_end=end, lease=lease)
-
-    def _formed(
-        self, number: int, new: NewDispatch, body: bytes, lease: Lease, now: datetime
-    ) -> Leased:
-        to = new.to
-        return Leased(
-            id=number,
-            name=self._names.name(number),
-            webhook_id=self._names.webhook_id(number, new.webhook_id_end),
-            endpoint=new.endpoint,
-            url=to.url,
-            content_type=to.content_type,
-            body=body,
-            reports=len(new.report_ids),
-            attempts_made=0,
-            due_at=now,
-            lease=lease,
-            authorization=to.authorization,
-            generation=new.generation,
-        )
 
 
 def _queue_name(connection: sqlite3.Connection) -> str | None:
@@ -443,13 +400,13 @@ def _pending(connection: sqlite3.Connection, endpoints: Iterable[str], at: int) 
 
 def _take_over(connection: sqlite3.Connection, forming: Forming) -> bool:
     name = forming.endpoint.name
-    placed = ordering.placed_by(forming)
+    placed = placed_by(forming)
     freed = [(name, report) for report in forming.freed]
-    if not ordering.may_form(connection, ordering.BY_ITSELF, placed, freed):
+    if not ordering.may_form(connection, BY_ITSELF, placed, freed):
         return False
     if not _read_on(connection, forming):
         return False
-    ordering.write(connection, ordering.BY_ITSELF, ordering.held_by(forming), freed)
+    ordering.write(connection, BY_ITSELF, held_by(forming), freed)
     return True
 
 
@@ -466,34 +423,14 @@ def _record(connection: sqlite3.Connection, records: Sequence[Record]) -> list[b
     if len({record.dispatch for record in records}) < len(records):  # only one of them can hold
         return [held for record in records for held in _record(connection, [record])]
     found: set[int] = set()
-    for some in pieces([_change(record) for record in records]):
+    for some in pieces([change_of(record) for record in records]):
         rows = connection.execute(f"{_RECORDED} {marks(some)} {_RECORD}", flat(some))
         found.update(number for (number,) in rows)
     held = [record for record in records if record.dispatch in found]
-    insert_rows(connection, _ATTEMPT, [_attempt(record) for record in held])
+    insert_rows(connection, _ATTEMPT, [attempt_of(record) for record in held])
     kept = [(record.body, record.dispatch) for record in held if record.body is not None]
     connection.executemany(_KEEP_FAILED, kept)
     return [record.dispatch in found for record in records]
-
-
-def _change(record: Record) -> tuple[Any, ...]:
-    due_at = micros_or_null(record.due_at)
-    return record.dispatch, record.token, record.state, record.number, due_at
-
-
-def _attempt(record: Record) -> tuple[Any, ...]:
-    answer = record.answer
-    return (
-        record.dispatch,
-        record.number,
-        micros(record.started_at),
-        answer.duration_ms,
-        answer.status,
-        record.outcome.value,
-        answer.error,
-        answer.body,
-        answer.note,
-    )
 
 
 def _has_expired(connection: sqlite3.Connection, at: int) -> bool:

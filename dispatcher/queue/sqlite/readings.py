@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
 
-from dispatcher.queue.base import Reading, Readings
-from dispatcher.queue.sqlite.names import DispatchNames
+from dispatcher.queue.base import Readings
+from dispatcher.queue.names import DispatchNames
+from dispatcher.queue.rows import readings_by_endpoint
 from receiver.store.base import StoredReport
 
 NEWEST_ATTEMPTS = 1_000
@@ -31,31 +31,9 @@ def readings_of(
     connection: sqlite3.Connection, names: DispatchNames, report: StoredReport
 ) -> Readings:
     readers = connection.execute("SELECT name, read_to, read_from FROM endpoint WHERE NOT removed")
-    held = dict(connection.execute(_HELD, (report.id,)))
+    held = {name: bool(freed) for name, freed in connection.execute(_HELD, (report.id,))}
     under_way = dict(connection.execute(_UNDER_WAY, report.message)) if held else {}
-    failures = _failures(connection)
-    by_endpoint = {
-        name: Reading(
-            read_to=read_to,
-            read_from=read_from,
-            held=name in held,
-            freed=bool(held.get(name)),
-            waits_for=names.name(under_way[name]) if name in under_way else None,
-            failures=failures.get(name, 0),
-        )
-        for name, read_to, read_from in readers.fetchall()
-    }
+    newest = connection.execute(_NEWEST, (NEWEST_ATTEMPTS,))
+    by_endpoint = readings_by_endpoint(names, readers.fetchall(), held, under_way, newest)
     forgotten: int = connection.execute("SELECT report FROM taken_forgotten").fetchone()[0]
     return Readings(by_endpoint, forgotten)
-
-
-def _failures(connection: sqlite3.Connection) -> Mapping[str, int]:
-    """How many attempts of each endpoint have failed since the last one that was acknowledged."""
-    failures: dict[str, int] = {}
-    ended: set[str] = set()
-    for endpoint, acknowledged in connection.execute(_NEWEST, (NEWEST_ATTEMPTS,)):
-        if acknowledged:
-            ended.add(endpoint)
-        elif endpoint not in ended:
-            failures[endpoint] = failures.get(endpoint, 0) + 1
-    return failures

@@ -25,8 +25,8 @@ from operator import itemgetter
 from msgspec import Struct
 
 from dispatcher.queue.base import UnknownDispatch
+from dispatcher.queue.names import DispatchNames
 from dispatcher.queue.sqlite.members import MEMBERS, members_of
-from dispatcher.queue.sqlite.names import DispatchNames
 from dispatcher.queue.sqlite.replays import items_of
 from dispatcher.queue.sqlite.states import page
 from dispatcher.replay.items import Items

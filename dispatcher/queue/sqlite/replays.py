@@ -12,10 +12,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from dispatcher.forming.new_dispatch import new_dispatch
 from dispatcher.queue.base import Forming
+from dispatcher.queue.ordering import held_by, placed_by
 from dispatcher.queue.sqlite import leaving, ordering
 from dispatcher.queue.sqlite.endpoints import put_endpoint
-from dispatcher.queue.sqlite.insert_dispatch import insert_dispatches, new_dispatch
+from dispatcher.queue.sqlite.insert_dispatch import insert_dispatches
 from dispatcher.replay.base import Portion
 from dispatcher.replay.items import PIECE, Items, read_piece, reports_of_piece
 from dispatcher.replay.pace import Fed, Original, Pace, Rate, rate
@@ -330,8 +332,8 @@ def _feed(
     connection: sqlite3.Connection, portion: Portion, at: int, new_id: Callable[[], str]
 ) -> bool:
     formings = portion.formings
-    placed = [place for forming in formings for place in ordering.placed_by(forming)]
-    hold = [place for forming in formings for place in ordering.held_by(forming)]
+    placed = [place for forming in formings for place in placed_by(forming)]
+    hold = [place for forming in formings for place in held_by(forming)]
     freed = [(each.endpoint.name, report) for each in formings for report in each.freed]
     freed += portion.gone
     if not _all_there(connection, formings) or not ordering.may_form(

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from msgspec import structs
-
 from dispatcher.queue.base import StoredAttempt, StoredDispatch
+from dispatcher.queue.names import DispatchNames
+from dispatcher.queue.rows import stored_attempts, stored_dispatch
 from dispatcher.queue.sqlite.members import members_of
-from dispatcher.queue.sqlite.names import DispatchNames
 from dispatcher.retrying.dispatch import DispatchState
-from receiver.store.instants import instant, instant_or_none
 from receiver.store.sqlite.rows import LISTED, listed
 
 # What has ended tells where it went, what is open where it will go.
@@ -32,26 +29,7 @@ def stored_dispatches(
     """The dispatches that `rest`, the end of a statement, finds."""
     rows = connection.execute(f"{_STORED} {rest}", values).fetchall()
     members = members_of(connection, [row[0] for row in rows])
-    return [_stored_dispatch(row, names, members.get(row[0], [])) for row in rows]
-
-
-def _stored_dispatch(
-    row: Sequence[Any], names: DispatchNames, report_ids: Sequence[int]
-) -> StoredDispatch:
-    number, endpoint, url, state, attempts, created_at, due_at, reports, end, event_of = row
-    return StoredDispatch(
-        id=names.name(number),
-        endpoint=endpoint,
-        url=url,
-        state=state,
-        attempts=attempts,
-        created_at=instant(created_at),
-        due_at=instant_or_none(due_at),
-        reports=reports,
-        report_ids=report_ids,
-        webhook_id=names.webhook_id(number, end),
-        event_of=event_of,
-    )
+    return [stored_dispatch(row, names, members.get(row[0], [])) for row in rows]
 
 
 def of_reports(
@@ -78,15 +56,9 @@ def attempts_of(
     """The attempts of each of these dispatches, in order; `which` is a condition on them."""
     these = (listed(numbers),)
     lost = f"SELECT dispatch, number FROM unrecorded_attempt WHERE dispatch IN {LISTED}"
-    unrecorded = Counter(connection.execute(lost, these).fetchall())
-    found: dict[int, list[StoredAttempt]] = {}
-    for dispatch, nth, at, *rest in connection.execute(
+    rows = connection.execute(
         "SELECT dispatch, number, started_at, duration_ms, status, outcome, error, answer, note"
         f" FROM attempt WHERE dispatch IN {LISTED} AND {which} ORDER BY dispatch, number",
         these,
-    ):
-        attempt = StoredAttempt(nth, instant(at), *rest)
-        times = unrecorded[dispatch, nth]
-        told = structs.replace(attempt, unrecorded=times) if times else attempt
-        found.setdefault(dispatch, []).append(told)
-    return found
+    ).fetchall()
+    return stored_attempts(rows, connection.execute(lost, these))

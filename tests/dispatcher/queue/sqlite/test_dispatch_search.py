@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from dispatcher.queue.base import DispatchSearch
+from dispatcher.queue.names import DispatchNames
 from dispatcher.queue.sqlite import dispatch_search
-from dispatcher.queue.sqlite.names import DispatchNames
 from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
