@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 import psycopg
 
+from dispatcher.queue.postgres import leaving
 from dispatcher.queue.postgres.queue import PostgresQueue
 from dispatcher.storage import new_id
+from receiver.store.postgres.database import Connection
 from receiver.store.postgres.store import PostgresStore
+from tests.contracts.at_once import Act, T, U, at_once
 from tests.contracts.dispatch_queue import ACME, BETA
 from tests.postgres import BreakableDatabase, EmptyDatabase, in_autocommit
 
@@ -40,8 +44,14 @@ _STEPPED = (
 )  # fmt: skip
 
 
+_WAITS = """
+    SELECT 1 FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event_type = 'Lock' LIMIT 1
+"""
+
+
 class PostgresQueueBackend:
-    """Implements QueueBackend."""
+    """Implements RacingBackend."""
 
     row_errors: tuple[type[Exception], ...] = (psycopg.DataError,)
 
@@ -82,6 +92,25 @@ class PostgresQueueBackend:
 
     async def skip_ids(self, number: int) -> None:
         await self.database.write(lambda c: c.execute(_SKIP, (number,)).close())
+
+    async def at_once(self, first: Act[T], second: Act[U]) -> tuple[T, U]:
+        with in_autocommit(self._empty.url) as connection:
+
+            async def met(of_second: asyncio.Future[U]) -> None:
+                while not of_second.done():
+                    await asyncio.wait({of_second}, timeout=0.005)
+                    if connection.execute(_WAITS).fetchone():
+                        return
+
+            return await at_once(self.database, first, second, met)
+
+    async def remove_endpoint(self, name: str) -> None:
+        def remove(connection: Connection) -> None:
+            leaving.cancel_waiting(connection, name)
+            leaving.let_go_of_order(connection, name)
+            connection.execute("UPDATE endpoint SET removed = true WHERE name = %s", (name,))
+
+        await self.database.write(remove)
 
     @asynccontextmanager
     async def losing(self, after: int) -> AsyncIterator[None]:

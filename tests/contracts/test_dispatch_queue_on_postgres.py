@@ -18,6 +18,7 @@ from tests.contracts.dispatch_queue import (
     LostStoreContract,
 )
 from tests.contracts.queue_on_postgres import PostgresQueueBackend, postgres_queue_backend
+from tests.contracts.queue_races import QueueRacesContract
 from tests.postgres import EmptyDatabase, a_database
 
 
@@ -47,6 +48,10 @@ class TestPostgresQueue(DispatchQueueContract):
 
 
 class TestPostgresQueueWithoutItsStore(LostStoreContract):
+    pass
+
+
+class TestPostgresQueueRaces(QueueRacesContract):
     pass
 
 
