@@ -1,5 +1,8 @@
-"""Two transactions at once, in a known order: one is done but for its commit when the other one
-begins, and commits when that has ended or waits for it."""
+"""Transactions that meet, and one whose answer is lost.
+
+Of two at once the order is known: one is done but for its commit when the other one begins, and
+commits when that has ended or waits for it.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
+
+from receiver.store.base import StoreUnavailable
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -63,3 +68,30 @@ def _held(database: Any, done: threading.Event, go: threading.Event) -> Iterator
     finally:
         for name in before:
             delattr(database, name)
+
+
+@contextmanager
+def unanswered(database: Any) -> Iterator[None]:
+    """Within the block the next transaction that writes is committed, and told as one that may not
+    be: the connection broke before the answer came."""
+
+    def loses(write: Callable[[Callable[[Any], T]], Awaitable[T]]) -> Callable[..., Awaitable[T]]:
+        async def losing(work: Callable[[Any], T]) -> T:
+            restore()
+            await write(work)
+            raise StoreUnavailable("the connection broke while it was committed")
+
+        return losing
+
+    before = {name: getattr(database, name) for name in ("write", "write_unflushed")}
+
+    def restore() -> None:
+        for name in before:
+            vars(database).pop(name, None)
+
+    for name, write in before.items():
+        setattr(database, name, loses(write))
+    try:
+        yield
+    finally:
+        restore()

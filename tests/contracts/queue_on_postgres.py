@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import Any
 
 import psycopg
 
@@ -53,8 +54,6 @@ _WAITS = """
 class PostgresQueueBackend:
     """Implements RacingBackend."""
 
-    row_errors: tuple[type[Exception], ...] = (psycopg.DataError,)
-
     def __init__(
         self,
         stack: AsyncExitStack,
@@ -67,25 +66,25 @@ class PostgresQueueBackend:
         self._empty = empty
         self._foreign = foreign
         self.database = database
-        self.store = PostgresStore(database)
+        self.store: Any = PostgresStore(database)
         self.queue = queue
 
     async def another_queue(self) -> PostgresQueue:
         queue = await PostgresQueue.open(
-            await self._another_database(), lambda: "not-needed", new_id
+            await self.another_database(), lambda: "not-needed", new_id
         )
         await queue.adopt([ACME, BETA])
         return queue
 
     async def another_store(self) -> PostgresStore:
-        return PostgresStore(await self._another_database())
+        return PostgresStore(await self.another_database())
 
     async def foreign_queue(self) -> PostgresQueue:
         database = await self._foreign.open()
         self._stack.push_async_callback(database.close)
         return await PostgresQueue.open(database, lambda: "foreign", new_id)
 
-    async def _another_database(self) -> BreakableDatabase:
+    async def another_database(self) -> BreakableDatabase:
         database = await self._empty.again()
         self._stack.push_async_callback(database.close)
         return database

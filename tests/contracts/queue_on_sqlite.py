@@ -30,8 +30,6 @@ IMPLEMENTATIONS = [*WITH_TRANSACTIONS, "in place"]
 class SqliteBackend:
     """Implements RacingBackend and ReplayBackend."""
 
-    row_errors: tuple[type[Exception], ...] = (OverflowError,)
-
     def __init__(
         self, stack: AsyncExitStack, path: Path | None, database: Database, queue: SqliteQueue
     ) -> None:

@@ -14,6 +14,7 @@ from tests.contracts.queue_on_sqlite import (
     sqlite_backend,
 )
 from tests.contracts.queue_races import QueueRacesContract
+from tests.contracts.unanswered_commits import UnansweredCommitContract
 
 
 class TestSqliteQueue(DispatchQueueContract):
@@ -27,6 +28,10 @@ class TestSqliteQueueWithoutItsStore(LostStoreContract):
 
 
 class TestSqliteQueueRaces(QueueRacesContract):
+    pass
+
+
+class TestUnansweredCommits(UnansweredCommitContract):
     pass
 
 

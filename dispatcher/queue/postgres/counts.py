@@ -6,6 +6,9 @@ The count is the sum of its rows. So that these stay few, whoever has added many
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from receiver.store.base import StoreUnavailable
 from receiver.store.postgres.database import Connection, Database
 
 COUNTS = """
@@ -49,11 +52,13 @@ class Compaction:
         self._changes = 0
 
     async def changed(self) -> None:
-        """A transaction has changed counts."""
+        """A transaction has changed counts. It has been committed: whatever happens here is not its
+        failure, and is made up for the next time."""
         self._changes += 1
         if self._changes >= EVERY:
             self._changes = 0
-            await self._database.write_unflushed(compact)
+            with suppress(StoreUnavailable):
+                await self._database.write_unflushed(compact)
 
 
 def compact(connection: Connection) -> None:

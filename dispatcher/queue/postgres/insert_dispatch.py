@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dispatcher.endpoints.endpoint import Target
 from dispatcher.forming.new_dispatch import NewDispatch, new_event, row_of
 from dispatcher.queue.postgres import ordering
+from dispatcher.queue.postgres.arrays import columns_of
 from dispatcher.queue.rows import are_far_apart
 from receiver.store.postgres.database import Connection
 
@@ -55,15 +56,9 @@ def insert_dispatches(connection: Connection, new: Sequence[NewDispatch]) -> Seq
     (retrying/consequences.py)."""
     if not new:
         return ()
-    far = [bool(each.report_ids) and are_far_apart(each.report_ids) for each in new]
+    rows = [(*row_of(each), each.body, _far(each.report_ids)) for each in new]
     members = [(nth, report) for nth, each in enumerate(new, 1) for report in each.report_ids]
-    values = [
-        *map(list, zip(*map(row_of, new), strict=True)),
-        [each.body for each in new],
-        far,
-        [nth for nth, _ in members],
-        [report for _, report in members],
-    ]
+    values = [*columns_of(rows, 18), *columns_of(members, 2)]
     numbers = [number for (number,) in connection.execute(_INSERT, values)]
     ordering.set_under_way(
         connection,
@@ -74,6 +69,10 @@ def insert_dispatches(connection: Connection, new: Sequence[NewDispatch]) -> Seq
         ],
     )
     return numbers
+
+
+def _far(reports: Sequence[int]) -> bool:
+    return bool(reports) and are_far_apart(reports)
 
 
 def insert_event(

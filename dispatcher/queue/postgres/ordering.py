@@ -5,7 +5,7 @@ first: queue/ordering.py). What a dispatch holds up is freed when it ends, whate
 Several processes form dispatches at once, and others end them. Two rules keep the tables right:
 
 1. Whoever puts a message under way, or holds a report, has the row of its endpoint locked
-   (`lock_endpoints`). So of those who form for one endpoint one goes after the other, and looks at
+   (`may_form`). So of those who form for one endpoint one goes after the other, and looks at
    what the one before has left.
 2. Whoever holds a report locks what is under way of its message before it looks (`write`). The end
    of that dispatch deletes these rows before it frees what is held: either it waits and then frees
@@ -15,11 +15,13 @@ Several processes form dispatches at once, and others end them. Two rules keep t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from msgspec import Struct
 
 from dispatcher.queue.ordering import BY_ITSELF, Place, has_to_wait
+from dispatcher.queue.postgres.arrays import columns_of
 from receiver.store.base import Message
 from receiver.store.postgres.database import Connection
 
@@ -27,6 +29,7 @@ _LOCK = """
     SELECT name, read_to FROM endpoint WHERE name = ANY(%s::text[]) AND NOT removed
     ORDER BY name FOR NO KEY UPDATE
 """
+_LOCK_FREE = f"{_LOCK} SKIP LOCKED"
 # In a statement: the places of arrays. They are to be looked up one by one.
 _PLACES = "unnest(%(endpoints)s::text[], %(sources)s::text[], %(keys)s::bigint[])"
 _OF_PLACE = "(endpoint, source, message_key)"
@@ -91,10 +94,12 @@ class _State(Struct, frozen=True):
     held: Mapping[tuple[str, Message], Sequence[tuple[int, int]]]
 
 
-def lock_endpoints(connection: Connection, names: Iterable[str]) -> dict[str, int]:
+def lock_free_endpoints(connection: Connection, names: Iterable[str]) -> dict[str, int]:
     """Nobody else forms for these endpoints, moves or removes them until this transaction ends.
-    Returns how far each has read; those that are not there, or removed, are left out."""
-    return dict(connection.execute(_LOCK, (sorted(set(names)),)).fetchall())
+    Returns how far each has read. Those that are not there, or removed, are left out, and those
+    that somebody else has locked: a machine that was cut off while it formed for one endpoint does
+    not hold up the others."""
+    return dict(connection.execute(_LOCK_FREE, (sorted(set(names)),)).fetchall())
 
 
 def may_form(
@@ -107,7 +112,8 @@ def may_form(
     are `placed` in buckets. Locks their endpoints."""
     if not placed and not freed:
         return True
-    lock_endpoints(connection, [*(place[0] for place in placed), *(name for name, _ in freed)])
+    names = {*(endpoint for endpoint, _, _ in placed), *(endpoint for endpoint, _ in freed)}
+    connection.execute(_LOCK, (sorted(names),))
     if not _are_held(connection, replay, freed):
         return False
     besides = set(freed)
@@ -132,7 +138,7 @@ def write(
 ) -> None:
     """Hold what has to wait, and take what waits no more."""
     if freed:
-        connection.execute(_LET_GO, (*_columns(freed, 2), replay))
+        connection.execute(_LET_GO, (*columns_of(freed, 2), replay))
     _hold(connection, replay, hold)
 
 
@@ -212,7 +218,7 @@ def _are_held(connection: Connection, replay: int, reports: Sequence[tuple[str, 
     """Whether all of them are, and stay so until this transaction takes them."""
     if not reports:
         return True
-    row = connection.execute(_TAKE, (*_columns(reports, 2), replay)).fetchone()
+    row = connection.execute(_TAKE, (*columns_of(reports, 2), replay)).fetchone()
     return row is not None and row[0] == len(set(reports))
 
 
@@ -228,11 +234,7 @@ def _state(connection: Connection, places: Iterable[tuple[str, Message]]) -> _St
     return _State(frozenset(under_way), held)
 
 
-def _places(places: Iterable[tuple[str, Message]]) -> dict[str, list[object]]:
+def _places(places: Iterable[tuple[str, Message]]) -> dict[str, Any]:
     """The values of _PLACES."""
-    columns = _columns([(endpoint, *message) for endpoint, message in places], 3)
+    columns = columns_of([(endpoint, *message) for endpoint, message in places], 3)
     return dict(zip(("endpoints", "sources", "keys"), columns, strict=True))
-
-
-def _columns(rows: Sequence[Sequence[object]], width: int) -> Iterator[list[object]]:
-    return ([row[at] for row in rows] for at in range(width))

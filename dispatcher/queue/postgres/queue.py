@@ -30,6 +30,7 @@ from dispatcher.queue.base import (
 from dispatcher.queue.names import DispatchNames
 from dispatcher.queue.ordering import BY_ITSELF, held_by, placed_by
 from dispatcher.queue.postgres import dispatch_search, leaving, ordering
+from dispatcher.queue.postgres.arrays import columns_of
 from dispatcher.queue.postgres.counts import COUNTS, Compaction
 from dispatcher.queue.postgres.endpoints import make_known
 from dispatcher.queue.postgres.insert_dispatch import insert_dispatches, repeat_event
@@ -457,8 +458,8 @@ def _pending(connection: Connection, endpoints: Sequence[str], at: int, settled:
 
 
 def _take_over(connection: Connection, formings: Sequence[Forming]) -> list[Forming]:
-    """Those whose endpoint nobody has read on meanwhile. They are read off."""
-    read_to = ordering.lock_endpoints(connection, (each.endpoint.name for each in formings))
+    """Those whose endpoint nobody has read on meanwhile, or is just doing so. They are read off."""
+    read_to = ordering.lock_free_endpoints(connection, (each.endpoint.name for each in formings))
     taken = []
     for forming in formings:
         name = forming.endpoint.name
@@ -481,8 +482,7 @@ def _record(connection: Connection, records: Sequence[Record]) -> list[bool]:
     if len({record.dispatch for record in records}) < len(records):  # only one of them can hold
         return [held for record in records for held in _record(connection, [record])]
     rows = [(*change_of(record), *attempt_of(record)[2:], record.body) for record in records]
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    found = {number for (number,) in connection.execute(_RECORD, columns)}
+    found = {number for (number,) in connection.execute(_RECORD, columns_of(rows, 13))}
     return [record.dispatch in found for record in records]
 
 
