@@ -190,8 +190,8 @@ class Runner:
         dispatch = self._running.pop(task)
         self.ended += 1
         if not task.cancelled() and (error := task.exception()) is not None:
-            # The lease will run out and the attempt be repeated: nothing is lost.
-            log.error("dispatch %s: the attempt is not recorded: %s", dispatch.name, error)
+            # If it is not recorded, the lease will run out and the attempt be repeated.
+            log.error("dispatch %s: the attempt may not be recorded: %s", dispatch.name, error)
         self.wake()
 
     async def _set_alarm(self, looked_at: datetime) -> None:

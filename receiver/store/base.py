@@ -29,7 +29,11 @@ TURN = 1_000
 
 
 class StoreUnavailable(Exception):
-    """The store cannot be read or written now (disk full, locked, missing). Nothing was changed."""
+    """The store cannot be read or written now (disk full, locked, missing). Nothing was changed.
+
+    With one exception: when the connection to a database server breaks during a commit, nobody
+    knows whether it was made. So whoever writes the same again must be able to find it there.
+    """
 
 
 class Counts(Struct, frozen=True):

@@ -47,7 +47,8 @@ _STEPPED = (
 
 _WAITS = """
     SELECT 1 FROM pg_stat_activity
-    WHERE datname = current_database() AND wait_event_type = 'Lock' LIMIT 1
+    WHERE datname = current_database() AND wait_event_type IN ('Lock', 'Timeout')
+    LIMIT 1
 """
 
 

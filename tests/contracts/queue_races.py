@@ -17,6 +17,7 @@ from dispatcher.queue.base import DispatchQueue, Forming, Lease, Leased, NotWait
 from dispatcher.retrying.dispatch import InvalidTransition
 from tests.contracts.dispatch_queue import (
     ACME,
+    BETA,
     MINUTE,
     NOON,
     Desk,
@@ -248,6 +249,26 @@ class QueueRacesContract:
             view = await desk.view(each)
             assert (view.state, view.due_at) == ("cancelled", None)
         assert (await desk.queue.counts())["acme"] == {"cancelled": 2}
+
+    async def test_an_endpoint_begins_while_a_report_is_stored(
+        self, backend: RacingBackend, desk: Desk, other: DispatchQueue
+    ) -> None:
+        """It begins after a report before which none comes later: it would never be read, though
+        whoever sent it was told that it is stored after the endpoint was there."""
+        await desk.receive()
+        elsewhere = await backend.another_store()
+
+        async def begin() -> None:
+            await elsewhere.add([a_callback(an_sms("later"))])
+            await other.adopt([ACME, BETA])
+            stored = await elsewhere.reports_by_id(range(9))
+            begun = (await other.readings(stored[0])).by_endpoint["beta"].read_from
+            assert begun is not None
+            assert [each.id for each in stored if each.id <= begun] == [*range(1, begun + 1)]
+
+        await backend.at_once(lambda: desk.store.add([a_callback(an_sms("earlier"))]), begin)
+
+        assert len(await desk.store.reports_after(0, 9)) == 3
 
     async def test_a_report_is_stored_while_later_ones_are_read(
         self, backend: RacingBackend, desk: Desk, other: DispatchQueue

@@ -6,8 +6,11 @@ from collections.abc import Collection
 
 from receiver.store.postgres.database import Connection
 
-_HIGHEST = "(SELECT coalesce(max(id), 0) FROM report)"
-"""The last report there is, in SQL: who has read to there begins with the next."""
+_HIGHEST = """(
+    SELECT coalesce(max(id), 0) FROM report WHERE id <= (SELECT dlr_last_settled('report_id'))
+)"""
+"""The last report there is, in SQL: who has read to there begins with the next. No report comes
+before it later."""
 
 # An endpoint that was made for one replay reads nothing, and its row goes with it.
 _OF_A_REPLAY = """
