@@ -29,9 +29,6 @@ from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.retrying.outcome import Outcome
 from receiver.store.instants import micros_or_null
 
-STEP = 20_000
-"""Dispatches that one step looks at: at most 0.1 s (measured with SQLite)."""
-
 PIECE = 1_000
 """Dispatches that are looked at between two looks at what has been found."""
 

@@ -28,6 +28,7 @@ from receiver.store.base import StoredReport
 from receiver.store.instants import micros
 from receiver.store.postgres.database import Database
 from receiver.store.postgres.schema import MIGRATIONS as STORE_MIGRATIONS
+from tests.benchmarks.load import quantile
 from tests.benchmarks.results import Row, arguments, print_rows, print_table
 from tests.postgres import a_database, in_autocommit, server
 
@@ -135,7 +136,7 @@ def dispatchers(url: str, number: int, seconds: float, at_once: int, failing: bo
             Job(database_url, f"e{n}", at_once, begin, begin + seconds, failing)
             for n in range(number)
         ]
-        return sum(pool.map(work, jobs)) / seconds
+        return sum(done.ended for done in pool.map(work, jobs)) / seconds
 
 
 @contextmanager
@@ -144,16 +145,23 @@ def _processes(number: int) -> Iterator[ProcessPoolExecutor]:
         yield pool
 
 
-def work(job: Job) -> int:
-    """In a process: does the job and returns how many dispatches have ended."""
+class Done(Struct, frozen=True):
+    """How many dispatches have ended, and the milliseconds of each claim."""
+
+    ended: int
+    claims: list[float]
+
+
+def work(job: Job) -> Done:
+    """In a process: does the job."""
     return asyncio.run(_work(job))
 
 
-async def _work(job: Job) -> int:
+async def _work(job: Job) -> Done:
     endpoint = Endpoint(name=job.name, url="http://127.0.0.1:9/")
     async with AsyncExitStack() as stack:
         queue = await _queue(stack, job.url, endpoint)
-        place = ended = 0
+        place, ended, claims = 0, 0, list[float]()
         await asyncio.sleep(max(0.0, job.begin - time.time()))
         while time.time() < job.end:
             leased = await queue.form(
@@ -162,10 +170,12 @@ async def _work(job: Job) -> int:
             place += job.at_once
             if job.failing:
                 await record(queue, leased, "waiting")
+                started = time.perf_counter()
                 leased = await queue.claim_due(NOW, {job.name: a_lease()}, {job.name: job.at_once})
+                claims.append((time.perf_counter() - started) * 1000)
             await record(queue, leased, "acknowledged")
             ended += len(leased)
-    return ended
+    return Done(ended, claims)
 
 
 def a_lease() -> Lease:
@@ -230,11 +240,11 @@ _INDEXES = """
     SELECT indexrelname, pg_relation_size(indexrelid) FROM pg_stat_user_indexes
     WHERE relname = 'dispatch' ORDER BY 2 DESC
 """
-_ANSWERED = "SELECT count(*) FROM dispatch_count"
 
 
-def churn(url: str, seconds: float, number: int, at_once: int) -> None:
-    """What is there, in a table, after each of five parts of the time."""
+def churn(url: str, seconds: float, number: int, at_once: int, *, held: bool) -> None:
+    """What is there, in a table, after each of five parts of the time. `held`: a reader keeps its
+    view of the database all the time, as a backup does, and nothing can be vacuumed."""
     rows: list[tuple[str, ...]] = []
     with _migrated(url) as database_url, _processes(number) as pool:
         begin = time.time() + 2.0
@@ -242,17 +252,30 @@ def churn(url: str, seconds: float, number: int, at_once: int) -> None:
             Job(database_url, f"e{n}", at_once, begin, begin + seconds, True) for n in range(number)
         ]
         running = [pool.submit(work, job) for job in jobs]
-        with in_autocommit(database_url) as connection:
+        with in_autocommit(database_url) as connection, in_autocommit(database_url) as reader:
+            if held:
+                reader.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+                reader.execute("SELECT 1 FROM dispatch LIMIT 1")
             for part in range(1, 6):
                 time.sleep(max(0.0, begin + seconds * part / 5 - time.time()))
                 rows += _sizes(connection, f"{seconds * part / 5:.0f} s")
-            ended = sum(job.result() for job in running)
+            done = [job.result() for job in running]
             rows += _sizes(connection, "end")
             for name, size in connection.execute(_INDEXES):
                 rows.append(("end", name, "", "", "", f"{size / 2**20:.1f}", ""))
+    ended = sum(each.ended for each in done)
     print(f"{ended:,} dispatches, each tried twice, by {number} dispatchers in {seconds:.0f} s")
+    for name, fifth in (("first", 0), ("last", 4)):
+        ms = sorted(ms for each in done for ms in _fifth(each.claims, fifth))
+        half, most = quantile(ms, 0.5), quantile(ms, 0.99)
+        print(f"claims of {at_once}, in the {name} fifth: p50 {half:.1f} ms, p99 {most:.1f} ms")
     header = ("after", "table or index", "live", "dead", "MiB", "MiB of indexes", "vacuumed")
     print_table("What the queue leaves behind", header, rows)
+
+
+def _fifth(values: Sequence[float], number: int) -> Sequence[float]:
+    size = len(values) // 5
+    return values[number * size : (number + 1) * size]
 
 
 def _sizes(connection: psycopg.Connection[Any], after: str) -> list[tuple[str, ...]]:
@@ -302,11 +325,12 @@ def main() -> None:
     parser = arguments(__doc__, rounds=3)
     parser.add_argument("--seconds", type=float, default=5.0, help="of each round of dispatchers")
     parser.add_argument("--churn", type=float, help="only this: so many seconds of two dispatchers")
+    parser.add_argument("--held", action="store_true", help="--churn beside a reader that stays")
     parser.add_argument("--long", action="store_true", help="10⁷ too: minutes")
     given = parser.parse_args()
     if given.churn:
         with durable_server() as url:
-            churn(url, given.churn, 2, 20)
+            churn(url, given.churn, 2, 20, held=given.held)
         return
     sizes = [10**3, 10**4, 10**5, 10**6, *([10**7] if given.long else [])]
     print_rows(rows(sizes, rounds=given.rounds, seconds=given.seconds))

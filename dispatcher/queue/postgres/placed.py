@@ -7,8 +7,8 @@ from dispatcher.queue.base import ReportIds
 from dispatcher.retrying.dispatch import DispatchState
 from receiver.store.postgres.database import Connection, row_of
 
-STEP = 100_000
-"""Ids that one step goes through."""
+STEP = 20_000
+"""Ids that one step goes through: 40 ms (measured)."""
 
 _ENDS = "SELECT min(report), max(report) FROM dispatch_report"
 _IN = """

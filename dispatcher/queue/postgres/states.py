@@ -25,10 +25,15 @@ _WAITING_ANYWHERE = f"""
 """
 
 
+# Never many, and their index does not end with the id. The array has PostgreSQL take all of them
+# first; it would look for the newest ones along the ids of all dispatches otherwise.
+_LEASED = "id = ANY(ARRAY(SELECT id FROM dispatch WHERE state = 'leased'))"
+
+
 def in_state(state: DispatchState) -> str:
     """The condition that a dispatch is in this state."""
     assert state in TRANSITIONS
-    return f"state = '{state}'"
+    return _LEASED if state == "leased" else f"state = '{state}'"
 
 
 def page(

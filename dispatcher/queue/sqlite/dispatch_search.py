@@ -14,7 +14,6 @@ from dispatcher.queue.names import DispatchNames
 from dispatcher.queue.search import (
     END,
     ENDPOINTS_APART,
-    STEP,
     Candidates,
     Stretch,
     newest_of,
@@ -29,6 +28,9 @@ from dispatcher.queue.sqlite.stored import stored_dispatches
 from dispatcher.retrying.dispatch import DispatchState
 from receiver.store.instants import micros
 from receiver.store.sqlite.rows import LISTED, ids_of, listed
+
+STEP = 20_000
+"""Dispatches that one step looks at: at most 0.1 s (measured)."""
 
 
 class _Way(Struct, frozen=True):
