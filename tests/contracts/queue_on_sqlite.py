@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from dispatcher.queue.sqlite.endpoints import SqliteEndpoints
 from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
 from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.queue.sqlite.replay_selection import SqliteSelector
@@ -17,6 +19,7 @@ from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.followup import Follower
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
 from receiver.store.sqlite.store import SqliteStore
+from tests.contracts.at_once import Act, T, U, at_once
 from tests.contracts.dispatch_queue import ACME, BETA
 
 WITH_TRANSACTIONS = ["memory", "file"]
@@ -25,7 +28,9 @@ IMPLEMENTATIONS = [*WITH_TRANSACTIONS, "in place"]
 
 
 class SqliteBackend:
-    """Implements QueueBackend and ReplayBackend."""
+    """Implements RacingBackend and ReplayBackend."""
+
+    row_errors: tuple[type[Exception], ...] = (OverflowError,)
 
     def __init__(
         self, stack: AsyncExitStack, path: Path | None, database: Database, queue: SqliteQueue
@@ -70,6 +75,19 @@ class SqliteBackend:
                     connection.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (table, number))
 
         await self.database.write(skip)
+
+    async def at_once(self, first: Act[T], second: Act[U]) -> tuple[T, U]:
+        """One after the other, because one writes at a time."""
+        if isinstance(self.database, DatabaseInPlace):
+            return await first(), await second()
+
+        async def met(_: asyncio.Future[U]) -> None:
+            await asyncio.sleep(0)  # it begins
+
+        return await at_once(self.database, first, second, met)
+
+    async def remove_endpoint(self, name: str) -> None:
+        await SqliteEndpoints(self.database).remove(name, lambda _: None, known=())
 
     @asynccontextmanager
     async def losing(self, after: int) -> AsyncIterator[None]:

@@ -13,6 +13,7 @@ from tests.contracts.queue_on_sqlite import (
     WITH_TRANSACTIONS,
     sqlite_backend,
 )
+from tests.contracts.queue_races import QueueRacesContract
 
 
 class TestSqliteQueue(DispatchQueueContract):
@@ -23,6 +24,10 @@ class TestSqliteQueueWithoutItsStore(LostStoreContract):
     @pytest.fixture(params=WITH_TRANSACTIONS)
     def kind(self, request: pytest.FixtureRequest) -> Any:
         return request.param
+
+
+class TestSqliteQueueRaces(QueueRacesContract):
+    pass
 
 
 async def test_keeps_its_name(tmp_path: Path) -> None:

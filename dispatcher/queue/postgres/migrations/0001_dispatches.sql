@@ -15,7 +15,7 @@ CREATE TABLE endpoint (
     url text,
     in_force_until bigint NOT NULL DEFAULT 0,
     read_from bigint
-);
+) WITH (fillfactor = 20); -- a few rows that change with each form: room for them in their page
 CREATE TABLE endpoint_version (number bigint NOT NULL);
 INSERT INTO endpoint_version VALUES (0);
 
@@ -273,14 +273,15 @@ CREATE TRIGGER ended_frees_its_messages AFTER UPDATE ON dispatch
     REFERENCING NEW TABLE AS after
     FOR EACH STATEMENT EXECUTE FUNCTION ended_frees_its_messages();
 
--- With a lock, because its endpoint may be removed, or its replay cancelled, at the same time: those
--- cancel what waits, and do not see what comes back meanwhile.
+-- With locks, because its endpoint may be removed, or its replay cancelled, at the same time: those
+-- cancel what waits, and do not see what comes back meanwhile. Whoever removes an endpoint locks it
+-- FOR UPDATE first (leaving.py); the lock here keeps nobody from forming dispatches for it.
 CREATE FUNCTION returned_unwanted_is_cancelled() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     gone boolean;
     replay_state text;
 BEGIN
-    SELECT removed INTO gone FROM endpoint WHERE name = new.endpoint FOR SHARE;
+    SELECT removed INTO gone FROM endpoint WHERE name = new.endpoint FOR KEY SHARE;
     IF new.replay IS NOT NULL THEN
         SELECT state INTO replay_state FROM replay WHERE id = new.replay FOR SHARE;
     END IF;
