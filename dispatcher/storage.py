@@ -41,9 +41,10 @@ from dispatcher.sandbox.store.sqlite.store import SqliteSandboxStore
 from dispatcher.upkeep.base import Erasure, Retention
 from receiver.store.audit import AuditLog
 from receiver.store.base import ReadModel, ReportStore
+from receiver.store.fresh import FreshReports
 from receiver.store.sqlite.audit import SqliteAudit
 from receiver.store.sqlite.database import Database
-from receiver.store.sqlite.followup import Follower, FreshReports
+from receiver.store.sqlite.followup import Follower
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
 from receiver.store.sqlite.store import SqliteStore
 

@@ -147,6 +147,11 @@ class BreakableDatabase(Database):
     """A database whose next transaction can be broken off."""
 
     _breaks_after: int | None = None
+    _read_only = False
+
+    def read_only(self) -> None:
+        """It takes no writes from now on, as a standby does not."""
+        self._read_only = True
 
     def break_after(self, statements: int) -> None:
         """The next one that writes loses its connection after so many statements."""
@@ -157,6 +162,11 @@ class BreakableDatabase(Database):
 
     async def write_unflushed(self, work: Work[T]) -> T:
         return await super().write_unflushed(self._broken(work))
+
+    def _once(self, begin: str, work: Work[T]) -> T:
+        return super()._once(
+            f"{begin}; SET TRANSACTION READ ONLY" if self._read_only else begin, work
+        )
 
     def _broken(self, work: Work[T]) -> Work[T]:
         statements, self._breaks_after = self._breaks_after, None

@@ -12,11 +12,11 @@ from typing import Any, Literal, TypeVar, cast
 
 from dispatcher.simulation.database_in_place import DatabaseInPlace
 from receiver.store.base import Traces
+from receiver.store.proof import Proof
 from receiver.store.recipient import Recipient
 from receiver.store.sqlite.database import Database, Work
 from receiver.store.sqlite.erasure import count_traces, erase_traces, find_traces
 from receiver.store.sqlite.followup import Follower
-from receiver.store.sqlite.proof import Proof
 from receiver.store.sqlite.retention import SqliteRetention
 from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
 from tests.contracts.report_store import NOTHING_NEEDED, StillNeeded

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
 from receiver.api.event_stream import ReportTrack
 from receiver.store.sqlite import erasure, followup, search
+from tests.contracts.postgres_backend import PostgresBackend
 from tests.contracts.read_model import ReadModelContract
 from tests.contracts.report_search import ReportSearchContract
 from tests.contracts.report_store import ReportStoreContract, StoreBackend, a_callback, an_sms
@@ -17,12 +20,26 @@ from tests.contracts.sqlite_backend import SqliteBackend, sqlite_backend
 from tests.contracts.store_erasure import StoreErasureContract
 from tests.contracts.store_retention import StoreRetentionContract
 from tests.contracts.track import TrackContract
+from tests.postgres import EmptyDatabase
+
+Place = Literal["memory", "file"] | EmptyDatabase
 
 
 @pytest.fixture(params=["memory", "file"])
-async def backend(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[SqliteBackend]:
-    async with sqlite_backend(request.param, tmp_path) as opened:
-        yield opened
+def place(request: pytest.FixtureRequest) -> Any:
+    if request.param == "postgres":
+        return request.getfixturevalue("empty_postgres")
+    return request.param
+
+
+@pytest.fixture
+async def backend(place: Place, tmp_path: Path) -> AsyncIterator[Any]:
+    if isinstance(place, EmptyDatabase):
+        async with AsyncExitStack() as stack:
+            yield await PostgresBackend.of(place, stack)
+    else:
+        async with sqlite_backend(place, tmp_path) as opened:
+            yield opened
 
 
 class TestReportStore(ReportStoreContract):

@@ -20,13 +20,14 @@ from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg.errors import DeadlockDetected, SerializationFailure
+from psycopg.errors import DeadlockDetected, NumericValueOutOfRange, SerializationFailure
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from receiver.store.base import StoreUnavailable
 from receiver.store.migrations import Migration, is_missing
 from receiver.store.postgres.settled import Settled
 from receiver.store.postgres.texts import adapt_texts
+from receiver.store.proof import Proof
 
 T = TypeVar("T")
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -86,6 +87,7 @@ class Database:
         self._threads = ThreadPoolExecutor(CONNECTIONS, "dlr-postgres")
         self._questions = asyncio.Semaphore(QUESTIONS)
         self._settled = Settled()
+        self._proof = Proof()
 
     @classmethod
     async def open(cls, url: str, *, wait: float = 0.0) -> Database:
@@ -102,9 +104,28 @@ class Database:
 
         `work` may be run again from its beginning, with nothing of it done. Raises StoreUnavailable
         when it could not be done, or when nobody knows whether it was: the connection broke while
-        it was committed. What `work` itself raised is raised as it is, and nothing is written then.
+        it was committed. OverflowError: a number is beyond its column. What `work` itself raised is
+        raised as it is, and nothing is written then.
         """
-        return await self._run(_WRITE, work)
+        try:
+            return await self._run(_WRITE, work)
+        except StoreUnavailable:
+            self._proof.failed()
+            raise
+
+    def written(self) -> None:
+        """A write of this moment has changed something: the database can be written."""
+        self._proof.written()
+
+    async def prove(self, small: Work[object], large: Sequence[Work[object]]) -> None:
+        """Raises StoreUnavailable when nothing can be written now. What is not known already is
+        found out by `small`, and after a failure by `large`, each in a transaction (proof.py)."""
+
+        async def probe(after_failure: bool) -> None:
+            for work in large if after_failure else (small,):
+                await self._run(_WRITE, work)
+
+        await self._proof.ask(probe)
 
     async def write_unflushed(self, work: Work[T]) -> T:
         """As `write`, for what may be lost with the server's power and is repeated then."""
@@ -146,6 +167,7 @@ class Database:
 
     async def close(self) -> None:
         """Finish what is running and close the connections."""
+        await self._proof.end()
         await asyncio.to_thread(self._threads.shutdown)
         await asyncio.to_thread(self._pool.close)
 
@@ -161,6 +183,8 @@ class Database:
             except (DeadlockDetected, SerializationFailure) as error:
                 if not left:
                     raise _unavailable(error) from error
+            except NumericValueOutOfRange as error:
+                raise OverflowError(str(error)) from error  # as SQLite's module has it
             except (psycopg.IntegrityError, psycopg.DataError):
                 raise  # the row is at fault and not the store: its neighbours can be written
             except (psycopg.Error, PoolTimeout) as error:

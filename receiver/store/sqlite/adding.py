@@ -16,7 +16,7 @@ from msgspec import structs
 
 from receiver.store.base import DUPLICATE_DAYS, Counts
 from receiver.store.callback import Callback, Entry
-from receiver.store.excerpt import Summary
+from receiver.store.fresh import Stored
 from receiver.store.instants import MICROS_PER_DAY, micros
 from receiver.store.sqlite.rows import COLUMNS, LISTED, days_of_keys, last_id, listed
 from receiver.store.tally import CountedReport
@@ -28,9 +28,6 @@ _FIND = (
 )
 _ANY_SOURCE = ""
 """The source in a key whose report had gone before keys had one (0005_sources_are_tenants.sql)."""
-
-Stored = tuple[CountedReport, Summary | None]
-"""A report that was stored, and what the read model takes of it, if that is in hand."""
 
 Key = tuple[str, int, int]
 """Which report: its source, its message's key, its identity."""

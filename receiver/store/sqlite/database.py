@@ -18,10 +18,10 @@ from typing import TypeVar
 from receiver.dlr.number import comparable
 from receiver.store.base import StoreUnavailable
 from receiver.store.migrations import Migration, is_missing
+from receiver.store.proof import Proof
 from receiver.store.sqlite.claims import Claims
 from receiver.store.sqlite.connection import Connection
 from receiver.store.sqlite.own_file import OwnFile
-from receiver.store.sqlite.proof import Proof
 from receiver.store.sqlite.turns import Turns
 
 T = TypeVar("T")

@@ -8,9 +8,19 @@ from typing import Any
 
 import msgspec
 
-from receiver.store.base import StoredReport
-from receiver.store.callback import NotifyTo
-from receiver.store.instants import instant
+from receiver.store.report_rows import COLUMNS, stored_report
+
+__all__ = [
+    "BODIES_OF_REPORTS",
+    "COLUMNS",
+    "LISTED",
+    "days_of_keys",
+    "ends_of",
+    "ids_of",
+    "last_id",
+    "listed",
+    "stored_report",
+]
 
 LISTED = "(SELECT value FROM json_each(?))"
 """In a statement: the values of a list. Its parameter is what `listed` writes."""
@@ -62,28 +72,3 @@ def days_of_keys(connection: sqlite3.Connection, after: int = -(2**63)) -> list[
         days.append(day)
         after = day
     return days
-
-
-COLUMNS = (
-    "id, received_at, source, format, generation, final, status_group, duplicates,"
-    " message_key, identity, item, notify_url, notify_format"
-)
-
-
-def stored_report(row: Sequence[Any]) -> StoredReport:
-    number, received_at, source, form, generation, final, group, duplicates, *rest = row
-    key, told, item, url, wanted = rest
-    return StoredReport(
-        id=number,
-        received_at=instant(received_at),
-        source=source,
-        format=form,
-        generation=generation,
-        final=bool(final),
-        status_group=group,
-        duplicates=duplicates,
-        message_key=key,
-        identity=told,
-        item=item.encode(),
-        notify_to=None if url is None else NotifyTo(url, wanted),
-    )

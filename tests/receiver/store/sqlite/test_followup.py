@@ -17,18 +17,14 @@ from msgspec.structs import replace
 
 from receiver.callbacks.intake import verdict_on_bytes
 from receiver.dlr.json_format import encode_body
+from receiver.store import fresh as fresh_reports
 from receiver.store.base import StoreUnavailable
 from receiver.store.callback import Callback
 from receiver.store.excerpt import ReportOutcome, outcome_text
+from receiver.store.fresh import FreshReports
 from receiver.store.sqlite import followup
 from receiver.store.sqlite.database import Database
-from receiver.store.sqlite.followup import (
-    Follower,
-    FreshReports,
-    followed_to,
-    read_batch,
-    write_batch,
-)
+from receiver.store.sqlite.followup import Follower, followed_to, read_batch, write_batch
 from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
 from receiver.store.tally import DAY, HOUR, MINUTE
 from tests.contracts.report_store import a_callback, an_sms
@@ -104,6 +100,8 @@ async def test_killed_between_any_two_steps(database: Database) -> None:
 
 _FOLLOW = """
 import asyncio, os, signal, sys
+from receiver.store import fresh as fresh_reports
+from receiver.store.fresh import FreshReports
 from receiver.store.sqlite import followup
 from receiver.store.sqlite.database import Database
 
@@ -312,7 +310,7 @@ async def test_what_nobody_follows_is_not_kept(
 ) -> None:
     """Nothing before somebody follows, nor while a follower lags: reports that have to be read
     anyway take no memory."""
-    monkeypatch.setattr(followup, "FRESH_MOST", 20)
+    monkeypatch.setattr(fresh_reports, "FRESH_MOST", 20)
     fresh = FreshReports()
     store = SqliteStore(database, fresh=fresh)
 

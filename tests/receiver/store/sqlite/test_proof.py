@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from receiver.store import proof
 from receiver.store.base import StoreUnavailable
-from receiver.store.sqlite import proof
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
 from tests.contracts.report_store import a_callback, an_sms

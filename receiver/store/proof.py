@@ -9,7 +9,6 @@ a large probe to say that all is well again.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Awaitable, Callable
 from time import monotonic
 
@@ -70,32 +69,3 @@ def _seen(probing: asyncio.Task[None]) -> None:
     """Mark its failure as seen, in case nobody waits for it any more."""
     if not probing.cancelled():
         probing.exception()
-
-
-# --- what the probes write ---------------------------------------------------------------------
-
-ROOM = 256 * 1024
-"""Bytes that must find room after a write has failed: more than most callbacks take."""
-
-_FILL = f"INSERT OR REPLACE INTO room VALUES (1, zeroblob({ROOM}))"
-
-
-def touch(connection: sqlite3.Connection) -> None:
-    """Write one page. Setting the version to what it is does: a full or read-only disk shows
-    itself. And find room for more, without writing it: a quota of the database shows itself."""
-    connection.execute("SAVEPOINT room")
-    connection.execute(_FILL)
-    connection.execute("ROLLBACK TO room")
-    connection.execute("RELEASE room")
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    connection.execute(f"PRAGMA user_version = {version:d}")
-
-
-def fill(connection: sqlite3.Connection) -> None:
-    """Write a lot, and leave it there."""
-    connection.execute(_FILL)
-
-
-def clear(connection: sqlite3.Connection) -> None:
-    """Undo `fill`."""
-    connection.execute("DELETE FROM room")
