@@ -20,7 +20,7 @@ DISPATCH_SPAN = """
     WHERE m.report BETWEEN %(first)s AND %(last)s AND d.endpoint = %(endpoint)s AND d.replay IS NULL
 """
 _REPORTS = """
-    SELECT received_at, source, format, item FROM report r
+    SELECT received_at, source, format, convert_from(item, 'UTF8') FROM report r
     WHERE id BETWEEN %(first)s AND %(last)s AND received_at >= %(since)s AND received_at < %(until)s
     AND (%(endpoint)s::text IS NULL OR EXISTS (
         SELECT 1 FROM dispatch_report m JOIN dispatch d ON d.id = m.dispatch
