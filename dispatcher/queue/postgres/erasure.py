@@ -37,7 +37,7 @@ from dispatcher.upkeep.base import Rows, StillLeased
 from receiver.dlr.identity import key_of_message
 from receiver.faults import without_credentials
 from receiver.store.base import Traces
-from receiver.store.postgres.database import Connection, Database
+from receiver.store.postgres.database import Connection, Database, row_of
 from receiver.store.postgres.rows import ids_of
 from receiver.store.recipient import Recipient
 from receiver.store.texts import unescaped
