@@ -225,10 +225,13 @@ async def service(
     more, all is committed, the file is closed. `bound` is a socket to listen on, which stays open.
     `pages` adds the pages for people (web/).
     """
+    store = settings.store
     async with AsyncExitStack() as stack:
-        opened = await stack.enter_async_context(storage(settings.store.database))
+        opened = await stack.enter_async_context(
+            storage(store.database, wait=store.wait.total_seconds())
+        )
         if parts.sandbox and not await opened.sandbox.claim():
-            raise StoreUnavailable(_CLAIMED.format(settings.store.database))
+            raise StoreUnavailable(_CLAIMED.format(store.database))
         common = _common(settings, opened, clock or SystemClock(), parts)
         time = await _common_time(common)
         runner = sender = counting = None

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 from dispatcher.api.base import UnroutedStore
 from dispatcher.capsule.base import Recording
@@ -40,13 +41,18 @@ from dispatcher.sandbox.store.sqlite.store import MIGRATIONS as SANDBOX_MIGRATIO
 from dispatcher.sandbox.store.sqlite.store import SqliteSandboxStore
 from dispatcher.upkeep.base import Erasure, Retention
 from receiver.store.audit import AuditLog
-from receiver.store.base import ReadModel, ReportStore
+from receiver.store.base import ReadModel, ReportStore, StoreUnavailable
 from receiver.store.fresh import FreshReports
+from receiver.store.migrations import Migration
 from receiver.store.sqlite.audit import SqliteAudit
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.followup import Follower
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
 from receiver.store.sqlite.store import SqliteStore
+
+if TYPE_CHECKING:
+    from dispatcher.queue.postgres.queue import PostgresQueue
+    from receiver.store.postgres.database import Database as PostgresDatabase
 
 MIGRATIONS = [*STORE_MIGRATIONS, *QUEUE_MIGRATIONS, *SANDBOX_MIGRATIONS]
 
@@ -63,6 +69,11 @@ def new_id() -> str:
 
 insert_new_event = partial(insert_event, new_id)
 """How the sandbox has an event pushed that is no report, within a transaction of its own."""
+
+
+POSTGRES_IS_MISSING = (
+    "postgresql:// needs psycopg, which is not installed: pip install 'psycopg[binary,pool]>=3.2'"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,18 +96,28 @@ class Storage:
     unrouted: UnroutedStore
     replays: ReplayStore
     selector: ReplaySelector
-    sandbox: SandboxStore
+    sandbox_store: SandboxStore | None  # None: this database takes no sandbox
     audit: AuditLog
+
+    @property
+    def sandbox(self) -> SandboxStore:
+        """Raises StoreUnavailable where there can be none."""
+        if self.sandbox_store is None:
+            raise StoreUnavailable("a sandbox keeps to SQLite: give it a file, such as sandbox.db")
+        return self.sandbox_store
 
 
 @asynccontextmanager
-async def storage(url: str) -> AsyncIterator[Storage]:
-    """Open the database at `url` (a path is a file of SQLite's), bring it to the current schema,
-    close it at the end."""
-    database = await Database.open(url)
+async def storage(url: str, *, wait: float = 0.0) -> AsyncIterator[Storage]:
+    """Open the database at `url`, bring it to the current schema, close it at the end.
+
+    `url` is a path, which is a file of SQLite's, or postgresql://…, which is waited for at most
+    `wait` seconds. Raises StoreUnavailable.
+    """
+    database = await _open(url, wait)
     try:
-        await database.migrate(MIGRATIONS)
-        yield of_sqlite(database, await SqliteQueue.open(database, new_name, new_id))
+        await database.migrate(_migrations_of(database))
+        yield await _storage_in(database)
     finally:
         await database.close()
 
@@ -104,14 +125,56 @@ async def storage(url: str) -> AsyncIterator[Storage]:
 @asynccontextmanager
 async def storage_as_it_is(url: str) -> AsyncIterator[Storage | None]:
     """The database that is at `url`, without a change; `None` if its schema is not this one's."""
-    database = await Database.open(url)
+    database = await _open(url)
     try:
-        if await database.missing(MIGRATIONS):
+        if await database.missing(_migrations_of(database)):
             yield None
         else:
-            yield of_sqlite(database, await SqliteQueue.open(database, new_name, new_id))
+            yield await _storage_in(database)
     finally:
         await database.close()
+
+
+async def migrate(url: str) -> list[str]:
+    """Bring the database at `url` to the current schema. Returns the steps that were missing."""
+    database = await _open(url)
+    try:
+        applied = await database.migrate(_migrations_of(database))
+    finally:
+        await database.close()
+    return [f"{step.part} {step.number:04} {step.name}" for step in applied]
+
+
+def is_postgres(url: str) -> bool:
+    """Whether a database is asked for that is no file."""
+    return url.startswith(("postgresql://", "postgres://"))
+
+
+async def _open(url: str, wait: float = 0.0) -> Database | PostgresDatabase:
+    if not is_postgres(url):
+        return await Database.open(url)
+    try:
+        from receiver.store.postgres.database import Database as Postgres  # psycopg is an extra
+    except ImportError as error:
+        raise StoreUnavailable(POSTGRES_IS_MISSING) from error
+    return await Postgres.open(url, wait=wait)
+
+
+def _migrations_of(database: Database | PostgresDatabase) -> Sequence[Migration]:
+    if isinstance(database, Database):
+        return MIGRATIONS
+    from dispatcher.queue.postgres.schema import MIGRATIONS as QUEUE
+    from receiver.store.postgres.schema import MIGRATIONS as STORE
+
+    return [*STORE, *QUEUE]
+
+
+async def _storage_in(database: Database | PostgresDatabase) -> Storage:
+    if isinstance(database, Database):
+        return of_sqlite(database, await SqliteQueue.open(database, new_name, new_id))
+    from dispatcher.queue.postgres.queue import PostgresQueue
+
+    return of_postgres(database, await PostgresQueue.open(database, new_name, new_id))
 
 
 def of_sqlite(database: Database, queue: SqliteQueue) -> Storage:
@@ -125,7 +188,7 @@ def of_sqlite(database: Database, queue: SqliteQueue) -> Storage:
         queue=queue,
         replays=SqliteReplays(database, new_id),
         selector=SqliteSelector(database, store),
-        sandbox=SqliteSandboxStore(database, insert_new_event),
+        sandbox_store=SqliteSandboxStore(database, insert_new_event),
         endpoints=SqliteEndpoints(database),
         retention=QueueRetention(database),
         erasure=SqliteErasure(database, new_id),
@@ -140,11 +203,44 @@ def of_sqlite(database: Database, queue: SqliteQueue) -> Storage:
     )
 
 
-async def migrate(url: str) -> list[str]:
-    """Bring the database at `url` to the current schema. Returns the steps that were missing."""
-    database = await Database.open(url)
-    try:
-        applied = await database.migrate(MIGRATIONS)
-    finally:
-        await database.close()
-    return [f"{step.part} {step.number:04} {step.name}" for step in applied]
+def of_postgres(database: PostgresDatabase, queue: PostgresQueue) -> Storage:
+    """What a migrated PostgreSQL database holds. A sandbox keeps to SQLite."""
+    from receiver.store.postgres.followup import Follower as PostgresFollower
+
+    from dispatcher.queue.postgres.activity import PostgresActivity
+    from dispatcher.queue.postgres.common_time import PostgresTime
+    from dispatcher.queue.postgres.endpoints import PostgresEndpoints
+    from dispatcher.queue.postgres.erasure import PostgresErasure
+    from dispatcher.queue.postgres.figures import PostgresFigures
+    from dispatcher.queue.postgres.files import PostgresFiles
+    from dispatcher.queue.postgres.history import PostgresHistory
+    from dispatcher.queue.postgres.recording import PostgresRecording
+    from dispatcher.queue.postgres.replay_selection import PostgresSelector
+    from dispatcher.queue.postgres.replays import PostgresReplays
+    from dispatcher.queue.postgres.retention import QueueRetention as PostgresRetention
+    from dispatcher.queue.postgres.unrouted import PostgresUnrouted
+    from receiver.store.postgres.audit import PostgresAudit
+    from receiver.store.postgres.store import PostgresStore
+
+    fresh = FreshReports()
+    store = PostgresStore(database, fresh=fresh)
+    return Storage(
+        store=store,
+        outbox=store,
+        read_model=PostgresFollower(database, fresh),
+        queue=queue,
+        replays=PostgresReplays(database, new_id),
+        selector=PostgresSelector(database, store),
+        sandbox_store=None,
+        endpoints=PostgresEndpoints(database),
+        retention=PostgresRetention(database),
+        erasure=PostgresErasure(database, new_id),
+        figures=PostgresFigures(database),
+        files=PostgresFiles(database),
+        history=PostgresHistory(database),
+        activity=PostgresActivity(database),
+        recording=PostgresRecording(database),
+        time=PostgresTime(database),
+        unrouted=PostgresUnrouted(database),
+        audit=PostgresAudit(database),
+    )

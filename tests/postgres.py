@@ -200,3 +200,12 @@ class Doomed:
         if self._left < 0:
             self._connection.close()
             raise psycopg.OperationalError("the connection is lost")
+
+
+def written(connection: Connection) -> str:
+    """All that a database holds, as a text in which bytes are hexadecimal."""
+    lines = []
+    for table in _column(connection, _TABLES):
+        rows = connection.execute(f"SELECT to_jsonb(each)::text FROM {table} AS each")
+        lines += [f"{table} {row[0]}" for row in rows]
+    return "\n".join(lines)

@@ -23,7 +23,8 @@ class SharedTime(Protocol):
         """Keep what `choose` makes of the reading that is kept, in one transaction; returns it.
 
         It is told `None` when nothing is kept, or what is kept is of another start of the machine
-        or of a clock of another speed; that is replaced.
+        or of a clock of another speed; that is replaced. A database for several machines keeps a
+        reading for each start of a machine.
         """
 
     async def step(

@@ -9,6 +9,7 @@ import click
 from dispatcher.commands.options import run_to_end, settings_of, with_settings
 from dispatcher.commands.saying import say
 from dispatcher.storage import migrate as bring_up_to_date
+from receiver.faults import without_credentials
 
 
 @click.command()
@@ -19,12 +20,13 @@ def migrate(config: Path | None, database: str | None) -> None:
     Example: dlr migrate --database dlr.db
     """
     path = settings_of(config, database).store.database
+    named = without_credentials(path)
 
     async def run() -> None:
         applied = await bring_up_to_date(path)
         for step in applied:
-            say(f"{path}: applied {step}")
+            say(f"{named}: applied {step}")
         if not applied:
-            say(f"{path}: nothing to do")
+            say(f"{named}: nothing to do")
 
     run_to_end(run())

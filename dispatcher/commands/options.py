@@ -68,7 +68,7 @@ def with_settings(command: Command) -> Command:
     return click.option(
         "--database",
         envvar="DLR_DATABASE",
-        help="The SQLite file. Default: store.database of the settings, dlr.db.",
+        help="A SQLite file, or postgresql://…. Default: store.database of the settings, dlr.db.",
     )(command)
 
 
@@ -161,11 +161,11 @@ def look(
     config: Path | None, database: str | None, work: Callable[[Storage], Awaitable[None]]
 ) -> None:
     """Run `work` on a database that must be there."""
-    path = settings_of(config, database).store.database
-    if not Path(path).exists():
-        fail(f"there is no database at {path}: start `dlr serve` first, or give --database")
+    from dispatcher.storage import is_postgres, storage
 
-    from dispatcher.storage import storage
+    path = settings_of(config, database).store.database
+    if not is_postgres(path) and not Path(path).exists():
+        fail(f"there is no database at {path}: start `dlr serve` first, or give --database")
 
     async def run() -> None:
         async with storage(path) as opened:

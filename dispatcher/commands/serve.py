@@ -232,7 +232,7 @@ def _what_next(
 ) -> list[str]:
     page = f"{url}/sandbox" if parts.sandbox else f"{url}/"
     lines = [f"  pages      {page}"] if settings.web.pages else []
-    lines.append(f"  database   {settings.store.database}")
+    lines.append(f"  database   {without_credentials(settings.store.database)}")
     if parts.receives:
         lines.append(f"  callbacks  POST {url}/notify  (JSON or XML)")
     if parts.dispatches:

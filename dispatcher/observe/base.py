@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
 from dispatcher.retrying.dispatch import DispatchState
 from receiver.store.base import TURN
+from receiver.store.instants import instant, instant_or_none
 
 Waiting = tuple[int, datetime]
 """Of a waiting dispatch: the attempts made, and when the next is due."""
@@ -101,6 +102,27 @@ class RecordedAttempt(Struct, frozen=True):
     state: DispatchState
     due_at: datetime | None
     note: str | None = None
+
+
+def recorded_attempt(row: Sequence[Any]) -> RecordedAttempt:
+    """Of a row of a database, in the order of the fields."""
+    number, dispatch, endpoint, nth, reports, started_at, ms, status, outcome, error, *now = row
+    state, due_at, note = now
+    return RecordedAttempt(
+        id=number,
+        dispatch=dispatch,
+        endpoint=endpoint,
+        number=nth,
+        reports=reports,
+        started_at=instant(started_at),
+        duration_ms=ms,
+        status=status,
+        outcome=outcome,
+        error=error,
+        state=state,
+        due_at=instant_or_none(due_at),
+        note=note,
+    )
 
 
 class AttemptHistory(Protocol):

@@ -19,7 +19,8 @@ def kept_files(database: str) -> list[Path]:
 
 
 def _folder(database: str) -> Path:
-    return Path(f"{database}-pulled")
+    """Beside a file; of a database elsewhere, in the folder that the process works in."""
+    return Path("dlr-pulled" if "://" in database else f"{database}-pulled")
 
 
 class Spool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dispatcher.observe.base import RecordedAttempt
+from dispatcher.observe.base import RecordedAttempt, recorded_attempt
 from receiver.store.instants import instant, instant_or_none
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.rows import last_id
@@ -31,7 +31,7 @@ class SqliteHistory:
         rows = await self._database.question(
             lambda connection: connection.execute(_AFTER, (attempt, limit)).fetchall()
         )
-        return [_attempt(row) for row in rows]
+        return [recorded_attempt(row) for row in rows]
 
 
 def _attempt(row: Sequence[Any]) -> RecordedAttempt:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
-from operator import itemgetter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dispatcher.capsule.base import CapturedReport, Span, Window
-from dispatcher.capsule.capsule import SharedAttempt, SharedDispatch
+from dispatcher.capsule.capsule import SharedDispatch
+from dispatcher.capsule.rows import dispatches_of, span_of
 from receiver.store.instants import instant, micros
 from receiver.store.sqlite.database import Database
 
@@ -47,17 +46,17 @@ class SqliteRecording:
         self._database = database
 
     async def report_span(self, window: Window) -> Span | None:
-        return _span(await self._rows(REPORT_SPAN, window))
+        return span_of(await self._rows(REPORT_SPAN, window))
 
     async def dispatch_span(self, window: Window, first: int, last: int) -> Span | None:
-        return _span(await self._rows(DISPATCH_SPAN, window, first, last))
+        return span_of(await self._rows(DISPATCH_SPAN, window, first, last))
 
     async def reports(self, window: Window, first: int, last: int) -> Sequence[CapturedReport]:
         rows = await self._rows(_REPORTS, window, first, last)
         return [CapturedReport(instant(at), *told) for at, *told in rows]
 
     async def dispatches(self, window: Window, first: int, last: int) -> Sequence[SharedDispatch]:
-        return list(_dispatches(await self._rows(_DISPATCHES, window, first, last)))
+        return list(dispatches_of(await self._rows(_DISPATCHES, window, first, last)))
 
     async def _rows(
         self, query: str, window: Window, first: int = 0, last: int = 0
@@ -70,20 +69,3 @@ class SqliteRecording:
             "last": last,
         }
         return await self._database.question(lambda c: c.execute(query, asked).fetchall())
-
-
-def _span(rows: Sequence[tuple[Any, ...]]) -> Span | None:
-    ((first, last),) = rows
-    return None if first is None else (first, last)
-
-
-def _dispatches(rows: Iterable[tuple[Any, ...]]) -> Iterator[SharedDispatch]:
-    for _, found in groupby(rows, key=itemgetter(0)):
-        lines = list(found)
-        _, created_at, reports, state, *_ = lines[0]
-        attempts = [
-            SharedAttempt(instant(started_at), duration_ms, outcome, status)
-            for *_, started_at, duration_ms, outcome, status in lines
-            if started_at is not None
-        ]
-        yield SharedDispatch(instant(created_at), reports, state, attempts)

@@ -14,15 +14,9 @@ bounded time on the connection for questions, so that neither callbacks nor push
 from __future__ import annotations
 
 import sqlite3
-from array import array
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import replace
-from itertools import groupby
-from operator import itemgetter
-
-from msgspec import Struct
 
 from dispatcher.queue.base import UnknownDispatch
 from dispatcher.queue.names import DispatchNames
@@ -32,15 +26,21 @@ from dispatcher.queue.sqlite.states import page
 from dispatcher.replay.items import Items
 from dispatcher.replay.replay import Item, Selected
 from dispatcher.replay.request import Selection
+from dispatcher.replay.selecting import (
+    PIECE,
+    Carried,
+    Ids,
+    Placed,
+    PlaceRow,
+    by_report,
+    query_of,
+    targets,
+)
 from dispatcher.retrying.dispatch import DispatchState
-from receiver.dlr.statuses import GROUP_NUMBERS
 from receiver.store.base import ReportQuery, ReportStore, of_one_source
 from receiver.store.sqlite import search
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.rows import LISTED, ids_of, listed
-
-PIECE = 500
-"""Reports or dispatches that are looked at in one go."""
 
 UNFED_AT_ONCE = 10_000
 """Items of a running replay that are read in one go."""
@@ -59,42 +59,6 @@ _PLACES = f"""
     ORDER BY report.id, dispatch.id
 """
 _MEMBERS = f"SELECT DISTINCT report FROM ({MEMBERS})"
-
-_Row = tuple[int, int, str | None, DispatchState | None, bool, bool]
-
-
-class _Placed(Struct, frozen=True):
-    """A report, and the state of its newest dispatch to each endpoint; empty: there was none."""
-
-    report: int
-    received_at: int
-    places: dict[str, DispatchState]
-
-
-class _Carried(Struct, frozen=True):
-    """What one dispatch carries, and where it stands."""
-
-    endpoint: str
-    state: DispatchState
-    reports: Sequence[int]
-
-
-class _Ids:
-    """A set of ids, a million of which take 8 MB. It is filled first and asked then."""
-
-    def __init__(self) -> None:
-        self._ids = array("q")
-        self._sorted = True
-
-    def add(self, number: int) -> None:
-        self._ids.append(number)
-        self._sorted = False
-
-    def __contains__(self, number: int) -> bool:
-        if not self._sorted:
-            self._ids, self._sorted = array("q", sorted(self._ids)), True
-        at = bisect_left(self._ids, number)
-        return at < len(self._ids) and self._ids[at] == number
 
 
 class SqliteSelector:
@@ -121,7 +85,7 @@ class SqliteSelector:
         found = await self._reports(selection, carried, to_one=target is not None)
         async for placed in self._placed(found, selection.endpoint):
             if carried is not None:
-                placed = _Placed(placed.report, placed.received_at, _place_of(carried))
+                placed = Placed(placed.report, placed.received_at, _place_of(carried))
             for endpoint in placed.places.keys() & unfed.keys():
                 if placed.report in unfed[endpoint]:
                     placed.places[endpoint] = "waiting"
@@ -136,31 +100,31 @@ class SqliteSelector:
         without_place = undispatched if target is None and not selection.of_dispatches else 0
         return items, Selected(len(items), without_place, dict(gone), first)
 
-    async def _unfed(self) -> dict[str, _Ids]:
+    async def _unfed(self) -> dict[str, Ids]:
         """By endpoint, the reports that running replays have still to bring there: their newest
         dispatch is yet to be formed, and the same command given again must not bring them twice."""
-        unfed: dict[str, _Ids] = {}
+        unfed: dict[str, Ids] = {}
         for replay, fed, total in await self._database.question(_running):
             for position in range(fed, total, UNFED_AT_ONCE):
                 for item in await self._database.question(_items_of(replay, position)):
-                    unfed.setdefault(item.endpoint, _Ids()).add(item.report)
+                    unfed.setdefault(item.endpoint, Ids()).add(item.report)
         for endpoint, report in await self._database.question(_held):
-            unfed.setdefault(endpoint, _Ids()).add(report)
+            unfed.setdefault(endpoint, Ids()).add(report)
         return unfed
 
-    async def _placed(self, reports: Sequence[int], named: str | None) -> AsyncIterator[_Placed]:
+    async def _placed(self, reports: Sequence[int], named: str | None) -> AsyncIterator[Placed]:
         for start in range(0, len(reports), PIECE):
             piece = listed(reports[start : start + PIECE])
             rows = await self._database.question(_rows(piece))
-            for placed in _by_report(rows, named):
+            for placed in by_report(rows, named):
                 yield placed
 
     async def _reports(
-        self, selection: Selection, carried: _Carried | None, *, to_one: bool
+        self, selection: Selection, carried: Carried | None, *, to_one: bool
     ) -> Sequence[int]:
         """The ids of the reports that fit, as far as reports tell; ascending. `to_one`: all of them
         go to one target."""
-        query = _query(selection)
+        query = query_of(selection)
         candidates = await self._candidates(selection, carried, to_one=to_one)
         if candidates is None:
             return [each async for each in self._searched(query)][::-1]
@@ -173,7 +137,7 @@ class SqliteSelector:
         return found
 
     async def _candidates(
-        self, selection: Selection, carried: _Carried | None, *, to_one: bool
+        self, selection: Selection, carried: Carried | None, *, to_one: bool
     ) -> Sequence[int] | None:
         """The only reports that can fit, ascending; `None`: any can."""
         named: list[set[int]] = [] if carried is None else [set(carried.reports)]
@@ -210,47 +174,6 @@ class SqliteSelector:
             query = replace(query, before=found.next)
 
 
-def targets(
-    places: dict[str, DispatchState], selection: Selection, target: str | None
-) -> list[str]:
-    """Where a report goes that fits otherwise. A target gets it once, wherever it went before."""
-    fitting = [
-        endpoint
-        for endpoint, state in places.items()
-        if selection.endpoint in (None, endpoint) and selection.state in (None, state)
-    ]
-    if target is None:
-        return fitting
-    return [target] if fitting or not selection.of_dispatches else []
-
-
-def _by_report(rows: Iterable[_Row], named: str | None) -> Iterator[_Placed]:
-    """A dispatch that was cancelled with its replay leaves a report as it was. The URL of a replay
-    is not a place that a report belongs to, unless its endpoint is `named`."""
-    for (report, received_at), group in groupby(rows, itemgetter(0, 1)):
-        places = {
-            endpoint: state
-            for _, _, endpoint, state, of_a_replay, to_a_url in group
-            if endpoint is not None
-            and state is not None
-            and not (of_a_replay and state == "cancelled")
-            and not (to_a_url and endpoint != named)
-        }
-        yield _Placed(report, received_at, places)
-
-
-def _query(selection: Selection) -> ReportQuery:
-    return ReportQuery(
-        limit=PIECE,
-        source=selection.source,
-        status_groups=tuple(GROUP_NUMBERS[name] for name in selection.status_groups),
-        statuses=selection.statuses,
-        bulk_id=selection.bulk_id,
-        received_since=selection.since,
-        received_until=selection.until,
-    )
-
-
 def _fitting(
     candidates: Sequence[int], query: ReportQuery
 ) -> Callable[[sqlite3.Connection], list[int]]:
@@ -275,10 +198,10 @@ def _dispatches(selection: Selection, after: int) -> Callable[[sqlite3.Connectio
     return lambda c: ids_of(c, f"SELECT id FROM dispatch {rest}", values)
 
 
-def _carried_by(name: str) -> Callable[[sqlite3.Connection], _Carried]:
+def _carried_by(name: str) -> Callable[[sqlite3.Connection], Carried]:
     """Raises UnknownDispatch."""
 
-    def carried(connection: sqlite3.Connection) -> _Carried:
+    def carried(connection: sqlite3.Connection) -> Carried:
         (queue,) = connection.execute("SELECT name FROM queue_name").fetchone()
         number = DispatchNames(queue).number(name)
         one = "SELECT endpoint, state FROM dispatch WHERE id = ?"
@@ -286,12 +209,12 @@ def _carried_by(name: str) -> Callable[[sqlite3.Connection], _Carried]:
         if row is None:
             raise UnknownDispatch(name)
         endpoint, state = row
-        return _Carried(endpoint, state, members_of(connection, [number]).get(number, ()))
+        return Carried(endpoint, state, members_of(connection, [number]).get(number, ()))
 
     return carried
 
 
-def _place_of(carried: _Carried) -> dict[str, DispatchState]:
+def _place_of(carried: Carried) -> dict[str, DispatchState]:
     return {carried.endpoint: carried.state}
 
 
@@ -316,5 +239,5 @@ def _members(dispatches: Sequence[int]) -> Callable[[sqlite3.Connection], list[i
     return lambda c: ids_of(c, _MEMBERS, (listed(dispatches),))
 
 
-def _rows(reports: str) -> Callable[[sqlite3.Connection], list[_Row]]:
+def _rows(reports: str) -> Callable[[sqlite3.Connection], list[PlaceRow]]:
     return lambda c: c.execute(_PLACES, (reports,)).fetchall()

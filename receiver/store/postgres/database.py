@@ -12,6 +12,7 @@ session, so that a pooler in transaction mode may be between.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import DeadlockDetected, NumericValueOutOfRange, SerializationFailure
 from psycopg_pool import ConnectionPool, PoolTimeout
 
@@ -32,6 +34,8 @@ from receiver.store.proof import Proof
 T = TypeVar("T")
 Connection = psycopg.Connection[tuple[Any, ...]]
 Work = Callable[[Connection], T]
+
+_LOG = logging.getLogger("dlr.store")
 
 CONNECTIONS = 8
 """At most so many of one process."""
@@ -51,6 +55,11 @@ LOOK_SECONDS = 0.5
 TRIES = 4
 """How often a transaction is begun that the database has broken off so that another one could go on
 (deadlock, serialisation failure)."""
+
+MALFORMED = (
+    "store.database is no URL of PostgreSQL: expected postgresql://USER@HOST:PORT/NAME, in which"
+    " signs such as @, / or a space are written with percent (%40, %2F, %20)"
+)
 
 _BEGIN = (
     "{begin}; SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock};"
@@ -222,9 +231,12 @@ class Database:
 
 
 def _unavailable(error: Exception) -> StoreUnavailable:
+    return StoreUnavailable(f"the database cannot be used: {_said(error)}")
+
+
+def _said(error: Exception) -> str:
     """What psycopg says names host, port, user and database, and no password."""
-    said = " ".join(str(error).split()) or type(error).__name__
-    return StoreUnavailable(f"the database cannot be used: {said}")
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 def pool_of(url: str) -> ConnectionPool[Connection]:
@@ -245,14 +257,20 @@ def pool_of(url: str) -> ConnectionPool[Connection]:
 
 def _reached(url: str, wait: float) -> None:
     """Wait until the server takes a connection, at most `wait` seconds."""
-    deadline = time.monotonic() + wait
+    try:
+        conninfo_to_dict(url)
+    except psycopg.Error:  # which would repeat parts of the URL, and so of a password
+        raise StoreUnavailable(MALFORMED) from None
+    deadline, told = time.monotonic() + wait, False
     while True:
         try:
             psycopg.connect(url, connect_timeout=int(WAIT_SECONDS)).close()
         except psycopg.Error as error:
             if time.monotonic() >= deadline:
-                said = " ".join(str(error).split())
-                raise StoreUnavailable(f"cannot open the database: {said}") from error
+                raise StoreUnavailable(f"cannot open the database: {_said(error)}") from error
+            if not told:
+                _LOG.warning("waiting for the database, at most %g s: %s", wait, _said(error))
+                told = True
             time.sleep(LOOK_SECONDS)
         else:
             return

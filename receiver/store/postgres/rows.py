@@ -9,7 +9,7 @@ from receiver.store.base import StoredReport
 from receiver.store.postgres.database import Connection, row_of
 from receiver.store.report_rows import COLUMNS, stored_report
 
-__all__ = ["COLUMNS", "ends_of", "ids_of", "numbers", "reports_in", "stored_report"]
+__all__ = ["COLUMNS", "ends_of", "ids_of", "last_id", "numbers", "reports_in", "stored_report"]
 
 
 def numbers(values: Iterable[int | None]) -> str:
@@ -33,3 +33,9 @@ def ends_of(connection: Connection, table: str) -> tuple[int, int] | tuple[None,
     """The lowest and the highest id of a table."""
     lowest, highest = row_of(connection.execute(f"SELECT min(id), max(id) FROM {table}"))
     return lowest, highest
+
+
+def last_id(connection: Connection, sequence: str) -> int:
+    """The id that a sequence gave last, to whatever transaction; 0 when it gave none."""
+    given = "SELECT coalesce(pg_sequence_last_value(%s::regclass), 0)"
+    return int(row_of(connection.execute(given, (sequence,)))[0])

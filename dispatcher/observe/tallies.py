@@ -1,0 +1,65 @@
+"""Attempts as the tallies of their endpoints count them: the same for each database. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from dispatcher.observe.base import ActivitySpan
+from receiver.store.histogram import bin_of
+
+TAIL_MOST: Final = 2_000
+"""Attempts that were not counted yet and are counted for one answer: 10 ms."""
+
+SPANS: Final[dict[ActivitySpan, int]] = {"minute": 60, "hour": 3_600}
+"""In seconds."""
+
+Row = Sequence[Any]
+"""An attempt: id, started_at, duration_ms, status, outcome, endpoint, reports of its dispatch, and
+received_at of the first of them (None: it says nothing of lateness). Or a row of a tally, whose
+last column is a count."""
+
+
+def attempts_by_key(rows: Iterable[Row], span: int) -> Counter[tuple[Any, ...]]:
+    """Attempts by the key of attempt_tally."""
+    return Counter(
+        (span, endpoint, outcome, (status or 0) // 100, _bin(int(ms)), _start(started_at, span))
+        for _, started_at, ms, status, outcome, endpoint, _, _ in rows
+    )
+
+
+def lateness_by_key(rows: Iterable[Row], span: int) -> Counter[tuple[Any, ...]]:
+    """Reports by the key of lateness_tally."""
+    counts: Counter[tuple[Any, ...]] = Counter()
+    for _, started_at, ms, _, _, endpoint, reports, received_at in rows:
+        if received_at is not None:
+            late = int((started_at - received_at) / 1_000 + ms)
+            counts[span, endpoint, _bin(late), _start(started_at, span)] += reports
+    return counts
+
+
+def _bin(milliseconds: int) -> int:
+    """The bin of a duration that is rounded to four binary digits: so a fourth of the rows."""
+    shift = max(milliseconds.bit_length() - 4, 0)
+    return bin_of((milliseconds >> shift << shift) + (1 << shift >> 1))
+
+
+def _start(at: int, span: int) -> int:
+    return int(at) // (span * 1_000_000) * span
+
+
+def summed(stored: Sequence[Row], tail: Sequence[Row]) -> Sequence[Row]:
+    """Rows whose last column is a count: one for each of what stands before it, in its order, as
+    `stored` are."""
+    if not tail:
+        return stored
+    sums = Counter({tuple(row[:-1]): row[-1] for row in stored})
+    for *key, count in tail:
+        sums[tuple(key)] += count
+    return sorted((*key, count) for key, count in sums.items())
+
+
+def counted_since(counts: Counter[tuple[Any, ...]], since: int) -> Sequence[Row]:
+    """Of counts by the key of a table those that began then or later, without span and start."""
+    return [(*rest, count) for (_, *rest, start), count in counts.items() if start >= since]

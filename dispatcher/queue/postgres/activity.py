@@ -1,0 +1,174 @@
+"""What endpoints did of late, in tallies that follow behind the attempts.
+
+The transaction that records an attempt writes none of it. `turn` takes the attempts after its
+cursor, some at a time, and writes what follows from them and the new cursor in one transaction:
+whenever it is killed, each attempt has been counted once or not yet. A reader takes the tallies up
+to the cursor, and the newer attempts themselves.
+
+Minutes and hours are counted, and both are dropped when nobody asks for them any more.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from dispatcher.observe.base import (
+    ACTIVITY_KEPT,
+    Activity,
+    ActivitySpan,
+    AttemptCount,
+    LatenessCount,
+)
+from dispatcher.observe.tallies import (
+    SPANS,
+    TAIL_MOST,
+    Row,
+    attempts_by_key,
+    counted_since,
+    lateness_by_key,
+    summed,
+)
+from receiver.store.base import TURN
+from receiver.store.instants import micros
+from receiver.store.postgres.database import Connection, Database, row_of
+
+_CURSOR = "SELECT attempt FROM activity_followed"
+_MOVE = "UPDATE activity_followed SET attempt = %s WHERE attempt = %s"
+_PRUNE = "UPDATE activity_followed SET pruned = %(hour)s WHERE pruned <> %(hour)s"
+
+# A replay brings what is old on purpose, and says nothing of lateness.
+_AFTER = """
+    SELECT attempt.id, started_at, duration_ms, status, outcome, dispatch.endpoint,
+        dispatch.reports, received_at
+    FROM attempt JOIN dispatch ON dispatch.id = attempt.dispatch
+    LEFT JOIN report ON report.id = dispatch.first_report
+        AND outcome = 'acknowledged' AND dispatch.replay IS NULL
+    WHERE attempt.id > %s AND attempt.id <= %s ORDER BY attempt.id LIMIT %s
+"""
+_ADD_ATTEMPTS = """
+    INSERT INTO attempt_tally AS tally SELECT * FROM unnest(
+        %s::int[], %s::text[], %s::text[], %s::int[], %s::int[], %s::bigint[], %s::bigint[]
+    )
+    ON CONFLICT (span, endpoint, outcome, status_class, bin, start)
+        DO UPDATE SET attempts = tally.attempts + excluded.attempts
+"""
+_ADD_LATENESS = """
+    INSERT INTO lateness_tally AS tally SELECT * FROM unnest(
+        %s::int[], %s::text[], %s::int[], %s::bigint[], %s::bigint[]
+    )
+    ON CONFLICT (span, endpoint, bin, start)
+        DO UPDATE SET reports = tally.reports + excluded.reports
+"""
+_ATTEMPTS = """
+    SELECT endpoint, outcome, status_class, bin, sum(attempts)::bigint FROM attempt_tally
+    WHERE span = %s AND {of} AND start >= %s GROUP BY endpoint, outcome, status_class, bin
+    ORDER BY endpoint, outcome, status_class, bin
+"""
+_LATENESS = """
+    SELECT endpoint, bin, sum(reports)::bigint FROM lateness_tally
+    WHERE span = %s AND {of} AND start >= %s GROUP BY endpoint, bin ORDER BY endpoint, bin
+"""
+
+
+class PostgresActivity:
+    """Implements AttemptActivity."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def activity(
+        self, span: ActivitySpan, since: datetime, endpoint: str | None = None
+    ) -> Activity:
+        return await self._database.read_settled(
+            "attempt_id", lambda c, settled: _activity(c, settled, SPANS[span], since, endpoint)
+        )
+
+    async def turn(self, most: int = TURN) -> int:
+        read_from, rows = await self._database.read_settled(
+            "attempt_id", lambda c, settled: _read_on(c, settled, most)
+        )
+        if rows:
+            # What a power cut undoes is counted again, and so is its cursor.
+            await self._database.write_unflushed(lambda c: _write(c, read_from, rows))
+        return len(rows)
+
+    async def catch_up(self) -> int:
+        followed = 0
+        while count := await self.turn():
+            followed += count
+        return followed
+
+
+def _read_on(connection: Connection, settled: int, most: int) -> tuple[int, list[Row]]:
+    """The cursor, and the next attempts after it."""
+    (read_from,) = row_of(connection.execute(_CURSOR))
+    rows: list[Row] = [*connection.execute(_AFTER, (read_from, settled, most))]
+    return read_from, rows
+
+
+def _write(connection: Connection, read_from: int, rows: Sequence[Row]) -> None:
+    """Count these attempts, unless another process has moved the cursor meanwhile."""
+    if connection.execute(_MOVE, (rows[-1][0], read_from)).rowcount != 1:
+        return
+    for seconds in SPANS.values():
+        _add(connection, _ADD_ATTEMPTS, attempts_by_key(rows, seconds))
+        _add(connection, _ADD_LATENESS, lateness_by_key(rows, seconds))
+    _prune(connection, min(row[1] for row in rows) // 1_000_000)
+
+
+def _prune(connection: Connection, at: int) -> None:
+    """Once an hour drop what nobody asks for any more. `at` is the time of the oldest attempt that
+    was counted now: after a clock that was ahead for a moment, the newest would drop all."""
+    if connection.execute(_PRUNE, {"hour": at // 3_600}).rowcount:
+        for span, kept in ACTIVITY_KEPT.items():
+            gone = (SPANS[span], at - int(kept.total_seconds()))
+            connection.execute("DELETE FROM attempt_tally WHERE span = %s AND start < %s", gone)
+            connection.execute("DELETE FROM lateness_tally WHERE span = %s AND start < %s", gone)
+
+
+def _add(connection: Connection, statement: str, counts: Counter[tuple[Any, ...]]) -> None:
+    rows = sorted((*key, number) for key, number in counts.items())
+    if rows:  # in one order, so that two processes do not wait for each other
+        connection.execute(statement, [list(column) for column in zip(*rows, strict=True)])
+
+
+def _activity(
+    connection: Connection, settled: int, span: int, since: datetime, endpoint: str | None
+) -> Activity:
+    """What one view of the database says."""
+    start = micros(since) // 1_000_000 // span * span
+    read_to, tail = _read_on(connection, settled, TAIL_MOST)
+    if tail:
+        read_to = tail[-1][0]
+    if endpoint is not None:
+        tail = [row for row in tail if row[5] == endpoint]
+    (newest,) = row_of(connection.execute("SELECT coalesce(max(id), 0) FROM attempt"))
+    return Activity(
+        attempts=[
+            AttemptCount(*row)
+            for row in summed(
+                _stored(connection, _ATTEMPTS, span, start, endpoint),
+                counted_since(attempts_by_key(tail, span), start),
+            )
+        ],
+        lateness=[
+            LatenessCount(*row)
+            for row in summed(
+                _stored(connection, _LATENESS, span, start, endpoint),
+                counted_since(lateness_by_key(tail, span), start),
+            )
+        ],
+        lag=max(newest - read_to, 0),
+    )
+
+
+def _stored(
+    connection: Connection, statement: str, span: int, since: int, endpoint: str | None
+) -> Sequence[Row]:
+    if endpoint is None:
+        return connection.execute(statement.format(of="true"), (span, since)).fetchall()
+    of_one = statement.format(of="endpoint = %s")
+    return connection.execute(of_one, (span, endpoint, since)).fetchall()

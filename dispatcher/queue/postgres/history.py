@@ -1,0 +1,53 @@
+"""Attempts of all dispatches in the order in which they were recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dispatcher.observe.base import RecordedAttempt, recorded_attempt
+from receiver.store.instants import instant, instant_or_none
+from receiver.store.postgres.database import Database
+
+_AFTER = """
+    SELECT attempt.id, (SELECT name FROM queue_name) || '-' || dispatch, endpoint, number, reports,
+        started_at, duration_ms, status, outcome, error, state, due_at, note
+    FROM attempt JOIN dispatch ON dispatch.id = attempt.dispatch
+    WHERE attempt.id > %s AND attempt.id <= %s ORDER BY attempt.id LIMIT %s
+"""
+
+
+class PostgresHistory:
+    """Implements AttemptHistory."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def newest(self) -> int:
+        return await self._database.read_settled("attempt_id", lambda _, settled: settled)
+
+    async def after(self, attempt: int, limit: int) -> Sequence[RecordedAttempt]:
+        rows = await self._database.read_settled(
+            "attempt_id", lambda c, settled: c.execute(_AFTER, (attempt, settled, limit)).fetchall()
+        )
+        return [recorded_attempt(row) for row in rows]
+
+
+def _attempt(row: Sequence[Any]) -> RecordedAttempt:
+    number, dispatch, endpoint, nth, reports, started_at, ms, status, outcome, error, *now = row
+    state, due_at, note = now
+    return RecordedAttempt(
+        id=number,
+        dispatch=dispatch,
+        endpoint=endpoint,
+        number=nth,
+        reports=reports,
+        started_at=instant(started_at),
+        duration_ms=ms,
+        status=status,
+        outcome=outcome,
+        error=error,
+        state=state,
+        due_at=instant_or_none(due_at),
+        note=note,
+    )

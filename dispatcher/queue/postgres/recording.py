@@ -1,0 +1,71 @@
+"""What happened in a window, for a capture."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dispatcher.capsule.base import CapturedReport, Span, Window
+from dispatcher.capsule.capsule import SharedDispatch
+from dispatcher.capsule.rows import dispatches_of, span_of
+from receiver.store.instants import instant, micros
+from receiver.store.postgres.database import Database
+
+REPORT_SPAN = """
+    SELECT min(id), max(id) FROM report
+    WHERE received_at >= %(since)s AND received_at < %(until)s
+"""
+DISPATCH_SPAN = """
+    SELECT min(d.id), max(d.id) FROM dispatch_report m JOIN dispatch d ON d.id = m.dispatch
+    WHERE m.report BETWEEN %(first)s AND %(last)s AND d.endpoint = %(endpoint)s AND d.replay IS NULL
+"""
+_REPORTS = """
+    SELECT received_at, source, format, convert_from(item, 'UTF8') FROM report r
+    WHERE id BETWEEN %(first)s AND %(last)s AND received_at >= %(since)s AND received_at < %(until)s
+    AND (%(endpoint)s::text IS NULL OR EXISTS (
+        SELECT 1 FROM dispatch_report m JOIN dispatch d ON d.id = m.dispatch
+        WHERE m.report = r.id AND d.endpoint = %(endpoint)s
+    )) ORDER BY id
+"""
+_DISPATCHES = """
+    SELECT d.id, d.created_at, d.reports, d.state, a.started_at, a.duration_ms, a.outcome, a.status
+    FROM dispatch d LEFT JOIN attempt a ON a.dispatch = d.id
+    WHERE d.id BETWEEN %(first)s AND %(last)s AND d.endpoint = %(endpoint)s AND d.replay IS NULL
+    AND EXISTS (
+        SELECT 1 FROM dispatch_report m JOIN report r ON r.id = m.report
+        WHERE m.report BETWEEN d.first_report AND d.last_report AND m.dispatch = d.id
+        AND r.received_at >= %(since)s AND r.received_at < %(until)s
+    ) ORDER BY d.id, a.number
+"""
+
+
+class PostgresRecording:
+    """Implements Recording."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def report_span(self, window: Window) -> Span | None:
+        return span_of(await self._rows(REPORT_SPAN, window))
+
+    async def dispatch_span(self, window: Window, first: int, last: int) -> Span | None:
+        return span_of(await self._rows(DISPATCH_SPAN, window, first, last))
+
+    async def reports(self, window: Window, first: int, last: int) -> Sequence[CapturedReport]:
+        rows = await self._rows(_REPORTS, window, first, last)
+        return [CapturedReport(instant(at), *told) for at, *told in rows]
+
+    async def dispatches(self, window: Window, first: int, last: int) -> Sequence[SharedDispatch]:
+        return list(dispatches_of(await self._rows(_DISPATCHES, window, first, last)))
+
+    async def _rows(
+        self, query: str, window: Window, first: int = 0, last: int = 0
+    ) -> Sequence[tuple[Any, ...]]:
+        asked: Mapping[str, object] = {
+            "since": micros(window.since),
+            "until": micros(window.until),
+            "endpoint": window.endpoint,
+            "first": first,
+            "last": last,
+        }
+        return await self._database.question(lambda c: c.execute(query, asked).fetchall())
