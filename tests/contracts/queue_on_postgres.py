@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Any
 
 import psycopg
@@ -14,9 +14,9 @@ from dispatcher.queue.postgres.queue import PostgresQueue
 from dispatcher.storage import new_id
 from receiver.store.postgres.database import Connection
 from receiver.store.postgres.store import PostgresStore
-from tests.contracts.at_once import Act, T, U, at_once
 from tests.contracts.dispatch_queue import ACME, BETA
 from tests.postgres import BreakableDatabase, EmptyDatabase, in_autocommit
+from tests.transactions import Act, T, U, at_once, unanswered
 
 _SKIP = """
     SELECT setval(sequence, coalesce(pg_sequence_last_value(sequence), 0) + %s)
@@ -103,6 +103,9 @@ class PostgresQueueBackend:
                         return
 
             return await at_once(self.database, first, second, met)
+
+    def unanswered(self) -> AbstractContextManager[None]:
+        return unanswered(self.database)
 
     async def remove_endpoint(self, name: str) -> None:
         def remove(connection: Connection) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from dispatcher.queue.sqlite.endpoints import SqliteEndpoints
@@ -19,8 +19,8 @@ from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.followup import Follower
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
 from receiver.store.sqlite.store import SqliteStore
-from tests.contracts.at_once import Act, T, U, at_once
 from tests.contracts.dispatch_queue import ACME, BETA
+from tests.transactions import Act, T, U, at_once, unanswered
 
 WITH_TRANSACTIONS = ["memory", "file"]
 IMPLEMENTATIONS = [*WITH_TRANSACTIONS, "in place"]
@@ -83,6 +83,9 @@ class SqliteBackend:
             await asyncio.sleep(0)  # it begins
 
         return await at_once(self.database, first, second, met)
+
+    def unanswered(self) -> AbstractContextManager[None]:
+        return unanswered(self.database)
 
     async def remove_endpoint(self, name: str) -> None:
         await SqliteEndpoints(self.database).remove(name, lambda _: None, known=())

@@ -1,7 +1,7 @@
 """What every queue of dispatches does when two processes write at the same instant.
 
 Each case has two transactions, and runs in both orders: the one that begins first is done but for
-its commit when the other one begins (at_once.py).
+its commit when the other one begins (tests/transactions.py).
 """
 
 from __future__ import annotations

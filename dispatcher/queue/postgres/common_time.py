@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from receiver.store.postgres.rows import last_id
-
 from dispatcher.clocks.base import Reading
 from dispatcher.clocks.common_time import apart
 from receiver.store.instants import instant, micros
 from receiver.store.postgres.database import Connection, Database
+from receiver.store.postgres.rows import last_id
 
 _MICROSECOND = timedelta(microseconds=1)
 _OF_A_LEASE = timedelta(hours=12)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from receiver.store.postgres.rows import COLUMNS, last_id, stored_report
-
 from dispatcher.api.base import UnroutedReports
 from receiver.store.postgres.database import Connection, Database, row_of
+from receiver.store.postgres.rows import COLUMNS, last_id, stored_report
 
 STEP = 20_000
 """Reports that one step looks at."""
