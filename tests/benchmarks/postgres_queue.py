@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from dispatcher.endpoints.endpoint import Endpoint, Target
 from dispatcher.queue.base import Bucket, DispatchQueue, Forming, Lease, Leased, Record
+from dispatcher.queue.postgres.counts import COUNTS
 from dispatcher.queue.postgres.queue import PostgresQueue
 from dispatcher.queue.postgres.schema import MIGRATIONS as QUEUE_MIGRATIONS
 from dispatcher.retrying.dispatch import DispatchState
@@ -60,7 +61,7 @@ def durable_server() -> Iterator[str]:
 
 
 @contextmanager
-def _migrated(url: str) -> Iterator[str]:
+def migrated(url: str) -> Iterator[str]:
     async def migrate(database_url: str) -> None:
         database = await Database.open(database_url)
         await database.migrate([*STORE_MIGRATIONS, *QUEUE_MIGRATIONS])
@@ -85,7 +86,7 @@ async def _queue(stack: AsyncExitStack, url: str, endpoint: Endpoint) -> Dispatc
 def claims(url: str, sizes: Sequence[int], rounds: int) -> dict[int, list[float]]:
     """Milliseconds of each claim of 100 due ones, which are given back, by how many waited."""
     with ExitStack() as stack:
-        urls = {size: stack.enter_context(_migrated(url)) for size in sizes}
+        urls = {size: stack.enter_context(migrated(url)) for size in sizes}
         for size, database_url in urls.items():
             with in_autocommit(database_url) as connection:
                 values = {"now": micros(NOW), "count": size, "due": DUE}
@@ -130,7 +131,7 @@ class Job(Struct, frozen=True):
 
 def dispatchers(url: str, number: int, seconds: float, at_once: int, failing: bool) -> float:
     """Dispatches a second that so many dispatchers together form and record."""
-    with _migrated(url) as database_url, _processes(number) as pool:
+    with migrated(url) as database_url, _processes(number) as pool:
         begin = time.time() + 2.0
         jobs = [
             Job(database_url, f"e{n}", at_once, begin, begin + seconds, failing)
@@ -226,6 +227,12 @@ async def record(queue: DispatchQueue, leased: Sequence[Leased], state: Dispatch
     assert all(held)
 
 
+def counts(url: str) -> dict[tuple[str, str], int]:
+    """How many dispatches an endpoint has in a state."""
+    with in_autocommit(url) as connection:
+        return {(name, state): number for name, state, number in connection.execute(COUNTS)}
+
+
 # --- churn ---------------------------------------------------------------------------------------
 
 _TABLES = """
@@ -246,7 +253,7 @@ def churn(url: str, seconds: float, number: int, at_once: int, *, held: bool) ->
     """What is there, in a table, after each of five parts of the time. `held`: a reader keeps its
     view of the database all the time, as a backup does, and nothing can be vacuumed."""
     rows: list[tuple[str, ...]] = []
-    with _migrated(url) as database_url, _processes(number) as pool:
+    with migrated(url) as database_url, _processes(number) as pool:
         begin = time.time() + 2.0
         jobs = [
             Job(database_url, f"e{n}", at_once, begin, begin + seconds, True) for n in range(number)

@@ -7,6 +7,7 @@ whole thing and print its tables: `pytest -m benchmark tests/benchmarks`.
 from __future__ import annotations
 
 import sys
+import time
 from types import ModuleType
 
 import pytest
@@ -20,6 +21,7 @@ from tests.benchmarks import (
     growth,
     ingest,
     memory,
+    postgres_queue,
     push,
     sandbox,
     simulate,
@@ -68,6 +70,24 @@ def test_a_claim_takes_what_is_due() -> None:
     found = claim.claims([1_000, 5_000], rounds=2)
 
     assert found.claimed == 2 * 2 * claim.DUE
+
+
+def test_a_claim_over_postgresql_takes_what_is_due(postgres_server: str) -> None:
+    """A time for each claim, all of which take a hundred however many wait."""
+    found = postgres_queue.claims(postgres_server, [200, 1_000], rounds=2)
+
+    assert {size: len(times) for size, times in found.items()} == {200: 2, 1_000: 2}
+
+
+def test_a_dispatcher_ends_what_it_forms(postgres_server: str) -> None:
+    """Each dispatch fails once, is claimed again and acknowledged; what is told has ended."""
+    with postgres_queue.migrated(postgres_server) as url:
+        now = time.time()
+        done = postgres_queue.work(postgres_queue.Job(url, "e0", 5, now, now + 0.3, True))
+        counts = postgres_queue.counts(url)
+
+    assert counts == {("e0", "acknowledged"): done.ended}
+    assert len(done.claims) * 5 == done.ended > 0
 
 
 def test_two_processes_on_one_file_lose_nothing() -> None:

@@ -61,9 +61,11 @@ MALFORMED = (
     " signs such as @, / or a space are written with percent (%40, %2F, %20)"
 )
 
+# A machine that is cut off in the middle of a transaction keeps its locks for as long as the server
+# waits for its next statement, which comes within milliseconds otherwise.
 _BEGIN = (
     "{begin}; SET LOCAL statement_timeout = {statement}; SET LOCAL lock_timeout = {lock};"
-    " SET LOCAL idle_in_transaction_session_timeout = 60000"
+    " SET LOCAL idle_in_transaction_session_timeout = {lock}"
 )
 
 
