@@ -6,15 +6,23 @@ its commit when the other one begins (tests/transactions.py).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from itertools import count
+from random import Random
 from typing import Any, Protocol, TypeVar
 
 import pytest
 from msgspec.structs import replace
 
+from dispatcher.clocks.clock import VirtualClock
+from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.base import DispatchQueue, Forming, Lease, Leased, NotWaiting
 from dispatcher.retrying.dispatch import InvalidTransition
+from dispatcher.retrying.outcome import Answer
+from dispatcher.retrying.schedule import INFOBIP
+from dispatcher.worker import Worker
 from tests.contracts.dispatch_queue import (
     ACME,
     BETA,
@@ -295,3 +303,60 @@ class QueueRacesContract:
         assert len(stored) == 2
         assert [each for view in reversed(formed) for each in view.report_ids] == stored
         assert (await desk.queue.pending(NOON)).unread == {}
+
+    async def test_two_workers_bring_all_in_order(
+        self, backend: RacingBackend, desk: Desk, other: DispatchQueue
+    ) -> None:
+        """Whatever they do at the same time, an endpoint that keeps the order gets each report of a
+        message after the one before it has ended, and every report is acknowledged once."""
+        queues, clock, sender = [desk.queue, other], VirtualClock(NOON), _FailsSometimes()
+        for queue in queues:
+            await queue.adopt([IN_ORDER])
+        outboxes = [desk.store, await backend.another_store()]
+        tokens = count()
+        workers = [
+            Worker(
+                outbox=outbox,
+                queue=queue,
+                sender=sender,
+                clock=clock,
+                endpoints=[replace(IN_ORDER, bucket_size=2)],
+                schedule=INFOBIP,
+                new_token=lambda: f"token-{next(tokens)}",
+                rng=Random(1),
+            )
+            for outbox, queue in zip(outboxes, queues, strict=True)
+        ]
+        reports = [await desk.of_one_message(3) for _ in range(12)]
+
+        while True:
+            if any(await asyncio.gather(*(worker.tick() for worker in workers))):
+                continue
+            if (await desk.queue.pending(clock.now())).unread:
+                continue
+            at = await desk.queue.next_due()
+            if at is None:
+                break
+            clock.advance_to(max(at, clock.now()))
+
+        carried = {view.id: view.report_ids for view in await desk.queue.dispatches(limit=1_000)}
+        taken = [report for name in sender.acknowledged for report in carried[name]]
+        assert sorted(taken) == sorted(each for of_message in reports for each in of_message)
+        for of_message in reports:
+            assert [each for each in taken if each in of_message] == of_message
+        assert await desk.queue.counts() == {"acme": {"acknowledged": len(carried)}}
+
+
+class _FailsSometimes:
+    """Implements Sender: three of ten pushes are answered 503."""
+
+    def __init__(self) -> None:
+        self._rng = Random(7)
+        self.acknowledged: list[str] = []
+
+    async def send(self, dispatch: Leased, _: Endpoint) -> Answer:
+        await asyncio.sleep(0)
+        if self._rng.random() < 0.3:
+            return Answer(1.0, status=503)
+        self.acknowledged.append(dispatch.name)
+        return Answer(1.0, status=200)
