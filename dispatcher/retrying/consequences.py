@@ -3,9 +3,9 @@
 Each consequence belongs to the transaction of the change and comes whatever has changed the
 dispatch: an attempt, a worker that died, a hand, the end of a replay, a removed endpoint, an
 erasure, retention. So the database carries them out, and nobody who changes a dispatch thinks of
-them. In SQLite each is a trigger of the same name, all in
-queue/sqlite/migrations/0010_sources_are_tenants.sql; a test holds the two together. Another
-database has the same tables and carries out the same lines.
+them. Each is a trigger of the same name: in SQLite all of them are in
+queue/sqlite/migrations/0010_sources_are_tenants.sql, in PostgreSQL in
+queue/postgres/migrations/0001_dispatches.sql. A test holds each to the table.
 
 No consequence depends on another one of the same change: each adds and subtracts for itself. One
 changes a dispatch in its turn (`returned_unwanted_is_cancelled`), and that change has all the

@@ -122,12 +122,15 @@ _RECORD = """
             AND dispatch.lease = recorded.token
         RETURNING dispatch.id, dispatch.state
     ),
+    taken AS MATERIALIZED (
+        SELECT dlr_take_ids('attempt_id', (SELECT count(*) FROM held)) AS ids
+    ),
     made AS (
         INSERT INTO attempt (id, dispatch, number, started_at, duration_ms, status, outcome, error,
             answer, note)
-        SELECT (dlr_take_ids('attempt_id', 1))[1], dispatch, number, started_at, duration_ms,
-            status, outcome, error, answer, note
-        FROM (SELECT recorded.* FROM recorded JOIN held ON id = dispatch ORDER BY nth) AS mine
+        SELECT ids[(row_number() OVER (ORDER BY nth))::integer], dispatch, number, started_at,
+            duration_ms, status, outcome, error, answer, note
+        FROM recorded JOIN held ON id = dispatch CROSS JOIN taken
     ),
     kept AS (
         INSERT INTO dispatch_body (dispatch, body)
