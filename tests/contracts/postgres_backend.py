@@ -6,6 +6,7 @@ from collections.abc import Collection
 from contextlib import AsyncExitStack
 
 from receiver.store.postgres.database import Connection
+from receiver.store.postgres.followup import PostgresFollower
 from receiver.store.postgres.store import PostgresStore
 from receiver.store.proof import Proof
 from tests.postgres import BreakableDatabase, EmptyDatabase
@@ -19,6 +20,7 @@ class PostgresBackend:
     ) -> None:
         self.database = database
         self.store = PostgresStore(database)
+        self.read_model = PostgresFollower(database)
         self._empty = empty
         self._stack = stack
 

@@ -10,7 +10,8 @@ from typing import Any, Literal
 import pytest
 
 from receiver.api.event_stream import ReportTrack
-from receiver.store.sqlite import erasure, followup, search
+from receiver.store import following, searching
+from receiver.store.sqlite import erasure
 from tests.contracts.postgres_backend import PostgresBackend
 from tests.contracts.read_model import ReadModelContract
 from tests.contracts.report_search import ReportSearchContract
@@ -25,7 +26,7 @@ from tests.postgres import EmptyDatabase
 Place = Literal["memory", "file"] | EmptyDatabase
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture(params=["memory", "file", "postgres"])
 def place(request: pytest.FixtureRequest) -> Any:
     if request.param == "postgres":
         return request.getfixturevalue("empty_postgres")
@@ -51,12 +52,11 @@ class TestReportSearch(ReportSearchContract):
     def small_steps(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Blocks, pieces and steps of which a few hundred reports have many, and more outcomes
         than are told apart."""
-        monkeypatch.setattr(search, "STEP", 20)
-        monkeypatch.setattr(search, "PIECE", 7)
-        monkeypatch.setattr(search, "PREFIX_MOST", 5)
-        monkeypatch.setattr(followup, "OUTCOMES_MOST", 5)
-        for module in (search, followup):
-            monkeypatch.setattr(module, "BLOCK_BITS", 5)
+        monkeypatch.setattr(searching, "STEP", 20)
+        monkeypatch.setattr(searching, "PIECE", 7)
+        monkeypatch.setattr(searching, "PREFIX_MOST", 5)
+        monkeypatch.setattr(following, "OUTCOMES_MOST", 5)
+        monkeypatch.setattr(following, "BLOCK_BITS", 5)
 
 
 class TestReportTotals(ReportTotalsContract):

@@ -17,10 +17,10 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from receiver.store.base import DUPLICATE_DAYS, Pause
-from receiver.store.excerpt import excerpt_of
+from receiver.store.following import keys_of
 from receiver.store.instants import MICROS_PER_DAY, instant, micros
 from receiver.store.sqlite.database import Database
-from receiver.store.sqlite.followup import BLOCK_BITS, followed_to
+from receiver.store.sqlite.followup import followed_to
 from receiver.store.sqlite.rows import BODIES_OF_REPORTS, LISTED, days_of_keys, listed
 
 BATCH = 200
@@ -271,7 +271,11 @@ def remove_reports(connection: sqlite3.Connection, ids: Sequence[int]) -> int:
         return 0
     connection.executemany(
         "DELETE FROM search_key WHERE block = ? AND field = ? AND key = ? AND report = ?",
-        _search_keys(connection, ids),
+        keys_of(
+            connection.execute(
+                f"SELECT id, item, generation FROM report WHERE id IN {LISTED}", (listed(ids),)
+            )
+        ),
     )
     removed = _remove("report", ids)(connection)
     connection.execute(
@@ -280,16 +284,3 @@ def remove_reports(connection: sqlite3.Connection, ids: Sequence[int]) -> int:
         (listed(ids),),
     )
     return removed
-
-
-def _search_keys(
-    connection: sqlite3.Connection, ids: Sequence[int]
-) -> list[tuple[int, int, str, int]]:
-    rows = connection.execute(
-        f"SELECT id, item, generation FROM report WHERE id IN {LISTED}", (listed(ids),)
-    )
-    return [
-        (number >> BLOCK_BITS, field, key, number)
-        for number, item, generation in rows
-        for field, key in excerpt_of(item, generation).keys()  # noqa: SIM118
-    ]
