@@ -11,7 +11,8 @@ import pytest
 
 from receiver.api.event_stream import ReportTrack
 from receiver.store import following, searching
-from receiver.store.sqlite import erasure
+from receiver.store.postgres import erasure as postgres_erasure
+from receiver.store.sqlite import erasure as sqlite_erasure
 from tests.contracts.postgres_backend import PostgresBackend
 from tests.contracts.read_model import ReadModelContract
 from tests.contracts.report_search import ReportSearchContract
@@ -75,7 +76,8 @@ class TestStoreErasure(StoreErasureContract):
     @pytest.fixture(autouse=True)
     def small_spans(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Each id that a test looks for is the first or the last of a span."""
-        monkeypatch.setattr(erasure, "SPAN", 2)
+        for module in (sqlite_erasure, postgres_erasure):
+            monkeypatch.setattr(module, "SPAN", 2)
 
 
 class StoredReports:
