@@ -10,7 +10,9 @@ from typing import Any, Literal
 import pytest
 
 from receiver.api.event_stream import ReportTrack
-from receiver.store.sqlite import erasure, followup, search
+from receiver.store import following, searching
+from receiver.store.postgres import erasure as postgres_erasure
+from receiver.store.sqlite import erasure as sqlite_erasure
 from tests.contracts.postgres_backend import PostgresBackend
 from tests.contracts.read_model import ReadModelContract
 from tests.contracts.report_search import ReportSearchContract
@@ -25,7 +27,7 @@ from tests.postgres import EmptyDatabase
 Place = Literal["memory", "file"] | EmptyDatabase
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture(params=["memory", "file", "postgres"])
 def place(request: pytest.FixtureRequest) -> Any:
     if request.param == "postgres":
         return request.getfixturevalue("empty_postgres")
@@ -51,12 +53,11 @@ class TestReportSearch(ReportSearchContract):
     def small_steps(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Blocks, pieces and steps of which a few hundred reports have many, and more outcomes
         than are told apart."""
-        monkeypatch.setattr(search, "STEP", 20)
-        monkeypatch.setattr(search, "PIECE", 7)
-        monkeypatch.setattr(search, "PREFIX_MOST", 5)
-        monkeypatch.setattr(followup, "OUTCOMES_MOST", 5)
-        for module in (search, followup):
-            monkeypatch.setattr(module, "BLOCK_BITS", 5)
+        monkeypatch.setattr(searching, "STEP", 20)
+        monkeypatch.setattr(searching, "PIECE", 7)
+        monkeypatch.setattr(searching, "PREFIX_MOST", 5)
+        monkeypatch.setattr(following, "OUTCOMES_MOST", 5)
+        monkeypatch.setattr(following, "BLOCK_BITS", 5)
 
 
 class TestReportTotals(ReportTotalsContract):
@@ -75,7 +76,8 @@ class TestStoreErasure(StoreErasureContract):
     @pytest.fixture(autouse=True)
     def small_spans(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Each id that a test looks for is the first or the last of a span."""
-        monkeypatch.setattr(erasure, "SPAN", 2)
+        for module in (sqlite_erasure, postgres_erasure):
+            monkeypatch.setattr(module, "SPAN", 2)
 
 
 class StoredReports:

@@ -5,17 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
+
 from receiver.store.base import StoredReport
 from receiver.store.postgres.database import Connection, row_of
 from receiver.store.report_rows import COLUMNS, stored_report
 
-__all__ = ["COLUMNS", "ends_of", "ids_of", "last_id", "numbers", "reports_in", "stored_report"]
+__all__ = [
+    "COLUMNS",
+    "REPORT_ID",
+    "ends_of",
+    "ids_of",
+    "last_id",
+    "numbers",
+    "reports_in",
+    "stored_report",
+    "texts",
+]
+
+REPORT_ID = "report_id"
+"""The sequence of the reports' ids."""
 
 
 def numbers(values: Iterable[int | None]) -> str:
     """An array of whole numbers, as PostgreSQL reads it: `%s::bigint[]`. psycopg would write each
     element by itself, which costs five times as much."""
     return "{" + ",".join(["NULL" if each is None else str(each) for each in values]) + "}"
+
+
+def texts(values: Iterable[str]) -> str:
+    """A list of texts without U+0000, for `jsonb_array_elements_text(%s::jsonb)`."""
+    return msgspec.json.encode(list(values)).decode()
 
 
 def ids_of(connection: Connection, statement: str, values: Any) -> list[int]:

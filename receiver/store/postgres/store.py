@@ -8,19 +8,26 @@ from typing import Any
 from receiver.dlr.identity import key_of_message
 from receiver.store.base import (
     Counts,
+    FoundReports,
+    PartTotals,
     QuarantineEntry,
+    ReportQuery,
     StoredReport,
+    Totals,
+    TotalsQuery,
 )
 from receiver.store.callback import Callback
+from receiver.store.excerpt import Dimension
 from receiver.store.fresh import FreshReports
 from receiver.store.instants import instant
+from receiver.store.postgres import received, search
 from receiver.store.postgres.adding import add, resolve
 from receiver.store.postgres.database import Connection, Database
+from receiver.store.postgres.part_totals import part_totals
 from receiver.store.postgres.probes import clear, fill, touch
-from receiver.store.postgres.rows import ids_of, numbers, reports_in
-
-REPORT_ID = "report_id"
-"""The sequence of the reports' ids."""
+from receiver.store.postgres.rows import REPORT_ID, ids_of, numbers, reports_in
+from receiver.store.postgres.totals import totals
+from receiver.store.searching import all_found
 
 
 class PostgresStore:
@@ -39,6 +46,27 @@ class PostgresStore:
 
     async def check_writable(self) -> None:
         await self._database.prove(touch, (fill, clear))
+
+    async def reports(self, query: ReportQuery) -> list[StoredReport]:
+        return await all_found(self.find, query)
+
+    async def find(self, query: ReportQuery) -> FoundReports:
+        def find(connection: Connection) -> FoundReports:
+            message = None
+            if query.message_id is not None:
+                message = _ids_of(connection, query.message_id, query.source)
+            return search.find(connection, query, message)
+
+        return await self._database.question(find)
+
+    async def totals(self, query: TotalsQuery) -> Totals:
+        return await self._database.question(lambda c: totals(c, query))
+
+    async def part_totals(self, query: TotalsQuery, dimension: Dimension) -> PartTotals:
+        return await self._database.question(lambda c: part_totals(c, query, dimension))
+
+    async def as_received(self, reports: Sequence[StoredReport]) -> dict[int, bytes]:
+        return await self._database.question(lambda c: received.as_received(c, reports))
 
     async def resolve(self, entry_id: int, callback: Callback) -> Counts | None:
         return await self._database.write(lambda c: resolve(c, entry_id, callback))

@@ -1,10 +1,7 @@
 """One recipient's data: where it lies, and how it goes.
 
 Whole tables are searched, because search keys follow later and may be cut off, and what lies in
-quarantine has none: a few seconds for each million reports. A report is the recipient's by its `to`
-or its messageId. A quarantined body is if any text that it may stand for (texts.py) names the
-number or the id. A body as received is if one of its items is the recipient's, be it stored of this
-body, or a repeat, or unreadable.
+quarantine has none: a few seconds for each million reports (store/tracing.py).
 
 The text is overwritten, not only unlinked (`secure_delete`), and the write-ahead log that may still
 have it is emptied. Backups and logs are the operator's.
@@ -15,15 +12,13 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 
-from receiver.dlr.formats import items_of_kept
-from receiver.dlr.model import Format, Report
 from receiver.store.base import Traces
-from receiver.store.excerpt import excerpt_of
 from receiver.store.instants import MICROS_PER_DAY
 from receiver.store.recipient import Recipient
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.retention import remove_reports
 from receiver.store.sqlite.rows import BODIES_OF_REPORTS, LISTED, ends_of, listed
+from receiver.store.tracing import bodies_of, quarantine_of, reports_of
 
 SPAN = 10_000
 """Ids that are searched in one go: 30 ms."""
@@ -106,11 +101,7 @@ def _reports(recipient: Recipient) -> Search:
             f" AND {_OF_SOURCE} ORDER BY id",
             (after, last, recipient.source),
         )
-        return [
-            number
-            for number, generation, item in rows
-            if recipient.has(excerpt_of(item, generation))
-        ]
+        return reports_of(recipient, rows)
 
     return search
 
@@ -122,13 +113,7 @@ def _bodies(recipient: Recipient) -> Search:
             f" WHERE id > ? AND id <= ? AND {_OF_SOURCE} ORDER BY id",
             (after, last, recipient.source),
         )
-        return [
-            number
-            for number, body, content_type, reason, place in rows
-            if recipient.is_named_in(reason)
-            or recipient.is_named_in(place)
-            or recipient.is_named_in_bytes(body, content_type)
-        ]
+        return quarantine_of(recipient, rows)
 
     return search
 
@@ -142,16 +127,6 @@ def _received(recipient: Recipient) -> Search:
             " GROUP BY first_report",
             (after, last, recipient.source),
         )
-        return [first for first, body, format in rows if _is_in(recipient, body, format)]
+        return bodies_of(recipient, rows)
 
     return search
-
-
-def _is_in(recipient: Recipient, body: bytes, format: Format) -> bool:
-    """Whether a body as received has an item of the recipient's."""
-    if not (recipient.may_be_in(body) or b"\\" in body or b"&" in body):  # no escapes either
-        return False
-    return any(
-        recipient.has(item) if isinstance(item, Report) else recipient.is_named_in_bytes(item.raw)
-        for item in items_of_kept(body, format)
-    )

@@ -1,18 +1,12 @@
-"""The read model: search keys and totals, which are made after the reports are stored.
-
-The transaction that stores reports writes none of it, since each index would halve its rate. A
-`Follower` takes the reports after its cursor, some at a time, and writes what follows from them in
-one transaction with the new cursor: whenever it is killed, each report has been counted once or not
-yet. A reader takes the model up to the cursor, and the reports after the cursor themselves.
-"""
+"""The read model in the SQLite file (store/following.py)."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from decimal import Decimal
 
+from receiver.store import following
 from receiver.store.base import TURN
 from receiver.store.excerpt import (
     OTHER_OUTCOMES,
@@ -20,45 +14,29 @@ from receiver.store.excerpt import (
     outcome_text,
     summary_of_item,
 )
+from receiver.store.following import Batch, Following, minutes_gone_before
 from receiver.store.fresh import Followed, FreshReports
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.parts import write_parts
 from receiver.store.sqlite.rows import listed
-from receiver.store.tally import EXACT, MINUTE, MINUTES_KEPT, CountedReport, Sums, Tally
-
-BLOCK_BITS = 18
-
-OUTCOMES_MOST = 10_000
-"""Combinations of status and error that are counted each: hostile ones must not fill the totals."""
-
-Key = tuple[int, int, str, int]
-"""Block, field, text and report: a row of search_key."""
+from receiver.store.tally import EXACT, MINUTE, CountedReport, Sums
 
 
-class Follower:
-    """Implements ReadModel (base.py). One process has one. `fresh` is what its store has added."""
+class Follower(Following):
+    """Implements ReadModel (base.py) on a Database."""
 
     def __init__(self, database: Database, fresh: FreshReports | None = None) -> None:
+        super().__init__(fresh)
         self._database = database
-        self._fresh = fresh or FreshReports()
-        self._read_to: int | None = None
 
     async def turn(self, most: int = TURN) -> int:
-        batch = self._in_hand(most)
-        if batch is None or not await self._write(batch):
-            batch = await self._database.question(lambda c: read_batch(c, most))
-            if batch.followed:
-                await self._write(batch)
-            if batch.followed < most:
-                self._fresh.begin()
-        self._read_to = batch.read_to
-        return batch.followed or await self._older(most)
+        return await super().turn(most) or await self._older(most)
 
-    def _in_hand(self, most: int) -> Batch | None:
-        if self._read_to is None:
-            return None
-        rows = self._fresh.after(self._read_to, most)
-        return _batch(self._read_to, rows[-1][0].id, rows) if rows else None
+    async def _read(self, most: int) -> Batch:
+        return await self._database.question(lambda c: read_batch(c, most))
+
+    async def _write(self, batch: Batch) -> bool:
+        return await self._database.write(lambda c: write_batch(c, batch))
 
     async def _older(self, most: int) -> int:
         """Catch up with parts (parts.py) of reports that were followed before there were any."""
@@ -67,29 +45,8 @@ class Follower:
             await self._database.write(lambda c: write_older(c, batch))
         return batch.followed
 
-    async def _write(self, batch: Batch) -> bool:
-        """False when another follower has moved the cursor."""
-        return await self._database.write(lambda connection: write_batch(connection, batch))
-
-    async def catch_up(self) -> int:
-        followed = 0
-        while count := await self.turn():
-            followed += count
-        return followed
-
 
 _COLUMNS = "id, received_at, source, generation, final, status_group, item"
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """What follows from the reports after `read_from` up to `read_to`."""
-
-    read_from: int
-    read_to: int
-    followed: int
-    keys: Sequence[Key]
-    sums: Sums
 
 
 def followed_to(connection: sqlite3.Connection) -> int:
@@ -111,18 +68,7 @@ def read_batch(connection: sqlite3.Connection, most: int) -> Batch:
     """Read on from the cursor and work out what follows. Changes nothing."""
     read_from = followed_to(connection)
     rows = list(rows_after(connection, read_from, most))
-    return _batch(read_from, rows[-1][0].id if rows else read_from, rows)
-
-
-def _batch(read_from: int, read_to: int, rows: Sequence[Followed]) -> Batch:
-    keys: list[Key] = []
-    tally = Tally()
-    for row, summary in rows:
-        block = row.id >> BLOCK_BITS
-        keys += [(block, field, text, row.id) for field, text in summary.keys()]  # noqa: SIM118
-        tally.add(row, summary)
-    keys.sort()  # inserts that are neighbours touch few pages
-    return Batch(read_from, read_to, len(rows), keys, tally.sums())
+    return Batch.of(read_from, rows[-1][0].id if rows else read_from, rows)
 
 
 def _count(connection: sqlite3.Connection, after: int, last: int) -> int:
@@ -142,7 +88,7 @@ def write_batch(connection: sqlite3.Connection, batch: Batch) -> bool:
     if there != batch.followed:
         # Some were erased since: their keys must not come after them.
         rows = list(rows_after(connection, batch.read_from, there))
-        batch = _batch(batch.read_from, batch.read_to, rows)
+        batch = Batch.of(batch.read_from, batch.read_to, rows)
     connection.execute("UPDATE followed SET reports = reports + ?", (batch.followed,))
     connection.execute(_ADD_KEYS, (listed(batch.keys),))
     _write_outcomes(connection, batch.sums)
@@ -161,9 +107,9 @@ def read_older(connection: sqlite3.Connection, most: int) -> Batch:
     """What follows for parts from reports that were followed before there were parts."""
     read_from, last = connection.execute(_OLDER).fetchone()
     if read_from >= last:
-        return _batch(read_from, read_from, [])
+        return Batch.of(read_from, read_from, [])
     rows = [each for each in rows_after(connection, read_from, most) if each[0].id <= last]
-    return _batch(read_from, rows[-1][0].id if len(rows) == most else last, rows)
+    return Batch.of(read_from, rows[-1][0].id if len(rows) == most else last, rows)
 
 
 def write_older(connection: sqlite3.Connection, batch: Batch) -> None:
@@ -173,13 +119,9 @@ def write_older(connection: sqlite3.Connection, batch: Batch) -> None:
 
 
 def _drop_minutes(connection: sqlite3.Connection, sums: Sums) -> None:
-    """Drop the minutes that are too old beside those that were counted now. Not beside the newest:
-    after a clock that was ahead for a moment, that would drop all there are."""
-    minutes = [start for span, start, *_ in sums.outcomes if span == MINUTE]
-    if minutes:
-        gone = (MINUTE, min(minutes) - MINUTES_KEPT)
+    if (first := minutes_gone_before(sums)) is not None:
         for statement in _DROP:
-            connection.execute(statement, gone)
+            connection.execute(statement, (MINUTE, first))
 
 
 # One statement for all of them: with one for each, the thread would ask for the interpreter 3,000
@@ -234,7 +176,7 @@ def _outcome_number(connection: sqlite3.Connection, outcome: ReportOutcome) -> i
     if known is not None:
         return int(known[0])
     (highest,) = connection.execute("SELECT coalesce(max(id), 0) FROM outcome").fetchone()
-    if highest >= OUTCOMES_MOST:
+    if highest >= following.OUTCOMES_MOST:
         return OTHER_OUTCOMES
     connection.execute("INSERT INTO outcome VALUES (?, ?)", (highest + 1, said))
     return int(highest) + 1

@@ -8,16 +8,11 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from receiver.store import following
 from receiver.store.excerpt import ReportOutcome
+from receiver.store.following import OTHER_PART
 from receiver.store.sqlite.rows import listed
 from receiver.store.tally import EXACT, Part, PartSums
-
-PARTS_MOST = 2_000
-"""Values of a dimension that are counted each: hostile ones must not fill the totals."""
-
-OTHER = "\x00"
-"""The value under which everything is counted after that. No text of a report is it: keys end
-before a NUL."""
 
 _FIND = "SELECT id FROM part WHERE dimension = ? AND value = ?"
 _ADD = "INSERT INTO part (dimension, value) VALUES (?, ?)"
@@ -83,6 +78,9 @@ def _number(connection: sqlite3.Connection, part: Part) -> int:
     if known is not None:
         return int(known[0])
     counted = "SELECT count(*) FROM part WHERE dimension = ?"
-    if connection.execute(counted, (dimension,)).fetchone()[0] >= PARTS_MOST and value != OTHER:
-        return _number(connection, (dimension, OTHER))
+    if (
+        connection.execute(counted, (dimension,)).fetchone()[0] >= following.PARTS_MOST
+        and value != OTHER_PART
+    ):
+        return _number(connection, (dimension, OTHER_PART))
     return int(connection.execute(_ADD, (dimension, value)).lastrowid or 0)

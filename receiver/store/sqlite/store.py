@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Any
 
 from receiver.dlr.identity import key_of_message
@@ -23,6 +22,7 @@ from receiver.store.excerpt import Dimension
 from receiver.store.fresh import FreshReports
 from receiver.store.instants import instant
 from receiver.store.migrations import migrations_of
+from receiver.store.searching import all_found
 from receiver.store.sqlite import received, search
 from receiver.store.sqlite.adding import add, resolve
 from receiver.store.sqlite.database import Database
@@ -70,15 +70,7 @@ class SqliteStore:
         await self._database.prove(touch, (fill, clear))
 
     async def reports(self, query: ReportQuery) -> list[StoredReport]:
-        reports: list[StoredReport] = []
-        before = query.before
-        while len(reports) < query.limit:
-            rest = query.limit - len(reports)
-            found = await self.find(replace(query, before=before, limit=rest))
-            reports += found.reports
-            if (before := found.next) is None:
-                break
-        return reports
+        return await all_found(self.find, query)
 
     async def find(self, query: ReportQuery) -> FoundReports:
         def find(connection: sqlite3.Connection) -> FoundReports:

@@ -111,7 +111,7 @@ CREATE TABLE attempt (
     note text
 ) PARTITION BY RANGE (id);
 CREATE INDEX attempt_of_dispatch ON attempt (dispatch, number);
-CREATE TABLE attempt_0 PARTITION OF attempt FOR VALUES FROM (0) TO (1000000000);
+CREATE TABLE attempt_0 PARTITION OF attempt FOR VALUES FROM (0) TO (1073741824);
 
 CREATE TABLE unrecorded_attempt (
     dispatch bigint NOT NULL,

@@ -24,10 +24,10 @@ BEGIN
     next := pg_snapshot_xmax(now_running)::text::bigint;
 END $$;
 
--- Reports lie in partitions of a thousand million ids. Each day begins a new one (partitions.py): the
--- sequence is moved on to its first id. So a partition holds one day, an id tells where its report
--- lies, and what is too old is dropped as a whole. Nothing rests on it that a day begins in time: a
--- report that comes before it lies in the partition of the day before.
+-- Reports lie in partitions of 2^30 ids. Each day begins a new one (partitions.py): the sequence is
+-- moved on to its first id. So a partition holds one day, an id tells where its report lies, and what
+-- is too old is dropped as a whole. Nothing rests on it that a day begins in time: a report that comes
+-- before it lies in the partition of the day before. The first ones are made here.
 CREATE SEQUENCE report_id AS bigint;
 CREATE TABLE report (
     id bigint PRIMARY KEY,
@@ -46,7 +46,14 @@ CREATE TABLE report (
     body bigint -- the received_body that it came in; NULL: none is kept
 ) PARTITION BY RANGE (id);
 CREATE INDEX report_received ON report (received_at);
-CREATE TABLE report_0 PARTITION OF report FOR VALUES FROM (0) TO (1000000000);
+CREATE INDEX report_body ON report (body) WHERE body IS NOT NULL;
+CREATE TABLE report_0 PARTITION OF report FOR VALUES FROM (0) TO (1073741824);
+CREATE TABLE partition_begun (
+    sequence text NOT NULL,
+    number bigint NOT NULL,
+    day integer NOT NULL, -- since 1970 UTC
+    PRIMARY KEY (sequence, number)
+);
 
 -- One partition for each day (of `received_at`, in days since 1970 UTC); the default one takes days
 -- that have none, as a clock that is wrong makes them. The day comes last in the key: a report is
@@ -67,7 +74,7 @@ CREATE TABLE received_body (
     id bigint PRIMARY KEY,
     body bytea NOT NULL
 ) PARTITION BY RANGE (id);
-CREATE TABLE received_body_0 PARTITION OF received_body FOR VALUES FROM (0) TO (1000000000);
+CREATE TABLE received_body_0 PARTITION OF received_body FOR VALUES FROM (0) TO (1073741824);
 
 -- `digest` is of source, content type and body (32 bytes of BLAKE2b), so that equal ones are kept once
 -- whoever brings them at the same time; NULL in entries that came from SQLite, where it is shorter.
@@ -98,6 +105,16 @@ CREATE TABLE followed (
     reports bigint NOT NULL DEFAULT 0
 );
 INSERT INTO followed VALUES (1, 0, 0);
+CREATE FUNCTION report_uncounted() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE followed SET reports = followed.reports - gone.reports
+        FROM (SELECT count(*) AS reports FROM gone, followed WHERE gone.id <= followed.report) AS gone
+        WHERE gone.reports > 0;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER report_uncounted AFTER DELETE ON report
+    REFERENCING OLD TABLE AS gone
+    FOR EACH STATEMENT EXECUTE FUNCTION report_uncounted();
 
 -- `block` is the report's id / 2^18, `field` a number of excerpt.py.
 CREATE TABLE search_key (
@@ -106,7 +123,8 @@ CREATE TABLE search_key (
     key text COLLATE "C" NOT NULL,
     report bigint NOT NULL,
     PRIMARY KEY (block, field, key, report)
-);
+) PARTITION BY RANGE (block);
+CREATE TABLE search_key_0 PARTITION OF search_key FOR VALUES FROM (0) TO (4096);
 
 CREATE TABLE outcome (
     id bigint PRIMARY KEY,

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from receiver.callbacks.intake import verdict_on_bytes
 from receiver.dlr.json_format import encode_body
+from receiver.store import following
 from receiver.store import fresh as fresh_reports
 from receiver.store.base import StoreUnavailable
 from receiver.store.callback import Callback
@@ -100,6 +101,7 @@ async def test_killed_between_any_two_steps(database: Database) -> None:
 
 _FOLLOW = """
 import asyncio, os, signal, sys
+from receiver.store import following
 from receiver.store import fresh as fresh_reports
 from receiver.store.fresh import FreshReports
 from receiver.store.sqlite import followup
@@ -177,7 +179,7 @@ async def test_erased_while_being_followed(database: Database) -> None:
 
 async def test_too_many_outcomes(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """When more is said than can be told apart, it is still counted, under one number."""
-    monkeypatch.setattr(followup, "OUTCOMES_MOST", 3)
+    monkeypatch.setattr(following, "OUTCOMES_MOST", 3)
     store = SqliteStore(database)
     items = [an_sms(f"m{n}", error={"id": n, "name": f"E{n}"}) for n in range(9)]
     await store.add([a_callback(*items)])

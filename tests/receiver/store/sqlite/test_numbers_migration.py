@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from receiver.dlr.number import comparable
+from receiver.store import following
 from receiver.store.base import ReportQuery
 from receiver.store.excerpt import SENDER, TO, key_of_text
-from receiver.store.sqlite import followup
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
 from tests.contracts.report_store import a_callback, an_sms
@@ -41,7 +41,7 @@ def as_before(connection: sqlite3.Connection) -> None:
     rows = connection.execute("SELECT id, item ->> 'to', item ->> 'from' FROM report").fetchall()
     for id, to, sender in rows:
         for field, text in ((TO, to), (SENDER, sender)):
-            row = (id >> followup.BLOCK_BITS, field, key_of_text(text), id)
+            row = (id >> following.BLOCK_BITS, field, key_of_text(text), id)
             connection.execute("INSERT INTO search_key VALUES (?, ?, ?, ?)", row)
 
 

@@ -178,12 +178,7 @@ HOW_MANY = "SCAN quarantine USING COVERING INDEX quarantine_received"
 A_KEY = by_key("search_key", "block=? AND field=? AND key=? AND report=?")
 UNDER_A_KEY = by_key("search_key", "block=? AND field=? AND key=? AND report<?")
 IN_TURN = {ENDS, A_STRETCH}
-LOOKED_UP = {
-    ENDS,
-    A_STRETCH,
-    AN_ID,
-    THE_LAST,
-}  # the last: the end of a block, of which none is read
+LOOKED_UP = {ENDS, A_STRETCH, AN_ID}
 A_PRICE = by_key("price_total", "span=? AND start=? AND source=? AND final=? AND currency=?")
 A_TIME = {
     by_key(table, "span=? AND start>? AND start<?")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from receiver.store import searching
 from receiver.store.base import ReportQuery
-from receiver.store.sqlite import search
 from tests.contracts.report_store import NOON, a_callback, an_sms, everything, ids
 from tests.contracts.sqlite_backend import SqliteBackend, sqlite_backend
 
@@ -25,7 +25,7 @@ async def test_rare_outcome_is_found_in_one_step(
     backend: SqliteBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A status that few reports have is found at once, without a look at all that lie between."""
-    monkeypatch.setattr(search, "STEP", 100)
+    monkeypatch.setattr(searching, "STEP", 100)
     store = backend.store
     await store.add([a_callback({"to": "1", "status": {"groupId": 5, "id": 6}}, at=NOON)])
     for hour in range(1, 40):
@@ -40,8 +40,8 @@ async def test_rare_outcome_is_found_in_one_step(
 
 async def test_a_step_ends(backend: SqliteBackend, monkeypatch: pytest.MonkeyPatch) -> None:
     """A step that finds nothing ends all the same, and says where to go on."""
-    monkeypatch.setattr(search, "STEP", 20)
-    monkeypatch.setattr(search, "PIECE", 10)
+    monkeypatch.setattr(searching, "STEP", 20)
+    monkeypatch.setattr(searching, "PIECE", 10)
     store = backend.store
     await store.add([a_callback(*(an_sms(f"m{n}") for n in range(100)))])
     first = (await everything(store))[0]
