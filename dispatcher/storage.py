@@ -205,8 +205,6 @@ def of_sqlite(database: Database, queue: SqliteQueue) -> Storage:
 
 def of_postgres(database: PostgresDatabase, queue: PostgresQueue) -> Storage:
     """What a migrated PostgreSQL database holds. A sandbox keeps to SQLite."""
-    from receiver.store.postgres.followup import Follower as PostgresFollower
-
     from dispatcher.queue.postgres.activity import PostgresActivity
     from dispatcher.queue.postgres.common_time import PostgresTime
     from dispatcher.queue.postgres.endpoints import PostgresEndpoints
@@ -220,6 +218,7 @@ def of_postgres(database: PostgresDatabase, queue: PostgresQueue) -> Storage:
     from dispatcher.queue.postgres.retention import QueueRetention as PostgresRetention
     from dispatcher.queue.postgres.unrouted import PostgresUnrouted
     from receiver.store.postgres.audit import PostgresAudit
+    from receiver.store.postgres.followup import PostgresFollower
     from receiver.store.postgres.store import PostgresStore
 
     fresh = FreshReports()

@@ -15,10 +15,20 @@ other answer that names the recipient, and the key and the selection of a replay
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from xml.sax.saxutils import escape
 
-import msgspec
 from msgspec import Struct
+
+from dispatcher.endpoints.endpoint import Target
+from dispatcher.forming.carried import without
+from dispatcher.forming.new_dispatch import NewDispatch
+from dispatcher.queue.erasing import of_answers, of_bodies, of_replays, of_urls
+from dispatcher.queue.postgres.insert_dispatch import insert_dispatches
+from dispatcher.queue.postgres.members import members_of
+from dispatcher.upkeep.base import Rows, StillLeased
+from receiver.dlr.identity import key_of_message
+from receiver.faults import without_credentials
+from receiver.store.base import Traces
+from receiver.store.postgres.database import Connection, Database, row_of
 from receiver.store.postgres.erasure import (
     Search,
     count_traces,
@@ -26,19 +36,7 @@ from receiver.store.postgres.erasure import (
     erase_traces,
     find_traces,
 )
-
-from dispatcher.endpoints.endpoint import Target
-from dispatcher.forming.carried import carried_by, without
-from dispatcher.forming.new_dispatch import NewDispatch
-from dispatcher.queue.postgres.insert_dispatch import insert_dispatches
-from dispatcher.queue.postgres.members import members_of
-from dispatcher.settings.settings import SANDBOX
-from dispatcher.upkeep.base import Rows, StillLeased
-from receiver.dlr.identity import key_of_message
-from receiver.faults import without_credentials
-from receiver.store.base import Traces
-from receiver.store.postgres.database import Connection, Database, row_of
-from receiver.store.postgres.rows import ids_of
+from receiver.store.postgres.rows import ids_of, numbers
 from receiver.store.recipient import Recipient
 from receiver.store.texts import unescaped
 
@@ -92,8 +90,8 @@ class PostgresErasure:
 
     async def _find(self, recipient: Recipient) -> Found:
         database = self._database
-        bodies = each_span(database, "dispatch", _bodies(recipient))
-        attempts = each_span(database, "attempt", _attempts(recipient))
+        bodies = each_span(database, _bodies(recipient))
+        attempts = each_span(database, _attempts(recipient))
         traces = await find_traces(database, recipient)
         carrying = [number async for number in bodies]
         answers = [number async for number in attempts]
@@ -202,77 +200,45 @@ def _members(connection: Connection, report_ids: Sequence[int]) -> list[int]:
     return ids_of(connection, statement, ([*report_ids],))
 
 
+_BODIES = """
+    SELECT id, reports, content_type, body FROM dispatch_body JOIN dispatch ON id = dispatch
+    WHERE id = ANY(%s::bigint[])
+"""
+_BARE = """
+    SELECT id, url FROM dispatch WHERE id = ANY(%s::bigint[]) AND state NOT IN ('waiting', 'leased')
+        AND NOT EXISTS (SELECT FROM dispatch_body WHERE dispatch = id)
+"""
+_ATTEMPTS = "SELECT id, answer, error FROM attempt WHERE id > %s ORDER BY id LIMIT %s"
+
+
 def _bodies(recipient: Recipient) -> Search:
     """The dispatches whose bytes name it. One that has ended and has no bytes is looked at for its
     URL, which may name it too."""
-    may_hold = _may_hold(recipient)
 
-    def search(connection: Connection, after: int, last: int) -> list[int]:
-        rows = connection.execute(
-            "SELECT id, reports, content_type, body FROM dispatch_body"
-            " JOIN dispatch ON id = dispatch WHERE id > %s AND id <= %s",
-            (after, last),
+    def search(connection: Connection, after: int, most: int) -> tuple[list[int], int | None]:
+        some = "SELECT id FROM dispatch WHERE id > %s ORDER BY id LIMIT %s"
+        ids = ids_of(connection, some, (after, most))
+        bodies, bare = (
+            connection.execute(statement, (numbers(ids),)).fetchall()
+            for statement in (_BODIES, _BARE)
         )
-        found = [
-            number
-            for number, reports, kind, body in rows
-            if may_hold(body)
-            and (_carries(recipient, body, kind) if reports else _tells_of(recipient, body, kind))
-        ]
-        bare = connection.execute(
-            "SELECT id, url FROM dispatch WHERE id > %s AND id <= %s"
-            " AND state NOT IN ('waiting', 'leased')"
-            " AND NOT EXISTS (SELECT 1 FROM dispatch_body WHERE dispatch = id)",
-            (after, last),
-        )
-        return found + [number for number, url in bare if recipient.is_named_in(unescaped(url))]
+        found = of_bodies(recipient, bodies) + of_urls(recipient, bare)
+        return found, ids[-1] if ids else None
 
     return search
 
 
-def _carries(recipient: Recipient, body: bytes, content_type: str) -> bool:
-    return any(recipient.has(report) for _, report in carried_by(body, content_type))
-
-
-def _tells_of(recipient: Recipient, body: bytes, content_type: str) -> bool:
-    """Whether an event that is no report, which only a sandbox pushes, names the recipient."""
-    if recipient.source not in (None, SANDBOX):
-        return False
-    return recipient.is_named_in_bytes(body, content_type)
-
-
-def _may_hold(recipient: Recipient) -> Callable[[bytes], bool]:
-    """Whether to decode a body of ours: there is one for each report, and most are of others."""
-    if recipient.to is not None:
-        return recipient.may_be_in
-    in_json = msgspec.json.encode(recipient.text)[1:-1]
-    in_xml = escape(recipient.text).encode()
-    return lambda body: in_json in body or in_xml in body
-
-
 def _attempts(recipient: Recipient) -> Search:
-    def search(connection: Connection, after: int, last: int) -> list[int]:
-        rows = connection.execute(
-            "SELECT id, answer, error FROM attempt"
-            " WHERE id > %s AND id <= %s AND (answer <> '' OR error IS NOT NULL)",
-            (after, last),
-        )
-        return [
-            number
-            for number, answer, error in rows
-            if recipient.is_named_in(error or "") or recipient.is_named_in_bytes(answer)
-        ]
+    def search(connection: Connection, after: int, most: int) -> tuple[list[int], int | None]:
+        rows = connection.execute(_ATTEMPTS, (after, most)).fetchall()
+        return of_answers(recipient, rows), rows[-1][0] if rows else None
 
     return search
 
 
 def _replays(connection: Connection, recipient: Recipient) -> list[int]:
     rows = connection.execute("SELECT id, key, selection FROM replay ORDER BY id")
-    return [
-        number
-        for number, key, selection in rows
-        if recipient.is_named_in(key or "") or recipient.is_named_in(unescaped(selection))
-    ]
+    return of_replays(recipient, rows)
 
 
 _OF_A_DISPATCH = """

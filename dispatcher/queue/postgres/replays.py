@@ -185,15 +185,16 @@ class Unfed:
     def __init__(self) -> None:
         self._items: dict[int, tuple[int, Sequence[int]]] = {}  # by replay: position of the first
 
+    def running(self, connection: Connection) -> dict[int, int]:
+        """The running replays, and how far each is fed."""
+        fed = "SELECT id, fed FROM replay WHERE NOT tidy AND state = 'running'"
+        return dict(connection.execute(fed).fetchall())
+
     def among(
         self, connection: Connection, reports: Sequence[int]
     ) -> Iterator[tuple[int, set[int]]]:
         """Each running replay, with those of these reports that it has not fed yet."""
-        running: dict[int, int] = dict(
-            connection.execute(
-                "SELECT id, fed FROM replay WHERE NOT tidy AND state = 'running'"
-            ).fetchall()
-        )
+        running = self.running(connection)
         self._items = {
             replay: self._items.get(replay) or (fed, _reports_from(connection, replay, fed))
             for replay, fed in running.items()

@@ -10,8 +10,6 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
-from receiver.store.postgres.retention import FIRST, Place, PostgresRetention
-
 from dispatcher.endpoints.base import NOBODY_KNOWN, Readers
 from dispatcher.forming.routing import ReportReader, goes_to
 from dispatcher.queue.postgres.members import members_of
@@ -20,7 +18,9 @@ from dispatcher.upkeep.base import Rows
 from receiver.store.base import Pause
 from receiver.store.instants import micros, micros_or_null
 from receiver.store.postgres.database import Connection, Database, row_of
+from receiver.store.postgres.retention import PostgresRetention
 from receiver.store.postgres.rows import COLUMNS, ends_of, stored_report
+from receiver.store.removal import FIRST, Place
 
 BATCH = 200
 """Dispatches in a transaction."""
@@ -65,6 +65,15 @@ class NeededByEndpoints:
                     held[name].add(report)
         return {name: kept for name, kept in held.items() if kept}
 
+    def needs_any(self, connection: Connection, first: int, last: int) -> bool:
+        """By where the readers are: whoever has read past `last` and carries nothing of these needs
+        none. An unread report counts whether it goes to the reader or not."""
+        gone = sorted(self._readers.gone)
+        needs = {"first": first, "last": last, "gone": gone}
+        if row_of(connection.execute(_NEEDS_ANY, needs))[0]:
+            return True
+        return any(True for _ in self._unfed.running(connection))
+
 
 def _unread(
     connection: Connection, reports: Sequence[int], gone: Collection[str]
@@ -87,6 +96,16 @@ _CARRIED = """
         NOT EXISTS (SELECT 1 FROM dispatch_body WHERE dispatch_body.dispatch = dispatch.id)
     FROM dispatch_report JOIN dispatch ON dispatch.id = dispatch
     WHERE report = ANY(%s::bigint[]) AND state IN ('waiting', 'leased')
+"""
+_NEEDS_ANY = """
+    SELECT EXISTS (
+            SELECT FROM endpoint
+            WHERE NOT removed AND read_to < %(last)s AND name <> ALL(%(gone)s::text[])
+        ) OR EXISTS (
+            SELECT FROM dispatch
+            WHERE state IN ('waiting', 'leased')
+                AND first_report <= %(last)s AND last_report >= %(first)s
+        ) OR EXISTS (SELECT FROM held_report WHERE report BETWEEN %(first)s AND %(last)s)
 """
 _HELD = """
     SELECT endpoint, report, false FROM held_report

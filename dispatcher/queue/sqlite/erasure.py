@@ -18,18 +18,16 @@ import asyncio
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from xml.sax.saxutils import escape
 
-import msgspec
 from msgspec import Struct
 
 from dispatcher.endpoints.endpoint import Target
-from dispatcher.forming.carried import carried_by, without
+from dispatcher.forming.carried import without
 from dispatcher.forming.new_dispatch import NewDispatch
+from dispatcher.queue.erasing import of_answers, of_bodies, of_replays, of_urls
 from dispatcher.queue.sqlite.insert_dispatch import insert_dispatches
 from dispatcher.queue.sqlite.members import members_of
 from dispatcher.sandbox.store.sqlite.removal import count_messages, erase_messages
-from dispatcher.settings.settings import SANDBOX
 from dispatcher.upkeep.base import Rows, StillLeased
 from receiver.dlr.identity import key_of_message
 from receiver.faults import without_credentials
@@ -244,7 +242,6 @@ def _members(connection: sqlite3.Connection, report_ids: Sequence[int]) -> list[
 def _bodies(recipient: Recipient) -> Search:
     """The dispatches whose bytes name it. One that has ended and has no bytes is looked at for its
     URL, which may name it too."""
-    may_hold = _may_hold(recipient)
 
     def search(connection: sqlite3.Connection, after: int, last: int) -> list[int]:
         rows = connection.execute(
@@ -252,41 +249,15 @@ def _bodies(recipient: Recipient) -> Search:
             " JOIN dispatch ON id = dispatch WHERE id > ? AND id <= ?",
             (after, last),
         )
-        found = [
-            number
-            for number, reports, kind, body in rows
-            if may_hold(body)
-            and (_carries(recipient, body, kind) if reports else _tells_of(recipient, body, kind))
-        ]
         bare = connection.execute(
             "SELECT id, url FROM dispatch WHERE id > ? AND id <= ?"
             " AND state NOT IN ('waiting', 'leased')"
             " AND NOT EXISTS (SELECT 1 FROM dispatch_body WHERE dispatch = id)",
             (after, last),
         )
-        return found + [number for number, url in bare if recipient.is_named_in(unescaped(url))]
+        return of_bodies(recipient, rows) + of_urls(recipient, bare)
 
     return search
-
-
-def _carries(recipient: Recipient, body: bytes, content_type: str) -> bool:
-    return any(recipient.has(report) for _, report in carried_by(body, content_type))
-
-
-def _tells_of(recipient: Recipient, body: bytes, content_type: str) -> bool:
-    """Whether an event that is no report, which only a sandbox pushes, names the recipient."""
-    if recipient.source not in (None, SANDBOX):
-        return False
-    return recipient.is_named_in_bytes(body, content_type)
-
-
-def _may_hold(recipient: Recipient) -> Callable[[bytes], bool]:
-    """Whether to decode a body of ours: there is one for each report, and most are of others."""
-    if recipient.to is not None:
-        return recipient.may_be_in
-    in_json = msgspec.json.encode(recipient.text)[1:-1]
-    in_xml = escape(recipient.text).encode()
-    return lambda body: in_json in body or in_xml in body
 
 
 def _attempts(recipient: Recipient) -> Search:
@@ -296,22 +267,14 @@ def _attempts(recipient: Recipient) -> Search:
             " WHERE id > ? AND id <= ? AND (answer <> x'' OR error IS NOT NULL)",
             (after, last),
         )
-        return [
-            number
-            for number, answer, error in rows
-            if recipient.is_named_in(error or "") or recipient.is_named_in_bytes(answer)
-        ]
+        return of_answers(recipient, rows)
 
     return search
 
 
 def _replays(connection: sqlite3.Connection, recipient: Recipient) -> list[int]:
     rows = connection.execute("SELECT id, key, selection FROM replay ORDER BY id")
-    return [
-        number
-        for number, key, selection in rows
-        if recipient.is_named_in(key or "") or recipient.is_named_in(unescaped(selection))
-    ]
+    return of_replays(recipient, rows)
 
 
 _OF_A_DISPATCH = """
