@@ -11,8 +11,11 @@ import psycopg
 
 from dispatcher.queue.postgres import leaving
 from dispatcher.queue.postgres.queue import PostgresQueue
+from dispatcher.queue.postgres.replay_selection import PostgresSelector
+from dispatcher.queue.postgres.replays import PostgresReplays
 from dispatcher.storage import new_id
 from receiver.store.postgres.database import Connection
+from receiver.store.postgres.followup import PostgresFollower
 from receiver.store.postgres.store import PostgresStore
 from tests.contracts.dispatch_queue import ACME, BETA
 from tests.postgres import BreakableDatabase, EmptyDatabase, in_autocommit
@@ -41,7 +44,7 @@ _STEP = """
 """
 _STEPPED = (
     "endpoint", "dispatch", "dispatch_body", "dispatch_report", "attempt", "message_under_way",
-    "held_report", "dispatch_count",
+    "held_report", "dispatch_count", "replay", "replay_piece", "replay_count",
 )  # fmt: skip
 
 
@@ -69,6 +72,8 @@ class PostgresQueueBackend:
         self.database = database
         self.store: Any = PostgresStore(database)
         self.queue = queue
+        self.replays = PostgresReplays(database, new_id)
+        self.selector = PostgresSelector(database, self.store)
 
     async def another_queue(self) -> PostgresQueue:
         queue = await PostgresQueue.open(
@@ -89,6 +94,20 @@ class PostgresQueueBackend:
         database = await self._empty.again()
         self._stack.push_async_callback(database.close)
         return database
+
+    async def another_replays(self) -> PostgresReplays:
+        return PostgresReplays(await self.another_database(), new_id)
+
+    async def forget(self, *reports: int) -> None:
+        statement = "DELETE FROM report WHERE id = ANY(%s::bigint[])"
+        await self.database.write(lambda c: c.execute(statement, ([*reports],)).close())
+
+    async def remove(self, endpoint: str) -> None:
+        statement = "UPDATE endpoint SET removed = true WHERE name = %s"
+        await self.database.write(lambda c: c.execute(statement, (endpoint,)).close())
+
+    async def catch_up(self) -> None:
+        await PostgresFollower(self.database).turn()
 
     async def skip_ids(self, number: int) -> None:
         await self.database.write(lambda c: c.execute(_SKIP, (number,)).close())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from unittest.mock import patch
 
@@ -11,9 +11,7 @@ import pytest
 
 from dispatcher.queue.base import DispatchQueue
 from dispatcher.queue.postgres import counts
-from dispatcher.queue.postgres.schema import MIGRATIONS as QUEUE_MIGRATIONS
 from receiver.store.postgres.database import Connection, row_of
-from receiver.store.postgres.schema import MIGRATIONS as STORE_MIGRATIONS
 from tests.contracts.dispatch_queue import (
     ACME,
     BETA,
@@ -27,13 +25,7 @@ from tests.contracts.dispatch_queue import (
 from tests.contracts.queue_on_postgres import PostgresQueueBackend, postgres_queue_backend
 from tests.contracts.queue_races import QueueRacesContract
 from tests.contracts.unanswered_commits import UnansweredCommitContract
-from tests.postgres import EmptyDatabase, a_database
-
-
-@pytest.fixture(scope="session")
-def foreign_postgres(postgres_server: str) -> Iterator[EmptyDatabase]:
-    with a_database(postgres_server) as url:
-        yield EmptyDatabase(url, [*STORE_MIGRATIONS, *QUEUE_MIGRATIONS])
+from tests.postgres import EmptyDatabase
 
 
 @pytest.fixture

@@ -243,10 +243,10 @@ def _replays(connection: Connection, recipient: Recipient) -> list[int]:
 
 _OF_A_DISPATCH = """
     EXISTS (
-        SELECT 1 FROM dispatch AS its CROSS JOIN dispatch_report AS member
+        SELECT 1 FROM dispatch AS its JOIN dispatch_report AS member
             ON member.report BETWEEN its.first_report AND its.last_report
             AND member.dispatch = its.id
-        CROSS JOIN report ON report.id = member.report
+        JOIN report ON report.id = member.report
         WHERE its.id = {table}.dispatch AND report.source <> %(source)s
     )
 """
@@ -288,9 +288,9 @@ def _of_other_sources(
     """Those that carry another source's message. (Where the reports are gone, nobody knows whose
     message it was: better one body too many.)"""
     statement = (
-        "SELECT DISTINCT dispatch.id FROM dispatch CROSS JOIN dispatch_report AS member"
+        "SELECT DISTINCT dispatch.id FROM dispatch JOIN dispatch_report AS member"
         " ON member.report BETWEEN first_report AND last_report AND member.dispatch = dispatch.id"
-        f" CROSS JOIN report ON report.id = member.report WHERE dispatch.id {_THESE}"
+        f" JOIN report ON report.id = member.report WHERE dispatch.id {_THESE}"
         f" AND {_OTHERS}"
     )
     values = ([*dispatches], *_others(recipient))

@@ -37,9 +37,9 @@ from dispatcher.replay.selecting import (
 )
 from dispatcher.retrying.dispatch import DispatchState
 from receiver.store.base import ReportQuery, ReportStore, of_one_source
-from receiver.store.postgres import search
 from receiver.store.postgres.database import Connection, Database, row_of
 from receiver.store.postgres.rows import ids_of
+from receiver.store.postgres.search import find
 
 UNFED_AT_ONCE = 10_000
 """Items of a running replay that are read in one go."""
@@ -177,7 +177,7 @@ def _fitting(candidates: Sequence[int], query: ReportQuery) -> Callable[[Connect
         newest_first: list[int] = []
         asked = query
         while True:
-            found = search.find(connection, asked, candidates)
+            found = find(connection, asked, candidates)
             newest_first += [report.id for report in found.reports]
             if found.next is None:
                 return newest_first[::-1]
