@@ -27,9 +27,10 @@ T = TypeVar("T")
 
 
 @contextmanager
-def server(folder: Path) -> Iterator[str]:
-    """A running server, whose data are in `folder`. Its URL leads to the database `postgres`. Where
-    the package is missing, tests are skipped, and fail in CI."""
+def server(folder: Path, *, safe: bool = False) -> Iterator[str]:
+    """A running server, whose data are in `folder`. Its URL leads to the database `postgres`.
+    `safe`: with the settings that it comes with, so that a commit is on disk. Where the package is
+    missing, tests are skipped, and fail in CI."""
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
@@ -46,7 +47,7 @@ def server(folder: Path) -> Iterator[str]:
     try:
         url = running.get_uri()
         with in_autocommit(url) as connection:
-            for setting in _UNSAFE_AND_FAST:
+            for setting in () if safe else _UNSAFE_AND_FAST:
                 connection.execute(f"ALTER SYSTEM SET {setting} = off")
             connection.execute("SELECT pg_reload_conf()")
         yield url
