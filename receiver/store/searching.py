@@ -53,6 +53,10 @@ class Index(Protocol):
     def ends(self) -> tuple[int, int] | None:
         """The lowest and the highest id of a report; None when there is none."""
 
+    def runs(self, low: int, high: int) -> Iterator[tuple[int, int]]:
+        """First and last id of the stretches between these two that have reports, newest first.
+        A stretch may have gaps, as long as those that an erasure leaves."""
+
     def followed_to(self) -> int:
         """The report up to which the read model is complete."""
 
@@ -129,21 +133,22 @@ def _pieces(index: Index, query: ReportQuery, message: Sequence[int] | None) -> 
             yield _by_id(ids[start : start + PIECE])
         return
     followed = index.followed_to()
-    yield from _in_a_row(max(lowest, followed + 1), high)
+    yield from _in_a_row(index, max(lowest, followed + 1), high)
     high = min(high, followed)
     if (key := _key(query)) is not None:
         yield from _under_key(index, *key, lowest, high)
     else:
         for first, last in _stretches(index, query, followed):
-            yield from _in_a_row(max(first, lowest), min(last, high))
+            yield from _in_a_row(index, max(first, lowest), min(last, high))
 
 
-def _in_a_row(low: int, high: int) -> Iterator[Piece]:
+def _in_a_row(index: Index, low: int, high: int) -> Iterator[Piece]:
     """The ids from high down to low, both included."""
-    while high >= low:
-        start = max(low, high - PIECE + 1)
-        yield Piece(start, high, None, high - start + 1)
-        high = start - 1
+    for first, last in index.runs(low, high):
+        while last >= first:
+            start = max(first, last - PIECE + 1)
+            yield Piece(start, last, None, last - start + 1)
+            last = start - 1
 
 
 def _by_id(ids: Sequence[int]) -> Piece:
@@ -164,14 +169,16 @@ def _key(query: ReportQuery) -> tuple[int, str, bool] | None:
 def _under_key(
     index: Index, field: int, text: str, prefix: bool, lowest: int, high: int
 ) -> Iterator[Piece]:
-    for block in range(high >> following.BLOCK_BITS, (lowest >> following.BLOCK_BITS) - 1, -1):
-        low = max(lowest, block << following.BLOCK_BITS)
-        if prefix:
-            yield from _under_prefix(index, block, field, text, low, high)
-        else:
-            yield from _under_text(index, block, field, text, high)
-        high = (block << following.BLOCK_BITS) - 1
-        yield Piece(low, high, (), 1)  # this block is done, also if there was nothing in it
+    bits = following.BLOCK_BITS
+    for first, last in index.runs(lowest, high):
+        for block in range(last >> bits, (first >> bits) - 1, -1):
+            low = max(first, block << bits)
+            if prefix:
+                yield from _under_prefix(index, block, field, text, low, last)
+            else:
+                yield from _under_text(index, block, field, text, last)
+            last = (block << bits) - 1
+            yield Piece(low, last, (), 1)  # this block is done, also if there was nothing in it
 
 
 def _under_text(index: Index, block: int, field: int, text: str, high: int) -> Iterator[Piece]:
@@ -185,7 +192,7 @@ def _under_prefix(
 ) -> Iterator[Piece]:
     found = index.under_prefix(block, field, prefix, _end_of(prefix), high, PREFIX_MOST)
     if len(found) == PREFIX_MOST:
-        yield from _in_a_row(low, high)
+        yield from _in_a_row(index, low, high)
         return
     ids = sorted(found, reverse=True)
     for start in range(0, len(ids), PIECE):

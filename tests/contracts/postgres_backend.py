@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import AsyncExitStack
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from receiver.store.base import Traces
-from receiver.store.postgres.database import Connection, Database
+from receiver.store.callback import Callback
+from receiver.store.postgres.adding import add
+from receiver.store.postgres.database import Connection, Database, Work, row_of
 from receiver.store.postgres.erasure import count_traces, erase_traces, find_traces
 from receiver.store.postgres.followup import PostgresFollower
 from receiver.store.postgres.retention import PostgresRetention
@@ -16,6 +20,10 @@ from receiver.store.proof import Proof
 from receiver.store.recipient import Recipient
 from tests.contracts.report_store import NOTHING_NEEDED, StillNeeded
 from tests.postgres import BreakableDatabase, EmptyDatabase
+
+
+class RolledBack(Exception):
+    """A transaction ends without a trace."""
 
 
 @dataclass
@@ -75,6 +83,49 @@ class PostgresBackend:
 
     def retention(self, needed: StillNeeded = NOTHING_NEEDED) -> PostgresRetention:
         return PostgresRetention(self.database, Needed(needed))
+
+    @asynccontextmanager
+    async def adding(self, *callbacks: Callback, fails: bool = False) -> AsyncIterator[None]:
+        """Callbacks that are written and not committed yet. At the end they are, or not at all."""
+        async with self._held(lambda connection: add(connection, callbacks), fails=fails):
+            yield
+
+    @asynccontextmanager
+    async def reading(self, table: str, lock: str = "ACCESS SHARE") -> AsyncIterator[None]:
+        """Somebody has a table locked, as a reader does."""
+        async with self._held(lambda c: c.execute(f"LOCK TABLE {table} IN {lock} MODE")):
+            yield
+
+    @asynccontextmanager
+    async def _held(self, work: Work[object], *, fails: bool = False) -> AsyncIterator[None]:
+        """A transaction that has done its work and goes on."""
+        done, go_on = asyncio.Event(), threading.Event()
+        loop = asyncio.get_running_loop()
+
+        def hold(connection: Connection) -> None:
+            work(connection)
+            loop.call_soon_threadsafe(done.set)
+            go_on.wait()
+            if fails:
+                raise RolledBack
+
+        holding = asyncio.create_task(self.database.write(hold))
+        await done.wait()
+        try:
+            yield
+        finally:
+            go_on.set()
+            with suppress(RolledBack):
+                await holding
+
+    async def until_somebody_waits(self) -> None:
+        """Until a transaction of this database waits for another one."""
+        waiting = (
+            "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+            " WHERE NOT granted AND datname = current_database()"
+        )
+        while not await self.database.read(lambda c: row_of(c.execute(waiting))[0]):
+            pass
 
     async def another(self) -> PostgresBackend:
         database = await self._empty.again()

@@ -13,6 +13,7 @@ from receiver.api.event_stream import ReportTrack
 from receiver.store import following, searching
 from receiver.store.postgres import erasure as postgres_erasure
 from receiver.store.sqlite import erasure as sqlite_erasure
+from tests.contracts.many_writers import ManyWritersContract
 from tests.contracts.postgres_backend import PostgresBackend
 from tests.contracts.read_model import ReadModelContract
 from tests.contracts.report_search import ReportSearchContract
@@ -78,6 +79,12 @@ class TestStoreErasure(StoreErasureContract):
         """Each id that a test looks for is the first or the last of a span."""
         for module in (sqlite_erasure, postgres_erasure):
             monkeypatch.setattr(module, "SPAN", 2)
+
+
+class TestManyWriters(ManyWritersContract):
+    @pytest.fixture(params=["postgres"])
+    def place(self, empty_postgres: EmptyDatabase) -> EmptyDatabase:
+        return empty_postgres
 
 
 class StoredReports:

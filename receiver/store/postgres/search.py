@@ -8,8 +8,9 @@ from typing import Any
 from receiver.store.base import FoundReports, ReportQuery, StoredReport
 from receiver.store.excerpt import ReportOutcome, read_outcome
 from receiver.store.instants import micros, micros_or_null
-from receiver.store.postgres.database import Connection
+from receiver.store.postgres.database import Connection, row_of
 from receiver.store.postgres.followup import followed_to
+from receiver.store.postgres.partitions import ID_BITS, first_of
 from receiver.store.postgres.rows import COLUMNS, ends_of, ids_of, numbers, stored_report
 from receiver.store.searching import Piece, find_in
 from receiver.store.tally import HOUR
@@ -63,6 +64,21 @@ class _Index:
     def ends(self) -> tuple[int, int] | None:
         lowest, highest = ends_of(self._connection, "report")
         return None if lowest is None or highest is None else (lowest, highest)
+
+    def runs(self, low: int, high: int) -> Iterator[tuple[int, int]]:
+        """One for each partition: between two of them no id was given."""
+        while low <= high:
+            last = self._end("max", low, high)
+            if last is None:
+                return
+            first = self._end("min", max(low, first_of(last >> ID_BITS)), last)
+            yield first or last, last
+            high = (first or last) - 1
+
+    def _end(self, which: str, low: int, high: int) -> int | None:
+        statement = f"SELECT {which}(id) FROM report WHERE id BETWEEN %s AND %s"
+        (id,) = row_of(self._connection.execute(statement, (low, high)))
+        return None if id is None else int(id)
 
     def followed_to(self) -> int:
         return followed_to(self._connection)

@@ -17,16 +17,27 @@ delays pushes for so long.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from threading import Lock
 from typing import Any
 
 import psycopg
 
-_GIVEN = "SELECT given, oldest, next FROM dlr_given(%s::regclass)"
+_GIVEN = """
+    SELECT given, oldest, next, pg_current_xact_id_if_assigned() IS NOT NULL
+    FROM dlr_given(%s::regclass)
+"""
 
 KEPT = 256
 """Looks that are remembered of a sequence. More only make the settled id more exact."""
+
+
+FIRST_SECONDS = 2.0
+"""How long the first look of a process waits for the transactions that it finds under way. With 0
+a client that asks for the newest id would be told that there is none."""
+
+LOOK_SECONDS = 0.01
 
 
 class Settled:
@@ -40,9 +51,21 @@ class Settled:
     def id(self, connection: psycopg.Connection[tuple[Any, ...]], sequence: str) -> int:
         """The settled id of a sequence, by a transaction that is READ COMMITTED; 0 while it has
         given none. Whatever this transaction reads after it has all ids up to it."""
+        deadline = time.monotonic() + FIRST_SECONDS
+        while True:
+            known, is_first, writes = self._look(connection, sequence)
+            if not is_first or writes or time.monotonic() >= deadline:
+                return known
+            time.sleep(LOOK_SECONDS)
+
+    def _look(
+        self, connection: psycopg.Connection[tuple[Any, ...]], sequence: str
+    ) -> tuple[int, bool, bool]:
+        """The settled id; whether nothing is known of it yet; whether this transaction has written,
+        so that it would wait for itself."""
         row = connection.execute(_GIVEN, (sequence,)).fetchone()
         assert row is not None
-        given, oldest, following = row
+        given, oldest, following, writes = row
         with self._lock:
             if given < self._known.get(sequence, 0):  # the database is an older one, restored
                 self._known.pop(sequence)
@@ -53,5 +76,6 @@ class Settled:
             known = self._known.get(sequence, 0)
             while looks and looks[0][1] <= oldest:
                 known = max(known, looks.popleft()[0])
-            self._known[sequence] = known
-        return known
+            if known or not given:
+                self._known[sequence] = known
+            return known, sequence not in self._known, writes

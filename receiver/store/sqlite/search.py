@@ -43,6 +43,10 @@ class _Index:
         lowest, highest = ends_of(self._connection, "report")
         return None if lowest is None or highest is None else (lowest, highest)
 
+    def runs(self, low: int, high: int) -> Iterator[tuple[int, int]]:
+        if low <= high:
+            yield low, high
+
     def followed_to(self) -> int:
         return followed_to(self._connection)
 
