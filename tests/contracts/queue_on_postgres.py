@@ -11,6 +11,8 @@ import psycopg
 
 from dispatcher.queue.postgres import leaving
 from dispatcher.queue.postgres.queue import PostgresQueue
+from dispatcher.queue.postgres.replay_selection import PostgresSelector
+from dispatcher.queue.postgres.replays import PostgresReplays
 from dispatcher.storage import new_id
 from receiver.store.postgres.database import Connection
 from receiver.store.postgres.store import PostgresStore
@@ -69,6 +71,11 @@ class PostgresQueueBackend:
         self.database = database
         self.store: Any = PostgresStore(database)
         self.queue = queue
+        self.replays = PostgresReplays(database, new_id)
+        self.selector = PostgresSelector(database, self.store)
+
+    async def another_replays(self) -> PostgresReplays:
+        return PostgresReplays(await self.another_database(), new_id)
 
     async def another_queue(self) -> PostgresQueue:
         queue = await PostgresQueue.open(
