@@ -14,6 +14,7 @@ from tests.contracts.queue_on_sqlite import (
     sqlite_backend,
 )
 from tests.contracts.queue_races import QueueRacesContract
+from tests.contracts.replay_races import ReplayRacesContract
 from tests.contracts.unanswered_commits import UnansweredCommitContract
 
 
@@ -28,6 +29,10 @@ class TestSqliteQueueWithoutItsStore(LostStoreContract):
 
 
 class TestSqliteQueueRaces(QueueRacesContract):
+    pass
+
+
+class TestReplayRaces(ReplayRacesContract):
     pass
 
 

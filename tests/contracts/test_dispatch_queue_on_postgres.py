@@ -24,6 +24,7 @@ from tests.contracts.dispatch_queue import (
 )
 from tests.contracts.queue_on_postgres import PostgresQueueBackend, postgres_queue_backend
 from tests.contracts.queue_races import QueueRacesContract
+from tests.contracts.replay_races import ReplayRacesContract
 from tests.contracts.unanswered_commits import UnansweredCommitContract
 from tests.postgres import EmptyDatabase
 
@@ -73,6 +74,10 @@ class TestPostgresQueueRaces(QueueRacesContract):
         )
 
         assert (len(formed), of_both) == (2, 2)
+
+
+class TestReplayRaces(ReplayRacesContract):
+    pass
 
 
 class TestUnansweredCommits(UnansweredCommitContract):

@@ -5,8 +5,8 @@ first: queue/ordering.py). What a dispatch holds up is freed when it ends, whate
 Several processes form dispatches at once, and others end them. Two rules keep the tables right:
 
 1. Whoever puts a message under way, or holds a report, has the row of its endpoint locked
-   (`may_form`). So of those who form for one endpoint one goes after the other, and looks at
-   what the one before has left.
+   (`may_form`, `write`). So of those who form for one endpoint one goes after the other, and looks
+   at what the one before has left.
 2. Whoever holds a report locks what is under way of its message before it looks (`write`). The end
    of that dispatch deletes these rows before it frees what is held: either it waits and then frees
    the new report too, or the report finds nothing under way and is free from the start.
@@ -150,6 +150,7 @@ def hold(connection: Connection, places: Iterable[Place]) -> None:
 def _hold(connection: Connection, replay: int, places: Sequence[Place], then: str = "") -> None:
     if not places:
         return
+    connection.execute(_LOCK, (sorted({endpoint for endpoint, _, _ in places}),))
     values = _places((endpoint, message) for endpoint, _, message in places)
     connection.execute(_WAIT_FOR_ENDS, values)
     reports = [report for _, report, _ in places]

@@ -347,6 +347,12 @@ def _blocked(
     return ordering.blocked(connection, replay, endpoint, messages, freed) | unread
 
 
+_KEEP_ENDPOINTS = """
+    SELECT removed FROM endpoint WHERE name = ANY(%s::text[]) ORDER BY name FOR KEY SHARE
+"""
+"""Whoever removes one of them meanwhile waits, and then finds what was fed (leaving.py)."""
+
+
 def _feed(connection: Connection, portion: Portion, at: int, new_id: Callable[[], str]) -> bool:
     formings = portion.formings
     placed = [place for forming in formings for place in placed_by(forming)]
@@ -359,8 +365,7 @@ def _feed(connection: Connection, portion: Portion, at: int, new_id: Callable[[]
         return False
     # An endpoint may have been removed since: what would wait for it, nobody would ever send.
     names = [each.endpoint.name for each in formings if each.buckets or each.hold]
-    removed = "SELECT 1 FROM endpoint WHERE removed AND name = ANY(%s::text[]) LIMIT 1"
-    if connection.execute(removed, (names,)).fetchone():
+    if any(removed for (removed,) in connection.execute(_KEEP_ENDPOINTS, (names,)).fetchall()):
         return False
     anchor = micros(portion.anchor_at)
     change = (portion.fed_to, portion.dropped, anchor, at, at, portion.replay, portion.fed_from)
