@@ -115,8 +115,8 @@ def _summed(
         return f"It goes to {len(taken)} of {len(every)} {endpoints}: {named}.", None
     return (
         "No endpoint takes the report: it is kept, and goes nowhere.",
-        f"To push it to an endpoint: `dlr replay --id {report.id} --to-endpoint NAME`. Changed"
-        " rules apply to reports that come later.",
+        f"To push it to an endpoint: `dlr replays start --id {report.id} --to-endpoint NAME`."
+        " Changed rules apply to reports that come later.",
     )
 
 
@@ -167,7 +167,7 @@ def _of_state(dispatch: StoredDispatch, now: datetime, known: Known) -> tuple[st
 
 def _again(dispatch: StoredDispatch) -> str:
     ids = " ".join(f"--id {each}" for each in dispatch.report_ids[:1])
-    return f"dlr replay {ids} --to-endpoint {dispatch.endpoint}"
+    return f"dlr replays start {ids} --to-endpoint {dispatch.endpoint}"
 
 
 def _next_attempt(dispatch: StoredDispatch, now: datetime, known: Known) -> str:
@@ -224,7 +224,7 @@ def _not_taken_yet(report: StoredReport, known: Known, forgotten_to: int) -> Jud
 def _wanted(report: StoredReport, known: Known, forgotten_to: int) -> Judged:
     """Of a report that the rules let through."""
     reading, name = known.reading, known.name
-    replay = f"To push it there: `dlr replay --id {report.id} --to-endpoint {name}`."
+    replay = f"To push it there: `dlr replays start --id {report.id} --to-endpoint {name}`."
     begins_after = reading is not None and (reading.read_from or 0) >= report.id
     if begins_after or (reading is None and not known.first):
         words = "the endpoint was added after the report had come, and begins after it"

@@ -121,7 +121,9 @@ async def test_what_became_of_its_dispatch(bench: Bench) -> None:
         "exhausted",
         "dispatch db-1 failed: 21 attempts, and no retry is left",
     )
-    assert one.next == "To push again what it carries: `dlr replay --id 1 --to-endpoint acme`."
+    assert (
+        one.next == "To push again what it carries: `dlr replays start --id 1 --to-endpoint acme`."
+    )
 
     await bench.receive(an_sms("b"))
     await bench.work()
@@ -241,7 +243,7 @@ async def test_an_endpoint_that_came_later(bench: Bench) -> None:
     one = await later.verdict("beta")
     assert (one.verdict, one.next) == (
         "later",
-        "To push it there: `dlr replay --id 1 --to-endpoint beta`.",
+        "To push it there: `dlr replays start --id 1 --to-endpoint beta`.",
     )
     assert (await later.verdict("acme")).verdict == "acknowledged"
 
@@ -273,7 +275,7 @@ async def test_a_report_that_nobody_takes(bench: Bench) -> None:
         " not pushed."
     )
     assert why.next is not None
-    assert "`dlr replay --id 1 --to-endpoint NAME`" in why.next
+    assert "`dlr replays start --id 1 --to-endpoint NAME`" in why.next
 
 
 async def test_endpoints_that_are_no_more(bench: Bench) -> None:
