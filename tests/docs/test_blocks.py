@@ -38,7 +38,11 @@ NOT_RUN = {
     "python3 -m venv .venv": "makes an environment",
     ".venv/bin/pip install -q -e .": "fetches packages; .ci/run types it for each run",
     "bash .ci/test": "runs this test",
-    "pip install dlr-relay": "fetches packages",
+    "pip install dist/dlr_relay-*.whl": "tests/docs/test_installation.py installs the wheel",
+    "python3 -m pip install build": "fetches packages",
+    "python3 -m build": "tests/docs/test_installation.py builds",
+    "sudo python3 -m venv /opt/dlr": "makes an environment",
+    "sudo /opt/dlr/bin/pip install dist/dlr_relay-*.whl": "as above",
     "export PATH=$PWD/.venv/bin:$PATH": "the shell's own",
 }
 """What neither `dlr` nor `curl` is, and why nobody types it here."""

@@ -164,10 +164,11 @@ def test_hadolint_takes_the_containerfile() -> None:
         ("action.yml", "vendor.github-actions"),
         ("rehearse.gitlab.yml", "vendor.gitlab-ci"),
         ("compose.yaml", "vendor.compose-spec"),
+        ("compose.sqlite.yaml", "vendor.compose-spec"),
     ],
 )
 def test_the_snippets_fit_their_schemas(file: str, schema: str) -> None:
-    """check-jsonschema finds no fault in the GitHub Action, the GitLab job and compose.yaml."""
+    """check-jsonschema finds no fault in the GitHub Action, the GitLab job and compose files."""
     check = tool("check-jsonschema", "check-jsonschema from PyPI: pip install -e .[test]")
 
     assert "ok" in checked(check, "--builtin-schema", schema, DEPLOY / file)
