@@ -47,6 +47,8 @@ NOT_RUN = {
 }
 """What neither `dlr` nor `curl` is, and why nobody types it here."""
 
+FOLLOWED = {"config/UPGRADE.md": "tests/end_to_end/test_upgrade.py types each of its lines"}
+
 LANGUAGES = {"console", "sh", "text", "toml", "python", "js", "yaml", ""}
 """Those that a test looks into. Blocks without a language are drawings."""
 
@@ -94,7 +96,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Document:
 
 @pytest.mark.parametrize(
     "typed",
-    [each for block in blocks("sh") for each in typed_in(block)],
+    [each for block in blocks("sh") if block.file not in FOLLOWED for each in typed_in(block)],
     ids=lambda each: each.place,
 )
 @pytest.mark.usefixtures("folder")
@@ -248,7 +250,10 @@ def faults_of_links(file: Path, text: str) -> Iterator[str]:
             yield f"{linked.name} has no heading #{anchor}"
 
 
-@pytest.mark.parametrize("file", DOCUMENTS)
+ON_GITHUB = [f".github/{name}.md" for name in ("CONTRIBUTING", "SECURITY", "CHANGELOG")]
+
+
+@pytest.mark.parametrize("file", [*DOCUMENTS, *ON_GITHUB])
 def test_each_link_leads_somewhere(file: str) -> None:
     """To a file of the project, and a heading of it."""
     assert list(faults_of_links(ROOT / file, (ROOT / file).read_text("utf-8"))) == []
