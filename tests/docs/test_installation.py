@@ -97,7 +97,7 @@ def test_the_wheel_runs_in_an_empty_environment(dist: Path, tmp_path: Path) -> N
     assert int(scenarios) > 10
 
 
-UNPUBLISHED = re.compile(r"pip3? install[^\n`]*\bdlr[-_]relay(?!-\*)")
+UNPUBLISHED = re.compile(r"pip3? install[^\n`]*(?<!/)\bdlr[-_]relay\b(?!-)")
 PLACES = ("README.md", ".github", ".ci", "receiver", "dispatcher", "config", "pyproject.toml")
 
 
