@@ -69,7 +69,7 @@ def require_package() -> None:
         import trustme  # noqa: F401
     except ImportError:
         raise ConfigurationError(
-            ["a certificate for --tls is made by trustme: pip install 'dlr-relay[tls]'"]
+            ["a certificate for --tls is made by trustme: pip install 'trustme>=1.2,<2'"]
         ) from None
 
 
