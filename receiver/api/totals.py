@@ -15,9 +15,9 @@ from receiver.answers import Count, Instant, Integer, timestamp
 from receiver.api.filters import AskedTotals
 from receiver.dlr.statuses import GROUP_NAMES, GROUP_NUMBERS
 from receiver.store.base import PartTotals, ReportStore, Totals, TotalsQuery
-from receiver.store.excerpt import Dimension, ReportOutcome
+from receiver.store.excerpt import EXACT, Dimension, ReportOutcome
 from receiver.store.histogram import percentiles
-from receiver.store.tally import DAY, EXACT, HOUR, MINUTE
+from receiver.store.tally import DAY, HOUR, MINUTE
 
 PERCENTS = (50, 90, 95, 99)
 """Those that `Durations` has."""

@@ -105,7 +105,8 @@ async def test_adds_up_what_there_is(backend: SqliteBackend, followed: int, span
 
 async def test_by_operator_and_country(backend: SqliteBackend) -> None:
     """A row for each, the most reports first: what was delivered of what is final, what it cost by
-    currency. A price counts once a message, for its final report, however many parts it has."""
+    currency. A message is paid for once, by its final report, and each of its parts costs the
+    price."""
     price = {"pricePerMessage": 0.01, "currency": "EUR"}
     items = [
         an_sms("a", to="41793026727", mccMnc="22801", smsCount=3, price=price),
@@ -126,7 +127,7 @@ async def test_by_operator_and_country(backend: SqliteBackend) -> None:
             for row in found["rows"]
         ]
 
-    paid = [{"currency": "EUR", "reports": 2, "sum": Decimal("0.02")}]
+    paid = [{"currency": "EUR", "reports": 2, "sum": Decimal("0.04")}]
     assert await rows("operator") == [("22801", None, 3, 0.5, paid), ("", None, 1, 1.0, [])]
     (swiss, bahamas) = await rows("country")
     assert swiss == ("41", "CH", 3, 0.5, paid)
