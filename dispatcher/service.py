@@ -23,6 +23,7 @@ from dispatcher.api.alerts import AlertApi, Alerts
 from dispatcher.api.attempt_track import AttemptTrack
 from dispatcher.api.dispatches import DispatchApi
 from dispatcher.api.endpoint_health import HealthApi, Healths
+from dispatcher.api.endpoint_totals import EndpointTotals
 from dispatcher.api.endpoints import EndpointApi
 from dispatcher.api.example_pushes import ExamplePushApi
 from dispatcher.api.page_guard import page_guard_of
@@ -435,6 +436,7 @@ def _add_api(
         opened.store,
         dispatches.dispatches_of,
         PlacedReports(opened.store, opened.queue, unrouted).find,
+        EndpointTotals(opened.store, opened.queue).of,
         now=now,
         on_stored=on_stored,
         limits=common.limits,

@@ -380,6 +380,10 @@ class DispatchQueue(Protocol):
         """Reports with a smaller id than `before` that have a dispatch to this endpoint (None: to
         any), of which the newest to an endpoint is in this state. One step of bounded time."""
 
+    async def takers(self, report_ids: Sequence[int]) -> Sequence[tuple[int, str]]:
+        """These reports with the endpoints that took them: a pair for each of both, ascending.
+        A replay does not make an endpoint one that took a report."""
+
     async def readings(self, report: StoredReport) -> Readings:
         """How far each endpoint is with this report. It takes no longer when more is stored."""
 

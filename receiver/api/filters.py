@@ -34,7 +34,7 @@ from receiver.store.tally import MINUTE, MINUTES_KEPT
 BUCKETS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
 BUCKETS_MOST = 800
 """Buckets of one answer: 13 hours of minutes, a month of hours, or two years of days."""
-BY = ("operator", "country", "sender", "source", "error")
+BY = ("endpoint", "operator", "country", "sender", "source", "error")
 
 _USUAL_RANGE = {"minute": timedelta(hours=3), "hour": timedelta(days=1), "day": timedelta(days=31)}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -163,7 +163,7 @@ TOTALS_FILTERS = (
         "",
         "Minutes (of the last two days), hours or days (UTC).",
     ),
-    Filter("by", choice(BY), "Rows by these too."),
+    Filter("by", choice(BY), "Also one row for each of these."),
     _SOURCE,
     _FINAL,
 )
@@ -227,7 +227,7 @@ def asked_totals(query: Parameters, now: datetime) -> AskedTotals:
     """The parameters of GET /api/totals. Raises BadQuery."""
     wanted, by = totals_query(query, now), read_query(query, TOTALS_FILTERS).get("by")
     if by is not None and wanted.span == MINUTE:
-        raise BadQuery("by: expected bucket hour or day with it, minutes are not told apart")
+        raise BadQuery("by: use bucket hour or day; minutes are not broken down")
     return AskedTotals(wanted, by)
 
 

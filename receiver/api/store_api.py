@@ -44,7 +44,7 @@ from receiver.api.parameters import (
 )
 from receiver.api.quarantine import DismissedEntry, QuarantineEntryAnswer, QuarantinePage
 from receiver.api.reports import ReportAnswer, ReportPage
-from receiver.api.totals import TotalsAnswer, totals_answer
+from receiver.api.totals import ByEndpoint, TotalsAnswer, no_endpoints, totals_answer
 from receiver.callbacks.intake import NO_LIMITS, Limits
 from receiver.callbacks.quarantine import read_again
 from receiver.routes import AMBIGUOUS, NOT_THERE, Reply, Route, any_text
@@ -85,6 +85,7 @@ class StoreApi:
         store: ReportStore,
         dispatches_of: DispatchesOf,
         find_placed: FindPlaced = nothing_placed,
+        by_endpoint: ByEndpoint = no_endpoints,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         on_stored: Callable[[], None] = lambda: None,
@@ -93,6 +94,7 @@ class StoreApi:
         self._store = store
         self._dispatches_of = dispatches_of
         self._find_placed = find_placed
+        self._by_endpoint = by_endpoint
         self._now = now
         self._on_stored = on_stored
         self._limits = limits
@@ -189,13 +191,14 @@ class StoreApi:
         "GET",
         "/api/totals",
         "showTotals",
-        "Counts, prices and percentiles of times, by minute, hour or day (UTC), and by operator,"
-        " country, sender, source or error",
+        "Counts, delivery rates, costs and times by minute, hour or day (UTC); also by endpoint,"
+        " operator, country, sender, source or error",
         {200: Reply("the totals", TotalsAnswer)},
         in_query(TOTALS_FILTERS),
     )
     async def totals(self, request: web.Request) -> web.Response:
-        return answer(await totals_answer(self._store, asked_totals(request.query, self._now())))
+        asked = asked_totals(request.query, self._now())
+        return answer(await totals_answer(self._store, asked, self._by_endpoint))
 
     @Route(
         "GET",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -137,6 +137,24 @@ async def test_by_operator_and_country(backend: SqliteBackend) -> None:
     assert sum(row[2] for row in await rows("error")) == 4
 
 
+async def test_how_the_delivery_rate_varied(backend: SqliteBackend) -> None:
+    """Percentiles of the hours' delivery rates, each hour counted once: one bad hour among twenty
+    does not show in the rate of the day. Hours without final reports do not count."""
+    for hour in range(20):
+        status = "REJECTED_NETWORK" if hour == 3 else "DELIVERED_TO_HANDSET"
+        at = NOON + timedelta(hours=hour)
+        await backend.store.add([a_callback(an_sms(f"m{hour}", status), at=at)])
+    pending = an_sms("on its way", "PENDING_ENROUTE")
+    await backend.store.add([a_callback(pending, at=NOON + timedelta(hours=20))])
+
+    shown = await answered(backend.store, TotalsQuery(HOUR, START, END))
+    assert shown["total"]["deliveredShare"] == 0.95
+    shares = {"buckets": 20, "p5": 0.0, "p25": 1.0, "p50": 1.0, "p75": 1.0, "p95": 1.0}
+    assert shown["deliveredShares"] == shares
+    nothing = await answered(backend.store, TotalsQuery(HOUR, 0, HOUR))
+    assert nothing["deliveredShares"] == {"buckets": 0, **dict.fromkeys(list(shares)[1:])}
+
+
 def test_calling_codes() -> None:
     """What a number begins with is its calling code by the tables of libphonenumber, too."""
     for code in COUNTRY_CODE_TO_REGION_CODE:
@@ -196,8 +214,8 @@ def test_refuses(parameters: dict[str, str], text: str) -> None:
 @pytest.mark.parametrize(
     ("parameters", "text"),
     [
-        ({"by": "weekday"}, "by: expected operator, country, sender, source, error"),
-        ({"by": "sender", "bucket": "minute"}, "by: expected bucket hour or day"),
+        ({"by": "weekday"}, "by: expected endpoint, operator, country, sender, source, error"),
+        ({"by": "sender", "bucket": "minute"}, "by: use bucket hour or day"),
         ({"bucket": "minute", "since": "2026-11-18"}, "since: minutes are kept for two days"),
     ],
 )
