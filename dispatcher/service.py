@@ -207,7 +207,8 @@ class _Common:
 
 
 _CLAIMED = (
-    "another sandbox works on the database {}: stop it, or give this one another (--database FILE)"
+    "another sandbox uses the database {}: stop it, or choose another database for this one"
+    " (--database FILE)"
 )
 
 
@@ -366,7 +367,10 @@ def _show_pushes(common: _Common, worker: Worker) -> None:
     common.places.add("pushes", lambda: (worker.under_way, total.most, total.short))
     common.health.add_shortage(
         lambda: (
-            f"pushes: {worker.under_way} of {total.most} are under way, and endpoints wait"
+            (
+                f"pushes: {worker.under_way} of {total.most} are in progress, and endpoints are"
+                " waiting"
+            )
             if total.short
             else None
         )

@@ -195,7 +195,7 @@ class WhyApi:
         "showWhy",
         "Shows where a report went, and by which rule it did not go elsewhere",
         {200: Reply("A verdict for each endpoint", WhyAnswer), 404: NOT_THERE},
-        [in_path("id", Id, "of the report, ours")],
+        [in_path("id", Id, "The id that dlr gave the report")],
     )
     async def show(self, request: web.Request) -> web.Response:
         only(request.query)

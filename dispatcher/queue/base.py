@@ -242,9 +242,9 @@ class NotWaiting(Exception):
 
     def __init__(self, dispatch: str, state: DispatchState) -> None:
         if state == "leased":
-            told = "is leased: an attempt is under way"
+            told = "is leased: an attempt is in progress"
         else:
-            told = f"has ended, it is {state}: push it again instead"
+            told = f"has ended ({state}): push it again instead"
         super().__init__(f"dispatch {dispatch} {told}")
 
 
@@ -252,7 +252,7 @@ class BytesGone(Exception):
     """The bytes of an event are not stored any more."""
 
     def __init__(self, dispatch: str) -> None:
-        super().__init__(f"dispatch {dispatch}: what it pushed is not stored any more")
+        super().__init__(f"dispatch {dispatch}: what it pushed is no longer stored")
 
 
 class Outbox(Protocol):

@@ -26,7 +26,7 @@ _WIDTHS = {"minute": MINUTE, "hour": HOUR, "day": DAY}
 
 _GROUPS: Mapping[str, tuple[str, Sequence[str]]] = {
     "delivered": ("good", ("DELIVERED",)),
-    "on their way": ("backlog", ("PENDING", "ACCEPTED")),
+    "in progress": ("backlog", ("PENDING", "ACCEPTED")),
     "not delivered": ("bad", ("UNDELIVERABLE", "EXPIRED", "REJECTED")),
 }
 """What the plot tells apart: its words, its colour, and the status groups in it."""

@@ -66,7 +66,7 @@ async def nothing_placed(_: ReportQuery, __: Place) -> FoundReports:
     return FoundReports([], None)
 
 
-_QUARANTINE_ID = in_path("id", Id, "of the entry")
+_QUARANTINE_ID = in_path("id", Id, "The id of the entry")
 
 
 async def quarantine_page(store: ReportStore, query: PageQuery) -> QuarantinePage:
@@ -117,7 +117,7 @@ class StoreApi:
         "GET",
         "/api/reports",
         "listReports",
-        "Reports, newest first. A page can be short, even empty, and still have a `next`",
+        "Reports, newest first. A page can be short or even empty and still have a `next`",
         {200: Reply("a page", ReportPage)},
         in_query(REPORT_PARAMETERS),
     )
@@ -133,7 +133,7 @@ class StoreApi:
         "showReport",
         "One report",
         {200: Reply("the report", ReportAnswer), 404: NOT_THERE},
-        [in_path("id", Id, "of the report, ours"), RECEIVED.parameter],
+        [in_path("id", Id, "The id that dlr gave the report"), RECEIVED.parameter],
     )
     async def report(self, request: web.Request) -> web.Response:
         only(request.query, RECEIVED.name)
@@ -155,7 +155,10 @@ class StoreApi:
         "GET",
         "/api/messages",
         "listMessages",
-        "Messages, the last heard of first. A page can be short and still have a `next`",
+        (
+            "Messages, those with the newest report first. A page can be short and still have a"
+            " `next`"
+        ),
         {200: Reply("a page", MessagePage)},
         in_query(MESSAGE_PARAMETERS),
     )
@@ -171,10 +174,14 @@ class StoreApi:
         "GET",
         f"/api/messages/{any_text('messageId')}",
         "showMessage",
-        "Where a message stands, its reports and its dispatches",
+        "The state of a message, its reports and its dispatches",
         {200: Reply("the message", MessageAnswer), 404: NOT_THERE, 409: AMBIGUOUS},
         [
-            in_path("messageId", Annotated[str, Meta(min_length=1)], "the provider's, any text"),
+            in_path(
+                "messageId",
+                Annotated[str, Meta(min_length=1)],
+                ("The provider's id of the message; any text"),
+            ),
             OF_SOURCE.parameter,
         ],
     )
@@ -204,7 +211,7 @@ class StoreApi:
         "GET",
         "/api/quarantine",
         "listQuarantine",
-        "What could not be read, newest first",
+        "Quarantine entries (what could not be read), newest first",
         {200: Reply("a page", QuarantinePage)},
         in_query(PAGE),
     )
@@ -227,12 +234,12 @@ class StoreApi:
         "GET",
         "/api/quarantine/{id}/body",
         "downloadQuarantined",
-        "The bytes of an entry, as they came",
+        "The bytes of an entry, as they were received",
         {
             200: Reply(
                 "the bytes",
                 others={"application/octet-stream": None},
-                headers={"Content-Disposition": "`attachment`, and a name for the file"},
+                headers={"Content-Disposition": "`attachment` and a file name"},
             ),
             404: NOT_THERE,
         },
@@ -251,8 +258,8 @@ class StoreApi:
         "POST",
         "/api/quarantine/{id}/retry",
         "retryQuarantined",
-        "Reads an entry again with today's program",
-        {200: Reply("what became of it", Counts), 404: NOT_THERE},
+        "Reads an entry again with the current version of dlr",
+        {200: Reply("What was stored", Counts), 404: NOT_THERE},
         [_QUARANTINE_ID],
     )
     async def read_again(self, request: web.Request) -> web.Response:
@@ -273,8 +280,8 @@ class StoreApi:
         "DELETE",
         "/api/quarantine/{id}",
         "dismissQuarantined",
-        "Takes an entry out for good, with its bytes",
-        {200: Reply("what was done", DismissedEntry), 404: NOT_THERE},
+        "Deletes an entry and its bytes",
+        {200: Reply("What was done", DismissedEntry), 404: NOT_THERE},
         [_QUARANTINE_ID],
     )
     async def dismiss(self, request: web.Request) -> web.Response:
