@@ -172,16 +172,19 @@ def test_url_faults_show_no_credentials(tmp_path: Path, url: str, came: str) -> 
     ("setting", "fault"),
     [
         ('url = "http://xn--.example/"', "url: expected a host name, got"),
-        ('url = "http://a/b c"', "url: expected a URL as RFC 3986 has it: write http://a/b%20c"),
+        (
+            'url = "http://a/b c"',
+            "url: expected a URL as RFC 3986 defines it: write http://a/b%20c",
+        ),
         (
             "url = 'http://me:pw@a/%zz?key=s3\"cret'",
-            "url: expected a URL as RFC 3986 has it: write http://a/%25zz?…; in its query write"
+            "url: expected a URL as RFC 3986 defines it: write http://a/%25zz?…; in its query write"
             ' %22 for "\\""',
         ),
         (
             'url = "http://a/"\nsecurity.type = "oauth"\nsecurity.client_id = "c"\n'
             'security.client_secret = "s"\nsecurity.token_url = "http://a/ü"',
-            "security.token_url: expected a URL as RFC 3986 has it: write http://a/%C3%BC",
+            "security.token_url: expected a URL as RFC 3986 defines it: write http://a/%C3%BC",
         ),
     ],
 )
