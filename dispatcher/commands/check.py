@@ -43,8 +43,8 @@ async def _say_who_is_gone(settings: Settings) -> None:
 def check(config: Path | None, database: str | None, live: bool, url: str | None) -> None:
     """Check the settings, and list every fault at once.
 
-    It also prints the settings in effect. On stderr it names the rules of endpoints and of the sandbox that can never match: the settings
-    can be used all the same.
+    It also prints the settings in effect. On stderr it names the rules of endpoints and of the
+    sandbox that can never match: the settings can be used all the same.
 
     Example: dlr check --live --config config/dlr.toml
     """
