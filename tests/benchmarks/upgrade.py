@@ -23,7 +23,9 @@ from tempfile import TemporaryDirectory
 from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE
 from dispatcher.storage import MIGRATIONS
 from receiver.callbacks.intake import verdict_on_bytes
-from receiver.store.sqlite.database import Database, Migration, micros
+from receiver.store.instants import micros
+from receiver.store.migrations import Migration
+from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.followup import Follower
 from receiver.store.sqlite.store import MIGRATIONS as STORE
 from tests.benchmarks.bodies import body
