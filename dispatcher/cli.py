@@ -40,6 +40,7 @@ MODULES = {
     "migrate": "migrate",
     "purge": "purge",
     "erase": "erase",
+    "views": "views",
     "completion": "completion",
 }
 """Each command, and the module in commands/ that has a function of its name."""
@@ -53,7 +54,7 @@ SECTIONS = {
     "Test (developers and testers)": (
         *("demo", "sandbox", "listen", "rehearse", "simulate", "capture", "schedule"),
     ),
-    "Maintain (operators)": ("check", "migrate", "purge", "erase", "completion"),
+    "Maintain (operators)": ("check", "migrate", "purge", "erase", "views", "completion"),
 }
 """The headings of `dlr --help`, and the commands below each, all of them."""
 
@@ -95,6 +96,7 @@ SUMMARIES = {
     "migrate": "Bring the database to the current schema.",
     "purge": "Remove what is old: reports, quarantine, ended dispatches.",
     "erase": "Erase the data of one recipient.",
+    "views": "Print the SQL views of the database, for Grafana and other programs.",
     "completion": "Print the completion script of a shell.",
 }
 """What `dlr --help` says of each command: the first paragraph of its own help, a test holds it."""

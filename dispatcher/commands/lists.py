@@ -146,9 +146,11 @@ def quarantine(
 def totals(config: Path | None, database: str | None, listing: Listing, **filters: Any) -> None:
     """Count reports and add up their cost, by time of receipt (UTC).
 
-    Each row also has percentiles of the time from sentAt to doneAt. The cost is the sum of the
-    prices of final reports. A price is that of the whole message, whatever its number of parts.
-    With --by there is a row for each operator, country, sender, source or error instead.
+    The cost is pricePerMessage times smsCount (v3: messageCount) of each final report, because the
+    provider charges every part of a long SMS. There is one column for each currency. The columns
+    p50 to p99 are percentiles of the seconds from sentAt to doneAt. With --by there is one row for
+    each endpoint, operator, country, sender, source or error instead. A row of an endpoint has the
+    reports that it took.
 
     Example: dlr totals --by operator --since 2026-11-01
     """

@@ -164,6 +164,13 @@ class ReplayStoreContract:
         await backend.queue.adopt([ACME, BETA])
         return ReplayDesk(backend)
 
+    async def test_a_replay_takes_no_report(self, desk: ReplayDesk) -> None:
+        """An endpoint to which a report is replayed has not taken it by its own rules."""
+        reports = await desk.receive(2)
+        assert await desk.feed(await desk.made(*reports), *reports)
+
+        assert list(await desk.queue.takers(reports)) == []
+
     # --- made ----------------------------------------------------------------------------------
 
     async def test_made(self, replays: ReplayStore) -> None:

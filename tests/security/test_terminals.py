@@ -175,6 +175,7 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         ("audit", "--subject", POISON),
         ("audit", "--since", POISON),
     ],
+    "views": [("views",), ("views", POISON)],
     "open": [("open", "--url", POISON), ("open", "--config", A_PATH)],
     "check": [("check",), ("check", "--config", "faulty.toml"), ("check", "--database", A_PATH)],
     "migrate": [("migrate",), ("migrate", "--database", A_PATH)],
