@@ -15,13 +15,14 @@ from receiver.settings.durations import duration_text
 def as_table(settings: Any) -> dict[str, Any]:
     """What `read_table` makes the same settings of, secrets included. Defaults are left out."""
     return {
-        each.name: _plain(value)
+        each.name: plain(value)
         for each in fields(settings)
         if (value := getattr(settings, each.name)) != default_of(each)
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """A value as TOML has it, secrets included."""
     if is_dataclass(value):
         return as_table(value)
     if isinstance(value, Secret):
@@ -29,9 +30,9 @@ def _plain(value: Any) -> Any:
     if isinstance(value, timedelta):
         return duration_text(value)
     if isinstance(value, tuple):
-        return [_plain(each) for each in value]
+        return [plain(each) for each in value]
     if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
+        return {name: plain(each) for name, each in value.items()}
     return value
 
 

@@ -181,6 +181,7 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
     "migrate": [("migrate",), ("migrate", "--database", A_PATH)],
     "demo": [("demo", "--seed", POISON)],
     "listen": [("listen", "--bind", POISON)],
+    "config": [("config", "check", "--config", A_PATH), ("config", POISON)],
     "completion": [("completion", POISON)],
     **{
         name: [(name, "--bind", POISON) if name == "serve" else (name, "--database", A_PATH + "/a")]
