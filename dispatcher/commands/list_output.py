@@ -33,6 +33,7 @@ from dispatcher.commands.console import (
     fields,
     print_list,
     print_rows,
+    say_values,
     told,
 )
 from dispatcher.commands.export import Output, output
@@ -210,6 +211,17 @@ class Listing:
         with output(self.path) as out:
             rows = self._counted(found, row, share, out)
             await print_list(rows, columns, self.form, out.file, csv_columns)
+
+    async def print_one(self, answer: Struct, columns: Columns) -> None:
+        """One thing: as a table, a line for each value; otherwise a list of one."""
+        if self.form == "table":
+            say_values(answer)
+            return
+
+        async def alone() -> AsyncIterator[Struct]:
+            yield answer
+
+        await self.print(alone(), lambda each: each, columns, lambda _: 1.0)
 
     async def _counted(
         self,

@@ -117,8 +117,8 @@ def _summed(
         return f"It goes to {len(taken)} of {len(every)} {endpoints}: {named}.", None
     return (
         "No endpoint takes the report. It is stored and goes nowhere.",
-        f"To push it to an endpoint: `dlr replay --id {report.id} --to-endpoint NAME`. If you"
-        " change the rules of an endpoint, they apply to reports that come in later.",
+        f"To push it to an endpoint: `dlr replays start --id {report.id} --to-endpoint NAME`."
+        " If you change the rules of an endpoint, they apply to reports that come in later.",
     )
 
 
@@ -171,7 +171,7 @@ def _of_state(dispatch: StoredDispatch, now: datetime, known: Known) -> tuple[st
 
 def _again(dispatch: StoredDispatch) -> str:
     ids = " ".join(f"--id {each}" for each in dispatch.report_ids[:1])
-    return f"dlr replay {ids} --to-endpoint {dispatch.endpoint}"
+    return f"dlr replays start {ids} --to-endpoint {dispatch.endpoint}"
 
 
 def _next_attempt(dispatch: StoredDispatch, now: datetime, known: Known) -> str:
@@ -244,7 +244,7 @@ def _not_taken_yet(report: StoredReport, known: Known, forgotten_to: int) -> Jud
 def _wanted(report: StoredReport, known: Known, forgotten_to: int) -> Judged:
     """Of a report that the rules let through."""
     reading, name = known.reading, known.name
-    replay = f"To push it there: `dlr replay --id {report.id} --to-endpoint {name}`."
+    replay = f"To push it there: `dlr replays start --id {report.id} --to-endpoint {name}`."
     begins_after = reading is not None and (reading.read_from or 0) >= report.id
     if begins_after or (reading is None and not known.first):
         words = "the endpoint was added after the report came in, and takes only later reports"

@@ -69,7 +69,7 @@ def require_package() -> None:
         import trustme  # noqa: F401
     except ImportError:
         raise ConfigurationError(
-            ["--tls needs the package trustme: pip install 'dlr-relay[tls]'"]
+            ["--tls needs the package trustme: pip install 'trustme>=1.2,<2'"]
         ) from None
 
 

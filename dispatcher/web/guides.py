@@ -70,6 +70,12 @@ GUIDES: Final = (
         "For operators: every setting with its default.",
     ),
     Guide(
+        "upgrade",
+        "Upgrade",
+        "config/UPGRADE.md",
+        "For whoever runs dlr: what to do, how long it takes, and the way back.",
+    ),
+    Guide(
         "threats",
         "Threat model",
         "receiver/threats.md",

@@ -1040,8 +1040,8 @@ class ReplaySelectorContract:
     ) -> None:
         """The same command given twice brings nothing twice, however slowly the first one goes.
 
-        What a slow replay had not fed yet counted as exhausted still: a second `dlr replay --state
-        exhausted` brought it once more.
+        What a slow replay had not fed yet counted as exhausted still: a second
+        `dlr replays start --state exhausted` brought it once more.
         """
         reports = await desk.receive(3)
         await desk.bring(reports, acme="exhausted")

@@ -201,7 +201,7 @@ _TEXTS = {
         "an outage costs time and no report",
         "What is exhausted does not come again by itself; nobody tells the customer.",
         "Be back before the schedule ends, answer 2xx to what came before, and ask for a replay of"
-        " what is exhausted (`dlr replay`).",
+        " what is exhausted (`dlr replays start`).",
     ),
     "drill-state": (
         "after the outage the app holds what was acknowledged, once",

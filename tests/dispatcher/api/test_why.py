@@ -127,7 +127,7 @@ async def test_what_became_of_its_dispatch(bench: Bench) -> None:
         "dispatch db-1 is exhausted: no retry is left after 21 attempts;"
         " the last attempt failed: status 503",
     )
-    assert one.next == "To push the report again: `dlr replay --id 1 --to-endpoint acme`."
+    assert one.next == "To push the report again: `dlr replays start --id 1 --to-endpoint acme`."
 
     await bench.receive(an_sms("b"))
     await bench.work()
@@ -266,7 +266,7 @@ async def test_an_endpoint_that_came_later(bench: Bench) -> None:
     one = await later.verdict("beta")
     assert (one.verdict, one.next) == (
         "later",
-        "To push it there: `dlr replay --id 1 --to-endpoint beta`.",
+        "To push it there: `dlr replays start --id 1 --to-endpoint beta`.",
     )
     assert (await later.verdict("acme")).verdict == "acknowledged"
 
@@ -298,7 +298,7 @@ async def test_a_report_that_nobody_takes(bench: Bench) -> None:
         " The report came in 2 times; repeats are not pushed."
     )
     assert why.next is not None
-    assert "`dlr replay --id 1 --to-endpoint NAME`" in why.next
+    assert "`dlr replays start --id 1 --to-endpoint NAME`" in why.next
 
 
 async def test_endpoints_that_are_no_more(bench: Bench) -> None:
