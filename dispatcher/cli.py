@@ -39,6 +39,8 @@ MODULES = {
     "check": "check",
     "open": "open_pages",
     "audit": "audit",
+    "backup": "backup",
+    "restore": "backup",
     "migrate": "migrate",
 }
 """Each command, and the module in commands/ that has a function of its name."""
@@ -88,6 +90,8 @@ SUMMARIES = {
     "check": "Read the configuration, name every fault at once, print what is in effect.",
     "open": "Open the pages of the running `dlr` in a browser.",
     "audit": "Who changed what, newest first: over the API and on the command line.",
+    "backup": "Copy the database to FILE while `dlr` runs, and check the copy.",
+    "restore": "Put the backup FILE where the database is. Stop `dlr` first; FILE stays as it is.",
     "migrate": "Bring the database to the current schema. `dlr serve` does so by itself.",
 }
 """What `dlr --help` says of each command: the first paragraph of its own help, a test holds it."""
