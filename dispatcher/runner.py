@@ -250,7 +250,7 @@ class Runner:
 
     async def _rescue(self) -> None:
         if released := await self._queue.release_expired(self._clock.now()):
-            log.warning("%d leases ran out: these attempts may be made once more", released)
+            log.warning("%d leases ran out: these attempts may be repeated", released)
             self.wake()
 
     async def _tell_time(self) -> None:

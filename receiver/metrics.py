@@ -123,7 +123,9 @@ class Readiness:
         self, registry: CollectorRegistry, reasons: Callable[[], Awaitable[Sequence[str]]]
     ) -> None:
         self._reasons = reasons
-        self._ready = Gauge("dlr_ready", "1 if /readyz answers 200, else 0.", registry=registry)
+        self._ready = Gauge(
+            "dlr_ready", "1 if /readyz answers 200, otherwise 0.", registry=registry
+        )
 
     async def measure(self) -> None:
         self._ready.set(0 if await self._reasons() else 1)
@@ -138,7 +140,7 @@ class Places:
         texts = {
             "dlr_places_used": "Connections served, and pushes under way.",
             "dlr_places": "How many of them there may be at once.",
-            "dlr_places_short": "1 if more are wanted than there may be, else 0.",
+            "dlr_places_short": "1 if more are wanted than the limit allows, otherwise 0.",
         }
         self._gauges = [
             Gauge(name, text, ["kind"], registry=registry) for name, text in texts.items()
@@ -166,7 +168,7 @@ class RefusedCallbacks(Collector):
     def collect(self) -> Iterator[Metric]:
         family = CounterMetricFamily(
             "dlr_callbacks_refused",
-            "Callbacks that were not let in, by what they lacked.",
+            "Callbacks that were refused, by the check that they failed.",
             labels=["source", "reason"],
         )
         for labels, count in self._refused.items():

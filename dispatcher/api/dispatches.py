@@ -88,7 +88,7 @@ class DispatchAnswer(Struct, frozen=True, rename="camel"):
     created_at: Instant
     due_at: Instant | None
     message_ids: Annotated[
-        Sequence[str], Meta(description="of its reports, or of the event that it tells of")
+        Sequence[str], Meta(description="of its reports, or of the event that it carries")
     ]
     reports: Count
     webhook_id: Annotated[str, Meta(description="what its pushes carry as `webhook-id`")]

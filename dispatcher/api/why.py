@@ -58,7 +58,7 @@ class EndpointVerdict(Struct, frozen=True, rename="camel"):
             " whether the report came with a URL of its own"
         ),
     ]
-    expected: Annotated[str | None, Meta(description="what the rule demands")]
+    expected: Annotated[str | None, Meta(description="what the rule expects")]
     got: Annotated[str | None, Meta(description="what the report has")]
     dispatches: Annotated[
         Sequence[CarryingDispatch], Meta(description="that carry the report, newest first")

@@ -18,7 +18,10 @@ from receiver.server import naming_the_address
 @click.option("--port", type=PORT, default=9000, show_default=True)
 @click.option("--status", type=click.IntRange(100, 599), default=200, help="What to answer.")
 @click.option(
-    "--fail-first", type=click.IntRange(min=0), default=0, help="Answer so many with 503."
+    "--fail-first",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Answer this many requests with 503 first.",
 )
 @click.option("--delay", type=Duration(), default="0s", help="Wait before each answer: 2s.")
 @click.option("--down-between", type=Span(), help="Cut connections meanwhile: 10s..70s.")

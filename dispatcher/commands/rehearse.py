@@ -65,7 +65,9 @@ FAILED = 1
 @click.option("--skip", multiple=True, metavar="NAMES", help="Checks or groups to leave out.")
 @click.option("--list", "listing", is_flag=True, help="The checks there are, and nothing else.")
 @click.option("--quick", is_flag=True, help="The fifteen checks that find most, in seconds.")
-@click.option("--seed", type=click.IntRange(min=0), help="For the message ids; else a new one.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="Seed of the message ids; a new one by default."
+)
 @click.option(
     "--header",
     "headers",
@@ -121,7 +123,9 @@ FAILED = 1
     show_default=True,
     help="How long an app may take until it tells a state.",
 )
-@click.option("--outage", type=Duration(), help="An outage drill instead of the checks, so long.")
+@click.option(
+    "--outage", type=Duration(), help="Run an outage drill of this length instead of the checks."
+)
 @click.option(
     "--scenario", type=FILE, help="A drill of a scenario of `dlr simulate` (TOML), or of a capsule."
 )

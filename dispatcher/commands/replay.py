@@ -46,7 +46,7 @@ def replay(
     """Dispatch stored reports again: those that fit all options given.
 
     A running `dlr serve` or `dlr dispatch` does the work; Ctrl-C stops only the display. Exit code
-    1: something could not be brought.
+    1: some reports could not be pushed.
 
     Example: dlr replay --state exhausted --since 14:00 --until 17:00
     """

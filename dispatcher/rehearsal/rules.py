@@ -44,8 +44,8 @@ NEW_THINGS = Rule(
 )
 CALLBACK_DATA = Rule("callbackData comes back as it was sent, up to 4,000 characters", _REPORTS)
 DATES = Rule(
-    "instants are yyyy-MM-dd'T'HH:mm:ss.SSSZ, the zone without a colon; zones other than UTC stand"
-    " in the examples",
+    "instants are yyyy-MM-dd'T'HH:mm:ss.SSSZ, the zone without a colon; the examples"
+    " have zones other than UTC",
     _REPORTS,
 )
 TEXTS = Rule("ids, numbers of phones and network codes are strings", _REPORTS)

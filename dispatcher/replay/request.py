@@ -124,7 +124,7 @@ class ReplayRequest(Struct, kw_only=True, rename="camel", forbid_unknown_fields=
     ) = None
     pace: Annotated[Literal["original"], _told("With the gaps in which they came.")] | None = None
     speed: (
-        Annotated[float, _told("With --pace: so many times as fast.", gt=0, le=1_000_000)] | None
+        Annotated[float, _told("With --pace: this many times as fast.", gt=0, le=1_000_000)] | None
     ) = None
     stop_on_errors: (
         Annotated[

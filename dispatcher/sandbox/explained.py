@@ -101,4 +101,4 @@ def _not_pushed(message: Shown) -> str:
         return f"its next step is due at {message['dueAt']}; advance moves the clock"
     if message["notifyUrl"] is None:
         return "it has no notifyUrl, and no endpoint takes its reports: they wait to be pulled"
-    return "nothing was to be told of it"
+    return "no report about it was due"

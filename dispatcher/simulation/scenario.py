@@ -300,7 +300,7 @@ def _words(phases: list[Phase]) -> str:
             seen.append(text)
         if phase.share == 1 and phase.every is None:
             break
-    return ", else ".join(seen)
+    return ", otherwise ".join(seen)
 
 
 def words_of(phase: Phase) -> str:

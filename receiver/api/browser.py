@@ -136,7 +136,7 @@ _HOW_TO_ALLOW_PAGES = (
     " sandbox.cors_origins)"
 )
 _HOW_TO_ALLOW_CALLBACKS = (
-    "a page of another site may post callbacks only to a source that demands credentials"
+    "a page of another site may post callbacks only to a source that requires credentials"
 )
 
 

@@ -187,7 +187,7 @@ def listed(names: Iterable[str]) -> str:
 
 TEXT = Kind(_text, str)
 EXACT = Kind(_text, str, "Compared as a whole.")
-NUMBER = Kind(_text, str, "Any form will do: 41793026727, +41 79 302 67 27, 0041793026727.")
+NUMBER = Kind(_text, str, "In any form: 41793026727, +41 79 302 67 27, 0041793026727.")
 TRUTH = Kind(_truth, bool)
 INSTANT = Kind(
     _instant,

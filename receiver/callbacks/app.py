@@ -72,11 +72,11 @@ def _callback(path: str, name: str) -> Route:
             200: Reply("what became of its reports", Counts),
             400: "the body cannot be read; it is kept in quarantine",
             401: Reply(
-                "not let in",
+                "the callback fails a check of its source",
                 ErrorAnswer,
                 headers={"WWW-Authenticate": "the same for every reason"},
             ),
-            403: "a page of another site asks, and the source demands no credentials",
+            403: "a page of another site asks, and the source requires no credentials",
             404: "there is no such [[source]]",
             408: "the body took too long",
             413: "too large, or too many reports; with the latter it is kept in quarantine",
@@ -241,7 +241,10 @@ class Receiver:
             self._on_stored()
         except Exception:
             if (more := self._failures.admit("wake")) is not None:
-                log.exception("nobody was told of new reports", extra={"facts": {"leftOut": more}})
+                log.exception(
+                    "reports are stored, but waking the dispatcher failed",
+                    extra={"facts": {"leftOut": more}},
+                )
 
     def _refuse(
         self, request: web.Request, source: str, refusal: Refusal, authenticator: Authenticator
@@ -251,7 +254,9 @@ class Receiver:
         client = authenticator.client(_facts(request))
         facts = {"source": source, "reason": refusal, "from": str(client)}
         log.warning("callback refused", extra={"facts": facts})
-        response = fault(401, "unauthorized", "this callback is not let in")
+        response = fault(
+            401, "unauthorized", "the credentials or the address of this callback are not accepted"
+        )
         # The same for all sources too. Some clients send their password only after it.
         response.headers["WWW-Authenticate"] = 'Basic realm="callbacks"'
         return response

@@ -266,7 +266,7 @@ CHECKS = (
         "broken JSON is answered 4xx",
         BROKEN_JSON,
         "5xx rings your alarms for what others sent; 2xx says that you have what you cannot read.",
-        "Catch your reader's error, keep the body for a look, and answer 400.",
+        "Catch your reader's error, keep the body to inspect it, and answer 400.",
     ),
     _garbage(
         "garbage-xml",

@@ -215,7 +215,7 @@ CHECKS = (
         demand="style",
         why="One item that fails a bucket has its neighbours repeated for 41:30 hours, in vain.",
         rule=rules.NOTHING_REQUIRED,
-        mend="Read each item by itself: keep a bad one for a look, and store the others.",
+        mend="Read each item by itself: keep a bad one to inspect it, and store the others.",
     ),
     _format(
         "numeric-strings",
@@ -271,7 +271,7 @@ CHECKS = (
     Check(
         name="gzip",
         group="formats",
-        asks="a packed body: taken if the webhook claims gzip, else refused at once",
+        asks="a packed body: accepted if the webhook claims gzip, otherwise refused at once",
         perform=_gzip,
         demand="style",
         judge=_judge_gzip,

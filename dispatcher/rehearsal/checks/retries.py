@@ -16,7 +16,7 @@ async def _cut(stage: Stage) -> Evidence:
     whole = stage.wires.head(bucket) + bucket.data
     async with stage.wires.open() as wire:
         await wire.send(whole[: len(whole) - len(bucket.data) // 2])
-    again = await stage.wires.exchange(f"{bucket}, once more after its connection was cut", whole)
+    again = await stage.wires.exchange(f"{bucket}, again after its connection was cut", whole)
     return Evidence(exchanges=(again,), expected=_once(report.message_id, other.message_id))
 
 
@@ -28,7 +28,7 @@ async def _lost(stage: Stage) -> Evidence:
     async with stage.wires.open() as wire:
         await wire.send(whole)
         await wire.first_status(stage.plan.timeout.total_seconds())
-    again = await stage.wires.exchange(f"{bucket}, once more because the answer was lost", whole)
+    again = await stage.wires.exchange(f"{bucket}, again because the answer was lost", whole)
     return Evidence(exchanges=(again,), expected=_once(report.message_id, other.message_id))
 
 

@@ -275,7 +275,7 @@ CHECKS = (
         sameness=True,
         why="`SELECT`, then `INSERT` lets both through, or fails one of them with an error.",
         rule=rules.REPEATED,
-        mend="Let the database's unique key decide, not a look before.",
+        mend="Let the database's unique key decide, not a query before the insert.",
     ),
     _semantic(
         "late-intermediate",
@@ -283,7 +283,7 @@ CHECKS = (
         _late_intermediate,
         judge=_told_apart(DELIVERED, PENDING),
         sameness=True,
-        why="An app where the last report wins shows a delivered message as pending for ever.",
+        why="An app where the last report wins shows a delivered message as pending forever.",
         rule=rules.NO_ORDER,
         mend="Never let an intermediate status replace a final one; keep it in the history.",
     ),
