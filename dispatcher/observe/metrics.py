@@ -141,7 +141,7 @@ class QueueMetrics:
         )
         self._readable = Gauge(
             "dlr_store_readable",
-            "1 if the gauges could be read for this scrape, otherwise 0 and they are those of the last.",
+            "1 if these gauges could be read for this scrape; 0 if they are from an earlier one.",
             registry=registry,
         )
 

@@ -15,13 +15,30 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 
-DOCUMENTS = (
+GUIDES = (
     "README.md",
+    "receiver/RECEIVE.md",
+    "receiver/SECURE.md",
+    "dispatcher/PUSH.md",
+    "dispatcher/HTTP.md",
+    "dispatcher/GLOSSARY.md",
+    "dispatcher/commands/COMMANDS.md",
+    "dispatcher/replay/REPLAY.md",
+    "dispatcher/reconcile/RECONCILE.md",
+    "dispatcher/rehearsal/REHEARSE.md",
+    "dispatcher/sandbox/SANDBOX.md",
+    "dispatcher/sandbox/TESTING.md",
+    "dispatcher/simulation/SIMULATE.md",
+    "config/COMPARISON.md",
+)
+"""What users read."""
+
+DOCUMENTS = (
+    *GUIDES,
     "receiver/README.md",
     "dispatcher/README.md",
     "dispatcher/rehearsal/README.md",
     "dispatcher/sandbox/README.md",
-    "dispatcher/sandbox/TESTING.md",
     "dispatcher/simulation/README.md",
     "config/deploy/README.md",
 )

@@ -71,7 +71,7 @@ BANNED: Final[dict[str, str]] = {
 _CODE = re.compile(r"(`+)[^`]+\1")
 _LINK = re.compile(r"!?\[([^\]]*)\]\([^)\s]+\)")
 _END = re.compile(r"(?<=[.!?])[)\"”’*]*\s+(?=[*(\[\"“]*[A-Z0-9])")
-_ITEM = re.compile(r"(?:[-*]|\d+\.) ")
+_ITEM = re.compile(r"^(?:[-*]|\d\.) ")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""dispatcher/sandbox/README.md names the magic recipients that there are."""
+"""dispatcher/sandbox/SANDBOX.md names the magic recipients that there are."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dispatcher.sandbox.messages.outcomes import MAGIC
 
-README = Path(__file__).parents[2] / "dispatcher" / "sandbox" / "README.md"
+README = Path(__file__).parents[2] / "dispatcher" / "sandbox" / "SANDBOX.md"
 
 
 def test_magic_recipients() -> None:

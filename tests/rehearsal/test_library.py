@@ -18,7 +18,7 @@ from tests.rehearsal.served import listening
 
 pytest_plugins = ["pytester"]
 
-README = Path(rehearsal.__file__).parent / "README.md"
+README = Path(rehearsal.__file__).parent / "REHEARSE.md"
 
 
 def example() -> str:
