@@ -56,7 +56,7 @@ BANNED: Final[dict[str, str]] = {
     r"\bwhat is over\b": "whatever exceeds this",
     r"\bis let in\b|\bare let in\b|\bnot let in\b": "is accepted, is refused",
     r"\bto try against\b": "to test against",
-    r"\ba look\b": "a check",
+    r"\ba look\b(?!-)": "a check",
     r"\b(?:may|can|must|will) stand\b": "may appear",
     r"\bno matter whether\b": "whether or not",
     r"\bwill do\b": "is enough, is accepted",
