@@ -73,19 +73,19 @@ SUMMARIES = {
         "a TOML file, or a capsule of `dlr capture`."
     ),
     "capture": (
-        "Write what was received in a window, and what became of it, into one file to share."
+        "Write what was received in a window, and what happened to it, into one file to share."
     ),
     "endpoints": "The endpoints: list, health, add, change, pause, resume, retry, test, remove,"
     " reset.",
     "replay": "Dispatch stored reports again: those that fit all options given.",
     "replays": "The replays, newest first; with ID how far that one is.",
     "reconcile": (
-        "Ask the provider what became of its messages, and list the reports that never came."
+        "Ask the provider what happened to its messages, and list the reports that never arrived."
     ),
     "purge": "Remove what is old: reports, quarantine, ended dispatches with their attempts.",
     "erase": "Erase one recipient's data: reports, quarantine, bodies and answers that hold it.",
     "rehearse": "Push to a webhook what production will push, and say what would go wrong.",
-    "check": "Read the configuration, name every fault at once, print what is in effect.",
+    "check": "Read the configuration, list every fault at once, print what is in effect.",
     "open": "Open the pages of the running `dlr` in a browser.",
     "audit": "Who changed what, newest first: over the API and on the command line.",
     "migrate": "Bring the database to the current schema. `dlr serve` does so by itself.",

@@ -102,7 +102,7 @@ class Runner:
             self._turn,
             log=log,
             waits="the dispatcher waits for its store",
-            fails="the dispatcher's loop failed; it goes on",
+            fails="the dispatcher's loop failed; it continues after a pause",
             again_after=AFTER_STORE_FAILURE.total_seconds(),
         )
         self._quiet = asyncio.Event()  # a turn has found nothing to do, and nothing is under way

@@ -136,7 +136,7 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         return fault(400, "disconnected", "the client has gone")  # to nobody
     except Exception:
         log.exception("%s %s cannot be answered", request.method, request.path)
-        return fault(500, "internal_error", "this is a defect of ours; the log tells more")
+        return fault(500, "internal_error", "this is a fault of dlr; the log has the details")
 
 
 def _http_error(request: web.Request, error: web.HTTPException) -> tuple[str, str]:

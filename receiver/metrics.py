@@ -195,7 +195,7 @@ class ReceiverMetrics:
         _Gathered(registry, self._count)
         self._callbacks = Counter(
             "dlr_callbacks_total",
-            "Callbacks answered, by what became of them.",
+            "Callbacks answered, by outcome.",
             ["source", "format", "outcome"],
             registry=registry,
         )

@@ -103,7 +103,9 @@ class ClientConnection(web.RequestHandler):
             log.error(
                 "%s %s cannot be answered", request.method, request.rel_url.raw_path, exc_info=exc
             )
-            response = fault(500, "internal_error", "this is a defect of ours; the log tells more")
+            response = fault(
+                500, "internal_error", "this is a fault of dlr; the log has the details"
+            )
             response.force_close()
             return response
         because = _because(exc)
@@ -116,7 +118,7 @@ class ClientConnection(web.RequestHandler):
         if isinstance(exc, LineTooLong):
             response = fault(status, "header_too_large", "the head of this request is too large")
         else:
-            response = fault(status, "bad_request", "this is no HTTP request that can be read")
+            response = fault(status, "bad_request", "this is not a readable HTTP request")
         response.force_close()
         return response
 

@@ -209,7 +209,7 @@ class EndpointApi:
         "POST",
         "/api/endpoints/{name}/resume",
         "resumeEndpoint",
-        "Lets its dispatches go on. With `as`, another one takes over what waits for an endpoint"
+        "Ends a pause. With `as`, another one takes over what waits for an endpoint"
         " that has left the settings file, and is the answer",
         {**_NOW, 409: "it has not left the settings file"},
         [*_IN_PATH, *in_query([_AS])],

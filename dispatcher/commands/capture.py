@@ -43,7 +43,7 @@ def capture(
     endpoint: str | None,
     output: Path,
 ) -> None:
-    """Write what was received in a window, and what became of it, into one file to share.
+    """Write what was received in a window, and what happened to it, into one file to share.
 
     The file is pseudonymised: numbers, ids, senders and callbackData are replaced, and equal values
     stay equal. It has no texts, secrets, hosts or names of anybody. `dlr simulate FILE` plays it.

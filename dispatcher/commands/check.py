@@ -41,7 +41,7 @@ async def _say_who_is_gone(settings: Settings) -> None:
 @click.option("--url", help="Where it listens, with --live. Default: server.bind and server.port.")
 @with_settings
 def check(config: Path | None, database: str | None, live: bool, url: str | None) -> None:
-    """Read the configuration, name every fault at once, print what is in effect.
+    """Read the configuration, list every fault at once, print what is in effect.
 
     On stderr it names the rules of endpoints and of the sandbox that can never match: the settings
     can be used all the same.

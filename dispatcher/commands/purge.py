@@ -34,8 +34,8 @@ def purge(
 ) -> None:
     """Remove what is old: reports, quarantine, ended dispatches with their attempts.
 
-    In small batches, so that a running `dlr serve` goes on. What waits for an endpoint stays, and
-    a line says how many reports stay for whom.
+    In small batches, so that a running `dlr serve` is not held up. What waits for an endpoint
+    stays, and a line says how many reports stay for whom.
 
     Example: dlr purge --older-than 90d --dry-run
     """

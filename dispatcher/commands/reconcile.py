@@ -43,7 +43,7 @@ def reconcile(
     since: timedelta,
     apply: bool,
 ) -> None:
-    """Ask the provider what became of its messages, and list the reports that never came.
+    """Ask the provider what happened to its messages, and list the reports that never arrived.
 
     A dry run only reads the provider's logs, which can be read again. --apply first stores what
     waits at the pull endpoint, which hands out each report once; whatever is still missing is

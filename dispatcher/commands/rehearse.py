@@ -98,7 +98,7 @@ FAILED = 1
 @click.option(
     "--verify",
     metavar="TEMPLATE",
-    help="Where the app tells a message's state: http://app/messages/{messageId}, or"
+    help="Where the app shows a message's state: http://app/messages/{messageId}, or"
     " 'cmd: ./state.sh {messageId}'.",
 )
 @click.option(
@@ -121,7 +121,7 @@ FAILED = 1
     type=Duration(),
     default=duration_text(Plan().patience),
     show_default=True,
-    help="How long an app may take until it tells a state.",
+    help="How long an app may take until it shows a state.",
 )
 @click.option(
     "--outage", type=Duration(), help="Run an outage drill of this length instead of the checks."

@@ -101,7 +101,7 @@ async def make(opened: Storage, replaying: Replaying, request: Request, *, detac
     if ended is None:
         number = made.replay.id
         cancel = f"`dlr replays --cancel {number}` ends it"
-        say(f"replay {number} goes on: `dlr replays {number}` shows it, {cancel}")
+        say(f"replay {number} continues: `dlr replays {number}` shows it, {cancel}")
         return INTERRUPTED
     if ended.total:
         say(summary(ended))

@@ -104,7 +104,7 @@ def dispatch(**options: Any) -> None:
 @click.option(
     "--list-recipients",
     is_flag=True,
-    help="Print the magic recipients and what becomes of messages to them, and end.",
+    help="Print the magic recipients with the outcome of messages to them, and exit.",
 )
 def sandbox(tls: bool, list_recipients: bool, **options: Any) -> None:
     """`dlr serve` with the provider's send API: an app sends to it and gets real webhooks.

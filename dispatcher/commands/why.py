@@ -48,8 +48,8 @@ def why(
     """Where a report went, and by which rule it did not go elsewhere.
 
     REPORT is the id of a report, as `dlr reports` shows it. MESSAGE is a messageId: then all
-    reports of that message are told. With --source it is always taken for a messageId. Exit code 1:
-    there is no such report and no such message.
+    reports of that message are shown. With --source it is always taken for a messageId. Exit
+    code 1: there is no such report and no such message.
 
     Example: dlr why 17
     """

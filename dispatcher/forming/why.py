@@ -185,8 +185,8 @@ def _attempts(made: int) -> str:
 # --- without one ---------------------------------------------------------------------------------
 
 _ONE_GONE = (
-    "What waits for it goes on with `dlr endpoints resume {0} --as NAME`, and is given up with"
-    " `dlr endpoints remove {0}`."
+    "To let another endpoint take over what waits for it: `dlr endpoints resume {0} --as NAME`."
+    " To cancel it: `dlr endpoints remove {0}`."
 )
 
 
@@ -247,8 +247,8 @@ def _unread(known: Known) -> Judged:
 
 
 def _paused(known: Known, what: str) -> tuple[str, str]:
-    words = f"the endpoint is paused; {what}, and spends no retries"
-    return words, f"It goes on after `dlr endpoints resume {known.name}`."
+    words = f"the endpoint is paused; {what}, and uses up no retries"
+    return words, f"It continues after `dlr endpoints resume {known.name}`."
 
 
 def _room(known: Known) -> str:
@@ -257,7 +257,7 @@ def _room(known: Known) -> str:
         return "No process pushes to it now: start `dlr serve` or `dlr dispatch`."
     if known.set_aside and not known.dispatches:
         return (
-            "An error has kept dispatches from being formed for it, which the log tells; that is"
+            "An error has kept dispatches from being formed for it, see the log. That is"
             " tried again within a minute."
         )
     settings = known.endpoint.settings if known.endpoint is not None else None

@@ -143,7 +143,7 @@ def read_token(status: int, body: bytes, asked_at: datetime) -> Token:
     if status != 200:
         raise NoToken(f"the token endpoint answered {status}{_code(answer)}")
     if answer is None:
-        raise NoToken("the token endpoint's answer is no JSON object that holds a token")
+        raise NoToken("the token endpoint's answer is not a JSON object with a token")
     if (answer.token_type or "bearer").lower() != "bearer":
         raise NoToken("the token endpoint gave a token of another type than Bearer")
     # What may stand in the header: RFC 6750, 2.1, and some more that servers use.

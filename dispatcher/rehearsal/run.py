@@ -64,7 +64,7 @@ ROUNDS = 100
 
 STORES_NOTHING = "it stores nothing, or only reports of messages that it has sent itself"
 NO_VERIFY = "what the app made of it cannot be seen without --verify"
-NO_WORDS = "the app tells no state (see the check `processed`)"
+NO_WORDS = "the app shows no state (see the check `processed`)"
 
 
 class _Performed(Struct, frozen=True):

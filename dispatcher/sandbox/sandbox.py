@@ -96,7 +96,7 @@ class Sandbox:
             self._look,
             log=log,
             waits="the sandbox waits for its store",
-            fails="the sandbox's loop failed; it goes on",
+            fails="the sandbox's loop failed; it continues after a pause",
             again_after=AFTER_STORE_FAILURE,
         )
 

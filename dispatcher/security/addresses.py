@@ -99,7 +99,7 @@ def refusal(address: str, port: int, policy: AddressPolicy) -> str | None:
     try:
         outer = ip_address(address.partition("%")[0])  # without the zone, which is this machine's
     except ValueError:
-        return "it is no address"
+        return "it is not an address"
     if _is_in(outer, policy.networks):
         return None
     if policy.loopback_only:

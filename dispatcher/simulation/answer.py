@@ -51,7 +51,7 @@ def answer(timeline: Timeline) -> list[str]:
         sentences.append(estimated(timeline.exactness))
     if timeline.partial:
         at = clock_text(timeline.ended_at)
-        sentences.insert(0, f"PARTIAL: broken off at {at} of the scenario; up to then:")
+        sentences.insert(0, f"PARTIAL: stopped at {at} of the scenario; figures until then:")
     return sentences
 
 

@@ -79,7 +79,7 @@ STEPS: Final = {"1m": "+1 min", "1h": "+1 h", "1d": "+1 day"}
 
 FINAL: Final = tuple(name for key, name in SMS_STATUSES.items() if is_final(status_of(*key)))
 
-_NO_SANDBOX = "This process is no sandbox. Start one with: dlr sandbox"
+_NO_SANDBOX = "This process is not a sandbox. Start one with: dlr sandbox"
 
 _GONE = "There is no such message: a reset has forgotten it."
 
@@ -443,7 +443,11 @@ class SandboxPages:
             raise BadForm(str(error)) from error
         if clicked is None:
             raise web.HTTPNotFound(text=_GONE)
-        words = "Clicked." if clicked.told_to is None else "Clicked; the trackingUrl is told."
+        words = (
+            "Clicked."
+            if clicked.told_to is None
+            else "Clicked; the click is pushed to the trackingUrl."
+        )
         return self._site.back_to(request, f"/sandbox?open={message.id}", words)
 
     async def _chosen(self, typed: Typed) -> Message:

@@ -148,7 +148,7 @@ class EventStream:
             "pattern": rf"^{part}(\.{part})*$",
             "examples": [self._example],
         }
-        words = "the id of the last event that was seen: goes on behind it"
+        words = "the id of the last event that was seen: the stream continues after it"
         return Parameter("Last-Event-ID", schema, words, "header")
 
     @property

@@ -125,7 +125,7 @@ _COMMON: Mapping[str, Reply | str] = {
     "BadRequest": "a parameter, the body or the whole request cannot be read",
     "ExpectationFailed": "an `Expect` other than `100-continue`",
     "HeaderTooLarge": "the request line or a header is too large",
-    "Defect": "a defect of this program; its log tells more",
+    "Defect": "a fault of dlr; the log has the details",
     "Unavailable": Reply(
         "stopping, too many connections, or the store cannot be read or written now; nothing was"
         " changed",

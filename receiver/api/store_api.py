@@ -249,7 +249,7 @@ class StoreApi:
         "/api/quarantine/{id}/retry",
         "retryQuarantined",
         "Reads an entry again with today's program",
-        {200: Reply("what became of it", Counts), 404: NOT_THERE},
+        {200: Reply("what happened to it", Counts), 404: NOT_THERE},
         [_QUARANTINE_ID],
     )
     async def read_again(self, request: web.Request) -> web.Response:

@@ -69,7 +69,7 @@ def _callback(path: str, name: str) -> Route:
         name,
         "A callback of the SMS platform. 200 when its reports are on disk",
         {
-            200: Reply("what became of its reports", Counts),
+            200: Reply("what happened to its reports", Counts),
             400: "the body cannot be read; it is kept in quarantine",
             401: Reply(
                 "the callback fails a check of its source",

@@ -65,6 +65,15 @@ BANNED: Final[dict[str, str]] = {
     r"\bshall\b": "will, must",
     r"\bin (?:his|her) turn\b": "plain words",
     r"\bminds\b": "rejects, objects to",
+    r"(?<!here )\b(?:is|are) no (?:JSON|XML|HTTP|RFC|text|address|list|error|sandbox|number)": (
+        "is not a …"
+    ),
+    r"\bwhat bec(?:ame|omes) of\b": "what happened to it, its outcome",
+    r"\bgo(?:es)? on\b": "continues",
+    r"\bspen(?:d|ds|t) (?:no |more )?retr": "use up",
+    r"\bwork(?:s|ed|ing)? off\b": "handles",
+    r"\b(?:app|log|staff) tells\b(?! reports apart)": "shows, has the details",
+    r"\bat no price\b": "free of charge",
 }
 """Turns of phrase that made readers stumble, as patterns, and what to write instead."""
 

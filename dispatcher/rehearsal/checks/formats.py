@@ -205,7 +205,7 @@ CHECKS = (
         bodies.new_group,
         why="One unknown groupName that fails a bucket has it repeated for 41:30 hours, in vain.",
         rule=rules.NEW_THINGS,
-        mend="Store an unknown group as not final, log it, and go on with the next report.",
+        mend="Store an unknown group as not final, log it, and continue with the next report.",
     ),
     _format(
         "bad-items",
@@ -238,7 +238,7 @@ CHECKS = (
         "dates",
         "dates in other zones, with milliseconds, and none",
         bodies.dates,
-        why="+0000 without a colon is no RFC 3339; parsers that expect `Z` have failed on it.",
+        why="+0000 without a colon is not RFC 3339; parsers that expect `Z` have failed on it.",
         rule=rules.DATES,
         mend="Parse with %Y-%m-%dT%H:%M:%S.%f%z; treat a missing doneAt as none.",
     ),

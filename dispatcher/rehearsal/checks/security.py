@@ -266,7 +266,7 @@ CHECKS = (
         "no error shows a stack trace",
         _provoke,
         _judge_traces,
-        why="It tells paths, versions and code to whoever provokes it.",
+        why="It reveals paths, versions and code to anybody who provokes it.",
         demand="attacker",
         rule=rules.ANYONE,
         mend="Switch debugging off in production, and answer errors with a text of your own.",

@@ -93,10 +93,10 @@ def _told_apart(one: str, other: str) -> Judge:
         if judgement.verdict != "passed" or words is None:
             return judgement
         if mute := [status for status in (one, other) if not words.tells(status)]:
-            text = f"the app tells nothing after {mute[0]} alone"
+            text = f"the app shows nothing after {mute[0]} alone"
             return Judgement("answered only", f"{text}: which of them won cannot be seen")
         if words.same(one, other):
-            text = f"the app tells {words.of(one)!r} of {one} and of {other}"
+            text = f"the app shows {words.of(one)!r} for {one} and for {other}"
             return Judgement("answered only", f"{text}: which of them won cannot be seen")
         return judgement
 
@@ -133,7 +133,7 @@ def _judge_pending(evidence: Evidence) -> Judgement:
     if evidence.held is None or words is None or judgement.verdict == "failed":
         return judgement
     if words.same(PENDING, DELIVERED) and not words.same(UNDELIVERABLE, DELIVERED):
-        told = f"the app tells {words.of(DELIVERED)!r} of a message that is {PENDING}"
+        told = f"the app shows {words.of(DELIVERED)!r} for a message that is {PENDING}"
         return Judgement("weak", f"{told}, as of one that is on the handset")
     return judgement
 
@@ -264,7 +264,7 @@ CHECKS = (
         sameness=True,
         why="Whoever refuses a bucket for the one report that he knows loses the others in it.",
         rule=rules.REPEATED,
-        mend="Insert each with ON CONFLICT DO NOTHING and answer 200: a duplicate is no error.",
+        mend="Insert each with ON CONFLICT DO NOTHING and answer 200: a duplicate is not an error.",
     ),
     Check(
         name="duplicate-at-once",
@@ -342,7 +342,7 @@ CHECKS = (
         _operator,
         judge=_judge_operator,
         sameness=True,
-        why="Its group is DELIVERED. Who goes by the group alone tells success of lost messages.",
+        why="Its group is DELIVERED. By the group alone, lost messages look delivered.",
         rule=rules.INTERMEDIATE,
         mend="Treat group 3 with id 2 as intermediate; only DELIVERED_TO_HANDSET is delivered.",
     ),
@@ -372,6 +372,6 @@ CHECKS = (
         why="They have no status; code that expects one fails, and the platform repeats them.",
         rule=rules.OTHER_EVENTS,
         demand="style",
-        mend="Answer 2xx to what is no report (`receivedAt`, `notificationType`) and put it aside.",
+        mend="Answer 2xx to other events (`receivedAt`, `notificationType`) and put them aside.",
     ),
 )

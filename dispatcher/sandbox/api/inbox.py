@@ -201,7 +201,7 @@ def _document(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise Refused(400, misfits=[Misfit(BODY, f"is no JSON: {error}")]) from error
+        raise Refused(400, misfits=[Misfit(BODY, f"is not JSON: {error}")]) from error
 
 
 def _answer_of(inbound: Inbound) -> SandboxReceived:

@@ -38,7 +38,7 @@ _REFUSALS: Final = {
     413: "the body is too large",
     415: "neither JSON nor XML, or an unknown charset or coding",
     421: "without [[sandbox.credential]]: a `Host` that is none of this server's, see server.hosts",
-    500: "a defect of this program; its log tells more",
+    500: "a fault of dlr; the log has the details",
     503: "the store cannot be written; nothing was accepted",
 }
 
