@@ -109,7 +109,7 @@ def dispatch(**options: Any) -> None:
 def sandbox(tls: bool, list_recipients: bool, **options: Any) -> None:
     """`dlr serve` with the provider's send API: an app sends to it and gets real webhooks.
 
-    No SMS is sent, and no account is needed. See "Point your app here" in the README.
+    No SMS is sent, and no account is needed. The guide "Sandbox" shows how (`dlr open`, Help).
 
     Example: dlr sandbox --speed 60
     """
