@@ -23,6 +23,7 @@ from dispatcher.api.alerts import AlertApi, Alerts
 from dispatcher.api.attempt_track import AttemptTrack
 from dispatcher.api.dispatches import DispatchApi
 from dispatcher.api.endpoint_health import HealthApi, Healths
+from dispatcher.api.endpoint_totals import EndpointTotals
 from dispatcher.api.endpoints import EndpointApi
 from dispatcher.api.example_pushes import ExamplePushApi
 from dispatcher.api.page_guard import page_guard_of
@@ -206,7 +207,8 @@ class _Common:
 
 
 _CLAIMED = (
-    "another sandbox works on the database {}: stop it, or give this one another (--database FILE)"
+    "another sandbox uses the database {}: stop it, or choose another database for this one"
+    " (--database FILE)"
 )
 
 
@@ -365,7 +367,10 @@ def _show_pushes(common: _Common, worker: Worker) -> None:
     common.places.add("pushes", lambda: (worker.under_way, total.most, total.short))
     common.health.add_shortage(
         lambda: (
-            f"pushes: {worker.under_way} of {total.most} are under way, and endpoints wait"
+            (
+                f"pushes: {worker.under_way} of {total.most} are in progress, and endpoints are"
+                " waiting"
+            )
             if total.short
             else None
         )
@@ -435,6 +440,7 @@ def _add_api(
         opened.store,
         dispatches.dispatches_of,
         PlacedReports(opened.store, opened.queue, unrouted).find,
+        EndpointTotals(opened.store, opened.queue).of,
         now=now,
         on_stored=on_stored,
         limits=common.limits,

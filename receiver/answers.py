@@ -46,7 +46,9 @@ Instant = Annotated[
     str, Meta(examples=["2026-11-21T10:00:00.000Z"], extra_json_schema={"format": "date-time"})
 ]
 """As `timestamp` writes one."""
-Next = Annotated[str | None, Meta(description="the cursor of the next page, null after the last")]
+Next = Annotated[
+    str | None, Meta(description=("The cursor of the next page; null on the last page"))
+]
 
 
 class Fault(Struct, frozen=True):
@@ -118,7 +120,7 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
     except NotTaken as error:
         return fault(error.status, error.code, str(error))
     except AmbiguousMessage as error:
-        why = f"{error}; give one of them as source"
+        why = f"{error}; name one of them as source"
         return fault(409, "ambiguous", why, sources=error.sources)
     except StoreUnavailable as error:
         return fault(503, "store_unavailable", str(error))
@@ -133,10 +135,10 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         # cut off, or not compressed as its Content-Encoding says: aiohttp has kept no bytes of it
         return fault(400, "unreadable", " ".join(f"the body cannot be read: {error}".split()))
     except ConnectionError:
-        return fault(400, "disconnected", "the client has gone")  # to nobody
+        return fault(400, "disconnected", "the client has disconnected")  # to nobody
     except Exception:
-        log.exception("%s %s cannot be answered", request.method, request.path)
-        return fault(500, "internal_error", "this is a fault of dlr; the log has the details")
+        log.exception("%s %s: internal error", request.method, request.path)
+        return fault(500, "internal_error", "internal error; see the log of dlr")
 
 
 def _http_error(request: web.Request, error: web.HTTPException) -> tuple[str, str]:
@@ -145,10 +147,10 @@ def _http_error(request: web.Request, error: web.HTTPException) -> tuple[str, st
             return "too_large", f"the body is larger than {request.client_max_size} bytes"
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(error.allowed_methods))
-            return "method_not_allowed", f"{request.path} takes {allowed}, not {request.method}"
+            return "method_not_allowed", f"{request.path} accepts {allowed}, not {request.method}"
         case web.HTTPNotFound():
             said = error.text
             nothing = f"not found: {request.path}"
             return "not_found", nothing if said in (None, "404: Not Found") else str(said)
         case _:
-            return "http_error", error.reason or "this request cannot be answered"
+            return "http_error", error.reason or "this request cannot be processed"

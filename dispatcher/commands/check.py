@@ -41,10 +41,10 @@ async def _say_who_is_gone(settings: Settings) -> None:
 @click.option("--url", help="Where it listens, with --live. Default: server.bind and server.port.")
 @with_settings
 def check(config: Path | None, database: str | None, live: bool, url: str | None) -> None:
-    """Read the configuration, list every fault at once, print what is in effect.
+    """Check the settings, and list every fault at once.
 
-    On stderr it names the rules of endpoints and of the sandbox that can never match: the settings
-    can be used all the same.
+    It also prints the settings in effect. On stderr it names the rules of endpoints and of the
+    sandbox that can never match: the settings can be used all the same.
 
     Example: dlr check --live --config config/dlr.toml
     """

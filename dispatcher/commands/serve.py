@@ -51,12 +51,12 @@ def _serving(command: Command) -> Command:
         click.option(
             "--port", type=PORT, help="Port to listen on; 0 takes a free one. Default: 8080."
         ),
-        click.option("--no-web", is_flag=True, help="Without the pages in the browser."),
+        click.option("--no-web", is_flag=True, help="Do not serve the pages for browsers."),
         click.option(
             "--speed",
             type=Speed(),
             default=1.0,
-            help="Compressed clock: every wait of the schedule is divided by this.",
+            help="Compressed clock: divide every wait of the schedule by this number.",
         ),
     ):
         command = option(command)
@@ -66,7 +66,7 @@ def _serving(command: Command) -> Command:
 @click.command()
 @_serving
 def serve(**options: Any) -> None:
-    """Receiver and dispatcher in one process.
+    """Run receiver and dispatcher in one process.
 
     Example: dlr serve --port 8080 --database dlr.db
     """
@@ -76,7 +76,7 @@ def serve(**options: Any) -> None:
 @click.command()
 @_serving
 def receive(**options: Any) -> None:
-    """The receiver alone: takes callbacks into the database.
+    """Run the receiver alone: it stores callbacks in the database.
 
     Example: dlr receive --database dlr.db
     """
@@ -86,7 +86,9 @@ def receive(**options: Any) -> None:
 @click.command()
 @_serving
 def dispatch(**options: Any) -> None:
-    """The dispatcher alone: pushes what `dlr receive` took in on the same database.
+    """Run the dispatcher alone: it pushes what `dlr receive` stored.
+
+    Both need the same --database.
 
     Example: dlr dispatch --database dlr.db --port 8081
     """
@@ -98,18 +100,18 @@ def dispatch(**options: Any) -> None:
 @click.option(
     "--tls",
     is_flag=True,
-    help="Listen with https, with a certificate of its own. The file that an app has to trust is"
-    " printed.",
+    help="Listen with https, with a certificate of its own. dlr prints the file that an app has to"
+    " trust.",
 )
 @click.option(
     "--list-recipients",
     is_flag=True,
-    help="Print the magic recipients with the outcome of messages to them, and exit.",
+    help="Print the magic recipients with what happens to messages to them, and exit.",
 )
 def sandbox(tls: bool, list_recipients: bool, **options: Any) -> None:
-    """`dlr serve` with the provider's send API: an app sends to it and gets real webhooks.
+    """Run `dlr serve` with the provider's send API, to test an app.
 
-    No SMS is sent, and no account is needed. The guide "Sandbox" shows how (`dlr open`, Help).
+    The app sends to it and gets real webhooks. No SMS is sent, and no account is needed.
 
     Example: dlr sandbox --speed 60
     """

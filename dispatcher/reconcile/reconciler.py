@@ -128,7 +128,7 @@ class Reconciler:
         if not verdict.readable:
             reason = verdict.quarantined[0].reason
             raise ProviderFailed(
-                f"the pulled answer is not a list of reports: {reason} (quarantined)"
+                f"what was pulled is not a list of reports: {reason} (quarantined)"
             )
         self.counts.pulled += len(verdict.entries) + len(verdict.quarantined)
         return self._counted(findings)

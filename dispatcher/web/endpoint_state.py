@@ -37,7 +37,7 @@ def state_of(health: EndpointHealth, last_success: datetime | None) -> EndpointS
     if health.gone:
         return EndpointState("left the settings", "nothing is pushed to it")
     if health.held:
-        return EndpointState("held", "its settings have faults, and nothing is pushed")
+        return EndpointState("held", "its settings are invalid, so nothing is pushed")
     if health.paused:
         return EndpointState("paused", "its reports wait and use up no retries")
     if flow is not None and flow.breaker_open:

@@ -123,6 +123,12 @@ GUIDES: Final = (
         "For whoever runs dlr: every setting with its default.",
     ),
     Guide(
+        "upgrade",
+        "Upgrade",
+        "config/UPGRADE.md",
+        "For operators: what to do, how long it takes, and the way back.",
+    ),
+    Guide(
         "glossary",
         "Glossary",
         "dispatcher/GLOSSARY.md",

@@ -108,7 +108,7 @@ def judged(asked: Asked, rules: Rules) -> Refused | None:
 
 
 def _misdirected(host: str | None) -> Refused:
-    what = "a loopback name, the address that is bound, or one that server.hosts lists"
+    what = "a loopback name, the bound address, or a name listed in server.hosts"
     name = _place_of(host)[0] or "dlr.example.com"
     return Refused(
         421,
@@ -132,8 +132,8 @@ def _foreign(asked: Asked, rules: Rules) -> Refused:
 
 
 _HOW_TO_ALLOW_PAGES = (
-    "a page of another site may do this only if server.cors_origins lists its origin (in a sandbox:"
-    " sandbox.cors_origins)"
+    "a page of another site may do this only if server.cors_origins (in a sandbox:"
+    " sandbox.cors_origins) lists its origin"
 )
 _HOW_TO_ALLOW_CALLBACKS = (
     "a page of another site may post callbacks only to a source that requires credentials"

@@ -49,7 +49,9 @@ def whole_text(value: str, place: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise MalformedReport(place, "text", "a lone surrogate in " + describe(value)) from error
+        raise MalformedReport(
+            place, "text", "an unpaired surrogate in " + describe(value)
+        ) from error
     return value
 
 
@@ -189,7 +191,7 @@ def _check_children(value: dict[str, Any] | list[Any], place: str, level: int) -
 
 def _check_name(name: object, place: str) -> None:
     if not isinstance(name, str):
-        raise MalformedReport(place, "names that are text", describe(name))
+        raise MalformedReport(place, "field names that are text", describe(name))
     whole_text(name, f"{place}: a name")
 
 

@@ -30,6 +30,7 @@ GUIDES = (
     "dispatcher/sandbox/TESTING.md",
     "dispatcher/simulation/SIMULATE.md",
     "config/COMPARISON.md",
+    "config/UPGRADE.md",
 )
 """What users read."""
 
@@ -96,7 +97,7 @@ def blocks_of(file: str, text: str) -> Iterator[Block]:
 
 def prose(text: str) -> str:
     """A document without its blocks, line by line as it was."""
-    pattern = re.compile(r"^```\w*\n.*?^```$", re.MULTILINE | re.DOTALL)
+    pattern = re.compile(r"^ *```\w*\n.*?^ *```$", re.MULTILINE | re.DOTALL)
     return pattern.sub(lambda found: "\n" * found[0].count("\n"), text)
 
 

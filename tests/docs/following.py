@@ -56,10 +56,13 @@ NOT_RUN: Final = {
     "python3 -m venv .venv": "makes an environment",
     ".venv/bin/pip install -q -e .": "fetches packages; .ci/run types it for each run",
     "bash .ci/test": "runs this test",
-    "pip install ./dlr": "fetches packages",
-    "pip install .": "fetches packages; the job that builds the wheel installs it",
+    "pip install dist/dlr_relay-*.whl": "tests/docs/test_installation.py installs the wheel",
+    "python3 -m pip install build": "fetches packages",
+    "python3 -m build": "tests/docs/test_installation.py builds",
+    "sudo python3 -m venv /opt/dlr": "makes an environment",
+    "sudo /opt/dlr/bin/pip install dist/dlr_relay-*.whl": "as above",
     "export PATH=$PWD/.venv/bin:$PATH": "the shell's own",
-    "podman build -f config/deploy/Containerfile -t dlr .": "needs a container engine",
+    "podman build --format docker -f config/deploy/Containerfile -t dlr .": "needs an engine for it",
     "podman run -v dlr:/var/lib/dlr -p 127.0.0.1:8080:8080"
     " -e DLR_SERVER_WITHOUT_CREDENTIALS=allowed dlr": "needs a container engine",
 }

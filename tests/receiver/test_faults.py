@@ -78,7 +78,7 @@ def misfit_of(value: Any, kind: Any) -> Misfit:
 
 
 def test_a_misfit_tells_no_password() -> None:
-    """A URL that came in a wrong place is told without user, password and query."""
+    """A URL that came in a wrong place is told Without user name, password and query."""
     told = misfit_of({**SHOP, "open": "https://me:sesame@host/?token=sesame"}, Shop)
 
     assert told.reason == 'expected true or false, got "https://host/?…"'

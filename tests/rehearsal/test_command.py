@@ -127,7 +127,7 @@ async def test_the_list(tmp_path: Path) -> None:
         (("app/dlr",), "dlr: expected an http or https URL with a host, got 'app/dlr'"),
         (
             ("http://app/", "--only", "late-intermedate"),
-            "dlr: there is no check and no group 'late-intermedate': did you mean"
+            "dlr: there is no check or group 'late-intermedate': did you mean"
             " late-intermediate? (--list has all)",
         ),
         (("http://app/", "--only", "load", "--skip", "load"), "dlr: --only and --skip leave no"),

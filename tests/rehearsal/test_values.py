@@ -210,6 +210,6 @@ async def test_a_seed_that_was_used_before(verified: bool) -> None:
 
     assert notes[0] is None
     assert notes[1] == (
-        "the app has seen seed 7 before: this run's ids are made of rehearsal-7.2-…"
+        "the app has seen seed 7 before, so this run uses ids made of rehearsal-7.2-…"
     )
     assert not verified or "rehearsal-7.3-…" in str(notes[2])

@@ -58,7 +58,7 @@ APPS: list[tuple[type[Webhook], str, str, Mapping[str, str]]] = [
     (
         wrong.UpdatesOnly,
         "processed",
-        "it stores nothing, or only reports of messages that it has sent itself",
+        "it stores nothing, or only reports of messages that it sent itself",
         {"processed": "failed", **ONLY_ANSWERED},
     ),
     (
@@ -117,7 +117,7 @@ APPS: list[tuple[type[Webhook], str, str, Mapping[str, str]]] = [
     (
         wrong.KeyIsBulk,
         "two-messages",
-        "it takes two reports for the same by bulkId and status",
+        "it treats two reports as the same if they share bulkId and status",
         {
             **IN_A_BUCKET,
             "bucket-100": "failed",

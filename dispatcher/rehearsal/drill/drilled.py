@@ -69,8 +69,8 @@ def _late_notes(drill: Drill, simulated: Timeline | None, result: DrillResult) -
     usual = 4 * TICK.total_seconds() * drill.speed
     if result.behind > usual:
         yield (
-            f"this machine fell behind: reports came up to {span_text(result.behind)} later than"
-            " they should have, so that lateness is partly its own: a lower --speed or rate"
+            f"this machine was too slow: it pushed reports up to {span_text(result.behind)}"
+            " late, so part of the lateness is its own. Use a lower --speed or rate"
         )
     made = result.timeline.totals.attempts
     if simulated is not None and not result.timeline.partial:
@@ -88,7 +88,7 @@ def _rows(simulated: Timeline | None, result: DrillResult) -> Iterator[Row]:
     sim = {} if simulated is None else dict(_figures(simulated))
     for what, text in _figures(result.timeline):
         yield what, sim.get(what, "–"), text
-    yield "pushes the webhook got again", "–", f"{result.seen_again:,}"
+    yield "pushes that the webhook received again", "–", f"{result.seen_again:,}"
 
 
 def _figures(timeline: Timeline) -> Iterator[tuple[str, str]]:
@@ -201,7 +201,7 @@ _TEXTS = {
         "an outage costs time and no report",
         "What is exhausted does not come again by itself; nobody tells the customer.",
         "Be back before the schedule ends, answer 2xx to what came before, and ask for a replay of"
-        " what is exhausted (`dlr replay`).",
+        " what is exhausted (`dlr replays start`).",
     ),
     "drill-state": (
         "after the outage the app holds what was acknowledged, once",

@@ -26,7 +26,7 @@ from dispatcher.settings.settings import EndpointSettings
 from dispatcher.storage import insert_new_event
 from receiver.callbacks.app import new_app
 from receiver.routes import add_routes
-from receiver.store.sqlite.database import micros
+from receiver.store.instants import micros
 from tests.contracts.report_store import an_sms
 from tests.dispatcher.replay.replaying import ReplayBench, a_replay_bench
 from tests.dispatcher.support import MINUTE
@@ -221,7 +221,7 @@ async def test_what_cannot_be_pushed_again(acts: Acts) -> None:
     await acts.bench.queue.cancel("db-1")
     await acts.bench.database.write(lambda c: c.execute("DELETE FROM report WHERE id = 1").close())
     told = await acts.refused("/dispatches/db-1/again", 409, code)
-    assert told == "dispatch db-1: its reports are not stored any more"
+    assert told == "dispatch db-1: its reports are no longer stored"
     del acts.replays.known.given["acme"]
     await acts.bench.queue.cancel("db-2")
     told = await acts.refused("/dispatches/db-2/again", 409, code)
@@ -240,4 +240,4 @@ async def test_an_event_without_its_bytes(acts: Acts) -> None:
 
     told = await acts.refused(f"/dispatches/{name}/again", 409, "cannot_go_again")
 
-    assert told == f"dispatch {name}: what it pushed is not stored any more"
+    assert told == f"dispatch {name}: what it pushed is no longer stored"

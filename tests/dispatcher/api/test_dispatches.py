@@ -229,7 +229,7 @@ async def test_the_last_page_may_be_full(bench: Bench, client: Client) -> None:
         ("statusClass=5", "statusClass: expected 2xx, 3xx, 4xx, 5xx, none"),
         ("createdSince=yesterday", "createdSince: expected an instant such as"),
         ("replay=first", "replay: expected a number, got 'first'"),
-        ("source=eu", "source: says whose message is meant; give messageId too"),
+        ("source=eu", "source: can only be used together with messageId"),
         ("cursor=other-1", "cursor: expected the id of a dispatch, got other-1"),
         ("cursor=", "cursor: expected the id of a dispatch"),
     ],

@@ -192,7 +192,7 @@ async def test_to_a_url(bench: ReplayBench, registry: Registry, client: Client) 
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ({}, "which reports? name at least one of"),
+        ({}, "expected at least one filter:"),
         ({"state": "exhausted", "since": "17:00", "until": "14:00"}, "until: expected an instant"),
         (
             {"state": "exhausted", "toEndpoint": "nobody"},

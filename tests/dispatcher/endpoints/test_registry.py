@@ -157,7 +157,7 @@ async def test_names_are_taken_once(registry: Registry) -> None:
 async def test_an_endpoint_keeps_its_name(registry: Registry) -> None:
     """A change cannot rename: the name leads to what was read and dispatched."""
     assert await faults_of(registry.change("acme", {"name": "b"}, from_outside=False)) == (
-        "name: an endpoint keeps its name; add another, and remove this one",
+        "name: the name of an endpoint cannot change; add a new endpoint and remove this one",
     )
     same = await registry.change("acme", {"name": "acme", "window": 2}, from_outside=False)
     assert same.origin == "file"

@@ -41,7 +41,7 @@ def test_today_is_the_zones_today() -> None:
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        ({}, "which reports? name at least one of ids, messageIds"),
+        ({}, "expected at least one filter: ids, messageIds"),
         ({"toEndpoint": "acme", "rate": "5/s"}, "which reports?"),
         ({"since": "yesterday"}, "since: expected a time of today such as 14:00"),
         ({"since": "25:00"}, "since: expected a time of today"),
@@ -56,7 +56,7 @@ def test_today_is_the_zones_today() -> None:
         ({"ids": [0]}, "ids[0]: expected an integer from 1 to 999999999999999999, got 0"),
         ({"messageId": "m"}, "messageId: there is no such field"),
         ({"ids": [1], "rate": "5"}, "rate: expected a rate such as 50/s"),
-        ({"ids": [1], "rate": "5/s", "pace": "original"}, "rate, pace: give one of the two"),
+        ({"ids": [1], "rate": "5/s", "pace": "original"}, "rate, pace: use one of the two"),
         ({"ids": [1], "pace": "slow"}, 'pace: expected "original", got "slow"'),
         ({"ids": [1], "speed": 2}, "speed: is only read with pace"),
         ({"ids": [1], "pace": "original", "speed": 0}, "speed: expected a number above 0"),

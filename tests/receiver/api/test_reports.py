@@ -268,7 +268,7 @@ async def test_a_message_id_of_two_sources(client: Client, store: SqliteStore) -
     assert response.status == 409
     assert (await response.json())["error"] == {
         "code": "ambiguous",
-        "message": '2 sources have a message "a": alpha, beta; give one of them as source',
+        "message": '2 sources have a message "a": alpha, beta; name one of them as source',
         "details": {"sources": ["alpha", "beta"]},
     }
     for source, final, report in (("alpha", True, 2), ("beta", False, 1)):

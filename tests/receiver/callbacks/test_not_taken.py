@@ -210,7 +210,7 @@ WRONG: list[tuple[bytes, int, str, str]] = [
         request(headers=[("X-Long", "x" * 20_000)]),
         431,
         "header_too_large",
-        "the head of the request is too large",
+        "the headers of the request are too large",
     ),
 ]
 

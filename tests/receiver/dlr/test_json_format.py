@@ -52,7 +52,7 @@ def test_no_reports_is_no_error(body: bytes) -> None:
         (b'{"results":5}', "results: expected a list of reports, got a number"),
         (b'{"results":true}', "results: expected a list of reports, got true"),
         (b'{"results":[{}', "byte 14: expected a closing bracket, got the end of the body"),
-        (b'{"results":["x]}', "byte 12: expected the end of a text, got none"),
+        (b'{"results":["x]}', "byte 12: unterminated string"),
         (b'{"results":[]} x', "byte 15: expected the end of the body, got more"),
         (b'{"results":[{} {}]}', "byte 15: expected a comma, got an object"),
         (b'{"results":[{},]}', "byte 15: expected a value, got the byte b']'"),
