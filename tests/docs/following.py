@@ -62,7 +62,7 @@ NOT_RUN: Final = {
     "sudo python3 -m venv /opt/dlr": "makes an environment",
     "sudo /opt/dlr/bin/pip install dist/dlr_relay-*.whl": "as above",
     "export PATH=$PWD/.venv/bin:$PATH": "the shell's own",
-    "podman build --format docker -f config/deploy/Containerfile -t dlr .": "needs an engine for it",
+    "podman build --format docker -f config/deploy/Containerfile -t dlr .": "as below",
     "podman run -v dlr:/var/lib/dlr -p 127.0.0.1:8080:8080"
     " -e DLR_SERVER_WITHOUT_CREDENTIALS=allowed dlr": "needs a container engine",
 }
