@@ -29,7 +29,7 @@ class Alert(Struct, frozen=True, rename="camel"):
     runbook: Annotated[str, Meta(description="what to know and to do")]
     expression: Annotated[str, Meta(description="what Prometheus evaluates (PromQL)")]
     for_seconds: Annotated[
-        Count, Meta(description="Prometheus alerts when the condition has held for so long")
+        Count, Meta(description="Prometheus alerts once the condition has held for this long")
     ]
     firing: Annotated[
         bool | None,
