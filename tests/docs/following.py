@@ -73,6 +73,10 @@ def not_run(line: str) -> bool:
     return any(" ".join(words) in NOT_RUN for words in words_of(line))
 
 
+LONGEST_COMMAND: Final = 4 * LIMIT
+"""Seconds. A search by simulations is ten seconds of work, on a machine that others use too."""
+
+
 async def run(line: str, folder: Path, said: str = "") -> tuple[int, str]:
     """The exit code of a line typed in `folder`, and what it prints, when `said` is typed into it.
     Without the lines of progress, which come only where the machine is slow."""
@@ -85,7 +89,7 @@ async def run(line: str, folder: Path, said: str = "") -> tuple[int, str]:
         stdout=PIPE,
         stderr=STDOUT,
     )
-    async with asyncio.timeout(LIMIT):
+    async with asyncio.timeout(LONGEST_COMMAND):
         printed, _ = await shell.communicate(said.encode())
     assert shell.returncode is not None
     text = re.sub(r"^\w+: +\d+%\n", "", printed.decode(), flags=re.MULTILINE)

@@ -123,7 +123,7 @@ def test_the_operators_word_goes_anywhere(folder: Path) -> None:
     [
         (("pause", "nobody"), 'there is no endpoint "nobody"; there are: acme'),
         (("reset", "nobody"), 'there is no endpoint "nobody" in the settings file'),
-        (("add", "acme", "--url", "http://x/"), 'there is an endpoint "acme" already'),
+        (("add", "acme", "--url", "http://x/"), 'there is already an endpoint "acme"'),
         (("add", "b", "--url", "x"), "url: expected an http or https URL with a host"),
         (
             ("add", "b", "--url", "http://x/a b"),
