@@ -225,7 +225,8 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        _fail(_in_one_line(error))
+        _say(_in_one_line(error))
+        sys.exit(1 if _is_not_there(error) else 2)
     except click.Abort:
         sys.exit(130)
     except BrokenPipeError:  # `dlr reports | head`
@@ -240,6 +241,18 @@ def _fail(*lines: str) -> NoReturn:
     from dispatcher.commands.options import fail
 
     fail(*lines)
+
+
+def _say(line: str) -> None:
+    from dispatcher.commands.saying import say
+
+    say(f"dlr: {line}", err=True)
+
+
+def _is_not_there(error: click.ClickException) -> bool:
+    from dispatcher.commands.options import NotThere
+
+    return isinstance(error, NotThere)
 
 
 def _is_ambiguous(error: Exception) -> bool:

@@ -45,6 +45,7 @@ from dispatcher.observe.metrics import (
     HeldMetrics,
     LossMetrics,
     QueueMetrics,
+    RemainingMetrics,
 )
 from dispatcher.pushing.example import ExamplePushes
 from dispatcher.pushing.http_sender import HttpSender
@@ -550,6 +551,7 @@ def _scrape(common: _Common) -> Scrape:
     scrape.before(common.places.measure)
     scrape.before(FileMetrics(metrics, common.opened.files).measure)
     scrape.before(QueueMetrics(metrics, figures, now).measure)
+    scrape.before(RemainingMetrics(metrics, figures, common.endpoints, now).measure)
     scrape.before(LossMetrics(metrics, figures, common.endpoints, common.schedule, now).measure)
     return scrape
 

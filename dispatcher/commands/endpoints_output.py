@@ -25,9 +25,11 @@ from dispatcher.commands.audit import changing
 from dispatcher.commands.console import Columns, fields
 from dispatcher.commands.gone import counted
 from dispatcher.commands.list_output import Listing
+from dispatcher.commands.names import no_such
 from dispatcher.commands.saying import say
 from dispatcher.endpoints.registry import (
     EndpointExists,
+    EndpointGone,
     EndpointInForce,
     Registered,
     Registry,
@@ -153,9 +155,10 @@ async def asked(registry: Registry, change: Coroutine[Any, Any, Any]) -> Any:
     """Raises BadQuery, with the endpoints that there are, for one that there is not."""
     try:
         return await change
+    except EndpointGone as error:
+        raise BadQuery(str(error)) from error
     except UnknownEndpoint as error:
-        there = ", ".join(await registry.all()) or "none yet"
-        raise BadQuery(f"{error}; there are: {there}") from error
+        raise BadQuery(no_such("endpoint", error.name, await registry.all())) from error
 
 
 # --- settings that are typed -------------------------------------------------------------------

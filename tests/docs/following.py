@@ -59,6 +59,8 @@ NOT_RUN: Final = {
     "pip install dist/dlr_relay-*.whl": "tests/docs/test_installation.py installs the wheel",
     "python3 -m pip install build": "fetches packages",
     "python3 -m build": "tests/docs/test_installation.py builds",
+    "systemctl stop dlr": "the machine's own",
+    "systemctl start dlr": "as above",
     "sudo python3 -m venv /opt/dlr": "makes an environment",
     "sudo /opt/dlr/bin/pip install dist/dlr_relay-*.whl": "as above",
     "export PATH=$PWD/.venv/bin:$PATH": "the shell's own",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 
 from dispatcher.observe.base import FileSizes, HeldLog
@@ -22,7 +23,7 @@ class SqliteFiles:
             self._file = await file_of(self._database)
         if self._file is None:
             return None
-        return FileSizes(_size(self._file), _size(log_of(self._file)))
+        return FileSizes(_size(self._file), _size(log_of(self._file)), _free(self._file.parent))
 
     async def held_log(self) -> HeldLog | None:
         sizes = await self.sizes()
@@ -36,5 +37,12 @@ def _size(file: Path) -> int:
     """0 for a file that is not there: the log goes with the last process."""
     try:
         return file.stat().st_size
+    except OSError:
+        return 0
+
+
+def _free(folder: Path) -> int:
+    try:
+        return shutil.disk_usage(folder).free
     except OSError:
         return 0
