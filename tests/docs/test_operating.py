@@ -32,7 +32,9 @@ async def test_the_commands_print_what_is_shown(guide: str, tmp_path: Path) -> N
         shown = [each for block in blocks_of(guide, text_of(guide)) for each in shown_in(block)]
         assert len(shown) > 3
         for command in shown:
-            await check(command, tmp_path, {"http://127.0.0.1:8080": server.url})
+            printed = command.printed.replace("http://127.0.0.1:8080", server.url)
+            addresses = {"http://127.0.0.1:8080": server.url}
+            await check(type(command)(command.typed, printed), tmp_path, addresses)
 
 
 @pytest.mark.parametrize("guide", GUIDES)
