@@ -378,7 +378,11 @@ class Registry:
     def _tell(self, endpoint: Registered) -> None:
         if endpoint.faults and self._told.get(endpoint.name) != endpoint.faults:
             faults = "; ".join(endpoint.faults)
-            log.error("endpoint %s is held, its settings cannot be used: %s", endpoint.name, faults)
+            log.error(
+                "endpoint %s gets no pushes, because its settings cannot be used: %s",
+                endpoint.name,
+                faults,
+            )
         if endpoint.name in PATHS_TAKEN and endpoint.name not in self._told:
             log.warning(
                 "endpoint %s has a name that is reserved now, because %s. It is pushed to, and"

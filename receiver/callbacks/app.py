@@ -241,7 +241,10 @@ class Receiver:
             self._on_stored()
         except Exception:
             if (more := self._failures.admit("wake")) is not None:
-                log.exception("nobody was told of new reports", extra={"facts": {"leftOut": more}})
+                log.exception(
+                    "new reports are stored, but the dispatcher was not told; it looks again soon",
+                    extra={"facts": {"leftOut": more}},
+                )
 
     def _refuse(
         self, request: web.Request, source: str, refusal: Refusal, authenticator: Authenticator

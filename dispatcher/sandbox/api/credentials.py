@@ -193,7 +193,7 @@ def _not_played(request: web.Request) -> Refused:
     asked = f"{request.method} {request.path[:200]}"
     text = f"Not found: the sandbox does not play {asked}. It plays SMS and their reports."
     facts = {"method": request.method, "path": request.rel_url.raw_path[:200]}
-    log.warning("asked for what the sandbox does not play", extra={"facts": facts})
+    log.warning("the sandbox does not support this request", extra={"facts": facts})
     return Refused(404, text)
 
 
@@ -211,5 +211,9 @@ def _as_refused(request: web.Request, error: Exception) -> Refused:
             return Refused(error.status)
         case web.RequestPayloadError() | ConnectionError():
             return Refused(400, misfits=[Misfit("body", "cannot be read to its end")])
-    log.exception("%s %s cannot be answered", request.method, request.path)
+    log.exception(
+        "%s %s failed and was answered 500; this is a defect of dlr, please report it",
+        request.method,
+        request.path,
+    )
     return Refused(500)
