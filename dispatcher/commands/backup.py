@@ -61,7 +61,9 @@ def restore(
     replace: bool,
     whole_without_log: bool,
 ) -> None:
-    """Put the backup FILE where the database is. Stop `dlr` first; FILE stays as it is.
+    """Put a backup where the database is.
+
+    Stop `dlr` first. FILE is the backup, and stays as it is.
 
     What came in after the backup is not in it: `dlr reconcile --apply` fetches what the provider
     still has.

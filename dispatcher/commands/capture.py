@@ -29,10 +29,10 @@ from receiver.settings.writing import as_table
     "--from",
     "since",
     required=True,
-    help="Received then or later. 14:00 is today's, here; or 2026-11-21T14:00:00+01:00.",
+    help="Received at this time or later. 14:00 is today's, here; or 2026-11-21T14:00:00+01:00.",
 )
-@click.option("--to", "until", required=True, help="Received before then.")
-@click.option("--endpoint", help="What went to this one. Needed where there are several.")
+@click.option("--to", "until", required=True, help="Received before this time.")
+@click.option("--endpoint", help="The endpoint. Needed if there are several.")
 @click.option("-o", "--output", required=True, type=FILE, help="The file: outage.capsule.")
 @with_settings
 def capture(
@@ -43,10 +43,11 @@ def capture(
     endpoint: str | None,
     output: Path,
 ) -> None:
-    """Write what was received in a window, and what became of it, into one file to share.
+    """Write a time window of the database to a file for sharing.
 
-    The file is pseudonymised: numbers, ids, senders and callbackData are replaced, and equal values
-    stay equal. It has no texts, secrets, hosts or names of anybody. `dlr simulate FILE` plays it.
+    It has the reports received in that window, and what happened to them. The file is
+    pseudonymised: numbers, ids, senders and callbackData are replaced, and equal values stay equal.
+    It has no texts, secrets, hosts or names of people. `dlr simulate FILE` plays it.
 
     Example: dlr capture --from 14:00 --to 17:00 -o outage.capsule
     """

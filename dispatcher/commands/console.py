@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from dispatcher.commands.saying import say
 from receiver.shown import shown, shown_json
 
 ListFormat = Literal["table", "json", "ndjson", "csv"]
@@ -46,7 +47,21 @@ def in_one_line(value: Any) -> str:
     """A value of JSON for people: `a,b` for a list, `name value, name value` for an object."""
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {in_one_line(each)}" for name, each in value.items())
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, list | tuple):
+        return ",".join(map(in_one_line, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def say_values(row: Struct) -> None:
+    """A line for each value that a thing has."""
+    values = {
+        name: in_one_line(value)
+        for name, value in msgspec.to_builtins(row).items()
+        if value is not None
+    }
+    width = max(map(len, values)) + 2
+    for name, value in values.items():
+        say(f"{name:<{width}}{value}".rstrip())
 
 
 async def print_list(

@@ -23,6 +23,7 @@ from dispatcher.api.dispatches import (
     dispatches_with_history,
     with_history,
 )
+from dispatcher.api.endpoint_totals import EndpointTotals
 from dispatcher.api.placed import PlacedReports
 from dispatcher.api.unrouted import Unrouted
 from dispatcher.commands.console import (
@@ -32,18 +33,20 @@ from dispatcher.commands.console import (
     fields,
     print_list,
     print_rows,
+    say_values,
     told,
 )
 from dispatcher.commands.export import Output, output
+from dispatcher.commands.gone import counted
+from dispatcher.commands.options import NotThere
 from dispatcher.commands.saying import say
 from dispatcher.endpoints.registry import Registry
 from dispatcher.storage import Storage
-from receiver.answers import BadQuery
 from receiver.api.filters import AskedTotals, MessageQuery, Place
 from receiver.api.messages import MessageAnswer, find_message, find_messages
 from receiver.api.quarantine import QuarantineEntryAnswer
 from receiver.api.reports import ReportAnswer
-from receiver.api.totals import PERCENTS, TotalAnswer, TotalsAnswer, totals_answer
+from receiver.api.totals import PERCENTS, SHARE_PERCENTS, TotalAnswer, TotalsAnswer, totals_answer
 from receiver.callbacks.intake import Limits
 from receiver.callbacks.quarantine import read_again
 from receiver.dlr.item import write_item
@@ -209,6 +212,17 @@ class Listing:
             rows = self._counted(found, row, share, out)
             await print_list(rows, columns, self.form, out.file, csv_columns)
 
+    async def print_one(self, answer: Struct, columns: Columns) -> None:
+        """One thing: as a table, a line for each value; otherwise a list of one."""
+        if self.form == "table":
+            say_values(answer)
+            return
+
+        async def alone() -> AsyncIterator[Struct]:
+            yield answer
+
+        await self.print(alone(), lambda each: each, columns, lambda _: 1.0)
+
     async def _counted(
         self,
         found: AsyncIterator[Any],
@@ -319,7 +333,7 @@ async def print_message(storage: Storage, message_id: str, source: str | None) -
     """One message: where it stands, its reports, its dispatches. Raises AmbiguousMessage."""
     reports = await find_message(storage.store, message_id, source)
     if not reports:
-        raise BadQuery(f"there is no report of a message {message_id!r}")
+        raise NotThere(f"there is no report of a message {message_id!r}")
     shown = MessageAnswer.of(reports, await _dispatches_of(storage, [r.id for r in reports]))
     console = Console()
     state = f" {_status(shown.status)} ({_finality(shown)})"
@@ -352,7 +366,7 @@ async def read_quarantine_again(storage: Storage, entry_id: int | None, limits: 
         counts = await read_again(storage.store, number, limits)
         if counts is None:
             if entry_id is not None:
-                raise BadQuery(f"there is no quarantine entry {number}")
+                raise NotThere(f"there is no quarantine entry {number}")
             continue  # somebody else was faster
         sum = Counts(*(a + b for a, b in zip(astuple(sum), astuple(counts), strict=True)))
         if counts != Counts(0, 0, 1):
@@ -363,7 +377,7 @@ async def read_quarantine_again(storage: Storage, entry_id: int | None, limits: 
 
 async def dismiss_quarantined(storage: Storage, entry_id: int) -> None:
     if not await storage.store.dismiss(entry_id):
-        raise BadQuery(f"there is no quarantine entry {entry_id}")
+        raise NotThere(f"there is no quarantine entry {entry_id}")
     say(f"{entry_id}: taken out")
 
 
@@ -377,11 +391,12 @@ def _told(counts: Counts) -> str:
 async def print_totals(storage: Storage, asked: AskedTotals, listing: Listing) -> None:
     """Every bucket, or every row of what is asked for, and the sum of all at the end. JSON is that
     of the API."""
-    shown = await totals_answer(storage.store, asked)
+    by_endpoint = EndpointTotals(storage.store, storage.queue, None).of
+    shown = await totals_answer(storage.store, asked, by_endpoint)
     if shown.behind:
-        say(f"{shown.behind:,} reports are added up first", err=True)
+        say(f"adding up {counted(shown.behind, 'report')} first", err=True)
         await storage.read_model.catch_up()
-        shown = await totals_answer(storage.store, asked)
+        shown = await totals_answer(storage.store, asked, by_endpoint)
 
     async def rows() -> AsyncIterator[TotalAnswer]:
         for each in shown.buckets if shown.rows is UNSET else shown.rows:
@@ -394,6 +409,18 @@ async def print_totals(storage: Storage, asked: AskedTotals, listing: Listing) -
             out.file.write(encoded(shown) + "\n")
         else:
             await print_list(rows(), totals_columns(shown), listing.form, out.file)
+    if listing.form == "table" and listing.path is None:
+        _say_shares(shown)
+
+
+def _say_shares(shown: TotalsAnswer) -> None:
+    """How the delivery rate varied, where there are some buckets to compare."""
+    shares = shown.delivered_shares
+    if shares.buckets > 1:
+        told = ", ".join(
+            f"p{percent} {getattr(shares, f'p{percent}'):.2%}" for percent in SHARE_PERCENTS
+        )
+        say(f"deliveredShare of the {shares.buckets} {shown.bucket}s with final reports: {told}")
 
 
 async def print_quarantined(storage: Storage, entry_id: int) -> None:
@@ -401,7 +428,7 @@ async def print_quarantined(storage: Storage, entry_id: int) -> None:
     them as a text that does not steer it."""
     found = await storage.store.quarantined(entry_id)
     if found is None:
-        raise BadQuery(f"there is no quarantine entry {entry_id}")
+        raise NotThere(f"there is no quarantine entry {entry_id}")
     if sys.stdout.isatty():
         for line in found[1].decode("utf-8", "replace").split("\n"):
             say(line)
@@ -433,7 +460,7 @@ async def print_dispatch(storage: Storage, dispatch_id: str) -> None:
     """One dispatch with its messages and its attempts."""
     found = await storage.queue.dispatch(dispatch_id)
     if found is None:
-        raise BadQuery(f"there is no dispatch {dispatch_id!r}")
+        raise NotThere(f"there is no dispatch {dispatch_id!r}")
     shown = await with_history(storage.store, *found)
     print_rows("dispatch", [shown], DISPATCH_COLUMNS)
     carried = await storage.store.reports_by_id(found[0].report_ids)

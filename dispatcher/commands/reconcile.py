@@ -12,6 +12,7 @@ import click
 from dispatcher.commands import reconcile_output
 from dispatcher.commands.audit import changing
 from dispatcher.commands.list_output import Listing
+from dispatcher.commands.names import no_such
 from dispatcher.commands.options import Duration, fail, listing_options, look, settings_of
 from dispatcher.settings.reconcile import LOGS_KEPT, ReconcileSettings
 from dispatcher.settings.settings import Settings
@@ -20,19 +21,19 @@ from receiver.callbacks.intake import Limits
 
 
 @click.command()
-@click.option("--source", required=True, help="The [[source]] whose provider is asked.")
+@click.option("--source", required=True, help="The [[source]] whose provider to ask.")
 @click.option(
     "--since",
     type=Duration(),
     default="24h",
     show_default=True,
-    help="How far back messages were sent; at most 48h.",
+    help="Messages sent within this time; at most 48h.",
 )
 @click.option(
     "--apply/--dry-run",
     default=False,
     show_default=True,
-    help="Store what had not come, so that it is routed and pushed like the rest.",
+    help="Store the missing reports, so that they are routed and pushed like all others.",
 )
 @listing_options
 def reconcile(
@@ -43,11 +44,11 @@ def reconcile(
     since: timedelta,
     apply: bool,
 ) -> None:
-    """Ask the provider what became of its messages, and list the reports that never came.
+    """Ask the provider for reports that never arrived.
 
-    A dry run only reads the provider's logs, which can be read again. --apply first stores what
-    waits at the pull endpoint, which hands out each report once; whatever is still missing is
-    rebuilt from the logs. [source.reconcile] says where the provider is.
+    A dry run lists them. It only reads the provider's logs, which can be read again. --apply first
+    stores the reports at the pull endpoint, which hands out each of them once. Whatever is still
+    missing is rebuilt from the logs. [source.reconcile] has the address of the provider.
 
     Exit code 1: something is missing and was not stored, or the provider could not be asked.
 
@@ -82,8 +83,7 @@ def reconcile(
 def _asked(settings: Settings, name: str) -> ReconcileSettings:
     sources = {source.name: source.reconcile for source in settings.source}
     if name not in sources:
-        known = ", ".join(f'"{known}"' for known in sources)
-        fail(f'--source: expected the name of a [[source]] ({known}), got "{name}"')
+        fail(f"--source: {no_such('source', name, sources)}")
     asked = sources[name]
     if asked is None:
         fail(f'--source: [[source]] "{name}" has no [source.reconcile] that says where to ask')

@@ -29,7 +29,7 @@ class Alert(Struct, frozen=True, rename="camel"):
     runbook: Annotated[str, Meta(description="what to know and to do")]
     expression: Annotated[str, Meta(description="what Prometheus evaluates (PromQL)")]
     for_seconds: Annotated[
-        Count, Meta(description="Prometheus alerts when the condition has held for so long")
+        Count, Meta(description="Prometheus alerts once the condition has held for this long")
     ]
     firing: Annotated[
         bool | None,
@@ -342,7 +342,7 @@ RULES: Final = (
         "An endpoint has not taken a push for more than six hours",
         (
             "After its last retry (41:30 h by default) the dispatch is exhausted, and only "
-            "`dlr replay` pushes its reports again."
+            "`dlr replays start` pushes its reports again."
         ),
         "dlr_oldest_waiting_dispatch_age_seconds > 6 * 3600",
         _above("dlr_oldest_waiting_dispatch_age_seconds", 6 * _HOUR, "endpoint", unit=" s"),
@@ -354,7 +354,7 @@ RULES: Final = (
         "The first dispatch to an endpoint is exhausted within twelve hours",
         (
             "The customer must recover before that. `dlr endpoints pause NAME` stops the "
-            "count. Later, only `dlr replay` pushes the reports again."
+            "count. Later, only `dlr replays start` pushes the reports again."
         ),
         (
             "dlr_endpoint_seconds_to_first_loss < 12 * 3600 and"
@@ -381,7 +381,7 @@ RULES: Final = (
         "Dispatches to an endpoint are exhausted",
         (
             "`dlr dispatches --state exhausted` lists them. Nothing is lost: once the "
-            "customer is back, `dlr replay --state exhausted` pushes them again."
+            "customer is back, `dlr replays start --state exhausted` pushes them again."
         ),
         (
             "sum by (instance, endpoint)"
@@ -422,7 +422,7 @@ RULES: Final = (
         "ticket",
         "Exhausted dispatches have not been replayed for a day",
         (
-            "Once the customer is back, `dlr replay --endpoint NAME --state exhausted` "
+            "Once the customer is back, `dlr replays start --endpoint NAME --state exhausted` "
             "pushes their reports again. Retention removes them later."
         ),
         "dlr_exhausted_not_replayed > 0",
@@ -435,7 +435,7 @@ RULES: Final = (
         "More than a hundred of the newest final reports were taken by no endpoint",
         (
             "No endpoint's rules fit them, so nobody gets them. `dlr reports --unrouted` "
-            "lists them, and `dlr why ID` says why. After the rules are right, `dlr replay "
+            "lists them, and `dlr why ID` says why. After the rules are right, `dlr replays start "
             "--to-endpoint NAME` pushes them."
         ),
         'dlr_unrouted_reports{final="true"} > 100',

@@ -97,7 +97,7 @@ class Feeder:
                 self.waits.soon = True
                 if self._failures.admit(str(replay.id)) is not None:
                     log.exception(
-                        "replay %d failed and is tried again; `dlr replays --cancel %d` ends it",
+                        "replay %d failed and is tried again; `dlr replays cancel %d` ends it",
                         replay.id,
                         replay.id,
                     )

@@ -56,7 +56,7 @@ MAGIC: Final[Mapping[str, tuple[OutcomeRule, str]]] = {
     ),
     "447700900005": (
         OutcomeRule(status="REJECTED_DESTINATION_BLOCKLISTED"),
-        "accepted, then rejected, at no price",
+        "accepted, then rejected, free of charge",
     ),
     "447700900006": (
         OutcomeRule(told="late-enroute"),

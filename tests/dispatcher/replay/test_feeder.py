@@ -573,5 +573,5 @@ async def test_a_replay_that_fails_does_not_fill_the_log(
         assert await bench.feeder.look() == 0
 
     assert [record.message for record in caplog.records] == [
-        "replay 1 failed and is tried again; `dlr replays --cancel 1` ends it"
+        "replay 1 failed and is tried again; `dlr replays cancel 1` ends it"
     ]
