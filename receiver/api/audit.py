@@ -127,7 +127,7 @@ class Auditor:
         try:
             await self._changes.end(number, outcome, told.subject, told.details)
         except StoreUnavailable as error:  # it has been made: nobody must be told that it was not
-            log.error("change %d: its outcome cannot be noted: %s", number, error)
+            log.error("audit entry %d: its outcome could not be stored: %s", number, error)
 
     def add_to(self, app: web.Application, proxies: Proxies) -> None:
         """Frame each route for the operator and for test suites that changes something."""
