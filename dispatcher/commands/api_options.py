@@ -9,6 +9,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import click
 from msgspec import Meta, Struct, structs
 
+from dispatcher.commands.option_words import in_option_words
 from dispatcher.commands.options import Command
 from receiver.api.parameters import Filter
 
@@ -16,11 +17,13 @@ from receiver.api.parameters import Filter
 def filter_options(filters: Iterable[Filter]) -> Callable[[Command], Command]:
     """The options of filters, by the names of the API's parameters (`parameters`)."""
 
+    options = {each.option: each for each in filters if each.option is not None}
+    names = {each.name: option.partition("/")[0] for option, each in options.items()}
+
     def decorate(command: Command) -> Command:
-        for each in reversed(list(filters)):
-            if each.option is not None:
-                option = click.option(each.option, help=each.words or None, **_typed(each))
-                command = option(command)
+        command = in_option_words(names)(command)
+        for option, each in reversed(options.items()):
+            command = click.option(option, help=each.words or None, **_typed(each))(command)
         return command
 
     return decorate
@@ -42,15 +45,23 @@ def body_options(body: type[Struct], **more: Mapping[str, Any]) -> Callable[[Com
     option."""
 
     def decorate(command: Command) -> Command:
+        names: dict[str, str] = {}
+        for each in structs.fields(body):
+            said = _kind(each).__metadata__[-1]
+            names[each.encode_name] = said.extra["option"] or f"--{each.name.replace('_', '-')}"
+        command = in_option_words(names)(command)
         for each in reversed(structs.fields(body)):
-            kind = next(kind for kind in _alternatives(each.type) if kind is not NoneType)
-            said = kind.__metadata__[-1]
-            name = said.extra["option"] or f"--{each.name.replace('_', '-')}"
+            kind = _kind(each)
+            said, name = kind.__metadata__[-1], names[each.encode_name]
             typed = {**_body_typed(kind.__origin__, said), **more.get(each.name, {})}
             command = click.option(name, each.name, help=said.description, **typed)(command)
         return command
 
     return decorate
+
+
+def _kind(each: structs.FieldInfo) -> Any:
+    return next(kind for kind in _alternatives(each.type) if kind is not NoneType)
 
 
 def _alternatives(kind: Any) -> Sequence[Any]:

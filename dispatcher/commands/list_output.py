@@ -38,10 +38,10 @@ from dispatcher.commands.console import (
 )
 from dispatcher.commands.export import Output, output
 from dispatcher.commands.gone import counted
+from dispatcher.commands.options import NotThere
 from dispatcher.commands.saying import say
 from dispatcher.endpoints.registry import Registry
 from dispatcher.storage import Storage
-from receiver.answers import BadQuery
 from receiver.api.filters import AskedTotals, MessageQuery, Place
 from receiver.api.messages import MessageAnswer, find_message, find_messages
 from receiver.api.quarantine import QuarantineEntryAnswer
@@ -333,7 +333,7 @@ async def print_message(storage: Storage, message_id: str, source: str | None) -
     """One message: where it stands, its reports, its dispatches. Raises AmbiguousMessage."""
     reports = await find_message(storage.store, message_id, source)
     if not reports:
-        raise BadQuery(f"there is no report of a message {message_id!r}")
+        raise NotThere(f"there is no report of a message {message_id!r}")
     shown = MessageAnswer.of(reports, await _dispatches_of(storage, [r.id for r in reports]))
     console = Console()
     state = f" {_status(shown.status)} ({_finality(shown)})"
@@ -366,7 +366,7 @@ async def read_quarantine_again(storage: Storage, entry_id: int | None, limits: 
         counts = await read_again(storage.store, number, limits)
         if counts is None:
             if entry_id is not None:
-                raise BadQuery(f"there is no quarantine entry {number}")
+                raise NotThere(f"there is no quarantine entry {number}")
             continue  # somebody else was faster
         sum = Counts(*(a + b for a, b in zip(astuple(sum), astuple(counts), strict=True)))
         if counts != Counts(0, 0, 1):
@@ -377,7 +377,7 @@ async def read_quarantine_again(storage: Storage, entry_id: int | None, limits: 
 
 async def dismiss_quarantined(storage: Storage, entry_id: int) -> None:
     if not await storage.store.dismiss(entry_id):
-        raise BadQuery(f"there is no quarantine entry {entry_id}")
+        raise NotThere(f"there is no quarantine entry {entry_id}")
     say(f"{entry_id}: taken out")
 
 
@@ -428,7 +428,7 @@ async def print_quarantined(storage: Storage, entry_id: int) -> None:
     them as a text that does not steer it."""
     found = await storage.store.quarantined(entry_id)
     if found is None:
-        raise BadQuery(f"there is no quarantine entry {entry_id}")
+        raise NotThere(f"there is no quarantine entry {entry_id}")
     if sys.stdout.isatty():
         for line in found[1].decode("utf-8", "replace").split("\n"):
             say(line)
@@ -460,7 +460,7 @@ async def print_dispatch(storage: Storage, dispatch_id: str) -> None:
     """One dispatch with its messages and its attempts."""
     found = await storage.queue.dispatch(dispatch_id)
     if found is None:
-        raise BadQuery(f"there is no dispatch {dispatch_id!r}")
+        raise NotThere(f"there is no dispatch {dispatch_id!r}")
     shown = await with_history(storage.store, *found)
     print_rows("dispatch", [shown], DISPATCH_COLUMNS)
     carried = await storage.store.reports_by_id(found[0].report_ids)

@@ -49,7 +49,9 @@ def _serving(command: Command) -> Command:
     for option in (
         click.option("--bind", metavar="HOST", help="Address to listen on. Default: 127.0.0.1."),
         click.option(
-            "--port", type=PORT, help="Port to listen on; 0 takes a free one. Default: 8080."
+            "--port",
+            type=PORT,
+            help="Port to listen on; 0 takes a free one. Default: 8080, for `dlr dispatch` 8081.",
         ),
         click.option("--no-web", is_flag=True, help="Do not serve the pages for browsers."),
         click.option(
@@ -88,9 +90,10 @@ def receive(**options: Any) -> None:
 def dispatch(**options: Any) -> None:
     """Run the dispatcher alone: it pushes what `dlr receive` stored.
 
-    Both need the same --database.
+    Both need the same database. They can share one settings file: `dlr dispatch` listens on
+    server.dispatch_port, which is the port after server.port unless you set it.
 
-    Example: dlr dispatch --database dlr.db --port 8081
+    Example: dlr dispatch --database dlr.db
     """
     _serve(Parts(receives=False), **options)
 
@@ -135,10 +138,11 @@ def _serve(
     speed: float,
 ) -> None:
     settings = settings_of(config, database)
+    server = settings.server
+    if port is None:
+        port = server.port if parts.receives else server.port_of_dispatch
     server = replace(
-        settings.server,
-        bind=settings.server.bind if bind is None else bind,
-        port=settings.server.port if port is None else port,
+        server, bind=server.bind if bind is None else bind, port=port, dispatch_port=None
     )
     if (refusal := may_listen(server, settings.api)) is not None:
         fail(refusal)

@@ -35,7 +35,7 @@ COLUMNS: Columns = fields(ViewColumn, "view", "column", "type", "meaning")
     help="How to print the list.",
 )
 def views(view: str | None, form: ListFormat) -> None:
-    """Print the SQL views of the database, for Grafana and other programs.
+    """Print the SQL views of the database, for Grafana and others.
 
     Every database that this version of dlr has opened has these views. Other programs open the
     file read-only, for example Grafana with its SQLite data source. To select a period, compare a

@@ -76,6 +76,7 @@ class UnknownEndpoint(Exception):
 
     def __init__(self, name: str) -> None:
         super().__init__(f'there is no endpoint "{name}"')
+        self.name = name
 
 
 class EndpointGone(UnknownEndpoint):
@@ -88,6 +89,7 @@ class EndpointGone(UnknownEndpoint):
             f" reports to another endpoint (`dlr endpoints resume {name} --as NAME`) or remove"
             " it",
         )
+        self.name = name
 
 
 class EndpointInForce(Exception):
