@@ -41,6 +41,8 @@ MODULES = {
     "migrate": "migrate",
     "purge": "purge",
     "erase": "erase",
+    "backup": "backup",
+    "restore": "backup",
     "views": "views",
     "completion": "completion",
 }
@@ -55,7 +57,17 @@ SECTIONS = {
     "Test (developers and testers)": (
         *("demo", "sandbox", "listen", "rehearse", "simulate", "capture", "schedule"),
     ),
-    "Maintain (operators)": ("check", "config", "migrate", "purge", "erase", "views", "completion"),
+    "Maintain (operators)": (
+        "check",
+        "config",
+        "backup",
+        "restore",
+        "migrate",
+        "purge",
+        "erase",
+        "views",
+        "completion",
+    ),
 }
 """The headings of `dlr --help`, and the commands below each, all of them."""
 
@@ -95,6 +107,8 @@ SUMMARIES = {
     "schedule": "Print the retry table of a schedule.",
     "check": "Check the settings, and list every fault at once.",
     "config": "Check the settings, or print their JSON Schema.",
+    "backup": "Copy the database to FILE while `dlr` runs, and check the copy.",
+    "restore": "Put a backup where the database is.",
     "migrate": "Bring the database to the current schema.",
     "purge": "Remove what is old: reports, quarantine, ended dispatches.",
     "erase": "Erase the data of one recipient.",

@@ -102,7 +102,7 @@ class Runner:
             self._turn,
             log=log,
             waits="the dispatcher waits for its store",
-            fails="the dispatcher's loop failed; it goes on",
+            fails="the dispatcher's loop failed; it continues after a pause",
             again_after=AFTER_STORE_FAILURE.total_seconds(),
         )
         self._quiet = asyncio.Event()  # a turn has found nothing to do, and nothing is under way
@@ -250,7 +250,7 @@ class Runner:
 
     async def _rescue(self) -> None:
         if released := await self._queue.release_expired(self._clock.now()):
-            log.warning("%d leases ran out: these attempts may be made once more", released)
+            log.warning("%d leases ran out: these attempts may be repeated", released)
             self.wake()
 
     async def _tell_time(self) -> None:

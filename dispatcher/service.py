@@ -45,9 +45,11 @@ from dispatcher.observe.metrics import (
     HeldMetrics,
     LossMetrics,
     QueueMetrics,
+    RemainingMetrics,
 )
 from dispatcher.pushing.example import ExamplePushes
 from dispatcher.pushing.http_sender import HttpSender
+from dispatcher.pushing.leads_to import LeadsTo
 from dispatcher.reconcile.scheduled import ReconcileMetrics, Reconciling
 from dispatcher.reconcile.spool import Spool
 from dispatcher.replay.feeder import Feeder, Feeding
@@ -432,7 +434,12 @@ def _add_api(
     common.events.add_routes(app)
     dispatches = DispatchApi(opened.store, opened.queue, now=now, on_due=on_stored)
     endpoints = EndpointApi(
-        common.endpoints, opened.queue, opened.figures, now=now, on_due=on_stored
+        common.endpoints,
+        opened.queue,
+        opened.figures,
+        now=now,
+        on_due=on_stored,
+        leads_to=LeadsTo(common.policy),
     )
     examples = None if sender is None else ExamplePushes(sender, common.schedule, now)
     unrouted = Unrouted(opened.unrouted, common.endpoints)
@@ -544,6 +551,7 @@ def _scrape(common: _Common) -> Scrape:
     scrape.before(common.places.measure)
     scrape.before(FileMetrics(metrics, common.opened.files).measure)
     scrape.before(QueueMetrics(metrics, figures, now).measure)
+    scrape.before(RemainingMetrics(metrics, figures, common.endpoints, now).measure)
     scrape.before(LossMetrics(metrics, figures, common.endpoints, common.schedule, now).measure)
     return scrape
 

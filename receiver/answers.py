@@ -6,6 +6,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from html import escape
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any, overload
 
 import msgspec
@@ -77,6 +79,31 @@ def fault(status: int, code: str, message: str, **details: Any) -> web.Response:
     if status == 503:
         response.headers["Retry-After"] = RETRY_AFTER_SECONDS
     return response
+
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{phrase} – dlr</title></head>
+<body><h1>{phrase}</h1><p>{words}</p></body>
+</html>
+"""
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+
+def fault_or_page(request: web.Request, status: int, code: str, message: str) -> web.Response:
+    """An error in the form that the client asks for: a short page for a browser that opens an
+    address or sends a form, JSON for everyone else, and under /api for browsers too."""
+    wants_page = "text/html" in request.headers.get("Accept", "")
+    if not wants_page or request.path.startswith("/api/"):
+        return fault(status, code, message)
+    words = escape(f"{message[:1].upper()}{message[1:]}.")
+    text = _PAGE.format(phrase=HTTPStatus(status).phrase, words=words)
+    return web.Response(text=text, status=status, content_type="text/html", headers=_PAGE_HEADERS)
 
 
 @overload

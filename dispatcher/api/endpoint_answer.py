@@ -101,6 +101,18 @@ EndpointAnswer = msgspec.defstruct(
         ("gone", bool),
         ("unread", Count),
         ("dispatches", DispatchesByState),
+        (
+            "warnings",
+            Annotated[
+                Sequence[str],
+                Meta(
+                    description="Only in the answer to adding or changing an endpoint, and only if"
+                    " no push to its URL would be made now: why"
+                ),
+            ]
+            | UnsetType,
+            UNSET,
+        ),
     ],
     rename=CAMEL.get,
     kw_only=True,
@@ -113,7 +125,10 @@ has not read yet, including those that its rules will refuse."""
 
 
 def endpoint_answer(
-    registered: Registered, counts: Mapping[DispatchState, int], unread: int
+    registered: Registered,
+    counts: Mapping[DispatchState, int],
+    unread: int,
+    warnings: Sequence[str] = (),
 ) -> Struct:
     """An endpoint as the API and the command line show it, with every setting. Of what holds
     secrets it says only what is set."""
@@ -127,6 +142,7 @@ def endpoint_answer(
         gone=registered.gone,
         unread=unread,
         dispatches=DispatchesByState(*(counts.get(state, 0) for state in get_args(DispatchState))),
+        warnings=list(warnings) or UNSET,
     )
 
 

@@ -28,6 +28,7 @@ from dispatcher.endpoints.registry import (
     UnknownEndpoint,
 )
 from dispatcher.observe.base import QueueFigures
+from dispatcher.pushing.leads_to import LeadsTo
 from dispatcher.queue.base import DispatchQueue
 from receiver.answers import BadQuery, Count, Next, answer, fault, web
 from receiver.api.audit import printable, tell
@@ -91,13 +92,23 @@ class EndpointApi:
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         on_due: Callable[[], None] = lambda: None,
+        leads_to: LeadsTo | None = None,
     ) -> None:
-        """`on_due` is called when dispatches may have become due."""
+        """`on_due` is called when dispatches may have become due. `leads_to` None: nobody is warned
+        of addresses that are refused."""
         self._registry = registry
         self._queue = queue
         self._figures = figures
         self._now = now
         self._on_due = on_due
+        self._leads_to = leads_to
+
+    async def warnings_of(self, endpoint: Registered) -> Sequence[str]:
+        """Why nothing would be pushed to it now, as far as that can be told when it is added or
+        changed. What the operator's own settings name is not judged by where it leads."""
+        if self._leads_to is None or endpoint.settings is None or not endpoint.from_outside:
+            return ()
+        return await self._leads_to.warnings(endpoint.settings.url)
 
     @Route(
         "GET",
@@ -142,7 +153,8 @@ class EndpointApi:
         except ConfigurationError as error:
             return bad_settings(error)
         tell(request, subject=added.name, **told_of_settings(said))
-        return answer(endpoint_answer(added, {}, 0), status=201)
+        warnings = await self.warnings_of(added)
+        return answer(endpoint_answer(added, {}, 0, warnings), status=201)
 
     @Route(
         "GET",
@@ -179,7 +191,9 @@ class EndpointApi:
         except ConfigurationError as error:
             return bad_settings(error)
         tell(request, **told_of_settings(said))
-        return await self.show(request)
+        changed = await self._registry.one(name)
+        warnings = await self.warnings_of(changed) if "url" in said else ()
+        return answer((await self._answers([changed], warnings))[0])
 
     @Route(
         "DELETE",
@@ -276,11 +290,13 @@ class EndpointApi:
         tell(request, retried=retried)
         return answer(RetriedEndpoint(name, retried))
 
-    async def _answers(self, found: Sequence[Registered]) -> Sequence[Struct]:
+    async def _answers(
+        self, found: Sequence[Registered], warnings: Sequence[str] = ()
+    ) -> Sequence[Struct]:
         counts = await self._queue.counts()
         unread = (await self._figures.depths()).unread
         return [
-            endpoint_answer(each, counts.get(each.name, {}), unread.get(each.name, 0))
+            endpoint_answer(each, counts.get(each.name, {}), unread.get(each.name, 0), warnings)
             for each in found
         ]
 

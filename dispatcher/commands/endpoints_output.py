@@ -111,7 +111,7 @@ async def change(opened: Storage, registry: Registry, name: str, settings: dict[
 async def hold(opened: Storage, registry: Registry, name: str, paused: bool) -> None:
     async with changing(opened, "pauseEndpoint" if paused else "resumeEndpoint", name):
         await asked(registry, registry.pause(name, paused))
-    said = "paused; what is for it waits, and spends no retries" if paused else "goes on"
+    said = "paused; its reports wait and use up no retries" if paused else "resumed"
     say(f"{name}: {said}")
 
 
@@ -124,7 +124,7 @@ async def resume_as(opened: Storage, registry: Registry, name: str, other: str) 
             raise BadQuery(str(error)) from error
     dispatches = counted(taken.dispatches, "dispatch", "es")
     reports = counted(taken.reports, "unread report")
-    say(f"{name}: goes on as {other}, which takes over {dispatches} and {reports}")
+    say(f"{name}: continues as {other}, which takes over {dispatches} and {reports}")
 
 
 async def retry(opened: Storage, registry: Registry, name: str) -> None:

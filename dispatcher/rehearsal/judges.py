@@ -50,7 +50,7 @@ def _refused(evidence: Evidence) -> Judgement | None:
             "failed", f"a push was not accepted: {told(refused[0])}{_to_blame(evidence)}"
         )
     of = f"{len(refused)} of {len(exchanges)} pushes"
-    text = f"{of} were not accepted: {told(refused[0])} to {refused[0].sent}"
+    text = f"{of} not accepted: {told(refused[0])} to {refused[0].sent}"
     return Judgement("failed", text + _to_blame(evidence))
 
 
@@ -200,7 +200,7 @@ def under_load(evidence: Evidence) -> Judgement:
     numbers += _one_by_one(evidence)
     if errors := [each for each in exchanges if not each.ok]:
         of = f"{len(errors)} of {len(exchanges)} pushes"
-        text = f"{of} were not accepted: {told(errors[0])}; {numbers}"
+        text = f"{of} not accepted: {told(errors[0])}; {numbers}"
         return Judgement("failed", text, measures)
     if wrong := _wrong(evidence):
         return Judgement("failed", f"{wrong.text}; {numbers}", measures)

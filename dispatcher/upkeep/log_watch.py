@@ -27,7 +27,7 @@ class LogWatch(Repeating):
             self._look,
             log=log,
             waits="the watch of the database's log waits for the store",
-            fails="the watch of the database's log failed; it goes on",
+            fails="the watch of the database's log failed; it is tried again",
             again_after=EVERY,
         )
         self._files = files

@@ -149,7 +149,7 @@ class Upkeep(Repeating):
             self._purge,
             log=log,
             waits="retention waits for the store",
-            fails="retention failed; it goes on",
+            fails="retention failed; it is tried again",
             again_after=EVERY.total_seconds(),
         )
         self._retention = retention

@@ -158,6 +158,7 @@ class EndpointPages:
             return self._form(request, None, form_of(typed, [f"name: {error}"]), status=409)
         tell(request, subject=added.name, **told_of_settings(table))
         words = f"{added.name} was added. It receives the reports that come in from now on."
+        words += warned(await self._inside.endpoints.warnings_of(added))
         return self._site.back_to(request, endpoint_path(added.name), words)
 
     @form("/endpoints/test", "testNewEndpoint")
@@ -196,6 +197,9 @@ class EndpointPages:
             return self._form(request, name, faulty, before=before, status=400)
         tell(request, **told_of_settings(changes))
         words = f"Changed: {', '.join(changes)}." if changes else "Nothing was changed."
+        if "url" in changes:
+            changed = await self._registry.one(name)
+            words += warned(await self._inside.endpoints.warnings_of(changed))
         return self._site.back_to(request, endpoint_path(name), words)
 
     def _form(
@@ -348,6 +352,11 @@ async def _before(request: web.Request) -> dict[str, Any]:
     if not isinstance(before, dict):
         raise BadForm("The form is incomplete. Go back, reload the page and try again.")
     return before
+
+
+def warned(warnings: Sequence[str]) -> str:
+    """What follows the sentence that says what was done."""
+    return "".join(f" Warning: {each}." for each in warnings)
 
 
 def _dispatches(number: int) -> str:

@@ -20,7 +20,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from msgspec import Struct
 
-from receiver.answers import Handler, fault
+from receiver.answers import Handler, fault_or_page
 from receiver.api.tokens import READING
 from receiver.faults import came, expected
 from receiver.routes import Caller, routes_by_handler
@@ -316,4 +316,4 @@ def _refuse(request: web.Request, refused: Refused) -> web.Response:
         "from": request.remote,
     }
     log.warning("request refused", extra={"facts": facts})
-    return fault(refused.status, refused.code, refused.text)
+    return fault_or_page(request, refused.status, refused.code, refused.text)

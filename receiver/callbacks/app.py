@@ -185,7 +185,11 @@ class Receiver:
     async def _notify(self, request: web.Request, source: str) -> StoredCallback | web.Response:
         if source not in self._sources:
             _leave(request, "unknown_source", f"source {safe_segment(source)}")
-            return fault(404, "unknown_source", f'unknown source "{source}"')
+            return fault(
+                404,
+                "unknown_source",
+                f'unknown source "{source}": there is no [[source]] with this name',
+            )
         authenticator = self._authenticators.get(source)
         if authenticator is not None:
             refusal = authenticator.before_body(_facts(request))

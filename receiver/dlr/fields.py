@@ -49,9 +49,7 @@ def whole_text(value: str, place: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise MalformedReport(
-            place, "text", "an unpaired surrogate in " + describe(value)
-        ) from error
+        raise MalformedReport(place, "text", "a lone surrogate in " + describe(value)) from error
     return value
 
 

@@ -62,7 +62,7 @@ def test_a_misfit_is_told_where_it_is(value: Any, told: str) -> None:
             {"marks": [1, ""]},
             'marks[1]: expected an integer or a text of 1 to 3 characters, got ""',
         ),
-        ({"weight_grams": 3}, "weight_grams: there is no such field"),
+        ({"weight_grams": 3}, "weight_grams: unknown field"),
         ({"salt": 2, "sugar": 1}, "salt: expected a number above 0 and of at most 1, got 2"),
     ],
 )

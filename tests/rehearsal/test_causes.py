@@ -74,5 +74,5 @@ async def test_the_part_to_blame_is_named(webhook: type[Webhook], check: str, pa
         found = await result(a_target(base), check)
 
     assert found.verdict in ("failed", "weak")
-    _, _, blamed = found.text.partition("of its parts these are not taken alone either: ")
+    _, _, blamed = found.text.partition("these parts are not accepted alone either: ")
     assert part in blamed, found.text

@@ -192,20 +192,20 @@ def _hangs(scenario: Scenario) -> bool:
 def _notes(scenario: Scenario, speed: float, world: timedelta) -> Iterator[str]:
     customer = scenario.customer
     yield (
-        f"{per_second(scenario, speed):,.0f} reports a second of the world, in pushes of up to"
-        f" {customer.bucket_size}; a tenth of a second is {span_text(speed / 10)} here"
+        f"{per_second(scenario, speed):,.0f} reports per real second, in pushes of up to"
+        f" {customer.bucket_size}; a tenth of a real second is {span_text(speed / 10)} in the drill"
     )
     if world * speed > customer.read_timeout:
         yield (
-            f"an answer must come within {duration_text(world)}, which is"
-            f" {span_text((world * speed).total_seconds())} here"
+            f"the timeout is {duration_text(world)},"
+            f" which is {span_text((world * speed).total_seconds())} in the drill"
         )
     wanted, most = _wanted(scenario, speed, world), max(customer.window, WINDOW_MOST)
     if wanted > most:
         fitting = _rounded_down(most / customer.window * (customer.read_timeout / world))
         yield (
-            f"as pushes hang for longer here, {wanted:,} at once would be as the scenario has it,"
-            f" and {most} are the most: at --speed {fitting} it is the same"
+            f"because pushes take longer in the drill, {wanted:,} of them would have to run at"
+            f" once as in the scenario, but at most {most} can; use --speed {fitting}"
         )
     if any(phase.behaves == "drops" for phase in scenario.phase):
         yield "dropped packets are simulated by a connection without an answer"

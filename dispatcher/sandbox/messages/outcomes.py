@@ -41,10 +41,10 @@ class Fate(Struct, frozen=True):
 
 
 MAGIC: Final[Mapping[str, tuple[OutcomeRule, str]]] = {
-    "447700900001": (OutcomeRule(), "delivered after 2 s, like all other numbers"),
+    "447700900001": (OutcomeRule(), "delivered after 2 s, as all others"),
     "447700900002": (
         OutcomeRule(status="DELIVERED_TO_OPERATOR"),
-        "`DELIVERED_TO_OPERATOR`, and nothing after it",
+        "`DELIVERED_TO_OPERATOR`, followed by nothing",
     ),
     "447700900003": (
         OutcomeRule(status="UNDELIVERABLE_NOT_DELIVERED", error="EC_UNKNOWN_SUBSCRIBER"),
@@ -52,21 +52,21 @@ MAGIC: Final[Mapping[str, tuple[OutcomeRule, str]]] = {
     ),
     "447700900004": (
         OutcomeRule(after=2 * VALIDITY_MOST),
-        "never reached: `EXPIRED_EXPIRED` at the end of its validity",
+        "never reached: `EXPIRED_EXPIRED` when its validity runs out",
     ),
     "447700900005": (
         OutcomeRule(status="REJECTED_DESTINATION_BLOCKLISTED"),
-        "accepted, then rejected, at no price",
+        "accepted, then rejected, free of charge",
     ),
     "447700900006": (
         OutcomeRule(told="late-enroute"),
         "the final report overtakes the intermediate `PENDING_ENROUTE`",
     ),
-    "447700900007": (OutcomeRule(told="twice"), "delivered, and the final report is sent twice"),
+    "447700900007": (OutcomeRule(told="twice"), "delivered, and the final report comes twice"),
     "447700900008": (OutcomeRule(after=timedelta(hours=1)), "slow: delivered after an hour"),
     "447700900009": (
         OutcomeRule(told="never"),
-        "never ends: no outcome and no final report",
+        "on its way for ever: no outcome, no report of one",
     ),
 }
 """Recipients with their outcome, and the words for it. The numbers are ours: the provider documents

@@ -92,6 +92,7 @@ class Follower:
         self._database = database
         self._fresh = fresh or FreshReports()
         self._read_to: int | None = None
+        self._caught_up = False
 
     async def turn(self, most: int = TURN) -> int:
         batch = self._in_hand(most)
@@ -113,12 +114,15 @@ class Follower:
     async def _older(self, most: int) -> int:
         """Catch up with what the reports of an older schema have not been added up by: first parts
         (parts.py), then costs."""
+        if self._caught_up:
+            return 0
         for read, write in ((read_older, write_older), (read_costs, write_costs)):
             batch = await self._database.question(partial(read, most=most))
             if batch.read_to > batch.read_from:
                 await self._database.write(partial(write, batch=batch))
             if batch.followed:
                 return batch.followed
+        self._caught_up = True  # once, because only a new schema leaves older ones
         return 0
 
     async def _write(self, batch: Batch) -> bool:

@@ -122,7 +122,7 @@ async def test_retry_of_what_does_not_wait(acts: Acts) -> None:
 
     told = await acts.refused("/dispatches/db-1/retry", 409, "not_waiting")
 
-    assert told == "dispatch db-1 has ended, it is cancelled: push it again instead"
+    assert told == "dispatch db-1 has ended (cancelled): push it again instead"
     assert await acts.refused("/dispatches/db-9/retry", 404, "not_found")
     assert acts.woken == []
 
@@ -226,7 +226,7 @@ async def test_what_cannot_be_pushed_again(acts: Acts) -> None:
     await acts.bench.queue.cancel("db-2")
     told = await acts.refused("/dispatches/db-2/again", 409, code)
     assert told == (
-        'dispatch db-2: there is no endpoint "acme" any more;'
+        'dispatch db-2: the endpoint "acme" no longer exists;'
         " a replay with dispatch = db-2 can push its reports elsewhere"
     )
     assert await acts.replays.replays.all() == []

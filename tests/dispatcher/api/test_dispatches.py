@@ -220,7 +220,7 @@ async def test_the_last_page_may_be_full(bench: Bench, client: Client) -> None:
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("stat=waiting", "stat: there is no such parameter"),
+        ("stat=waiting", "stat: unknown parameter"),
         ("state=delivered", "state: expected waiting, leased"),
         ("limit=0", "limit: expected 1 to 1000, got 0"),
         ("limit=1001", "limit: expected 1 to 1000, got 1001"),

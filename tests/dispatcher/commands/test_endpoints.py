@@ -101,7 +101,7 @@ def test_pause_resume_remove_reset() -> None:
     """Each word does what it says, and prints it."""
     assert dlr("pause", "acme") == "acme: paused; its reports wait and use up no retries\n"
     assert shown("acme")["paused"]
-    assert dlr("resume", "acme") == "acme: goes on\n"
+    assert dlr("resume", "acme") == "acme: resumed\n"
     assert dlr("remove", "acme") == "acme: removed; 0 waiting dispatches cancelled\n"
     assert dlr("--format", "json") == "[]\n"
     assert dlr("reset", "acme") == "acme: as the settings file says\n"
@@ -123,7 +123,7 @@ def test_the_operators_word_goes_anywhere(folder: Path) -> None:
     [
         (("pause", "nobody"), 'there is no endpoint "nobody"; there are: acme'),
         (("reset", "nobody"), 'there is no endpoint "nobody" in the settings file'),
-        (("add", "acme", "--url", "http://x/"), 'there is an endpoint "acme" already'),
+        (("add", "acme", "--url", "http://x/"), 'there is already an endpoint "acme"'),
         (("add", "b", "--url", "x"), "url: expected an http or https URL with a host"),
         (
             ("add", "b", "--url", "http://x/a b"),

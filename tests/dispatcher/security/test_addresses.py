@@ -240,7 +240,7 @@ def test_urls_that_can_be_called(url: str) -> None:
         ("http://a:0/", "expected a port from 1 to 65535, got 0"),
         (
             "http://xn--.example/",
-            'expected a host name, got "xn--.example", which is none of the DNS',
+            'expected a host name, got "xn--.example", which is not valid in the DNS',
         ),
         (
             "https://münchen.example/ü",

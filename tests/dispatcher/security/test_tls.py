@@ -320,8 +320,8 @@ def test_settings(some_files: Path) -> None:
 
 
 PAIR = (
-    "certificate_file: expected a certificate in PEM and its key without a passphrase, "
-    "got another thing"
+    "certificate_file: expected a PEM certificate and its key without a passphrase, "
+    "got something else"
 )
 
 

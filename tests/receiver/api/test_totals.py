@@ -201,7 +201,7 @@ def test_whole_buckets() -> None:
         ({"since": "2026-11-22"}, "until: expected an instant after since"),
         ({"since": "2020-01-01"}, "since: expected at most"),
         ({"until": "9999-12-31T23:30:00Z"}, "until: expected an instant before"),
-        ({"limit": "3"}, "limit: there is no such parameter"),
+        ({"limit": "3"}, "limit: unknown parameter"),
     ],
 )
 def test_refuses(parameters: dict[str, str], text: str) -> None:

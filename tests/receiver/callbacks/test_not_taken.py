@@ -204,7 +204,7 @@ WRONG: list[tuple[bytes, int, str, str]] = [
         request(headers=[("Content-Type", "application/json"), ("Content-Type", "text/xml")]),
         400,
         "doubled_header",
-        "two header lines of Content-Type",
+        "two headers named Content-Type",
     ),
     (
         request(headers=[("X-Long", "x" * 20_000)]),
