@@ -10,20 +10,28 @@ import click
 from msgspec import Meta, Struct, structs
 
 from dispatcher.commands.options import Command
-from receiver.api.parameters import Filter
+from dispatcher.commands.times import TimeOption, time_options
+from receiver.api.parameters import INSTANT, Filter, snake
 
 
 def filter_options(filters: Iterable[Filter]) -> Callable[[Command], Command]:
     """The options of filters, by the names of the API's parameters (`parameters`)."""
 
     def decorate(command: Command) -> Command:
-        for each in reversed(list(filters)):
-            if each.option is not None:
-                option = click.option(each.option, help=each.words or None, **_typed(each))
-                command = option(command)
+        options = [(each, each.option) for each in filters if each.option is not None]
+        times = [_time(each, option) for each, option in options if each.kind is INSTANT]
+        command = time_options(*times)(command)
+        for each, option in reversed(options):
+            if each.kind is not INSTANT:
+                command = click.option(option, help=each.words or None, **_typed(each))(command)
         return command
 
     return decorate
+
+
+def _time(row: Filter, option: str) -> TimeOption:
+    """The name of its argument is that of the parameter, so that `parameters` finds it."""
+    return TimeOption(snake(row.name), option, row.words, row.old_option)
 
 
 def _typed(row: Filter) -> dict[str, Any]:
@@ -41,16 +49,29 @@ def body_options(body: type[Struct], **more: Mapping[str, Any]) -> Callable[[Com
     list is an option that is given several times. `more` is what a field cannot tell of its
     option."""
 
+    fields = [(each, _kind(each.type)) for each in structs.fields(body)]
+    times = [
+        TimeOption(each.name, f"--{each.name}", said.extra["time"])
+        for each, said in ((each, kind.__metadata__[-1]) for each, kind in fields)
+        if "time" in said.extra
+    ]
+
     def decorate(command: Command) -> Command:
-        for each in reversed(structs.fields(body)):
-            kind = next(kind for kind in _alternatives(each.type) if kind is not NoneType)
+        command = time_options(*times)(command)
+        for each, kind in reversed(fields):
             said = kind.__metadata__[-1]
+            if "time" in said.extra:
+                continue
             name = said.extra["option"] or f"--{each.name.replace('_', '-')}"
             typed = {**_body_typed(kind.__origin__, said), **more.get(each.name, {})}
             command = click.option(name, each.name, help=said.description, **typed)(command)
         return command
 
     return decorate
+
+
+def _kind(kind: Any) -> Any:
+    return next(each for each in _alternatives(kind) if each is not NoneType)
 
 
 def _alternatives(kind: Any) -> Sequence[Any]:

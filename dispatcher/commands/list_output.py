@@ -39,7 +39,7 @@ from dispatcher.commands.saying import say
 from dispatcher.endpoints.registry import Registry
 from dispatcher.storage import Storage
 from receiver.answers import BadQuery
-from receiver.api.filters import AskedTotals, MessageQuery, Place
+from receiver.api.filters import AskedTotals, MessageQuery, Place, QuarantineQuery
 from receiver.api.messages import MessageAnswer, find_message, find_messages
 from receiver.api.quarantine import QuarantineEntryAnswer
 from receiver.api.reports import ReportAnswer
@@ -328,11 +328,12 @@ async def print_message(storage: Storage, message_id: str, source: str | None) -
     print_rows("dispatches", shown.dispatches, DISPATCH_COLUMNS)
 
 
-async def print_quarantine(storage: Storage, listing: Listing) -> None:
+async def print_quarantine(storage: Storage, wanted: QuarantineQuery, listing: Listing) -> None:
     newest = await storage.store.quarantine(None, 1)
     highest = newest[0].id if newest else 1
+    times = {"since": wanted.received_since, "until": wanted.received_until}
     await listing.print(
-        pages(lambda cursor: storage.store.quarantine(cursor, PAGE)),
+        pages(lambda cursor: storage.store.quarantine(cursor, PAGE, **times)),
         QuarantineEntryAnswer.of,
         QUARANTINE_COLUMNS,
         lambda entry: (highest - entry.id) / highest,

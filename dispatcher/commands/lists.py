@@ -19,11 +19,13 @@ from dispatcher.storage import Storage
 from receiver.api.filters import (
     MESSAGE_FILTERS,
     PLACE_FILTERS,
+    RECEIVED_IN,
     REPORT_FILTERS,
     TOTALS_FILTERS,
     asked_totals,
     message_query,
     place_of,
+    quarantine_query,
     report_query,
 )
 from receiver.api.parameters import number
@@ -93,6 +95,7 @@ def messages(
 @click.argument("entry", type=Id(), required=False)
 @click.option("--retry", metavar="ID|all", help="Read it again, and store what can now be read.")
 @click.option("--dismiss", type=Id(), metavar="ID", help="Take it out for good, with its bytes.")
+@filter_options(RECEIVED_IN)
 @listing_options
 def quarantine(
     config: Path | None,
@@ -101,11 +104,13 @@ def quarantine(
     entry: int | None,
     retry: str | None,
     dismiss: int | None,
+    **filters: Any,
 ) -> None:
     """What could not be read, newest first; with ENTRY (its id) the bytes as they came.
 
     Example: dlr quarantine 3 > body.bin
     """
+    wanted = quarantine_query(parameters(**filters))
     if dismiss is not None:
         if entry is not None or retry is not None:
             fail("expected one of ENTRY, --retry ID and --dismiss ID")
@@ -130,7 +135,7 @@ def quarantine(
 
         look(config, database, read_again)
     elif entry is None:
-        look(config, database, lambda s: list_output.print_quarantine(s, listing))
+        look(config, database, lambda s: list_output.print_quarantine(s, wanted, listing))
     else:
         look(config, database, lambda s: list_output.print_quarantined(s, entry))
 

@@ -36,7 +36,7 @@ POISON = (
 A_PATH = POISON.replace("/", "|")
 """The same as the name of a file."""
 
-EDGES = ("--from", "2020-01-01T00:00:00Z", "--to", "2100-01-01T00:00:00Z")
+EDGES = ("--since", "2020-01-01T00:00:00Z", "--until", "2100-01-01T00:00:00Z")
 
 FORMS = ("table", "json", "csv")
 
@@ -49,16 +49,18 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         ("reports", "--to", POISON),
         ("reports", "--endpoint", POISON, "--state", "waiting"),
         ("reports", "--state", POISON),
-        ("reports", "--received-since", POISON),
+        ("reports", "--since", POISON),
         ("reports", "--config", A_PATH),
         ("reports", "--database", A_PATH),
         ("reports", "--output", A_PATH),
         ("reports", "--output", f"{A_PATH}/{A_PATH}"),
-        ("--debug", "reports", "--received-since", POISON),
+        ("--debug", "reports", "--since", POISON),
     ],
     "messages": [
         *(("messages", "--format", form) for form in FORMS),
         ("messages", POISON),
+        ("messages", "--to", POISON),
+        ("messages", "--since", POISON),
         ("messages", f"{POISON} not there"),
     ],
     "quarantine": [
@@ -66,6 +68,7 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         ("quarantine", "--format", "json"),
         ("quarantine", "--retry", "all"),
         ("quarantine", POISON),
+        ("quarantine", "--until", POISON),
         ("quarantine", "--dismiss", POISON),
         ("quarantine", "--dismiss", "99"),
     ],
@@ -76,7 +79,7 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         ("dispatches", POISON),
         ("dispatches", "--endpoint", POISON),
         ("dispatches", "--message-id", POISON),
-        ("dispatches", "--created-since", POISON),
+        ("dispatches", "--since", POISON),
         ("dispatches", "--retry", POISON),
         ("dispatches", "--again", POISON),
         ("dispatches", "--retry", "THE DISPATCH"),
