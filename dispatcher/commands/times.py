@@ -12,9 +12,8 @@ from msgspec import Struct
 
 from dispatcher.clocks.clock import wall_time
 from dispatcher.clocks.typed_time import EXAMPLES, ZONE, TypedTime, read_end, read_time
-from dispatcher.commands.options import Command
+from dispatcher.commands.options import Command, fail
 from dispatcher.commands.saying import say
-from receiver.answers import BadQuery
 
 
 class TimeOption(Struct, frozen=True):
@@ -55,17 +54,17 @@ def _old(option: TimeOption) -> str:
 
 
 def _take_old(option: TimeOption, given: dict[str, Any]) -> None:
-    """Under the name that it has now. Raises BadQuery."""
+    """Under the name that it has now."""
     old = given.pop(_old(option), None)
     if old is not None and given[option.name] is not None:
-        raise BadQuery(f"{option.option}, {option.old}: give one of them, they mean the same")
+        fail(f"{option.option}, {option.old}: give one of them, they mean the same")
     given[option.name] = old if old is not None else given[option.name]
     if option.required and given[option.name] is None:
-        raise BadQuery(f"{option.option}: expected a time such as {EXAMPLES}, got none")
+        fail(f"{option.option}: expected a time such as {EXAMPLES}, got none")
 
 
 def _understood(options: tuple[TimeOption, ...], given: Mapping[str, Any]) -> dict[str, str]:
-    """The times that are given, in RFC 3339. Prints what each of them means. Raises BadQuery."""
+    """The times that are given, in RFC 3339. Prints what each of them means."""
     now = wall_time()
     read: dict[str, TypedTime] = {}
     for each in options:
@@ -77,7 +76,7 @@ def _understood(options: tuple[TimeOption, ...], given: Mapping[str, Any]) -> di
             else:
                 read[each.name] = read_time(text, now)
         except ValueError as error:
-            raise BadQuery(f"{each.option}: {error}") from error
+            fail(f"{each.option}: {error}")
     for each in options:
         if each.name in read:
             say(f"{each.option} {given[each.name]} is {read[each.name]}", err=True)
