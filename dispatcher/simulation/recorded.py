@@ -26,7 +26,7 @@ from dispatcher.simulation.timeline import (
     Timeline,
     recovery,
 )
-from receiver.store.sqlite.database import micros
+from receiver.store.instants import micros
 from receiver.store.sqlite.rows import COLUMNS, stored_report
 
 _SECOND = 1_000_000

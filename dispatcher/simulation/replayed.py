@@ -26,7 +26,7 @@ from receiver.dlr.json_format import decode_item
 from receiver.dlr.model import Generation
 from receiver.settings.configuration import ConfigurationError
 from receiver.store.callback import Callback, Entry, Verdict
-from receiver.store.sqlite.database import instant
+from receiver.store.instants import instant
 
 _FAULTS_TOLD = 20
 """A file of another kind has a fault in each line."""

@@ -18,7 +18,8 @@ from msgspec import Struct
 
 from receiver.callbacks.intake import verdict_on_bytes
 from receiver.store.callback import Entry
-from receiver.store.sqlite.database import PRAGMAS, micros
+from receiver.store.instants import micros
+from receiver.store.sqlite.database import PRAGMAS
 from receiver.store.sqlite.store import MIGRATIONS
 from tests.benchmarks.bodies import Kind, body
 from tests.benchmarks.load import Load, load

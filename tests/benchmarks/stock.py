@@ -13,7 +13,7 @@ from pathlib import Path
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.storage import storage
 from receiver.callbacks.intake import verdict_on_bytes
-from receiver.store.sqlite.database import micros
+from receiver.store.instants import micros
 from tests.benchmarks.bodies import body
 
 PER_STATEMENT = 100_000

@@ -24,7 +24,8 @@ from msgspec import Struct
 from receiver.api.filters import totals_query
 from receiver.api.totals import TotalsAnswer
 from receiver.store.base import ReportQuery
-from receiver.store.sqlite.database import Database, micros
+from receiver.store.instants import micros
+from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.followup import Follower
 from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
 from tests.benchmarks.results import arguments, print_table

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dispatcher.sandbox.store.sqlite.store import MIGRATIONS as SANDBOX_MIGRATIONS
 from dispatcher.sandbox.store.sqlite.store import SqliteSandboxStore
 from dispatcher.storage import MIGRATIONS, insert_new_event
-from receiver.store.sqlite.database import Database, micros
+from receiver.store.instants import micros
+from receiver.store.sqlite.database import Database
 from tests.contracts.sandbox_events import an_inbound, logged, pulled, with_links
 from tests.contracts.sandbox_store import NOON, Provider, an_arrival
 

@@ -25,7 +25,8 @@ from dispatcher.observe.base import (
 )
 from receiver.store.base import TURN
 from receiver.store.histogram import bin_of
-from receiver.store.sqlite.database import Database, micros
+from receiver.store.instants import micros
+from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.rows import listed
 
 TAIL_MOST = 2_000

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 from dispatcher.clocks.base import Reading
 from dispatcher.clocks.common_time import apart
-from receiver.store.sqlite.database import Database, instant, micros
+from receiver.store.instants import instant, micros
+from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.rows import last_id
 
 _MICROSECOND = timedelta(microseconds=1)

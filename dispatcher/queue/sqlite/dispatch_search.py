@@ -31,7 +31,7 @@ from dispatcher.queue.sqlite.states import OF_FEW
 from dispatcher.queue.sqlite.stored import stored_dispatches
 from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.retrying.outcome import Outcome
-from receiver.store.sqlite.database import micros
+from receiver.store.instants import micros
 from receiver.store.sqlite.rows import LISTED, ids_of, listed
 
 STEP = 20_000

@@ -13,7 +13,8 @@ import msgspec
 from dispatcher.endpoints.base import Stored, StoredEndpoint, TakenOver
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.sqlite import leaving
-from receiver.store.sqlite.database import Database, micros
+from receiver.store.instants import micros
+from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.rows import LISTED, listed
 
 _HIGHEST = "(SELECT coalesce(max(id), 0) FROM report)"

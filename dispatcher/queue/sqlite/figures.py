@@ -7,7 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from dispatcher.observe.base import Backlog, Depths, Waiting
-from receiver.store.sqlite.database import Database, instant, micros
+from receiver.store.instants import instant, micros
+from receiver.store.sqlite.database import Database
 
 _OLDEST_WAITING = """
     SELECT attempts, due_at FROM dispatch INDEXED BY dispatch_waiting

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from dispatcher.observe.base import RecordedAttempt
-from receiver.store.sqlite.database import Database, instant, instant_or_none
+from receiver.store.instants import instant, instant_or_none
+from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.rows import last_id
 
 _AFTER = """

@@ -16,7 +16,7 @@ from dispatcher.queue.sqlite.many_rows import insert_rows
 from dispatcher.queue.sqlite.members import write_members
 from receiver.dlr.model import Generation
 from receiver.store.base import Message
-from receiver.store.sqlite.database import micros
+from receiver.store.instants import micros
 
 _INSERT = """
     INSERT INTO dispatch (id, endpoint, url, content_type, authorization, generation, state,

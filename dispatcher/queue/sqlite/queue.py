@@ -48,15 +48,9 @@ from dispatcher.queue.sqlite.stored import (
 )
 from dispatcher.retrying.dispatch import TRANSITIONS, DispatchState, InvalidTransition
 from receiver.store.base import Message, StoredReport
-from receiver.store.sqlite.database import (
-    Database,
-    instant,
-    instant_or_none,
-    micros,
-    micros_or_null,
-    migrations_of,
-    version,
-)
+from receiver.store.instants import instant, instant_or_none, micros, micros_or_null
+from receiver.store.migrations import migrations_of
+from receiver.store.sqlite.database import Database, version
 from receiver.store.sqlite.rows import listed
 
 MIGRATIONS = migrations_of("dispatcher.queue.sqlite", part="dispatcher.queue")

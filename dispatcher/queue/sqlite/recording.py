@@ -9,7 +9,8 @@ from typing import Any
 
 from dispatcher.capsule.base import CapturedReport, Span, Window
 from dispatcher.capsule.capsule import SharedAttempt, SharedDispatch
-from receiver.store.sqlite.database import Database, instant, micros
+from receiver.store.instants import instant, micros
+from receiver.store.sqlite.database import Database
 
 REPORT_SPAN = """
     SELECT min(id), max(id) FROM report INDEXED BY report_received

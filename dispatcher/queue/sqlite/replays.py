@@ -30,7 +30,8 @@ from dispatcher.replay.replay import (
 from dispatcher.replay.request import Request, Selection
 from receiver.faults import without_credentials
 from receiver.store.base import Message, StoredReport
-from receiver.store.sqlite.database import Database, instant, instant_or_none, micros
+from receiver.store.instants import instant, instant_or_none, micros
+from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.rows import COLUMNS, LISTED, listed, stored_report
 
 _STORED = """

@@ -17,7 +17,8 @@ from dispatcher.queue.sqlite.members import members_of
 from dispatcher.queue.sqlite.replays import Unfed
 from dispatcher.upkeep.base import Rows
 from receiver.store.base import Pause
-from receiver.store.sqlite.database import Database, micros, micros_or_null
+from receiver.store.instants import micros, micros_or_null
+from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.retention import FIRST, Place, SqliteRetention
 from receiver.store.sqlite.rows import COLUMNS, LISTED, ends_of, listed, stored_report
 

@@ -13,7 +13,7 @@ from dispatcher.queue.base import StoredAttempt, StoredDispatch
 from dispatcher.queue.sqlite.members import members_of
 from dispatcher.queue.sqlite.names import DispatchNames
 from dispatcher.retrying.dispatch import DispatchState
-from receiver.store.sqlite.database import instant, instant_or_none
+from receiver.store.instants import instant, instant_or_none
 from receiver.store.sqlite.rows import LISTED, listed
 
 # What has ended tells where it went, what is open where it will go.

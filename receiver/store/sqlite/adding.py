@@ -17,7 +17,7 @@ from msgspec import structs
 from receiver.store.base import DUPLICATE_DAYS, Counts
 from receiver.store.callback import Callback, Entry
 from receiver.store.excerpt import Summary
-from receiver.store.sqlite.database import MICROS_PER_DAY, micros
+from receiver.store.instants import MICROS_PER_DAY, micros
 from receiver.store.sqlite.rows import COLUMNS, LISTED, days_of_keys, last_id, listed
 from receiver.store.tally import CountedReport
 

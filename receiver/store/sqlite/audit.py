@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from receiver.store.audit import AuditQuery, BegunChange, Change, ChangeOutcome
-from receiver.store.sqlite.database import Database, instant, micros, micros_or_null
+from receiver.store.instants import instant, micros, micros_or_null
+from receiver.store.sqlite.database import Database
 
 _INSERT = "INSERT INTO audit (at, who, origin, what, subject) VALUES (?, ?, ?, ?, ?)"
 

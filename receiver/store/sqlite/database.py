@@ -8,20 +8,16 @@ connection could find themselves inside each other's transaction.
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import partial
-from importlib.resources import files
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TypeVar
 
 from receiver.dlr.number import comparable
 from receiver.store.base import StoreUnavailable
+from receiver.store.migrations import Migration, is_missing
 from receiver.store.sqlite.claims import Claims
 from receiver.store.sqlite.connection import Connection
 from receiver.store.sqlite.own_file import OwnFile
@@ -30,11 +26,6 @@ from receiver.store.sqlite.turns import Turns
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-MICROS_PER_DAY = 86_400_000_000
 
 BUSY_TIMEOUT_SECONDS = 10.0
 """How long a writer waits for another process that is writing to the same file."""
@@ -54,54 +45,6 @@ PRAGMAS = (
     f"PRAGMA journal_size_limit = {LOG_MOST}",
     "PRAGMA temp_store = MEMORY",
 )
-
-
-def micros(at: datetime) -> int:
-    """An aware instant as microseconds since 1970 UTC, the form of every instant in SQL."""
-    return (at - _EPOCH) // _MICROSECOND
-
-
-def instant(at: int) -> datetime:
-    """Microseconds since 1970 UTC as an aware instant."""
-    return _EPOCH + timedelta(microseconds=at)
-
-
-def micros_or_null(at: datetime | None) -> int | None:
-    return None if at is None else micros(at)
-
-
-def instant_or_none(at: int | None) -> datetime | None:
-    return None if at is None else instant(at)
-
-
-@dataclass(frozen=True, slots=True)
-class Migration:
-    """One step of a part's schema. Steps are numbered from 1 and only ever go forward."""
-
-    part: str
-    number: int
-    name: str
-    sql: str
-
-
-def migrations_of(package: str, *, part: str) -> list[Migration]:
-    """The migrations shipped in `package`'s folder `migrations/`, in order.
-
-    `part` is the name under which databases remember how far they have come. It stays when the
-    package moves: a new name would have everything applied once more.
-    """
-    folder = files(package).joinpath("migrations")
-    steps = [_migration(part, entry) for entry in folder.iterdir() if entry.name.endswith("sql")]
-    if len({step.number for step in steps}) < len(steps):
-        raise ValueError(f"{package}: two migrations have one number: one would never be applied")
-    return sorted(steps, key=lambda step: step.number)
-
-
-def _migration(part: str, entry: Traversable) -> Migration:
-    found = re.fullmatch(r"(\d{4})_(\w+)\.sql", entry.name)
-    if found is None:
-        raise ValueError(f"{entry.name}: a migration is named 0001_what_it_does.sql")
-    return Migration(part, int(found[1]), found[2], entry.read_text())
 
 
 def version(connection: sqlite3.Connection) -> tuple[int, int]:
@@ -341,13 +284,7 @@ def _versions(connection: sqlite3.Connection) -> dict[str, int]:
 
 
 def _apply(connection: sqlite3.Connection, *, step: Migration, of: Sequence[Migration]) -> bool:
-    version = _versions(connection).get(step.part, 0)
-    newest = max(other.number for other in of if other.part == step.part)
-    if version > newest:
-        raise StoreUnavailable(
-            f"the database is at {step.part} {version}, this program knows {newest}: upgrade dlr"
-        )
-    if version >= step.number:
+    if not is_missing(step, of, _versions(connection)):
         return False
     for statement in _statements(step.sql):
         connection.execute(statement)

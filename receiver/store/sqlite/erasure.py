@@ -19,8 +19,9 @@ from receiver.dlr.formats import items_of_kept
 from receiver.dlr.model import Format, Report
 from receiver.store.base import Traces
 from receiver.store.excerpt import excerpt_of
+from receiver.store.instants import MICROS_PER_DAY
 from receiver.store.recipient import Recipient
-from receiver.store.sqlite.database import MICROS_PER_DAY, Database
+from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.retention import remove_reports
 from receiver.store.sqlite.rows import BODIES_OF_REPORTS, LISTED, ends_of, listed
 

@@ -18,7 +18,8 @@ from typing import Literal, Protocol
 
 from receiver.store.base import DUPLICATE_DAYS, Pause
 from receiver.store.excerpt import excerpt_of
-from receiver.store.sqlite.database import MICROS_PER_DAY, Database, instant, micros
+from receiver.store.instants import MICROS_PER_DAY, instant, micros
+from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.followup import BLOCK_BITS, followed_to
 from receiver.store.sqlite.rows import BODIES_OF_REPORTS, LISTED, days_of_keys, listed
 

@@ -10,7 +10,7 @@ import msgspec
 
 from receiver.store.base import StoredReport
 from receiver.store.callback import NotifyTo
-from receiver.store.sqlite.database import instant
+from receiver.store.instants import instant
 
 LISTED = "(SELECT value FROM json_each(?))"
 """In a statement: the values of a list. Its parameter is what `listed` writes."""

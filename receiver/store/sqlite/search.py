@@ -29,8 +29,8 @@ from receiver.store.excerpt import (
     key_of_text,
     read_outcome,
 )
+from receiver.store.instants import micros
 from receiver.store.matching import asks_for_outcome, item_matches, outcome_matches
-from receiver.store.sqlite.database import micros
 from receiver.store.sqlite.followup import BLOCK_BITS, followed_to
 from receiver.store.sqlite.rows import (
     COLUMNS,

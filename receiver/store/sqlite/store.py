@@ -21,9 +21,11 @@ from receiver.store.base import (
 )
 from receiver.store.callback import Callback
 from receiver.store.excerpt import Dimension
+from receiver.store.instants import instant, micros
+from receiver.store.migrations import migrations_of
 from receiver.store.sqlite import received, search
 from receiver.store.sqlite.adding import add, resolve
-from receiver.store.sqlite.database import Database, instant, micros, migrations_of
+from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.followup import FreshReports
 from receiver.store.sqlite.part_totals import part_totals
 from receiver.store.sqlite.proof import clear, fill, touch

@@ -26,7 +26,7 @@ from dispatcher.settings.settings import EndpointSettings
 from dispatcher.storage import insert_new_event
 from receiver.callbacks.app import new_app
 from receiver.routes import add_routes
-from receiver.store.sqlite.database import micros
+from receiver.store.instants import micros
 from tests.contracts.report_store import an_sms
 from tests.dispatcher.replay.replaying import ReplayBench, a_replay_bench
 from tests.dispatcher.support import MINUTE

@@ -15,7 +15,8 @@ from dispatcher.replay.replay import Item, Replay
 from dispatcher.replay.replaying import Replaying
 from dispatcher.replay.request import read_request
 from dispatcher.storage import new_id
-from receiver.store.sqlite.database import Database, micros
+from receiver.store.instants import micros
+from receiver.store.sqlite.database import Database
 from tests.dispatcher.support import Bench, a_bench, an_endpoint
 
 

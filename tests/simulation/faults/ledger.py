@@ -11,7 +11,7 @@ from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.endpoints.from_settings import endpoint_of
 from dispatcher.retrying.outcome import Answer
 from receiver.store.base import StoredReport
-from receiver.store.sqlite.database import micros
+from receiver.store.instants import micros
 from receiver.store.sqlite.rows import COLUMNS, stored_report
 from tests.simulation.faults.customers import Met
 from tests.simulation.faults.plan import Plan

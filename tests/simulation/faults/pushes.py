@@ -10,7 +10,7 @@ from dispatcher.clocks.common_time import TOLD_TO
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.base import Leased
 from dispatcher.retrying.outcome import Answer
-from receiver.store.sqlite.database import micros
+from receiver.store.instants import micros
 from tests.simulation.faults.claims import SLEW
 from tests.simulation.faults.customers import FAILED, Met
 from tests.simulation.faults.ledger import OPEN, Lent, Sent, message_of

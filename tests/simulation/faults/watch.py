@@ -12,7 +12,7 @@ from dispatcher.forming.routing import goes_to
 from dispatcher.observe.events import AttemptMade
 from dispatcher.retrying.dispatch import TRANSITIONS
 from receiver.store.base import StoredReport
-from receiver.store.sqlite.database import instant, micros
+from receiver.store.instants import instant, micros
 from tests.simulation.faults.ledger import OPEN, AttemptRow, Lent, Row, Sent, message_of
 
 if TYPE_CHECKING:

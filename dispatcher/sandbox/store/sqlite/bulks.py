@@ -9,7 +9,7 @@ from dispatcher.sandbox.messages.bulks import Bulk, BulkChange, WaitingBulk
 from dispatcher.sandbox.store.base import ChangeBulk
 from dispatcher.sandbox.store.sqlite.clock import MICROSECOND, see
 from dispatcher.sandbox.store.sqlite.rows import in_json, select
-from receiver.store.sqlite.database import instant_or_none, micros, micros_or_null
+from receiver.store.instants import instant_or_none, micros, micros_or_null
 
 _BULK = """
     SELECT sandbox_bulk.state, gap,

@@ -12,7 +12,7 @@ from dispatcher.sandbox.store.sqlite.clock import see
 from dispatcher.sandbox.store.sqlite.inbox import InsertEvent
 from dispatcher.sandbox.store.sqlite.rows import select
 from dispatcher.settings.settings import OWN_URLS
-from receiver.store.sqlite.database import micros
+from receiver.store.instants import micros
 from receiver.store.sqlite.rows import LISTED
 
 _CLICKED = """

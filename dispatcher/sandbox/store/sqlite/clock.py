@@ -6,7 +6,7 @@ import sqlite3
 from datetime import datetime, timedelta
 
 from dispatcher.sandbox.store.base import ClockState, Counters
-from receiver.store.sqlite.database import instant, micros
+from receiver.store.instants import instant, micros
 from receiver.store.sqlite.rows import last_id
 
 MICROSECOND = timedelta(microseconds=1)

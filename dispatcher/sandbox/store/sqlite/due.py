@@ -17,8 +17,8 @@ from dispatcher.sandbox.store.sqlite.queries import sent
 from dispatcher.sandbox.store.sqlite.rows import in_json, select
 from dispatcher.settings.settings import SANDBOX
 from receiver.store.callback import Callback, Entry, Verdict
+from receiver.store.instants import instant_or_none, micros, micros_or_null
 from receiver.store.sqlite.adding import add
-from receiver.store.sqlite.database import instant_or_none, micros, micros_or_null
 from receiver.store.sqlite.rows import last_id
 
 _WRITE = """

@@ -14,7 +14,7 @@ from dispatcher.sandbox.store.base import InboxLogQuery, InboxQuery, Push
 from dispatcher.sandbox.store.sqlite.clock import see
 from dispatcher.sandbox.store.sqlite.rows import where
 from dispatcher.settings.settings import OWN_URLS
-from receiver.store.sqlite.database import micros
+from receiver.store.instants import micros
 from receiver.store.sqlite.rows import LISTED, listed
 
 InsertEvent = Callable[[sqlite3.Connection, str, Target, bytes, str, int], object]

@@ -10,7 +10,7 @@ from dispatcher.sandbox.messages.message import Message
 from dispatcher.sandbox.store.base import AcceptedQuery, LogQuery, PullQuery
 from dispatcher.sandbox.store.sqlite.rows import select, where
 from receiver.store.base import StoredReport
-from receiver.store.sqlite.database import micros
+from receiver.store.instants import micros
 from receiver.store.sqlite.rows import COLUMNS, LISTED, listed, stored_report
 
 _TO = "comparable(sms ->> 'to') = comparable(?)"

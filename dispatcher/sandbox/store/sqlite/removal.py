@@ -9,8 +9,8 @@ from datetime import datetime
 
 from dispatcher.sandbox.store.sqlite import clicks, inbox
 from dispatcher.settings.settings import OWN_URLS, SANDBOX
+from receiver.store.instants import micros
 from receiver.store.recipient import Recipient
-from receiver.store.sqlite.database import micros
 from receiver.store.sqlite.rows import LISTED, ids_of, listed
 
 _CANCEL = """

@@ -13,7 +13,7 @@ from msgspec import Struct
 from dispatcher.sandbox.messages.message import Message
 from dispatcher.sandbox.messages.outcomes import Fate
 from dispatcher.sandbox.messages.send import Asked, Sms
-from receiver.store.sqlite.database import instant, instant_or_none, micros, micros_or_null
+from receiver.store.instants import instant, instant_or_none, micros, micros_or_null
 from receiver.store.sqlite.rows import listed
 
 _sms = msgspec.json.Decoder(Sms).decode

@@ -40,7 +40,8 @@ from dispatcher.sandbox.store.sqlite import (
 )
 from dispatcher.sandbox.store.sqlite.inbox import InsertEvent
 from receiver.store.base import StoredReport
-from receiver.store.sqlite.database import Database, migrations_of
+from receiver.store.migrations import migrations_of
+from receiver.store.sqlite.database import Database
 
 MIGRATIONS = migrations_of("dispatcher.sandbox.store.sqlite", part="dispatcher.sandbox")
 

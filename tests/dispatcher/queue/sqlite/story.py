@@ -19,7 +19,8 @@ from dispatcher.replay.request import Request, Selection
 from dispatcher.settings.settings import EndpointSettings
 from dispatcher.storage import new_id
 from receiver.store.base import StoredReport
-from receiver.store.sqlite.database import Database, Migration
+from receiver.store.migrations import Migration
+from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
 from receiver.store.sqlite.store import SqliteStore
 from tests.contracts.dispatch_queue import a_bucket, a_record, a_report

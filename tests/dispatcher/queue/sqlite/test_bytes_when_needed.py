@@ -11,7 +11,8 @@ from dispatcher.queue.base import Lease
 from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
 from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.storage import new_id
-from receiver.store.sqlite.database import Database, micros
+from receiver.store.instants import micros
+from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
 
 NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)

@@ -7,7 +7,7 @@ from dispatcher.endpoints.base import TakenOver
 from dispatcher.queue.sqlite.endpoints import SqliteEndpoints
 from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
 from dispatcher.queue.sqlite.retention import QueueRetention
-from receiver.store.sqlite.database import instant
+from receiver.store.instants import instant
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
 from tests.contracts.report_store import NOON
 from tests.contracts.retention import no_pause

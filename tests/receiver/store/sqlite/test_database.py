@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from receiver.store.base import StoreUnavailable
-from receiver.store.sqlite.database import Database, Migration
+from receiver.store.migrations import Migration
+from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
 from tests.contracts.report_store import (
     a_callback,

@@ -6,7 +6,8 @@ import sqlite3
 from datetime import timedelta
 
 from receiver.store.base import TotalsQuery
-from receiver.store.sqlite.database import Database, micros
+from receiver.store.instants import micros
+from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.followup import Follower
 from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
 from receiver.store.tally import DAY

@@ -15,8 +15,9 @@ import pytest
 
 from receiver.store.base import Counts
 from receiver.store.callback import Callback
+from receiver.store.instants import MICROS_PER_DAY, micros
 from receiver.store.recipient import Recipient
-from receiver.store.sqlite.database import MICROS_PER_DAY, Database, micros
+from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.erasure import erase_traces, find_traces
 from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
 from tests.contracts.report_store import DAY, NOON, NOT_A_REPORT, a_callback, an_sms, ids

@@ -1,0 +1,1 @@
+"""The queue of dispatches in PostgreSQL: every SQL statement of the dispatcher."""

@@ -1,0 +1,1 @@
+"""The store of reports in PostgreSQL: every SQL statement of the receiver."""
