@@ -52,7 +52,7 @@ SUMMARIES = {
     ),
     "demo": "A whole story on one screen, in under a minute, with no set-up.",
     "endpoint": "A customer endpoint to try things against: prints what it gets.",
-    "reports": "The stored reports, newest first.",
+    "reports": "The stored reports, newest first; with REPORT (its id) everything that it says.",
     "messages": (
         "The messages and their state; with MESSAGE_ID its history, dispatches and attempts."
     ),

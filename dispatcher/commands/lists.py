@@ -30,31 +30,34 @@ from receiver.api.filters import (
 )
 from receiver.api.parameters import number
 from receiver.callbacks.intake import Limits
-from receiver.store.base import ReportQuery
 
 
 @click.command()
+@click.argument("report", type=Id(), required=False)
 @filter_options((*REPORT_FILTERS, *PLACE_FILTERS))
-@click.option("--unrouted", is_flag=True, help="Only those that no endpoint took.")
+@click.option("--unrouted", is_flag=True, hidden=True)
 @listing_options
 def reports(
-    config: Path | None, database: str | None, listing: Listing, unrouted: bool, **filters: Any
+    config: Path | None,
+    database: str | None,
+    listing: Listing,
+    report: int | None,
+    unrouted: bool,
+    **filters: Any,
 ) -> None:
-    """The stored reports, newest first.
+    """The stored reports, newest first; with REPORT (its id) everything that it says.
 
-    Example: dlr reports --status-group EXPIRED,REJECTED --format csv --output failed.csv
+    Example: dlr reports --endpoint acme --state exhausted --since 24h
     """
+    if unrouted:
+        if any(value is not None for value in filters.values()):
+            fail("--unrouted takes no other filter; --state unrouted does")
+        filters["state"] = "unrouted"
     given = parameters(**filters)
     query, place = report_query(given), place_of(given)
     settings = settings_of(config, database)
-    if unrouted:
-        if query != ReportQuery() or place is not None:
-            fail("--unrouted takes no other filter; --state unrouted does")
-        look(
-            config,
-            database,
-            lambda s: list_output.print_unrouted(s, registry_of(s.endpoints, settings), listing),
-        )
+    if report is not None:
+        look(config, database, lambda s: list_output.print_report(s, report, listing))
     elif place is not None:
         look(
             config,
@@ -88,7 +91,11 @@ def messages(
     if message_id is None:
         look(config, database, lambda s: list_output.print_messages(s, query, listing))
     else:
-        look(config, database, lambda s: list_output.print_message(s, message_id, query.source))
+        look(
+            config,
+            database,
+            lambda s: list_output.print_message(s, message_id, query.source, listing),
+        )
 
 
 @click.command()
@@ -137,7 +144,7 @@ def quarantine(
     elif entry is None:
         look(config, database, lambda s: list_output.print_quarantine(s, wanted, listing))
     else:
-        look(config, database, lambda s: list_output.print_quarantined(s, entry))
+        look(config, database, lambda s: list_output.print_quarantined(s, entry, listing))
 
 
 @click.command()
@@ -192,4 +199,4 @@ def dispatches(
     elif dispatch_id is None:
         look(config, database, lambda s: list_output.print_dispatches(s, query, listing))
     else:
-        look(config, database, lambda s: list_output.print_dispatch(s, dispatch_id))
+        look(config, database, lambda s: list_output.print_dispatch(s, dispatch_id, listing))

@@ -92,7 +92,7 @@ def replays(
         if cancel is not None:
             sys.exit(await replay_output.cancel(opened, replaying, cancel))
         elif number is not None:
-            await replay_output.print_replay(replaying, number)
+            await replay_output.print_replay(replaying, number, listing)
         else:
             await replay_output.print_replays(replaying, listing)
 

@@ -8,8 +8,7 @@ from contextlib import AbstractContextManager
 from math import inf
 from typing import Any
 
-import msgspec
-from msgspec import structs
+from msgspec import structs, to_builtins
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -21,7 +20,7 @@ from dispatcher.api.replays import (
 )
 from dispatcher.clocks.clock import SystemClock
 from dispatcher.commands.audit import changing
-from dispatcher.commands.console import Columns, fields, in_one_line, print_rows, told
+from dispatcher.commands.console import Columns, fields, print_record, print_rows, told
 from dispatcher.commands.list_output import Listing, pages
 from dispatcher.commands.options import stop_event
 from dispatcher.commands.saying import say
@@ -118,16 +117,14 @@ async def print_replays(replaying: Replaying, listing: Listing) -> None:
     )
 
 
-async def print_replay(replaying: Replaying, replay: int) -> None:
-    """One replay, a line for each thing that is known of it."""
+async def print_replay(replaying: Replaying, replay: int, listing: Listing) -> None:
+    """One replay; in a table, a line for each thing that is known of it."""
     try:
         found = await replaying.replays.one(replay)
     except UnknownReplay as unknown:
         raise BadQuery(str(unknown)) from unknown
-    shown: dict[str, Any] = msgspec.to_builtins(ReplayAnswer.of(found, replaying.now()))
-    for name, value in shown.items():
-        if value is not None:
-            say(f"{name:<15}{in_one_line(value)}")
+    shown = ReplayAnswer.of(found, replaying.now())
+    listing.print_one(shown, REPLAY_COLUMNS, lambda file: print_record(to_builtins(shown), file))
 
 
 async def cancel(opened: Storage, replaying: Replaying, replay: int) -> int:

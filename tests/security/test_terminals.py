@@ -45,6 +45,8 @@ SERVING = ("serve", "receive", "dispatch", "sandbox")
 COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
     "reports": [
         *(("reports", "--format", form) for form in (*FORMS, "ndjson")),
+        *(("reports", "1", "--format", form) for form in FORMS),
+        ("reports", POISON),
         ("reports", "--unrouted"),
         ("reports", "--to", POISON),
         ("reports", "--endpoint", POISON, "--state", "waiting"),
@@ -58,6 +60,7 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
     ],
     "messages": [
         *(("messages", "--format", form) for form in FORMS),
+        *(("messages", POISON, "--format", form) for form in FORMS),
         ("messages", POISON),
         ("messages", "--to", POISON),
         ("messages", "--since", POISON),
@@ -67,6 +70,7 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         ("quarantine", "--format", "table"),
         ("quarantine", "--format", "json"),
         ("quarantine", "--retry", "all"),
+        *(("quarantine", "1", "--format", form) for form in FORMS),
         ("quarantine", POISON),
         ("quarantine", "--until", POISON),
         ("quarantine", "--dismiss", POISON),
@@ -75,6 +79,7 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
     "dispatches": [
         ("dispatches", "--format", "table"),
         ("dispatches", "--format", "json"),
+        *(("dispatches", "THE DISPATCH", "--format", form) for form in FORMS),
         ("dispatches", "THE DISPATCH"),
         ("dispatches", POISON),
         ("dispatches", "--endpoint", POISON),
@@ -107,6 +112,7 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
     "replays": [
         ("replays", "--format", "table"),
         ("replays", "--format", "json"),
+        *(("replays", "1", "--format", form) for form in FORMS),
         ("replays", "1"),
         ("replays", POISON),
         ("replays", "--cancel", "1"),
