@@ -34,8 +34,9 @@ the right."""
 GAP = 2
 """Blanks between two columns."""
 
-WORD_MOST = 12
-"""Characters of a folded text that stay together if they are a word."""
+WORDS_MOST = (24, 12)
+"""Characters of a folded text that stay together if they are a word: a status as long as columns
+that matter less make room for it, and a group of statuses then."""
 
 WHOLE_MOST = 40
 """Characters of ids that other columns make room for: a longer one makes its line longer."""
@@ -53,31 +54,36 @@ class Column(Struct, frozen=True):
 def fitting(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Sequence[Column]:
     """The columns for this many characters, in their order. Pure."""
     natural = [
-        max(map(cell_len, (heading, *(row[index] for row in rows))))
-        for index, heading in enumerate(headings)
-    ]
-    least = [
-        min(wide, WHOLE_MOST) if heading in WHOLE else _least(heading, (row[index] for row in rows))
-        for index, (heading, wide) in enumerate(zip(headings, natural, strict=True))
+        max(map(cell_len, (heading, *(row[at] for row in rows))))
+        for at, heading in enumerate(headings)
     ]
     kept = list(range(len(headings)))
-    for index in _least_first(headings):
-        if len(kept) > 1 and _together(least[each] for each in kept) > width:
-            kept.remove(index)
+    least = natural
+    for word_most, may_go in zip(WORDS_MOST, _least_first(headings), strict=True):
+        if _together(least[each] for each in kept) <= width:
+            break
+        least = [
+            min(natural[at], WHOLE_MOST)
+            if heading in WHOLE
+            else _least(heading, (row[at] for row in rows), word_most)
+            for at, heading in enumerate(headings)
+        ]
+        for at in may_go:
+            if len(kept) > 1 and _together(least[each] for each in kept) > width:
+                kept.remove(at)
     spare = max(0, width - _together(least[each] for each in kept))
     columns = []
-    for index in kept:
-        more = min(natural[index] - least[index], spare)
+    for at in kept:
+        more = min(natural[at] - least[at], spare)
         spare -= more
-        wide = natural[index] if headings[index] in WHOLE else least[index] + more
-        columns.append(Column(index, wide))
+        columns.append(Column(at, natural[at] if headings[at] in WHOLE else least[at] + more))
     return columns
 
 
-def _least(heading: str, cells: Iterable[str]) -> int:
+def _least(heading: str, cells: Iterable[str], word_most: int) -> int:
     """How narrow a column of texts can be: its heading and its words stay together."""
     words = (cell_len(word) for cell in cells for word in cell.split())
-    return max(cell_len(heading), min(WORD_MOST, max(words, default=0)))
+    return max(cell_len(heading), min(word_most, max(words, default=0)))
 
 
 def _together(widths: Iterable[int]) -> int:
@@ -85,14 +91,12 @@ def _together(widths: Iterable[int]) -> int:
     return sum(found) + GAP * (len(found) - 1)
 
 
-def _least_first(headings: Sequence[str]) -> list[int]:
-    """The columns in the order in which they are left out."""
-    ranks = {heading: rank for rank, heading in enumerate(MATTERING)}
-    return sorted(
-        range(len(headings)),
-        key=lambda index: (ranks.get(headings[index], len(ranks)), index),
-        reverse=True,
-    )
+def _least_first(headings: Sequence[str]) -> tuple[Sequence[int], Sequence[int]]:
+    """The columns in the order in which they are left out: those that do not matter, the others."""
+    others = [at for at, heading in enumerate(headings) if heading not in MATTERING]
+    mattering = [at for at, heading in enumerate(headings) if heading in MATTERING]
+    mattering.sort(key=lambda at: MATTERING.index(headings[at]), reverse=True)
+    return others[::-1], mattering
 
 
 def on_terminal(cell: str) -> str:
