@@ -137,6 +137,8 @@ MESSAGE_COLUMNS: Columns = {
     "reports": lambda row: len(row.reports),
     "dispatches": lambda row: ", ".join(f"{each.endpoint} {each.state}" for each in row.dispatches),
     **fields(MessageAnswer, "source"),
+    "to": lambda row: msgspec.json.decode(row.reports[-1].report).get("to"),
+    "receivedAt": lambda row: row.reports[-1].received_at,
 }
 
 QUARANTINE_COLUMNS: Columns = fields(
@@ -233,6 +235,8 @@ class Listing:
         with output(self.path) as out:
             rows = self._counted(found, row, share, out)
             await print_list(rows, columns, self.form, out.file, csv_columns)
+        if out.more:
+            say(MORE, err=True)
 
     def print_one(
         self,
@@ -261,8 +265,7 @@ class Listing:
         limit = self.limit
         async for each in found:
             if out.counter.rows == limit:
-                if self.said_limit is None:
-                    say(MORE, err=True)
+                out.more = True
                 return
             out.counter.row(share(each))
             yield row(each)

@@ -26,7 +26,8 @@ WHOLE = frozenset({"id", "messageId", "report", "number", "to", "name", "endpoin
 MATTERING = (
     *("id", "messageId", "report", "number", "name", "status", "state", "endpoint", "outcome"),
     *("reason", "what", "to", "at", "start", "receivedAt", "createdAt", "startedAt", "dueAt"),
-    *("who", "attempts", "reports", "dispatches", "error", "waiting", "exhausted"),
+    *("who", "attempts", "dispatches", "error", "waiting", "exhausted", "unread"),
+    *("paused", "faults"),
 )
 """The columns that are left out last, the first of them last of all. The others are left out from
 the right."""
@@ -34,9 +35,9 @@ the right."""
 GAP = 2
 """Blanks between two columns."""
 
-WORDS_MOST = (24, 12)
-"""Characters of a folded text that stay together if they are a word: a status as long as columns
-that matter less make room for it, and a group of statuses then."""
+WORD_MOST, STATUS_MOST = 12, 24
+"""Characters of a folded text that stay together if they are a word. As long as columns that matter
+less make room for it, a column that matters has the whole name of a status."""
 
 WHOLE_MOST = 40
 """Characters of ids that other columns make room for: a longer one makes its line longer."""
@@ -59,7 +60,7 @@ def fitting(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) 
     ]
     kept = list(range(len(headings)))
     least = natural
-    for word_most, may_go in zip(WORDS_MOST, _least_first(headings), strict=True):
+    for word_most, may_go in zip((STATUS_MOST, WORD_MOST), _least_first(headings), strict=True):
         if _together(least[each] for each in kept) <= width:
             break
         least = [
@@ -81,9 +82,10 @@ def fitting(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) 
 
 
 def _least(heading: str, cells: Iterable[str], word_most: int) -> int:
-    """How narrow a column of texts can be: its heading and its words stay together."""
+    """How narrow a column of texts can be: its words stay together, and those of its heading."""
+    most = word_most if heading in MATTERING else WORD_MOST
     words = (cell_len(word) for cell in cells for word in cell.split())
-    return max(cell_len(heading), min(word_most, max(words, default=0)))
+    return max(min(most, max(words, default=0)), *map(cell_len, heading.split()), 1)
 
 
 def _together(widths: Iterable[int]) -> int:
@@ -117,7 +119,8 @@ def print_table(
         cells = [[shown(cell) for cell in row] for row in rows]
         columns = fitting(headings, cells, 2**31)
     bold = "" if console.no_color else "bold"
-    console.print(Text(_line([headings[c.index] for c in columns], columns), bold), soft_wrap=True)
+    for line in _lines(console, headings, columns):
+        console.print(Text(line, bold), soft_wrap=True)
     for row in cells:
         console.file.writelines(f"{line}\n" for line in _lines(console, row, columns))
     kept = {each.index for each in columns}
@@ -127,8 +130,8 @@ def print_table(
 def say_left_out(headings: Sequence[str]) -> None:
     """On stderr, how to see the columns for which there is no room."""
     if headings:
-        names = ", ".join(headings)
-        say(f"no room for: {names}; a wider terminal or --format json shows them", err=True)
+        columns = ", ".join(headings)
+        say(f"no room for {columns}: a wider terminal or --format json has them", err=True)
 
 
 def _lines(console: Console, row: Sequence[str], columns: Sequence[Column]) -> Iterator[str]:

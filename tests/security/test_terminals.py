@@ -7,19 +7,15 @@ like one of ours. COMMANDS is the table of what is run: a command that is not in
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import pty
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
 from dispatcher.cli import MODULES
+from tests.dispatcher.terminal import on_a_terminal
 from tests.end_to_end.processes import an_endpoint, configure, dlr, running
 from tests.receiver.payloads import a_json_body, an_item
 from tests.reconcile.scripted_provider import Sms, a_provider
@@ -371,27 +367,3 @@ async def test_the_bytes_of_quarantine_are_shown_on_a_terminal(tmp_path: Path) -
     assert piped.out == body.decode()
     assert not troubles(screen.replace("\r\n", "\n"))
     assert r"\x1b[31mred" in screen
-
-
-async def on_a_terminal(folder: Path, *words: str) -> str:
-    """What a command writes to a terminal."""
-    master, slave = pty.openpty()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "dispatcher", *words), cwd=folder, stdout=slave, stderr=slave
-    )
-    os.close(slave)
-    with os.fdopen(master, "rb") as screen:
-        written = await asyncio.to_thread(_all_of, screen)
-    assert await process.wait() == 0, written
-    return written.decode()
-
-
-def _all_of(screen: BinaryIO) -> bytes:
-    """To the end, which a terminal tells by an error."""
-    written = b""
-    try:
-        while piece := screen.read(1):
-            written += piece
-    except OSError:
-        pass
-    return written
