@@ -53,7 +53,7 @@ class AttemptTrack:
     """Implements receiver.api.event_stream.Track: attempts, as they are recorded."""
 
     name = "attempt"
-    filters: Sequence[Filter] = (Filter("endpoint", TEXT, "Attempts to this endpoint only."),)
+    filters: Sequence[Filter] = (Filter("endpoint", TEXT, "Only attempts to this endpoint."),)
     told: type[Struct] = AttemptEvent
 
     def __init__(self, attempts: AttemptHistory) -> None:

@@ -48,10 +48,12 @@ from receiver.store.matching import matches
 
 # --- answers -----------------------------------------------------------------------------------
 
-Note = Annotated[str | None, Meta(description="what was odd about the answer; null: nothing")]
+Note = Annotated[
+    str | None, Meta(description=("What was unusual about the answer; null if nothing was"))
+]
 DispatchId = Annotated[str, Meta(min_length=1, examples=["1f2e3d4c-7"])]
 OutcomeName = Annotated[str, Meta(extra_json_schema={"enum": [each.value for each in Outcome]})]
-HttpStatus = Annotated[int | None, Meta(description="of HTTP; null: there was no answer")]
+HttpStatus = Annotated[int | None, Meta(description="HTTP status; null if there was no answer")]
 
 
 class AttemptAnswer(Struct, frozen=True, rename="camel"):
@@ -61,11 +63,16 @@ class AttemptAnswer(Struct, frozen=True, rename="camel"):
     status: HttpStatus
     outcome: OutcomeName
     error: str | None
-    answer: Annotated[str, Meta(description="at most its first KB")]
+    answer: Annotated[str, Meta(description="At most the first KiB of the answer's body")]
     note: Note
     unrecorded: Annotated[
         int,
-        Meta(ge=0, description="times that it was, or may have been, made before without a record"),
+        Meta(
+            ge=0,
+            description=(
+                "How often this attempt was, or may have been, made before without being recorded"
+            ),
+        ),
     ]
 
     @classmethod
@@ -86,16 +93,16 @@ class AttemptAnswer(Struct, frozen=True, rename="camel"):
 class DispatchAnswer(Struct, frozen=True, rename="camel"):
     id: DispatchId
     endpoint: str
-    url: Annotated[str, Meta(description="without user, password and query")]
+    url: Annotated[str, Meta(description="Without user name, password and query")]
     state: DispatchState
     attempts: Count
     created_at: Instant
     due_at: Instant | None
     message_ids: Annotated[
-        Sequence[str], Meta(description="of its reports, or of the event that it tells of")
+        Sequence[str], Meta(description="Of the reports or the event that it carries")
     ]
     reports: Count
-    webhook_id: Annotated[str, Meta(description="what its pushes carry as `webhook-id`")]
+    webhook_id: Annotated[str, Meta(description="The header `webhook-id` of its pushes")]
 
     @classmethod
     def of(cls, dispatch: StoredDispatch, message_ids: Sequence[str], **more: Any) -> Self:
@@ -193,34 +200,37 @@ async def _message_ids(
 # --- what is asked for -------------------------------------------------------------------------
 
 DISPATCH_FILTERS = (
-    Filter("endpoint", TEXT, "Only to this endpoint."),
-    Filter("state", choice(get_args(DispatchState)), "Only in this state."),
+    Filter("endpoint", TEXT, "Only dispatches to this endpoint."),
+    Filter("state", choice(get_args(DispatchState)), "Only dispatches in this state."),
     Filter(
         "outcome",
         choice(each.value for each in Outcome),
-        "Only those whose last attempt ended like this.",
+        "Only dispatches whose last attempt had this outcome.",
     ),
     Filter(
         "statusClass",
         choice(get_args(StatusClass)),
-        "Only those whose last attempt was answered with such a status; none: without an answer.",
+        (
+            "Only dispatches whose last attempt was answered with a status of this class; none: no"
+            " answer."
+        ),
     ),
     Filter(
         "createdSince",
         INSTANT,
-        "Created then or later.",
+        "Created at this time or later.",
         option="--since",
         old_option="--created-since",
     ),
     Filter(
         "createdUntil",
         INSTANT,
-        "Created before then.",
+        "Created before this time.",
         option="--until",
         old_option="--created-until",
     ),
-    Filter("attemptedSince", INSTANT, "Last attempt begun then or later."),
-    Filter("attemptedUntil", INSTANT, "Last attempt begun before then."),
+    Filter("attemptedSince", INSTANT, "Only if the last attempt began at this time or later."),
+    Filter("attemptedUntil", INSTANT, "Only if the last attempt began before this time."),
     Filter(
         "statusGroup",
         GROUPS,
@@ -233,14 +243,19 @@ DISPATCH_FILTERS = (
         "Only with a report of one of these statuses, ids or names: 5,EXPIRED_EXPIRED.",
         field="statuses",
     ),
-    Filter("replay", Kind(number, {"type": "integer"}), "Only of this replay, by its id."),
+    Filter(
+        "replay", Kind(number, {"type": "integer"}), ("Only dispatches of the replay with this id.")
+    ),
     Filter(
         "messageId",
         EXACT,
-        "Only with a report of this message, or an event of it.",
-        more="If several sources have it, those of all of them, unless `source` names one.",
+        "Only dispatches that carry a report or an event of this message.",
+        more=(
+            "If several sources have a message with this id, all of them count unless"
+            " `source` names one."
+        ),
     ),
-    Filter("source", EXACT, "With messageId: that of this source."),
+    Filter("source", EXACT, "The source of the message; only together with messageId."),
 )
 DISPATCH_PARAMETERS = (LIMIT, cursor(Kind(TEXT.read, DispatchId)), *DISPATCH_FILTERS)
 
@@ -277,7 +292,7 @@ def dispatch_query(query: Parameters) -> DispatchQuery:
     """The filters of GET /api/dispatches. Raises BadQuery."""
     asked = DispatchQuery(**read_query(query, DISPATCH_PARAMETERS))
     if asked.source is not None and asked.message_id is None:
-        raise BadQuery("source: says whose message is meant; give messageId too")
+        raise BadQuery("source: can only be used together with messageId")
     return asked
 
 
@@ -343,7 +358,7 @@ async def _of_message(store: ReportStore, message_id: str, source: str | None) -
 
 # --- routes ------------------------------------------------------------------------------------
 
-_IN_PATH = [in_path("id", DispatchId, "of the dispatch")]
+_IN_PATH = [in_path("id", DispatchId, "The id of the dispatch")]
 
 
 class DispatchApi:
@@ -371,7 +386,7 @@ class DispatchApi:
         "GET",
         "/api/dispatches",
         "listDispatches",
-        "Dispatches, newest first. A page can be short, even empty, and still have a `next`",
+        "Dispatches, newest first. A page can be short or even empty and still have a `next`",
         {200: Reply("a page", DispatchPage)},
         in_query(DISPATCH_PARAMETERS),
     )
@@ -397,11 +412,11 @@ class DispatchApi:
         "POST",
         "/api/dispatches/{id}/cancel",
         "cancelDispatch",
-        "From waiting to cancelled",
+        "Cancels a waiting dispatch",
         {
-            200: Reply("the dispatch as it is now", DispatchWithHistory),
+            200: Reply("The dispatch as it is now", DispatchWithHistory),
             404: NOT_THERE,
-            409: "its state does not allow that",
+            409: "Its state does not allow that",
         },
         _IN_PATH,
     )
@@ -418,12 +433,13 @@ class DispatchApi:
         "POST",
         "/api/dispatches/{id}/retry",
         "retryDispatch",
-        "Makes a waiting dispatch due now. It is the next attempt of its schedule, and is made as"
-        " soon as its endpoint has room: while that is paused, or its breaker is open, it waits",
+        "Makes a waiting dispatch due now. It is pushed as soon as its endpoint's window and"
+        " rate limit allow it; it still waits while the endpoint is paused or its breaker is"
+        " open. This uses the next attempt of its schedule",
         {
-            200: Reply("the dispatch as it is now", DispatchWithHistory),
+            200: Reply("The dispatch as it is now", DispatchWithHistory),
             404: NOT_THERE,
-            409: "it does not wait; the message says what to do instead",
+            409: "The dispatch is not waiting. The message says what to do instead",
         },
         _IN_PATH,
     )

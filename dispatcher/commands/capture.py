@@ -25,10 +25,10 @@ from receiver.settings.writing import as_table
 
 @click.command()
 @time_options(
-    TimeOption("since", "--since", "Received then or later.", "--from", required=True),
-    TimeOption("until", "--until", "Received before then.", "--to", required=True),
+    TimeOption("since", "--since", "Received at this time or later.", "--from", required=True),
+    TimeOption("until", "--until", "Received before this time.", "--to", required=True),
 )
-@click.option("--endpoint", help="What went to this one. Needed where there are several.")
+@click.option("--endpoint", help="The endpoint. Needed if there are several.")
 @click.option("-o", "--output", required=True, type=FILE, help="The file: outage.capsule.")
 @with_settings
 def capture(
@@ -39,10 +39,11 @@ def capture(
     endpoint: str | None,
     output: Path,
 ) -> None:
-    """Write what was received in a window, and what became of it, into one file to share.
+    """Write a time window of the database to a file for sharing.
 
-    The file is pseudonymised: numbers, ids, senders and callbackData are replaced, and equal values
-    stay equal. It has no texts, secrets, hosts or names of anybody. `dlr simulate FILE` plays it.
+    It has the reports received in that window, and what happened to them. The file is
+    pseudonymised: numbers, ids, senders and callbackData are replaced, and equal values stay equal.
+    It has no texts, secrets, hosts or names of people. `dlr simulate FILE` plays it.
 
     Example: dlr capture --since 14:00 --until 17:00 -o outage.capsule
     """

@@ -46,7 +46,9 @@ def in_one_line(value: Any) -> str:
     """A value of JSON for people: `a,b` for a list, `name value, name value` for an object."""
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {in_one_line(each)}" for name, each in value.items())
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, list | tuple):
+        return ",".join(map(in_one_line, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 async def print_list(

@@ -43,4 +43,4 @@ async def again(opened: Storage, settings: Settings, name: str) -> None:
     else:
         reports = counted(made.replay.total, "report")
         number = made.replay.id
-        say(f"{name}: goes again as replay {number}, {reports}; `dlr replays {number}` shows it")
+        say(f"{name}: replay {number} pushes it again, {reports}; see `dlr replays show {number}`")

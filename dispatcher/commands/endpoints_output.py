@@ -16,6 +16,7 @@ from operator import attrgetter
 from typing import Any
 
 import click
+from msgspec import Struct
 
 from dispatcher.api.endpoint_answer import EndpointAnswer, endpoint_answer
 from dispatcher.api.endpoints import retry_all, told_of_settings
@@ -57,20 +58,27 @@ ENDPOINT_COLUMNS: Columns = {
 
 async def print_endpoints(opened: Storage, registry: Registry, listing: Listing) -> None:
     """The endpoints in force, the file's first, and last those that have left it."""
-    counts = await opened.queue.counts()
-    unread = (await opened.figures.depths()).unread
     found = (await registry.listed()).values()
 
     async def rows() -> AsyncIterator[Registered]:
         for each in found:
             yield each
 
-    await listing.print(
-        rows(),
-        lambda each: endpoint_answer(each, counts.get(each.name, {}), unread.get(each.name, 0)),
-        ENDPOINT_COLUMNS,
-        lambda _: 0.0,
-    )
+    await listing.print(rows(), await _answers(opened), ENDPOINT_COLUMNS, lambda _: 0.0)
+
+
+async def print_endpoint(opened: Storage, registry: Registry, name: str, listing: Listing) -> None:
+    """One endpoint: a line for each thing that is known of it, or as a list of one."""
+    answer = await _answers(opened)
+    found = await asked(registry, registry.one(name))
+    listing.print_one(answer(found), ENDPOINT_COLUMNS)
+
+
+async def _answers(opened: Storage) -> Callable[[Registered], Struct]:
+    """What is said of an endpoint, with its dispatches by state and what it has not read."""
+    counts = await opened.queue.counts()
+    unread = (await opened.figures.depths()).unread
+    return lambda each: endpoint_answer(each, counts.get(each.name, {}), unread.get(each.name, 0))
 
 
 async def add(

@@ -25,6 +25,7 @@ from dispatcher.api.dispatches import (
     dispatches_with_history,
     with_history,
 )
+from dispatcher.api.endpoint_totals import EndpointTotals
 from dispatcher.api.placed import PlacedReports
 from dispatcher.api.unrouted import Unrouted
 from dispatcher.commands.console import (
@@ -48,7 +49,7 @@ from receiver.api.filters import AskedTotals, MessageQuery, Place, QuarantineQue
 from receiver.api.messages import MessageAnswer, find_message, find_messages
 from receiver.api.quarantine import QuarantineEntryAnswer
 from receiver.api.reports import ReportAnswer
-from receiver.api.totals import PERCENTS, TotalAnswer, TotalsAnswer, totals_answer
+from receiver.api.totals import PERCENTS, SHARE_PERCENTS, TotalAnswer, TotalsAnswer, totals_answer
 from receiver.callbacks.intake import Limits
 from receiver.callbacks.quarantine import read_again
 from receiver.dlr.item import write_item
@@ -242,18 +243,21 @@ class Listing:
         self,
         answer: Struct,
         columns: Columns,
-        table: Callable[[TextIO], None],
+        table: Callable[[TextIO], None] | None = None,
         row: Struct | None = None,
     ) -> None:
         """Print what an id names: JSON is that of the API, CSV has one row with the columns of the
-        list, and `table` prints the tables. `row` is what the columns are of, if not the answer."""
+        list, and `table` prints the tables; without it, each value has a line. `row` is what the
+        columns are of, if not the answer."""
         with output(self.path) as out:
-            if self.form == "table":
-                table(out.file)
-            elif self.form == "csv":
+            if self.form == "csv":
                 print_csv([row or answer], columns, out.file)
-            else:
+            elif self.form != "table":
                 out.file.write(encoded(answer) + "\n")
+            elif table is not None:
+                table(out.file)
+            else:
+                print_record(msgspec.to_builtins(answer), out.file)
 
     async def _counted(
         self,
@@ -443,11 +447,12 @@ def _told(counts: Counts) -> str:
 async def print_totals(storage: Storage, asked: AskedTotals, listing: Listing) -> None:
     """Every bucket, or every row of what is asked for, and the sum of all at the end. JSON is that
     of the API."""
-    shown = await totals_answer(storage.store, asked)
+    by_endpoint = EndpointTotals(storage.store, storage.queue, None).of
+    shown = await totals_answer(storage.store, asked, by_endpoint)
     if shown.behind:
-        say(f"{shown.behind:,} reports are added up first", err=True)
+        say(f"adding up {counted(shown.behind, 'report')} first", err=True)
         await storage.read_model.catch_up()
-        shown = await totals_answer(storage.store, asked)
+        shown = await totals_answer(storage.store, asked, by_endpoint)
 
     async def rows() -> AsyncIterator[TotalAnswer]:
         for each in shown.buckets if shown.rows is UNSET else shown.rows:
@@ -460,6 +465,18 @@ async def print_totals(storage: Storage, asked: AskedTotals, listing: Listing) -
             out.file.write(encoded(shown) + "\n")
         else:
             await print_list(rows(), totals_columns(shown), listing.form, out.file)
+    if listing.form == "table" and listing.path is None:
+        _say_shares(shown)
+
+
+def _say_shares(shown: TotalsAnswer) -> None:
+    """How the delivery rate varied, where there are some buckets to compare."""
+    shares = shown.delivered_shares
+    if shares.buckets > 1:
+        told = ", ".join(
+            f"p{percent} {getattr(shares, f'p{percent}'):.2%}" for percent in SHARE_PERCENTS
+        )
+        say(f"deliveredShare of the {shares.buckets} {shown.bucket}s with final reports: {told}")
 
 
 async def print_quarantined(storage: Storage, entry_id: int, listing: Listing) -> None:
@@ -469,12 +486,7 @@ async def print_quarantined(storage: Storage, entry_id: int, listing: Listing) -
     if found is None:
         raise BadQuery(f"there is no quarantine entry {entry_id}")
     if listing.said is not None:
-        shown = QuarantineEntryAnswer.of(found[0])
-        listing.print_one(
-            shown,
-            QUARANTINE_COLUMNS,
-            lambda file: print_record(msgspec.to_builtins(shown), file),
-        )
+        listing.print_one(QuarantineEntryAnswer.of(found[0]), QUARANTINE_COLUMNS)
         return
     if listing.path is not None:
         with finished(listing.path) as path:

@@ -45,7 +45,7 @@ def reports(
     unrouted: bool,
     **filters: Any,
 ) -> None:
-    """The stored reports, newest first; with REPORT (its id) everything that it says.
+    """List the stored reports, newest first. With REPORT (its id), show all it says.
 
     Example: dlr reports --endpoint acme --state exhausted --since 24h
     """
@@ -81,7 +81,8 @@ def messages(
     message_id: str | None,
     **filters: Any,
 ) -> None:
-    """The messages and their state; with MESSAGE_ID its history, dispatches and attempts.
+    """List the messages and their state. With MESSAGE_ID, show its history, dispatches and
+    attempts.
 
     If several sources have a message with this id, name one of them with --source.
 
@@ -100,8 +101,12 @@ def messages(
 
 @click.command()
 @click.argument("entry", type=Id(), required=False)
-@click.option("--retry", metavar="ID|all", help="Read it again, and store what can now be read.")
-@click.option("--dismiss", type=Id(), metavar="ID", help="Take it out for good, with its bytes.")
+@click.option(
+    "--retry",
+    metavar="ID|all",
+    help="Read this entry again, and store its reports if they can be read now.",
+)
+@click.option("--dismiss", type=Id(), metavar="ID", help="Delete this entry, with its bytes.")
 @filter_options(RECEIVED_IN)
 @listing_options
 def quarantine(
@@ -113,7 +118,7 @@ def quarantine(
     dismiss: int | None,
     **filters: Any,
 ) -> None:
-    """What could not be read, newest first; with ENTRY (its id) the bytes as they came.
+    """List what could not be read, newest first. With ENTRY (its id), print the original bytes.
 
     Example: dlr quarantine 3 > body.bin
     """
@@ -151,10 +156,13 @@ def quarantine(
 @filter_options(TOTALS_FILTERS)
 @listing_options
 def totals(config: Path | None, database: str | None, listing: Listing, **filters: Any) -> None:
-    """Reports by time of receipt (UTC): counts, cost, times from sentAt to doneAt.
+    """Count reports and add up their cost, by time of receipt (UTC).
 
-    The cost is the price of final reports; a price is of the whole message, whatever its parts.
-    With --by there is a row for each operator, country, sender, source or error instead.
+    The cost is pricePerMessage times smsCount (v3: messageCount) of each final report, because the
+    provider charges every part of a long SMS. There is one column for each currency. The columns
+    p50 to p99 are percentiles of the seconds from sentAt to doneAt. With --by there is one row for
+    each endpoint, operator, country, sender, source or error instead. A row of an endpoint has the
+    reports that it took.
 
     Example: dlr totals --by operator --since 2026-11-01
     """
@@ -165,9 +173,9 @@ def totals(config: Path | None, database: str | None, listing: Listing, **filter
 @click.command()
 @click.argument("dispatch_id", required=False)
 @filter_options(DISPATCH_FILTERS)
-@click.option("--retry", metavar="ID", help="Have this waiting one be due now.")
+@click.option("--retry", metavar="ID", help="Make this waiting dispatch due now.")
 @click.option(
-    "--again", metavar="ID", help="Push again what this ended one has pushed, to its endpoint."
+    "--again", metavar="ID", help="Push the reports of this ended dispatch again, to its endpoint."
 )
 @listing_options
 def dispatches(
@@ -179,7 +187,8 @@ def dispatches(
     again: str | None,
     **filters: Any,
 ) -> None:
-    """The dispatches, newest first; with DISPATCH_ID, or a webhook-id, its messages and attempts.
+    """List the dispatches, newest first. With DISPATCH_ID, or a webhook-id, show its messages and
+    attempts.
 
     A running `dlr serve` or `dlr dispatch` does what --retry and --again ask for.
 

@@ -14,7 +14,9 @@ from dispatcher.storage import migrate as bring_up_to_date
 @click.command()
 @with_settings
 def migrate(config: Path | None, database: str | None) -> None:
-    """Bring the database to the current schema. `dlr serve` does so by itself.
+    """Bring the database to the current schema.
+
+    `dlr serve` does so at its start.
 
     Example: dlr migrate --database dlr.db
     """

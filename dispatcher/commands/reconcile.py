@@ -24,15 +24,15 @@ _USUAL = timedelta(hours=24)
 
 
 @click.command()
-@click.option("--source", required=True, help="The [[source]] whose provider is asked.")
+@click.option("--source", required=True, help="The [[source]] whose provider to ask.")
 @time_options(
-    TimeOption("since", "--since", "Sent then or later, at most 48h ago. Default: 24h."),
+    TimeOption("since", "--since", "Sent at this time or later, at most 48h ago. Default: 24h."),
 )
 @click.option(
     "--apply/--dry-run",
     default=False,
     show_default=True,
-    help="Store what had not come, so that it is routed and pushed like the rest.",
+    help="Store the missing reports, so that they are routed and pushed like all others.",
 )
 @listing_options
 def reconcile(
@@ -43,11 +43,11 @@ def reconcile(
     since: str | None,
     apply: bool,
 ) -> None:
-    """Ask the provider what became of its messages, and list the reports that never came.
+    """Ask the provider for reports that never arrived.
 
-    A dry run only reads the provider's logs, which can be read again. --apply first stores what
-    waits at the pull endpoint, which hands out each report once; whatever is still missing is
-    rebuilt from the logs. [source.reconcile] says where the provider is.
+    A dry run lists them. It only reads the provider's logs, which can be read again. --apply first
+    stores the reports at the pull endpoint, which hands out each of them once. Whatever is still
+    missing is rebuilt from the logs. [source.reconcile] has the address of the provider.
 
     Exit code 1: something is missing and was not stored, or the provider could not be asked.
 

@@ -1,4 +1,4 @@
-"""`dlr replay` and `dlr replays`: what they print, and the watch over a replay while it runs."""
+"""`dlr replays`: what it prints, and the watch over a replay while it runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 from math import inf
 from typing import Any
 
-from msgspec import structs, to_builtins
+from msgspec import structs
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -20,7 +20,7 @@ from dispatcher.api.replays import (
 )
 from dispatcher.clocks.clock import SystemClock
 from dispatcher.commands.audit import changing
-from dispatcher.commands.console import Columns, fields, print_record, print_rows, told
+from dispatcher.commands.console import Columns, fields, print_rows, told
 from dispatcher.commands.list_output import Listing, pages
 from dispatcher.commands.options import stop_event
 from dispatcher.commands.saying import say
@@ -99,8 +99,7 @@ async def make(opened: Storage, replaying: Replaying, request: Request, *, detac
     ended = await watch(replaying.replays, made.replay)
     if ended is None:
         number = made.replay.id
-        cancel = f"`dlr replays --cancel {number}` ends it"
-        say(f"replay {number} goes on: `dlr replays {number}` shows it, {cancel}")
+        say(f"replay {number} continues: {_commands(number)}")
         return INTERRUPTED
     if ended.total:
         say(summary(ended))
@@ -118,13 +117,12 @@ async def print_replays(replaying: Replaying, listing: Listing) -> None:
 
 
 async def print_replay(replaying: Replaying, replay: int, listing: Listing) -> None:
-    """One replay; in a table, a line for each thing that is known of it."""
+    """One replay."""
     try:
         found = await replaying.replays.one(replay)
     except UnknownReplay as unknown:
         raise BadQuery(str(unknown)) from unknown
-    shown = ReplayAnswer.of(found, replaying.now())
-    listing.print_one(shown, REPLAY_COLUMNS, lambda file: print_record(to_builtins(shown), file))
+    listing.print_one(ReplayAnswer.of(found, replaying.now()), REPLAY_COLUMNS)
 
 
 async def cancel(opened: Storage, replaying: Replaying, replay: int) -> int:
@@ -155,7 +153,11 @@ def _print_made(made: Made, detach: bool) -> None:
     if made.found is not None:
         _print_left_out(made.found)
     if detach and replay.state == "running":
-        say(f"`dlr replays {replay.id}` shows it, `dlr replays --cancel {replay.id}` ends it")
+        say(_commands(replay.id))
+
+
+def _commands(replay: int) -> str:
+    return f"`dlr replays show {replay}` shows it, `dlr replays cancel {replay}` cancels it"
 
 
 def _print_left_out(found: Selected) -> None:

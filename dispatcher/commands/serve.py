@@ -49,14 +49,16 @@ def _serving(command: Command) -> Command:
     for option in (
         click.option("--bind", metavar="HOST", help="Address to listen on. Default: 127.0.0.1."),
         click.option(
-            "--port", type=PORT, help="Port to listen on; 0 takes a free one. Default: 8080."
+            "--port",
+            type=PORT,
+            help="Port to listen on; 0 takes a free one. Default: 8080, for `dlr dispatch` 8081.",
         ),
-        click.option("--no-web", is_flag=True, help="Without the pages in the browser."),
+        click.option("--no-web", is_flag=True, help="Do not serve the pages for browsers."),
         click.option(
             "--speed",
             type=Speed(),
             default=1.0,
-            help="Compressed clock: every wait of the schedule is divided by this.",
+            help="Compressed clock: divide every wait of the schedule by this number.",
         ),
     ):
         command = option(command)
@@ -66,7 +68,7 @@ def _serving(command: Command) -> Command:
 @click.command()
 @_serving
 def serve(**options: Any) -> None:
-    """Receiver and dispatcher in one process.
+    """Run receiver and dispatcher in one process.
 
     Example: dlr serve --port 8080 --database dlr.db
     """
@@ -76,7 +78,7 @@ def serve(**options: Any) -> None:
 @click.command()
 @_serving
 def receive(**options: Any) -> None:
-    """The receiver alone: takes callbacks into the database.
+    """Run the receiver alone: it stores callbacks in the database.
 
     Example: dlr receive --database dlr.db
     """
@@ -86,9 +88,12 @@ def receive(**options: Any) -> None:
 @click.command()
 @_serving
 def dispatch(**options: Any) -> None:
-    """The dispatcher alone: pushes what `dlr receive` took in on the same database.
+    """Run the dispatcher alone: it pushes what `dlr receive` stored.
 
-    Example: dlr dispatch --database dlr.db --port 8081
+    Both need the same database. They can share one settings file: `dlr dispatch` listens on
+    server.dispatch_port, which is the port after server.port unless you set it.
+
+    Example: dlr dispatch --database dlr.db
     """
     _serve(Parts(receives=False), **options)
 
@@ -98,18 +103,18 @@ def dispatch(**options: Any) -> None:
 @click.option(
     "--tls",
     is_flag=True,
-    help="Listen with https, with a certificate of its own. The file that an app has to trust is"
-    " printed.",
+    help="Listen with https, with a certificate of its own. dlr prints the file that an app has to"
+    " trust.",
 )
 @click.option(
     "--list-recipients",
     is_flag=True,
-    help="Print the magic recipients and what becomes of messages to them, and end.",
+    help="Print the magic recipients with what happens to messages to them, and exit.",
 )
 def sandbox(tls: bool, list_recipients: bool, **options: Any) -> None:
-    """`dlr serve` with the provider's send API: an app sends to it and gets real webhooks.
+    """Run `dlr serve` with the provider's send API, to test an app.
 
-    No SMS is sent, and no account is needed. See "Point your app here" in the README.
+    The app sends to it and gets real webhooks. No SMS is sent, and no account is needed.
 
     Example: dlr sandbox --speed 60
     """
@@ -133,10 +138,11 @@ def _serve(
     speed: float,
 ) -> None:
     settings = settings_of(config, database)
+    server = settings.server
+    if port is None:
+        port = server.port if parts.receives else server.port_of_dispatch
     server = replace(
-        settings.server,
-        bind=settings.server.bind if bind is None else bind,
-        port=settings.server.port if port is None else port,
+        server, bind=server.bind if bind is None else bind, port=port, dispatch_port=None
     )
     if (refusal := may_listen(server, settings.api)) is not None:
         fail(refusal)

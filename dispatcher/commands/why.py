@@ -45,11 +45,11 @@ def why(
     source: str | None,
     form: Literal["table", "json"],
 ) -> None:
-    """Where a report went, and by which rule it did not go elsewhere.
+    """Explain where a report went, and why it went nowhere else.
 
-    REPORT is the id of a report, as `dlr reports` shows it. MESSAGE is a messageId: then all
-    reports of that message are told. With --source it is always taken for a messageId. Exit code 1:
-    there is no such report and no such message.
+    REPORT is the id of a report, as `dlr reports` shows it. MESSAGE is a messageId, which explains
+    all reports of that message. With --source, it is always read as a messageId. Exit code 1: there
+    is no such report and no such message.
 
     Example: dlr why 17
     """

@@ -306,7 +306,7 @@ RULES: Final = (
         "An endpoint has not taken a push for more than six hours",
         (
             "After its last retry (41:30 h by default) the dispatch is exhausted, and only"
-            " `dlr replay` brings its reports."
+            " `dlr replays start` brings its reports."
         ),
         "dlr_oldest_waiting_dispatch_age_seconds > 6 * 3600",
         _above("dlr_oldest_waiting_dispatch_age_seconds", 6 * _HOUR, "endpoint", unit=" s"),
@@ -318,7 +318,7 @@ RULES: Final = (
         "An endpoint loses its first dispatch within twelve hours",
         (
             "The customer must recover before that. `dlr endpoints pause` stops the count."
-            " After it only `dlr replay` brings the reports."
+            " After it only `dlr replays start` brings the reports."
         ),
         (
             "dlr_endpoint_seconds_to_first_loss < 12 * 3600 and"
@@ -342,7 +342,7 @@ RULES: Final = (
         "Dispatches to an endpoint are exhausted",
         (
             "`dlr dispatches --state exhausted` lists them; they are kept. Once the"
-            " customer is back, `dlr replay --state exhausted` brings them."
+            " customer is back, `dlr replays start --state exhausted` brings them."
         ),
         (
             "sum by (instance, endpoint)"

@@ -96,7 +96,7 @@ class Feeder:
             except Exception:  # and no other does
                 self.waits.soon = True
                 if self._failures.admit(str(replay.id)) is not None:
-                    log.exception("replay %d stands still", replay.id)
+                    log.exception("replay %d is stalled", replay.id)
         return fed
 
     async def _tend(self, replay: Replay) -> int:
@@ -232,8 +232,8 @@ class Feeding(Repeating):
         super().__init__(
             self._feed,
             log=log,
-            waits="replays wait for the store",
-            fails="replays stand still",
+            waits="replays are waiting for the store",
+            fails="replays are stalled",
             again_after=LOOK_SECONDS,
         )
         self._feeder = feeder

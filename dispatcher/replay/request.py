@@ -96,48 +96,63 @@ class ReplayRequest(Struct, kw_only=True, rename="camel", forbid_unknown_fields=
     message_ids: Annotated[
         tuple[Text, ...],
         _told(
-            "All reports of these messages. Of several sources with such a message `source` names"
-            " one, if all goes to one target.",
+            "All reports of these messages. If several sources have such a message and there"
+            " is one target, name one with `source`.",
             "--message-id",
         ),
     ] = ()
-    bulk_id: Annotated[Text, _told("Only of this bulk.")] | None = None
+    bulk_id: Annotated[Text, _told("Only reports of this bulk.")] | None = None
     dispatch: (
-        Annotated[Text, _told("The reports of this dispatch, by its id, to its endpoint.")] | None
+        Annotated[Text, _told("The reports of the dispatch with this id, to its endpoint.")] | None
     ) = None
-    endpoint: Annotated[Text, _told("Only what went to this endpoint.")] | None = None
+    endpoint: Annotated[Text, _told("Only reports that went to this endpoint.")] | None = None
     state: (
-        Annotated[DispatchState, _told("Only where the newest dispatch is in this state.")] | None
+        Annotated[DispatchState, _told("Only reports whose newest dispatch is in this state.")]
+        | None
     ) = None
     statuses: Annotated[
         tuple[int | Text, ...], _told("Only these statuses, by name or id.", "--status")
     ] = ()
-    status_groups: Annotated[tuple[Text, ...], _told("Only these: EXPIRED.", "--status-group")] = ()
-    source: Annotated[Text, _told("Only from this source.")] | None = None
-    since: Annotated[Text, _time_told("Received then or later.")] | None = None
-    until: Annotated[Text, _time_told("Received before then.")] | None = None
+    status_groups: Annotated[
+        tuple[Text, ...],
+        _told(("Only these status groups, for example EXPIRED."), "--status-group"),
+    ] = ()
+    source: Annotated[Text, _told("Only reports from this source.")] | None = None
+    since: Annotated[Text, _time_told("Received at this time or later.")] | None = None
+    until: Annotated[Text, _time_told("Received before this time.")] | None = None
     to_endpoint: (
-        Annotated[Text, _told("Push to this endpoint. Default: to where each went before.")] | None
+        Annotated[Text, _told("Push to this endpoint. Default: to where each report went before.")]
+        | None
     ) = None
     to: Annotated[Text, _told("Push to this URL.")] | None = None
     rate: (
         Annotated[
-            Text, _told("How many reports: 50/s, 100/m, 1000/h. Default: as fast as it goes.")
+            Text, _told("At most this many reports: 50/s, 100/m or 1000/h. Default: no limit.")
         ]
         | None
     ) = None
-    pace: Annotated[Literal["original"], _told("With the gaps in which they came.")] | None = None
+    pace: (
+        Annotated[Literal["original"], _told("Keep the original gaps between the reports.")] | None
+    ) = None
     speed: (
-        Annotated[float, _told("With --pace: so many times as fast.", gt=0, le=1_000_000)] | None
+        Annotated[float, _told("With --pace: this many times as fast.", gt=0, le=1_000_000)] | None
     ) = None
     stop_on_errors: (
         Annotated[
-            float, _told("Stop when more than this share of the attempts fail: 0.2.", ge=0, le=1)
+            float,
+            _told(
+                "Stop if more than this share of the attempts fails, for example 0.2.", ge=0, le=1
+            ),
         ]
         | None
     ) = None
-    key: Annotated[Text, _told("A second call with the same key is the same replay.")] | None = None
-    dry_run: Annotated[bool, _told("Only print how many these are, and the first.")] = False
+    key: (
+        Annotated[Text, _told("A second request with the same key does not start another replay.")]
+        | None
+    ) = None
+    dry_run: Annotated[bool, _told("Only show how many reports match, and the first of them.")] = (
+        False
+    )
 
 
 def read_request(
@@ -152,7 +167,7 @@ def read_request(
     except msgspec.ValidationError as error:
         raise BadQuery(str(misfit(dict(asked), ReplayRequest))) from error
     if body.to is not None and body.to_endpoint is not None:
-        raise BadQuery("to, toEndpoint: give one of the two")
+        raise BadQuery("to, toEndpoint: use one of the two")
     request = Request(
         selection=_selection(body, now, zone),
         to_endpoint=body.to_endpoint,
@@ -186,7 +201,7 @@ def _selection(body: ReplayRequest, now: datetime, zone: tzinfo | None) -> Selec
         until=None if until is None else until.at,
     )
     if selection == Selection():
-        raise BadQuery(f"which reports? name at least one of {', '.join(FILTERS)}")
+        raise BadQuery(f"expected at least one filter: {', '.join(FILTERS)}")
     return selection
 
 
@@ -206,9 +221,9 @@ def _status(said: int | str) -> int | str:
 
 def _pace(body: ReplayRequest) -> Pace:
     if body.rate is not None and body.pace is not None:
-        raise BadQuery("rate, pace: give one of the two")
+        raise BadQuery("rate, pace: use one of the two")
     if body.speed is not None and body.pace is None:
-        raise BadQuery('speed: is only read with pace "original"')
+        raise BadQuery('speed: can only be used with pace "original"')
     if body.pace is not None:
         return Original(1.0 if body.speed is None else body.speed)
     if body.rate is None:

@@ -32,60 +32,66 @@ class Guide(Struct, frozen=True):
 
 
 GUIDES: Final = (
-    Guide("start", "Start here", "README.md", "For everybody: what dlr does, and how to run it."),
+    Guide("start", "Start here", "README.md", "For everyone: what dlr does and how to run it."),
     Guide(
         "test-your-app",
         "Test your app",
         "dispatcher/sandbox/TESTING.md",
-        "For whoever builds an app that sends SMS: its tests against a sandbox.",
+        "For developers of an app that sends SMS: test it against a sandbox.",
     ),
     Guide(
         "sandbox",
         "The sandbox",
         "dispatcher/sandbox/README.md",
-        "For whoever builds an app: what the sandbox does, its recipients, rules and troubles.",
+        "For developers of an app: what the sandbox does, its recipients, rules and faults.",
     ),
     Guide(
         "fields",
         "The fields of the send API",
         "dispatcher/sandbox/fields.md",
-        "For whoever builds an app: what each field of a request must be.",
+        "For developers of an app: what each field of a request may contain.",
     ),
     Guide(
         "rehearse",
         "Rehearse a webhook",
         "dispatcher/rehearsal/README.md",
-        "For whoever has a webhook: whether it survives, and what each check means.",
+        "For owners of a webhook: whether it survives, and what each check means.",
     ),
     Guide(
         "simulate",
         "Simulate an outage",
         "dispatcher/simulation/README.md",
-        "For whoever plans retries: scenarios, and what an outage would cost.",
+        "For planning retries: scenarios, and what an outage would cost.",
     ),
     Guide(
         "settings",
         "Settings",
         "config/dlr.toml",
-        "For whoever runs dlr: every setting with its default.",
+        "For operators: every setting with its default.",
+    ),
+    Guide(
+        "upgrade",
+        "Upgrade",
+        "config/UPGRADE.md",
+        "For whoever runs dlr: what to do, how long it takes, and the way back.",
     ),
     Guide(
         "threats",
         "Threat model",
         "receiver/threats.md",
-        "For whoever runs dlr: what is protected against whom, and what is not.",
+        "For operators: what is protected against whom, and what is not.",
     ),
     Guide(
         "receiver",
         "How reports come in",
         "receiver/README.md",
-        "For whoever changes dlr, or wants to know how it works: the receiver.",
+        "For contributors: how the receiver works.",
     ),
     Guide(
         "dispatcher",
         "How reports are pushed",
         "dispatcher/README.md",
-        "For whoever changes dlr, or wants to know how it works: the dispatcher, and its metrics.",
+        "For contributors: how the dispatcher works, and its metrics.",
     ),
 )
 

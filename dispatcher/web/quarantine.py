@@ -67,7 +67,9 @@ class QuarantinePages:
         entry_id = _id(request)
         found = await self._store.quarantined(entry_id)
         if found is None:
-            raise web.HTTPNotFound(text=f"There is no entry {entry_id} in quarantine (any more).")
+            raise web.HTTPNotFound(
+                text=(f"There is no entry {entry_id} in quarantine, or it has been removed.")
+            )
         entry, raw = found
         return self._site.show(
             request,
@@ -83,7 +85,7 @@ class QuarantinePages:
         tell(request, **structs.asdict(counts))
         stays = await self._store.quarantined(entry_id) is not None
         if stays:
-            words = f"Entry {entry_id} still cannot be read, and stays as it is."
+            words = f"Entry {entry_id} still cannot be read. It stays in quarantine."
             return self._site.back_to(request, f"/quarantine/{entry_id}", words)
         return self._site.back_to(request, "/quarantine", told_of(entry_id, counts))
 
@@ -91,8 +93,10 @@ class QuarantinePages:
     async def dismiss(self, request: web.Request) -> web.Response:
         entry_id = _id(request)
         if not await self._store.dismiss(entry_id):
-            raise web.HTTPNotFound(text=f"There is no entry {entry_id} in quarantine (any more).")
-        words = f"Entry {entry_id} was dismissed, and its bytes are deleted."
+            raise web.HTTPNotFound(
+                text=(f"There is no entry {entry_id} in quarantine, or it has been removed.")
+            )
+        words = f"Entry {entry_id} and its bytes were deleted."
         return self._site.back_to(request, "/quarantine", words)
 
 
@@ -103,7 +107,7 @@ def told_of(entry_id: int, counts: Counts) -> str:
         for count, words in (
             (counts.stored, "stored" if counts.stored != 1 else "report stored"),
             (counts.duplicates, "known before"),
-            (counts.quarantined, "still in quarantine, as entries of their own"),
+            (counts.quarantined, "still in quarantine, as separate entries"),
         )
         if count
     ]

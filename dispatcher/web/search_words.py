@@ -56,7 +56,7 @@ def _status(value: str, _: datetime) -> Parameters:
     of_groups = [each.upper() in GROUP_NUMBERS for each in names]
     if any(of_groups) and not all(of_groups):
         raise BadSearch(
-            "status: give either groups (status:EXPIRED,REJECTED) or statuses"
+            "status: use either groups (status:EXPIRED,REJECTED) or statuses"
             " (status:EXPIRED_EXPIRED), not both"
         )
     return {"statusGroup" if all(of_groups) else "status": ",".join(names)}
@@ -93,7 +93,7 @@ _STATUS_VALUES = (*GROUP_NUMBERS, *dict.fromkeys(SMS_STATUSES.values()))
 WORDS: Sequence[SearchWord] = (
     SearchWord(
         "status",
-        "the group or the status; several with commas",
+        "the group or the status; separate several with commas",
         "status:EXPIRED,REJECTED",
         _status,
         _STATUS_VALUES,
@@ -117,7 +117,7 @@ WORDS: Sequence[SearchWord] = (
     SearchWord(
         "callback", "a part of the callbackData", 'callback:"order 7"', _to("callbackDataContains")
     ),
-    SearchWord("source", "the source that it came from", "source:default", _to("source")),
+    SearchWord("source", "the source that the report came from", "source:default", _to("source")),
     SearchWord("endpoint", "taken for this endpoint", "endpoint:acme", _to("endpoint")),
     SearchWord(
         "state",
@@ -167,8 +167,8 @@ def _terms(search: str) -> list[tuple[str | None, str]]:
         term = _TERM.match(search, at)
         if term is None or term.end() == at:
             raise BadSearch(
-                f"a quote is not closed, or stands inside a word: {rest[:40]} (write a value with"
-                ' blanks as callback:"order 7", and a quote in it as \\")'
+                f"a quote is not closed, or is inside a word: {rest[:40]} (write a value with"
+                ' spaces as callback:"order 7", and a quote in it as \\")'
             )
         name, quoted, plain = term.groups()
         value = plain or "" if quoted is None else re.sub(r"\\(.)", r"\1", quoted, flags=re.S)
@@ -182,21 +182,21 @@ def _word(name: str, value: str) -> SearchWord:
     word = _BY_NAME.get(name.lower())
     if word is None:
         raise BadSearch(
-            f'there is no word "{name}:"; expected one of {", ".join(_BY_NAME)}; to look for the'
-            f' text itself, put it in quotes: "{name}:{value}"'
+            f'unknown search word "{name}:"; expected one of {", ".join(_BY_NAME)}. To search'
+            f' for the text itself, put it in quotes: "{name}:{value}"'
         )
     if not value.strip():
-        raise BadSearch(f"{word.name}: give a value, for example {word.example}")
+        raise BadSearch(f"{word.name}: expected a value, for example {word.example}")
     return word
 
 
 def _add(found: dict[str, str], word: SearchWord, value: str, now: datetime) -> None:
     for parameter, read in word.read(value, now).items():
         if parameter in found and not word.several:
-            raise BadSearch(f"{word.name}: it is there twice, and a report has only one of it")
+            raise BadSearch(f"{word.name}: used twice, but a report has only one")
         found[parameter] = f"{found[parameter]},{read}" if parameter in found else read
     if {"status", "statusGroup"} <= found.keys():
-        raise BadSearch("status: give either groups or statuses, not both")
+        raise BadSearch("status: use either groups or statuses, not both")
 
 
 def term(name: str, value: str) -> str:

@@ -174,12 +174,19 @@ class ChangeAnswer(Struct, frozen=True):
 
     id: Id
     at: Instant
-    who: Annotated[str | None, Meta(description="null: the API asks for no token")]
-    origin: Annotated[str, Meta(description="an address, or `command line`")] = field(name="from")
+    who: Annotated[str | None, Meta(description="null if the API requires no token")]
+    origin: Annotated[str, Meta(description="An IP address, or `command line`")] = field(
+        name="from"
+    )
     what: Annotated[str, Meta(examples=["pauseEndpoint", "erase"])]
     subject: str | None
     outcome: Annotated[
-        ChangeOutcome | None, Meta(description="null: under way, or the process ended before it")
+        ChangeOutcome | None,
+        Meta(
+            description=(
+                "null while the change is in progress, or if the process stopped before it ended"
+            )
+        ),
     ]
     details: dict[str, Any]
 
@@ -206,8 +213,8 @@ AUDIT_FILTERS = (
     Filter("who", EXACT, "Only by this token or user."),
     Filter("what", EXACT, "Only of this kind: pauseEndpoint, erase."),
     Filter("subject", EXACT, "Only of this endpoint, dispatch or replay."),
-    Filter("since", INSTANT, "Made then or later."),
-    Filter("until", INSTANT, "Made before then."),
+    Filter("since", INSTANT, "Made at this time or later."),
+    Filter("until", INSTANT, "Made before this time."),
 )
 _PARAMETERS = (LIMIT, CURSOR, *AUDIT_FILTERS)
 

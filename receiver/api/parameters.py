@@ -90,7 +90,7 @@ def read_query(query: Parameters, filters: Sequence[Filter]) -> dict[str, Any]:
         if each.name in query:
             first = given.setdefault(each.field, each)
             if first is not each:
-                reason = f"it is another name of {first.name}; give one of them"
+                reason = f"it is another name of {first.name}; use one of them"
                 raise BadQuery(str(Misfit(each.name, reason)))
     return {field: each.read(query) for field, each in given.items()}
 
@@ -99,8 +99,8 @@ def only(query: Parameters, *known: str) -> None:
     """Refuse a misspelt filter: one that is ignored would show too much."""
     for name in query:
         if name not in known:
-            others = f"; expected {listed(known)}" if known else ", and there is no other"
-            raise BadQuery(str(Misfit(name, f"there is no such parameter{others}")))
+            others = f"; expected {listed(known)}" if known else "; there are no parameters here"
+            raise BadQuery(str(Misfit(name, f"unknown parameter{others}")))
 
 
 # --- kinds -------------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ def whole(text: str, name: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise unexpected(name, "a text in UTF-8", text) from error
+        raise unexpected(name, "text in UTF-8", text) from error
     return text
 
 
@@ -193,28 +193,32 @@ def listed(names: Iterable[str]) -> str:
 
 
 TEXT = Kind(_text, str)
-EXACT = Kind(_text, str, "Compared as a whole.")
-NUMBER = Kind(_text, str, "Any form will do: 41793026727, +41 79 302 67 27, 0041793026727.")
+EXACT = Kind(_text, str, "The whole value must be equal.")
+NUMBER = Kind(
+    _text,
+    str,
+    ("The number can be written in any form: 41793026727, +41 79 302 67 27, 0041793026727."),
+)
 TRUTH = Kind(_truth, bool)
 INSTANT = Kind(
     _instant,
     {"type": "string", "examples": ["2026-11-21T10:00:00Z"]},
     "RFC 3339 or the provider's form.",
 )
-IDS_OR_NAMES = Kind(_ids_or_names, str, "Several with commas.")
+IDS_OR_NAMES = Kind(_ids_or_names, str, "Separate several values with commas.")
 
 # --- pages -------------------------------------------------------------------------------------
 
 LIMIT = Filter(
     "limit",
     Kind(_limit, {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT}),
-    "the most that a page has",
+    "The largest number of entries on the page",
 )
 
 
 def cursor(kind: Kind) -> Filter:
     """Where the page begins, as the page before told it."""
-    return Filter("cursor", kind, "`next` of the page before", field="before")
+    return Filter("cursor", kind, "`next` of the previous page", field="before")
 
 
 CURSOR = cursor(Kind(number, {"type": "string", "pattern": "^[0-9]{1,18}$"}))

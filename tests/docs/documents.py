@@ -24,6 +24,7 @@ DOCUMENTS = (
     "dispatcher/sandbox/TESTING.md",
     "dispatcher/simulation/README.md",
     "config/deploy/README.md",
+    "config/UPGRADE.md",
 )
 
 

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -164,13 +165,36 @@ def test_hadolint_takes_the_containerfile() -> None:
         ("action.yml", "vendor.github-actions"),
         ("rehearse.gitlab.yml", "vendor.gitlab-ci"),
         ("compose.yaml", "vendor.compose-spec"),
+        ("compose.sqlite.yaml", "vendor.compose-spec"),
+        ("../../.github/workflows/ci.yml", "vendor.github-workflows"),
+        ("../../.github/ISSUE_TEMPLATE/fault.yml", "vendor.github-issue-forms"),
+        ("../../.github/ISSUE_TEMPLATE/wish.yml", "vendor.github-issue-forms"),
+        ("../../.github/ISSUE_TEMPLATE/config.yml", "vendor.github-issue-config"),
     ],
 )
 def test_the_snippets_fit_their_schemas(file: str, schema: str) -> None:
-    """check-jsonschema finds no fault in the GitHub Action, the GitLab job and compose.yaml."""
+    """check-jsonschema finds no fault in the snippets, the workflow and the forms."""
     check = tool("check-jsonschema", "check-jsonschema from PyPI: pip install -e .[test]")
 
     assert "ok" in checked(check, "--builtin-schema", schema, DEPLOY / file)
+
+
+def test_the_workflow_runs_what_anybody_can_run() -> None:
+    """CI is one line, .ci/run, so that a failure there can be had at home."""
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    assert [step["run"] for step in steps if "run" in step] == ["bash .ci/run"]
+
+
+def test_the_newest_change_is_of_this_version() -> None:
+    """The change log begins with the version in pyproject.toml, which the program tells."""
+    versions = re.findall(
+        "^## (.*)$", (ROOT / ".github" / "CHANGELOG.md").read_text(), re.MULTILINE
+    )
+
+    assert versions[0] == version("dlr-relay")
+    assert versions == sorted(versions, reverse=True)
 
 
 async def test_the_sandbox_of_compose_serves_the_app_beside_it(tmp_path: Path) -> None:
@@ -180,7 +204,8 @@ async def test_the_sandbox_of_compose_serves_the_app_beside_it(tmp_path: Path) -
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
     said, app = services["sandbox"], services["app"]["environment"]
     assert services["sandbox"]["build"]["dockerfile"] == "config/deploy/Containerfile"
-    of_image = dict(re.findall(r"(DLR_\w+)=(\S+)", (DEPLOY / "Containerfile").read_text()))
+    (env,) = re.findall("^ENV .*", (DEPLOY / "Containerfile").read_text(), re.MULTILINE)
+    of_image = dict(re.findall(r"(DLR_\w+)=(\S+)", env))
     headers = {"Host": app["SMS_URL"].removeprefix("http://"), "Authorization": "App any-key"}
 
     async with (

@@ -57,7 +57,7 @@ async def test_the_commands_print_what_is_shown(tmp_path: Path) -> None:
             await check(command, tmp_path, server.url)
         await server.stop()
     # The tester's part: an endpoint is named, and the server started again with --speed.
-    async with running(tmp_path, "endpoint", "--fail-first", "3") as customer:
+    async with running(tmp_path, "listen", "--fail-first", "3") as customer:
         text = f'[[endpoint]]\nname = "acme"\nurl = "{customer.url}"\n'
         (tmp_path / "dlr.toml").write_text(text)
         async with running(tmp_path, "serve", "--speed", "600") as server:

@@ -35,7 +35,7 @@ def a_result(verdict: Verdict = "failed", said: str = "no") -> Result:
         group="formats",
         asks="a report & more",
         verdict=verdict,
-        text=f"a push not taken: {exchange}",
+        text=f"a push was not accepted: {exchange}",
         sent=("1 report",),
         came=(str(exchange),),
         why="because",

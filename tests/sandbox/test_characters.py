@@ -299,10 +299,10 @@ def test_an_escape_in_binary_gsm_keeps_its_character() -> None:
     [
         ("050003cc0201" + "41" * 134, 4, None),
         ("050003cc0201" + "41" * 153, 0, None),
-        ("050003cc0201" + "41" * 135, 4, "behind the header 134 fit in one part, got 135"),
-        ("050003cc0201" + "41" * 154, 0, "behind the header 153 fit in one part, got 154"),
+        ("050003cc0201" + "41" * 135, 4, "after the header 134 fit in one part, got 135"),
+        ("050003cc0201" + "41" * 154, 0, "after the header 153 fit in one part, got 154"),
         ("00", 4, None),
-        ("", 4, "esmClass says that there is a header, but there are no data"),
+        ("", 4, "esmClass announces a header, but there is no data"),
         ("0500", 4, "the header is said to have 5 octets, but 1 follow"),
         ("050004cc0201ff", 4, "the elements of the header do not fill its 5 octets"),
         ("0100", 4, "the elements of the header do not fill its 1 octets"),

@@ -97,25 +97,39 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         *(("totals", "--by", word) for word in ("operator", "country", "sender", "error", POISON)),
         ("totals", "--since", POISON),
     ],
-    "replay": [
-        ("replay", "--message-id", POISON, "--dry-run"),
-        ("replay", "--dispatch", POISON, "--dry-run"),
-        ("replay", "--to-endpoint", POISON, "--source", "default"),
-        ("replay", "--message-id", POISON, "--to", f"http://{POISON}/"),
-        ("replay", "--capsule", A_PATH, "--to", "http://127.0.0.1:9/"),
-        ("replay", "--message-id", POISON, "--endpoint", "acme", "--key", POISON, "--detach"),
-    ],
     "replays": [
+        ("replays", "start", "--message-id", POISON, "--dry-run"),
+        ("replays", "start", "--dispatch", POISON, "--dry-run"),
+        ("replays", "start", "--to-endpoint", POISON, "--source", "default"),
+        ("replays", "start", "--message-id", POISON, "--to", f"http://{POISON}/"),
+        ("replays", "start", "--capsule", A_PATH, "--to", "http://127.0.0.1:9/"),
+        (
+            "replays",
+            "start",
+            "--message-id",
+            POISON,
+            "--endpoint",
+            "acme",
+            "--key",
+            POISON,
+            "--detach",
+        ),
         ("replays", "--format", "table"),
         ("replays", "--format", "json"),
-        *(("replays", "1", "--format", form) for form in FORMS),
-        ("replays", "1"),
+        *(("replays", "show", "1", "--format", form) for form in FORMS),
+        ("replays", "show", "1"),
+        ("replays", "show", POISON),
+        ("replays", "cancel", POISON),
         ("replays", POISON),
-        ("replays", "--cancel", "1"),
+        ("replays", "cancel", "1"),
     ],
     "endpoints": [
         ("endpoints", "--format", "table"),
         ("endpoints", "--format", "json"),
+        ("endpoints", "list", "--format", "csv"),
+        ("endpoints", "show", "acme"),
+        ("endpoints", "show", POISON),
+        ("endpoints", POISON),
         ("endpoints", "health", "--format", "table"),
         ("endpoints", "health", POISON),
         ("endpoints", "add", POISON, "--url", "http://127.0.0.1:9/"),
@@ -165,11 +179,14 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         ("audit", "--subject", POISON),
         ("audit", "--since", POISON),
     ],
+    "views": [("views",), ("views", POISON)],
     "open": [("open", "--url", POISON), ("open", "--config", A_PATH)],
     "check": [("check",), ("check", "--config", "faulty.toml"), ("check", "--database", A_PATH)],
     "migrate": [("migrate",), ("migrate", "--database", A_PATH)],
     "demo": [("demo", "--seed", POISON)],
-    "endpoint": [("endpoint", "--bind", POISON)],
+    "listen": [("listen", "--bind", POISON)],
+    "config": [("config", "check", "--config", A_PATH), ("config", POISON)],
+    "completion": [("completion", POISON)],
     **{
         name: [(name, "--bind", POISON) if name == "serve" else (name, "--database", A_PATH + "/a")]
         for name in SERVING
@@ -334,8 +351,8 @@ async def test_no_log_is_forged(tmp_path: Path, form: str, part: str) -> None:
 
 
 async def test_what_a_scripted_endpoint_gets_is_shown(tmp_path: Path) -> None:
-    """`dlr endpoint` prints each push: its headers and its body, each line of it indented."""
-    async with running(tmp_path, "endpoint") as endpoint:
+    """`dlr listen` prints each push: its headers and its body, each line of it indented."""
+    async with running(tmp_path, "listen") as endpoint:
         headers = [("webhook-id", "[/zz]\x9b31m"), ("Content-Type", "\u202e[/zz]")]
         await ask(endpoint, "POST", "/", headers, POISON.encode())
         await endpoint.out.find("FORGED")

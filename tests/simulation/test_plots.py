@@ -196,5 +196,5 @@ def test_a_plot_that_cannot_be_written_is_refused_before_the_work(
     with pytest.raises(ConfigurationError, match="there is no directory"):
         file.check(tmp_path / "none" / "plot.svg")
     monkeypatch.setattr(file, "can_draw", lambda: False)
-    with pytest.raises(ConfigurationError, match=r"pip install 'dlr-relay\[plots\]'"):
+    with pytest.raises(ConfigurationError, match=r"pip install 'matplotlib>=3\.11,<3\.12'"):
         file.check(tmp_path / "plot.svg")

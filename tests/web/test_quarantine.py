@@ -59,7 +59,7 @@ def test_the_fault_is_marked_and_the_entry_dismissed(start: Start, page: Page) -
     assert json.loads(download.value.path().read_bytes())["status"] == {"groupId": "three"}
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_role("status")).to_have_text(
-        "Entry 1 still cannot be read, and stays as it is."
+        "Entry 1 still cannot be read. It stays in quarantine."
     )
     page.get_by_text("Dismiss this entry").click()
     page.get_by_role("button", name="Dismiss entry 1").click()

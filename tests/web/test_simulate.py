@@ -24,7 +24,7 @@ def test_a_scenario_of_the_gallery_is_played_and_compared(start: Start, page: Pa
     expect(page.get_by_role("img")).to_have_count(2)
     page.get_by_label("svix").check()
     page.get_by_role("button", name="Simulate").last.click()
-    expect(page.get_by_role("img", name="Reports that wait, by schedule")).to_be_visible()
+    expect(page.get_by_role("img", name="Waiting reports, by schedule")).to_be_visible()
     expect(page.get_by_role("row", name=re.compile("^lateness max"))).to_contain_text("8h27m53s")
     assert findings(page) == []
 

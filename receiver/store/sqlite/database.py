@@ -185,9 +185,12 @@ class Database:
         return [step for step in steps if await self.write(partial(_apply, step=step, of=steps))]
 
     async def missing(self, migrations: Iterable[Migration]) -> list[Migration]:
-        """The migrations that this database still needs."""
-        versions = await self.read(_versions)
-        return [step for step in migrations if step.number > versions.get(step.part, 0)]
+        """The migrations that this database still needs.
+
+        Raises StoreUnavailable when the database is newer than this program.
+        """
+        steps, versions = list(migrations), await self.read(_versions)
+        return [step for step in steps if is_missing(step, steps, versions)]
 
     def claim(self, name: str) -> bool:
         """Whether this database is now the only one on its file that has the claim `name`, until it

@@ -13,10 +13,10 @@ from msgspec import structs
 from receiver.store.base import PartDuration, PartOutcome, PartPrice, PartTotals, TotalsQuery
 from receiver.store.excerpt import Dimension, ReportOutcome, read_outcome
 from receiver.store.sqlite.parts import OTHER
-from receiver.store.sqlite.totals import is_asked, pay, tail_of, where_of
+from receiver.store.sqlite.totals import COSTS_BEHIND, is_asked, pay, tail_of, where_of
 from receiver.store.tally import Amount, PartSums, Sums
 
-_BEHIND = "SELECT max(last - report, 0) FROM parts_followed"
+_PARTS_BEHIND = "SELECT max(last - report, 0) FROM parts_followed"
 _OUTCOMES = "SELECT {value}, outcome, sum(reports) FROM {of} WHERE {where} GROUP BY 1, 2"
 _PRICES = "SELECT {value}, currency, final, reports, sum FROM {of} WHERE {where}"
 _DURATIONS = "SELECT {value}, bin, sum(reports) FROM {of} WHERE {where} GROUP BY 1, 2"
@@ -27,13 +27,14 @@ def part_totals(
 ) -> PartTotals:
     """The totals of one view of the database."""
     sums, lag = tail_of(connection)
-    (older,) = connection.execute(_BEHIND).fetchone()
+    (costs,) = connection.execute(COSTS_BEHIND).fetchone()
+    (parts,) = connection.execute(_PARTS_BEHIND).fetchone()
     tail = _by_source(sums) if dimension == "source" else sums.parts
     return PartTotals(
         outcomes=_outcomes(connection, query, dimension, tail),
         prices=_prices(connection, query, dimension, tail),
         durations=_durations(connection, query, dimension, tail),
-        lag=lag if dimension == "source" else lag + older,
+        lag=lag + (costs if dimension == "source" else max(costs, parts)),
     )
 
 

@@ -8,22 +8,26 @@ from decimal import Decimal
 from typing import Any
 
 from receiver.store.base import DurationCount, OutcomeCount, PriceSum, Totals, TotalsQuery
-from receiver.store.excerpt import ReportOutcome, read_outcome
+from receiver.store.excerpt import EXACT, ReportOutcome, read_outcome
 from receiver.store.sqlite.followup import followed_to, rows_after
-from receiver.store.tally import EXACT, Amount, Sums, Tally
+from receiver.store.tally import Amount, Sums, Tally
 
 TAIL_MOST = 20_000
 """Reports after the cursor that are added up for one answer: 0.2 s (measured)."""
+
+COSTS_BEHIND = "SELECT max(last - report, 0) FROM cost_followed"
+"""Reports of which only one part is paid for (followup.py)."""
 
 
 def totals(connection: sqlite3.Connection, query: TotalsQuery) -> Totals:
     """The totals of one view of the database."""
     tail, lag = tail_of(connection)
+    (costs,) = connection.execute(COSTS_BEHIND).fetchone()
     return Totals(
         outcomes=_outcomes(connection, query, tail),
         prices=_prices(connection, query, tail),
         durations=_durations(connection, query, tail),
-        lag=lag,
+        lag=lag + costs,
     )
 
 

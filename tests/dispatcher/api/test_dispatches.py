@@ -261,7 +261,7 @@ async def test_the_last_page_may_be_full(bench: Bench, client: Client) -> None:
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("stat=waiting", "stat: there is no such parameter"),
+        ("stat=waiting", "stat: unknown parameter"),
         ("state=delivered", "state: expected waiting, leased"),
         ("limit=0", "limit: expected 1 to 1000, got 0"),
         ("limit=1001", "limit: expected 1 to 1000, got 1001"),
@@ -271,7 +271,7 @@ async def test_the_last_page_may_be_full(bench: Bench, client: Client) -> None:
         ("createdSince=yesterday", "createdSince: expected an instant such as"),
         ("replay=first", "replay: expected a number, got 'first'"),
         ("statusGroup=LOST", "statusGroup: expected ACCEPTED"),
-        ("source=eu", "source: says whose message is meant; give messageId too"),
+        ("source=eu", "source: can only be used together with messageId"),
         ("cursor=other-1", "cursor: expected the id of a dispatch, got other-1"),
         ("cursor=", "cursor: expected the id of a dispatch"),
     ],

@@ -43,5 +43,5 @@ def test_a_new_filter_is_one_row() -> None:
     assert (row.option, row.parameter.words) == ("--routed-to", "Only to this.")
     with pytest.raises(BadQuery, match="routedTo: expected a, b, got 'c'"):
         read_query({"routedTo": "c"}, [row])
-    with pytest.raises(BadQuery, match="routed: there is no such parameter; expected routedTo"):
+    with pytest.raises(BadQuery, match="routed: unknown parameter; expected routedTo"):
         read_query({"routed": "a"}, [row])

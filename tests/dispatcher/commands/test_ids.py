@@ -19,8 +19,15 @@ from tests.contracts.report_store import NOT_A_REPORT, a_callback, an_sms
 from tests.dispatcher.support import a_bench
 from tests.dispatcher.terminal import on_a_terminal
 
-IDS = {"reports": "1", "messages": "m1", "dispatches": "db-1", "quarantine": "1", "replays": "1"}
-"""Each command that shows what an id names, and an id."""
+IDS = {
+    "reports": ("1",),
+    "messages": ("m1",),
+    "dispatches": ("db-1",),
+    "quarantine": ("1",),
+    "replays": ("show", "1"),
+    "endpoints": ("show", "acme"),
+}
+"""Each list that can show what an id names, and the words for it."""
 
 
 @pytest.fixture
@@ -34,7 +41,7 @@ async def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         await bench.receive(an_sms("m1", "EXPIRED_EXPIRED"), an_sms("m2"))
         await bench.store.add([a_callback(NOT_A_REPORT)])
         await bench.worker.tick()
-    done = await asyncio.to_thread(dlr, "replay", "--endpoint", "acme", "--detach")
+    done = await asyncio.to_thread(dlr, "replays", "start", "--endpoint", "acme", "--detach")
     assert done.exit_code == 0, done.output
     return tmp_path
 
@@ -50,10 +57,10 @@ def out_of(*words: str) -> str:
 
 
 def listed(command: str) -> Any:
-    """The row of the list that the id names; of replays and quarantine there is only one."""
-    name = {"messages": "messageId"}.get(command, "id")
+    """The row of the list that the id names."""
+    name = {"messages": "messageId", "endpoints": "name"}.get(command, "id")
     rows = json.loads(out_of(command, "--format", "json"))
-    (row,) = (each for each in rows if str(each[name]) == IDS[command])
+    (row,) = (each for each in rows if str(each[name]) == IDS[command][-1])
     return row
 
 
@@ -61,7 +68,7 @@ def listed(command: str) -> Any:
 @pytest.mark.usefixtures("folder")
 def test_json_with_an_id(command: str) -> None:
     """It is the object of the API: what the list has of it, and of a dispatch its attempts."""
-    shown = json.loads(out_of(command, IDS[command], "--format", "json"))
+    shown = json.loads(out_of(command, *IDS[command], "--format", "json"))
 
     if command == "dispatches":
         assert [each["status"] for each in shown.pop("history")] == [503]
@@ -73,11 +80,11 @@ def test_json_with_an_id(command: str) -> None:
 @pytest.mark.usefixtures("folder")
 def test_other_forms_with_an_id(command: str) -> None:
     """NDJSON is the same in one line, and CSV has the list's columns and one row."""
-    as_json = out_of(command, IDS[command], "--json")
+    as_json = out_of(command, *IDS[command], "--json")
     assert as_json.count("\n") == 1
-    assert out_of(command, IDS[command], "--format", "ndjson") == as_json
+    assert out_of(command, *IDS[command], "--format", "ndjson") == as_json
 
-    (row,) = csv.DictReader(io.StringIO(out_of(command, IDS[command], "--format", "csv")))
+    (row,) = csv.DictReader(io.StringIO(out_of(command, *IDS[command], "--format", "csv")))
     rows = list(csv.DictReader(io.StringIO(out_of(command, "--format", "csv"))))
     assert row in rows
 
@@ -86,7 +93,7 @@ def test_other_forms_with_an_id(command: str) -> None:
 @pytest.mark.parametrize("command", IDS)
 def test_output_with_an_id(folder: Path, command: str, form: str) -> None:
     """A file gets what would have been printed, and stdout nothing."""
-    words = (command, IDS[command], "--format", form)
+    words = (command, *IDS[command], "--format", form)
     printed = out_of(*words)
 
     assert out_of(*words, "--output", "out") == ""
@@ -123,7 +130,7 @@ def test_a_dispatch_has_its_messages() -> None:
 @pytest.mark.usefixtures("folder")
 def test_json_is_short_for_a_format() -> None:
     """In lists too; together with another form it is refused."""
-    for command in (*IDS, "endpoints", "audit", "totals"):
+    for command in (*IDS, "audit", "totals"):
         assert out_of(command, "--json") == out_of(command, "--format", "json")
 
     both = dlr("reports", "--json", "--format", "csv")

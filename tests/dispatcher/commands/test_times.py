@@ -13,7 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from dispatcher.cli import MODULES, cli
+from dispatcher.cli import cli
 from dispatcher.storage import storage
 from tests.contracts.report_store import a_callback, an_sms
 
@@ -28,7 +28,7 @@ TAKING = {
     "quarantine": ("quarantine",),
     "totals": ("totals", "--bucket", "day"),
     "audit": ("audit",),
-    "replay": ("replay", "--dry-run"),
+    "replays start": ("replays", "start", "--dry-run"),
     "capture": ("capture", "--output", "out.capsule"),
 }
 """The commands that take a range, with what else they need."""
@@ -68,22 +68,20 @@ def refused(done: Result) -> str:
     return done.stderr.splitlines()[-1].removeprefix("dlr: ")
 
 
-def options_of(name: str) -> dict[str, click.Option]:
-    command = cli.get_command(click.Context(cli), name)
-    assert command is not None
-    return {
-        option: each
-        for each in command.params
-        if isinstance(each, click.Option)
-        for option in each.opts
-    }
+def with_beginning(command: click.Command, name: str) -> Iterator[str]:
+    """The names of the commands that have --since, those in groups as `replays start`."""
+    if isinstance(command, click.Group):
+        for inner in command.list_commands(click.Context(command)):
+            found = command.get_command(click.Context(command), inner)
+            assert found is not None
+            yield from with_beginning(found, f"{name} {inner}".strip())
+    if "--since" in {option for each in command.params for option in each.opts}:
+        yield name
 
 
 def test_every_command_with_a_beginning_is_in_the_table() -> None:
     """A new one gets its row. `reconcile` has no end: it always asks up to now."""
-    with_since = {name for name in MODULES if "--since" in options_of(name)}
-
-    assert with_since == set(TAKING) | {"reconcile"}
+    assert set(with_beginning(cli, "")) == set(TAKING) | {"reconcile"}
 
 
 @pytest.mark.parametrize("name", TAKING)
@@ -169,5 +167,5 @@ def test_the_same_window_is_seen_and_replayed() -> None:
     """Received at 23:30 UTC, which is the next day in Zurich."""
     window = ("--since", "2026-03-01T23:00:00Z", "--until", "2026-03-02T00:00:00Z")
     seen = dlr("reports", *window)
-    replayed = dlr("replay", "--dry-run", *window)
+    replayed = dlr("replays", "start", "--dry-run", *window)
     assert seen.stderr.splitlines()[:2] == replayed.stderr.splitlines()[:2]

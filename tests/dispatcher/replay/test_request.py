@@ -30,8 +30,8 @@ def test_times() -> None:
 @pytest.mark.parametrize(
     ("asked", "expected"),
     [
-        ({}, "which reports? name at least one of ids, messageIds"),
-        ({"toEndpoint": "acme", "rate": "5/s"}, "which reports?"),
+        ({}, "expected at least one filter: ids, messageIds"),
+        ({"toEndpoint": "acme", "rate": "5/s"}, "expected at least one filter"),
         ({"since": "noon"}, "since: expected a time such as 14:00, 24h (ago), yesterday"),
         ({"since": "25:00"}, "since: expected a time such as 14:00"),
         ({"since": "17:00", "until": "14:00"}, "until: expected a time after the beginning"),
@@ -43,14 +43,14 @@ def test_times() -> None:
         ({"statusGroups": ["LOST"]}, "statusGroups: expected ACCEPTED"),
         ({"ids": ["a"]}, 'ids[0]: expected an integer from 1 to 999999999999999999, got "a"'),
         ({"ids": [0]}, "ids[0]: expected an integer from 1 to 999999999999999999, got 0"),
-        ({"messageId": "m"}, "messageId: there is no such field"),
+        ({"messageId": "m"}, "messageId: unknown field"),
         ({"ids": [1], "rate": "5"}, "rate: expected a rate such as 50/s"),
-        ({"ids": [1], "rate": "5/s", "pace": "original"}, "rate, pace: give one of the two"),
+        ({"ids": [1], "rate": "5/s", "pace": "original"}, "rate, pace: use one of the two"),
         ({"ids": [1], "pace": "slow"}, 'pace: expected "original", got "slow"'),
-        ({"ids": [1], "speed": 2}, "speed: is only read with pace"),
+        ({"ids": [1], "speed": 2}, "speed: can only be used with pace"),
         ({"ids": [1], "pace": "original", "speed": 0}, "speed: expected a number above 0"),
         ({"ids": [1], "stopOnErrors": 20}, "stopOnErrors: expected a number from 0 to 1, got 20"),
-        ({"ids": [1], "to": "http://a", "toEndpoint": "b"}, "to, toEndpoint: give one"),
+        ({"ids": [1], "to": "http://a", "toEndpoint": "b"}, "to, toEndpoint: use one"),
     ],
 )
 def test_what_cannot_be_asked(asked: dict[str, Any], expected: str) -> None:
