@@ -41,6 +41,8 @@ MODULES = {
     "migrate": "migrate",
     "purge": "purge",
     "erase": "erase",
+    "backup": "backup",
+    "restore": "backup",
     "views": "views",
     "completion": "completion",
 }
@@ -55,7 +57,17 @@ SECTIONS = {
     "Test (developers and testers)": (
         *("demo", "sandbox", "listen", "rehearse", "simulate", "capture", "schedule"),
     ),
-    "Maintain (operators)": ("check", "config", "migrate", "purge", "erase", "views", "completion"),
+    "Maintain (operators)": (
+        "check",
+        "config",
+        "backup",
+        "restore",
+        "migrate",
+        "purge",
+        "erase",
+        "views",
+        "completion",
+    ),
 }
 """The headings of `dlr --help`, and the commands below each, all of them."""
 
@@ -95,6 +107,8 @@ SUMMARIES = {
     "schedule": "Print the retry table of a schedule.",
     "check": "Check the settings, and list every fault at once.",
     "config": "Check the settings, or print their JSON Schema.",
+    "backup": "Copy the database to FILE while `dlr` runs, and check the copy.",
+    "restore": "Put a backup where the database is.",
     "migrate": "Bring the database to the current schema.",
     "purge": "Remove what is old: reports, quarantine, ended dispatches.",
     "erase": "Erase the data of one recipient.",
@@ -211,7 +225,8 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        _fail(_in_one_line(error))
+        _say(_in_one_line(error))
+        sys.exit(1 if _is_not_there(error) else 2)
     except click.Abort:
         sys.exit(130)
     except BrokenPipeError:  # `dlr reports | head`
@@ -226,6 +241,18 @@ def _fail(*lines: str) -> NoReturn:
     from dispatcher.commands.options import fail
 
     fail(*lines)
+
+
+def _say(line: str) -> None:
+    from dispatcher.commands.saying import say
+
+    say(f"dlr: {line}", err=True)
+
+
+def _is_not_there(error: click.ClickException) -> bool:
+    from dispatcher.commands.options import NotThere
+
+    return isinstance(error, NotThere)
 
 
 def _is_ambiguous(error: Exception) -> bool:

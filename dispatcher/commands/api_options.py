@@ -9,6 +9,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 import click
 from msgspec import Meta, Struct, structs
 
+from dispatcher.commands.option_words import in_option_words
 from dispatcher.commands.options import Command
 from dispatcher.commands.times import TimeOption, time_options
 from receiver.api.parameters import INSTANT, Filter, snake
@@ -17,11 +18,14 @@ from receiver.api.parameters import INSTANT, Filter, snake
 def filter_options(filters: Iterable[Filter]) -> Callable[[Command], Command]:
     """The options of filters, by the names of the API's parameters (`parameters`)."""
 
+    options = {each.option: each for each in filters if each.option is not None}
+    names = {each.name: option.partition("/")[0] for option, each in options.items()}
+
     def decorate(command: Command) -> Command:
-        options = [(each, each.option) for each in filters if each.option is not None]
-        times = [_time(each, option) for each, option in options if each.kind is INSTANT]
+        command = in_option_words(names)(command)
+        times = [_time(each, option) for option, each in options.items() if each.kind is INSTANT]
         command = time_options(*times)(command)
-        for each, option in reversed(options):
+        for option, each in reversed(options.items()):
             if each.kind is not INSTANT:
                 command = click.option(option, help=each.words or None, **_typed(each))(command)
         return command
@@ -57,17 +61,22 @@ def body_options(body: type[Struct], **more: Mapping[str, Any]) -> Callable[[Com
     ]
 
     def decorate(command: Command) -> Command:
-        command = time_options(*times)(command)
+        names = {each.encode_name: _option(each, kind) for each, kind in fields}
+        command = time_options(*times)(in_option_words(names)(command))
         for each, kind in reversed(fields):
-            said = kind.__metadata__[-1]
+            said, name = kind.__metadata__[-1], names[each.encode_name]
             if "time" in said.extra:
                 continue
-            name = said.extra["option"] or f"--{each.name.replace('_', '-')}"
             typed = {**_body_typed(kind.__origin__, said), **more.get(each.name, {})}
             command = click.option(name, each.name, help=said.description, **typed)(command)
         return command
 
     return decorate
+
+
+def _option(field: structs.FieldInfo, kind: Any) -> str:
+    given: str = kind.__metadata__[-1].extra["option"]
+    return given or f"--{field.name.replace('_', '-')}"
 
 
 def _kind(kind: Any) -> Any:

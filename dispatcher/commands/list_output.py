@@ -41,10 +41,10 @@ from dispatcher.commands.console import (
 )
 from dispatcher.commands.export import Output, finished, output
 from dispatcher.commands.gone import counted
+from dispatcher.commands.options import NotThere
 from dispatcher.commands.saying import say
 from dispatcher.endpoints.registry import Registry
 from dispatcher.storage import Storage
-from receiver.answers import BadQuery
 from receiver.api.filters import AskedTotals, MessageQuery, Place, QuarantineQuery
 from receiver.api.messages import MessageAnswer, find_message, find_messages
 from receiver.api.quarantine import QuarantineEntryAnswer
@@ -322,7 +322,7 @@ async def print_report(storage: Storage, report_id: int, listing: Listing) -> No
     """One report; in a table, a line for each thing that is known of it."""
     found = await storage.store.reports_by_id([report_id])
     if not found:
-        raise BadQuery(f"there is no report {report_id}")
+        raise NotThere(f"there is no report {report_id}")
     shown, row = ReportAnswer.of(found[0]), _report_row(found[0])
     known = _with_all_digits.decode(encoded(shown))
     known |= known.pop("report")
@@ -383,7 +383,7 @@ async def print_message(
     """One message: where it stands, its reports, its dispatches. Raises AmbiguousMessage."""
     reports = await find_message(storage.store, message_id, source)
     if not reports:
-        raise BadQuery(f"there is no report of a message {message_id!r}")
+        raise NotThere(f"there is no report of a message {message_id!r}")
     shown = MessageAnswer.of(reports, await _dispatches_of(storage, [r.id for r in reports]))
 
     def table(file: TextIO) -> None:
@@ -422,7 +422,7 @@ async def read_quarantine_again(storage: Storage, entry_id: int | None, limits: 
         counts = await read_again(storage.store, number, limits)
         if counts is None:
             if entry_id is not None:
-                raise BadQuery(f"there is no quarantine entry {number}")
+                raise NotThere(f"there is no quarantine entry {number}")
             continue  # somebody else was faster
         sum = Counts(*(a + b for a, b in zip(astuple(sum), astuple(counts), strict=True)))
         if counts != Counts(0, 0, 1):
@@ -433,7 +433,7 @@ async def read_quarantine_again(storage: Storage, entry_id: int | None, limits: 
 
 async def dismiss_quarantined(storage: Storage, entry_id: int) -> None:
     if not await storage.store.dismiss(entry_id):
-        raise BadQuery(f"there is no quarantine entry {entry_id}")
+        raise NotThere(f"there is no quarantine entry {entry_id}")
     say(f"{entry_id}: taken out")
 
 
@@ -484,7 +484,7 @@ async def print_quarantined(storage: Storage, entry_id: int, listing: Listing) -
     them as a text that does not steer it. With a form that was asked for: what is known of it."""
     found = await storage.store.quarantined(entry_id)
     if found is None:
-        raise BadQuery(f"there is no quarantine entry {entry_id}")
+        raise NotThere(f"there is no quarantine entry {entry_id}")
     if listing.said is not None:
         listing.print_one(QuarantineEntryAnswer.of(found[0]), QUARANTINE_COLUMNS)
         return
@@ -523,7 +523,7 @@ async def print_dispatch(storage: Storage, dispatch_id: str, listing: Listing) -
     """One dispatch with its messages and its attempts."""
     found = await storage.queue.dispatch(dispatch_id)
     if found is None:
-        raise BadQuery(f"there is no dispatch {dispatch_id!r}")
+        raise NotThere(f"there is no dispatch {dispatch_id!r}")
     shown = await with_history(storage.store, *found)
     carried = await storage.store.reports_by_id(found[0].report_ids)
 

@@ -30,6 +30,12 @@ WRONG_USAGE = 2
 """The exit code of wrong usage or configuration."""
 
 
+class NotThere(click.ClickException):
+    """There is nothing with the id that is typed. Exit code 1: the answer is no."""
+
+    exit_code = 1
+
+
 def fail(*lines: str) -> NoReturn:
     for line in lines:
         say(f"dlr: {line}", err=True)
@@ -188,15 +194,20 @@ def format_option(forms: Sequence[str], words: str = "") -> Callable[[Command], 
 def look(
     config: Path | None, database: str | None, work: Callable[[Storage], Awaitable[None]]
 ) -> None:
-    """Run `work` on a database that must be there."""
-    path = settings_of(config, database).store.database
+    """Run `work` on a database that must be there, if the command names only what there is."""
+    settings = settings_of(config, database)
+    path = settings.store.database
     if not Path(path).exists():
         fail(f"there is no database at {path}: start `dlr serve` first, or give --database")
 
+    from dispatcher.commands.names import check_names
     from dispatcher.storage import storage
+
+    given = click.get_current_context().params
 
     async def run() -> None:
         async with storage(path) as opened:
+            await check_names(opened, settings, given)
             await work(opened)
 
     run_to_end(run())

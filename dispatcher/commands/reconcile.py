@@ -13,6 +13,7 @@ from dispatcher.clocks.clock import wall_time
 from dispatcher.commands import reconcile_output
 from dispatcher.commands.audit import changing
 from dispatcher.commands.list_output import Listing
+from dispatcher.commands.names import no_such
 from dispatcher.commands.options import fail, listing_options, look, settings_of
 from dispatcher.commands.times import TimeOption, time_options
 from dispatcher.settings.reconcile import LOGS_KEPT, ReconcileSettings
@@ -83,8 +84,7 @@ def reconcile(
 def _asked(settings: Settings, name: str) -> ReconcileSettings:
     sources = {source.name: source.reconcile for source in settings.source}
     if name not in sources:
-        known = ", ".join(f'"{known}"' for known in sources)
-        fail(f'--source: expected the name of a [[source]] ({known}), got "{name}"')
+        fail(f"--source: {no_such('source', name, sources)}")
     asked = sources[name]
     if asked is None:
         fail(f'--source: [[source]] "{name}" has no [source.reconcile] that says where to ask')

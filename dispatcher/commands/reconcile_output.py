@@ -130,6 +130,6 @@ def _done(counts: RunCounts) -> str:
 
 
 _LOOKED = (
-    "only the logs were asked, nothing was stored: what waits at the pull endpoint is handed out "
-    "once, and a look must not take it"
+    "only the logs were read, and nothing was stored: the pull endpoint hands out each report "
+    "once, so a dry run leaves it alone"
 )

@@ -18,6 +18,7 @@ from rich.console import Console
 from dispatcher.clocks.clock import wall_time
 from dispatcher.commands.console import told
 from dispatcher.commands.drill_options import DOWN, DrillOptions
+from dispatcher.commands.names import no_such
 from dispatcher.commands.options import (
     FILE,
     Duration,
@@ -333,8 +334,7 @@ def _target(
 def _endpoint(name: str, config: Path | None) -> Endpoint:
     settings = {each.name: each for each in settings_of(config, None).endpoint}
     if name not in settings:
-        known = ", ".join(settings) or "none"
-        fail(f"--endpoint: there is no endpoint {name!r} in the settings; there are {known}")
+        fail(f"--endpoint: {no_such('endpoint of the settings', name, settings)}")
     return endpoint_of(settings[name])
 
 

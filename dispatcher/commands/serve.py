@@ -28,7 +28,7 @@ from dispatcher.commands.options import (
     stop_event,
     with_settings,
 )
-from dispatcher.commands.saying import say
+from dispatcher.commands.saying import say, say_in_json
 from dispatcher.endpoints.registry import Registered
 from dispatcher.observe import logs
 from dispatcher.observe.attempt_lines import AttemptLines
@@ -40,6 +40,7 @@ from dispatcher.settings.security import policy_of
 from dispatcher.settings.settings import OWN_URLS, Settings
 from dispatcher.web.pages import add_pages
 from receiver.faults import without_credentials
+from receiver.settings.configuration import ConfigurationError
 from receiver.settings.settings import may_listen
 
 log = logging.getLogger("dlr.dispatcher")
@@ -127,6 +128,19 @@ def sandbox(tls: bool, list_recipients: bool, **options: Any) -> None:
     _serve(Parts(sandbox=True, tls=tls), **options)
 
 
+def _settings(config: Path | None, database: str | None) -> Settings:
+    """The settings. From here on, each line is as [log] wants it, that of a fault of them too."""
+    try:
+        settings = settings_of(config, database)
+    except ConfigurationError as error:
+        if error.readable is not None and error.readable.log.format == "json":
+            say_in_json()
+        raise
+    if settings.log.format == "json":
+        say_in_json()
+    return settings
+
+
 def _serve(
     parts: Parts,
     *,
@@ -137,7 +151,7 @@ def _serve(
     no_web: bool,
     speed: float,
 ) -> None:
-    settings = settings_of(config, database)
+    settings = _settings(config, database)
     server = settings.server
     if port is None:
         port = server.port if parts.receives else server.port_of_dispatch

@@ -178,7 +178,7 @@ def test_it_can_be_simulated_and_gives_whathappened(capsule: Capsule) -> None:
     assert timeline.totals.acknowledged == 10
     done = CliRunner().invoke(cli, ["simulate", str(capsule.path)])
     assert done.exit_code == 0, done.output
-    assert "Of 10 reports 5 came late" in done.output
+    assert "5 of 10 reports were late" in done.output
 
 
 def test_a_scenario_can_have_its_reports(capsule: Capsule) -> None:

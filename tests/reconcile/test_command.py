@@ -50,7 +50,7 @@ async def test_a_table_and_what_to_do_next(folder: Path) -> None:
     assert row.split()[:5] == ["missing", "log", "m0", "41793026727", "DELIVERED_TO_HANDSET"]
     assert ended.code == 1
     assert "1 in the logs: 0 agree" in ended.err
-    assert "only the logs were asked, nothing was stored" in ended.err
+    assert "only the logs were read, and nothing was stored" in ended.err
     assert "--apply stores what had not come" in ended.err
 
 

@@ -182,6 +182,12 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
     "views": [("views",), ("views", POISON)],
     "open": [("open", "--url", POISON), ("open", "--config", A_PATH)],
     "check": [("check",), ("check", "--config", "faulty.toml"), ("check", "--database", A_PATH)],
+    "backup": [
+        ("backup", A_PATH),
+        ("backup", f"{A_PATH}/x"),
+        ("backup", "x", "--database", A_PATH),
+    ],
+    "restore": [("restore", A_PATH, "--replace"), ("restore", POISON)],
     "migrate": [("migrate",), ("migrate", "--database", A_PATH)],
     "demo": [("demo", "--seed", POISON)],
     "listen": [("listen", "--bind", POISON)],

@@ -101,7 +101,7 @@ def test_pause_resume_remove_reset() -> None:
     """Each word does what it says, and prints it."""
     assert dlr("pause", "acme") == "acme: paused; its reports wait and use up no retries\n"
     assert shown("acme")["paused"]
-    assert dlr("resume", "acme") == "acme: goes on\n"
+    assert dlr("resume", "acme") == "acme: resumed\n"
     assert dlr("remove", "acme") == "acme: removed; 0 waiting dispatches cancelled\n"
     assert dlr("--format", "json") == "[]\n"
     assert dlr("reset", "acme") == "acme: as the settings file says\n"
