@@ -61,11 +61,7 @@ def body_options(body: type[Struct], **more: Mapping[str, Any]) -> Callable[[Com
     ]
 
     def decorate(command: Command) -> Command:
-        names = {
-            each.encode_name: kind.__metadata__[-1].extra["option"]
-            or f"--{each.name.replace('_', '-')}"
-            for each, kind in fields
-        }
+        names = {each.encode_name: _option(each, kind) for each, kind in fields}
         command = time_options(*times)(in_option_words(names)(command))
         for each, kind in reversed(fields):
             said, name = kind.__metadata__[-1], names[each.encode_name]
@@ -76,6 +72,11 @@ def body_options(body: type[Struct], **more: Mapping[str, Any]) -> Callable[[Com
         return command
 
     return decorate
+
+
+def _option(field: structs.FieldInfo, kind: Any) -> str:
+    given: str = kind.__metadata__[-1].extra["option"]
+    return given or f"--{field.name.replace('_', '-')}"
 
 
 def _kind(kind: Any) -> Any:

@@ -45,7 +45,6 @@ from dispatcher.commands.options import NotThere
 from dispatcher.commands.saying import say
 from dispatcher.endpoints.registry import Registry
 from dispatcher.storage import Storage
-from receiver.answers import BadQuery
 from receiver.api.filters import AskedTotals, MessageQuery, Place, QuarantineQuery
 from receiver.api.messages import MessageAnswer, find_message, find_messages
 from receiver.api.quarantine import QuarantineEntryAnswer
@@ -323,7 +322,7 @@ async def print_report(storage: Storage, report_id: int, listing: Listing) -> No
     """One report; in a table, a line for each thing that is known of it."""
     found = await storage.store.reports_by_id([report_id])
     if not found:
-        raise BadQuery(f"there is no report {report_id}")
+        raise NotThere(f"there is no report {report_id}")
     shown, row = ReportAnswer.of(found[0]), _report_row(found[0])
     known = _with_all_digits.decode(encoded(shown))
     known |= known.pop("report")
