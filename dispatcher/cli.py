@@ -81,7 +81,7 @@ SUMMARIES = {
     "dispatch": "Run the dispatcher alone: it pushes what `dlr receive` stored.",
     "endpoints": "List, add and change the endpoints that reports are pushed to.",
     "open": "Open the pages of the running `dlr` in a browser.",
-    "reports": "List the stored reports, newest first.",
+    "reports": "List the stored reports, newest first. With REPORT (its id), show all it says.",
     "messages": (
         "List the messages and their state. With MESSAGE_ID, show its history, dispatches and"
         " attempts."

@@ -11,7 +11,8 @@ from msgspec import Meta, Struct, structs
 
 from dispatcher.commands.option_words import in_option_words
 from dispatcher.commands.options import Command
-from receiver.api.parameters import Filter
+from dispatcher.commands.times import TimeOption, time_options
+from receiver.api.parameters import INSTANT, Filter, snake
 
 
 def filter_options(filters: Iterable[Filter]) -> Callable[[Command], Command]:
@@ -22,11 +23,19 @@ def filter_options(filters: Iterable[Filter]) -> Callable[[Command], Command]:
 
     def decorate(command: Command) -> Command:
         command = in_option_words(names)(command)
+        times = [_time(each, option) for option, each in options.items() if each.kind is INSTANT]
+        command = time_options(*times)(command)
         for option, each in reversed(options.items()):
-            command = click.option(option, help=each.words or None, **_typed(each))(command)
+            if each.kind is not INSTANT:
+                command = click.option(option, help=each.words or None, **_typed(each))(command)
         return command
 
     return decorate
+
+
+def _time(row: Filter, option: str) -> TimeOption:
+    """The name of its argument is that of the parameter, so that `parameters` finds it."""
+    return TimeOption(snake(row.name), option, row.words, row.old_option)
 
 
 def _typed(row: Filter) -> dict[str, Any]:
@@ -44,15 +53,24 @@ def body_options(body: type[Struct], **more: Mapping[str, Any]) -> Callable[[Com
     list is an option that is given several times. `more` is what a field cannot tell of its
     option."""
 
+    fields = [(each, _kind(each.type)) for each in structs.fields(body)]
+    times = [
+        TimeOption(each.name, f"--{each.name}", said.extra["time"])
+        for each, said in ((each, kind.__metadata__[-1]) for each, kind in fields)
+        if "time" in said.extra
+    ]
+    names = {
+        each.encode_name: kind.__metadata__[-1].extra.get("option")
+        or f"--{each.name.replace('_', '-')}"
+        for each, kind in fields
+    }
+
     def decorate(command: Command) -> Command:
-        names: dict[str, str] = {}
-        for each in structs.fields(body):
-            said = _kind(each).__metadata__[-1]
-            names[each.encode_name] = said.extra["option"] or f"--{each.name.replace('_', '-')}"
-        command = in_option_words(names)(command)
-        for each in reversed(structs.fields(body)):
-            kind = _kind(each)
+        command = time_options(*times)(in_option_words(names)(command))
+        for each, kind in reversed(fields):
             said, name = kind.__metadata__[-1], names[each.encode_name]
+            if "time" in said.extra:
+                continue
             typed = {**_body_typed(kind.__origin__, said), **more.get(each.name, {})}
             command = click.option(name, each.name, help=said.description, **typed)(command)
         return command
@@ -60,8 +78,8 @@ def body_options(body: type[Struct], **more: Mapping[str, Any]) -> Callable[[Com
     return decorate
 
 
-def _kind(each: structs.FieldInfo) -> Any:
-    return next(kind for kind in _alternatives(each.type) if kind is not NoneType)
+def _kind(kind: Any) -> Any:
+    return next(each for each in _alternatives(kind) if each is not NoneType)
 
 
 def _alternatives(kind: Any) -> Sequence[Any]:

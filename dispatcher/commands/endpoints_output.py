@@ -73,7 +73,7 @@ async def print_endpoint(opened: Storage, registry: Registry, name: str, listing
     """One endpoint: a line for each thing that is known of it, or as a list of one."""
     answer = await _answers(opened)
     found = await asked(registry, registry.one(name))
-    await listing.print_one(answer(found), ENDPOINT_COLUMNS)
+    listing.print_one(answer(found), ENDPOINT_COLUMNS)
 
 
 async def _answers(opened: Storage) -> Callable[[Registered], Struct]:

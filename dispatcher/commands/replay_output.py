@@ -121,7 +121,7 @@ async def print_replay(replaying: Replaying, replay: int, listing: Listing) -> N
         found = await replaying.replays.one(replay)
     except UnknownReplay as unknown:
         raise NotThere(str(unknown)) from unknown
-    await listing.print_one(ReplayAnswer.of(found, replaying.now()), REPLAY_COLUMNS)
+    listing.print_one(ReplayAnswer.of(found, replaying.now()), REPLAY_COLUMNS)
 
 
 async def cancel(opened: Storage, replaying: Replaying, replay: int) -> int:

@@ -213,8 +213,8 @@ AUDIT_FILTERS = (
     Filter("who", EXACT, "Only by this token or user."),
     Filter("what", EXACT, "Only of this kind: pauseEndpoint, erase."),
     Filter("subject", EXACT, "Only of this endpoint, dispatch or replay."),
-    Filter("since", INSTANT, "Made then or later: 2026-11-21T10:00:00Z."),
-    Filter("until", INSTANT, "Made before."),
+    Filter("since", INSTANT, "Made at this time or later."),
+    Filter("until", INSTANT, "Made before this time."),
 )
 _PARAMETERS = (LIMIT, CURSOR, *AUDIT_FILTERS)
 

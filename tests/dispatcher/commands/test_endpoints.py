@@ -198,7 +198,8 @@ def test_what_cannot_be_meant(given: list[str]) -> None:
 def test_unrouted_reports() -> None:
     """`dlr reports --unrouted` lists what no endpoint took, and says what is not judged yet."""
     done = run("reports", "--unrouted", "--format", "ndjson")
-    assert (done.stdout, done.stderr) == ("", "the newest 1 are not read by every endpoint yet\n")
+    told = "not every endpoint has read the newest 1 report yet\n"
+    assert (done.stdout, done.stderr) == ("", told)
 
     dlr("remove", "acme")
 

@@ -68,7 +68,7 @@ async def test_one_endpoint_is_shown_with_all_its_settings(folder: Path) -> None
     assert "bucketSize " in lines.out
     assert re.search("^paused +false$", lines.out, re.MULTILINE)
     assert "secret" not in lines.out + as_json.out
-    (shown,) = json.loads(as_json.out)
+    shown = json.loads(as_json.out)
     assert (shown["name"], shown["origin"], shown["window"]) == ("acme", "file", 20)
 
 

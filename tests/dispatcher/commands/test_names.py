@@ -54,6 +54,7 @@ TYPED: tuple[tuple[str, int, str], ...] = (
     ("endpoints reset acmee", 2, "there is no endpoint"),
     # Ids: exit code 1.
     ("messages m-none", 1, "there is no report of a message 'm-none'"),
+    ("reports 99", 1, "there is no report 99"),
     ("quarantine 99", 1, "there is no quarantine entry 99"),
     ("quarantine --retry 99", 1, "there is no quarantine entry 99"),
     ("quarantine --dismiss 99", 1, "there is no quarantine entry 99"),
@@ -73,14 +74,14 @@ TYPED: tuple[tuple[str, int, str], ...] = (
     ),
     ("replays start --status-group LOST", 2, "--status-group: expected"),
     ("replays start --source default --rate 5 --dry-run", 2, "--rate: "),
-    ("reports --received-since yesterday", 2, "--received-since: expected"),
+    ("reports --since yesterdy", 2, "--since: "),
     (
         "reports --endpoint acme --state unrouted",
         2,
         "--endpoint: cannot be combined with --state unrouted",
     ),
     ("dispatches --source default", 2, "--source: can only be used together with --message-id"),
-    ("dispatches --created-since yesterday", 2, "--created-since: expected"),
+    ("dispatches --since yesterdy", 2, "--since: "),
 )
 
 
@@ -96,7 +97,7 @@ async def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     wrong = [
         (words, one)
         for (words, code, text), one in zip(TYPED, ended, strict=True)
-        if (one.code, one.out) != (code, "") or text not in one.err or one.err.count("\n") != 1
+        if (one.code, one.out) != (code, "") or text not in one.err.splitlines()[-1]
     ]
     assert wrong == []
 
