@@ -308,7 +308,8 @@ def _shares(settings: Settings, parts: Parts) -> Shares:
     shared = shares(raised_limit(), wanted, refused=REFUSED_MOST, pushes=parts.dispatches)
     if shared.connections < wanted:
         log.warning(
-            "limits.connections = %d, but %d are served: only %d files may be open (ulimit -n)",
+            "limits.connections = %d, but %d are served, because only %d files may be open: raise"
+            " the limit (ulimit -Hn, LimitNOFILE)",
             wanted,
             shared.connections,
             shared.limit,

@@ -25,6 +25,7 @@ from dispatcher.commands.options import (
     Speed,
     config_option,
     fail,
+    format_option,
     run_to_end,
     settings_of,
 )
@@ -153,9 +154,7 @@ FAILED = 1
     type=click.Path(exists=True, dir_okay=False),
     help="Trust this authority (PEM) instead of those of the system.",
 )
-@click.option(
-    "--format", "form", type=click.Choice(list(RENDER)), default="text", show_default=True
-)
+@format_option(list(RENDER))
 @click.option("--output", type=FILE, help="Write the report to this file.")
 def rehearse(
     url: str | None,
@@ -163,7 +162,7 @@ def rehearse(
     skip: Sequence[str],
     listing: bool,
     quick: bool,
-    form: str,
+    form: str | None,
     output: Path | None,
     outage: timedelta | None,
     scenario: Path | None,
@@ -200,7 +199,7 @@ def rehearse(
     target = _target(url, **options)
     if output is not None:
         _check_writable(output)
-    run_to_end(_rehearse(target, asked if drilling else checks, form, output))
+    run_to_end(_rehearse(target, asked if drilling else checks, form or "text", output))
 
 
 async def _rehearse(

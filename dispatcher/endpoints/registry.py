@@ -387,7 +387,7 @@ class Registry:
         if endpoint.faults and self._told.get(endpoint.name) != endpoint.faults:
             faults = "; ".join(endpoint.faults)
             log.error(
-                "endpoint %s: nothing is pushed, because its settings cannot be used: %s",
+                "endpoint %s gets no pushes, because its settings cannot be used: %s",
                 endpoint.name,
                 faults,
             )

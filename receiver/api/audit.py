@@ -127,7 +127,7 @@ class Auditor:
         try:
             await self._changes.end(number, outcome, told.subject, told.details)
         except StoreUnavailable as error:  # it has been made: nobody must be told that it was not
-            log.error("change %d: its outcome cannot be noted: %s", number, error)
+            log.error("audit entry %d: its outcome could not be stored: %s", number, error)
 
     def add_to(self, app: web.Application, proxies: Proxies) -> None:
         """Frame each route for the operator and for test suites that changes something."""
@@ -170,7 +170,7 @@ def _origin(request: web.Request, proxies: Proxies) -> str:
 
 
 class ChangeAnswer(Struct, frozen=True):
-    """`who` is the name of a token or of a user of the machine."""
+    """`who` is the name of an API token or of a user of this machine."""
 
     id: Id
     at: Instant

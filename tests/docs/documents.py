@@ -30,6 +30,8 @@ GUIDES = (
     "dispatcher/sandbox/TESTING.md",
     "dispatcher/simulation/SIMULATE.md",
     "config/COMPARISON.md",
+    "config/OPERATE.md",
+    "config/TROUBLESHOOTING.md",
     "config/UPGRADE.md",
 )
 """What users read."""

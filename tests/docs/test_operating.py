@@ -9,8 +9,8 @@ import pytest
 
 from tests.dispatcher.observe.test_metrics import all_metrics
 from tests.docs.documents import ROOT, blocks_of, shown_in, typed_in, words_of
+from tests.docs.following import check
 from tests.docs.test_blocks import faults_of_links, faults_of_mentioned
-from tests.docs.test_readme import check
 from tests.docs.typed_lines import fault_of_words
 from tests.end_to_end.processes import an_endpoint, configure, running
 from tests.receiver.payloads import V2_JSON
@@ -33,7 +33,8 @@ async def test_the_commands_print_what_is_shown(guide: str, tmp_path: Path) -> N
         assert len(shown) > 3
         for command in shown:
             printed = command.printed.replace("http://127.0.0.1:8080", server.url)
-            await check(type(command)(command.typed, printed), tmp_path, server.url)
+            addresses = {"http://127.0.0.1:8080": server.url}
+            await check(type(command)(command.typed, printed), tmp_path, addresses)
 
 
 @pytest.mark.parametrize("guide", GUIDES)

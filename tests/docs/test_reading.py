@@ -44,7 +44,7 @@ READ = sorted(
 LONG_BUT_CLEAR: dict[str, str] = {}
 """How a sentence begins that may have more than 30 words, and why."""
 
-NOT_MENDED_YET = {"config/deploy/README.md"}
+NOT_MENDED_YET: set[str] = set()
 """Files that still break a rule. A file leaves this list as soon as it is mended; none enters."""
 
 

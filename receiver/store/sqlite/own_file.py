@@ -53,7 +53,7 @@ class OwnFile:
         if said != self._said:
             self._said = said
             if said is None:
-                log.warning("the database is back in its place")
+                log.warning("the database's file is back: callbacks are stored again")
             else:
                 log.critical("%s; until then callbacks get 503 and nothing is pushed", said)
         if said is not None:

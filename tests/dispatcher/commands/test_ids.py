@@ -130,8 +130,8 @@ def test_a_dispatch_has_its_messages() -> None:
 @pytest.mark.usefixtures("folder")
 def test_json_is_short_for_a_format() -> None:
     """In lists too; together with another form it is refused."""
-    for command in (*IDS, "audit", "totals"):
-        assert out_of(command, "--json") == out_of(command, "--format", "json")
+    for words in (*((each,) for each in IDS), ("audit",), ("totals",), ("views",), ("why", "1")):
+        assert out_of(*words, "--json") == out_of(*words, "--format", "json")
 
     both = dlr("reports", "--json", "--format", "csv")
     assert both.exit_code == 2
