@@ -59,9 +59,13 @@ def body_options(body: type[Struct], **more: Mapping[str, Any]) -> Callable[[Com
         for each, said in ((each, kind.__metadata__[-1]) for each, kind in fields)
         if "time" in said.extra
     ]
+    names = {
+        each.encode_name: kind.__metadata__[-1].extra.get("option")
+        or f"--{each.name.replace('_', '-')}"
+        for each, kind in fields
+    }
 
     def decorate(command: Command) -> Command:
-        names = {each.encode_name: _option(each, kind) for each, kind in fields}
         command = time_options(*times)(in_option_words(names)(command))
         for each, kind in reversed(fields):
             said, name = kind.__metadata__[-1], names[each.encode_name]
@@ -72,11 +76,6 @@ def body_options(body: type[Struct], **more: Mapping[str, Any]) -> Callable[[Com
         return command
 
     return decorate
-
-
-def _option(field: structs.FieldInfo, kind: Any) -> str:
-    given: str = kind.__metadata__[-1].extra["option"]
-    return given or f"--{field.name.replace('_', '-')}"
 
 
 def _kind(kind: Any) -> Any:

@@ -99,7 +99,7 @@ async def test_a_provider_that_fails_is_told(folder: Path) -> None:
         (("--source", "acme"),
          '--source: [[source]] "acme" has no [source.reconcile] that says where to ask'),
         (("--source", "x"),
-         '--source: expected the name of a [[source]] ("acme", "other"), got "x"'),
+         '--source: there is no source "x". There are: acme, other.'),
         (("--source", "other", "--since", "49h"),
          "--since: expected at most 48h ago, which is how long the provider keeps its logs"),
         (("--source", "other", "--since", "0s"),

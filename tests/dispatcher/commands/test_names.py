@@ -54,6 +54,7 @@ TYPED: tuple[tuple[str, int, str], ...] = (
     ("endpoints reset acmee", 2, "there is no endpoint"),
     # Ids: exit code 1.
     ("messages m-none", 1, "there is no report of a message 'm-none'"),
+    ("reports 99", 1, "there is no report 99"),
     ("quarantine 99", 1, "there is no quarantine entry 99"),
     ("quarantine --retry 99", 1, "there is no quarantine entry 99"),
     ("quarantine --dismiss 99", 1, "there is no quarantine entry 99"),
