@@ -66,7 +66,7 @@ def test_the_wizard_from_filter_to_end(start: Start, page: Page) -> None:
         assert findings(page) == []
         page.get_by_role("button", name="Start the replay").click()
 
-        expect(page.get_by_role("status")).to_have_text("Replay 1 has begun: 3 reports.")
+        expect(page.get_by_role("status")).to_have_text("Replay 1 has started: 3 reports.")
         expect(page.get_by_text("Everything was pushed.")).to_be_visible()
         expect(page.get_by_text("3 of 3")).to_be_visible()
         assert findings(page) == []
