@@ -37,9 +37,12 @@ MODULES = {
     "capture": "capture",
     "schedule": "schedule",
     "check": "check",
+    "config": "config",
     "migrate": "migrate",
     "purge": "purge",
     "erase": "erase",
+    "backup": "backup",
+    "restore": "backup",
     "views": "views",
     "completion": "completion",
 }
@@ -54,7 +57,17 @@ SECTIONS = {
     "Test (developers and testers)": (
         *("demo", "sandbox", "listen", "rehearse", "simulate", "capture", "schedule"),
     ),
-    "Maintain (operators)": ("check", "migrate", "purge", "erase", "views", "completion"),
+    "Maintain (operators)": (
+        "check",
+        "config",
+        "backup",
+        "restore",
+        "migrate",
+        "purge",
+        "erase",
+        "views",
+        "completion",
+    ),
 }
 """The headings of `dlr --help`, and the commands below each, all of them."""
 
@@ -68,7 +81,7 @@ SUMMARIES = {
     "dispatch": "Run the dispatcher alone: it pushes what `dlr receive` stored.",
     "endpoints": "List, add and change the endpoints that reports are pushed to.",
     "open": "Open the pages of the running `dlr` in a browser.",
-    "reports": "List the stored reports, newest first.",
+    "reports": "List the stored reports, newest first. With REPORT (its id), show all it says.",
     "messages": (
         "List the messages and their state. With MESSAGE_ID, show its history, dispatches and"
         " attempts."
@@ -93,10 +106,13 @@ SUMMARIES = {
     "capture": "Write a time window of the database to a file for sharing.",
     "schedule": "Print the retry table of a schedule.",
     "check": "Check the settings, and list every fault at once.",
+    "config": "Check the settings, or print their JSON Schema.",
+    "backup": "Copy the database to FILE while `dlr` runs, and check the copy.",
+    "restore": "Put a backup where the database is.",
     "migrate": "Bring the database to the current schema.",
     "purge": "Remove what is old: reports, quarantine, ended dispatches.",
     "erase": "Erase the data of one recipient.",
-    "views": "Print the SQL views of the database, for Grafana and other programs.",
+    "views": "Print the SQL views of the database, for Grafana and others.",
     "completion": "Print the completion script of a shell.",
 }
 """What `dlr --help` says of each command: the first paragraph of its own help, a test holds it."""
@@ -209,7 +225,8 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        _fail(_in_one_line(error))
+        _say(_in_one_line(error))
+        sys.exit(1 if _is_not_there(error) else 2)
     except click.Abort:
         sys.exit(130)
     except BrokenPipeError:  # `dlr reports | head`
@@ -224,6 +241,18 @@ def _fail(*lines: str) -> NoReturn:
     from dispatcher.commands.options import fail
 
     fail(*lines)
+
+
+def _say(line: str) -> None:
+    from dispatcher.commands.saying import say
+
+    say(f"dlr: {line}", err=True)
+
+
+def _is_not_there(error: click.ClickException) -> bool:
+    from dispatcher.commands.options import NotThere
+
+    return isinstance(error, NotThere)
 
 
 def _is_ambiguous(error: Exception) -> bool:

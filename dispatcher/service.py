@@ -45,6 +45,7 @@ from dispatcher.observe.metrics import (
     HeldMetrics,
     LossMetrics,
     QueueMetrics,
+    RemainingMetrics,
 )
 from dispatcher.pushing.example import ExamplePushes
 from dispatcher.pushing.http_sender import HttpSender
@@ -307,7 +308,8 @@ def _shares(settings: Settings, parts: Parts) -> Shares:
     shared = shares(raised_limit(), wanted, refused=REFUSED_MOST, pushes=parts.dispatches)
     if shared.connections < wanted:
         log.warning(
-            "limits.connections = %d, but %d are served: only %d files may be open (ulimit -n)",
+            "limits.connections = %d, but %d are served, because only %d files may be open: raise"
+            " the limit (ulimit -Hn, LimitNOFILE)",
             wanted,
             shared.connections,
             shared.limit,
@@ -550,6 +552,7 @@ def _scrape(common: _Common) -> Scrape:
     scrape.before(common.places.measure)
     scrape.before(FileMetrics(metrics, common.opened.files).measure)
     scrape.before(QueueMetrics(metrics, figures, now).measure)
+    scrape.before(RemainingMetrics(metrics, figures, common.endpoints, now).measure)
     scrape.before(LossMetrics(metrics, figures, common.endpoints, common.schedule, now).measure)
     return scrape
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
+from pathlib import Path
 
 from dispatcher.api.base import UnroutedStore
 from dispatcher.capsule.base import Recording
@@ -40,10 +42,14 @@ from dispatcher.sandbox.store.sqlite.store import MIGRATIONS as SANDBOX_MIGRATIO
 from dispatcher.sandbox.store.sqlite.store import SqliteSandboxStore
 from dispatcher.upkeep.base import Erasure, Retention
 from receiver.store.audit import AuditLog
-from receiver.store.base import ReadModel, ReportStore
+from receiver.store.base import ReadModel, ReportStore, StoreUnavailable
+from receiver.store.copies import Copied, CopyRefused, Restored, Watch
+from receiver.store.migrations import is_missing
 from receiver.store.sqlite.audit import SqliteAudit
+from receiver.store.sqlite.backup import back_up as back_up_file
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.followup import Follower, FreshReports
+from receiver.store.sqlite.restore import restore as restore_file
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
 from receiver.store.sqlite.store import SqliteStore
 
@@ -147,3 +153,45 @@ async def migrate(url: str) -> list[str]:
     finally:
         await database.close()
     return [f"{step.part} {step.number:04} {step.name}" for step in applied]
+
+
+def back_up(url: str, target: Path, *, replace: bool, watch: Watch) -> Copied:
+    """Copy the database at `url`, whatever its schema and whoever works on it, to the file
+    `target`. Raises what back_up of receiver/store/sqlite/backup.py raises."""
+    return back_up_file(_file_of(url), target, replace=replace, watch=watch)
+
+
+def restore(
+    backup: Path,
+    url: str,
+    *,
+    replace: bool,
+    whole_without_log: bool,
+    watch: Watch,
+    now: datetime,
+) -> Restored:
+    """Put a backup where the database is. Raises what restore of receiver/store/sqlite/restore.py
+    raises."""
+
+    def judge(versions: Mapping[str, int]) -> None:
+        try:
+            for step in MIGRATIONS:
+                is_missing(step, MIGRATIONS, versions)
+        except StoreUnavailable as error:
+            raise CopyRefused(f"{backup} cannot be used by this program: {error}") from error
+
+    return restore_file(
+        backup,
+        _file_of(url),
+        replace=replace,
+        whole_without_log=whole_without_log,
+        judge=judge,
+        watch=watch,
+        now=now,
+    )
+
+
+def _file_of(url: str) -> Path:
+    if url == ":memory:":
+        raise CopyRefused("a database in memory cannot be copied: it ends with its process")
+    return Path(url)

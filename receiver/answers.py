@@ -164,7 +164,11 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
     except ConnectionError:
         return fault(400, "disconnected", "the client has disconnected")  # to nobody
     except Exception:
-        log.exception("%s %s: internal error", request.method, request.path)
+        log.exception(
+            "%s %s failed and was answered 500; this is a defect of dlr, please report it",
+            request.method,
+            request.path,
+        )
         return fault(500, "internal_error", "internal error; see the log of dlr")
 
 

@@ -66,7 +66,10 @@ class Opened:
 
     def is_full(self, most: int) -> bool:
         if self.served >= most and not self.full:
-            log.warning("all %d connections are in use; further ones are answered 503", most)
+            log.warning(
+                "all %d connections (limits.connections) are in use; more get 503",
+                most,
+            )
             self.full = True
         elif self.served < most * 9 // 10:
             self.full = False
@@ -101,7 +104,10 @@ class ClientConnection(web.RequestHandler):
             return super().handle_error(request, status, exc, message)
         if status >= 500:
             log.error(
-                "%s %s: internal error", request.method, request.rel_url.raw_path, exc_info=exc
+                "%s %s failed and was answered 500; this is a defect of dlr, please report it",
+                request.method,
+                request.rel_url.raw_path,
+                exc_info=exc,
             )
             response = fault(500, "internal_error", "internal error; see the log of dlr")
             response.force_close()

@@ -11,6 +11,7 @@ from msgspec import Meta, Struct, structs
 from dispatcher.queue.base import (
     DispatchQueue,
     DispatchSearch,
+    FoundDispatches,
     NotWaiting,
     OfMessage,
     StatusClass,
@@ -22,8 +23,10 @@ from dispatcher.retrying.dispatch import DispatchState, InvalidTransition
 from dispatcher.retrying.outcome import Outcome
 from dispatcher.settings.settings import SANDBOX
 from receiver.answers import BadQuery, Count, Instant, Next, answer, fault, timestamp, web
+from receiver.api.filters import GROUPS
 from receiver.api.parameters import (
     EXACT,
+    IDS_OR_NAMES,
     INSTANT,
     LIMIT,
     LIMIT_DEFAULT,
@@ -40,7 +43,8 @@ from receiver.api.parameters import (
 )
 from receiver.faults import without_credentials
 from receiver.routes import NOT_THERE, Reply, Route
-from receiver.store.base import ReportStore
+from receiver.store.base import ReportQuery, ReportStore
+from receiver.store.matching import matches
 
 # --- answers -----------------------------------------------------------------------------------
 
@@ -130,6 +134,9 @@ class DispatchPage(Struct, frozen=True):
 REPORTS_AT_ONCE = 2_000
 """Reports that are looked up in one go: some milliseconds."""
 
+DISPATCHES_AT_ONCE = 200
+"""Dispatches whose reports are compared with what is asked for."""
+
 
 async def dispatch_answers(
     store: ReportStore, dispatches: Sequence[StoredDispatch]
@@ -208,10 +215,34 @@ DISPATCH_FILTERS = (
             " answer."
         ),
     ),
-    Filter("createdSince", INSTANT, "Formed then or later: 2026-11-21T10:00:00Z."),
-    Filter("createdUntil", INSTANT, "Formed before."),
+    Filter(
+        "createdSince",
+        INSTANT,
+        "Created at this time or later.",
+        option="--since",
+        old_option="--created-since",
+    ),
+    Filter(
+        "createdUntil",
+        INSTANT,
+        "Created before this time.",
+        option="--until",
+        old_option="--created-until",
+    ),
     Filter("attemptedSince", INSTANT, "Only if the last attempt began at this time or later."),
     Filter("attemptedUntil", INSTANT, "Only if the last attempt began before this time."),
+    Filter(
+        "statusGroup",
+        GROUPS,
+        "Only with a report of one of these groups, ids or names: DELIVERED,EXPIRED.",
+        field="status_groups",
+    ),
+    Filter(
+        "status",
+        IDS_OR_NAMES,
+        "Only with a report of one of these statuses, ids or names: 5,EXPIRED_EXPIRED.",
+        field="statuses",
+    ),
     Filter(
         "replay", Kind(number, {"type": "integer"}), ("Only dispatches of the replay with this id.")
     ),
@@ -231,7 +262,7 @@ DISPATCH_PARAMETERS = (LIMIT, cursor(Kind(TEXT.read, DispatchId)), *DISPATCH_FIL
 
 class DispatchQuery(Struct, frozen=True, kw_only=True):
     """Which dispatches are wanted, newest first; `before` is the cursor. The rest is as in
-    DispatchSearch, but for the message."""
+    DispatchSearch, but for the message and the status of the reports."""
 
     limit: int = LIMIT_DEFAULT
     before: str | None = None
@@ -243,9 +274,18 @@ class DispatchQuery(Struct, frozen=True, kw_only=True):
     created_until: datetime | None = None
     attempted_since: datetime | None = None
     attempted_until: datetime | None = None
+    status_groups: tuple[int, ...] = ()
+    statuses: tuple[int | str, ...] = ()
     replay: int | None = None
     message_id: str | None = None
     source: str | None = None
+
+    @property
+    def of_reports(self) -> ReportQuery | None:
+        """What one of its reports must be; `None`: any."""
+        if not self.status_groups and not self.statuses:
+            return None
+        return ReportQuery(status_groups=self.status_groups, statuses=self.statuses)
 
 
 def dispatch_query(query: Parameters) -> DispatchQuery:
@@ -263,17 +303,50 @@ async def dispatch_page(
     BadQuery for a cursor that is none."""
     said = structs.asdict(query)
     message_id, source = said.pop("message_id"), said.pop("source")
+    del said["status_groups"], said["statuses"]
     message = None if message_id is None else await _of_message(store, message_id, source)
     # one more tells whether there is a next page
     search = DispatchSearch(**{**said, "limit": query.limit + 1}, message=message)
     try:
-        found = await queue.find(search)
+        found = await _find(store, queue, search, query.of_reports)
     except UnknownDispatch as unknown:
         raise BadQuery(f"cursor: expected the id of a dispatch, got {unknown}") from unknown
     page, following = found.dispatches, found.next
     if len(page) > query.limit:
         page, following = page[:-1], page[-2].id
     return DispatchPage(await dispatch_answers(store, page), following)
+
+
+async def _find(
+    store: ReportStore, queue: DispatchQueue, search: DispatchSearch, wanted: ReportQuery | None
+) -> FoundDispatches:
+    """A step of the search; with `wanted` several, each dispatch being compared by its reports."""
+    if wanted is None:
+        return await queue.find(search)
+    found: list[StoredDispatch] = []
+    before, looked_at = search.before, 0
+    while looked_at < REPORTS_AT_ONCE:
+        step = await queue.find(structs.replace(search, before=before, limit=DISPATCHES_AT_ONCE))
+        found += await _with_report(store, step.dispatches, wanted)
+        if len(found) >= search.limit:
+            return FoundDispatches(found[: search.limit], found[search.limit - 1].id)
+        if (before := step.next) is None:
+            break
+        # A search in which nothing is found has looked at as many as it may, too.
+        looked_at += sum(each.reports for each in step.dispatches) or REPORTS_AT_ONCE
+    return FoundDispatches(found, before)
+
+
+async def _with_report(
+    store: ReportStore, dispatches: Sequence[StoredDispatch], wanted: ReportQuery
+) -> list[StoredDispatch]:
+    """Those that carry a report which is wanted."""
+    ids = sorted({report for each in dispatches for report in each.report_ids})
+    fitting: set[int] = set()
+    for start in range(0, len(ids), REPORTS_AT_ONCE):
+        reports = await store.reports_by_id(ids[start : start + REPORTS_AT_ONCE])
+        fitting.update(report.id for report in reports if matches(report, wanted))
+    return [each for each in dispatches if not fitting.isdisjoint(each.report_ids)]
 
 
 async def _of_message(store: ReportStore, message_id: str, source: str | None) -> OfMessage:

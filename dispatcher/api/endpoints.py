@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
@@ -28,7 +28,6 @@ from dispatcher.endpoints.registry import (
     UnknownEndpoint,
 )
 from dispatcher.observe.base import QueueFigures
-from dispatcher.pushing.leads_to import LeadsTo
 from dispatcher.queue.base import DispatchQueue
 from receiver.answers import BadQuery, Count, Next, answer, fault, web
 from receiver.api.audit import printable, tell
@@ -46,6 +45,9 @@ from receiver.faults import without_credentials
 from receiver.routes import NOT_THERE, Reply, RequestBody, Route
 from receiver.settings.configuration import ConfigurationError
 from receiver.settings.settings import Name
+
+if TYPE_CHECKING:  # it brings the HTTP client, which `dlr endpoints` does not need
+    from dispatcher.pushing.leads_to import LeadsTo
 
 
 class EndpointPage(Struct, frozen=True):

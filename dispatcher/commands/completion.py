@@ -13,10 +13,10 @@ SHELLS = ("bash", "zsh", "fish")
 def completion(shell: str) -> None:
     """Print the completion script of a shell.
 
-    Evaluate it when the shell starts. In ~/.bashrc or ~/.zshrc: eval "$(dlr completion bash)", or
-    zsh in its place. For fish: dlr completion fish > ~/.config/fish/completions/dlr.fish
+    Let the shell read it at its start. For bash, put this line into ~/.bashrc, and for zsh, with
+    zsh in it, into ~/.zshrc: eval "$(dlr completion bash)"
 
-    Example: eval "$(dlr completion bash)"
+    Example: dlr completion fish > ~/.config/fish/completions/dlr.fish
     """
     found = get_completion_class(shell)
     assert found is not None, "click completes for these shells"

@@ -80,7 +80,7 @@ def _callbacks(seed: int) -> Sequence[_Callback]:
         ),
         _Callback(f"final report of {first}, JSON v2", "application/json", final),
         _Callback(f"final report of {second}, XML v3", "application/xml", _V3_XML % second),
-        _Callback(f"the final report of {first} once more", "application/json", final),
+        _Callback(f"the final report of {first} again", "application/json", final),
         _Callback("a body cut off in the middle", "application/json", final[:90]),
     )
 

@@ -6,6 +6,7 @@ from dispatcher.api.again import told_of_again
 from dispatcher.clocks.clock import SystemClock
 from dispatcher.commands.audit import changing
 from dispatcher.commands.gone import counted
+from dispatcher.commands.options import NotThere
 from dispatcher.commands.replay_output import replaying_of
 from dispatcher.commands.saying import say
 from dispatcher.queue.base import NotWaiting, UnknownDispatch
@@ -21,7 +22,7 @@ async def retry(opened: Storage, name: str) -> None:
         try:
             await opened.queue.retry(name, SystemClock().now())
         except UnknownDispatch as unknown:
-            raise BadQuery(f"there is no dispatch {name!r}") from unknown
+            raise NotThere(f"there is no dispatch {name!r}") from unknown
         except NotWaiting as error:
             raise BadQuery(str(error)) from error
     say(f"{name}: is due now")
@@ -34,7 +35,7 @@ async def again(opened: Storage, settings: Settings, name: str) -> None:
         try:
             made = await push_again(name, opened.queue, replaying, replaying.now())
         except UnknownDispatch as unknown:
-            raise BadQuery(f"there is no dispatch {name!r}") from unknown
+            raise NotThere(f"there is no dispatch {name!r}") from unknown
         except CannotGoAgain as error:
             raise BadQuery(str(error)) from error
         told.details |= told_of_again(made)

@@ -139,7 +139,7 @@ def health(config: Path | None, database: str | None, name: str | None, listing:
 @click.argument("name")
 @with_settings
 def pause(config: Path | None, database: str | None, name: str) -> None:
-    """Hold what is for an endpoint. It spends no retries, and survives restarts.
+    """Pause the pushes to an endpoint. Its reports wait and use up no retries.
 
     Example: dlr endpoints pause acme
     """
@@ -156,7 +156,7 @@ def pause(config: Path | None, database: str | None, name: str) -> None:
 )
 @with_settings
 def resume(config: Path | None, database: str | None, name: str, other: str | None) -> None:
-    """Let a paused endpoint go on. One that was renamed in the settings file goes on as another.
+    """Resume a paused endpoint. One that was renamed in the settings file continues as another.
 
     Example: dlr endpoints resume acme --as acme-eu
     """

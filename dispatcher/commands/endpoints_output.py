@@ -25,9 +25,11 @@ from dispatcher.commands.audit import changing
 from dispatcher.commands.console import Columns, fields
 from dispatcher.commands.gone import counted
 from dispatcher.commands.list_output import Listing
+from dispatcher.commands.names import no_such
 from dispatcher.commands.saying import say
 from dispatcher.endpoints.registry import (
     EndpointExists,
+    EndpointGone,
     EndpointInForce,
     Registered,
     Registry,
@@ -71,7 +73,7 @@ async def print_endpoint(opened: Storage, registry: Registry, name: str, listing
     """One endpoint: a line for each thing that is known of it, or as a list of one."""
     answer = await _answers(opened)
     found = await asked(registry, registry.one(name))
-    await listing.print_one(answer(found), ENDPOINT_COLUMNS)
+    listing.print_one(answer(found), ENDPOINT_COLUMNS)
 
 
 async def _answers(opened: Storage) -> Callable[[Registered], Struct]:
@@ -109,7 +111,7 @@ async def change(opened: Storage, registry: Registry, name: str, settings: dict[
 async def hold(opened: Storage, registry: Registry, name: str, paused: bool) -> None:
     async with changing(opened, "pauseEndpoint" if paused else "resumeEndpoint", name):
         await asked(registry, registry.pause(name, paused))
-    said = "paused; what is for it waits, and spends no retries" if paused else "goes on"
+    said = "paused; its reports wait and use up no retries" if paused else "resumed"
     say(f"{name}: {said}")
 
 
@@ -122,7 +124,7 @@ async def resume_as(opened: Storage, registry: Registry, name: str, other: str) 
             raise BadQuery(str(error)) from error
     dispatches = counted(taken.dispatches, "dispatch", "es")
     reports = counted(taken.reports, "unread report")
-    say(f"{name}: goes on as {other}, which takes over {dispatches} and {reports}")
+    say(f"{name}: continues as {other}, which takes over {dispatches} and {reports}")
 
 
 async def retry(opened: Storage, registry: Registry, name: str) -> None:
@@ -153,9 +155,10 @@ async def asked(registry: Registry, change: Coroutine[Any, Any, Any]) -> Any:
     """Raises BadQuery, with the endpoints that there are, for one that there is not."""
     try:
         return await change
+    except EndpointGone as error:
+        raise BadQuery(str(error)) from error
     except UnknownEndpoint as error:
-        there = ", ".join(await registry.all()) or "none yet"
-        raise BadQuery(f"{error}; there are: {there}") from error
+        raise BadQuery(no_such("endpoint", error.name, await registry.all())) from error
 
 
 # --- settings that are typed -------------------------------------------------------------------

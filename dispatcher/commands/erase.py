@@ -62,11 +62,11 @@ def erase(
         else:
             say(f"nothing is stored of {to or message_id}")
         if dry_run:
-            return
+            sys.exit(0 if any(touched.values()) else 1)
         left = [*await opened.erasure.left(recipient), *_left_in_spool(file, recipient)]
         for line in left:
             say(f"dlr: left in {line}", err=True)
-        if left:
+        if left or not any(touched.values()):
             sys.exit(1)
 
     look(config, database, work)

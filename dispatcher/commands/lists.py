@@ -19,40 +19,45 @@ from dispatcher.storage import Storage
 from receiver.api.filters import (
     MESSAGE_FILTERS,
     PLACE_FILTERS,
+    RECEIVED_IN,
     REPORT_FILTERS,
     TOTALS_FILTERS,
     asked_totals,
     message_query,
     place_of,
+    quarantine_query,
     report_query,
 )
 from receiver.api.parameters import number
 from receiver.callbacks.intake import Limits
-from receiver.store.base import ReportQuery
 
 
 @click.command()
+@click.argument("report", type=Id(), required=False)
 @filter_options((*REPORT_FILTERS, *PLACE_FILTERS))
-@click.option("--unrouted", is_flag=True, help="Only those that no endpoint takes.")
+@click.option("--unrouted", is_flag=True, hidden=True)
 @listing_options
 def reports(
-    config: Path | None, database: str | None, listing: Listing, unrouted: bool, **filters: Any
+    config: Path | None,
+    database: str | None,
+    listing: Listing,
+    report: int | None,
+    unrouted: bool,
+    **filters: Any,
 ) -> None:
-    """List the stored reports, newest first.
+    """List the stored reports, newest first. With REPORT (its id), show all it says.
 
-    Example: dlr reports --status-group EXPIRED,REJECTED --format csv --output failed.csv
+    Example: dlr reports --endpoint acme --state exhausted --since 24h
     """
+    if unrouted:
+        if any(value is not None for value in filters.values()):
+            fail("--unrouted takes no other filter; --state unrouted does")
+        filters["state"] = "unrouted"
     given = parameters(**filters)
     query, place = report_query(given), place_of(given)
     settings = settings_of(config, database)
-    if unrouted:
-        if query != ReportQuery() or place is not None:
-            fail("--unrouted takes no other filter; --state unrouted does")
-        look(
-            config,
-            database,
-            lambda s: list_output.print_unrouted(s, registry_of(s.endpoints, settings), listing),
-        )
+    if report is not None:
+        look(config, database, lambda s: list_output.print_report(s, report, listing))
     elif place is not None:
         look(
             config,
@@ -87,7 +92,11 @@ def messages(
     if message_id is None:
         look(config, database, lambda s: list_output.print_messages(s, query, listing))
     else:
-        look(config, database, lambda s: list_output.print_message(s, message_id, query.source))
+        look(
+            config,
+            database,
+            lambda s: list_output.print_message(s, message_id, query.source, listing),
+        )
 
 
 @click.command()
@@ -98,6 +107,7 @@ def messages(
     help="Read this entry again, and store its reports if they can be read now.",
 )
 @click.option("--dismiss", type=Id(), metavar="ID", help="Delete this entry, with its bytes.")
+@filter_options(RECEIVED_IN)
 @listing_options
 def quarantine(
     config: Path | None,
@@ -106,11 +116,13 @@ def quarantine(
     entry: int | None,
     retry: str | None,
     dismiss: int | None,
+    **filters: Any,
 ) -> None:
     """List what could not be read, newest first. With ENTRY (its id), print the original bytes.
 
     Example: dlr quarantine 3 > body.bin
     """
+    wanted = quarantine_query(parameters(**filters))
     if dismiss is not None:
         if entry is not None or retry is not None:
             fail("expected one of ENTRY, --retry ID and --dismiss ID")
@@ -135,9 +147,9 @@ def quarantine(
 
         look(config, database, read_again)
     elif entry is None:
-        look(config, database, lambda s: list_output.print_quarantine(s, listing))
+        look(config, database, lambda s: list_output.print_quarantine(s, wanted, listing))
     else:
-        look(config, database, lambda s: list_output.print_quarantined(s, entry))
+        look(config, database, lambda s: list_output.print_quarantined(s, entry, listing))
 
 
 @click.command()
@@ -196,4 +208,4 @@ def dispatches(
     elif dispatch_id is None:
         look(config, database, lambda s: list_output.print_dispatches(s, query, listing))
     else:
-        look(config, database, lambda s: list_output.print_dispatch(s, dispatch_id))
+        look(config, database, lambda s: list_output.print_dispatch(s, dispatch_id, listing))

@@ -18,12 +18,14 @@ from rich.console import Console
 from dispatcher.clocks.clock import wall_time
 from dispatcher.commands.console import told
 from dispatcher.commands.drill_options import DOWN, DrillOptions
+from dispatcher.commands.names import no_such
 from dispatcher.commands.options import (
     FILE,
     Duration,
     Speed,
     config_option,
     fail,
+    format_option,
     run_to_end,
     settings_of,
 )
@@ -152,9 +154,7 @@ FAILED = 1
     type=click.Path(exists=True, dir_okay=False),
     help="Trust this authority (PEM) instead of those of the system.",
 )
-@click.option(
-    "--format", "form", type=click.Choice(list(RENDER)), default="text", show_default=True
-)
+@format_option(list(RENDER))
 @click.option("--output", type=FILE, help="Write the report to this file.")
 def rehearse(
     url: str | None,
@@ -162,7 +162,7 @@ def rehearse(
     skip: Sequence[str],
     listing: bool,
     quick: bool,
-    form: str,
+    form: str | None,
     output: Path | None,
     outage: timedelta | None,
     scenario: Path | None,
@@ -199,7 +199,7 @@ def rehearse(
     target = _target(url, **options)
     if output is not None:
         _check_writable(output)
-    run_to_end(_rehearse(target, asked if drilling else checks, form, output))
+    run_to_end(_rehearse(target, asked if drilling else checks, form or "text", output))
 
 
 async def _rehearse(
@@ -334,8 +334,7 @@ def _target(
 def _endpoint(name: str, config: Path | None) -> Endpoint:
     settings = {each.name: each for each in settings_of(config, None).endpoint}
     if name not in settings:
-        known = ", ".join(settings) or "none"
-        fail(f"--endpoint: there is no endpoint {name!r} in the settings; there are {known}")
+        fail(f"--endpoint: {no_such('endpoint of the settings', name, settings)}")
     return endpoint_of(settings[name])
 
 

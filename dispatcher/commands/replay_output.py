@@ -22,7 +22,7 @@ from dispatcher.clocks.clock import SystemClock
 from dispatcher.commands.audit import changing
 from dispatcher.commands.console import Columns, fields, print_rows, told
 from dispatcher.commands.list_output import Listing, pages
-from dispatcher.commands.options import stop_event
+from dispatcher.commands.options import NotThere, stop_event
 from dispatcher.commands.saying import say
 from dispatcher.endpoints.registry import Registry
 from dispatcher.replay.base import ReplayStore
@@ -31,7 +31,6 @@ from dispatcher.replay.replaying import Made, Replaying
 from dispatcher.replay.request import Request
 from dispatcher.settings.settings import Settings
 from dispatcher.storage import Storage
-from receiver.answers import BadQuery
 
 POLL_SECONDS = 0.5
 """How often the database is asked how far the replay is. Its progress is another process's."""
@@ -121,8 +120,8 @@ async def print_replay(replaying: Replaying, replay: int, listing: Listing) -> N
     try:
         found = await replaying.replays.one(replay)
     except UnknownReplay as unknown:
-        raise BadQuery(str(unknown)) from unknown
-    await listing.print_one(ReplayAnswer.of(found, replaying.now()), REPLAY_COLUMNS)
+        raise NotThere(str(unknown)) from unknown
+    listing.print_one(ReplayAnswer.of(found, replaying.now()), REPLAY_COLUMNS)
 
 
 async def cancel(opened: Storage, replaying: Replaying, replay: int) -> int:
@@ -131,7 +130,7 @@ async def cancel(opened: Storage, replaying: Replaying, replay: int) -> int:
         try:
             cancelled = await replaying.cancel(replay)
         except UnknownReplay as unknown:
-            raise BadQuery(str(unknown)) from unknown
+            raise NotThere(str(unknown)) from unknown
         except InvalidReplay as error:
             told.outcome = "refused"
             say(str(error))

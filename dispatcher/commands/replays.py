@@ -17,6 +17,7 @@ from dispatcher.commands.listing_group import ListingGroup
 from dispatcher.commands.options import (
     FILE,
     Id,
+    NotThere,
     Speed,
     fail,
     listing_options,
@@ -24,9 +25,11 @@ from dispatcher.commands.options import (
     settings_of,
     with_settings,
 )
+from dispatcher.queue.base import UnknownDispatch
 from dispatcher.replay.replaying import Replaying
 from dispatcher.replay.request import ReplayRequest, read_request
 from dispatcher.storage import Storage
+from receiver.answers import BadQuery
 
 
 class _Replays(ListingGroup):
@@ -132,10 +135,15 @@ def start(
     request, _ = read_request(parameters(**given), SystemClock().now())
 
     async def work(opened: Storage, replaying: Replaying) -> None:
-        if dry_run:
-            await replay_output.print_dry_run(opened, replaying, request)
-        elif code := await replay_output.make(opened, replaying, request, detach=detach):
-            sys.exit(code)
+        try:
+            if dry_run:
+                await replay_output.print_dry_run(opened, replaying, request)
+            elif code := await replay_output.make(opened, replaying, request, detach=detach):
+                sys.exit(code)
+        except BadQuery as error:
+            if isinstance(error.__cause__, UnknownDispatch):  # an id, which is no wrong usage
+                raise NotThere(f"there is no dispatch {str(error.__cause__)!r}") from error
+            raise
 
     _replaying(config, database, work)
 

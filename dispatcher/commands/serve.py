@@ -28,7 +28,7 @@ from dispatcher.commands.options import (
     stop_event,
     with_settings,
 )
-from dispatcher.commands.saying import say
+from dispatcher.commands.saying import say, say_in_json
 from dispatcher.endpoints.registry import Registered
 from dispatcher.observe import logs
 from dispatcher.observe.attempt_lines import AttemptLines
@@ -40,6 +40,7 @@ from dispatcher.settings.security import policy_of
 from dispatcher.settings.settings import OWN_URLS, Settings
 from dispatcher.web.pages import add_pages
 from receiver.faults import without_credentials
+from receiver.settings.configuration import ConfigurationError
 from receiver.settings.settings import may_listen
 
 log = logging.getLogger("dlr.dispatcher")
@@ -49,7 +50,9 @@ def _serving(command: Command) -> Command:
     for option in (
         click.option("--bind", metavar="HOST", help="Address to listen on. Default: 127.0.0.1."),
         click.option(
-            "--port", type=PORT, help="Port to listen on; 0 takes a free one. Default: 8080."
+            "--port",
+            type=PORT,
+            help="Port to listen on; 0 takes a free one. Default: 8080, for `dlr dispatch` 8081.",
         ),
         click.option("--no-web", is_flag=True, help="Do not serve the pages for browsers."),
         click.option(
@@ -88,9 +91,10 @@ def receive(**options: Any) -> None:
 def dispatch(**options: Any) -> None:
     """Run the dispatcher alone: it pushes what `dlr receive` stored.
 
-    Both need the same --database.
+    Both need the same database. They can share one settings file: `dlr dispatch` listens on
+    server.dispatch_port, which is the port after server.port unless you set it.
 
-    Example: dlr dispatch --database dlr.db --port 8081
+    Example: dlr dispatch --database dlr.db
     """
     _serve(Parts(receives=False), **options)
 
@@ -124,6 +128,19 @@ def sandbox(tls: bool, list_recipients: bool, **options: Any) -> None:
     _serve(Parts(sandbox=True, tls=tls), **options)
 
 
+def _settings(config: Path | None, database: str | None) -> Settings:
+    """The settings. From here on, each line is as [log] wants it, that of a fault of them too."""
+    try:
+        settings = settings_of(config, database)
+    except ConfigurationError as error:
+        if error.readable is not None and error.readable.log.format == "json":
+            say_in_json()
+        raise
+    if settings.log.format == "json":
+        say_in_json()
+    return settings
+
+
 def _serve(
     parts: Parts,
     *,
@@ -134,11 +151,12 @@ def _serve(
     no_web: bool,
     speed: float,
 ) -> None:
-    settings = settings_of(config, database)
+    settings = _settings(config, database)
+    server = settings.server
+    if port is None:
+        port = server.port if parts.receives else server.port_of_dispatch
     server = replace(
-        settings.server,
-        bind=settings.server.bind if bind is None else bind,
-        port=settings.server.port if port is None else port,
+        server, bind=server.bind if bind is None else bind, port=port, dispatch_port=None
     )
     if (refusal := may_listen(server, settings.api)) is not None:
         fail(refusal)

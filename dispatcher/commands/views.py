@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import get_args
 
 import click
 from msgspec import Struct
 
 from dispatcher.commands.console import Columns, ListFormat, fields, print_list, print_rows
+from dispatcher.commands.options import format_option
 from dispatcher.queue.views import VIEWS, View
 
 
@@ -26,16 +28,9 @@ COLUMNS: Columns = fields(ViewColumn, "view", "column", "type", "meaning")
 
 @click.command()
 @click.argument("view", type=click.Choice([each.name for each in VIEWS]), required=False)
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json", "ndjson", "csv"]),
-    default="table",
-    show_default=True,
-    help="How to print the list.",
-)
-def views(view: str | None, form: ListFormat) -> None:
-    """Print the SQL views of the database, for Grafana and other programs.
+@format_option(get_args(ListFormat))
+def views(view: str | None, form: ListFormat | None) -> None:
+    """Print the SQL views of the database, for Grafana and others.
 
     Every database that this version of dlr has opened has these views. Other programs open the
     file read-only, for example Grafana with its SQLite data source. To select a period, compare a
@@ -45,7 +40,7 @@ def views(view: str | None, form: ListFormat) -> None:
     Example: dlr views dlr_totals_by_hour
     """
     chosen = [each for each in VIEWS if view in (None, each.name)]
-    if form != "table":
+    if form is not None and form != "table":
         asyncio.run(print_list(_each(chosen), COLUMNS, form))
         return
     of_one = {name: COLUMNS[name] for name in ("column", "type", "meaning")}

@@ -14,7 +14,7 @@ from rich.table import Table
 from dispatcher.api.why import Why, WhyAnswer
 from dispatcher.clocks.clock import wall_time
 from dispatcher.commands.console import print_list, told
-from dispatcher.commands.options import look, settings_of, with_settings
+from dispatcher.commands.options import format_option, look, settings_of, with_settings
 from dispatcher.commands.saying import say
 from dispatcher.endpoints.registry import registry_of
 from dispatcher.storage import Storage
@@ -29,13 +29,8 @@ NAME_MOST = 24
 @click.command()
 @click.argument("what", metavar="REPORT|MESSAGE")
 @click.option("--source", help="Of this source, when several have such a message.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="json: a list, with one entry a report, as GET /api/reports/{id}/why has it.",
+@format_option(
+    ("table", "json"), "json: a list, with one entry a report, as GET /api/reports/{id}/why has it."
 )
 @with_settings
 def why(
@@ -43,7 +38,7 @@ def why(
     database: str | None,
     what: str,
     source: str | None,
-    form: Literal["table", "json"],
+    form: Literal["table", "json"] | None,
 ) -> None:
     """Explain where a report went, and why it went nowhere else.
 

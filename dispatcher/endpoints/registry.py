@@ -76,6 +76,7 @@ class UnknownEndpoint(Exception):
 
     def __init__(self, name: str) -> None:
         super().__init__(f'there is no endpoint "{name}"')
+        self.name = name
 
 
 class EndpointGone(UnknownEndpoint):
@@ -88,6 +89,7 @@ class EndpointGone(UnknownEndpoint):
             f" reports to another endpoint (`dlr endpoints resume {name} --as NAME`) or remove"
             " it",
         )
+        self.name = name
 
 
 class EndpointInForce(Exception):
@@ -385,7 +387,7 @@ class Registry:
         if endpoint.faults and self._told.get(endpoint.name) != endpoint.faults:
             faults = "; ".join(endpoint.faults)
             log.error(
-                "endpoint %s: nothing is pushed, because its settings cannot be used: %s",
+                "endpoint %s gets no pushes, because its settings cannot be used: %s",
                 endpoint.name,
                 faults,
             )

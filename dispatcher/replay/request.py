@@ -6,13 +6,14 @@ The HTTP API and the command line ask in the same words, and are refused in the 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime, time, tzinfo
+from collections.abc import Callable, Mapping
+from datetime import datetime, tzinfo
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
+from dispatcher.clocks.typed_time import ZONE, TypedTime, read_end, read_time
 from dispatcher.replay.pace import Original, Pace, rate
 from dispatcher.retrying.dispatch import DispatchState
 from receiver.answers import BadQuery
@@ -81,7 +82,10 @@ def _told(words: str, option: str = "", **more: Any) -> Meta:
     return Meta(description=words, extra={"option": option}, **more)
 
 
-_INSTANT = "14:00 is today's, in this machine's zone; or 2026-11-21T14:00:00+01:00."
+def _time_told(words: str) -> Meta:
+    """Of a field that takes a time as it is typed."""
+    extra = {"option": "", "time": words}
+    return Meta(description=f"{words} {ZONE}", examples=["14:00", "24h", "2026-11-28"], extra=extra)
 
 
 class ReplayRequest(Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -114,8 +118,8 @@ class ReplayRequest(Struct, kw_only=True, rename="camel", forbid_unknown_fields=
         _told(("Only these status groups, for example EXPIRED."), "--status-group"),
     ] = ()
     source: Annotated[Text, _told("Only reports from this source.")] | None = None
-    since: Annotated[Text, _told(f"Received then or later. {_INSTANT}")] | None = None
-    until: Annotated[Text, _told("Received before then.")] | None = None
+    since: Annotated[Text, _time_told("Received at this time or later.")] | None = None
+    until: Annotated[Text, _time_told("Received before this time.")] | None = None
     to_endpoint: (
         Annotated[Text, _told("Push to this endpoint. Default: to where each report went before.")]
         | None
@@ -156,7 +160,7 @@ def read_request(
 ) -> tuple[Request, bool]:
     """The request, and whether it is only to be tried (`dryRun`). Raises BadQuery.
 
-    `now` says which day is today; `zone` None is the machine's zone.
+    Times are read as of `now` (clocks/typed_time.py); `zone` None is the machine's zone.
     """
     try:
         body = msgspec.convert(dict(asked), ReplayRequest)
@@ -176,12 +180,8 @@ def read_request(
 
 
 def _selection(body: ReplayRequest, now: datetime, zone: tzinfo | None) -> Selection:
-    since, until = (
-        None if text is None else instant_of(text, name, now, zone)
-        for name, text in (("since", body.since), ("until", body.until))
-    )
-    if since is not None and until is not None and since >= until:
-        raise BadQuery(f"until: expected an instant after since, {since}, got {until}")
+    since = None if body.since is None else _time("since", read_time, body.since, now, zone)
+    until = None if body.until is None else _time("until", read_end, body.until, since, now, zone)
     groups = tuple(name.upper() for name in body.status_groups)
     for name in groups:
         if name not in GROUP_NUMBERS:
@@ -197,12 +197,19 @@ def _selection(body: ReplayRequest, now: datetime, zone: tzinfo | None) -> Selec
         statuses=tuple(_status(each) for each in body.statuses),
         status_groups=groups,
         source=body.source,
-        since=since,
-        until=until,
+        since=None if since is None else since.at,
+        until=None if until is None else until.at,
     )
     if selection == Selection():
         raise BadQuery(f"expected at least one filter: {', '.join(FILTERS)}")
     return selection
+
+
+def _time(name: str, read: Callable[..., TypedTime], *typed: Any) -> TypedTime:
+    try:
+        return read(*typed)
+    except ValueError as error:
+        raise BadQuery(f"{name}: {error}") from error
 
 
 def _status(said: int | str) -> int | str:
@@ -225,29 +232,3 @@ def _pace(body: ReplayRequest) -> Pace:
         return rate(body.rate)
     except ValueError as error:
         raise BadQuery(f"rate: {error}") from error
-
-
-_TIME = re.compile(r"[0-9]{2}:[0-9]{2}(:[0-9]{2})?", re.ASCII)
-
-
-def instant_of(text: str, name: str, now: datetime, zone: tzinfo | None = None) -> datetime:
-    """`14:00` is today's; `2026-11-21T14:00` and `2026-11-21` are of that day, in `zone` unless
-    they bring their own (RFC 3339). `zone` None is the machine's. Raises BadQuery."""
-    try:
-        if _TIME.fullmatch(text):
-            today = now.astimezone(zone).date()
-            return _placed(datetime.combine(today, time.fromisoformat(text)), zone)
-        if re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9])", text, re.ASCII):
-            return _placed(datetime.fromisoformat(text), zone)
-    except (ValueError, OverflowError):
-        pass
-    examples = "a time of today such as 14:00, or an instant such as 2026-11-21T14:00:00+01:00"
-    raise BadQuery(f"{name}: {expected(examples, came(text))}")
-
-
-def _placed(instant: datetime, zone: tzinfo | None) -> datetime:
-    """Raises OverflowError when it is outside the years 1 to 9999 in UTC."""
-    if instant.tzinfo is None:
-        instant = instant.astimezone() if zone is None else instant.replace(tzinfo=zone)
-    instant.astimezone(UTC)
-    return instant

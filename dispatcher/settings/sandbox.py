@@ -130,7 +130,7 @@ class FaultRule:
         if self.status is None and self.body is not None:
             yield "body", "can only be used with a status"
         if self.status is not None and self.status < 400 and self.body is None:
-            yield "body", f"expected with status {self.status}, which is no error"
+            yield "body", f"expected with status {self.status}, which is not an error"
 
 
 @dataclass(frozen=True, slots=True)

@@ -300,7 +300,7 @@ def _words(phases: list[Phase]) -> str:
             seen.append(text)
         if phase.share == 1 and phase.every is None:
             break
-    return ", else ".join(seen)
+    return ", otherwise ".join(seen)
 
 
 def words_of(phase: Phase) -> str:
@@ -313,7 +313,7 @@ def words_of(phase: Phase) -> str:
         case "limits":
             text = f"limits to {phase.per_second:g}/s"
         case "slows":
-            text = f"works off {phase.per_second:g}/s"
+            text = f"handles {phase.per_second:g}/s"
         case _:
             text = phase.behaves
     if text and phase.share < 1:

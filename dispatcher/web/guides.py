@@ -32,48 +32,53 @@ class Guide(Struct, frozen=True):
 
 
 GUIDES: Final = (
-    Guide("start", "Start here", "README.md", "For everyone: what dlr does and how to run it."),
     Guide(
-        "test-your-app",
-        "Test your app",
-        "dispatcher/sandbox/TESTING.md",
-        "For developers of an app that sends SMS: test it against a sandbox.",
+        "start",
+        "Start here",
+        "README.md",
+        "For everybody: what dlr does, how to install it, five minutes for each user.",
     ),
     Guide(
-        "sandbox",
-        "The sandbox",
-        "dispatcher/sandbox/README.md",
-        "For developers of an app: what the sandbox does, its recipients, rules and faults.",
+        "receive",
+        "Receive reports",
+        "receiver/RECEIVE.md",
+        "For operators: callbacks, answers, formats, duplicates, quarantine.",
     ),
     Guide(
-        "fields",
-        "The fields of the send API",
-        "dispatcher/sandbox/fields.md",
-        "For developers of an app: what each field of a request may contain.",
+        "push",
+        "Push and retry",
+        "dispatcher/PUSH.md",
+        "For operators: endpoints, which reports they get, and when a push is retried.",
     ),
     Guide(
-        "rehearse",
-        "Rehearse a webhook",
-        "dispatcher/rehearsal/README.md",
-        "For owners of a webhook: whether it survives, and what each check means.",
+        "replay",
+        "Replay",
+        "dispatcher/replay/REPLAY.md",
+        "For operators: push stored reports again, after an outage.",
     ),
     Guide(
-        "simulate",
-        "Simulate an outage",
-        "dispatcher/simulation/README.md",
-        "For planning retries: scenarios, and what an outage would cost.",
+        "reconcile",
+        "Reconcile",
+        "dispatcher/reconcile/RECONCILE.md",
+        "For operators: find and store the reports that never arrived.",
     ),
     Guide(
-        "settings",
-        "Settings",
-        "config/dlr.toml",
-        "For operators: every setting with its default.",
+        "secure",
+        "Secure",
+        "receiver/SECURE.md",
+        "For operators: tokens, credentials, limits, signatures, audit.",
     ),
     Guide(
-        "upgrade",
-        "Upgrade",
-        "config/UPGRADE.md",
-        "For whoever runs dlr: what to do, how long it takes, and the way back.",
+        "operate",
+        "Operate",
+        "config/OPERATE.md",
+        "For operators: deploy it, watch it, back it up, and change it.",
+    ),
+    Guide(
+        "troubleshooting",
+        "Troubleshooting",
+        "config/TROUBLESHOOTING.md",
+        "For operators: what you see, and what to do; a paragraph for each alert.",
     ),
     Guide(
         "threats",
@@ -82,16 +87,94 @@ GUIDES: Final = (
         "For operators: what is protected against whom, and what is not.",
     ),
     Guide(
+        "test-your-app",
+        "Test your app",
+        "dispatcher/sandbox/TESTING.md",
+        "For whoever builds an app that sends SMS: its tests against a sandbox.",
+    ),
+    Guide(
+        "sandbox",
+        "Sandbox",
+        "dispatcher/sandbox/SANDBOX.md",
+        "For whoever builds an app: the provider on your machine, its outcomes and faults.",
+    ),
+    Guide(
+        "fields",
+        "The fields of the send API",
+        "dispatcher/sandbox/fields.md",
+        "For whoever builds an app: what each field of a request must be.",
+    ),
+    Guide(
+        "rehearse",
+        "Rehearse",
+        "dispatcher/rehearsal/REHEARSE.md",
+        "For whoever has a webhook: whether it survives, and what each check means.",
+    ),
+    Guide(
+        "simulate",
+        "Simulate",
+        "dispatcher/simulation/SIMULATE.md",
+        "For whoever plans retries: what an outage would cost.",
+    ),
+    Guide(
+        "commands",
+        "Commands",
+        "dispatcher/commands/COMMANDS.md",
+        "For everybody: the command line, its output and exit codes.",
+    ),
+    Guide(
+        "http",
+        "HTTP reference",
+        "dispatcher/HTTP.md",
+        "For everybody: all paths in tables, and the filters of lists.",
+    ),
+    Guide(
+        "settings",
+        "Settings",
+        "config/dlr.toml",
+        "For whoever runs dlr: every setting with its default.",
+    ),
+    Guide(
+        "operate",
+        "Operate dlr",
+        "config/OPERATE.md",
+        "For operators: deploy it, watch it, back it up, and change it.",
+    ),
+    Guide(
+        "troubleshooting",
+        "Troubleshooting",
+        "config/TROUBLESHOOTING.md",
+        "For operators: what to do when reports are missing or late, and for each alert.",
+    ),
+    Guide(
+        "upgrade",
+        "Upgrade",
+        "config/UPGRADE.md",
+        "For operators: what to do, how long it takes, and the way back.",
+    ),
+    Guide(
+        "glossary",
+        "Glossary",
+        "dispatcher/GLOSSARY.md",
+        "For everybody: what each word means.",
+    ),
+    Guide(
+        "comparison",
+        "Comparison",
+        "config/COMPARISON.md",
+        "For everybody: dlr beside Svix, Convoy, Hookdeck Outpost, Jasmin and Mailpit.",
+    ),
+    Guide(
         "receiver",
         "How reports come in",
         "receiver/README.md",
-        "For contributors: how the receiver works.",
+        "For whoever changes dlr, or wants to know how it works: the receiver.",
     ),
     Guide(
         "dispatcher",
         "How reports are pushed",
         "dispatcher/README.md",
-        "For contributors: how the dispatcher works, and its metrics.",
+        "For whoever changes dlr, or wants to know how it works: the dispatcher, and its metrics.",
     ),
 )
 
@@ -99,6 +182,9 @@ _BY_FILE: Final = {each.file: each for each in GUIDES}
 
 _ROOT: Final = Path(__file__).parents[2]
 """Where the packages lie: in a clone the repository."""
+
+_CONTENTS: Final = re.compile(r"^## Contents\n\n(?:- .*\n)+\n", re.MULTILINE)
+"""The table of contents in a guide's file; its page has one of its own."""
 
 _SHIPPED: Final = Path(__file__).parent / "shipped"
 """Where a wheel has what lies outside the packages (pyproject.toml); not there in a clone."""
@@ -129,7 +215,7 @@ def guide(name: str) -> tuple[Guide, Rendered] | None:
     found = next((each for each in GUIDES if each.name == name), None)
     if found is None:
         return None
-    text = text_of(found.file)
+    text = _CONTENTS.sub("", text_of(found.file))
     return found, rendered(settings_guide(text) if found.name == "settings" else text, found.file)
 
 

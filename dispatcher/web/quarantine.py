@@ -11,7 +11,8 @@ from dispatcher.web.place import Excerpt, excerpt, hex_excerpt, range_of
 from dispatcher.web.site import Site, form, page
 from receiver.answers import BadQuery
 from receiver.api.audit import tell
-from receiver.api.parameters import number, page_query
+from receiver.api.filters import quarantine_query
+from receiver.api.parameters import number
 from receiver.api.quarantine import QuarantineEntryAnswer
 from receiver.api.store_api import quarantine_page
 from receiver.callbacks.body import text_of
@@ -52,7 +53,7 @@ class QuarantinePages:
 
     @page("/quarantine", "showQuarantine")
     async def list(self, request: web.Request) -> web.Response:
-        found = await quarantine_page(self._store, page_query(request.query))
+        found = await quarantine_page(self._store, quarantine_query(request.query))
         return self._site.show(
             request,
             "quarantine.html.jinja",

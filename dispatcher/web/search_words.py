@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime
 
 from msgspec import Struct
 
+from dispatcher.clocks.typed_time import read_time
 from receiver.answers import BadQuery, timestamp
 from receiver.api.filters import PLACE_STATES
-from receiver.dlr.instants import parse_instant
 from receiver.dlr.sms_errors import errors
 from receiver.dlr.statuses import GROUP_NUMBERS, SMS_STATUSES
-from receiver.settings.durations import duration
 
 LONGEST = 500
 """Characters of a search."""
@@ -80,41 +79,11 @@ def _is(value: str, _: datetime) -> Parameters:
 def _when(name: str, parameter: str) -> Callable[[str, datetime], Parameters]:
     def read(value: str, now: datetime) -> Parameters:
         try:
-            return {parameter: timestamp(instant_of(value, now))}
-        except (ValueError, OverflowError):
-            raise BadSearch(
-                f"{name}: expected a time such as 14:00, 2h (ago), yesterday, 2026-11-28 or"
-                f' 2026-11-28T14:00, got "{value}"'
-            ) from None
+            return {parameter: timestamp(read_time(value, now, now.tzinfo).at)}
+        except ValueError as error:
+            raise BadSearch(f"{name}: {error}") from None
 
     return read
-
-
-_DAYS = {"today": 0, "yesterday": 1}
-
-
-def instant_of(text: str, now: datetime) -> datetime:
-    """`14:00` (when the clock showed that last), `2h` (ago), `today`, `yesterday`, a date, or an
-    instant; without a zone they are in that of `now`. Raises ValueError and OverflowError."""
-    zone, text = now.tzinfo, text.strip()
-    if text.lower() in _DAYS:
-        day = now.date() - timedelta(days=_DAYS[text.lower()])
-        return datetime.combine(day, time(), zone).astimezone(UTC)
-    if re.fullmatch(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?", text, re.ASCII):
-        clock = time.fromisoformat(text.zfill(len(text) + (text[1] == ":")))
-        at = datetime.combine(now.date(), clock, zone)
-        return (at if at <= now else at - timedelta(days=1)).astimezone(UTC)
-    if re.fullmatch(r"([0-9.]+(d|h|m|s|ms))+", text, re.ASCII):
-        return (now - duration(text)).astimezone(UTC)
-    if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text, re.ASCII):
-        return datetime.combine(date.fromisoformat(text), time(), zone).astimezone(UTC)
-    return _with_zone(text, now).astimezone(UTC)
-
-
-def _with_zone(text: str, now: datetime) -> datetime:
-    if re.fullmatch(r"[0-9-]{10}T[0-9:]{5,8}", text, re.ASCII):
-        return datetime.fromisoformat(text).replace(tzinfo=now.tzinfo)
-    return parse_instant(text)
 
 
 # --- the table -----------------------------------------------------------------------------------

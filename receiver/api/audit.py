@@ -127,7 +127,7 @@ class Auditor:
         try:
             await self._changes.end(number, outcome, told.subject, told.details)
         except StoreUnavailable as error:  # it has been made: nobody must be told that it was not
-            log.error("change %d: its outcome cannot be noted: %s", number, error)
+            log.error("audit entry %d: its outcome could not be stored: %s", number, error)
 
     def add_to(self, app: web.Application, proxies: Proxies) -> None:
         """Frame each route for the operator and for test suites that changes something."""
@@ -213,8 +213,8 @@ AUDIT_FILTERS = (
     Filter("who", EXACT, "Only by this token or user."),
     Filter("what", EXACT, "Only of this kind: pauseEndpoint, erase."),
     Filter("subject", EXACT, "Only of this endpoint, dispatch or replay."),
-    Filter("since", INSTANT, "Made then or later: 2026-11-21T10:00:00Z."),
-    Filter("until", INSTANT, "Made before."),
+    Filter("since", INSTANT, "Made at this time or later."),
+    Filter("until", INSTANT, "Made before this time."),
 )
 _PARAMETERS = (LIMIT, CURSOR, *AUDIT_FILTERS)
 

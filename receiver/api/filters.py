@@ -77,6 +77,30 @@ _FINAL = Filter(
     option="--final/--intermediate",
 )
 _SOURCE = Filter("source", TEXT, "Only from this source.", _A_SOURCE)
+_TO = Filter("to", NUMBER, "Only to this number.")
+_SENDER = Filter(
+    "sender",
+    EXACT,
+    "Only from this sender.",
+    "In both generations. A number can be written in any form.",
+)
+
+RECEIVED_IN = (
+    Filter(
+        "receivedSince",
+        INSTANT,
+        "Received at this time or later.",
+        option="--since",
+        old_option="--received-since",
+    ),
+    Filter(
+        "receivedUntil",
+        INSTANT,
+        "Received before this time.",
+        option="--until",
+        old_option="--received-until",
+    ),
+)
 
 REPORT_FILTERS = (
     Filter(
@@ -87,14 +111,9 @@ REPORT_FILTERS = (
     ),
     Filter("messageId", EXACT, "Only of this message."),
     Filter("bulkId", EXACT, "Only of this bulk."),
-    Filter("to", NUMBER, "Only to this number."),
+    _TO,
     Filter("toPrefix", NUMBER, "Only to numbers starting with this prefix, for example 4179."),
-    Filter(
-        "sender",
-        EXACT,
-        "Only from this sender.",
-        "In both generations. A number can be written in any form.",
-    ),
+    _SENDER,
     Filter(
         "from", EXACT, "Another name of `sender`; give one of them.", field="sender", option=None
     ),
@@ -123,10 +142,9 @@ REPORT_FILTERS = (
     Filter(
         "callbackDataContains", TEXT, "Only with this text in the callbackData.", "Anywhere in it."
     ),
-    Filter("receivedSince", INSTANT, "Received then or later: 2026-11-21T10:00:00Z."),
-    Filter("receivedUntil", INSTANT, "Received before."),
-    Filter("doneSince", INSTANT, "doneAt then or later."),
-    Filter("doneUntil", INSTANT, "doneAt before."),
+    *RECEIVED_IN,
+    Filter("doneSince", INSTANT, "Only if doneAt is this time or later."),
+    Filter("doneUntil", INSTANT, "Only if doneAt is before this time."),
 )
 
 PLACE_STATES = ("waiting", "leased", "acknowledged", "exhausted", "cancelled", "unrouted")
@@ -142,6 +160,9 @@ PLACE_FILTERS = (
 )
 
 MESSAGE_FILTERS = (
+    _TO,
+    _SENDER,
+    *RECEIVED_IN,
     _FINAL,
     _SOURCE,
     _STATUS_GROUP,
@@ -174,6 +195,7 @@ RECEIVED = Filter("received", TRUTH, "Add each item as it was received.")
 
 REPORT_PARAMETERS = (LIMIT, CURSOR, RECEIVED, *REPORT_FILTERS, *PLACE_FILTERS)
 MESSAGE_PARAMETERS = (LIMIT, CURSOR, *MESSAGE_FILTERS)
+QUARANTINE_PARAMETERS = (LIMIT, CURSOR, *RECEIVED_IN)
 
 # --- queries -----------------------------------------------------------------------------------
 
@@ -211,13 +233,33 @@ def place_of(query: Parameters) -> Place | None:
 
 
 class MessageQuery(Struct, frozen=True):
-    """Which messages are wanted, by their source and their state now."""
+    """Which messages are wanted: by their source and their state now, and those that have a report
+    to this number, from this sender, received in this range, all three in one."""
 
     limit: int = LIMIT_DEFAULT
     before: int | None = None
+    to: str | None = None
+    sender: str | None = None
+    received_since: datetime | None = None
+    received_until: datetime | None = None
     final: bool | None = None
     source: str | None = None
     status_groups: tuple[int, ...] = ()
+
+
+class QuarantineQuery(Struct, frozen=True):
+    """Which quarantine entries are wanted. Of the range the beginning belongs to it, the end does
+    not."""
+
+    limit: int = LIMIT_DEFAULT
+    before: int | None = None
+    received_since: datetime | None = None
+    received_until: datetime | None = None
+
+
+def quarantine_query(query: Parameters) -> QuarantineQuery:
+    """The filters of GET /api/quarantine. Raises BadQuery."""
+    return QuarantineQuery(**read_query(query, QUARANTINE_PARAMETERS))
 
 
 def message_query(query: Parameters) -> MessageQuery:

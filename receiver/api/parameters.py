@@ -38,6 +38,7 @@ class Filter(Struct, frozen=True):
     `words` are the help of the command line, and with `more` what API clients are told. `field` is
     where its value goes in the query that the store or the queue is asked, and `option` is it on
     the command line (`None`: not there); both are called as it is unless they are given.
+    `old_option` is what the option was called before.
     """
 
     name: str
@@ -46,13 +47,14 @@ class Filter(Struct, frozen=True):
     more: str = ""
     field: str = ""
     option: str | None = ""
+    old_option: str | None = None
 
     def __post_init__(self) -> None:
-        snake = re.sub("[A-Z]", lambda capital: f"_{capital[0].lower()}", self.name)
+        name = snake(self.name)
         if not self.field:
-            force_setattr(self, "field", snake)
+            force_setattr(self, "field", name)
         if self.option == "":
-            force_setattr(self, "option", f"--{snake.replace('_', '-')}")
+            force_setattr(self, "option", f"--{name.replace('_', '-')}")
 
     def read(self, query: Parameters) -> Any:
         """The value in `query`; `None` when it is not given. Raises BadQuery."""
@@ -64,6 +66,11 @@ class Filter(Struct, frozen=True):
     def parameter(self) -> Parameter:
         words = (each for each in (self.words, self.more, self.kind.words) if each)
         return Parameter(self.name, self.kind.shape, " ".join(words))
+
+
+def snake(name: str) -> str:
+    """A parameter's name as Python and the command line write it: `messageId`, `message_id`."""
+    return re.sub("[A-Z]", lambda capital: f"_{capital[0].lower()}", name)
 
 
 def in_query(filters: Iterable[Filter]) -> list[Parameter]:

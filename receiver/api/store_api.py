@@ -15,13 +15,16 @@ from receiver.api.audit import tell
 from receiver.api.filters import (
     MESSAGE_PARAMETERS,
     OF_SOURCE,
+    QUARANTINE_PARAMETERS,
     RECEIVED,
     REPORT_PARAMETERS,
     TOTALS_FILTERS,
     Place,
+    QuarantineQuery,
     asked_totals,
     message_query,
     place_of,
+    quarantine_query,
     report_query,
 )
 from receiver.api.messages import (
@@ -32,15 +35,12 @@ from receiver.api.messages import (
     find_messages,
 )
 from receiver.api.parameters import (
-    PAGE,
-    PageQuery,
     in_path,
     in_query,
     next_cursor,
     number,
     only,
     page_of,
-    page_query,
 )
 from receiver.api.quarantine import DismissedEntry, QuarantineEntryAnswer, QuarantinePage
 from receiver.api.reports import ReportAnswer, ReportPage
@@ -69,10 +69,15 @@ async def nothing_placed(_: ReportQuery, __: Place) -> FoundReports:
 _QUARANTINE_ID = in_path("id", Id, "The id of the entry")
 
 
-async def quarantine_page(store: ReportStore, query: PageQuery) -> QuarantinePage:
+async def quarantine_page(store: ReportStore, query: QuarantineQuery) -> QuarantinePage:
     """A page of what could not be read, newest first."""
-    # one more tells whether there is a next page
-    found, following = page_of(await store.quarantine(query.before, query.limit + 1), query.limit)
+    entries = await store.quarantine(
+        query.before,
+        query.limit + 1,  # one more tells whether there is a next page
+        since=query.received_since,
+        until=query.received_until,
+    )
+    found, following = page_of(entries, query.limit)
     shown = [QuarantineEntryAnswer.of(entry) for entry in found]
     return QuarantinePage(shown, next_cursor(following))
 
@@ -213,10 +218,10 @@ class StoreApi:
         "listQuarantine",
         "Quarantine entries (what could not be read), newest first",
         {200: Reply("a page", QuarantinePage)},
-        in_query(PAGE),
+        in_query(QUARANTINE_PARAMETERS),
     )
     async def quarantine(self, request: web.Request) -> web.Response:
-        return answer(await quarantine_page(self._store, page_query(request.query)))
+        return answer(await quarantine_page(self._store, quarantine_query(request.query)))
 
     @Route(
         "GET",

@@ -260,7 +260,8 @@ class Receiver:
         except Exception:
             if (more := self._failures.admit("wake")) is not None:
                 log.exception(
-                    "new reports could not be announced", extra={"facts": {"leftOut": more}}
+                    "new reports are stored, but the dispatcher was not told; it looks again soon",
+                    extra={"facts": {"leftOut": more}},
                 )
 
     def _refuse(

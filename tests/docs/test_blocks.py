@@ -1,8 +1,8 @@
 """Each block of the documents is true: lines can be typed, settings read, programs compiled.
 
-Blocks that show what is printed are run by test_readme.py (`console`) and
-tests/rehearsal/test_command.py (`text`), the programs by tests/sdk/test_readme.py and
-tests/sdk/test_testing_guide.py (`js`, `python`).
+Guides are followed by test_readme.py and test_guides_….py (`console`, `sh`). Transcripts of
+failures are run by tests/rehearsal/test_command.py (`text`), programs by
+tests/sdk/test_readme.py and tests/sdk/test_testing_guide.py (`js`, `python`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from dispatcher.simulation.scenario import Scenario, read_scenario
 from receiver.settings.configuration import ConfigurationError
 from receiver.settings.settings import ServerSettings
 from tests.docs.documents import DOCUMENTS, ROOT, Block, Typed, blocks, prose, typed_in, words_of
+from tests.docs.following import NOT_RUN
 from tests.docs.test_deploy import checked, tool
 from tests.docs.test_openapi import described, served
 from tests.docs.typed_lines import (
@@ -33,19 +34,6 @@ from tests.docs.typed_lines import (
     fault_of_words,
     request_of,
 )
-
-NOT_RUN = {
-    "python3 -m venv .venv": "makes an environment",
-    ".venv/bin/pip install -q -e .": "fetches packages; .ci/run types it for each run",
-    "bash .ci/test": "runs this test",
-    "pip install dist/dlr_relay-*.whl": "tests/docs/test_installation.py installs the wheel",
-    "python3 -m pip install build": "fetches packages",
-    "python3 -m build": "tests/docs/test_installation.py builds",
-    "sudo python3 -m venv /opt/dlr": "makes an environment",
-    "sudo /opt/dlr/bin/pip install dist/dlr_relay-*.whl": "as above",
-    "export PATH=$PWD/.venv/bin:$PATH": "the shell's own",
-}
-"""What neither `dlr` nor `curl` is, and why nobody types it here."""
 
 FOLLOWED = {"config/UPGRADE.md": "tests/end_to_end/test_upgrade.py types each of its lines"}
 

@@ -1,4 +1,4 @@
-"""`dlr replay` against a running `dlr serve`: what an outage cost comes back with one command."""
+"""`dlr replays start` against a running `dlr serve`: one command pushes what an outage cost."""
 
 from __future__ import annotations
 

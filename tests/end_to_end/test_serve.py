@@ -162,7 +162,7 @@ async def test_a_message_is_shown_with_its_history(tmp_path: Path) -> None:
     for word in ("m-1 DELIVERED_TO_HANDSET (final)", "PENDING_ENROUTE", "acknowledged"):
         assert word in shown
     nothing = await dlr(tmp_path, "messages", "m-2")
-    assert (nothing.code, nothing.err) == (2, "dlr: there is no report of a message 'm-2'\n")
+    assert (nothing.code, nothing.err) == (1, "dlr: there is no report of a message 'm-2'\n")
 
 
 # --- out ---------------------------------------------------------------------------------------
@@ -472,10 +472,10 @@ async def test_erase_says_what_it_did(tmp_path: Path) -> None:
     pulled.write_bytes(a_json_body(an_item(to="41790000727")))
     left = await dlr(tmp_path, "erase", "--to", "41790000727")
 
-    assert (nothing.code, nothing.out) == (0, "nothing is stored of +41 79 000 07 28\n")
+    assert (nothing.code, nothing.out) == (1, "nothing is stored of +41 79 000 07 28\n")
     assert (erased.code, erased.err) == (0, "")
     assert re.search(r"touched +1 of report\n", erased.out)
-    assert (again.code, again.out) == (0, "nothing is stored of 41790000727\n")
+    assert (again.code, again.out) == (1, "nothing is stored of 41790000727\n")
     assert left.code == 1
     assert left.err == (
         "dlr: left in dlr.db-pulled/default/0.json: not stored yet;"

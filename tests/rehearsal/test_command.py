@@ -53,7 +53,7 @@ SHOWN = [shown for block in blocks("text") for shown in shown_in(block)]
 
 @pytest.mark.parametrize("shown", SHOWN, ids=["checks", "drill"])
 async def test_the_transcripts_of_the_readme(tmp_path: Path, shown: Shown) -> None:
-    """The README's transcripts of failures are what is printed."""
+    """The guide's transcripts of failures are what is printed."""
     async with listening(wrong.LastWins()) as base:
         command, *words = shlex.split(shown.typed.replace("http://127.0.0.1:9000", base))
         done = await dlr(tmp_path, *words, "--patience", "200ms")

@@ -239,7 +239,7 @@ async def test_what_is_not_played(
         exception = fields["requestError"]["serviceException"]
         assert exception == {"messageId": "NOT_FOUND", "text": said}
     (line,) = (each for each in caplog.records if each.name == "dlr.sandbox")
-    assert line.getMessage() == "asked for something that the sandbox does not provide"
+    assert line.getMessage() == "the sandbox does not support this request"
     assert line.__dict__["facts"] == {"method": method, "path": path}
 
 

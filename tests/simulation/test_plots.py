@@ -75,7 +75,7 @@ def test_the_picture_says_what_happened(timeline: Timeline) -> None:
     """Story, answer, what is drawn and what was the matter."""
     shown = " ".join(texts(svg("A story", timeline)))
 
-    for text in ("A story", "Of 180 reports 30 came late", "arrived", "failed", "refuses"):
+    for text in ("A story", "30 of 180 reports were late", "arrived", "failed", "refuses"):
         assert text in shown
     assert "backlog gone" in shown
     assert BACKLOG_GONE in shown

@@ -196,7 +196,7 @@ def _not_played(request: web.Request) -> Refused:
         " delivery reports."
     )
     facts = {"method": request.method, "path": request.rel_url.raw_path[:200]}
-    log.warning("asked for something that the sandbox does not provide", extra={"facts": facts})
+    log.warning("the sandbox does not support this request", extra={"facts": facts})
     return Refused(404, text)
 
 
@@ -214,5 +214,9 @@ def _as_refused(request: web.Request, error: Exception) -> Refused:
             return Refused(error.status)
         case web.RequestPayloadError() | ConnectionError():
             return Refused(400, misfits=[Misfit("body", "cannot be read completely")])
-    log.exception("%s %s: internal error", request.method, request.path)
+    log.exception(
+        "%s %s failed and was answered 500; this is a defect of dlr, please report it",
+        request.method,
+        request.path,
+    )
     return Refused(500)

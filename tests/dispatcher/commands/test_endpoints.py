@@ -101,7 +101,7 @@ def test_pause_resume_remove_reset() -> None:
     """Each word does what it says, and prints it."""
     assert dlr("pause", "acme") == "acme: paused; its reports wait and use up no retries\n"
     assert shown("acme")["paused"]
-    assert dlr("resume", "acme") == "acme: goes on\n"
+    assert dlr("resume", "acme") == "acme: resumed\n"
     assert dlr("remove", "acme") == "acme: removed; 0 waiting dispatches cancelled\n"
     assert dlr("--format", "json") == "[]\n"
     assert dlr("reset", "acme") == "acme: as the settings file says\n"
@@ -198,7 +198,8 @@ def test_what_cannot_be_meant(given: list[str]) -> None:
 def test_unrouted_reports() -> None:
     """`dlr reports --unrouted` lists what no endpoint took, and says what is not judged yet."""
     done = run("reports", "--unrouted", "--format", "ndjson")
-    assert (done.stdout, done.stderr) == ("", "the newest 1 are not read by every endpoint yet\n")
+    told = "not every endpoint has read the newest 1 report yet\n"
+    assert (done.stdout, done.stderr) == ("", told)
 
     dlr("remove", "acme")
 

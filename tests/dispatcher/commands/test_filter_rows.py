@@ -30,8 +30,8 @@ def test_a_row_is_a_field_and_an_option(rows: tuple[Filter, ...], query: type) -
         assert row.field in query.__annotations__
         assert row.parameter.words
         if row.option is not None:
-            option = row.option.split("/")[0].removeprefix("--").replace("-", "_")
-            assert list(parameters(**{option: "x"})) == [row.name]
+            option = (row.old_option or row.option).split("/")[0].removeprefix("--")
+            assert list(parameters(**{option.replace("-", "_"): "x"})) == [row.name]
     assert [row.name for row in rows if row.option is None] == ["from"] * ("from" in names)
 
 

@@ -454,8 +454,8 @@ async def test_one_that_cannot_be_read_stops_no_other(
     assert (beta.settings, beta.paused) == (None, True)
     assert beta.faults == ("colour: there is no such setting",)
     assert [record.getMessage() for record in caplog.records] == [
-        "endpoint beta: nothing is pushed, because its settings cannot be used:"
-        " colour: there is no such setting"
+        "endpoint beta gets no pushes, because its settings cannot be used: colour: there is no"
+        " such setting"
     ]
     await later.change("beta", {"colour": None}, from_outside=False)
     assert [each.name for each in await later.endpoints()] == ["acme", "beta"]

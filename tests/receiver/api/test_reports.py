@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -347,6 +348,44 @@ async def test_pages_of_messages(client: Client, store: SqliteStore) -> None:
     assert all(len(row["reports"]) == 2 for row in rows)
 
 
+ASKED: Sequence[tuple[str, Sequence[str]]] = (
+    ("to=41790000001", ["both", "early"]),
+    ("to=%2B41 79 000 00 01&limit=1", ["both", "early"]),
+    ("sender=Acme", ["both"]),
+    ("receivedSince=2026-03-02T13:00:00Z", ["both", "late"]),
+    ("receivedUntil=2026-03-02T13:00:00Z", ["early", "both"]),
+    ("to=41790000001&receivedSince=2026-03-02T13:00:00Z", ["both"]),
+    ("to=41790000001&final=false", ["early"]),
+    ("to=41790000001&statusGroup=DELIVERED&source=default", ["both"]),
+    ("to=41790000001&source=beta", []),
+    ("sender=Nobody", []),
+)
+"""What a page is asked for, and the messages that it has, in their order."""
+
+
+@pytest.mark.parametrize(("asked", "expected"), ASKED)
+async def test_messages_by_number_and_time(
+    client: Client, store: SqliteStore, asked: str, expected: list[str]
+) -> None:
+    """A message that has a report which fits is listed once, with all of its reports, at the
+    newest one that fits. Support asks by number, and there was no way to ask so."""
+    later = NOON + timedelta(hours=2)
+    one = {"to": "41790000001"}
+    await store.add(
+        [
+            a_callback(an_sms("both", "PENDING_ENROUTE", **one, sender="Acme")),
+            a_callback(an_sms("early", "PENDING_ENROUTE", **one)),
+            a_callback(an_sms("late", to="41790000002"), at=later),
+            a_callback(an_sms("both", **one, sender="Acme"), at=later),
+        ]
+    )
+
+    rows = await pages(client, f"/api/messages?{asked}", "messages")
+
+    assert [row["messageId"] for row in rows] == expected
+    assert all(len(row["reports"]) == (row["messageId"] == "both") + 1 for row in rows)
+
+
 # --- quarantine ----------------------------------------------------------------------------------
 
 
@@ -403,6 +442,17 @@ async def test_pages_of_quarantine(client: Client, store: SqliteStore) -> None:
     rows = await pages(client, "/api/quarantine?limit=2", "items")
 
     assert [row["id"] for row in rows] == [5, 4, 3, 2, 1]
+
+
+async def test_quarantine_by_time(client: Client, store: SqliteStore) -> None:
+    """Of the range the beginning belongs to it, the end does not."""
+    for hour in range(4):
+        await store.add([a_callback(b"%d" % hour, at=NOON + timedelta(hours=hour))])
+
+    between = "receivedSince=2026-03-02T13:00:00Z&receivedUntil=2026-03-02T15:00:00Z"
+    rows = await pages(client, f"/api/quarantine?limit=1&{between}", "items")
+
+    assert [row["id"] for row in rows] == [3, 2]
 
 
 # --- methods -------------------------------------------------------------------------------------
