@@ -356,7 +356,7 @@ def test_an_endpoint_that_left_the_settings_is_taken_over(tmp_path: Path, page: 
 
             page.get_by_role("button", name="Take over").click()
 
-            expect(page.get_by_role("status")).to_contain_text("beta has taken over from old: 1 d")
+            expect(page.get_by_role("status")).to_contain_text("beta has taken over from old: 1 w")
             page.get_by_role("button", name="Retry all waiting now").click()
             dlr.until_pushed(2)
             assert len(acme.got) == 2
