@@ -273,6 +273,6 @@ def test_a_form_that_is_sent_twice_makes_one_replay(start: Start, page: Page) ->
         for _ in range(2):
             answered = page.request.post(f"{dlr.url}/replays", form=form)
             assert answered.url == f"{dlr.url}/replays/1"
-        assert "This form was sent twice. It started replay 1 once." in answered.text()
+        assert "This form was sent twice. It started replay 1 only once." in answered.text()
         answered = page.request.post(f"{dlr.url}/replays", form={**form, "rate": "2/h"})
         assert answered.url == f"{dlr.url}/replays/2"
