@@ -35,7 +35,7 @@ from dispatcher.web.endpoint_form import (
 )
 from dispatcher.web.endpoint_state import EndpointState, is_failing, state_of
 from dispatcher.web.pushes import Row
-from dispatcher.web.shown import sentence
+from dispatcher.web.shown import counted, sentence
 from dispatcher.web.site import BadForm, Site, form, page
 from receiver.api.audit import tell
 from receiver.settings.configuration import ConfigurationError
@@ -246,8 +246,9 @@ class EndpointPages:
         except EndpointInForce as error:
             raise web.HTTPConflict(text=sentence(error)) from error
         words = (
-            f"{other} has taken over from {name}: {taken.dispatches} waiting dispatches and"
-            f" {taken.reports} unread reports."
+            f"{other} has taken over from {name}:"
+            f" {counted(taken.dispatches, 'waiting dispatch', 'waiting dispatches')} and"
+            f" {counted(taken.reports, 'unread report')}."
         )
         return self._site.back_to(request, endpoint_path(other), words)
 

@@ -149,7 +149,7 @@ def test_searching(start: Start, page: Page) -> None:
 
     page.get_by_label("Search reports").fill("colour:red")
     page.get_by_role("button", name="Search").click()
-    expect(page.get_by_role("alert")).to_contain_text('there is no word "colour:"')
+    expect(page.get_by_role("alert")).to_contain_text('unknown search word "colour:"')
     expect(page.get_by_label("Search reports")).to_have_value("colour:red")
     assert findings(page) == []
     page.goto(f"{dlr.url}/?q=nothing+has+this")

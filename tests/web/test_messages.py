@@ -44,7 +44,7 @@ def test_a_message_over_time(start: Start, page: Page) -> None:
 
     line = page.locator("ol.timeline")
     expect(line).to_contain_text("This is the state of the message now.")
-    expect(line).to_contain_text("Duplicates: it came 2 times.")
+    expect(line).to_contain_text("Duplicates: it came in 2 times.")
     expect(line).to_contain_text("Attempt 1 to acme: 503, failed")
     ahead = line.locator("li.ahead").first
     expect(ahead).to_contain_text(re.compile(r"Next attempt to acme in \d+ s: attempt 2 of 21"))

@@ -64,7 +64,7 @@ def test_the_fault_is_marked_and_the_entry_dismissed(start: Start, page: Page) -
     page.get_by_text("Dismiss this entry").click()
     page.get_by_role("button", name="Dismiss entry 1").click()
 
-    expect(page.get_by_role("status")).to_contain_text("Entry 1 was dismissed")
+    expect(page.get_by_role("status")).to_contain_text("Entry 1 and its bytes were deleted")
     expect(page.locator("tbody tr")).to_have_count(1)
     page.get_by_role("link", name="2", exact=True).click()
     expect(page.locator("mark")).to_be_visible()
@@ -124,7 +124,7 @@ def test_hostile_bodies_on_a_phone_without_scripts(
     expect(page.get_by_text("It is not text")).to_be_visible()
     page.get_by_text("Dismiss this entry").click()
     page.get_by_role("button", name="Dismiss entry 2").click()
-    expect(page.get_by_role("status")).to_contain_text("Entry 2 was dismissed")
+    expect(page.get_by_role("status")).to_contain_text("Entry 2 and its bytes were deleted")
 
 
 def test_a_phone_shows_it_without_scrolling_sideways(

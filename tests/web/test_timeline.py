@@ -86,7 +86,7 @@ async def test_duplicates_are_marked() -> None:
 
     (told,) = moments(reports, [])
 
-    assert "Duplicates: it came 3 times. Repeats are neither stored nor pushed." in told.notes
+    assert "Duplicates: it came in 3 times. Repeats are neither stored nor pushed." in told.notes
 
 
 def test_the_schedule_ahead() -> None:
