@@ -21,7 +21,7 @@ from receiver.store.base import ReportStore
 
 
 class PushedAgain(Struct, frozen=True):
-    """One of the two."""
+    """One of the two is null."""
 
     replay: Annotated[
         ReplayAnswer | None,

@@ -16,7 +16,7 @@ from receiver.api.parameters import TEXT, Filter
 
 
 class AttemptEvent(Struct, frozen=True, rename="camel"):
-    """`state` and `dueAt` are of the dispatch when it is told."""
+    """`state` and `dueAt` are those of the dispatch at the time of the event."""
 
     dispatch: DispatchId
     endpoint: str

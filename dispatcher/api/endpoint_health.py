@@ -45,15 +45,15 @@ Seconds = Annotated[float, Meta(ge=0)]
 
 
 class DurationFigures(Struct, frozen=True):
-    """How long attempts took, in milliseconds. `null` without any."""
+    """How long attempts took, in milliseconds. null if there were none."""
 
     p50: float | None
     p95: float | None
 
 
 class LatenessFigures(Struct, frozen=True):
-    """Seconds from the receipt of a report to its acknowledgement, without replays. All reports of
-    a push count as the one that has waited longest."""
+    """Seconds from the receipt of a report to its acknowledgement, without replays. Each report of
+    a push counts as late as the one that waited longest."""
 
     reports: Count
     p50: float | None
@@ -61,7 +61,7 @@ class LatenessFigures(Struct, frozen=True):
 
 
 class WindowFigures(Struct, frozen=True, rename="camel"):
-    """The attempts of a time: those that began in it. Percentiles are within 6 %."""
+    """The attempts that began in this period. Percentiles are within 6 %."""
 
     since: Instant
     attempts: Count
@@ -109,7 +109,7 @@ class BacklogFigures(Struct, frozen=True, rename="camel"):
 
 
 class FirstLoss(Struct, frozen=True):
-    """If every attempt fails from now on: how long until the first dispatch is exhausted, and how
+    """How long until the first dispatch is exhausted if every attempt fails from now on, and how
     many attempts it still has."""
 
     seconds: Seconds
@@ -117,7 +117,7 @@ class FirstLoss(Struct, frozen=True):
 
 
 class FlowFigures(Struct, frozen=True, rename="camel"):
-    """How much it is given now, as far as the process knows that answers."""
+    """Its current limits, as far as the process that answers knows them."""
 
     under_way: Count
     window: Count

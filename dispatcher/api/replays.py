@@ -49,7 +49,7 @@ NeverDispatched = Annotated[Count, Meta(description=("Reports that match but nev
 
 
 class ReplayAnswer(Struct, frozen=True, rename="camel"):
-    """Counts are of reports. What is left out is told when it is made."""
+    """All counts are counts of reports. What a replay leaves out is told when it is made."""
 
     id: Id
     key: str | None
@@ -125,7 +125,7 @@ class ReplayPage(Struct, frozen=True):
 
 
 class SelectedReport(Struct, frozen=True, rename="camel"):
-    """Which report, and where it would go."""
+    """A report and where it would go."""
 
     report: Id
     endpoint: str
@@ -136,7 +136,7 @@ class SelectedReport(Struct, frozen=True, rename="camel"):
 
 
 class DryRun(Struct, frozen=True, rename="camel"):
-    """What a replay would be. Of what it would bring, the first."""
+    """What a replay would do. `first` are the first reports that it would push."""
 
     dry_run: Literal[True]
     total: Count

@@ -69,6 +69,18 @@ GUIDES: Final = (
         "For operators: tokens, credentials, limits, signatures, audit.",
     ),
     Guide(
+        "operate",
+        "Operate",
+        "config/OPERATE.md",
+        "For operators: deploy it, watch it, back it up, and change it.",
+    ),
+    Guide(
+        "troubleshooting",
+        "Troubleshooting",
+        "config/TROUBLESHOOTING.md",
+        "For operators: what you see, and what to do; a paragraph for each alert.",
+    ),
+    Guide(
         "threats",
         "Threat model",
         "receiver/threats.md",
@@ -121,18 +133,6 @@ GUIDES: Final = (
         "Settings",
         "config/dlr.toml",
         "For whoever runs dlr: every setting with its default.",
-    ),
-    Guide(
-        "operate",
-        "Operate dlr",
-        "config/OPERATE.md",
-        "For operators: deploy it, watch it, back it up, and change it.",
-    ),
-    Guide(
-        "troubleshooting",
-        "Troubleshooting",
-        "config/TROUBLESHOOTING.md",
-        "For operators: what to do when reports are missing or late, and for each alert.",
     ),
     Guide(
         "upgrade",

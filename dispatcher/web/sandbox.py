@@ -459,7 +459,7 @@ class SandboxPages:
 
     @form("/sandbox/page/receive", "postSandboxInbox")
     async def receive(self, request: web.Request) -> web.Response:
-        """Have an SMS come in."""
+        """Simulate an incoming SMS."""
         typed = await _typed(request)
         try:
             incoming = incoming_of(incoming_document(typed), self._site.now())
@@ -490,7 +490,7 @@ class SandboxPages:
 
     @form("/sandbox/page/faults", "postSandboxFaults")
     async def add_fault(self, request: web.Request) -> web.Response:
-        """Order trouble."""
+        """Add a fault."""
         typed = await _typed(request)
         try:
             self._sandbox.faults.add(read_table(FaultRule, fault_table(typed)))

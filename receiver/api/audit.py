@@ -170,7 +170,7 @@ def _origin(request: web.Request, proxies: Proxies) -> str:
 
 
 class ChangeAnswer(Struct, frozen=True):
-    """`who` is the name of a token or of a user of the machine."""
+    """`who` is the name of an API token or of a user of this machine."""
 
     id: Id
     at: Instant

@@ -19,7 +19,7 @@ class Alive(Struct, frozen=True):
 
 
 class Ready(Struct, frozen=True, omit_defaults=True):
-    """`short` is there while something runs short without being a reason not to be ready."""
+    """`short` is present while something is running short and the process is still ready."""
 
     ready: Literal[True]
     short: Annotated[

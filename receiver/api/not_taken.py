@@ -14,7 +14,7 @@ from receiver.routes import Reply, Route
 
 
 class NotTakenAnswer(Struct, frozen=True, rename="camel"):
-    """Callbacks that were not taken for the same reason. `what` is at fault in their requests."""
+    """Callbacks that were refused for the same reason. `what` names the fault in their requests."""
 
     reason: Reason
     what: str

@@ -226,7 +226,7 @@ class SourceSettings:
 
     def faults(self) -> Iterable[tuple[str, str]]:
         if self.basic and self.header and self.header.name.lower() == "authorization":
-            yield "header.name", "expected another header than that of basic, got Authorization"
+            yield "header.name", ("expected a header other than that of basic, got Authorization")
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,7 +287,7 @@ class ReceiverSettings:
 
 def _none(key: str, secrets: Sequence[Secret]) -> Iterator[tuple[str, str]]:
     if not secrets:
-        yield key, "expected one, or two while it is changed, got none"
+        yield key, "expected one secret, or two while it is being changed, got none"
 
 
 class _Named(Protocol):
@@ -300,7 +300,7 @@ def repeated_names(key: str, entries: Sequence[_Named]) -> Iterator[tuple[str, s
     seen: set[str] = set()
     for index, entry in enumerate(entries):
         if entry.name in seen:
-            yield f"{key}[{index}].name", f'expected a name of its own, got "{entry.name}" again'
+            yield f"{key}[{index}].name", f'expected a unique name, got "{entry.name}" again'
         seen.add(entry.name)
 
 

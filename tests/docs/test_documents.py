@@ -182,8 +182,8 @@ def test_every_guide_is_shown_and_named_in_the_readme() -> None:
 FOLLOWED_ELSEWHERE = {
     "dispatcher/sandbox/TESTING.md": "tests/sdk/test_testing_guide.py makes a suite of it",
     "dispatcher/sandbox/SANDBOX.md": "also by tests/sdk/test_readme.py",
-    "config/OPERATE.md": "tests/docs/test_operating.py types what it shows",
-    "config/TROUBLESHOOTING.md": "tests/docs/test_operating.py types what it shows",
+    "config/OPERATE.md": "test_operating.py",
+    "config/TROUBLESHOOTING.md": "test_operating.py",
     "config/UPGRADE.md": "tests/end_to_end/test_upgrade.py types each of its lines",
     "config/deploy/README.md": "one block, for Prometheus; test_blocks.py",
 }

@@ -121,7 +121,7 @@ def test_hostile_bodies_on_a_phone_without_scripts(
         assert page.locator("main script, main img").count() == 0
         assert len(page.content()) < 100_000
     page.goto(f"{dlr.url}/quarantine/2")
-    expect(page.get_by_text("It is no text")).to_be_visible()
+    expect(page.get_by_text("It is not text")).to_be_visible()
     page.get_by_text("Dismiss this entry").click()
     page.get_by_role("button", name="Dismiss entry 2").click()
     expect(page.get_by_role("status")).to_contain_text("Entry 2 was dismissed")

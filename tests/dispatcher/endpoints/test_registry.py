@@ -147,7 +147,7 @@ async def test_names_are_taken_once(registry: Registry) -> None:
     with pytest.raises(EndpointExists, match='already an endpoint "acme"'):
         await registry.add({**BETA, "name": "acme"}, from_outside=False)
     (fault,) = await faults_of(registry.add({**BETA, "name": "replay-7"}, from_outside=False))
-    assert fault.startswith("name: replay- and a number")
+    assert fault.startswith("name: names such as replay-1")
 
     both = [registry.add(BETA, from_outside=False) for _ in range(2)]
     done = await asyncio.gather(*both, return_exceptions=True)
@@ -413,7 +413,7 @@ async def test_headers_of_the_connection_are_nobodys(
         ({"security": {"type": "header", "header": name, "value": "x"}}, "security.header"),
     ):
         told = await faults_of(registry.add({**BETA, **settings}, from_outside=from_outside))
-        assert [fault.partition(": cannot be fixed, it ")[0] for fault in told] == [place]
+        assert [fault.partition(": cannot be set, because it ")[0] for fault in told] == [place]
 
 
 async def test_no_secret_travels_as_host(registry: Registry) -> None:

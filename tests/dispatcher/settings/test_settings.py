@@ -113,11 +113,11 @@ def test_every_setting_of_an_endpoint(tmp_path: Path) -> None:
         ("rate_limit = 0.0001", "rate_limit: expected 0 or at least 0.001, got 0.0001"),
         (
             'breaker_probe = "10s"',
-            "breaker_probe: is only read with breaker_failures above 0",
+            "breaker_probe: is only used with breaker_failures above 0",
         ),
         (
             'reports = "none"\nsenders = ["InfoSMS"]',
-            'senders: chooses among reports, and reports = "none" takes none',
+            'senders: selects reports, but reports = "none" takes none',
         ),
         ('senders = [""]', 'senders[0]: expected a text that is not empty, got ""'),
         (
@@ -134,7 +134,7 @@ def test_every_setting_of_an_endpoint(tmp_path: Path) -> None:
         ),
         (
             'headers = { Content-Type = "x" }',
-            "headers.Content-Type: cannot be fixed, it follows from the body",
+            "headers.Content-Type: cannot be set, because it depends on the body",
         ),
         (
             r'headers = { X = "a\r\nY: b" }',
@@ -205,7 +205,7 @@ def test_endpoint_names_and_sources_agree(tmp_path: Path) -> None:
     assert faults(tmp_path, text) == [
         "endpoint[0].window: expected an integer from 1 to 10000, got 0",
         "endpoint[1].url: expected an http or https URL with a host, got nothing",
-        'endpoint[1].name: expected a name of its own, got "acme" again',
+        'endpoint[1].name: expected a unique name, got "acme" again',
         "endpoint[0].sources[1]: "
         'expected the name of a [[source]] ("default", "sandbox"), got "eu"',
     ]
