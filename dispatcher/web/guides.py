@@ -135,18 +135,6 @@ GUIDES: Final = (
         "For whoever runs dlr: every setting with its default.",
     ),
     Guide(
-        "operate",
-        "Operate dlr",
-        "config/OPERATE.md",
-        "For operators: deploy it, watch it, back it up, and change it.",
-    ),
-    Guide(
-        "troubleshooting",
-        "Troubleshooting",
-        "config/TROUBLESHOOTING.md",
-        "For operators: what to do when reports are missing or late, and for each alert.",
-    ),
-    Guide(
         "upgrade",
         "Upgrade",
         "config/UPGRADE.md",

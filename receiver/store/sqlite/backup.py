@@ -129,6 +129,7 @@ def becoming(target: Path) -> Iterator[Path]:
         _refuse_if_shared(descriptor, partial)
         os.fchmod(descriptor, 0o600)
         os.truncate(descriptor, 0)
+        partial.with_name(f"{partial.name}-journal").unlink(missing_ok=True)
         try:
             yield partial
             os.fsync(descriptor)
