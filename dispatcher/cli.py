@@ -250,7 +250,7 @@ def _say(line: str) -> None:
 
 
 def _is_not_there(error: click.ClickException) -> bool:
-    from dispatcher.commands.options import NotThere
+    from dispatcher.commands.saying import NotThere
 
     return isinstance(error, NotThere)
 

@@ -6,9 +6,8 @@ from dispatcher.api.again import told_of_again
 from dispatcher.clocks.clock import SystemClock
 from dispatcher.commands.audit import changing
 from dispatcher.commands.gone import counted
-from dispatcher.commands.options import NotThere
 from dispatcher.commands.replay_output import replaying_of
-from dispatcher.commands.saying import say
+from dispatcher.commands.saying import NotThere, say
 from dispatcher.queue.base import NotWaiting, UnknownDispatch
 from dispatcher.replay.again import CannotGoAgain, push_again
 from dispatcher.settings.settings import Settings

@@ -41,8 +41,7 @@ from dispatcher.commands.console import (
 )
 from dispatcher.commands.export import Output, finished, output
 from dispatcher.commands.gone import counted
-from dispatcher.commands.options import NotThere
-from dispatcher.commands.saying import say
+from dispatcher.commands.saying import NotThere, say
 from dispatcher.endpoints.registry import Registry
 from dispatcher.storage import Storage
 from receiver.api.filters import AskedTotals, MessageQuery, Place, QuarantineQuery

@@ -30,12 +30,6 @@ WRONG_USAGE = 2
 """The exit code of wrong usage or configuration."""
 
 
-class NotThere(click.ClickException):
-    """There is nothing with the id that is typed. Exit code 1: the answer is no."""
-
-    exit_code = 1
-
-
 def fail(*lines: str) -> NoReturn:
     for line in lines:
         say(f"dlr: {line}", err=True)

@@ -22,8 +22,8 @@ from dispatcher.clocks.clock import SystemClock
 from dispatcher.commands.audit import changing
 from dispatcher.commands.console import Columns, fields, print_rows, told
 from dispatcher.commands.list_output import Listing, pages
-from dispatcher.commands.options import NotThere, stop_event
-from dispatcher.commands.saying import say
+from dispatcher.commands.options import stop_event
+from dispatcher.commands.saying import NotThere, say
 from dispatcher.endpoints.registry import Registry
 from dispatcher.replay.base import ReplayStore
 from dispatcher.replay.replay import InvalidReplay, Replay, Selected, UnknownReplay

@@ -17,7 +17,6 @@ from dispatcher.commands.listing_group import ListingGroup
 from dispatcher.commands.options import (
     FILE,
     Id,
-    NotThere,
     Speed,
     fail,
     listing_options,
@@ -25,6 +24,7 @@ from dispatcher.commands.options import (
     settings_of,
     with_settings,
 )
+from dispatcher.commands.saying import NotThere
 from dispatcher.queue.base import UnknownDispatch
 from dispatcher.replay.replaying import Replaying
 from dispatcher.replay.request import ReplayRequest, read_request

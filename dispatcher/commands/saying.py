@@ -34,3 +34,9 @@ def _as_json(line: str, err: bool) -> str:
 
     text = " ".join(line.removeprefix("dlr: ").split())
     return json_line(logging.ERROR if err else logging.INFO, text)
+
+
+class NotThere(click.ClickException):
+    """There is nothing with the id that is typed. Exit code 1: the answer is no."""
+
+    exit_code = 1
