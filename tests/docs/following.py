@@ -75,7 +75,7 @@ def not_run(line: str) -> bool:
     return any(" ".join(words) in NOT_RUN for words in words_of(line))
 
 
-LONGEST_COMMAND: Final = 4 * LIMIT
+LONGEST_COMMAND: Final = 10 * LIMIT
 """Seconds. A search by simulations is ten seconds of work, on a machine that others use too."""
 
 
