@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
 # Nothing of ours is imported before it is needed: `dlr --help` needs none of it, and all commands
 # together take six times as long to import as click.
@@ -17,78 +18,102 @@ MODULES = {
     "serve": "serve",
     "receive": "serve",
     "dispatch": "serve",
-    "sandbox": "serve",
-    "demo": "demo",
-    "endpoint": "endpoint",
+    "endpoints": "endpoints",
+    "open": "open_pages",
     "reports": "lists",
     "messages": "lists",
-    "quarantine": "lists",
-    "totals": "lists",
     "dispatches": "lists",
     "why": "why",
-    "schedule": "schedule",
+    "totals": "lists",
+    "quarantine": "lists",
+    "audit": "audit",
+    "replays": "replays",
+    "reconcile": "reconcile",
+    "demo": "demo",
+    "sandbox": "serve",
+    "listen": "listen",
+    "rehearse": "rehearse",
     "simulate": "simulate",
     "capture": "capture",
-    "endpoints": "endpoints",
-    "replay": "replay",
-    "replays": "replay",
-    "reconcile": "reconcile",
+    "schedule": "schedule",
+    "check": "check",
+    "config": "config",
+    "migrate": "migrate",
     "purge": "purge",
     "erase": "erase",
-    "rehearse": "rehearse",
-    "check": "check",
-    "open": "open_pages",
-    "audit": "audit",
-    "migrate": "migrate",
+    "backup": "backup",
+    "restore": "backup",
+    "views": "views",
+    "completion": "completion",
 }
 """Each command, and the module in commands/ that has a function of its name."""
 
+SECTIONS = {
+    "Run (operators)": ("serve", "receive", "dispatch", "endpoints", "open"),
+    "Look (operators and support)": (
+        *("reports", "messages", "dispatches", "why", "totals", "quarantine", "audit"),
+    ),
+    "Repair (operators and support)": ("replays", "reconcile"),
+    "Test (developers and testers)": (
+        *("demo", "sandbox", "listen", "rehearse", "simulate", "capture", "schedule"),
+    ),
+    "Maintain (operators)": (
+        "check",
+        "config",
+        "backup",
+        "restore",
+        "migrate",
+        "purge",
+        "erase",
+        "views",
+        "completion",
+    ),
+}
+"""The headings of `dlr --help`, and the commands below each, all of them."""
+
+OLD_WORDS = {"endpoint": ("listen",), "replay": ("replays", "start")}
+"""Commands of 0.1, one letter away from others, and what they are called now. They go on working,
+and no help names them."""
+
 SUMMARIES = {
-    "serve": "Receiver and dispatcher in one process.",
-    "receive": "The receiver alone: takes callbacks into the database.",
-    "dispatch": "The dispatcher alone: pushes what `dlr receive` took in on the same database.",
-    "sandbox": (
-        "`dlr serve` with the provider's send API: an app sends to it and gets real webhooks."
-    ),
-    "demo": "A whole story on one screen, in under a minute, with no set-up.",
-    "endpoint": "A customer endpoint to try things against: prints what it gets.",
-    "reports": "The stored reports, newest first.",
-    "messages": (
-        "The messages and their state; with MESSAGE_ID its history, dispatches and attempts."
-    ),
-    "quarantine": (
-        "What could not be read, newest first; with ENTRY (its id) the bytes as they came."
-    ),
-    "totals": "Reports by time of receipt (UTC): counts, cost, times from sentAt to doneAt.",
-    "dispatches": (
-        "The dispatches, newest first; with DISPATCH_ID, or a webhook-id, its messages and "
-        "attempts."
-    ),
-    "why": "Where a report went, and by which rule it did not go elsewhere.",
-    "schedule": (
-        "The retry table: retry, interval, cumulative (hours:minutes or hours:minutes:seconds)."
-    ),
-    "simulate": (
-        "What the outage of SCENARIO would cost: reports late and lost, peak, backlog. It is "
-        "a TOML file, or a capsule of `dlr capture`."
-    ),
-    "capture": (
-        "Write what was received in a window, and what became of it, into one file to share."
-    ),
-    "endpoints": "The endpoints: list, health, add, change, pause, resume, retry, test, remove,"
-    " reset.",
-    "replay": "Dispatch stored reports again: those that fit all options given.",
-    "replays": "The replays, newest first; with ID how far that one is.",
-    "reconcile": (
-        "Ask the provider what became of its messages, and list the reports that never came."
-    ),
-    "purge": "Remove what is old: reports, quarantine, ended dispatches with their attempts.",
-    "erase": "Erase one recipient's data: reports, quarantine, bodies and answers that hold it.",
-    "rehearse": "Push to a webhook what production will push, and say what would go wrong.",
-    "check": "Read the configuration, name every fault at once, print what is in effect.",
+    "serve": "Run receiver and dispatcher in one process.",
+    "receive": "Run the receiver alone: it stores callbacks in the database.",
+    "dispatch": "Run the dispatcher alone: it pushes what `dlr receive` stored.",
+    "endpoints": "List, add and change the endpoints that reports are pushed to.",
     "open": "Open the pages of the running `dlr` in a browser.",
-    "audit": "Who changed what, newest first: over the API and on the command line.",
-    "migrate": "Bring the database to the current schema. `dlr serve` does so by itself.",
+    "reports": "List the stored reports, newest first. With REPORT (its id), show all it says.",
+    "messages": (
+        "List the messages and their state. With MESSAGE_ID, show its history, dispatches and"
+        " attempts."
+    ),
+    "dispatches": (
+        "List the dispatches, newest first. With DISPATCH_ID, or a webhook-id, show its messages"
+        " and attempts."
+    ),
+    "why": "Explain where a report went, and why it went nowhere else.",
+    "totals": "Count reports and add up their cost, by time of receipt (UTC).",
+    "quarantine": (
+        "List what could not be read, newest first. With ENTRY (its id), print the original bytes."
+    ),
+    "audit": "List who changed what, newest first.",
+    "replays": "Push stored reports again; list, show and cancel replays.",
+    "reconcile": "Ask the provider for reports that never arrived.",
+    "demo": "Watch a whole story on one screen, in under a minute.",
+    "sandbox": "Run `dlr serve` with the provider's send API, to test an app.",
+    "listen": "Run a customer endpoint that prints what it gets.",
+    "rehearse": "Test a webhook with what production will push to it.",
+    "simulate": "Compute what an outage would cost: late and lost reports.",
+    "capture": "Write a time window of the database to a file for sharing.",
+    "schedule": "Print the retry table of a schedule.",
+    "check": "Check the settings, and list every fault at once.",
+    "config": "Check the settings, or print their JSON Schema.",
+    "backup": "Copy the database to FILE while `dlr` runs, and check the copy.",
+    "restore": "Put a backup where the database is.",
+    "migrate": "Bring the database to the current schema.",
+    "purge": "Remove what is old: reports, quarantine, ended dispatches.",
+    "erase": "Erase the data of one recipient.",
+    "views": "Print the SQL views of the database, for Grafana and others.",
+    "completion": "Print the completion script of a shell.",
 }
 """What `dlr --help` says of each command: the first paragraph of its own help, a test holds it."""
 
@@ -135,17 +160,41 @@ def _prepare_log() -> None:
 
 
 class _Group(click.Group):
-    """Lists its commands without importing them."""
+    """Lists its commands without importing them, below headings, and knows the old words."""
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        width = formatter.width - 6 - max(map(len, SUMMARIES))
-        with formatter.section("Commands"):
-            formatter.write_dl(
-                [
-                    (name, click.Command(name, help=SUMMARIES[name]).get_short_help_str(width))
-                    for name in self.list_commands(ctx)
-                ]
-            )
+    def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of this name, old or new."""
+        first, *more = OLD_WORDS.get(cmd_name, (cmd_name,))
+        command = self.commands.get(first)
+        for word in more:
+            assert isinstance(command, click.Group)
+            command = command.commands[word]
+        return command
+
+    def format_commands(self, _: click.Context, formatter: click.HelpFormatter) -> None:
+        """A list below each heading, all with the same columns."""
+        widest = max(map(len, MODULES))
+        width = formatter.width - 6 - widest
+        for heading, names in SECTIONS.items():
+            with formatter.section(heading):
+                formatter.write_dl(
+                    [
+                        (
+                            name.ljust(widest),
+                            click.Command(name, help=SUMMARIES[name]).get_short_help_str(width),
+                        )
+                        for name in names
+                    ]
+                )
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """What may follow `dlr`, without importing it."""
+        named = [
+            CompletionItem(name, help=summary)
+            for name, summary in SUMMARIES.items()
+            if name.startswith(incomplete)
+        ]
+        return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
 
 
 @click.group(
@@ -155,10 +204,12 @@ class _Group(click.Group):
 )
 @click.version_option(package_name="dlr-relay", prog_name="dlr")
 def cli() -> None:
-    """SMS delivery reports: receive them, keep them, push them on, retry.
+    """Receive the delivery reports of your SMS, store them, push them to your customers, and retry.
 
-    Start with `dlr demo`, then `dlr serve`. Each command has --help with an example. --debug shows
-    tracebacks.
+    New here? Start with `dlr demo`, then `dlr serve`. If you write an app against the SMS API,
+    start with `dlr sandbox`. If you test a webhook, start with `dlr rehearse URL`.
+
+    Each command has --help with an example. With --debug, an error prints its traceback.
     """
 
 
@@ -174,7 +225,8 @@ def main() -> None:
         error.show()
         sys.exit(error.exit_code)
     except click.ClickException as error:
-        _fail(_in_one_line(error))
+        _say(_in_one_line(error))
+        sys.exit(1 if _is_not_there(error) else 2)
     except click.Abort:
         sys.exit(130)
     except BrokenPipeError:  # `dlr reports | head`
@@ -189,6 +241,18 @@ def _fail(*lines: str) -> NoReturn:
     from dispatcher.commands.options import fail
 
     fail(*lines)
+
+
+def _say(line: str) -> None:
+    from dispatcher.commands.saying import say
+
+    say(f"dlr: {line}", err=True)
+
+
+def _is_not_there(error: click.ClickException) -> bool:
+    from dispatcher.commands.saying import NotThere
+
+    return isinstance(error, NotThere)
 
 
 def _is_ambiguous(error: Exception) -> bool:

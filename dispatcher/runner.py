@@ -101,8 +101,8 @@ class Runner:
         self._loop = Repeating(
             self._turn,
             log=log,
-            waits="the dispatcher waits for its store",
-            fails="the dispatcher's loop failed; it goes on",
+            waits="the dispatcher waits until the database can be used",
+            fails="the dispatcher's loop failed and is started again",
             again_after=AFTER_STORE_FAILURE.total_seconds(),
         )
         self._quiet = asyncio.Event()  # a turn has found nothing to do, and nothing is under way
@@ -141,7 +141,10 @@ class Runner:
             await self._worker.give_back(list(broken_off.values()), broken_off=True)
         except StoreUnavailable as error:
             # These leases will run out: nothing is lost, but it takes longer.
-            log.error("leases cannot be given back: %s", error)
+            log.error(
+                "leases could not be given back; their attempts are made when the leases end: %s",
+                error,
+            )
 
     # --- the loop --------------------------------------------------------------------------------
 
@@ -191,7 +194,11 @@ class Runner:
         self.ended += 1
         if not task.cancelled() and (error := task.exception()) is not None:
             # If it is not recorded, the lease will run out and the attempt be repeated.
-            log.error("dispatch %s: the attempt may not be recorded: %s", dispatch.name, error)
+            log.error(
+                "dispatch %s: its attempt may not be recorded, and is made again then: %s",
+                dispatch.name,
+                error,
+            )
         self.wake()
 
     async def _set_alarm(self, looked_at: datetime) -> None:
@@ -228,7 +235,7 @@ class Runner:
                 for tell in self._tell:
                     tell(news)
         except StoreUnavailable as error:
-            log.error("the dispatcher cannot look at its store now: %s", error)
+            log.error("the dispatcher cannot read the database and tries again: %s", error)
             return
         now = self._clock.now()
         if self._due_at is not None and self._due_at <= now:
@@ -250,7 +257,7 @@ class Runner:
 
     async def _rescue(self) -> None:
         if released := await self._queue.release_expired(self._clock.now()):
-            log.warning("%d leases ran out: these attempts may be made once more", released)
+            log.warning("%d leases ran out; their attempts may be made again", released)
             self.wake()
 
     async def _tell_time(self) -> None:
@@ -259,7 +266,9 @@ class Runner:
         try:
             await self._follow(self._common_time)
         except StoreUnavailable as error:
-            log.error("the time cannot be told to other processes now: %s", error)
+            log.error(
+                "the time could not be shared with other processes and is tried again: %s", error
+            )
 
     async def _follow(self, common_time: CommonTime) -> None:
         """Tell the time, and step with a wall clock that is off by days and believed by now. All
@@ -281,7 +290,9 @@ class Runner:
 
     def _clock_stepped(self, by: timedelta) -> None:
         assert isinstance(self._clock, SystemClock)
-        log.warning("the clock was set by %s; due times and leases are moved by the same", by)
+        log.warning(
+            "the machine's clock was set by %s; due times and leases were moved with it", by
+        )
         self._clock.step(by)
         self._unmoved += by
         self._worker.clock_stepped(by)

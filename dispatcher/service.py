@@ -23,6 +23,7 @@ from dispatcher.api.alerts import AlertApi, Alerts
 from dispatcher.api.attempt_track import AttemptTrack
 from dispatcher.api.dispatches import DispatchApi
 from dispatcher.api.endpoint_health import HealthApi, Healths
+from dispatcher.api.endpoint_totals import EndpointTotals
 from dispatcher.api.endpoints import EndpointApi
 from dispatcher.api.example_pushes import ExamplePushApi
 from dispatcher.api.page_guard import page_guard_of
@@ -44,9 +45,11 @@ from dispatcher.observe.metrics import (
     HeldMetrics,
     LossMetrics,
     QueueMetrics,
+    RemainingMetrics,
 )
 from dispatcher.pushing.example import ExamplePushes
 from dispatcher.pushing.http_sender import HttpSender
+from dispatcher.pushing.leads_to import LeadsTo
 from dispatcher.reconcile.scheduled import ReconcileMetrics, Reconciling
 from dispatcher.reconcile.spool import Spool
 from dispatcher.replay.feeder import Feeder, Feeding
@@ -206,7 +209,8 @@ class _Common:
 
 
 _CLAIMED = (
-    "another sandbox works on the database {}: stop it, or give this one another (--database FILE)"
+    "another sandbox uses the database {}: stop it, or choose another database for this one"
+    " (--database FILE)"
 )
 
 
@@ -307,7 +311,8 @@ def _shares(settings: Settings, parts: Parts) -> Shares:
     shared = shares(raised_limit(), wanted, refused=REFUSED_MOST, pushes=parts.dispatches)
     if shared.connections < wanted:
         log.warning(
-            "limits.connections = %d, but %d are served: only %d files may be open (ulimit -n)",
+            "limits.connections = %d, but %d are served, because only %d files may be open: raise"
+            " the limit (ulimit -Hn, LimitNOFILE)",
             wanted,
             shared.connections,
             shared.limit,
@@ -368,7 +373,10 @@ def _show_pushes(common: _Common, worker: Worker) -> None:
     common.places.add("pushes", lambda: (worker.under_way, total.most, total.short))
     common.health.add_shortage(
         lambda: (
-            f"pushes: {worker.under_way} of {total.most} are under way, and endpoints wait"
+            (
+                f"pushes: {worker.under_way} of {total.most} are in progress, and endpoints are"
+                " waiting"
+            )
             if total.short
             else None
         )
@@ -430,7 +438,12 @@ def _add_api(
     common.events.add_routes(app)
     dispatches = DispatchApi(opened.store, opened.queue, now=now, on_due=on_stored)
     endpoints = EndpointApi(
-        common.endpoints, opened.queue, opened.figures, now=now, on_due=on_stored
+        common.endpoints,
+        opened.queue,
+        opened.figures,
+        now=now,
+        on_due=on_stored,
+        leads_to=LeadsTo(common.policy),
     )
     examples = None if sender is None else ExamplePushes(sender, common.schedule, now)
     unrouted = Unrouted(opened.unrouted, common.endpoints)
@@ -438,6 +451,7 @@ def _add_api(
         opened.store,
         dispatches.dispatches_of,
         PlacedReports(opened.store, opened.queue, unrouted).find,
+        EndpointTotals(opened.store, opened.queue).of,
         now=now,
         on_stored=on_stored,
         limits=common.limits,
@@ -541,6 +555,7 @@ def _scrape(common: _Common) -> Scrape:
     scrape.before(common.places.measure)
     scrape.before(FileMetrics(metrics, common.opened.files).measure)
     scrape.before(QueueMetrics(metrics, figures, now).measure)
+    scrape.before(RemainingMetrics(metrics, figures, common.endpoints, now).measure)
     scrape.before(LossMetrics(metrics, figures, common.endpoints, common.schedule, now).measure)
     return scrape
 

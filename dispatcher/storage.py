@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dispatcher.api.base import UnroutedStore
@@ -42,11 +44,14 @@ from dispatcher.sandbox.store.sqlite.store import SqliteSandboxStore
 from dispatcher.upkeep.base import Erasure, Retention
 from receiver.store.audit import AuditLog
 from receiver.store.base import ReadModel, ReportStore, StoreUnavailable
+from receiver.store.copies import Copied, CopyRefused, Restored, Watch
 from receiver.store.fresh import FreshReports
-from receiver.store.migrations import Migration
+from receiver.store.migrations import Migration, is_missing
 from receiver.store.sqlite.audit import SqliteAudit
+from receiver.store.sqlite.backup import back_up as back_up_file
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.followup import Follower
+from receiver.store.sqlite.restore import restore as restore_file
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
 from receiver.store.sqlite.store import SqliteStore
 
@@ -243,3 +248,47 @@ def of_postgres(database: PostgresDatabase, queue: PostgresQueue) -> Storage:
         unrouted=PostgresUnrouted(database),
         audit=PostgresAudit(database),
     )
+
+
+def back_up(url: str, target: Path, *, replace: bool, watch: Watch) -> Copied:
+    """Copy the database at `url`, whatever its schema and whoever works on it, to the file
+    `target`. Raises what back_up of receiver/store/sqlite/backup.py raises."""
+    return back_up_file(_file_of(url), target, replace=replace, watch=watch)
+
+
+def restore(
+    backup: Path,
+    url: str,
+    *,
+    replace: bool,
+    whole_without_log: bool,
+    watch: Watch,
+    now: datetime,
+) -> Restored:
+    """Put a backup where the database is. Raises what restore of receiver/store/sqlite/restore.py
+    raises."""
+
+    def judge(versions: Mapping[str, int]) -> None:
+        try:
+            for step in MIGRATIONS:
+                is_missing(step, MIGRATIONS, versions)
+        except StoreUnavailable as error:
+            raise CopyRefused(f"{backup} cannot be used by this program: {error}") from error
+
+    return restore_file(
+        backup,
+        _file_of(url),
+        replace=replace,
+        whole_without_log=whole_without_log,
+        judge=judge,
+        watch=watch,
+        now=now,
+    )
+
+
+def _file_of(url: str) -> Path:
+    if url == ":memory:":
+        raise CopyRefused("a database in memory cannot be copied: it ends with its process")
+    if is_postgres(url):
+        raise CopyRefused("a PostgreSQL database is copied by its own tools, such as pg_dump")
+    return Path(url)

@@ -6,6 +6,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from html import escape
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any, overload
 
 import msgspec
@@ -46,7 +48,9 @@ Instant = Annotated[
     str, Meta(examples=["2026-11-21T10:00:00.000Z"], extra_json_schema={"format": "date-time"})
 ]
 """As `timestamp` writes one."""
-Next = Annotated[str | None, Meta(description="the cursor of the next page, null after the last")]
+Next = Annotated[
+    str | None, Meta(description=("The cursor of the next page; null on the last page"))
+]
 
 
 class Fault(Struct, frozen=True):
@@ -75,6 +79,31 @@ def fault(status: int, code: str, message: str, **details: Any) -> web.Response:
     if status == 503:
         response.headers["Retry-After"] = RETRY_AFTER_SECONDS
     return response
+
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{phrase} – dlr</title></head>
+<body><h1>{phrase}</h1><p>{words}</p></body>
+</html>
+"""
+_PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+
+def fault_or_page(request: web.Request, status: int, code: str, message: str) -> web.Response:
+    """An error in the form that the client asks for: a short page for a browser that opens an
+    address or sends a form, JSON for everyone else, and under /api for browsers too."""
+    wants_page = "text/html" in request.headers.get("Accept", "")
+    if not wants_page or request.path.startswith("/api/"):
+        return fault(status, code, message)
+    words = escape(f"{message[:1].upper()}{message[1:]}.")
+    text = _PAGE.format(phrase=HTTPStatus(status).phrase, words=words)
+    return web.Response(text=text, status=status, content_type="text/html", headers=_PAGE_HEADERS)
 
 
 @overload
@@ -118,7 +147,7 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
     except NotTaken as error:
         return fault(error.status, error.code, str(error))
     except AmbiguousMessage as error:
-        why = f"{error}; give one of them as source"
+        why = f"{error}; name one of them as source"
         return fault(409, "ambiguous", why, sources=error.sources)
     except StoreUnavailable as error:
         return fault(503, "store_unavailable", str(error))
@@ -133,10 +162,14 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         # cut off, or not compressed as its Content-Encoding says: aiohttp has kept no bytes of it
         return fault(400, "unreadable", " ".join(f"the body cannot be read: {error}".split()))
     except ConnectionError:
-        return fault(400, "disconnected", "the client has gone")  # to nobody
+        return fault(400, "disconnected", "the client has disconnected")  # to nobody
     except Exception:
-        log.exception("%s %s cannot be answered", request.method, request.path)
-        return fault(500, "internal_error", "this is a defect of ours; the log tells more")
+        log.exception(
+            "%s %s failed and was answered 500; this is a defect of dlr, please report it",
+            request.method,
+            request.path,
+        )
+        return fault(500, "internal_error", "internal error; see the log of dlr")
 
 
 def _http_error(request: web.Request, error: web.HTTPException) -> tuple[str, str]:
@@ -145,10 +178,10 @@ def _http_error(request: web.Request, error: web.HTTPException) -> tuple[str, st
             return "too_large", f"the body is larger than {request.client_max_size} bytes"
         case web.HTTPMethodNotAllowed():
             allowed = ", ".join(sorted(error.allowed_methods))
-            return "method_not_allowed", f"{request.path} takes {allowed}, not {request.method}"
+            return "method_not_allowed", f"{request.path} accepts {allowed}, not {request.method}"
         case web.HTTPNotFound():
             said = error.text
             nothing = f"not found: {request.path}"
             return "not_found", nothing if said in (None, "404: Not Found") else str(said)
         case _:
-            return "http_error", error.reason or "this request cannot be answered"
+            return "http_error", error.reason or "this request cannot be processed"

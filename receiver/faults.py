@@ -102,7 +102,7 @@ def _misfit(value: Any, kind: Any, place: str) -> Misfit:
     shape = _unmarked(alternatives[0]) if len(alternatives) == 1 else None
     for step, part, inner in _parts(value, shape):
         if inner is None:
-            return Misfit(joined(place, step), "there is no such field")
+            return Misfit(joined(place, step), "unknown field")
         if not _converts(part, inner):
             return _misfit(part, inner, joined(place, step))
     for name, inner in _missing(value, shape):

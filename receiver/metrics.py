@@ -42,6 +42,7 @@ from receiver.callbacks.other_events import (
     SEEN,
 )
 from receiver.dlr.errors import Unreadable
+from receiver.dlr.statuses import GROUP_NAMES
 from receiver.routes import Reply, Route
 from receiver.store.base import Counts
 from receiver.store.callback import Callback
@@ -123,7 +124,9 @@ class Readiness:
         self, registry: CollectorRegistry, reasons: Callable[[], Awaitable[Sequence[str]]]
     ) -> None:
         self._reasons = reasons
-        self._ready = Gauge("dlr_ready", "1 if /readyz answers 200, else 0.", registry=registry)
+        self._ready = Gauge(
+            "dlr_ready", "1 if GET /readyz answers 200, otherwise 0.", registry=registry
+        )
 
     async def measure(self) -> None:
         self._ready.set(0 if await self._reasons() else 1)
@@ -136,9 +139,9 @@ class Places:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._kinds: list[tuple[str, Callable[[], tuple[int, int, bool]]]] = []
         texts = {
-            "dlr_places_used": "Connections served, and pushes under way.",
-            "dlr_places": "How many of them there may be at once.",
-            "dlr_places_short": "1 if more are wanted than there may be, else 0.",
+            "dlr_places_used": "Connections and pushes in progress.",
+            "dlr_places": "Most connections or pushes at once.",
+            "dlr_places_short": "1 if more are needed than are allowed, otherwise 0.",
         }
         self._gauges = [
             Gauge(name, text, ["kind"], registry=registry) for name, text in texts.items()
@@ -166,7 +169,7 @@ class RefusedCallbacks(Collector):
     def collect(self) -> Iterator[Metric]:
         family = CounterMetricFamily(
             "dlr_callbacks_refused",
-            "Callbacks that were not let in, by what they lacked.",
+            "Callbacks refused with 401, by reason.",
             labels=["source", "reason"],
         )
         for labels, count in self._refused.items():
@@ -193,31 +196,38 @@ class ReceiverMetrics:
         _Gathered(registry, self._count)
         self._callbacks = Counter(
             "dlr_callbacks_total",
-            "Callbacks answered, by what became of them.",
+            "Callbacks answered, by outcome.",
             ["source", "format", "outcome"],
             registry=registry,
         )
         self._reports = Counter(
             "dlr_reports_total",
-            "Reports in callbacks: stored, or duplicates of stored ones.",
+            "Reports in callbacks: stored, or duplicates of stored reports.",
             ["source", "format", "result"],
             registry=registry,
         )
+        self._by_status = Counter(
+            "dlr_reports_by_status_total",
+            "Reports in callbacks, duplicates included, by group of their status.",
+            ["source", "group"],
+            registry=registry,
+        )
+        self._of_groups: dict[tuple[str, int | None], int] = {}
         self._quarantined = Counter(
             "dlr_quarantined_total",
-            "Bodies and items that could not be read as reports, by kind of reason.",
+            "Bodies and items put into quarantine, by kind.",
             ["source", "format", "kind"],
             registry=registry,
         )
         self._not_taken = Counter(
             "dlr_callbacks_not_taken_total",
-            "Callbacks not taken because of what their sender has to change, by reason.",
+            "Callbacks not taken until their sender changes something, by reason.",
             ["source", "reason"],
             registry=registry,
         )
         self._bytes = Counter(
             "dlr_callback_bytes_total",
-            "Bytes of the bodies of stored callbacks.",
+            "Size of the bodies of stored callbacks.",
             ["source", "format"],
             registry=registry,
         )
@@ -229,7 +239,7 @@ class ReceiverMetrics:
         )
         self._commit_seconds = Histogram(
             "dlr_commit_seconds",
-            "Time of a commit of callbacks, from the writer's queue to the disk.",
+            "Duration of a commit of callbacks, until it is on disk.",
             buckets=_COMMIT_SECONDS,
             registry=registry,
         )
@@ -253,6 +263,9 @@ class ReceiverMetrics:
         children.gathered.stored += stored.counts.stored
         children.gathered.duplicates += stored.counts.duplicates
         callback = stored.callback
+        for entry in callback.verdict.entries:
+            group = (event.source or "unknown", entry.status_group)
+            self._of_groups[group] = self._of_groups.get(group, 0) + 1
         for unreadable in callback.verdict.quarantined:
             kind = kind_of(unreadable, whole=not callback.verdict.readable)
             self._quarantined.labels(event.source or "unknown", callback.format, kind).inc()
@@ -260,6 +273,10 @@ class ReceiverMetrics:
     def _count(self) -> None:
         for children in self._children.values():
             children.count()
+        for (source, group), reports in self._of_groups.items():
+            name = GROUP_NAMES.get(group, "other") if group is not None else "none"
+            self._by_status.labels(source, name).inc(reports)
+        self._of_groups.clear()
 
     def timed(
         self, commit: Callable[[Sequence[Callback]], Awaitable[Sequence[Counts]]]

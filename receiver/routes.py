@@ -75,10 +75,10 @@ class Reply(Struct, frozen=True):
     headers: Mapping[str, str] = {}
 
 
-NOT_THERE = "there is no such thing"
+NOT_THERE = "Not found"
 """What is said of a 404."""
 
-AMBIGUOUS = "several sources have such a message, and the request names none of them"
+AMBIGUOUS = "Several sources have a message with this id, and the request does not name one of them"
 """What is said of a 409 with the code `ambiguous`."""
 
 

@@ -66,7 +66,10 @@ class Opened:
 
     def is_full(self, most: int) -> bool:
         if self.served >= most and not self.full:
-            log.warning("all %d connections are in use; the next ones get 503", most)
+            log.warning(
+                "all %d connections (limits.connections) are in use; more get 503",
+                most,
+            )
             self.full = True
         elif self.served < most * 9 // 10:
             self.full = False
@@ -101,9 +104,12 @@ class ClientConnection(web.RequestHandler):
             return super().handle_error(request, status, exc, message)
         if status >= 500:
             log.error(
-                "%s %s cannot be answered", request.method, request.rel_url.raw_path, exc_info=exc
+                "%s %s failed and was answered 500; this is a defect of dlr, please report it",
+                request.method,
+                request.rel_url.raw_path,
+                exc_info=exc,
             )
-            response = fault(500, "internal_error", "this is a defect of ours; the log tells more")
+            response = fault(500, "internal_error", "internal error; see the log of dlr")
             response.force_close()
             return response
         because = _because(exc)
@@ -114,9 +120,11 @@ class ClientConnection(web.RequestHandler):
         else:
             self._log_unreadable(request, exc)
         if isinstance(exc, LineTooLong):
-            response = fault(status, "header_too_large", "the head of this request is too large")
+            response = fault(
+                status, "header_too_large", ("the headers of this request are too large")
+            )
         else:
-            response = fault(status, "bad_request", "this is no HTTP request that can be read")
+            response = fault(status, "bad_request", "this is not a valid HTTP request")
         response.force_close()
         return response
 
@@ -144,11 +152,11 @@ class ClientConnection(web.RequestHandler):
 def _because(exc: BaseException | None) -> NotTakenBecause | None:
     """What a proxy or a sender can do to a head. Of what is no HTTP at all nobody need be told."""
     if isinstance(exc, LineTooLong):
-        return NotTakenBecause("header_too_large", "the head of the request is too large")
+        return NotTakenBecause("header_too_large", "the headers of the request are too large")
     doubled = _DOUBLED.search(str(exc))
     if doubled is None:
         return None
-    return NotTakenBecause("doubled_header", f"two header lines of {doubled[1]}")
+    return NotTakenBecause("doubled_header", f"two headers named {doubled[1]}")
 
 
 class _Full(asyncio.Protocol):
@@ -250,7 +258,7 @@ def naming_the_address(bind: str, port: int) -> Iterator[None]:
         reason = os.strerror(number) if number > 0 else error.strerror or str(error)
         raise OSError(f"cannot listen on {host_in_url(bind)}:{port}: {reason}") from error
     except UnicodeError as error:  # a name that no look-up can be made of
-        raise OSError(f"cannot listen on {host_in_url(bind)}:{port}: no name of a host") from error
+        raise OSError(f"cannot listen on {host_in_url(bind)}:{port}: not a host name") from error
 
 
 def host_in_url(bind: str) -> str:

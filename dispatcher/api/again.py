@@ -21,13 +21,15 @@ from receiver.store.base import ReportStore
 
 
 class PushedAgain(Struct, frozen=True):
-    """One of the two."""
+    """One of the two is null."""
 
     replay: Annotated[
-        ReplayAnswer | None, Meta(description="that pushes its reports; null: it had none")
+        ReplayAnswer | None,
+        Meta(description=("The replay that pushes its reports; null if it had none")),
     ]
     dispatch: Annotated[
-        DispatchWithHistory | None, Meta(description="that pushes the event; null: it was none")
+        DispatchWithHistory | None,
+        Meta(description=("The dispatch that pushes the event; null if it was not an event")),
     ]
 
 
@@ -70,15 +72,15 @@ class AgainApi:
         "POST",
         "/api/dispatches/{id}/again",
         "pushDispatchAgain",
-        "Pushes again what an ended dispatch has pushed, to the same endpoint: its reports by a"
-        " replay, an event by a new dispatch",
+        "Pushes what an ended dispatch carried to the same endpoint again: reports with a"
+        " replay, an event with a new dispatch",
         {
-            201: Reply("what pushes it", PushedAgain),
+            201: Reply("What pushes it", PushedAgain),
             404: NOT_THERE,
-            409: "it has not ended, or what it has pushed or its endpoint is no more; the message"
-            " says what to do instead",
+            409: "The dispatch has not ended, or its content or its endpoint no longer exists."
+            " The message says what to do instead",
         },
-        [in_path("id", DispatchId, "of the dispatch")],
+        [in_path("id", DispatchId, "The id of the dispatch")],
     )
     async def push_again(self, request: web.Request) -> web.Response:
         try:

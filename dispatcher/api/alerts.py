@@ -38,8 +38,8 @@ class AlertApi:
         "GET",
         "/api/alerts",
         "listAlerts",
-        "The alerts of the Prometheus rules, as this process judges them by its figures of now",
-        {200: Reply("each alert, also those that do not fire", AlertsAnswer)},
+        "The alerts of the Prometheus rules, as this process sees them now",
+        {200: Reply("All alerts, including those that are not firing", AlertsAnswer)},
     )
     async def _list(self, _: web.Request) -> web.Response:
         return answer(await self._alerts.now())

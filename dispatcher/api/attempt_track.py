@@ -16,7 +16,7 @@ from receiver.api.parameters import TEXT, Filter
 
 
 class AttemptEvent(Struct, frozen=True, rename="camel"):
-    """`state` and `dueAt` are of the dispatch when it is told."""
+    """`state` and `dueAt` are those of the dispatch at the time of the event."""
 
     dispatch: DispatchId
     endpoint: str
@@ -53,7 +53,7 @@ class AttemptTrack:
     """Implements receiver.api.event_stream.Track: attempts, as they are recorded."""
 
     name = "attempt"
-    filters: Sequence[Filter] = (Filter("endpoint", TEXT, "Attempts to this endpoint only."),)
+    filters: Sequence[Filter] = (Filter("endpoint", TEXT, "Only attempts to this endpoint."),)
     told: type[Struct] = AttemptEvent
 
     def __init__(self, attempts: AttemptHistory) -> None:

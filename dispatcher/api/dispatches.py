@@ -11,6 +11,7 @@ from msgspec import Meta, Struct, structs
 from dispatcher.queue.base import (
     DispatchQueue,
     DispatchSearch,
+    FoundDispatches,
     NotWaiting,
     OfMessage,
     StatusClass,
@@ -22,8 +23,10 @@ from dispatcher.retrying.dispatch import DispatchState, InvalidTransition
 from dispatcher.retrying.outcome import Outcome
 from dispatcher.settings.settings import SANDBOX
 from receiver.answers import BadQuery, Count, Instant, Next, answer, fault, timestamp, web
+from receiver.api.filters import GROUPS
 from receiver.api.parameters import (
     EXACT,
+    IDS_OR_NAMES,
     INSTANT,
     LIMIT,
     LIMIT_DEFAULT,
@@ -40,14 +43,17 @@ from receiver.api.parameters import (
 )
 from receiver.faults import without_credentials
 from receiver.routes import NOT_THERE, Reply, Route
-from receiver.store.base import ReportStore
+from receiver.store.base import ReportQuery, ReportStore
+from receiver.store.matching import matches
 
 # --- answers -----------------------------------------------------------------------------------
 
-Note = Annotated[str | None, Meta(description="what was odd about the answer; null: nothing")]
+Note = Annotated[
+    str | None, Meta(description=("What was unusual about the answer; null if nothing was"))
+]
 DispatchId = Annotated[str, Meta(min_length=1, examples=["1f2e3d4c-7"])]
 OutcomeName = Annotated[str, Meta(extra_json_schema={"enum": [each.value for each in Outcome]})]
-HttpStatus = Annotated[int | None, Meta(description="of HTTP; null: there was no answer")]
+HttpStatus = Annotated[int | None, Meta(description="HTTP status; null if there was no answer")]
 
 
 class AttemptAnswer(Struct, frozen=True, rename="camel"):
@@ -57,11 +63,16 @@ class AttemptAnswer(Struct, frozen=True, rename="camel"):
     status: HttpStatus
     outcome: OutcomeName
     error: str | None
-    answer: Annotated[str, Meta(description="at most its first KB")]
+    answer: Annotated[str, Meta(description="At most the first KiB of the answer's body")]
     note: Note
     unrecorded: Annotated[
         int,
-        Meta(ge=0, description="times that it was, or may have been, made before without a record"),
+        Meta(
+            ge=0,
+            description=(
+                "How often this attempt was, or may have been, made before without being recorded"
+            ),
+        ),
     ]
 
     @classmethod
@@ -82,16 +93,16 @@ class AttemptAnswer(Struct, frozen=True, rename="camel"):
 class DispatchAnswer(Struct, frozen=True, rename="camel"):
     id: DispatchId
     endpoint: str
-    url: Annotated[str, Meta(description="without user, password and query")]
+    url: Annotated[str, Meta(description="Without user name, password and query")]
     state: DispatchState
     attempts: Count
     created_at: Instant
     due_at: Instant | None
     message_ids: Annotated[
-        Sequence[str], Meta(description="of its reports, or of the event that it tells of")
+        Sequence[str], Meta(description="Of the reports or the event that it carries")
     ]
     reports: Count
-    webhook_id: Annotated[str, Meta(description="what its pushes carry as `webhook-id`")]
+    webhook_id: Annotated[str, Meta(description="The header `webhook-id` of its pushes")]
 
     @classmethod
     def of(cls, dispatch: StoredDispatch, message_ids: Sequence[str], **more: Any) -> Self:
@@ -122,6 +133,9 @@ class DispatchPage(Struct, frozen=True):
 
 REPORTS_AT_ONCE = 2_000
 """Reports that are looked up in one go: some milliseconds."""
+
+DISPATCHES_AT_ONCE = 200
+"""Dispatches whose reports are compared with what is asked for."""
 
 
 async def dispatch_answers(
@@ -186,37 +200,69 @@ async def _message_ids(
 # --- what is asked for -------------------------------------------------------------------------
 
 DISPATCH_FILTERS = (
-    Filter("endpoint", TEXT, "Only to this endpoint."),
-    Filter("state", choice(get_args(DispatchState)), "Only in this state."),
+    Filter("endpoint", TEXT, "Only dispatches to this endpoint."),
+    Filter("state", choice(get_args(DispatchState)), "Only dispatches in this state."),
     Filter(
         "outcome",
         choice(each.value for each in Outcome),
-        "Only those whose last attempt ended like this.",
+        "Only dispatches whose last attempt had this outcome.",
     ),
     Filter(
         "statusClass",
         choice(get_args(StatusClass)),
-        "Only those whose last attempt was answered with such a status; none: without an answer.",
+        (
+            "Only dispatches whose last attempt was answered with a status of this class; none: no"
+            " answer."
+        ),
     ),
-    Filter("createdSince", INSTANT, "Formed then or later: 2026-11-21T10:00:00Z."),
-    Filter("createdUntil", INSTANT, "Formed before."),
-    Filter("attemptedSince", INSTANT, "Last attempt begun then or later."),
-    Filter("attemptedUntil", INSTANT, "Last attempt begun before."),
-    Filter("replay", Kind(number, {"type": "integer"}), "Only of this replay, by its id."),
+    Filter(
+        "createdSince",
+        INSTANT,
+        "Created at this time or later.",
+        option="--since",
+        old_option="--created-since",
+    ),
+    Filter(
+        "createdUntil",
+        INSTANT,
+        "Created before this time.",
+        option="--until",
+        old_option="--created-until",
+    ),
+    Filter("attemptedSince", INSTANT, "Only if the last attempt began at this time or later."),
+    Filter("attemptedUntil", INSTANT, "Only if the last attempt began before this time."),
+    Filter(
+        "statusGroup",
+        GROUPS,
+        "Only with a report of one of these groups, ids or names: DELIVERED,EXPIRED.",
+        field="status_groups",
+    ),
+    Filter(
+        "status",
+        IDS_OR_NAMES,
+        "Only with a report of one of these statuses, ids or names: 5,EXPIRED_EXPIRED.",
+        field="statuses",
+    ),
+    Filter(
+        "replay", Kind(number, {"type": "integer"}), ("Only dispatches of the replay with this id.")
+    ),
     Filter(
         "messageId",
         EXACT,
-        "Only with a report of this message, or an event of it.",
-        more="If several sources have it, those of all of them, unless `source` names one.",
+        "Only dispatches that carry a report or an event of this message.",
+        more=(
+            "If several sources have a message with this id, all of them count unless"
+            " `source` names one."
+        ),
     ),
-    Filter("source", EXACT, "With messageId: that of this source."),
+    Filter("source", EXACT, "The source of the message; only together with messageId."),
 )
 DISPATCH_PARAMETERS = (LIMIT, cursor(Kind(TEXT.read, DispatchId)), *DISPATCH_FILTERS)
 
 
 class DispatchQuery(Struct, frozen=True, kw_only=True):
     """Which dispatches are wanted, newest first; `before` is the cursor. The rest is as in
-    DispatchSearch, but for the message."""
+    DispatchSearch, but for the message and the status of the reports."""
 
     limit: int = LIMIT_DEFAULT
     before: str | None = None
@@ -228,16 +274,25 @@ class DispatchQuery(Struct, frozen=True, kw_only=True):
     created_until: datetime | None = None
     attempted_since: datetime | None = None
     attempted_until: datetime | None = None
+    status_groups: tuple[int, ...] = ()
+    statuses: tuple[int | str, ...] = ()
     replay: int | None = None
     message_id: str | None = None
     source: str | None = None
+
+    @property
+    def of_reports(self) -> ReportQuery | None:
+        """What one of its reports must be; `None`: any."""
+        if not self.status_groups and not self.statuses:
+            return None
+        return ReportQuery(status_groups=self.status_groups, statuses=self.statuses)
 
 
 def dispatch_query(query: Parameters) -> DispatchQuery:
     """The filters of GET /api/dispatches. Raises BadQuery."""
     asked = DispatchQuery(**read_query(query, DISPATCH_PARAMETERS))
     if asked.source is not None and asked.message_id is None:
-        raise BadQuery("source: says whose message is meant; give messageId too")
+        raise BadQuery("source: can only be used together with messageId")
     return asked
 
 
@@ -248,17 +303,50 @@ async def dispatch_page(
     BadQuery for a cursor that is none."""
     said = structs.asdict(query)
     message_id, source = said.pop("message_id"), said.pop("source")
+    del said["status_groups"], said["statuses"]
     message = None if message_id is None else await _of_message(store, message_id, source)
     # one more tells whether there is a next page
     search = DispatchSearch(**{**said, "limit": query.limit + 1}, message=message)
     try:
-        found = await queue.find(search)
+        found = await _find(store, queue, search, query.of_reports)
     except UnknownDispatch as unknown:
         raise BadQuery(f"cursor: expected the id of a dispatch, got {unknown}") from unknown
     page, following = found.dispatches, found.next
     if len(page) > query.limit:
         page, following = page[:-1], page[-2].id
     return DispatchPage(await dispatch_answers(store, page), following)
+
+
+async def _find(
+    store: ReportStore, queue: DispatchQueue, search: DispatchSearch, wanted: ReportQuery | None
+) -> FoundDispatches:
+    """A step of the search; with `wanted` several, each dispatch being compared by its reports."""
+    if wanted is None:
+        return await queue.find(search)
+    found: list[StoredDispatch] = []
+    before, looked_at = search.before, 0
+    while looked_at < REPORTS_AT_ONCE:
+        step = await queue.find(structs.replace(search, before=before, limit=DISPATCHES_AT_ONCE))
+        found += await _with_report(store, step.dispatches, wanted)
+        if len(found) >= search.limit:
+            return FoundDispatches(found[: search.limit], found[search.limit - 1].id)
+        if (before := step.next) is None:
+            break
+        # A search in which nothing is found has looked at as many as it may, too.
+        looked_at += sum(each.reports for each in step.dispatches) or REPORTS_AT_ONCE
+    return FoundDispatches(found, before)
+
+
+async def _with_report(
+    store: ReportStore, dispatches: Sequence[StoredDispatch], wanted: ReportQuery
+) -> list[StoredDispatch]:
+    """Those that carry a report which is wanted."""
+    ids = sorted({report for each in dispatches for report in each.report_ids})
+    fitting: set[int] = set()
+    for start in range(0, len(ids), REPORTS_AT_ONCE):
+        reports = await store.reports_by_id(ids[start : start + REPORTS_AT_ONCE])
+        fitting.update(report.id for report in reports if matches(report, wanted))
+    return [each for each in dispatches if not fitting.isdisjoint(each.report_ids)]
 
 
 async def _of_message(store: ReportStore, message_id: str, source: str | None) -> OfMessage:
@@ -270,7 +358,7 @@ async def _of_message(store: ReportStore, message_id: str, source: str | None) -
 
 # --- routes ------------------------------------------------------------------------------------
 
-_IN_PATH = [in_path("id", DispatchId, "of the dispatch")]
+_IN_PATH = [in_path("id", DispatchId, "The id of the dispatch")]
 
 
 class DispatchApi:
@@ -298,7 +386,7 @@ class DispatchApi:
         "GET",
         "/api/dispatches",
         "listDispatches",
-        "Dispatches, newest first. A page can be short, even empty, and still have a `next`",
+        "Dispatches, newest first. A page can be short or even empty and still have a `next`",
         {200: Reply("a page", DispatchPage)},
         in_query(DISPATCH_PARAMETERS),
     )
@@ -324,11 +412,11 @@ class DispatchApi:
         "POST",
         "/api/dispatches/{id}/cancel",
         "cancelDispatch",
-        "From waiting to cancelled",
+        "Cancels a waiting dispatch",
         {
-            200: Reply("the dispatch as it is now", DispatchWithHistory),
+            200: Reply("The dispatch as it is now", DispatchWithHistory),
             404: NOT_THERE,
-            409: "its state does not allow that",
+            409: "Its state does not allow that",
         },
         _IN_PATH,
     )
@@ -345,12 +433,13 @@ class DispatchApi:
         "POST",
         "/api/dispatches/{id}/retry",
         "retryDispatch",
-        "Makes a waiting dispatch due now. It is the next attempt of its schedule, and is made as"
-        " soon as its endpoint has room: while that is paused, or its breaker is open, it waits",
+        "Makes a waiting dispatch due now. It is pushed as soon as its endpoint's window and"
+        " rate limit allow it; it still waits while the endpoint is paused or its breaker is"
+        " open. This uses the next attempt of its schedule",
         {
-            200: Reply("the dispatch as it is now", DispatchWithHistory),
+            200: Reply("The dispatch as it is now", DispatchWithHistory),
             404: NOT_THERE,
-            409: "it does not wait; the message says what to do instead",
+            409: "The dispatch is not waiting. The message says what to do instead",
         },
         _IN_PATH,
     )

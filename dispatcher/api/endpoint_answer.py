@@ -61,14 +61,14 @@ _types = SettingsTypes(CAMEL)
 
 NewEndpoint = _types.said("NewEndpoint", EndpointSettings, without=FILES)
 EndpointChange = _types.said("EndpointChange", EndpointSettings, without=FILES, required=False)
-EndpointChange.__doc__ = "A merge patch (RFC 7396): null is the default."
+EndpointChange.__doc__ = "A merge patch (RFC 7396): null resets a setting to its default."
 
 DispatchesByState = msgspec.defstruct(
     "DispatchesByState", [(state, Count) for state in get_args(DispatchState)], frozen=True
 )
 
 _SECURITY: Schema = {
-    "description": "of secrets only what is set",
+    "description": "Of secrets, only whether they are set",
     "properties": {
         "type": {"type": "string", "enum": list(get_args(get_type_hints(SecuritySettings)["type"]))}
     },
@@ -80,7 +80,7 @@ _SECURITY: Schema = {
 def _shown_fields() -> list[tuple[str, Any, Any]]:
     """Every setting; of those that hold secrets only what may be told."""
     told = {
-        "url": Annotated[str, Meta(description="without user, password and query")],
+        "url": Annotated[str, Meta(description="Without user name, password and query")],
         "security": Annotated[dict[str, Any], Meta(extra_json_schema=_SECURITY)],
     }
     shown = [each for each in _types.shown(EndpointSettings) if each[0] != "name"]
@@ -101,19 +101,34 @@ EndpointAnswer = msgspec.defstruct(
         ("gone", bool),
         ("unread", Count),
         ("dispatches", DispatchesByState),
+        (
+            "warnings",
+            Annotated[
+                Sequence[str],
+                Meta(
+                    description="Only in the answer to adding or changing an endpoint, and only if"
+                    " no push to its URL would be made now: why"
+                ),
+            ]
+            | UnsetType,
+            UNSET,
+        ),
     ],
     rename=CAMEL.get,
     kw_only=True,
     frozen=True,
 )
-EndpointAnswer.__doc__ = """Without settings where what is stored of them can no longer be read:
-then `faults` says why, and nothing is pushed there. `gone`: it has left the settings file; it can
-be removed, or resumed as another one. `unread` reports are stored and not read yet, also those
-that are not for it."""
+EndpointAnswer.__doc__ = """An endpoint has no settings here if its stored settings can no longer
+be read. Then `faults` says why, and nothing is pushed to it. `gone`: it has left the settings file;
+you can remove it, or give its waiting reports to another endpoint. `unread`: stored reports that it
+has not read yet, including those that its rules will refuse."""
 
 
 def endpoint_answer(
-    registered: Registered, counts: Mapping[DispatchState, int], unread: int
+    registered: Registered,
+    counts: Mapping[DispatchState, int],
+    unread: int,
+    warnings: Sequence[str] = (),
 ) -> Struct:
     """An endpoint as the API and the command line show it, with every setting. Of what holds
     secrets it says only what is set."""
@@ -127,6 +142,7 @@ def endpoint_answer(
         gone=registered.gone,
         unread=unread,
         dispatches=DispatchesByState(*(counts.get(state, 0) for state in get_args(DispatchState))),
+        warnings=list(warnings) or UNSET,
     )
 
 

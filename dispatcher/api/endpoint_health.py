@@ -45,15 +45,15 @@ Seconds = Annotated[float, Meta(ge=0)]
 
 
 class DurationFigures(Struct, frozen=True):
-    """How long attempts took, in milliseconds. `null` without any."""
+    """How long attempts took, in milliseconds. null if there were none."""
 
     p50: float | None
     p95: float | None
 
 
 class LatenessFigures(Struct, frozen=True):
-    """Seconds from the receipt of a report to its acknowledgement, without replays. All reports of
-    a push count as the one that has waited longest."""
+    """Seconds from the receipt of a report to its acknowledgement, without replays. Each report of
+    a push counts as late as the one that waited longest."""
 
     reports: Count
     p50: float | None
@@ -61,17 +61,18 @@ class LatenessFigures(Struct, frozen=True):
 
 
 class WindowFigures(Struct, frozen=True, rename="camel"):
-    """The attempts of a time: those that began in it. Percentiles are within 6 %."""
+    """The attempts that began in this period. Percentiles are within 6 %."""
 
     since: Instant
     attempts: Count
     acknowledged: Count
-    acknowledged_share: Annotated[Share | None, Meta(description="null without attempts")]
+    acknowledged_share: Annotated[Share | None, Meta(description="null if there were no attempts")]
     failures: Annotated[
-        dict[str, Count], Meta(description="failed attempts by outcome, the most frequent first")
+        dict[str, Count], Meta(description=("Failed attempts by outcome, the most frequent first"))
     ]
     failed_statuses: Annotated[
-        dict[str, Count], Meta(description="those with a status by its class, such as `5xx`")
+        dict[str, Count],
+        Meta(description=("Attempts that were answered, by class of status, for example `5xx`")),
     ]
     duration_ms: DurationFigures
     lateness: LatenessFigures
@@ -79,25 +80,36 @@ class WindowFigures(Struct, frozen=True, rename="camel"):
 
 class BacklogFigures(Struct, frozen=True, rename="camel"):
     unread_reports: Annotated[
-        Count, Meta(description="stored and not read yet, also those that are not for it")
+        Count,
+        Meta(
+            description=(
+                "Stored reports that it has not read yet, including those that"
+                " its rules will refuse"
+            )
+        ),
     ]
     waiting_dispatches: Count
-    waiting_reports: Annotated[Count, Meta(description="in waiting dispatches")]
-    due_dispatches: Annotated[Count, Meta(description="waiting, and due now")]
+    waiting_reports: Annotated[Count, Meta(description="Reports in waiting dispatches")]
+    due_dispatches: Annotated[Count, Meta(description="Waiting dispatches that are due now")]
     at_least: Annotated[
         bool,
-        Meta(description="whether more wait than are counted: then two figures are too small"),
+        Meta(
+            description=(
+                "true if more dispatches wait than are counted; then waitingReports"
+                " and dueDispatches are too small"
+            )
+        ),
     ]
     oldest_waiting_seconds: Annotated[
-        Seconds | None, Meta(description="since the oldest waiting dispatch was formed")
+        Seconds | None, Meta(description="Since the oldest waiting dispatch was made")
     ]
     oldest_unread_seconds: Annotated[
-        Seconds | None, Meta(description="since the oldest unread report was received")
+        Seconds | None, Meta(description="Since the oldest unread report was received")
     ]
 
 
 class FirstLoss(Struct, frozen=True):
-    """If every attempt fails from now on: how long until the first dispatch is exhausted, and how
+    """How long until the first dispatch is exhausted if every attempt fails from now on, and how
     many attempts it still has."""
 
     seconds: Seconds
@@ -105,20 +117,30 @@ class FirstLoss(Struct, frozen=True):
 
 
 class FlowFigures(Struct, frozen=True, rename="camel"):
-    """How much it is given now, as far as the process knows that answers."""
+    """Its current limits, as far as the process that answers knows them."""
 
     under_way: Count
     window: Count
     breaker_open: bool
-    breaker_failures: Annotated[Count, Meta(description="in a row; 0 where there is no breaker")]
+    breaker_failures: Annotated[
+        Count, Meta(description=("Failed attempts in a row; 0 if there is no breaker"))
+    ]
     breaker_probe_at: Instant | None
-    rate_limit: Annotated[float | None, Meta(description="pushes a second; null: no limit")]
-    rate_left: Annotated[Count | None, Meta(description="pushes that may go now")]
+    rate_limit: Annotated[
+        float | None, Meta(description=("Pushes per second; null if there is no limit"))
+    ]
+    rate_left: Annotated[Count | None, Meta(description="Pushes that may start now")]
     slowed: Annotated[
-        bool, Meta(description="it failed at once for a whole window and gets a window a second")
+        bool,
+        Meta(
+            description=(
+                "It failed at once for a whole window of attempts, and now gets"
+                " one window of attempts a second"
+            )
+        ),
     ]
     set_aside_until: Annotated[
-        Instant | None, Meta(description="set when no dispatch can be formed for it")
+        Instant | None, Meta(description="Present if no dispatch can be made for it")
     ]
 
 
@@ -126,13 +148,13 @@ class EndpointHealth(Struct, frozen=True, rename="camel"):
     name: str
     paused: bool
     held: Annotated[
-        bool, Meta(description="its stored settings cannot be read, and nothing is pushed")
+        bool, Meta(description=("Its stored settings cannot be read, and nothing is pushed to it"))
     ]
-    gone: Annotated[bool, Meta(description="it has left the settings file")]
+    gone: Annotated[bool, Meta(description="The endpoint has left the settings file")]
     last_hour: WindowFigures
     last_day: WindowFigures
     backlog: BacklogFigures
-    first_loss: Annotated[FirstLoss | None, Meta(description="null when nothing waits")]
+    first_loss: Annotated[FirstLoss | None, Meta(description="null if nothing waits")]
     flow: Annotated[
         FlowFigures | None, Meta(description="null in a process that does not push to it")
     ]
@@ -140,7 +162,7 @@ class EndpointHealth(Struct, frozen=True, rename="camel"):
 
 class HealthPage(Struct, frozen=True):
     endpoints: Sequence[EndpointHealth]
-    behind: Annotated[Count, Meta(description="attempts that are not counted yet")]
+    behind: Annotated[Count, Meta(description="Attempts that are not counted yet")]
 
 
 class Healths:
@@ -314,8 +336,11 @@ class HealthApi:
         "GET",
         "/api/endpoint-health",
         "showHealth",
-        "How all endpoints are: the last hour and day, what waits, and how much each is given",
-        {200: Reply("all of them", HealthPage)},
+        (
+            "The health of all endpoints: attempts of the last hour and day, what waits, and the"
+            " current limits of each"
+        ),
+        {200: Reply("All endpoints", HealthPage)},
     )
     async def all(self, _: web.Request) -> web.Response:
         return answer(await self._healths.of())
@@ -324,8 +349,8 @@ class HealthApi:
         "GET",
         "/api/endpoints/{name}/health",
         "showEndpointHealth",
-        "How one endpoint is",
-        {200: Reply("a list of this one", HealthPage), 404: NOT_THERE},
+        "The health of one endpoint",
+        {200: Reply("A list with this endpoint", HealthPage), 404: NOT_THERE},
         [in_path("name", told_type(Name), "its name")],
     )
     async def one(self, request: web.Request) -> web.Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta, Struct
@@ -46,6 +46,9 @@ from receiver.routes import NOT_THERE, Reply, RequestBody, Route
 from receiver.settings.configuration import ConfigurationError
 from receiver.settings.settings import Name
 
+if TYPE_CHECKING:  # it brings the HTTP client, which `dlr endpoints` does not need
+    from dispatcher.pushing.leads_to import LeadsTo
+
 
 class EndpointPage(Struct, frozen=True):
     endpoints: Sequence[EndpointAnswer]  # type: ignore[valid-type]
@@ -59,19 +62,23 @@ class RemovedEndpoint(Struct, frozen=True):
 
 class RetriedEndpoint(Struct, frozen=True):
     endpoint: str
-    retried: Annotated[Count, Meta(description="dispatches that were due later, and are due now")]
+    retried: Annotated[Count, Meta(description="Dispatches that were due later and are due now")]
 
 
 # --- routes ------------------------------------------------------------------------------------
 
 ENDPOINT_PARAMETERS = (LIMIT, cursor(TEXT))
 
-TOO_LARGE = "the body is larger than server.body_limit"
-BAD_SETTINGS = "settings that cannot be used; `details.faults` has all of them"
+TOO_LARGE = "The body is larger than server.body_limit"
+BAD_SETTINGS = "Invalid settings; `details.faults` lists all faults"
 _IN_PATH = [in_path("name", told_type(Name), "its name")]
-_AS = Filter("as", TEXT, "the endpoint that takes over what waits for one that left the settings")
+_AS = Filter(
+    "as",
+    TEXT,
+    ("The endpoint that takes over the waiting reports of one that left the settings file"),
+)
 _NOW: Mapping[int, Reply | str] = {
-    200: Reply("the endpoint as it is now", EndpointAnswer),
+    200: Reply("The endpoint as it is now", EndpointAnswer),
     404: NOT_THERE,
 }
 
@@ -87,19 +94,29 @@ class EndpointApi:
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         on_due: Callable[[], None] = lambda: None,
+        leads_to: LeadsTo | None = None,
     ) -> None:
-        """`on_due` is called when dispatches may have become due."""
+        """`on_due` is called when dispatches may have become due. `leads_to` None: nobody is warned
+        of addresses that are refused."""
         self._registry = registry
         self._queue = queue
         self._figures = figures
         self._now = now
         self._on_due = on_due
+        self._leads_to = leads_to
+
+    async def warnings_of(self, endpoint: Registered) -> Sequence[str]:
+        """Why nothing would be pushed to it now, as far as that can be told when it is added or
+        changed. What the operator's own settings name is not judged by where it leads."""
+        if self._leads_to is None or endpoint.settings is None or not endpoint.from_outside:
+            return ()
+        return await self._leads_to.warnings(endpoint.settings.url)
 
     @Route(
         "GET",
         "/api/endpoints",
         "listEndpoints",
-        "The endpoints, those that have left the settings file last, and what waits for each",
+        ("The endpoints and what waits for each. Those that have left the settings file come last"),
         {200: Reply("a page", EndpointPage)},
         in_query(ENDPOINT_PARAMETERS),
     )
@@ -117,11 +134,11 @@ class EndpointApi:
         "POST",
         "/api/endpoints",
         "addEndpoint",
-        "Adds an endpoint. The addresses that its URLs lead to are checked",
+        "Adds an endpoint. The addresses of its URLs are checked before each connection",
         {
             201: Reply("the endpoint", EndpointAnswer),
             400: BAD_SETTINGS,
-            409: "there is one of this name already",
+            409: "The name is already in use",
             413: TOO_LARGE,
         },
         body=RequestBody(
@@ -138,13 +155,14 @@ class EndpointApi:
         except ConfigurationError as error:
             return bad_settings(error)
         tell(request, subject=added.name, **told_of_settings(said))
-        return answer(endpoint_answer(added, {}, 0), status=201)
+        warnings = await self.warnings_of(added)
+        return answer(endpoint_answer(added, {}, 0, warnings), status=201)
 
     @Route(
         "GET",
         "/api/endpoints/{name}",
         "showEndpoint",
-        "One endpoint with every setting",
+        "One endpoint with all its settings",
         _NOW,
         _IN_PATH,
     )
@@ -160,7 +178,7 @@ class EndpointApi:
         "PATCH",
         "/api/endpoints/{name}",
         "changeEndpoint",
-        "Changes some settings",
+        "Changes the settings that you name",
         {**_NOW, 400: BAD_SETTINGS, 413: TOO_LARGE},
         _IN_PATH,
         RequestBody(EndpointChange, examples={"narrower": {"window": 5, "rateLimit": None}}),
@@ -175,14 +193,19 @@ class EndpointApi:
         except ConfigurationError as error:
             return bad_settings(error)
         tell(request, **told_of_settings(said))
-        return await self.show(request)
+        changed = await self._registry.one(name)
+        warnings = await self.warnings_of(changed) if "url" in said else ()
+        return answer((await self._answers([changed], warnings))[0])
 
     @Route(
         "DELETE",
         "/api/endpoints/{name}",
         "removeEndpoint",
-        "Takes it out, also one that has left the settings file; what waits for it is cancelled",
-        {200: Reply("what was done", RemovedEndpoint), 404: NOT_THERE},
+        (
+            "Removes an endpoint, including one that has left the settings file. What waits for it"
+            " is cancelled"
+        ),
+        {200: Reply("What was done", RemovedEndpoint), 404: NOT_THERE},
         _IN_PATH,
     )
     async def remove(self, request: web.Request) -> web.Response:
@@ -198,7 +221,7 @@ class EndpointApi:
         "POST",
         "/api/endpoints/{name}/pause",
         "pauseEndpoint",
-        "Holds its dispatches",
+        "Pauses an endpoint: nothing is pushed to it, and what waits keeps its retries",
         _NOW,
         _IN_PATH,
     )
@@ -209,9 +232,9 @@ class EndpointApi:
         "POST",
         "/api/endpoints/{name}/resume",
         "resumeEndpoint",
-        "Lets its dispatches go on. With `as`, another one takes over what waits for an endpoint"
-        " that has left the settings file, and is the answer",
-        {**_NOW, 409: "it has not left the settings file"},
+        "Resumes a paused endpoint. With `as`, another endpoint takes over what waits for one"
+        " that has left the settings file; the answer is then that other endpoint",
+        {**_NOW, 409: "It has not left the settings file"},
         [*_IN_PATH, *in_query([_AS])],
     )
     async def resume(self, request: web.Request) -> web.Response:
@@ -231,7 +254,7 @@ class EndpointApi:
         "POST",
         "/api/endpoints/{name}/reset",
         "resetEndpoint",
-        "Gives it back to the settings file",
+        "Discards all changes made at run time, so that the settings file applies again",
         _NOW,
         _IN_PATH,
     )
@@ -247,13 +270,13 @@ class EndpointApi:
         "POST",
         "/api/endpoints/{name}/retry",
         "retryEndpoint",
-        "Makes all its waiting dispatches due now. Each is the next attempt of its schedule, and is"
-        " made as soon as the endpoint has room: while it is paused, or its breaker is open, they"
-        " wait",
+        "Makes all its waiting dispatches due now. They are pushed as soon as its window and"
+        " rate limit allow it; they still wait while it is paused or its breaker is open. Each"
+        " push uses the next attempt of its schedule",
         {
-            200: Reply("what was done", RetriedEndpoint),
+            200: Reply("What was done", RetriedEndpoint),
             404: NOT_THERE,
-            409: "it has left the settings file, and nothing is pushed to it",
+            409: "It has left the settings file, so nothing is pushed to it",
         },
         _IN_PATH,
     )
@@ -269,11 +292,13 @@ class EndpointApi:
         tell(request, retried=retried)
         return answer(RetriedEndpoint(name, retried))
 
-    async def _answers(self, found: Sequence[Registered]) -> Sequence[Struct]:
+    async def _answers(
+        self, found: Sequence[Registered], warnings: Sequence[str] = ()
+    ) -> Sequence[Struct]:
         counts = await self._queue.counts()
         unread = (await self._figures.depths()).unread
         return [
-            endpoint_answer(each, counts.get(each.name, {}), unread.get(each.name, 0))
+            endpoint_answer(each, counts.get(each.name, {}), unread.get(each.name, 0), warnings)
             for each in found
         ]
 

@@ -36,19 +36,23 @@ under it, apart from those of the endpoint that it may become."""
 class TestPushed(Struct, frozen=True, rename="camel"):
     """What a test push sent, and what came back."""
 
-    url: Annotated[str, Meta(description="without user, password and query")]
+    url: Annotated[str, Meta(description="Without user name, password and query")]
     started_at: Instant
     duration_ms: float
     status: HttpStatus
     outcome: OutcomeName
     error: str | None
-    answer: Annotated[str, Meta(description="at most its first KB")]
+    answer: Annotated[str, Meta(description="At most the first KiB of the answer's body")]
     note: Note
     headers: Annotated[
         Mapping[str, str],
-        Meta(description="that were sent; a secret is shown as …; empty: nothing was sent"),
+        Meta(
+            description=(
+                "The headers that were sent, with secrets shown as …; empty if nothing was sent"
+            )
+        ),
     ]
-    body: Annotated[str, Meta(description="that was sent, or would have been")]
+    body: Annotated[str, Meta(description="The body that was sent, or would have been sent")]
 
     @classmethod
     def of(cls, push: ExamplePush) -> TestPushed:
@@ -76,16 +80,16 @@ async def endpoint_to_try(registry: Registry, name: str) -> Endpoint:
     for endpoint in await registry.endpoints():
         if endpoint.name == name:
             if endpoint.own_urls:
-                raise CannotBeTried(f'"{name}" has no URL: each report brings its own')
+                raise CannotBeTried(f'"{name}" has no URL of its own: each report brings one')
             return endpoint
     if found.gone:
-        raise CannotBeTried(f'the endpoint "{name}" is no longer in the settings')
+        raise CannotBeTried(f'the endpoint "{name}" is no longer in the settings file')
     raise CannotBeTried(f'the settings of "{name}" cannot be used: {"; ".join(found.faults)}')
 
 
 _REPLIES: Mapping[int, Reply | str] = {
-    200: Reply("what was sent, and what came back", TestPushed),
-    409: "this process makes no pushes, or the endpoint has no URL that can be pushed to",
+    200: Reply("What was sent and what came back", TestPushed),
+    409: "This process does not push, or the endpoint has no URL of its own",
 }
 
 
@@ -100,8 +104,9 @@ class ExamplePushApi:
         "POST",
         "/api/endpoints/{name}/test",
         "testEndpoint",
-        "Pushes one example report, whose callbackData says so, as a push to the endpoint would be,"
-        " once. Nothing is stored; a paused endpoint is pushed to as well",
+        "Pushes one example report to the endpoint, once, with all its settings. Its"
+        " callbackData says that it is a test. Nothing is stored. A paused endpoint is pushed"
+        " to as well",
         {**_REPLIES, 404: NOT_THERE},
         [in_path("name", told_type(Name), "its name")],
     )
@@ -118,8 +123,8 @@ class ExamplePushApi:
         "POST",
         "/api/endpoint-tests",
         "testNewEndpoint",
-        "A test push with settings that are not stored, as they would be for adding an endpoint."
-        " The addresses that its URLs lead to are checked",
+        "Makes a test push with the settings in the body, which are not stored. Use it before"
+        " you add an endpoint. The addresses of its URLs are checked",
         {**_REPLIES, 400: BAD_SETTINGS, 413: TOO_LARGE},
         body=RequestBody(
             NewEndpoint,
@@ -137,7 +142,7 @@ class ExamplePushApi:
 
     async def _pushed(self, request: web.Request, endpoint: Endpoint) -> web.Response:
         if self._pushes is None:
-            text = "this process makes no pushes: ask one that dispatches (dlr serve, dlr dispatch)"
+            text = "this process does not push; ask one that does (dlr serve or dlr dispatch)"
             return fault(409, "no_dispatcher", text)
         pushed = await self._pushes.push(endpoint)
         tell(request, result=pushed.outcome.value)

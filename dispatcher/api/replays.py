@@ -45,11 +45,11 @@ class ReplaySelection(Selection, frozen=True):
     __doc__ = Selection.__doc__
 
 
-NeverDispatched = Annotated[Count, Meta(description="match, but never went anywhere")]
+NeverDispatched = Annotated[Count, Meta(description=("Reports that match but never went anywhere"))]
 
 
 class ReplayAnswer(Struct, frozen=True, rename="camel"):
-    """Counts are of reports. What is left out is told when it is made."""
+    """All counts are counts of reports. What a replay leaves out is told when it is made."""
 
     id: Id
     key: str | None
@@ -125,7 +125,7 @@ class ReplayPage(Struct, frozen=True):
 
 
 class SelectedReport(Struct, frozen=True, rename="camel"):
-    """Which report, and where it would go."""
+    """A report and where it would go."""
 
     report: Id
     endpoint: str
@@ -136,7 +136,7 @@ class SelectedReport(Struct, frozen=True, rename="camel"):
 
 
 class DryRun(Struct, frozen=True, rename="camel"):
-    """What a replay would be. Of what it would bring, the first."""
+    """What a replay would do. `first` are the first reports that it would push."""
 
     dry_run: Literal[True]
     total: Count
@@ -182,7 +182,7 @@ async def replay_page(replaying: Replaying, query: PageQuery) -> ReplayPage:
 
 # --- routes ------------------------------------------------------------------------------------
 
-_IN_PATH = [in_path("id", Id, "of the replay")]
+_IN_PATH = [in_path("id", Id, "The id of the replay")]
 
 
 class ReplayApi:
@@ -208,15 +208,18 @@ class ReplayApi:
         "POST",
         "/api/replays",
         "makeReplay",
-        "Dispatches stored reports again",
+        "Pushes stored reports again",
         {
             200: Reply(
-                "there is one with this `key`; or, with `dryRun`, what it would be",
+                (
+                    "A replay with this `key` exists already; or, with `dryRun`, what the replay"
+                    " would do"
+                ),
                 (ReplayAnswer, DryRun),
             ),
             201: Reply("the replay", ReplayAnswer),
             409: AMBIGUOUS,
-            413: "the body is larger than server.body_limit",
+            413: "The body is larger than server.body_limit",
         },
         body=RequestBody(
             ReplayRequest,
@@ -239,7 +242,7 @@ class ReplayApi:
         "GET",
         "/api/replays/{id}",
         "showReplay",
-        "How far a replay is",
+        "The progress of a replay",
         {200: Reply("the replay", ReplayAnswer), 404: NOT_THERE},
         _IN_PATH,
     )
@@ -254,11 +257,11 @@ class ReplayApi:
         "POST",
         "/api/replays/{id}/cancel",
         "cancelReplay",
-        "Nothing more of it is sent",
+        "Cancels a replay: nothing more of it is pushed",
         {
-            200: Reply("the replay as it is now", ReplayAnswer),
+            200: Reply("The replay as it is now", ReplayAnswer),
             404: NOT_THERE,
-            409: "its state does not allow that",
+            409: "Its state does not allow that",
         },
         _IN_PATH,
     )

@@ -37,8 +37,18 @@ def _takes_reports(endpoint: Registered) -> bool:
 class UnroutedPage(Struct, frozen=True, rename="camel"):
     reports: Sequence[ReportAnswer]
     next: Next
-    read_to: Annotated[Id, Meta(description="those newer than it are not judged yet")]
-    forgotten_to: Annotated[Id, Meta(description="those up to it are not judged any more")]
+    read_to: Annotated[
+        Id, Meta(description=("Reports with a larger id have not been evaluated yet"))
+    ]
+    forgotten_to: Annotated[
+        Id,
+        Meta(
+            description=(
+                "Reports up to this id are left out, because"
+                " the dispatches of their time were removed"
+            )
+        ),
+    ]
 
 
 class UnroutedApi:
@@ -51,7 +61,10 @@ class UnroutedApi:
         "GET",
         "/api/unrouted",
         "listUnrouted",
-        "Reports that go nowhere, newest first. A page can be short and still have a `next`",
+        (
+            "Reports that no endpoint took, newest first. A page can be short and still have a"
+            " `next`"
+        ),
         {200: Reply("a page", UnroutedPage)},
         in_query(PAGE),
     )

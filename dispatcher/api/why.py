@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from msgspec import Meta, Struct
 from dispatcher.api.dispatches import DispatchId
 from dispatcher.endpoints.registry import Registry
 from dispatcher.forming.why import Judged, Known, Verdict, judged, summary
-from dispatcher.queue.base import DispatchQueue, Readings, StoredDispatch
+from dispatcher.queue.base import DispatchQueue, Readings, StoredAttempt, StoredDispatch
 from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.settings.settings import OWN_URLS
 from receiver.answers import Count, Id, Instant, answer, timestamp, web
@@ -24,49 +24,66 @@ DISPATCHES_MOST = 1_000
 more for each replay."""
 
 
+class LastAttempt(Struct, frozen=True, rename="camel"):
+    started_at: Instant
+    status: Annotated[int | None, Meta(description="HTTP status; null if there was no answer")]
+    outcome: str
+    error: str | None
+
+    @classmethod
+    def of(cls, attempt: StoredAttempt) -> LastAttempt:
+        return cls(timestamp(attempt.started_at), attempt.status, attempt.outcome, attempt.error)
+
+
 class CarryingDispatch(Struct, frozen=True, rename="camel"):
     id: DispatchId
     state: DispatchState
     attempts: Count
     due_at: Instant | None
+    last_attempt: LastAttempt | None
 
     @classmethod
-    def of(cls, dispatch: StoredDispatch) -> CarryingDispatch:
+    def of(cls, dispatch: StoredDispatch, last: StoredAttempt | None) -> CarryingDispatch:
         due_at = timestamp(dispatch.due_at)
-        return cls(dispatch.id, dispatch.state, dispatch.attempts, due_at)
+        told = None if last is None else LastAttempt.of(last)
+        return cls(dispatch.id, dispatch.state, dispatch.attempts, due_at, told)
 
 
 Following = Annotated[
-    str | None, Meta(description="what comes next, or what can be done; null: nothing")
+    str | None, Meta(description="What happens next, or what you can do; null if nothing")
 ]
 
 
 class EndpointVerdict(Struct, frozen=True, rename="camel"):
-    """Of one endpoint. `verdict` is the state of the dispatch that carries the report; or `paused`,
-    `held` (for the order's sake), `unread` (it will take it); or why it does not: `refused` by a
-    rule, `later` (added after the report had come), `passed` (its rules were others then),
-    `forgotten` (retention has removed the dispatches of that time), `gone` (left the settings
-    file), `unusable` (its settings cannot be read)."""
+    """What one endpoint did with the report. If the endpoint took it, `verdict` is the state of the
+    dispatch that carries it, or `paused`, `held` (it waits for an earlier report of its message) or
+    `unread` (the endpoint will take it). Otherwise it says why not: `refused` by a rule, `later`
+    (the endpoint was added after the report came in), `passed` (its rules were different at that
+    time), `forgotten` (retention has removed the dispatches of that time), `gone` (the endpoint has
+    left the settings file) or `unusable` (its settings cannot be read)."""
 
     endpoint: str
     verdict: Verdict
-    words: Annotated[str, Meta(description="the same as a sentence; every rule that says no")]
+    words: Annotated[
+        str, Meta(description="The verdict as a sentence, with every rule that says no")
+    ]
     rule: Annotated[
         str | None,
         Meta(
-            description="the first rule that says no, as the settings file calls it; `notifyUrl`:"
-            " whether the report came with a URL of its own"
+            description="The first rule that says no, by its name in the settings file. `notifyUrl`"
+            " stands for whether the report came with its own URL"
         ),
     ]
-    expected: Annotated[str | None, Meta(description="what the rule demands")]
-    got: Annotated[str | None, Meta(description="what the report has")]
+    expected: Annotated[str | None, Meta(description="What the rule requires")]
+    got: Annotated[str | None, Meta(description="What the report has")]
     dispatches: Annotated[
-        Sequence[CarryingDispatch], Meta(description="that carry the report, newest first")
+        Sequence[CarryingDispatch],
+        Meta(description="The dispatches that carry the report, newest first"),
     ]
     next: Following
 
     @classmethod
-    def of(cls, one: Judged) -> EndpointVerdict:
+    def of(cls, one: Judged, last_attempts: Mapping[str, StoredAttempt]) -> EndpointVerdict:
         no = one.refusal
         return cls(
             endpoint=one.endpoint,
@@ -75,7 +92,9 @@ class EndpointVerdict(Struct, frozen=True, rename="camel"):
             rule=None if no is None else no.rule,
             expected=None if no is None else no.expected,
             got=None if no is None else no.got,
-            dispatches=[CarryingDispatch.of(each) for each in one.dispatches],
+            dispatches=[
+                CarryingDispatch.of(each, last_attempts.get(each.id)) for each in one.dispatches
+            ],
             next=one.following,
         )
 
@@ -86,7 +105,7 @@ class WhyAnswer(Struct, frozen=True, rename="camel"):
     report: Id
     message_id: str | None
     source: str
-    words: Annotated[str, Meta(description="of all endpoints together, as a sentence")]
+    words: Annotated[str, Meta(description="A summary of all endpoints")]
     next: Following
     endpoints: Sequence[EndpointVerdict]
 
@@ -118,7 +137,8 @@ class Why:
         # In this order: what is taken meanwhile is in a dispatch then, and not lost between both.
         readings = await self._queue.readings(report)
         dispatches = await self._queue.dispatches(report_ids=[report.id], limit=DISPATCHES_MOST)
-        known = await self._known(report, dispatches, readings)
+        last = await self._queue.last_attempts([each.id for each in dispatches])
+        known = await self._known(report, dispatches, readings, last)
         now = self._now()
         every = [judged(report, each, readings.forgotten_to, now) for each in known]
         words, following = summary(report, every)
@@ -128,11 +148,15 @@ class Why:
             source=report.source,
             words=words,
             next=following,
-            endpoints=[EndpointVerdict.of(each) for each in every],
+            endpoints=[EndpointVerdict.of(each, last) for each in every],
         )
 
     async def _known(
-        self, report: StoredReport, dispatches: Sequence[StoredDispatch], readings: Readings
+        self,
+        report: StoredReport,
+        dispatches: Sequence[StoredDispatch],
+        readings: Readings,
+        last_attempts: Mapping[str, StoredAttempt],
     ) -> list[Known]:
         """Of every endpoint in force and gone, and of removed ones that had the report."""
         listed = await self._registry.listed()
@@ -145,6 +169,7 @@ class Why:
                 endpoint=listed.get(name),
                 reading=readings.by_endpoint.get(name),
                 dispatches=[each for each in dispatches if each.endpoint == name],
+                last_attempts=last_attempts,
                 worked_for=name in worked_for,
                 set_aside=name in self._set_aside(),
                 first=not readings.by_endpoint,
@@ -168,9 +193,9 @@ class WhyApi:
         "GET",
         "/api/reports/{id}/why",
         "showWhy",
-        "Where a report went, and by which rule it did not go elsewhere",
-        {200: Reply("a verdict for each endpoint", WhyAnswer), 404: NOT_THERE},
-        [in_path("id", Id, "of the report, ours")],
+        "Shows where a report went, and by which rule it did not go elsewhere",
+        {200: Reply("A verdict for each endpoint", WhyAnswer), 404: NOT_THERE},
+        [in_path("id", Id, "The id that dlr gave the report")],
     )
     async def show(self, request: web.Request) -> web.Response:
         only(request.query)

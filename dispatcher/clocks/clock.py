@@ -117,7 +117,7 @@ class SystemClock(MachineClock):
         if not -UNSET <= lag <= UNSET:
             if self._off_since is None or abs(lag - self._off_by) > self.believed:
                 self._off_since, self._off_by = at, lag
-                log.warning("the wall clock is off by %s; dlr follows if it stays so a minute", lag)
+                log.warning("the machine's clock is off by %s; dlr follows it after a minute", lag)
             if self.steps_by_itself and self._is_believed(at):
                 instant += lag
         else:

@@ -31,7 +31,9 @@ COLUMNS: Columns = {
 @filter_options(AUDIT_FILTERS)
 @listing_options
 def audit(config: Path | None, database: str | None, listing: Listing, **filters: Any) -> None:
-    """Who changed what, newest first: over the API and on the command line.
+    """List who changed what, newest first.
+
+    It has the changes made over the API, in the pages and on the command line.
 
     Example: dlr audit --what removeEndpoint --since 2026-11-01
     """

@@ -1,4 +1,4 @@
-"""`dlr replay --capsule`: the reports of a capsule to a URL, with everything in one process.
+"""`dlr replays start --capsule`: the reports of a capsule to a URL, with everything in one process.
 
 They go into a database of their own, which ends with the command: reports with other names do not
 belong among those of customers. From there it is the same replay as ever.

@@ -12,27 +12,23 @@ from dispatcher.capsule.capsule import Heading, Writer
 from dispatcher.capsule.capture import BrokenOff, shared_settings
 from dispatcher.capsule.capture import capture as write_capsule
 from dispatcher.capsule.pseudonyms import Pseudonyms
-from dispatcher.clocks.clock import SystemClock
 from dispatcher.commands.export import finished
 from dispatcher.commands.options import FILE, fail, look, settings_of, with_settings
 from dispatcher.commands.saying import say
 from dispatcher.commands.simulation_progress import watching
+from dispatcher.commands.times import TimeOption, time_options
 from dispatcher.endpoints.registry import Registered, registry_of
-from dispatcher.replay.request import instant_of
 from dispatcher.settings.settings import Settings
 from dispatcher.storage import Storage
 from receiver.settings.writing import as_table
 
 
 @click.command()
-@click.option(
-    "--from",
-    "since",
-    required=True,
-    help="Received then or later. 14:00 is today's, here; or 2026-11-21T14:00:00+01:00.",
+@time_options(
+    TimeOption("since", "--since", "Received at this time or later.", "--from", required=True),
+    TimeOption("until", "--until", "Received before this time.", "--to", required=True),
 )
-@click.option("--to", "until", required=True, help="Received before then.")
-@click.option("--endpoint", help="What went to this one. Needed where there are several.")
+@click.option("--endpoint", help="The endpoint. Needed if there are several.")
 @click.option("-o", "--output", required=True, type=FILE, help="The file: outage.capsule.")
 @with_settings
 def capture(
@@ -43,17 +39,15 @@ def capture(
     endpoint: str | None,
     output: Path,
 ) -> None:
-    """Write what was received in a window, and what became of it, into one file to share.
+    """Write a time window of the database to a file for sharing.
 
-    The file is pseudonymised: numbers, ids, senders and callbackData are replaced, and equal values
-    stay equal. It has no texts, secrets, hosts or names of anybody. `dlr simulate FILE` plays it.
+    It has the reports received in that window, and what happened to them. The file is
+    pseudonymised: numbers, ids, senders and callbackData are replaced, and equal values stay equal.
+    It has no texts, secrets, hosts or names of people. `dlr simulate FILE` plays it.
 
-    Example: dlr capture --from 14:00 --to 17:00 -o outage.capsule
+    Example: dlr capture --since 14:00 --until 17:00 -o outage.capsule
     """
-    now = SystemClock().now()
-    window = instant_of(since, "--from", now), instant_of(until, "--to", now)
-    if window[0] >= window[1]:
-        fail(f"--to: expected an instant after --from, {window[0]}, got {window[1]}")
+    window = datetime.fromisoformat(since), datetime.fromisoformat(until)
     if not output.parent.is_dir():
         fail(f"--output: there is no directory {output.parent}")
     settings = settings_of(config, database)

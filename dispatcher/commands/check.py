@@ -1,67 +1,77 @@
-"""`dlr check`: read the configuration and name its faults; ask the running process."""
+"""`dlr check`: check the settings as the start of a process does, or ask the running process."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from dispatcher.commands.gone import gone_lines
-from dispatcher.commands.options import fail, run_to_end, settings_of, with_settings
+from dispatcher.commands.options import settings_of, with_settings
+from dispatcher.commands.refusals import refusals, warnings
 from dispatcher.commands.saying import say
-from dispatcher.endpoints.registry import registry_of
-from dispatcher.settings.never_matching import never_matching
 from dispatcher.settings.settings import Settings, find_file
-from dispatcher.storage import storage_as_it_is
-from receiver.settings.settings import may_listen
+from receiver.settings.configuration import ConfigurationError
 from receiver.settings.writing import effective
-from receiver.store.base import StoreUnavailable
-
-
-async def _say_who_is_gone(settings: Settings) -> None:
-    """What of the database has left the settings, if it can be read now."""
-    with suppress(StoreUnavailable):
-        async with storage_as_it_is(settings.store.database) as opened:
-            if opened is not None:
-                for line in await gone_lines(opened, registry_of(opened.endpoints, settings)):
-                    say(line)
 
 
 @click.command()
 @click.option(
+    "--effective",
+    "only_changed",
+    is_flag=True,
+    help="Print only the settings that differ from the defaults.",
+)
+@click.option(
     "--live",
     is_flag=True,
-    help="Ask the running process whether it is ready, and which callbacks it has not taken: wrong"
-    " paths, unknown sources, 405, 413 and 415. (401 is in the log.) Exit code 1 if it is not ready"
-    " or does not answer.",
+    help="Ask the running process whether it is ready, and which callbacks it refused: wrong paths,"
+    " unknown sources, 405, 413 and 415. (401 is in the log.) Exit code 1 if it is not ready or"
+    " does not answer.",
 )
 @click.option("--url", help="Where it listens, with --live. Default: server.bind and server.port.")
 @with_settings
-def check(config: Path | None, database: str | None, live: bool, url: str | None) -> None:
-    """Read the configuration, name every fault at once, print what is in effect.
+def check(
+    config: Path | None, database: str | None, only_changed: bool, live: bool, url: str | None
+) -> None:
+    """Check the settings, and list every fault at once.
 
-    On stderr it names the rules of endpoints and of the sandbox that can never match: the settings
-    can be used all the same.
+    Faults are what `dlr serve`, `dlr receive` or `dlr dispatch` would refuse at its start. Without
+    a fault, it prints the settings in effect. On stderr it warns of what only `dlr sandbox` would
+    refuse, of a port in use, and of rules that can never match.
 
-    Example: dlr check --live --config config/dlr.toml
+    Exit code 2: there are faults.
+
+    Example: dlr check --effective --config config/dlr.toml
     """
-    settings = settings_of(config, database)
     if live or url is not None:
-        _ask(settings, url)
+        _ask(settings_of(config, database), url)
         return
+    readable, faults = _read(config, database)
+    refused, gone = ([], []) if readable is None else asyncio.run(refusals(readable))
+    if readable is None or faults or refused:
+        raise ConfigurationError([*faults, *refused])
     file = find_file(config, Path())
     say(f"settings from {file or 'defaults and the environment'}: no fault")
-    for name, value in effective(settings):
+    for name, value in effective(readable, only_changed=only_changed):
         say(f"  {name} = {value}")
-    if Path(settings.store.database).is_file():
-        run_to_end(_say_who_is_gone(settings))
-    for place, reason in never_matching(settings):
-        say(f"dlr: {place}: can never match: {reason}", err=True)
-    if (refusal := may_listen(settings.server, settings.api)) is not None:
-        fail(refusal)
+    for line in gone:
+        say(line)
+    for line in warnings(readable):
+        say(f"dlr: {line}", err=True)
+
+
+def _read(config: Path | None, database: str | None) -> tuple[Settings | None, tuple[str, ...]]:
+    """The settings, with defaults for what cannot be read, and the faults of what cannot be."""
+    try:
+        return settings_of(config, database), ()
+    except ConfigurationError as error:
+        found: Settings | None = error.readable
+        if found is not None and database is not None:
+            found = replace(found, store=replace(found.store, database=database))
+        return found, error.faults
 
 
 def _ask(settings: Settings, url: str | None) -> None:

@@ -6,16 +6,16 @@ import csv
 import re
 import sys
 import unicodedata
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Literal, TextIO
 
 import msgspec
 from msgspec import Struct
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from dispatcher.commands.tables import print_table, say_left_out
 from receiver.shown import shown, shown_json
 
 ListFormat = Literal["table", "json", "ndjson", "csv"]
@@ -46,7 +46,9 @@ def in_one_line(value: Any) -> str:
     """A value of JSON for people: `a,b` for a list, `name value, name value` for an object."""
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {in_one_line(each)}" for name, each in value.items())
-    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    if isinstance(value, list | tuple):
+        return ",".join(map(in_one_line, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 async def print_list(
@@ -67,14 +69,20 @@ async def print_list(
             async for row in rows:
                 file.write(encoded(row) + "\n")
         case "csv":
-            await _print_csv(rows, csv_columns or columns, file)
+            print_csv([], csv_columns or columns, file)
+            async for row in rows:
+                _print_csv_row(row, csv_columns or columns, file)
 
 
-async def _print_csv(rows: AsyncIterator[Struct], columns: Columns, file: TextIO) -> None:
-    writer = csv.writer(file)
-    writer.writerow(columns)
-    async for row in rows:
-        writer.writerow([_in_csv(_harmless(cell)) for cell in _cells(row, columns)])
+def print_csv(rows: Iterable[Struct], columns: Columns, file: TextIO) -> None:
+    """The headings, and these rows."""
+    csv.writer(file).writerow(columns)
+    for row in rows:
+        _print_csv_row(row, columns, file)
+
+
+def _print_csv_row(row: Struct, columns: Columns, file: TextIO) -> None:
+    csv.writer(file).writerow([_in_csv(_harmless(cell)) for cell in _cells(row, columns)])
 
 
 TABLE_ROWS = 500
@@ -83,41 +91,39 @@ TABLE_ROWS = 500
 
 async def _print_tables(rows: AsyncIterator[Struct], columns: Columns, file: TextIO) -> None:
     lines: list[list[str]] = []
-    printed = False
+    left_out: set[str] | None = None
     async for row in rows:
         lines.append(_cells(row, columns))
         if len(lines) == TABLE_ROWS:
-            _print_table(lines, list(columns), file)
-            lines, printed = [], True
-    if lines or not printed:
-        _print_table(lines, list(columns), file)
+            left_out = {*(left_out or ()), *print_table(list(columns), lines, file)}
+            lines = []
+    if lines or left_out is None:
+        left_out = {*(left_out or ()), *print_table(list(columns), lines, file)}
+    say_left_out([heading for heading in columns if heading in left_out])
 
 
-def print_rows(title: str, rows: Sequence[Struct], columns: Columns) -> None:
+def print_rows(
+    title: str, rows: Sequence[Struct], columns: Columns, file: TextIO | None = None
+) -> None:
     """A table of few rows under a title; nothing when there are none."""
     if rows:
-        Console().print(f"\n{title}", style="bold")
-        _print_table([_cells(row, columns) for row in rows], list(columns))
+        console = Console(file=file)
+        console.print(f"\n{title}", style="" if console.no_color else "bold")
+        cells = [_cells(row, columns) for row in rows]
+        say_left_out(print_table(list(columns), cells, file))
+
+
+def print_record(values: Mapping[str, Any], file: TextIO) -> None:
+    """A line for each of these that is known."""
+    known = {name: value for name, value in values.items() if value is not None}
+    width = max(map(len, known)) + 1
+    for name, value in known.items():
+        file.write(shown(f"{name:<{width}}{in_one_line(value)}") + "\n")
 
 
 def _cells(row: Struct, columns: Columns) -> list[str]:
     values = [cell(row) for cell in columns.values()]
     return ["" if value is None else str(value) for value in values]
-
-
-def _print_table(
-    rows: Sequence[Sequence[str]], headings: Sequence[str], file: TextIO | None = None
-) -> None:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for heading in headings:
-        table.add_column(heading, overflow="fold")
-    for row in rows:
-        # Text, not markup: a callbackData may hold [brackets].
-        table.add_row(*map(told, row))
-    console = Console(file=file)
-    if not console.is_terminal:
-        console.width = 200  # lines in a file or a pipe are not folded at 80
-    console.print(table)
 
 
 async def _print_json(rows: AsyncIterator[Struct], file: TextIO) -> None:

@@ -80,7 +80,7 @@ def _callbacks(seed: int) -> Sequence[_Callback]:
         ),
         _Callback(f"final report of {first}, JSON v2", "application/json", final),
         _Callback(f"final report of {second}, XML v3", "application/xml", _V3_XML % second),
-        _Callback(f"the final report of {first} once more", "application/json", final),
+        _Callback(f"the final report of {first} again", "application/json", final),
         _Callback("a body cut off in the middle", "application/json", final[:90]),
     )
 
@@ -221,7 +221,7 @@ def _print_end(console: Console, counts: dict[str, int], timeline: _Timeline) ->
     console.print(
         "\nNext: start it for yourself and send it something\n"
         "  dlr serve\n"
-        "  dlr endpoint --fail-first 3     a customer endpoint to name in config/dlr.toml\n"
+        "  dlr listen --fail-first 3       a customer endpoint to name in config/dlr.toml\n"
         "  dlr schedule                    the whole retry table, 41:30 hours\n"
         "  dlr --help"
     )
@@ -230,9 +230,10 @@ def _print_end(console: Console, counts: dict[str, int], timeline: _Timeline) ->
 @click.command()
 @click.option("--seed", type=int, default=1, help="For the ids of the demo's messages.")
 def demo(seed: int) -> None:
-    """A whole story on one screen, in under a minute, with no set-up.
+    """Watch a whole story on one screen, in under a minute.
 
-    Callbacks come in, an endpoint fails and recovers, retries run on a compressed clock.
+    It needs no set-up. Callbacks come in, an endpoint fails and recovers, and retries run on a
+    compressed clock.
 
     Example: dlr demo
     """

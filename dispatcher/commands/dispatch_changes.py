@@ -7,7 +7,7 @@ from dispatcher.clocks.clock import SystemClock
 from dispatcher.commands.audit import changing
 from dispatcher.commands.gone import counted
 from dispatcher.commands.replay_output import replaying_of
-from dispatcher.commands.saying import say
+from dispatcher.commands.saying import NotThere, say
 from dispatcher.queue.base import NotWaiting, UnknownDispatch
 from dispatcher.replay.again import CannotGoAgain, push_again
 from dispatcher.settings.settings import Settings
@@ -21,7 +21,7 @@ async def retry(opened: Storage, name: str) -> None:
         try:
             await opened.queue.retry(name, SystemClock().now())
         except UnknownDispatch as unknown:
-            raise BadQuery(f"there is no dispatch {name!r}") from unknown
+            raise NotThere(f"there is no dispatch {name!r}") from unknown
         except NotWaiting as error:
             raise BadQuery(str(error)) from error
     say(f"{name}: is due now")
@@ -34,7 +34,7 @@ async def again(opened: Storage, settings: Settings, name: str) -> None:
         try:
             made = await push_again(name, opened.queue, replaying, replaying.now())
         except UnknownDispatch as unknown:
-            raise BadQuery(f"there is no dispatch {name!r}") from unknown
+            raise NotThere(f"there is no dispatch {name!r}") from unknown
         except CannotGoAgain as error:
             raise BadQuery(str(error)) from error
         told.details |= told_of_again(made)
@@ -43,4 +43,4 @@ async def again(opened: Storage, settings: Settings, name: str) -> None:
     else:
         reports = counted(made.replay.total, "report")
         number = made.replay.id
-        say(f"{name}: goes again as replay {number}, {reports}; `dlr replays {number}` shows it")
+        say(f"{name}: replay {number} pushes it again, {reports}; see `dlr replays show {number}`")

@@ -11,38 +11,51 @@ import click
 
 from dispatcher.commands import endpoints_output
 from dispatcher.commands.list_output import Listing
+from dispatcher.commands.listing_group import ListingGroup
 from dispatcher.commands.options import Command, listing_options, look, settings_of, with_settings
 from dispatcher.endpoints.from_settings import schedule_of
 from dispatcher.endpoints.registry import Registry, registry_of
 from dispatcher.storage import Storage
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=ListingGroup)
 @listing_options
-@click.pass_context
-def endpoints(
-    context: click.Context, config: Path | None, database: str | None, listing: Listing
-) -> None:
-    """The endpoints: list, health, add, change, pause, resume, retry, test, remove, reset.
+def endpoints(**_: Any) -> None:
+    """List, add and change the endpoints that reports are pushed to.
 
-    A running `dlr` notices within a fraction of a second. What is said here wins over the settings
-    file, until `reset`.
+    Without a command, list them. A running `dlr` notices changes within a fraction of a second.
+    They override the settings file until `dlr endpoints reset NAME`.
 
     Example: dlr endpoints add acme --url https://acme.example/dlr --set reports=final
     """
-    if context.invoked_subcommand is not None:
-        context.obj = (config, database)
-        return
-    _endpoints(config, database, lambda s, r: endpoints_output.print_endpoints(s, r, listing))
 
 
 def _endpoints(
     config: Path | None, database: str | None, work: Callable[[Storage, Registry], Awaitable[None]]
 ) -> None:
-    of_group = click.get_current_context().obj or (None, None)
-    config, database = config or of_group[0], database or of_group[1]
     settings = settings_of(config, database)
     look(config, database, lambda s: work(s, registry_of(s.endpoints, settings)))
+
+
+@endpoints.command("list")
+@listing_options
+def list_endpoints(config: Path | None, database: str | None, listing: Listing) -> None:
+    """List the endpoints: those of the settings file first, then those added at run time.
+
+    Example: dlr endpoints list --format json
+    """
+    _endpoints(config, database, lambda s, r: endpoints_output.print_endpoints(s, r, listing))
+
+
+@endpoints.command()
+@click.argument("name")
+@listing_options
+def show(config: Path | None, database: str | None, name: str, listing: Listing) -> None:
+    """Show one endpoint with all its settings. Of secrets, it shows only that they are set.
+
+    Example: dlr endpoints show acme
+    """
+    _endpoints(config, database, lambda s, r: endpoints_output.print_endpoint(s, r, name, listing))
 
 
 def _endpoint_settings(command: Command) -> Command:
@@ -113,8 +126,7 @@ def health(config: Path | None, database: str | None, name: str | None, listing:
     """
     from dispatcher.commands import health_output  # what lists do not need
 
-    of_group = click.get_current_context().obj or (None, None)
-    settings = settings_of(config or of_group[0], database or of_group[1])
+    settings = settings_of(config, database)
 
     async def work(opened: Storage, registry: Registry) -> None:
         schedule = schedule_of(settings.schedule)
@@ -127,7 +139,7 @@ def health(config: Path | None, database: str | None, name: str | None, listing:
 @click.argument("name")
 @with_settings
 def pause(config: Path | None, database: str | None, name: str) -> None:
-    """Hold what is for an endpoint. It spends no retries, and survives restarts.
+    """Pause the pushes to an endpoint. Its reports wait and use up no retries.
 
     Example: dlr endpoints pause acme
     """
@@ -144,7 +156,7 @@ def pause(config: Path | None, database: str | None, name: str) -> None:
 )
 @with_settings
 def resume(config: Path | None, database: str | None, name: str, other: str | None) -> None:
-    """Let a paused endpoint go on. One that was renamed in the settings file goes on as another.
+    """Resume a paused endpoint. One that was renamed in the settings file continues as another.
 
     Example: dlr endpoints resume acme --as acme-eu
     """

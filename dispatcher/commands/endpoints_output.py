@@ -16,6 +16,7 @@ from operator import attrgetter
 from typing import Any
 
 import click
+from msgspec import Struct
 
 from dispatcher.api.endpoint_answer import EndpointAnswer, endpoint_answer
 from dispatcher.api.endpoints import retry_all, told_of_settings
@@ -24,9 +25,11 @@ from dispatcher.commands.audit import changing
 from dispatcher.commands.console import Columns, fields
 from dispatcher.commands.gone import counted
 from dispatcher.commands.list_output import Listing
+from dispatcher.commands.names import no_such
 from dispatcher.commands.saying import say
 from dispatcher.endpoints.registry import (
     EndpointExists,
+    EndpointGone,
     EndpointInForce,
     Registered,
     Registry,
@@ -57,20 +60,27 @@ ENDPOINT_COLUMNS: Columns = {
 
 async def print_endpoints(opened: Storage, registry: Registry, listing: Listing) -> None:
     """The endpoints in force, the file's first, and last those that have left it."""
-    counts = await opened.queue.counts()
-    unread = (await opened.figures.depths()).unread
     found = (await registry.listed()).values()
 
     async def rows() -> AsyncIterator[Registered]:
         for each in found:
             yield each
 
-    await listing.print(
-        rows(),
-        lambda each: endpoint_answer(each, counts.get(each.name, {}), unread.get(each.name, 0)),
-        ENDPOINT_COLUMNS,
-        lambda _: 0.0,
-    )
+    await listing.print(rows(), await _answers(opened), ENDPOINT_COLUMNS, lambda _: 0.0)
+
+
+async def print_endpoint(opened: Storage, registry: Registry, name: str, listing: Listing) -> None:
+    """One endpoint: a line for each thing that is known of it, or as a list of one."""
+    answer = await _answers(opened)
+    found = await asked(registry, registry.one(name))
+    listing.print_one(answer(found), ENDPOINT_COLUMNS)
+
+
+async def _answers(opened: Storage) -> Callable[[Registered], Struct]:
+    """What is said of an endpoint, with its dispatches by state and what it has not read."""
+    counts = await opened.queue.counts()
+    unread = (await opened.figures.depths()).unread
+    return lambda each: endpoint_answer(each, counts.get(each.name, {}), unread.get(each.name, 0))
 
 
 async def add(
@@ -101,7 +111,7 @@ async def change(opened: Storage, registry: Registry, name: str, settings: dict[
 async def hold(opened: Storage, registry: Registry, name: str, paused: bool) -> None:
     async with changing(opened, "pauseEndpoint" if paused else "resumeEndpoint", name):
         await asked(registry, registry.pause(name, paused))
-    said = "paused; what is for it waits, and spends no retries" if paused else "goes on"
+    said = "paused; its reports wait and use up no retries" if paused else "resumed"
     say(f"{name}: {said}")
 
 
@@ -114,7 +124,7 @@ async def resume_as(opened: Storage, registry: Registry, name: str, other: str) 
             raise BadQuery(str(error)) from error
     dispatches = counted(taken.dispatches, "dispatch", "es")
     reports = counted(taken.reports, "unread report")
-    say(f"{name}: goes on as {other}, which takes over {dispatches} and {reports}")
+    say(f"{name}: continues as {other}, which takes over {dispatches} and {reports}")
 
 
 async def retry(opened: Storage, registry: Registry, name: str) -> None:
@@ -145,9 +155,10 @@ async def asked(registry: Registry, change: Coroutine[Any, Any, Any]) -> Any:
     """Raises BadQuery, with the endpoints that there are, for one that there is not."""
     try:
         return await change
+    except EndpointGone as error:
+        raise BadQuery(str(error)) from error
     except UnknownEndpoint as error:
-        there = ", ".join(await registry.all()) or "none yet"
-        raise BadQuery(f"{error}; there are: {there}") from error
+        raise BadQuery(no_such("endpoint", error.name, await registry.all())) from error
 
 
 # --- settings that are typed -------------------------------------------------------------------

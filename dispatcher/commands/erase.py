@@ -23,9 +23,11 @@ from receiver.store.recipient import Recipient
 
 @click.command()
 @click.option("--to", help="The recipient's number.")
-@click.option("--message-id", help="Of one message of the recipient.")
-@click.option("--source", help="Of this source; needed when several have such a message.")
-@click.option("--dry-run", is_flag=True, help="Only print what would be touched.")
+@click.option("--message-id", help="The id of one message of the recipient.")
+@click.option(
+    "--source", help="The source of the message. Needed if several sources have one with this id."
+)
+@click.option("--dry-run", is_flag=True, help="Only print what would be erased.")
 @with_settings
 def erase(
     config: Path | None,
@@ -35,14 +37,15 @@ def erase(
     source: str | None,
     dry_run: bool,
 ) -> None:
-    """Erase one recipient's data: reports, quarantine, bodies and answers that hold it.
+    """Erase the data of one recipient.
 
-    A number is found in any of its forms. Waiting dispatches that carry it are cancelled; what they
-    carried of other recipients is put into new ones. Backups and logs are yours to erase.
+    It erases reports, quarantine, bodies and answers that hold the number, in any of its forms.
+    Waiting dispatches that carry it are cancelled; their reports of other recipients are put into
+    new ones. Backups and logs are yours to erase.
 
-    Exit code 0: everything is erased. 1: a dispatch that carries it is being sent right now, and
-    nothing was erased: try again in a minute. Or something is left on the disk: a line says what,
-    and why.
+    Exit code 0: everything is erased. 1: nothing is stored of this recipient. Or a dispatch that
+    carries it is being sent right now, and nothing was erased: try again in a minute. Or something
+    is left on the disk, and a line says what and why.
 
     Example: dlr erase --to 41793026727 --dry-run
     """
@@ -59,11 +62,11 @@ def erase(
         else:
             say(f"nothing is stored of {to or message_id}")
         if dry_run:
-            return
+            sys.exit(0 if any(touched.values()) else 1)
         left = [*await opened.erasure.left(recipient), *_left_in_spool(file, recipient)]
         for line in left:
             say(f"dlr: left in {line}", err=True)
-        if left:
+        if left or not any(touched.values()):
             sys.exit(1)
 
     look(config, database, work)

@@ -7,9 +7,10 @@ import sys
 from dispatcher.api.example_pushes import CannotBeTried, TestPushed, endpoint_to_try
 from dispatcher.clocks.clock import SystemClock
 from dispatcher.commands.audit import changing
+from dispatcher.commands.endpoints_output import asked
 from dispatcher.commands.saying import say
 from dispatcher.endpoints.from_settings import schedule_of
-from dispatcher.endpoints.registry import Registry, UnknownEndpoint
+from dispatcher.endpoints.registry import Registry
 from dispatcher.pushing.example import ExamplePushes
 from dispatcher.pushing.http_sender import HttpSender
 from dispatcher.settings.security import policy_of
@@ -25,8 +26,8 @@ async def test(opened: Storage, registry: Registry, settings: Settings, name: st
     now = SystemClock().now
     async with changing(opened, "testEndpoint", name) as told:
         try:
-            endpoint = await endpoint_to_try(registry, name)
-        except (UnknownEndpoint, CannotBeTried) as error:
+            endpoint = await asked(registry, endpoint_to_try(registry, name))
+        except CannotBeTried as error:
             raise BadQuery(str(error)) from error
         async with HttpSender(now, policy_of(settings.outgoing)) as sender:
             pushes = ExamplePushes(sender, schedule_of(settings.schedule), now)

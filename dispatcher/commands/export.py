@@ -57,10 +57,11 @@ class _Bar(Counter):
 
 @dataclass(slots=True)
 class Output:
-    """Where rows go, and who counts them."""
+    """Where rows go, and who counts them. `more`: there are some that nobody has asked for."""
 
     file: TextIO
     counter: Counter = field(default_factory=Counter)
+    more: bool = False
 
 
 @contextmanager

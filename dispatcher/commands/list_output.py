@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+import msgspec
 from msgspec import UNSET, Struct, structs
 from msgspec.structs import astuple
 from rich.console import Console
@@ -23,6 +25,7 @@ from dispatcher.api.dispatches import (
     dispatches_with_history,
     with_history,
 )
+from dispatcher.api.endpoint_totals import EndpointTotals
 from dispatcher.api.placed import PlacedReports
 from dispatcher.api.unrouted import Unrouted
 from dispatcher.commands.console import (
@@ -30,20 +33,22 @@ from dispatcher.commands.console import (
     ListFormat,
     encoded,
     fields,
+    print_csv,
     print_list,
+    print_record,
     print_rows,
     told,
 )
-from dispatcher.commands.export import Output, output
-from dispatcher.commands.saying import say
+from dispatcher.commands.export import Output, finished, output
+from dispatcher.commands.gone import counted
+from dispatcher.commands.saying import NotThere, say
 from dispatcher.endpoints.registry import Registry
 from dispatcher.storage import Storage
-from receiver.answers import BadQuery
-from receiver.api.filters import AskedTotals, MessageQuery, Place
+from receiver.api.filters import AskedTotals, MessageQuery, Place, QuarantineQuery
 from receiver.api.messages import MessageAnswer, find_message, find_messages
 from receiver.api.quarantine import QuarantineEntryAnswer
 from receiver.api.reports import ReportAnswer
-from receiver.api.totals import PERCENTS, TotalAnswer, TotalsAnswer, totals_answer
+from receiver.api.totals import PERCENTS, SHARE_PERCENTS, TotalAnswer, TotalsAnswer, totals_answer
 from receiver.callbacks.intake import Limits
 from receiver.callbacks.quarantine import read_again
 from receiver.dlr.item import write_item
@@ -51,6 +56,14 @@ from receiver.store.base import Counts, FoundReports, ReportQuery, StoredReport
 
 PAGE = 500
 """Rows that are read from the database at a time."""
+
+TERMINAL_ROWS = 100
+"""Rows that a terminal gets if nobody says how many."""
+
+MORE = (
+    f"{TERMINAL_ROWS} rows are shown, and there are more: --limit N shows N of them;"
+    " --output FILE, or a pipe, gets all"
+)
 
 
 class ReportRow(ReportAnswer, frozen=True, kw_only=True):
@@ -124,6 +137,8 @@ MESSAGE_COLUMNS: Columns = {
     "reports": lambda row: len(row.reports),
     "dispatches": lambda row: ", ".join(f"{each.endpoint} {each.state}" for each in row.dispatches),
     **fields(MessageAnswer, "source"),
+    "to": lambda row: msgspec.json.decode(row.reports[-1].report).get("to"),
+    "receivedAt": lambda row: row.reports[-1].received_at,
 }
 
 QUARANTINE_COLUMNS: Columns = fields(
@@ -189,11 +204,23 @@ def _cost_in(currency: str) -> Callable[[TotalAnswer], str | None]:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """In which form a list is printed, where to, and how much of it."""
+    """In which form a list is printed, where to, and how much of it, as far as it was said."""
 
-    form: ListFormat = "table"
-    limit: int | None = None
+    said: ListFormat | None = None
+    said_limit: int | None = None
     path: Path | None = None
+
+    @property
+    def form(self) -> ListFormat:
+        return self.said or "table"
+
+    @property
+    def limit(self) -> int | None:
+        """The most rows; `None`: all. A terminal gets TERMINAL_ROWS unless something else is said:
+        who looks at millions wants the newest."""
+        if self.said_limit is None and self.path is None and sys.stdout.isatty():
+            return TERMINAL_ROWS
+        return self.said_limit
 
     async def print(
         self,
@@ -208,6 +235,28 @@ class Listing:
         with output(self.path) as out:
             rows = self._counted(found, row, share, out)
             await print_list(rows, columns, self.form, out.file, csv_columns)
+        if out.more:
+            say(MORE, err=True)
+
+    def print_one(
+        self,
+        answer: Struct,
+        columns: Columns,
+        table: Callable[[TextIO], None] | None = None,
+        row: Struct | None = None,
+    ) -> None:
+        """Print what an id names: JSON is that of the API, CSV has one row with the columns of the
+        list, and `table` prints the tables; without it, each value has a line. `row` is what the
+        columns are of, if not the answer."""
+        with output(self.path) as out:
+            if self.form == "csv":
+                print_csv([row or answer], columns, out.file)
+            elif self.form != "table":
+                out.file.write(encoded(answer) + "\n")
+            elif table is not None:
+                table(out.file)
+            else:
+                print_record(msgspec.to_builtins(answer), out.file)
 
     async def _counted(
         self,
@@ -216,10 +265,14 @@ class Listing:
         share: Callable[[Any], float],
         out: Output,
     ) -> AsyncIterator[Struct]:
+        limit = self.limit
         async for each in found:
+            if out.counter.rows == limit:
+                out.more = True
+                return
             out.counter.row(share(each))
             yield row(each)
-            if out.counter.rows == self.limit:
+            if out.counter.rows == self.said_limit:
                 return
 
     async def print_reports(
@@ -244,28 +297,35 @@ async def print_placed(
     placed = PlacedReports(storage.store, storage.queue, unrouted)
     found = _reports(lambda query: placed.find(query, place), wanted, listing.limit)
     await listing.print_reports(found, await _way(storage))
+    if place.state == "unrouted":
+        await _say_what_is_judged(storage, unrouted)
 
 
-async def print_unrouted(storage: Storage, registry: Registry, listing: Listing) -> None:
-    """The reports that no endpoint took. On stderr, how far that can be said."""
-    unrouted = Unrouted(storage.unrouted, registry)
-    await listing.print_reports(_unrouted(unrouted), await _way(storage))
+async def _say_what_is_judged(storage: Storage, unrouted: Unrouted) -> None:
+    """On stderr, of which reports nobody can say yet, or any more, whether they are unrouted."""
     ends = await unrouted.find(1, 1)
     if unread := await storage.store.newest_report() - ends.read_to:
-        say(f"the newest {unread} are not read by every endpoint yet", err=True)
+        say(f"not every endpoint has read the newest {counted(unread, 'report')} yet", err=True)
     if ends.forgotten_to:
-        known = f"reports up to id {ends.forgotten_to} are left out"
-        say(f"{known}: dispatches of their time are removed", err=True)
+        say(
+            f"reports up to id {ends.forgotten_to} are left out, because dispatches of that time"
+            " have been removed",
+            err=True,
+        )
 
 
-async def _unrouted(unrouted: Unrouted) -> AsyncIterator[StoredReport]:
-    before: int | None = None
-    while True:
-        found = await unrouted.find(before, PAGE)
-        for report in found.reports:
-            yield report
-        if (before := found.next) is None:
-            return
+_with_all_digits = msgspec.json.Decoder(dict[str, Any], float_hook=Decimal)
+
+
+async def print_report(storage: Storage, report_id: int, listing: Listing) -> None:
+    """One report; in a table, a line for each thing that is known of it."""
+    found = await storage.store.reports_by_id([report_id])
+    if not found:
+        raise NotThere(f"there is no report {report_id}")
+    shown, row = ReportAnswer.of(found[0]), _report_row(found[0])
+    known = _with_all_digits.decode(encoded(shown))
+    known |= known.pop("report")
+    listing.print_one(shown, REPORT_CSV_COLUMNS, lambda file: print_record(known, file), row)
 
 
 async def _reports(
@@ -294,7 +354,7 @@ async def _way(storage: Storage) -> Callable[[Any], float]:
 async def print_messages(storage: Storage, wanted: MessageQuery, listing: Listing) -> None:
     way = await _way(storage)
     await listing.print(
-        _messages(storage, wanted),
+        _messages(storage, wanted, listing.limit),
         lambda found: MessageAnswer.of(*found),
         MESSAGE_COLUMNS,
         lambda found: way(found[0][-1]),
@@ -302,12 +362,13 @@ async def print_messages(storage: Storage, wanted: MessageQuery, listing: Listin
 
 
 async def _messages(
-    storage: Storage, wanted: MessageQuery
+    storage: Storage, wanted: MessageQuery, limit: int | None
 ) -> AsyncIterator[tuple[list[StoredReport], list[DispatchWithHistory]]]:
+    size = PAGE if limit is None else min(PAGE, limit)
     before = wanted.before
     while True:
         found, before = await find_messages(
-            storage.store, structs.replace(wanted, before=before, limit=PAGE)
+            storage.store, structs.replace(wanted, before=before, limit=size)
         )
         for reports in found:
             yield reports, await _dispatches_of(storage, [report.id for report in reports])
@@ -315,24 +376,32 @@ async def _messages(
             return
 
 
-async def print_message(storage: Storage, message_id: str, source: str | None) -> None:
+async def print_message(
+    storage: Storage, message_id: str, source: str | None, listing: Listing
+) -> None:
     """One message: where it stands, its reports, its dispatches. Raises AmbiguousMessage."""
     reports = await find_message(storage.store, message_id, source)
     if not reports:
-        raise BadQuery(f"there is no report of a message {message_id!r}")
+        raise NotThere(f"there is no report of a message {message_id!r}")
     shown = MessageAnswer.of(reports, await _dispatches_of(storage, [r.id for r in reports]))
-    console = Console()
-    state = f" {_status(shown.status)} ({_finality(shown)})"
-    console.print(Text.assemble(told(message_id, "bold"), told(state)))
-    print_rows("reports", [_report_row(report) for report in reports], REPORT_COLUMNS)
-    print_rows("dispatches", shown.dispatches, DISPATCH_COLUMNS)
+
+    def table(file: TextIO) -> None:
+        console = Console(file=file)
+        bold = "" if console.no_color else "bold"
+        state = f" {_status(shown.status)} ({_finality(shown)})"
+        console.print(Text.assemble(told(message_id, bold), told(state)), soft_wrap=True)
+        print_rows("reports", [_report_row(each) for each in reports], REPORT_COLUMNS, file)
+        print_rows("dispatches", shown.dispatches, DISPATCH_COLUMNS, file)
+
+    listing.print_one(shown, MESSAGE_COLUMNS, table)
 
 
-async def print_quarantine(storage: Storage, listing: Listing) -> None:
+async def print_quarantine(storage: Storage, wanted: QuarantineQuery, listing: Listing) -> None:
     newest = await storage.store.quarantine(None, 1)
     highest = newest[0].id if newest else 1
+    times = {"since": wanted.received_since, "until": wanted.received_until}
     await listing.print(
-        pages(lambda cursor: storage.store.quarantine(cursor, PAGE)),
+        pages(lambda cursor: storage.store.quarantine(cursor, PAGE, **times)),
         QuarantineEntryAnswer.of,
         QUARANTINE_COLUMNS,
         lambda entry: (highest - entry.id) / highest,
@@ -352,7 +421,7 @@ async def read_quarantine_again(storage: Storage, entry_id: int | None, limits: 
         counts = await read_again(storage.store, number, limits)
         if counts is None:
             if entry_id is not None:
-                raise BadQuery(f"there is no quarantine entry {number}")
+                raise NotThere(f"there is no quarantine entry {number}")
             continue  # somebody else was faster
         sum = Counts(*(a + b for a, b in zip(astuple(sum), astuple(counts), strict=True)))
         if counts != Counts(0, 0, 1):
@@ -363,7 +432,7 @@ async def read_quarantine_again(storage: Storage, entry_id: int | None, limits: 
 
 async def dismiss_quarantined(storage: Storage, entry_id: int) -> None:
     if not await storage.store.dismiss(entry_id):
-        raise BadQuery(f"there is no quarantine entry {entry_id}")
+        raise NotThere(f"there is no quarantine entry {entry_id}")
     say(f"{entry_id}: taken out")
 
 
@@ -377,11 +446,12 @@ def _told(counts: Counts) -> str:
 async def print_totals(storage: Storage, asked: AskedTotals, listing: Listing) -> None:
     """Every bucket, or every row of what is asked for, and the sum of all at the end. JSON is that
     of the API."""
-    shown = await totals_answer(storage.store, asked)
+    by_endpoint = EndpointTotals(storage.store, storage.queue, None).of
+    shown = await totals_answer(storage.store, asked, by_endpoint)
     if shown.behind:
-        say(f"{shown.behind:,} reports are added up first", err=True)
+        say(f"adding up {counted(shown.behind, 'report')} first", err=True)
         await storage.read_model.catch_up()
-        shown = await totals_answer(storage.store, asked)
+        shown = await totals_answer(storage.store, asked, by_endpoint)
 
     async def rows() -> AsyncIterator[TotalAnswer]:
         for each in shown.buckets if shown.rows is UNSET else shown.rows:
@@ -394,14 +464,33 @@ async def print_totals(storage: Storage, asked: AskedTotals, listing: Listing) -
             out.file.write(encoded(shown) + "\n")
         else:
             await print_list(rows(), totals_columns(shown), listing.form, out.file)
+    if listing.form == "table" and listing.path is None:
+        _say_shares(shown)
 
 
-async def print_quarantined(storage: Storage, entry_id: int) -> None:
+def _say_shares(shown: TotalsAnswer) -> None:
+    """How the delivery rate varied, where there are some buckets to compare."""
+    shares = shown.delivered_shares
+    if shares.buckets > 1:
+        told = ", ".join(
+            f"p{percent} {getattr(shares, f'p{percent}'):.2%}" for percent in SHARE_PERCENTS
+        )
+        say(f"deliveredShare of the {shares.buckets} {shown.bucket}s with final reports: {told}")
+
+
+async def print_quarantined(storage: Storage, entry_id: int, listing: Listing) -> None:
     """The bytes of one entry as they came, and nothing else, for a file or a pipe. A terminal gets
-    them as a text that does not steer it."""
+    them as a text that does not steer it. With a form that was asked for: what is known of it."""
     found = await storage.store.quarantined(entry_id)
     if found is None:
-        raise BadQuery(f"there is no quarantine entry {entry_id}")
+        raise NotThere(f"there is no quarantine entry {entry_id}")
+    if listing.said is not None:
+        listing.print_one(QuarantineEntryAnswer.of(found[0]), QUARANTINE_COLUMNS)
+        return
+    if listing.path is not None:
+        with finished(listing.path) as path:
+            path.write_bytes(found[1])
+        return
     if sys.stdout.isatty():
         for line in found[1].decode("utf-8", "replace").split("\n"):
             say(line)
@@ -429,16 +518,20 @@ async def _dispatches(
             return
 
 
-async def print_dispatch(storage: Storage, dispatch_id: str) -> None:
+async def print_dispatch(storage: Storage, dispatch_id: str, listing: Listing) -> None:
     """One dispatch with its messages and its attempts."""
     found = await storage.queue.dispatch(dispatch_id)
     if found is None:
-        raise BadQuery(f"there is no dispatch {dispatch_id!r}")
+        raise NotThere(f"there is no dispatch {dispatch_id!r}")
     shown = await with_history(storage.store, *found)
-    print_rows("dispatch", [shown], DISPATCH_COLUMNS)
     carried = await storage.store.reports_by_id(found[0].report_ids)
-    print_rows("messages", [_report_row(each) for each in carried], CARRIED_COLUMNS)
-    print_rows("attempts", shown.history, ATTEMPT_COLUMNS)
+
+    def table(file: TextIO) -> None:
+        print_rows("dispatch", [shown], DISPATCH_COLUMNS, file)
+        print_rows("messages", [_report_row(each) for each in carried], CARRIED_COLUMNS, file)
+        print_rows("attempts", shown.history, ATTEMPT_COLUMNS, file)
+
+    listing.print_one(shown, DISPATCH_COLUMNS, table)
 
 
 async def _dispatches_of(storage: Storage, report_ids: Sequence[int]) -> list[DispatchWithHistory]:

@@ -19,40 +19,45 @@ from dispatcher.storage import Storage
 from receiver.api.filters import (
     MESSAGE_FILTERS,
     PLACE_FILTERS,
+    RECEIVED_IN,
     REPORT_FILTERS,
     TOTALS_FILTERS,
     asked_totals,
     message_query,
     place_of,
+    quarantine_query,
     report_query,
 )
 from receiver.api.parameters import number
 from receiver.callbacks.intake import Limits
-from receiver.store.base import ReportQuery
 
 
 @click.command()
+@click.argument("report", type=Id(), required=False)
 @filter_options((*REPORT_FILTERS, *PLACE_FILTERS))
-@click.option("--unrouted", is_flag=True, help="Only those that no endpoint took.")
+@click.option("--unrouted", is_flag=True, hidden=True)
 @listing_options
 def reports(
-    config: Path | None, database: str | None, listing: Listing, unrouted: bool, **filters: Any
+    config: Path | None,
+    database: str | None,
+    listing: Listing,
+    report: int | None,
+    unrouted: bool,
+    **filters: Any,
 ) -> None:
-    """The stored reports, newest first.
+    """List the stored reports, newest first. With REPORT (its id), show all it says.
 
-    Example: dlr reports --status-group EXPIRED,REJECTED --format csv --output failed.csv
+    Example: dlr reports --endpoint acme --state exhausted --since 24h
     """
+    if unrouted:
+        if any(value is not None for value in filters.values()):
+            fail("--unrouted takes no other filter; --state unrouted does")
+        filters["state"] = "unrouted"
     given = parameters(**filters)
     query, place = report_query(given), place_of(given)
     settings = settings_of(config, database)
-    if unrouted:
-        if query != ReportQuery() or place is not None:
-            fail("--unrouted takes no other filter; --state unrouted does")
-        look(
-            config,
-            database,
-            lambda s: list_output.print_unrouted(s, registry_of(s.endpoints, settings), listing),
-        )
+    if report is not None:
+        look(config, database, lambda s: list_output.print_report(s, report, listing))
     elif place is not None:
         look(
             config,
@@ -76,7 +81,8 @@ def messages(
     message_id: str | None,
     **filters: Any,
 ) -> None:
-    """The messages and their state; with MESSAGE_ID its history, dispatches and attempts.
+    """List the messages and their state. With MESSAGE_ID, show its history, dispatches and
+    attempts.
 
     If several sources have a message with this id, name one of them with --source.
 
@@ -86,13 +92,22 @@ def messages(
     if message_id is None:
         look(config, database, lambda s: list_output.print_messages(s, query, listing))
     else:
-        look(config, database, lambda s: list_output.print_message(s, message_id, query.source))
+        look(
+            config,
+            database,
+            lambda s: list_output.print_message(s, message_id, query.source, listing),
+        )
 
 
 @click.command()
 @click.argument("entry", type=Id(), required=False)
-@click.option("--retry", metavar="ID|all", help="Read it again, and store what can now be read.")
-@click.option("--dismiss", type=Id(), metavar="ID", help="Take it out for good, with its bytes.")
+@click.option(
+    "--retry",
+    metavar="ID|all",
+    help="Read this entry again, and store its reports if they can be read now.",
+)
+@click.option("--dismiss", type=Id(), metavar="ID", help="Delete this entry, with its bytes.")
+@filter_options(RECEIVED_IN)
 @listing_options
 def quarantine(
     config: Path | None,
@@ -101,11 +116,13 @@ def quarantine(
     entry: int | None,
     retry: str | None,
     dismiss: int | None,
+    **filters: Any,
 ) -> None:
-    """What could not be read, newest first; with ENTRY (its id) the bytes as they came.
+    """List what could not be read, newest first. With ENTRY (its id), print the original bytes.
 
     Example: dlr quarantine 3 > body.bin
     """
+    wanted = quarantine_query(parameters(**filters))
     if dismiss is not None:
         if entry is not None or retry is not None:
             fail("expected one of ENTRY, --retry ID and --dismiss ID")
@@ -130,19 +147,22 @@ def quarantine(
 
         look(config, database, read_again)
     elif entry is None:
-        look(config, database, lambda s: list_output.print_quarantine(s, listing))
+        look(config, database, lambda s: list_output.print_quarantine(s, wanted, listing))
     else:
-        look(config, database, lambda s: list_output.print_quarantined(s, entry))
+        look(config, database, lambda s: list_output.print_quarantined(s, entry, listing))
 
 
 @click.command()
 @filter_options(TOTALS_FILTERS)
 @listing_options
 def totals(config: Path | None, database: str | None, listing: Listing, **filters: Any) -> None:
-    """Reports by time of receipt (UTC): counts, cost, times from sentAt to doneAt.
+    """Count reports and add up their cost, by time of receipt (UTC).
 
-    The cost is the price of final reports; a price is of the whole message, whatever its parts.
-    With --by there is a row for each operator, country, sender, source or error instead.
+    The cost is pricePerMessage times smsCount (v3: messageCount) of each final report, because the
+    provider charges every part of a long SMS. There is one column for each currency. The columns
+    p50 to p99 are percentiles of the seconds from sentAt to doneAt. With --by there is one row for
+    each endpoint, operator, country, sender, source or error instead. A row of an endpoint has the
+    reports that it took.
 
     Example: dlr totals --by operator --since 2026-11-01
     """
@@ -153,9 +173,9 @@ def totals(config: Path | None, database: str | None, listing: Listing, **filter
 @click.command()
 @click.argument("dispatch_id", required=False)
 @filter_options(DISPATCH_FILTERS)
-@click.option("--retry", metavar="ID", help="Have this waiting one be due now.")
+@click.option("--retry", metavar="ID", help="Make this waiting dispatch due now.")
 @click.option(
-    "--again", metavar="ID", help="Push again what this ended one has pushed, to its endpoint."
+    "--again", metavar="ID", help="Push the reports of this ended dispatch again, to its endpoint."
 )
 @listing_options
 def dispatches(
@@ -167,7 +187,8 @@ def dispatches(
     again: str | None,
     **filters: Any,
 ) -> None:
-    """The dispatches, newest first; with DISPATCH_ID, or a webhook-id, its messages and attempts.
+    """List the dispatches, newest first. With DISPATCH_ID, or a webhook-id, show its messages and
+    attempts.
 
     A running `dlr serve` or `dlr dispatch` does what --retry and --again ask for.
 
@@ -187,4 +208,4 @@ def dispatches(
     elif dispatch_id is None:
         look(config, database, lambda s: list_output.print_dispatches(s, query, listing))
     else:
-        look(config, database, lambda s: list_output.print_dispatch(s, dispatch_id))
+        look(config, database, lambda s: list_output.print_dispatch(s, dispatch_id, listing))

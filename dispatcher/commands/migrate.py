@@ -15,7 +15,9 @@ from receiver.faults import without_credentials
 @click.command()
 @with_settings
 def migrate(config: Path | None, database: str | None) -> None:
-    """Bring the database to the current schema. `dlr serve` does so by itself.
+    """Bring the database to the current schema.
+
+    `dlr serve` does so at its start.
 
     Example: dlr migrate --database dlr.db
     """

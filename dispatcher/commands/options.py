@@ -7,7 +7,7 @@ import math
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import wraps
@@ -139,36 +139,69 @@ def listing_options(command: Command) -> Command:
     from dispatcher.commands.list_output import Listing
 
     @wraps(command)
-    def wrapped(form: ListFormat, limit: int | None, output: Path | None, **options: Any) -> None:
+    def wrapped(
+        form: ListFormat | None, limit: int | None, output: Path | None, **options: Any
+    ) -> None:
         command(listing=Listing(form, limit, output), **options)
 
-    for option in (
+    options: Sequence[Callable[[Command], Command]] = (
+        format_option(get_args(ListFormat)),
         click.option(
-            "--format",
-            "form",
-            type=click.Choice(list(get_args(ListFormat))),
-            default="table",
-            show_default=True,
+            "--limit",
+            type=click.IntRange(min=1),
+            help="At most this many rows. Default: the newest 100 on a terminal, otherwise all.",
         ),
-        click.option("--limit", type=click.IntRange(min=1), help="At most this many rows."),
         click.option("--output", type=FILE, help="Write to this file, and show the progress."),
-    ):
-        wrapped = option(wrapped)
-    return with_settings(wrapped)
+    )
+    made: Command = wrapped
+    for option in options:
+        made = option(made)
+    return with_settings(made)
+
+
+def format_option(forms: Sequence[str], words: str = "") -> Callable[[Command], Command]:
+    """`--format`, of which the first word is the default, and `--json`, which is short for one of
+    them. Handed over as `form`, `None` if neither is given."""
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def wrapped(form: str | None, as_json: bool, **options: Any) -> None:
+            if as_json and form not in (None, "json"):
+                fail(f"--json, --format {form}: give one of them")
+            command(form="json" if as_json else form, **options)
+
+        for option in (
+            click.option("--json", "as_json", is_flag=True, help="Short for --format json."),
+            click.option(
+                "--format",
+                "form",
+                type=click.Choice(list(forms)),
+                help=f"{words} Default: {forms[0]}.".strip(),
+            ),
+        ):
+            wrapped = option(wrapped)
+        return wrapped
+
+    return decorate
 
 
 def look(
     config: Path | None, database: str | None, work: Callable[[Storage], Awaitable[None]]
 ) -> None:
-    """Run `work` on a database that must be there."""
+    """Run `work` on a database that must be there, if the command names only what there is."""
+    from dispatcher.commands.names import check_names
     from dispatcher.storage import is_postgres, storage
 
-    path = settings_of(config, database).store.database
+    settings = settings_of(config, database)
+    path = settings.store.database
     if not is_postgres(path) and not Path(path).exists():
         fail(f"there is no database at {path}: start `dlr serve` first, or give --database")
 
+    given = click.get_current_context().params
+
     async def run() -> None:
         async with storage(path) as opened:
+            await check_names(opened, settings, given)
             await work(opened)
 
     run_to_end(run())

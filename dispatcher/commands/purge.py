@@ -26,16 +26,16 @@ from dispatcher.upkeep import retention
 
 
 @click.command()
-@click.option("--older-than", type=Duration(), help="Of any kind; default: as [retention] says.")
-@click.option("--dry-run", is_flag=True, help="Only print what would go.")
+@click.option("--older-than", type=Duration(), help="Of any kind. Default: what [retention] says.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be removed.")
 @with_settings
 def purge(
     config: Path | None, database: str | None, older_than: timedelta | None, dry_run: bool
 ) -> None:
-    """Remove what is old: reports, quarantine, ended dispatches with their attempts.
+    """Remove what is old: reports, quarantine, ended dispatches.
 
-    In small batches, so that a running `dlr serve` goes on. What waits for an endpoint stays, and
-    a line says how many reports stay for whom.
+    Dispatches go with their attempts. It works in small batches beside a running `dlr serve`.
+    Reports that wait for an endpoint stay, and a line says how many for which endpoint.
 
     Example: dlr purge --older-than 90d --dry-run
     """

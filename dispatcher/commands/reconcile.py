@@ -4,35 +4,36 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
 
+from dispatcher.clocks.clock import wall_time
 from dispatcher.commands import reconcile_output
 from dispatcher.commands.audit import changing
 from dispatcher.commands.list_output import Listing
-from dispatcher.commands.options import Duration, fail, listing_options, look, settings_of
+from dispatcher.commands.names import no_such
+from dispatcher.commands.options import fail, listing_options, look, settings_of
+from dispatcher.commands.times import TimeOption, time_options
 from dispatcher.settings.reconcile import LOGS_KEPT, ReconcileSettings
 from dispatcher.settings.settings import Settings
 from dispatcher.storage import Storage
 from receiver.callbacks.intake import Limits
 
+_USUAL = timedelta(hours=24)
+
 
 @click.command()
-@click.option("--source", required=True, help="The [[source]] whose provider is asked.")
-@click.option(
-    "--since",
-    type=Duration(),
-    default="24h",
-    show_default=True,
-    help="How far back messages were sent; at most 48h.",
+@click.option("--source", required=True, help="The [[source]] whose provider to ask.")
+@time_options(
+    TimeOption("since", "--since", "Sent at this time or later, at most 48h ago. Default: 24h."),
 )
 @click.option(
     "--apply/--dry-run",
     default=False,
     show_default=True,
-    help="Store what had not come, so that it is routed and pushed like the rest.",
+    help="Store the missing reports, so that they are routed and pushed like all others.",
 )
 @listing_options
 def reconcile(
@@ -40,14 +41,14 @@ def reconcile(
     database: str | None,
     listing: Listing,
     source: str,
-    since: timedelta,
+    since: str | None,
     apply: bool,
 ) -> None:
-    """Ask the provider what became of its messages, and list the reports that never came.
+    """Ask the provider for reports that never arrived.
 
-    A dry run only reads the provider's logs, which can be read again. --apply first stores what
-    waits at the pull endpoint, which hands out each report once; whatever is still missing is
-    rebuilt from the logs. [source.reconcile] says where the provider is.
+    A dry run lists them. It only reads the provider's logs, which can be read again. --apply first
+    stores the reports at the pull endpoint, which hands out each of them once. Whatever is still
+    missing is rebuilt from the logs. [source.reconcile] has the address of the provider.
 
     Exit code 1: something is missing and was not stored, or the provider could not be asked.
 
@@ -55,10 +56,11 @@ def reconcile(
     """
     settings = settings_of(config, database)
     asked = _asked(settings, source)
-    if not since:
-        fail("--since: expected a duration above 0s")
-    if since > LOGS_KEPT:
-        fail("--since: expected at most 48h, which is how long the provider keeps its logs")
+    back = _USUAL if since is None else wall_time() - datetime.fromisoformat(since)
+    if back < timedelta(seconds=1):
+        fail("--since: expected a time in the past such as 24h (ago)")
+    if back > LOGS_KEPT + timedelta(seconds=1):
+        fail("--since: expected at most 48h ago, which is how long the provider keeps its logs")
 
     async def work(opened: Storage) -> None:
         noted = changing(opened, "reconcile", source) if apply else nullcontext()
@@ -68,7 +70,7 @@ def reconcile(
                 source,
                 asked,
                 database=settings.store.database,
-                since=since,
+                since=min(back, LOGS_KEPT),
                 apply=apply,
                 limits=Limits.of(settings),
                 listing=listing,
@@ -82,8 +84,7 @@ def reconcile(
 def _asked(settings: Settings, name: str) -> ReconcileSettings:
     sources = {source.name: source.reconcile for source in settings.source}
     if name not in sources:
-        known = ", ".join(f'"{known}"' for known in sources)
-        fail(f'--source: expected the name of a [[source]] ({known}), got "{name}"')
+        fail(f"--source: {no_such('source', name, sources)}")
     asked = sources[name]
     if asked is None:
         fail(f'--source: [[source]] "{name}" has no [source.reconcile] that says where to ask')

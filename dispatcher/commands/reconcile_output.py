@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
@@ -74,9 +75,10 @@ async def reconcile(
             source, settings, provider, opened.store, Spool(database, source), wall_time, limits
         )
         # All is compared and stored, however few rows are wanted.
-        rows = _first(reconciler.run(since, apply=apply), listing.limit)
+        rows = _first(reconciler.run(since, apply=apply), listing.said_limit)
+        whole = replace(listing, said_limit=sys.maxsize)
         try:
-            await replace(listing, limit=None).print(rows, FindingAnswer.of, COLUMNS, lambda _: 0.0)
+            await whole.print(rows, FindingAnswer.of, COLUMNS, lambda _: 0.0)
         except ProviderFailed as error:
             _say_all(reconciler.counts, settings, apply=apply)
             say(f"dlr: broken off: {error}", err=True)
@@ -128,6 +130,6 @@ def _done(counts: RunCounts) -> str:
 
 
 _LOOKED = (
-    "only the logs were asked, nothing was stored: what waits at the pull endpoint is handed out "
-    "once, and a look must not take it"
+    "only the logs were read, and nothing was stored: the pull endpoint hands out each report "
+    "once, so a dry run leaves it alone"
 )

@@ -18,12 +18,14 @@ from rich.console import Console
 from dispatcher.clocks.clock import wall_time
 from dispatcher.commands.console import told
 from dispatcher.commands.drill_options import DOWN, DrillOptions
+from dispatcher.commands.names import no_such
 from dispatcher.commands.options import (
     FILE,
     Duration,
     Speed,
     config_option,
     fail,
+    format_option,
     run_to_end,
     settings_of,
 )
@@ -61,22 +63,29 @@ FAILED = 1
 
 @click.command()
 @click.argument("url", required=False)
-@click.option("--only", multiple=True, metavar="NAMES", help="Checks or groups, with commas.")
-@click.option("--skip", multiple=True, metavar="NAMES", help="Checks or groups to leave out.")
-@click.option("--list", "listing", is_flag=True, help="The checks there are, and nothing else.")
-@click.option("--quick", is_flag=True, help="The fifteen checks that find most, in seconds.")
-@click.option("--seed", type=click.IntRange(min=0), help="For the message ids; else a new one.")
+@click.option(
+    "--only",
+    multiple=True,
+    metavar="NAMES",
+    help="Only these checks or groups, separated by commas.",
+)
+@click.option("--skip", multiple=True, metavar="NAMES", help="Leave out these checks or groups.")
+@click.option("--list", "listing", is_flag=True, help="List the checks, and run none.")
+@click.option("--quick", is_flag=True, help="Run the fifteen checks that find most, in seconds.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="The seed of the message ids. Default: a new one."
+)
 @click.option(
     "--header",
     "headers",
     multiple=True,
     metavar="'NAME: VALUE'",
-    help="Credentials of each push; they are never shown.",
+    help="A header of each push, such as credentials. It is never shown.",
 )
 @click.option(
     "--endpoint",
     metavar="NAME",
-    help="Push as to this endpoint of the settings: its URL, headers, security and TLS.",
+    help="Push as to this endpoint of the settings, with its URL, headers, security and TLS.",
 )
 @config_option
 @click.option(
@@ -89,14 +98,14 @@ FAILED = 1
 @click.option(
     "--callback-data",
     metavar="TEXT",
-    help="What your own code sends as callbackData; {messageId} in it is the message's.",
+    help="The callbackData of all reports. {messageId} in it becomes the id of the message.",
 )
 @click.option("--to", metavar="NUMBER", help="The recipient of all reports.")
 @click.option("--sender", metavar="NAME", help="The sender of all reports.")
 @click.option(
     "--verify",
     metavar="TEMPLATE",
-    help="Where the app tells a message's state: http://app/messages/{messageId}, or"
+    help="Where to ask the app for the state of a message: http://app/messages/{messageId}, or"
     " 'cmd: ./state.sh {messageId}'.",
 )
 @click.option(
@@ -104,50 +113,56 @@ FAILED = 1
     "paths",
     multiple=True,
     metavar="WHAT=PATH",
-    help="Where in its JSON (JMESPath): state=status.name, count='length(reports)', callbackData=…,"
-    " doneAt=…",
+    help="Where the answer has it, in JMESPath: state=status.name, count='length(reports)',"
+    " callbackData=…, doneAt=…",
 )
 @click.option(
     "--timeout",
     type=Duration(),
     default=duration_text(TIMEOUT),
     show_default=True,
-    help="For each answer.",
+    help="How long each answer may take.",
 )
 @click.option(
     "--patience",
     type=Duration(),
     default=duration_text(Plan().patience),
     show_default=True,
-    help="How long an app may take until it tells a state.",
+    help="How long the app may take until it shows a state.",
 )
-@click.option("--outage", type=Duration(), help="An outage drill instead of the checks, so long.")
 @click.option(
-    "--scenario", type=FILE, help="A drill of a scenario of `dlr simulate` (TOML), or of a capsule."
+    "--outage", type=Duration(), help="Run an outage drill of this length instead of the checks."
+)
+@click.option(
+    "--scenario",
+    type=FILE,
+    help="Run a drill of this scenario of `dlr simulate` (TOML), or of this capsule.",
 )
 @click.option("--rate", metavar="N/s", help="Reports in a drill: 20/s, 100/m. Default: 1/s.")
-@click.option("--speed", type=Speed(), help="Of a drill's clock. Default: 600.")
 @click.option(
-    "--down", type=click.Choice(DOWN), help="How a proxy of ours is down. Default: refuse."
+    "--speed", type=Speed(), help="How many times as fast the clock of a drill runs. Default: 600."
 )
-@click.option("--pause-cmd", metavar="COMMAND", help="Stops your app instead of the proxy.")
-@click.option("--resume-cmd", metavar="COMMAND", help="Starts it again.")
+@click.option(
+    "--down", type=click.Choice(DOWN), help="How the proxy of a drill is down. Default: refuse."
+)
+@click.option(
+    "--pause-cmd", metavar="COMMAND", help="Stop your app with this command instead of the proxy."
+)
+@click.option("--resume-cmd", metavar="COMMAND", help="Start it again with this command.")
 @click.option(
     "--ca-file",
     type=click.Path(exists=True, dir_okay=False),
-    help="An authority (PEM) to trust instead of the system's.",
+    help="Trust this authority (PEM) instead of those of the system.",
 )
-@click.option(
-    "--format", "form", type=click.Choice(list(RENDER)), default="text", show_default=True
-)
-@click.option("--output", type=FILE, help="Write to this file.")
+@format_option(list(RENDER))
+@click.option("--output", type=FILE, help="Write the report to this file.")
 def rehearse(
     url: str | None,
     only: Sequence[str],
     skip: Sequence[str],
     listing: bool,
     quick: bool,
-    form: str,
+    form: str | None,
     output: Path | None,
     outage: timedelta | None,
     scenario: Path | None,
@@ -158,16 +173,16 @@ def rehearse(
     resume_cmd: str | None,
     **options: Any,
 ) -> None:
-    """Push to a webhook what production will push, and say what would go wrong.
+    """Test a webhook with what production will push to it.
 
-    Some sixty checks: formats, semantics, answers, security, load, retry behaviour. Use it against
-    a test system: it leaves some 1,500 messages named rehearsal-SEED-… behind. Exit code 1 when a
-    check has failed. An app that wants its own kind of values is rehearsed with --ids,
+    It makes some sixty checks: formats, semantics, answers, security, load, retry behaviour. Use it
+    against a test system: it leaves some 1,500 messages named rehearsal-SEED-… behind. Exit code 1:
+    a check has failed. An app that wants its own kind of values is rehearsed with --ids,
     --callback-data, --to and --sender; one that wants signatures with --endpoint.
 
     With --outage or --scenario: an outage drill. Reports arrive at --rate while a proxy between our
     dispatcher and the webhook is down, on a clock that runs --speed times as fast; rates and
-    durations are that clock's. Exit code 1 when a report was lost, or the app holds another state.
+    durations are that clock's. Exit code 1: a report was lost, or the app holds another state.
 
     Example: dlr rehearse http://127.0.0.1:9000/dlr --quick
 
@@ -184,7 +199,7 @@ def rehearse(
     target = _target(url, **options)
     if output is not None:
         _check_writable(output)
-    run_to_end(_rehearse(target, asked if drilling else checks, form, output))
+    run_to_end(_rehearse(target, asked if drilling else checks, form or "text", output))
 
 
 async def _rehearse(
@@ -319,8 +334,7 @@ def _target(
 def _endpoint(name: str, config: Path | None) -> Endpoint:
     settings = {each.name: each for each in settings_of(config, None).endpoint}
     if name not in settings:
-        known = ", ".join(settings) or "none"
-        fail(f"--endpoint: there is no endpoint {name!r} in the settings; there are {known}")
+        fail(f"--endpoint: {no_such('endpoint of the settings', name, settings)}")
     return endpoint_of(settings[name])
 
 

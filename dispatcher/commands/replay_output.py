@@ -1,4 +1,4 @@
-"""`dlr replay` and `dlr replays`: what they print, and the watch over a replay while it runs."""
+"""`dlr replays`: what it prints, and the watch over a replay while it runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from contextlib import AbstractContextManager
 from math import inf
 from typing import Any
 
-import msgspec
 from msgspec import structs
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -21,10 +20,10 @@ from dispatcher.api.replays import (
 )
 from dispatcher.clocks.clock import SystemClock
 from dispatcher.commands.audit import changing
-from dispatcher.commands.console import Columns, fields, in_one_line, print_rows, told
+from dispatcher.commands.console import Columns, fields, print_rows, told
 from dispatcher.commands.list_output import Listing, pages
 from dispatcher.commands.options import stop_event
-from dispatcher.commands.saying import say
+from dispatcher.commands.saying import NotThere, say
 from dispatcher.endpoints.registry import Registry
 from dispatcher.replay.base import ReplayStore
 from dispatcher.replay.replay import InvalidReplay, Replay, Selected, UnknownReplay
@@ -32,7 +31,6 @@ from dispatcher.replay.replaying import Made, Replaying
 from dispatcher.replay.request import Request
 from dispatcher.settings.settings import Settings
 from dispatcher.storage import Storage
-from receiver.answers import BadQuery
 
 POLL_SECONDS = 0.5
 """How often the database is asked how far the replay is. Its progress is another process's."""
@@ -100,8 +98,7 @@ async def make(opened: Storage, replaying: Replaying, request: Request, *, detac
     ended = await watch(replaying.replays, made.replay)
     if ended is None:
         number = made.replay.id
-        cancel = f"`dlr replays --cancel {number}` ends it"
-        say(f"replay {number} goes on: `dlr replays {number}` shows it, {cancel}")
+        say(f"replay {number} continues: {_commands(number)}")
         return INTERRUPTED
     if ended.total:
         say(summary(ended))
@@ -118,16 +115,13 @@ async def print_replays(replaying: Replaying, listing: Listing) -> None:
     )
 
 
-async def print_replay(replaying: Replaying, replay: int) -> None:
-    """One replay, a line for each thing that is known of it."""
+async def print_replay(replaying: Replaying, replay: int, listing: Listing) -> None:
+    """One replay."""
     try:
         found = await replaying.replays.one(replay)
     except UnknownReplay as unknown:
-        raise BadQuery(str(unknown)) from unknown
-    shown: dict[str, Any] = msgspec.to_builtins(ReplayAnswer.of(found, replaying.now()))
-    for name, value in shown.items():
-        if value is not None:
-            say(f"{name:<15}{in_one_line(value)}")
+        raise NotThere(str(unknown)) from unknown
+    listing.print_one(ReplayAnswer.of(found, replaying.now()), REPLAY_COLUMNS)
 
 
 async def cancel(opened: Storage, replaying: Replaying, replay: int) -> int:
@@ -136,7 +130,7 @@ async def cancel(opened: Storage, replaying: Replaying, replay: int) -> int:
         try:
             cancelled = await replaying.cancel(replay)
         except UnknownReplay as unknown:
-            raise BadQuery(str(unknown)) from unknown
+            raise NotThere(str(unknown)) from unknown
         except InvalidReplay as error:
             told.outcome = "refused"
             say(str(error))
@@ -158,7 +152,11 @@ def _print_made(made: Made, detach: bool) -> None:
     if made.found is not None:
         _print_left_out(made.found)
     if detach and replay.state == "running":
-        say(f"`dlr replays {replay.id}` shows it, `dlr replays --cancel {replay.id}` ends it")
+        say(_commands(replay.id))
+
+
+def _commands(replay: int) -> str:
+    return f"`dlr replays show {replay}` shows it, `dlr replays cancel {replay}` cancels it"
 
 
 def _print_left_out(found: Selected) -> None:

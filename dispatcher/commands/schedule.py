@@ -17,13 +17,14 @@ from dispatcher.settings.settings import read_settings
 
 @click.command()
 @click.argument("preset", type=click.Choice([*PRESETS, "custom"]), required=False)
-@click.option("--list", "listing", is_flag=True, help="The presets, a line each.")
+@click.option("--list", "listing", is_flag=True, help="List the presets, a line each.")
 @config_option
 def schedule(config: Path | None, preset: str | None, listing: bool) -> None:
-    """The retry table: retry, interval, cumulative (hours:minutes or hours:minutes:seconds).
+    """Print the retry table of a schedule.
 
-    PRESET is a name of --list, or `custom` for the one that the settings describe; without it, the
-    one that the settings choose.
+    Its columns are retry, interval, cumulative (hours:minutes or hours:minutes:seconds). PRESET is
+    a name from --list, or `custom` for the schedule that the settings describe. Without PRESET, the
+    settings choose.
 
     Example: dlr schedule svix
     """

@@ -1,6 +1,6 @@
 """A customer endpoint to try things against: fails, stalls and recovers as it is told.
 
-`dlr endpoint` runs it alone, `dlr demo` and the tests beside the dispatcher.
+`dlr listen` runs it alone, `dlr demo` and the tests beside the dispatcher.
 """
 
 from __future__ import annotations

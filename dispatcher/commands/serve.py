@@ -28,7 +28,7 @@ from dispatcher.commands.options import (
     stop_event,
     with_settings,
 )
-from dispatcher.commands.saying import say
+from dispatcher.commands.saying import say, say_in_json
 from dispatcher.endpoints.registry import Registered
 from dispatcher.observe import logs
 from dispatcher.observe.attempt_lines import AttemptLines
@@ -40,6 +40,7 @@ from dispatcher.settings.security import policy_of
 from dispatcher.settings.settings import OWN_URLS, Settings
 from dispatcher.web.pages import add_pages
 from receiver.faults import without_credentials
+from receiver.settings.configuration import ConfigurationError
 from receiver.settings.settings import may_listen
 
 log = logging.getLogger("dlr.dispatcher")
@@ -49,14 +50,16 @@ def _serving(command: Command) -> Command:
     for option in (
         click.option("--bind", metavar="HOST", help="Address to listen on. Default: 127.0.0.1."),
         click.option(
-            "--port", type=PORT, help="Port to listen on; 0 takes a free one. Default: 8080."
+            "--port",
+            type=PORT,
+            help="Port to listen on; 0 takes a free one. Default: 8080, for `dlr dispatch` 8081.",
         ),
-        click.option("--no-web", is_flag=True, help="Without the pages in the browser."),
+        click.option("--no-web", is_flag=True, help="Do not serve the pages for browsers."),
         click.option(
             "--speed",
             type=Speed(),
             default=1.0,
-            help="Compressed clock: every wait of the schedule is divided by this.",
+            help="Compressed clock: divide every wait of the schedule by this number.",
         ),
     ):
         command = option(command)
@@ -66,7 +69,7 @@ def _serving(command: Command) -> Command:
 @click.command()
 @_serving
 def serve(**options: Any) -> None:
-    """Receiver and dispatcher in one process.
+    """Run receiver and dispatcher in one process.
 
     Example: dlr serve --port 8080 --database dlr.db
     """
@@ -76,7 +79,7 @@ def serve(**options: Any) -> None:
 @click.command()
 @_serving
 def receive(**options: Any) -> None:
-    """The receiver alone: takes callbacks into the database.
+    """Run the receiver alone: it stores callbacks in the database.
 
     Example: dlr receive --database dlr.db
     """
@@ -86,9 +89,12 @@ def receive(**options: Any) -> None:
 @click.command()
 @_serving
 def dispatch(**options: Any) -> None:
-    """The dispatcher alone: pushes what `dlr receive` took in on the same database.
+    """Run the dispatcher alone: it pushes what `dlr receive` stored.
 
-    Example: dlr dispatch --database dlr.db --port 8081
+    Both need the same database. They can share one settings file: `dlr dispatch` listens on
+    server.dispatch_port, which is the port after server.port unless you set it.
+
+    Example: dlr dispatch --database dlr.db
     """
     _serve(Parts(receives=False), **options)
 
@@ -98,18 +104,18 @@ def dispatch(**options: Any) -> None:
 @click.option(
     "--tls",
     is_flag=True,
-    help="Listen with https, with a certificate of its own. The file that an app has to trust is"
-    " printed.",
+    help="Listen with https, with a certificate of its own. dlr prints the file that an app has to"
+    " trust.",
 )
 @click.option(
     "--list-recipients",
     is_flag=True,
-    help="Print the magic recipients and what becomes of messages to them, and end.",
+    help="Print the magic recipients with what happens to messages to them, and exit.",
 )
 def sandbox(tls: bool, list_recipients: bool, **options: Any) -> None:
-    """`dlr serve` with the provider's send API: an app sends to it and gets real webhooks.
+    """Run `dlr serve` with the provider's send API, to test an app.
 
-    No SMS is sent, and no account is needed. See "Point your app here" in the README.
+    The app sends to it and gets real webhooks. No SMS is sent, and no account is needed.
 
     Example: dlr sandbox --speed 60
     """
@@ -122,6 +128,19 @@ def sandbox(tls: bool, list_recipients: bool, **options: Any) -> None:
     _serve(Parts(sandbox=True, tls=tls), **options)
 
 
+def _settings(config: Path | None, database: str | None) -> Settings:
+    """The settings. From here on, each line is as [log] wants it, that of a fault of them too."""
+    try:
+        settings = settings_of(config, database)
+    except ConfigurationError as error:
+        if error.readable is not None and error.readable.log.format == "json":
+            say_in_json()
+        raise
+    if settings.log.format == "json":
+        say_in_json()
+    return settings
+
+
 def _serve(
     parts: Parts,
     *,
@@ -132,11 +151,12 @@ def _serve(
     no_web: bool,
     speed: float,
 ) -> None:
-    settings = settings_of(config, database)
+    settings = _settings(config, database)
+    server = settings.server
+    if port is None:
+        port = server.port if parts.receives else server.port_of_dispatch
     server = replace(
-        settings.server,
-        bind=settings.server.bind if bind is None else bind,
-        port=settings.server.port if port is None else port,
+        server, bind=server.bind if bind is None else bind, port=port, dispatch_port=None
     )
     if (refusal := may_listen(server, settings.api)) is not None:
         fail(refusal)

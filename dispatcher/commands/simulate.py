@@ -34,26 +34,37 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("scenario", type=FILE)
 @click.option(
-    "--compare", metavar="WHAT", help="Side by side: presets, infobip,svix, or values, KEY=A,B."
+    "--compare",
+    metavar="WHAT",
+    help="Compare presets (infobip,svix) or values (KEY=A,B) side by side.",
 )
-@click.option("--sweep", metavar="KEY=A..B", help="As a curve: outage=10m..48h, or KEY=A,B,C.")
-@click.option("--find", type=click.Choice(list(get_args(Question))), help="One number.")
-@click.option("--drain", type=Duration(), help="With min-capacity: when the backlog is to be gone.")
-@click.option("--json", "as_json", is_flag=True, help="Everything as JSON, and no table.")
+@click.option(
+    "--sweep", metavar="KEY=A..B", help="Plot a curve over values: outage=10m..48h, or KEY=A,B,C."
+)
+@click.option("--find", type=click.Choice(list(get_args(Question))), help="Find one number.")
+@click.option(
+    "--drain", type=Duration(), help="With min-capacity: how soon the backlog must be gone."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON instead of tables.")
 @click.option(
     "--csv",
     type=FILE,
-    help="Also write the timeline to this file, a row for each bin; of several what is compared.",
+    help="Also write the timeline to this file, a row for each bin. With --compare or --sweep,"
+    " write their table.",
 )
-@click.option("--plot", type=FILE, help="Also draw it: a file that ends with .svg, .png or .html.")
+@click.option(
+    "--plot", type=FILE, help="Also draw it to this file, which ends with .svg, .png or .html."
+)
 @click.option("--open", "opened", is_flag=True, help="Show the plot, in a browser without --plot.")
-@click.option("--seed", type=int, help="Of all chance, instead of the scenario's.")
+@click.option(
+    "--seed", type=int, help="The seed of all random choices, instead of that of the scenario."
+)
 @click.option(
     "--engine",
     type=click.Choice(list(get_args(EngineChoice))),
     default="auto",
     show_default=True,
-    help="exact: every attempt. cohort: counts, for many reports. auto: exact up to ten seconds.",
+    help="exact: play every attempt. cohort: count, for many reports. auto: exact for up to 10 s.",
 )
 def simulate(
     scenario: Path,
@@ -65,14 +76,14 @@ def simulate(
     engine: EngineChoice,
     **out: Any,
 ) -> None:
-    """What the outage of SCENARIO would cost: reports late and lost, peak, backlog. It is a TOML
-    file, or a capsule of `dlr capture`.
+    """Compute what an outage would cost: late and lost reports.
 
-    The schedule, window and rate limits are those of `dlr serve`, on a clock that jumps. The same
-    scenario and seed give the same bytes. Ctrl-C ends it early and shows what there is so far.
+    SCENARIO is a TOML file, or a capsule of `dlr capture`. The schedule, window and rate limits
+    work as in `dlr serve`, on a clock that jumps. The same scenario and seed give the same bytes.
+    Ctrl-C ends the simulation early and shows the results so far.
 
-    --compare, --sweep and --find change one thing and leave the rest. KEY is one of the scenario,
-    such as endpoint.window, or `outage`: how long the endpoint is down for the first time.
+    --compare, --sweep and --find change one thing and leave the rest. KEY is a key of the scenario,
+    such as endpoint.window, or `outage`, the length of the first outage of the endpoint.
 
     Example: dlr simulate config/scenarios/three-hour-outage.toml --compare infobip,svix
     """

@@ -14,7 +14,7 @@ from rich.table import Table
 from dispatcher.api.why import Why, WhyAnswer
 from dispatcher.clocks.clock import wall_time
 from dispatcher.commands.console import print_list, told
-from dispatcher.commands.options import look, settings_of, with_settings
+from dispatcher.commands.options import format_option, look, settings_of, with_settings
 from dispatcher.commands.saying import say
 from dispatcher.endpoints.registry import registry_of
 from dispatcher.storage import Storage
@@ -29,13 +29,8 @@ NAME_MOST = 24
 @click.command()
 @click.argument("what", metavar="REPORT|MESSAGE")
 @click.option("--source", help="Of this source, when several have such a message.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="json: a list, with one entry a report, as GET /api/reports/{id}/why has it.",
+@format_option(
+    ("table", "json"), "json: a list, with one entry a report, as GET /api/reports/{id}/why has it."
 )
 @with_settings
 def why(
@@ -43,13 +38,13 @@ def why(
     database: str | None,
     what: str,
     source: str | None,
-    form: Literal["table", "json"],
+    form: Literal["table", "json"] | None,
 ) -> None:
-    """Where a report went, and by which rule it did not go elsewhere.
+    """Explain where a report went, and why it went nowhere else.
 
-    REPORT is the id of a report, as `dlr reports` shows it. MESSAGE is a messageId: then all
-    reports of that message are told. With --source it is always taken for a messageId. Exit code 1:
-    there is no such report and no such message.
+    REPORT is the id of a report, as `dlr reports` shows it. MESSAGE is a messageId, which explains
+    all reports of that message. With --source, it is always read as a messageId. Exit code 1: there
+    is no such report and no such message.
 
     Example: dlr why 17
     """

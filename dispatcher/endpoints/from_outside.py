@@ -15,7 +15,7 @@ from dispatcher.security.addresses import url_fault
 
 FILES = ("ca_file", "certificate_file", "key_file")
 
-_BY_THE_OPERATOR = "which only its operator may: in the settings file, or with `dlr endpoints`"
+_BY_THE_OPERATOR = "which only the operator may do, in the settings file or with `dlr endpoints`"
 
 
 def faults_from_outside(changes: Mapping[str, Any], before: Mapping[str, Any]) -> Iterator[str]:
@@ -25,20 +25,25 @@ def faults_from_outside(changes: Mapping[str, Any], before: Mapping[str, Any]) -
             yield f"{place}: {wrong}"
     for name in FILES:
         if _within(changes, "tls", name) is not None:
-            yield f"tls.{name}: names a file of this machine, {_BY_THE_OPERATOR}"
+            yield f"tls.{name}: names a file on this machine, {_BY_THE_OPERATOR}"
         elif _within(before, "tls", name) is not None and _takes_out(changes, "tls", name):
             # Without its own authority, the secrets would be told to anyone with a certificate.
-            yield f"tls.{name}: takes out whom the connection trusts, {_BY_THE_OPERATOR}"
+            yield f"tls.{name}: removes a restriction on trusted certificates, {_BY_THE_OPERATOR}"
     if moves_away(before, changes):
         for name in ("headers", "security"):
             if name in before and name not in changes:
-                yield f"{name}: given for another host; give them for this one, or null"
+                yield (f"{name}: belong to the previous host; give new ones for this host, or null")
         if "url" not in changes and _holds_secrets(before.get("url")):
-            yield "url: holds a password or a query that was given for another Host; give it anew"
+            yield (
+                "url: its password or query belongs to the previous Host header; give the URL again"
+            )
     elif _is_elsewhere(
         _within(before, "security", "token_url"), _within(changes, "security", "token_url")
     ) and not _within(changes, "security", "client_secret"):
-        yield "security.client_secret: given for another token_url; give that of this one"
+        yield (
+            "security.client_secret: belongs to the previous token_url; give the one for"
+            " this token_url"
+        )
 
 
 def moves_away(before: Mapping[str, Any], changes: Mapping[str, Any]) -> bool:

@@ -83,4 +83,4 @@ def schedule_of(settings: DispatchSettings) -> RetrySchedule:
     )
     if settings.repeat_last:
         waits += waits[-1:] * (settings.retries - len(waits))
-    return RetrySchedule("custom", waits, "[schedule] of the settings", jitter=settings.jitter)
+    return RetrySchedule("custom", waits, "[schedule] in the settings", jitter=settings.jitter)

@@ -76,6 +76,7 @@ class UnknownEndpoint(Exception):
 
     def __init__(self, name: str) -> None:
         super().__init__(f'there is no endpoint "{name}"')
+        self.name = name
 
 
 class EndpointGone(UnknownEndpoint):
@@ -84,9 +85,11 @@ class EndpointGone(UnknownEndpoint):
     def __init__(self, name: str) -> None:
         Exception.__init__(
             self,
-            f'the endpoint "{name}" is no longer in the settings; resume it as another one'
-            f" (`dlr endpoints resume {name} --as NAME`), or remove it",
+            f'the endpoint "{name}" is no longer in the settings file. Give its waiting'
+            f" reports to another endpoint (`dlr endpoints resume {name} --as NAME`) or remove"
+            " it",
         )
+        self.name = name
 
 
 class EndpointInForce(Exception):
@@ -94,8 +97,8 @@ class EndpointInForce(Exception):
 
     def __init__(self, name: str) -> None:
         super().__init__(
-            f'the endpoint "{name}" is in use; another one can take over only from an endpoint'
-            " that is no longer in the settings"
+            f'the endpoint "{name}" is in use; another one can take over only from an'
+            " endpoint that has left the settings file"
         )
 
 
@@ -105,8 +108,8 @@ class EndpointWorkedFor(EndpointInForce):
     def __init__(self, name: str) -> None:
         Exception.__init__(
             self,
-            f'another process works for the endpoint "{name}", or did until it was killed'
-            " less than three minutes ago; ask again when it has stopped",
+            f'another process pushes to the endpoint "{name}", or was killed less than three'
+            " minutes ago; try again after it has stopped",
         )
 
 
@@ -114,7 +117,9 @@ class EndpointExists(Exception):
     """An endpoint of this name is there already."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f'there is an endpoint "{name}" already; change it, or choose a name')
+        super().__init__(
+            f'there is already an endpoint "{name}"; change that one or choose another name'
+        )
 
 
 class Registry:
@@ -243,7 +248,10 @@ class Registry:
         """
 
         if changes.get("name", name) != name:
-            text = "name: an endpoint keeps its name; add another, and remove this one"
+            text = (
+                "name: the name of an endpoint cannot change; add a new endpoint and remove"
+                " this one"
+            )
             raise ConfigurationError([text])
         if name == OWN_URLS and "url" in changes:
             raise ConfigurationError(["url: each report brings its own"])
@@ -378,12 +386,16 @@ class Registry:
     def _tell(self, endpoint: Registered) -> None:
         if endpoint.faults and self._told.get(endpoint.name) != endpoint.faults:
             faults = "; ".join(endpoint.faults)
-            log.error("endpoint %s is held, its settings cannot be used: %s", endpoint.name, faults)
+            log.error(
+                "endpoint %s gets no pushes, because its settings cannot be used: %s",
+                endpoint.name,
+                faults,
+            )
         if endpoint.name in PATHS_TAKEN and endpoint.name not in self._told:
             log.warning(
-                "endpoint %s has a name that is reserved now, because %s. It is pushed to, and"
-                " GET /api/endpoints and `dlr endpoints` show it. Add it under another name, and"
-                " when nothing waits for this one, remove it",
+                "endpoint %s has a name that is now reserved, because %s. It still works, and"
+                " GET /api/endpoints and `dlr endpoints` show it. Add it under another name,"
+                " and remove this one when nothing waits for it",
                 endpoint.name,
                 PATHS_TAKEN[endpoint.name],
             )

@@ -95,9 +95,7 @@ class Former:
         return [each for each in readers if each.endpoint.name not in self._aside_until]
 
     def _set_aside(self, name: str, error: Exception) -> None:
-        tell_unforeseen(
-            f"no dispatch can be formed for {name}, which is set aside for a minute", error
-        )
+        tell_unforeseen(f"no dispatch can be made for {name}; dlr tries again in a minute", error)
         self._aside_until[name] = self._clock.now() + SET_ASIDE * self._clock.speed
 
     # --- buckets ----------------------------------------------------------------------------------

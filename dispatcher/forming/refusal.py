@@ -62,8 +62,8 @@ _SAID: Mapping[str, _Said] = {
     "nothing": _Said("reports", "", "it takes only what is replayed to it"),
     "own_urls": _Said(
         "notifyUrl",
-        "the report came with a notifyUrl of its own, {}, which goes before every endpoint",
-        "it takes only reports that came with a notifyUrl of their own",
+        "the report came with its own notifyUrl, {}, which takes precedence over endpoints",
+        "it takes only reports that came with their own notifyUrl",
         lambda stored, _: without_credentials(stored.notify_to.url) if stored.notify_to else None,
     ),
     "sources": _Said(
@@ -77,7 +77,7 @@ _SAID: Mapping[str, _Said] = {
     "status_groups": _Said(
         "status_groups",
         "the report is {}",
-        "the report names no status group",
+        "the report has no status group",
         lambda stored, _: _group(stored.status_group),
     ),
     "senders": _Said(

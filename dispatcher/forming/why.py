@@ -19,15 +19,16 @@ routed now.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Literal, get_args
 
 from msgspec import Struct
 
 from dispatcher.endpoints.registry import Registered, endpoint_in_force
 from dispatcher.forming.refusal import Refusal, refusals
-from dispatcher.queue.base import Reading, StoredDispatch
+from dispatcher.queue.base import Reading, StoredAttempt, StoredDispatch
 from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.settings.settings import OWN_URLS
 from receiver.faults import without_credentials
@@ -57,7 +58,7 @@ TAKEN: frozenset[Verdict] = frozenset({*get_args(DispatchState), "paused", "held
 
 class Judged(Struct, frozen=True):
     """Of one report and one endpoint. `refusal` is the first rule that says no; `words` have all.
-    `following` is what comes next, or what can be done; None: nothing, and it is well so."""
+    `following` is what comes next, or what can be done; None: there is nothing to do."""
 
     endpoint: str
     verdict: Verdict
@@ -71,12 +72,13 @@ class Known(Struct, frozen=True):
     """What is known of a report at one endpoint. `endpoint` None: it has been removed. `reading`
     None: no dispatcher has worked for it yet; then it begins with the next report, unless it is
     `first`, one of the first of its database. `worked_for`: a dispatcher is running for it;
-    `set_aside`: that forms no dispatches for it now, because of an error (former.py)."""
+    `set_aside`: it forms no dispatches for it now, because of an error (former.py)."""
 
     name: str
     endpoint: Registered | None
     reading: Reading | None
     dispatches: Sequence[StoredDispatch] = ()  # that carry the report, newest first
+    last_attempts: Mapping[str, StoredAttempt] = {}  # of these dispatches, by their id
     worked_for: bool = True
     set_aside: bool = False
     first: bool = False
@@ -95,7 +97,7 @@ def judged(report: StoredReport, known: Known, forgotten_to: int, now: datetime)
 def summary(report: StoredReport, every: Sequence[Judged]) -> tuple[str, str | None]:
     """What all endpoints together come to, in a sentence, and what to do if none takes it."""
     taken = [each for each in every if each.verdict in TAKEN]
-    repeats = f" It came {report.duplicates + 1} times; repeats are not pushed."
+    repeats = f" The report came in {report.duplicates + 1} times; repeats are not pushed."
     words, following = _summed(report, every, taken)
     return words + (repeats if report.duplicates else ""), following
 
@@ -105,7 +107,7 @@ def _summed(
 ) -> tuple[str, str | None]:
     if not every:
         return (
-            "There is no endpoint, so the report is kept and goes nowhere.",
+            "There is no endpoint, so the report is stored and goes nowhere.",
             "The first endpoint that you add also receives everything stored so far:"
             " `dlr endpoints add NAME --url URL`.",
         )
@@ -114,9 +116,9 @@ def _summed(
         endpoints = "endpoint" if len(every) == 1 else "endpoints"
         return f"It goes to {len(taken)} of {len(every)} {endpoints}: {named}.", None
     return (
-        "No endpoint takes the report: it is kept, and goes nowhere.",
-        f"To push it to an endpoint: `dlr replay --id {report.id} --to-endpoint NAME`. Changed"
-        " rules apply to reports that come later.",
+        "No endpoint takes the report. It is stored and goes nowhere.",
+        f"To push it to an endpoint: `dlr replays start --id {report.id} --to-endpoint NAME`."
+        " If you change the rules of an endpoint, they apply to reports that come in later.",
     )
 
 
@@ -136,14 +138,16 @@ def _dispatched(known: Known, now: datetime) -> Judged:
     told = min(known.dispatches, key=lambda each: _BY_WEIGHT.index(each.state))
     verdict: Verdict = told.state
     words, following = _of_state(told, now, known)
+    words += _last_failure(known.last_attempts.get(told.id))
     if known.name == OWN_URLS:
         words += f", to {without_credentials(told.url)}"
     endpoint = known.endpoint
     if told.state == "waiting" and endpoint is not None and endpoint.paused and not endpoint.gone:
         verdict = "paused"
         words, following = _paused(known, f"dispatch {told.id} waits")
+        words += _last_failure(known.last_attempts.get(told.id))
     if endpoint is None:
-        words += "; the endpoint has been removed since"
+        words += "; the endpoint has since been removed"
     elif endpoint.gone:
         words += "; the endpoint has left the settings file"
         following = _ONE_GONE.format(known.name) if told.state in ("waiting", "leased") else None
@@ -152,14 +156,14 @@ def _dispatched(known: Known, now: datetime) -> Judged:
 
 def _of_state(dispatch: StoredDispatch, now: datetime, known: Known) -> tuple[str, str | None]:
     made = _attempts(dispatch.attempts)
-    again = f"To push again what it carries: `{_again(dispatch)}`."
+    again = f"To push the report again: `{_again(dispatch)}`."
     match dispatch.state:
         case "acknowledged":
             return f"dispatch {dispatch.id} was acknowledged after {made}", None
         case "leased":
             return f"attempt {dispatch.attempts + 1} of dispatch {dispatch.id} is under way", None
         case "exhausted":
-            return f"dispatch {dispatch.id} failed: {made}, and no retry is left", again
+            return f"dispatch {dispatch.id} is exhausted: no retry is left after {made}", again
         case "cancelled":
             return f"dispatch {dispatch.id} was cancelled after {made}", again
     return f"dispatch {dispatch.id} waits after {made}", _next_attempt(dispatch, now, known)
@@ -167,15 +171,25 @@ def _of_state(dispatch: StoredDispatch, now: datetime, known: Known) -> tuple[st
 
 def _again(dispatch: StoredDispatch) -> str:
     ids = " ".join(f"--id {each}" for each in dispatch.report_ids[:1])
-    return f"dlr replay {ids} --to-endpoint {dispatch.endpoint}"
+    return f"dlr replays start {ids} --to-endpoint {dispatch.endpoint}"
 
 
 def _next_attempt(dispatch: StoredDispatch, now: datetime, known: Known) -> str:
     number = dispatch.attempts + 1
     if dispatch.due_at is None or dispatch.due_at <= now:
         return f"Attempt {number} is due. {_room(known)}"
-    at = dispatch.due_at.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return f"Attempt {number} is due at {at}."
+    at = dispatch.due_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    seconds = math.ceil((dispatch.due_at - now).total_seconds())
+    return f"Attempt {number} is due in {duration_text(timedelta(seconds=seconds))} ({at})."
+
+
+def _last_failure(attempt: StoredAttempt | None) -> str:
+    """What the last attempt failed with; nothing when there was none, or when it succeeded."""
+    if attempt is None or attempt.outcome == "acknowledged":
+        return ""
+    status = None if attempt.status is None else f"status {attempt.status}"
+    failed = ", ".join(each for each in (status, attempt.error) if each) or attempt.outcome
+    return f"; the last attempt failed: {failed}"
 
 
 def _attempts(made: int) -> str:
@@ -185,17 +199,20 @@ def _attempts(made: int) -> str:
 # --- without one ---------------------------------------------------------------------------------
 
 _ONE_GONE = (
-    "What waits for it goes on with `dlr endpoints resume {0} --as NAME`, and is given up with"
-    " `dlr endpoints remove {0}`."
+    "To give its waiting reports to another endpoint: `dlr endpoints resume {0} --as NAME`. To"
+    " cancel them: `dlr endpoints remove {0}`."
 )
 
 
 def _held(known: Known, reading: Reading) -> Judged:
     if reading.waits_for is not None:
-        words = f"ordered = true: held until dispatch {reading.waits_for} of its message has ended"
+        words = (
+            f"ordered = true: the report waits until dispatch {reading.waits_for}, of the same"
+            " message, has ended"
+        )
         return Judged(known.name, "held", words, "It is pushed after that.")
     if not reading.freed:
-        words = "ordered = true: held behind an earlier report of its message"
+        words = "ordered = true: the report waits for an earlier report of the same message"
         return Judged(known.name, "held", words, "It is pushed after that one.")
     endpoint = known.endpoint
     if endpoint is not None and endpoint.paused:
@@ -207,11 +224,14 @@ def _held(known: Known, reading: Reading) -> Judged:
 def _not_taken_yet(report: StoredReport, known: Known, forgotten_to: int) -> Judged:
     endpoint = known.endpoint
     if endpoint is None or endpoint.gone:
-        words = "the endpoint has left the settings file; its rules are not known any more"
+        words = "the endpoint has left the settings file, so its rules are no longer known"
         return Judged(known.name, "gone", words, _ONE_GONE.format(known.name))
     if endpoint.settings is None:
         words = f"its settings cannot be used: {'; '.join(endpoint.faults)}"
-        following = f"Nothing is lost: it reads on after `dlr endpoints change {known.name}`."
+        following = (
+            f"Nothing is lost. Correct its settings with `dlr endpoints change {known.name}`; it"
+            " then continues where it stopped."
+        )
         return Judged(known.name, "unusable", words, following)
     if no := refusals(
         report, endpoint.settings, endpoint_in_force(endpoint, endpoint.settings).rules
@@ -224,17 +244,17 @@ def _not_taken_yet(report: StoredReport, known: Known, forgotten_to: int) -> Jud
 def _wanted(report: StoredReport, known: Known, forgotten_to: int) -> Judged:
     """Of a report that the rules let through."""
     reading, name = known.reading, known.name
-    replay = f"To push it there: `dlr replay --id {report.id} --to-endpoint {name}`."
+    replay = f"To push it there: `dlr replays start --id {report.id} --to-endpoint {name}`."
     begins_after = reading is not None and (reading.read_from or 0) >= report.id
     if begins_after or (reading is None and not known.first):
-        words = "the endpoint was added after the report had come, and begins after it"
+        words = "the endpoint was added after the report came in, and takes only later reports"
         return Judged(name, "later", words, replay)
     if reading is None or reading.read_to < report.id:
         return _unread(known)
     if report.id <= forgotten_to:
-        words = "retention has removed the dispatches of that time"
+        words = "not known, because retention has removed the dispatches of that time"
         return Judged(name, "forgotten", words, replay)
-    words = "the endpoint read past the report without taking it: its rules were others then"
+    words = "the endpoint did not take the report, because its rules were different at that time"
     return Judged(name, "passed", words, replay)
 
 
@@ -242,30 +262,30 @@ def _unread(known: Known) -> Judged:
     if known.endpoint is not None and known.endpoint.paused:
         words, following = _paused(known, "the report waits to be read")
         return Judged(known.name, "paused", words, following)
-    words = "the endpoint takes the report, and has not read it yet"
+    words = "the endpoint takes the report, but has not read it yet"
     return Judged(known.name, "unread", words, _room(known))
 
 
 def _paused(known: Known, what: str) -> tuple[str, str]:
-    words = f"the endpoint is paused; {what}, and spends no retries"
-    return words, f"It goes on after `dlr endpoints resume {known.name}`."
+    words = f"the endpoint is paused; {what}, and uses up no retries"
+    return words, f"To resume pushing: `dlr endpoints resume {known.name}`."
 
 
 def _room(known: Known) -> str:
     """When what could be sent at once is sent."""
     if not known.worked_for:
-        return "No process pushes to it now: start `dlr serve` or `dlr dispatch`."
+        return "No running process pushes to it. Start `dlr serve` or `dlr dispatch`."
     if known.set_aside and not known.dispatches:
         return (
-            "An error has kept dispatches from being formed for it, which the log tells; that is"
-            " tried again within a minute."
+            "An error prevents dispatches for this endpoint; see the log. dlr tries again within"
+            " a minute."
         )
     settings = known.endpoint.settings if known.endpoint is not None else None
     failures = known.reading.failures if known.reading is not None else 0
     if settings is not None and 0 < settings.breaker_failures <= failures:
         probe = duration_text(settings.breaker_probe)
         return (
-            f"Its breaker is open, because the last {failures} attempts failed: one probe every"
-            f" {probe} until one is acknowledged."
+            f"Its breaker is open, because the last {failures} attempts failed. One probe is sent"
+            f" every {probe} until one is acknowledged."
         )
-    return "It is sent as soon as the endpoint's window and rate limit have room."
+    return "It is sent as soon as the endpoint's window and rate limit allow it."

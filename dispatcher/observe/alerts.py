@@ -29,7 +29,7 @@ class Alert(Struct, frozen=True, rename="camel"):
     runbook: Annotated[str, Meta(description="what to know and to do")]
     expression: Annotated[str, Meta(description="what Prometheus evaluates (PromQL)")]
     for_seconds: Annotated[
-        Count, Meta(description="Prometheus alerts when the condition has held for so long")
+        Count, Meta(description="Prometheus alerts once the condition has held for this long")
     ]
     firing: Annotated[
         bool | None,
@@ -104,6 +104,17 @@ def _above(name: str, limit: float, label: str = "", *, unit: str = "") -> _Judg
     return judge
 
 
+def _below(name: str, limit: float, *, unit: str = "") -> _Judge:
+    """A gauge without labels below its limit."""
+
+    def judge(figures: _Figures) -> _Verdict:
+        found = figures.by(name, "")[""]
+        figure = f"{name} is {_text(found)}{unit}; the limit is {_text(limit)}{unit}"
+        return _Verdict(found < limit, figure)
+
+    return judge
+
+
 def _worst(
     name: str, found: Mapping[str, float], over: Iterable[str], limit: float, unit: str
 ) -> _Verdict:
@@ -123,6 +134,13 @@ def _not_read_on(figures: _Figures) -> _Verdict:
     ages = figures.by(name, "endpoint")
     over = (each for each in ages if ages[each] > limit and unread.get(each, 0) > 0)
     return _worst(name, ages, over, limit, " s")
+
+
+def _unrouted(figures: _Figures) -> _Verdict:
+    name, limit = "dlr_unrouted_reports", 100
+    final = figures.by(name, "final").get("true", 0)
+    figure = f'{name}{{final="true"}} is {_text(final)}; the limit is {limit}'
+    return _Verdict(final > limit, figure)
 
 
 def _near_loss(figures: _Figures) -> _Verdict:
@@ -195,7 +213,10 @@ RULES: Final = (
         "DlrDown",
         "page",
         "dlr cannot be scraped",
-        "Reports are refused; the platform repeats them for 41:30 h.",
+        (
+            "Callbacks are refused. The platform repeats each one for 41:30 h, then it is "
+            "lost. Start dlr again; its log says why it ended."
+        ),
         'up{job="dlr"} == 0',
         _cannot_tell,
         for_seconds=60,
@@ -225,7 +246,10 @@ RULES: Final = (
         "DlrStoreUnavailable",
         "page",
         "dlr cannot store callbacks",
-        "They are answered 503 or 500 and repeated. Is the disk full?",
+        (
+            "They are answered 503 or 500, and the platform repeats them for 41:30 h. Is "
+            "the disk full? dlr's log has the error."
+        ),
         (
             "sum by (instance)"
             ' (increase(dlr_callbacks_total{outcome=~"unavailable|failed"}[5m])) > 0'
@@ -240,12 +264,24 @@ RULES: Final = (
         for_seconds=60,
     ),
     Rule(
+        "DlrDiskFull",
+        "page",
+        "The database's disk has less than 1 GiB left",
+        (
+            "On a full disk callbacks are answered 503 and nothing is pushed. Make room, or"
+            " keep less: `dlr purge --dry-run` shows what could go."
+        ),
+        "dlr_disk_free_bytes < 1024 * 1024 * 1024",
+        _below("dlr_disk_free_bytes", 1024 * 1024 * 1024, unit=" bytes"),
+        for_seconds=300,
+    ),
+    Rule(
         "DlrDatabaseLogHeld",
         "ticket",
         "The database's log has grown above 256 MiB",
         (
-            "Another process, such as a shell or a copy tool, reads the database for long."
-            " dlr's log names it; end it."
+            "Another process, such as a shell or a copy tool, has read the database for a "
+            "long time. dlr's log names it: end it."
         ),
         "dlr_database_wal_bytes > 256 * 1024 * 1024",
         _above("dlr_database_wal_bytes", 256 * 1024 * 1024, unit=" bytes"),
@@ -256,8 +292,8 @@ RULES: Final = (
         "ticket",
         "Commits take more than half a second",
         (
-            "Each callback waits for its commit. Is the disk slow, nearly full, or busy"
-            " with a backup?"
+            "Each callback waits for its commit. Is the disk slow, nearly full, or busy "
+            "with something else?"
         ),
         (
             "histogram_quantile(0.99, sum by (instance, le)"
@@ -271,8 +307,8 @@ RULES: Final = (
         "ticket",
         "Callbacks to a source are refused",
         (
-            "They are answered 401. A secret was changed on one side only, or a stranger is"
-            " trying. The log has the reason and the address."
+            "They are answered 401. Either a secret was changed on one side only, or a "
+            "stranger is trying. dlr's log has the reason and the address."
         ),
         "sum by (instance, source) (rate(dlr_callbacks_refused_total[10m])) > 0.1",
         _counts_at_least("dlr_callbacks_refused_total", 61, ("source",)),
@@ -294,8 +330,8 @@ RULES: Final = (
         "ticket",
         "More than a hundred of a source went to quarantine within an hour",
         (
-            "`dlr quarantine` shows them with the reason; `--retry` reads them again after"
-            " an upgrade."
+            "`dlr quarantine` lists them with the reason. `dlr quarantine --retry all` "
+            "reads them again after an upgrade."
         ),
         "sum by (instance, source, kind) (increase(dlr_quarantined_total[1h])) > 100",
         _counts_at_least("dlr_quarantined_total", 101, ("source", "kind")),
@@ -305,8 +341,8 @@ RULES: Final = (
         "ticket",
         "An endpoint has not taken a push for more than six hours",
         (
-            "After its last retry (41:30 h by default) the dispatch is exhausted, and only"
-            " `dlr replay` brings its reports."
+            "After its last retry (41:30 h by default) the dispatch is exhausted, and only "
+            "`dlr replays start` pushes its reports again."
         ),
         "dlr_oldest_waiting_dispatch_age_seconds > 6 * 3600",
         _above("dlr_oldest_waiting_dispatch_age_seconds", 6 * _HOUR, "endpoint", unit=" s"),
@@ -315,10 +351,10 @@ RULES: Final = (
     Rule(
         "DlrEndpointNearLoss",
         "page",
-        "An endpoint loses its first dispatch within twelve hours",
+        "The first dispatch to an endpoint is exhausted within twelve hours",
         (
-            "The customer must recover before that. `dlr endpoints pause` stops the count."
-            " After it only `dlr replay` brings the reports."
+            "The customer must recover before that. `dlr endpoints pause NAME` stops the "
+            "count. Later, only `dlr replays start` pushes the reports again."
         ),
         (
             "dlr_endpoint_seconds_to_first_loss < 12 * 3600 and"
@@ -330,8 +366,11 @@ RULES: Final = (
     Rule(
         "DlrNotReadOn",
         "page",
-        "Reports for an endpoint lie unread for more than 15 minutes",
-        "No dispatcher runs, the endpoint is paused, or its window is too small.",
+        "Reports for an endpoint have been waiting unread for more than 15 minutes",
+        (
+            "No dispatcher is running, the endpoint is paused, or its window is too small. "
+            "`dlr endpoints health NAME` tells which."
+        ),
         "dlr_oldest_unread_report_age_seconds > 900 and dlr_unread_reports > 0",
         _not_read_on,
         for_seconds=300,
@@ -341,8 +380,8 @@ RULES: Final = (
         "ticket",
         "Dispatches to an endpoint are exhausted",
         (
-            "`dlr dispatches --state exhausted` lists them; they are kept. Once the"
-            " customer is back, `dlr replay --state exhausted` brings them."
+            "`dlr dispatches --state exhausted` lists them. Nothing is lost: once the "
+            "customer is back, `dlr replays start --state exhausted` pushes them again."
         ),
         (
             "sum by (instance, endpoint)"
@@ -361,8 +400,8 @@ RULES: Final = (
         "ticket",
         "More than half of the attempts to an endpoint fail",
         (
-            "`dlr dispatches --endpoint NAME`, then `dlr dispatches ID` shows the statuses"
-            " and errors. They are retried."
+            "They are retried. `dlr dispatches --endpoint NAME` lists them, and `dlr "
+            "dispatches ID` shows the status and error of each attempt."
         ),
         (
             "sum by (instance, endpoint)"
@@ -376,6 +415,31 @@ RULES: Final = (
             lambda labels: labels["outcome"] != "acknowledged",
             '{outcome!="acknowledged"}',
         ),
+        for_seconds=900,
+    ),
+    Rule(
+        "DlrNotReplayed",
+        "ticket",
+        "Exhausted dispatches have not been replayed for a day",
+        (
+            "Once the customer is back, `dlr replays start --endpoint NAME --state exhausted` "
+            "pushes their reports again. Retention removes them later."
+        ),
+        "dlr_exhausted_not_replayed > 0",
+        _above("dlr_exhausted_not_replayed", 0, "endpoint"),
+        for_seconds=24 * _HOUR,
+    ),
+    Rule(
+        "DlrUnrouted",
+        "ticket",
+        "More than a hundred of the newest final reports were taken by no endpoint",
+        (
+            "No endpoint's rules fit them, so nobody gets them. `dlr reports --unrouted` "
+            "lists them, and `dlr why ID` says why. After the rules are right, `dlr replays start "
+            "--to-endpoint NAME` pushes them."
+        ),
+        'dlr_unrouted_reports{final="true"} > 100',
+        _unrouted,
         for_seconds=900,
     ),
 )

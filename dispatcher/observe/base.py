@@ -38,11 +38,26 @@ class Backlog(Struct, frozen=True):
     due: int  # of the dispatches, up to the same bound
 
 
+class Remaining(Struct, frozen=True):
+    """What was not brought to anybody, and how far back the store goes.
+
+    `unrouted` and `unrouted_final` are among the newest reports that all endpoints have read:
+    those that none took, and those of them that are final. `exhausted` is by endpoint, among the
+    newest exhausted dispatches: those whose reports no later dispatch to it carries.
+    """
+
+    unrouted: int
+    unrouted_final: int
+    exhausted: Mapping[str, int]
+    oldest_report: datetime | None  # when it was received; None: there is none
+
+
 class FileSizes(Struct, frozen=True):
     """In bytes, of a database that is a file."""
 
     database: int
     log: int  # what was written and is not in the database's file yet
+    free: int = 0  # on the disk that both are on
 
 
 class HeldLog(Struct, frozen=True):
@@ -80,6 +95,10 @@ class QueueFigures(Protocol):
         self, endpoints: Collection[str], now: datetime, most: int
     ) -> Mapping[str, Backlog]:
         """Of each of these endpoints what waits, counted up to `most` dispatches."""
+
+    async def remaining(self, endpoints: Collection[str], most: int) -> Remaining:
+        """Among the `most` newest reports that all of these endpoints have read, and the `most`
+        newest exhausted dispatches. A dispatch is judged by its first report and its last."""
 
     async def idle(self) -> bool:
         """Whether nothing waits, is under way, is held for the order's sake or is unread."""

@@ -6,10 +6,13 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from logging.handlers import SysLogHandler
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Literal, TextIO
 
 import msgspec
@@ -26,12 +29,45 @@ SYSTEM_LOG = Path("/dev/log")
 
 
 def set_up(form: Literal["console", "json"], level: str) -> None:
-    """Send the log of this process to standard error, a line per event."""
-    handler = logging.StreamHandler(sys.stderr)
+    """Send the log of this process to standard error, a line per event: that of libraries too, and
+    what the interpreter itself would print there, such as warnings and tracebacks."""
+    handler = _Handler(sys.stderr)
     handler.setFormatter(_Json() if form == "json" else _Console())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
+    logging.captureWarnings(True)
+    if form == "json":
+        sys.excepthook = _log_exception
+        sys.unraisablehook = lambda it: _log_exception(it.exc_type, it.exc_value, it.exc_traceback)
+        threading.excepthook = lambda it: _log_exception(
+            it.exc_type, it.exc_value, it.exc_traceback
+        )
+
+
+def json_line(level: int, text: str) -> str:
+    """A line that is no event of the log, such as that of a start, as the log would write it."""
+    return _Json().format(_record(level, text))
+
+
+def _record(level: int, text: str) -> logging.LogRecord:
+    return logging.LogRecord("dlr", level, "", 0, text, None, None)
+
+
+def _log_exception(
+    kind: type[BaseException], error: BaseException | None, where: TracebackType | None
+) -> None:
+    told = None if error is None else (kind, error, where)
+    logging.getLogger("dlr").critical("uncaught %s", kind.__name__, exc_info=told)
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes a line even where one could not be made. The library would print a traceback."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        text = f"a line of {record.name} could not be written: {record.msg!r}"
+        with suppress(OSError, ValueError):  # the stream is gone
+            self.stream.write(self.format(_record(logging.ERROR, text)) + self.terminator)
 
 
 def to_system_log(path: Path = SYSTEM_LOG) -> None:
@@ -229,6 +265,6 @@ class _Json(logging.Formatter):
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         try:
-            return shown_json(msgspec.json.encode(line).decode())
+            return shown_json(msgspec.json.encode(line, enc_hook=str).decode())
         except UnicodeEncodeError:  # a lone surrogate, which only an escape can hold
             return json.dumps(line, default=str)

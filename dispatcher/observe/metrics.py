@@ -11,7 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from dispatcher.endpoints.endpoint import Endpoint, EndpointsInForce
 from dispatcher.observe.base import DatabaseFiles, QueueFigures, Waiting
 from dispatcher.observe.events import AttemptMade
-from dispatcher.observe.first_loss import OLDEST, first_loss
+from dispatcher.observe.first_loss import OLDEST, Loss, first_loss
 from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.retrying.outcome import Outcome
 from dispatcher.retrying.schedule import RetrySchedule
@@ -20,6 +20,18 @@ from receiver.store.base import StoreUnavailable
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 90.0)
 _SECOND = timedelta(seconds=1)
 
+_REPLAY = "replay"
+
+COUNTED_MOST = 10_000
+"""Reports and dispatches that a scrape goes through."""
+
+
+def label_of(endpoint: str) -> str:
+    """The endpoint as a label. All that are made for a replay to a URL (replay-1, replay-2, …)
+    share one: each would otherwise leave its series behind for ever."""
+    is_replay = endpoint.startswith("replay-") and endpoint.removeprefix("replay-").isdecimal()
+    return _REPLAY if is_replay else endpoint
+
 
 class AttemptMetrics:
     """Counts attempts. `attempted` is a Listener of the worker."""
@@ -27,20 +39,20 @@ class AttemptMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._attempts = Counter(
             "dlr_attempts_total",
-            "Attempts made, by what the answer meant.",
+            "Attempts made, by outcome.",
             ["endpoint", "outcome"],
             registry=registry,
         )
         self._seconds = Histogram(
             "dlr_attempt_seconds",
-            "How long attempts took, up to the end of the answer.",
+            "Duration of attempts, until the end of the answer.",
             ["endpoint"],
             buckets=_SECONDS,
             registry=registry,
         )
         self._ended = Counter(
             "dlr_dispatches_ended_total",
-            "Dispatches that an attempt has ended: acknowledged or exhausted.",
+            "Dispatches ended by an attempt: acknowledged or exhausted.",
             ["endpoint", "state"],
             registry=registry,
         )
@@ -54,7 +66,7 @@ class AttemptMetrics:
         self._of: dict[tuple[str, Outcome, DispatchState], _Children] = {}
 
     def attempted(self, event: AttemptMade) -> None:
-        key = (event.endpoint, event.outcome, event.state)
+        key = (label_of(event.endpoint), event.outcome, event.state)
         children = self._of.get(key)
         if children is None:
             children = self._of[key] = self._children(*key)
@@ -93,8 +105,11 @@ class FileMetrics:
         )
         self._log = Gauge(
             "dlr_database_wal_bytes",
-            "Size of the write-ahead log beside it: large while somebody reads for long.",
+            "Size of its write-ahead log. It grows while another process reads for a long time.",
             registry=registry,
+        )
+        self._free = Gauge(
+            "dlr_disk_free_bytes", "Free space on the database's disk.", registry=registry
         )
 
     async def measure(self) -> None:
@@ -105,6 +120,7 @@ class FileMetrics:
         if sizes is not None:
             self._database.set(sizes.database)
             self._log.set(sizes.log)
+            self._free.set(sizes.free)
 
 
 class QueueMetrics:
@@ -123,25 +139,25 @@ class QueueMetrics:
         )
         self._oldest_waiting = Gauge(
             "dlr_oldest_waiting_dispatch_age_seconds",
-            "Since the oldest dispatch that waits for its next attempt was formed; 0 if none does.",
+            "Age of the oldest dispatch that waits for its next attempt; 0 if none waits.",
             ["endpoint"],
             registry=registry,
         )
         self._unread = Gauge(
             "dlr_unread_reports",
-            "Stored reports that the endpoint has not read yet, also those that are not for it.",
+            "Stored reports that the endpoint has not read yet, including those it will not take.",
             ["endpoint"],
             registry=registry,
         )
         self._oldest_unread = Gauge(
             "dlr_oldest_unread_report_age_seconds",
-            "Since the oldest report that the endpoint has not read was received; 0 if none is.",
+            "Age of the oldest report that the endpoint has not read; 0 if it has read all.",
             ["endpoint"],
             registry=registry,
         )
         self._readable = Gauge(
             "dlr_store_readable",
-            "1 if the depths could be read for this scrape, else 0; they are those of the last.",
+            "1 if the database could be read for this scrape. At 0 the gauges are older.",
             registry=registry,
         )
 
@@ -155,9 +171,9 @@ class QueueMetrics:
         for gauge in (self._dispatches, self._unread):
             gauge.clear()  # an endpoint that is gone is not shown for ever
         for (endpoint, state), count in found.dispatches.items():
-            self._dispatches.labels(endpoint, state).set(count)
+            self._dispatches.labels(label_of(endpoint), state).inc(count)
         for endpoint, unread in found.unread.items():
-            self._unread.labels(endpoint).set(unread)
+            self._unread.labels(label_of(endpoint)).inc(unread)
         self._set_ages(self._oldest_waiting, found.unread, found.oldest_waiting)
         self._set_ages(self._oldest_unread, found.unread, found.oldest_unread)
 
@@ -166,9 +182,62 @@ class QueueMetrics:
     ) -> None:
         now = self._now()
         gauge.clear()
+        ages: dict[str, float] = {}
         for endpoint in endpoints:
             age = max((now - since.get(endpoint, now)) / _SECOND, 0.0)
-            gauge.labels(endpoint).set(age)
+            ages[label_of(endpoint)] = max(age, ages.get(label_of(endpoint), 0.0))
+        for label, age in ages.items():
+            gauge.labels(label).set(age)
+
+
+class RemainingMetrics:
+    """What was not brought to anybody, and how far back the store goes. `measure` is asked before
+    each scrape."""
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        figures: QueueFigures,
+        endpoints: EndpointsInForce,
+        now: Callable[[], datetime],
+    ) -> None:
+        self._figures = figures
+        self._endpoints = endpoints
+        self._now = now
+        self._unrouted = Gauge(
+            "dlr_unrouted_reports",
+            "Reports that no endpoint took, among the newest 10000 that all endpoints have read.",
+            ["final"],
+            registry=registry,
+        )
+        self._exhausted = Gauge(
+            "dlr_exhausted_not_replayed",
+            "Exhausted dispatches whose reports were not pushed to the endpoint again since,"
+            " among the newest 10000.",
+            ["endpoint"],
+            registry=registry,
+        )
+        self._oldest = Gauge(
+            "dlr_oldest_report_age_seconds",
+            "Age of the oldest report that is kept; 0 if there is none.",
+            registry=registry,
+        )
+
+    async def measure(self) -> None:
+        try:
+            names = [each.name for each in await self._endpoints.endpoints()]
+            found = await self._figures.remaining(names, COUNTED_MOST)
+        except StoreUnavailable:
+            return  # dlr_store_readable says so
+        self._unrouted.labels("true").set(found.unrouted_final)
+        self._unrouted.labels("false").set(found.unrouted - found.unrouted_final)
+        self._exhausted.clear()
+        for name in names:
+            self._exhausted.labels(label_of(name)).set(0)
+        for endpoint, count in found.exhausted.items():
+            self._exhausted.labels(label_of(endpoint)).inc(count)
+        oldest = found.oldest_report
+        self._oldest.set(0 if oldest is None else max((self._now() - oldest) / _SECOND, 0.0))
 
 
 class HeldMetrics:
@@ -177,7 +246,7 @@ class HeldMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         self._held = Gauge(
             "dlr_retention_held_reports",
-            "Reports that are too old or too many, and stay for this endpoint or replay.",
+            "Reports past retention, kept because this endpoint or replay still needs them.",
             ["holder"],
             registry=registry,
         )
@@ -185,7 +254,8 @@ class HeldMetrics:
     def held(self, reports: Mapping[str, int]) -> None:
         self._held.clear()
         for holder, count in reports.items():
-            self._held.labels(holder).set(count)
+            replay = holder.startswith("replay ")
+            self._held.labels(_REPLAY if replay else label_of(holder)).inc(count)
 
 
 class LossMetrics:
@@ -206,13 +276,13 @@ class LossMetrics:
         self._now = now
         self._seconds = Gauge(
             "dlr_endpoint_seconds_to_first_loss",
-            "Until the first waiting dispatch is exhausted, if every attempt fails from now on.",
+            "Time until the first waiting dispatch is exhausted, if every attempt fails from now.",
             ["endpoint"],
             registry=registry,
         )
         self._attempts = Gauge(
             "dlr_endpoint_attempts_to_first_loss",
-            "The attempts that this dispatch still has.",
+            "Attempts that this dispatch still has.",
             ["endpoint"],
             registry=registry,
         )
@@ -231,8 +301,12 @@ class LossMetrics:
         now = self._now()
         self._seconds.clear()
         self._attempts.clear()
+        first: dict[str, Loss] = {}
         for name, rows in waiting.items():
             loss = first_loss(rows, endpoints[name].schedule or self._schedule, now)
-            if loss is not None:
-                self._seconds.labels(name).set(loss.time_left.total_seconds())
-                self._attempts.labels(name).set(loss.attempts_left)
+            before = first.get(label_of(name))
+            if loss is not None and (before is None or loss.time_left < before.time_left):
+                first[label_of(name)] = loss
+        for label, loss in first.items():
+            self._seconds.labels(label).set(loss.time_left.total_seconds())
+            self._attempts.labels(label).set(loss.attempts_left)

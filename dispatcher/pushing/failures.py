@@ -19,8 +19,8 @@ _QUOTED = re.compile(r":? b['\"].*")
 
 _NOT_HTTP = "the answer is not HTTP: "
 _ODD = {
-    Outcome.TIMED_OUT: "the answer did not end in time",
-    Outcome.NOT_HTTP: "the answer is odd after its status: {}",
+    Outcome.TIMED_OUT: "the answer was not complete in time",
+    Outcome.NOT_HTTP: "the answer is malformed after its status: {}",
 }
 
 

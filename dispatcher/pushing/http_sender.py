@@ -46,7 +46,10 @@ longer one, or with more headers, only the status is read."""
 
 HEADERS_MOST = 256
 
-_SENT_AGAIN = "the kept-alive connection was closed just then; sent again at once on a new one"
+_SENT_AGAIN = (
+    "the endpoint closed the kept-alive connection at that moment; dlr sent the"
+    " request again on a new one"
+)
 
 # Unpacking is a way to be flooded; packed, an answer could be neither read nor matched.
 OF_EVERY_PUSH = {"User-Agent": "dlr", "Accept-Encoding": "identity"}
@@ -189,7 +192,7 @@ class HttpSender:
         if reply.failure is not None:
             raise NoToken(f"the token endpoint: {reply.notes[-1]}")
         if len(reply.body) == ANSWER_READ:
-            raise NoToken(f"the token endpoint: more than {ANSWER_READ} bytes of answer")
+            raise NoToken(f"the token endpoint: the answer has more than {ANSWER_READ} bytes")
         return reply.status, reply.body
 
     # --- one request ------------------------------------------------------------------------------
@@ -260,7 +263,7 @@ class HttpSender:
             try:
                 self._contexts[tls] = context(tls)
             except OSError as error:  # good at the start, and gone since
-                raise ssl.SSLError(1, "the files of its TLS settings cannot be used") from error
+                raise ssl.SSLError(1, "the files in its TLS settings cannot be used") from error
         return self._contexts[tls]
 
 

@@ -143,12 +143,12 @@ def read_token(status: int, body: bytes, asked_at: datetime) -> Token:
     if status != 200:
         raise NoToken(f"the token endpoint answered {status}{_code(answer)}")
     if answer is None:
-        raise NoToken("the token endpoint's answer is no JSON object that holds a token")
+        raise NoToken("the token endpoint's answer is not a JSON object with a token")
     if (answer.token_type or "bearer").lower() != "bearer":
-        raise NoToken("the token endpoint gave a token of another type than Bearer")
+        raise NoToken("the token endpoint returned a token whose type is not Bearer")
     # What may stand in the header: RFC 6750, 2.1, and some more that servers use.
     if not re.fullmatch(r"[\x21-\x7e]{1,16384}", answer.access_token or ""):
-        raise NoToken("the token endpoint's answer holds no token that fits into a header")
+        raise NoToken("the token endpoint's answer has no token that is valid in a header")
     return Token(answer.access_token or "", _renew_at(answer.expires_in, asked_at))
 
 

@@ -242,9 +242,9 @@ class NotWaiting(Exception):
 
     def __init__(self, dispatch: str, state: DispatchState) -> None:
         if state == "leased":
-            told = "is leased: an attempt is under way"
+            told = "is leased: an attempt is in progress"
         else:
-            told = f"has ended, it is {state}: push it again instead"
+            told = f"has ended ({state}): push it again instead"
         super().__init__(f"dispatch {dispatch} {told}")
 
 
@@ -252,7 +252,7 @@ class BytesGone(Exception):
     """The bytes of an event are not stored any more."""
 
     def __init__(self, dispatch: str) -> None:
-        super().__init__(f"dispatch {dispatch}: what it pushed is not stored any more")
+        super().__init__(f"dispatch {dispatch}: what it pushed is no longer stored")
 
 
 class Outbox(Protocol):
@@ -379,6 +379,10 @@ class DispatchQueue(Protocol):
     ) -> ReportIds:
         """Reports with a smaller id than `before` that have a dispatch to this endpoint (None: to
         any), of which the newest to an endpoint is in this state. One step of bounded time."""
+
+    async def takers(self, report_ids: Sequence[int]) -> Sequence[tuple[int, str]]:
+        """These reports with the endpoints that took them: a pair for each of both, ascending.
+        A replay does not make an endpoint one that took a report."""
 
     async def readings(self, report: StoredReport) -> Readings:
         """How far each endpoint is with this report. It takes no longer when more is stored."""

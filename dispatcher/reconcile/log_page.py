@@ -65,7 +65,7 @@ def read_page(body: bytes, api: Api) -> LogPage:
     except msgspec.ValidationError as error:
         raise NoPage(f"expected logs as JSON: {misfit(document, _Body)}") from error
     except (msgspec.MsgspecError, ValueError, ArithmeticError, RecursionError) as error:
-        raise NoPage(f"expected logs as JSON, got another thing: {error}") from error
+        raise NoPage(f"expected logs as JSON, got something else: {error}") from error
     items = read.results or []
     entries: list[Report] = []
     unreadable: list[str] = []

@@ -127,7 +127,9 @@ class Reconciler:
         self._spool.stored(file)
         if not verdict.readable:
             reason = verdict.quarantined[0].reason
-            raise ProviderFailed(f"what was pulled is no list of reports: {reason} (quarantined)")
+            raise ProviderFailed(
+                f"what was pulled is not a list of reports: {reason} (quarantined)"
+            )
         self.counts.pulled += len(verdict.entries) + len(verdict.quarantined)
         return self._counted(findings)
 

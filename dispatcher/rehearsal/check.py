@@ -28,11 +28,11 @@ speaks of it; a polite refusal passes, with a note.
 
 NEEDS: Mapping[Need, str] = {
     "https": "the URL is not https",
-    "credentials": "the run has no credentials: give --header 'Name: value', or user:password@ in"
-    " the URL",
-    "signature": "the pushes are not signed: give --endpoint with a security of hmac or"
+    "credentials": "the run has no credentials: use --header 'Name: value', or user:password@"
+    " in the URL",
+    "signature": "the pushes are not signed: use --endpoint with a security of type hmac or"
     " standard-webhooks",
-    "timestamp": "no instant is signed: give --endpoint with standard-webhooks, or hmac with a"
+    "timestamp": "no time is signed: use --endpoint with standard-webhooks, or with hmac and a"
     " timestamp_header",
 }
 

@@ -84,7 +84,7 @@ def judged(early: Footing, late: Footing, memory: Memory) -> Judgement:
         leaks = memory.after - memory.before > max(LEAK_LEAST, LEAK * memory.pushes)
         measures |= {"firstMb": _mb(memory.before), "lastMb": _mb(memory.after)}
         text = (
-            f"{text}; {measures['firstMb']:g} MB of memory, and {measures['lastMb']:g} MB"
+            f"{text}; memory: {measures['firstMb']:g} MB, and {measures['lastMb']:g} MB"
             f" {memory.pushes:,} pushes later"
         )
     return Judgement("weak" if slower or leaks else "passed", text, measures)

@@ -46,9 +46,11 @@ def _refused(evidence: Evidence) -> Judgement | None:
         return None
     exchanges = evidence.exchanges
     if len(exchanges) == 1:
-        return Judgement("failed", f"a push not taken: {told(refused[0])}{_to_blame(evidence)}")
+        return Judgement(
+            "failed", f"a push was not accepted: {told(refused[0])}{_to_blame(evidence)}"
+        )
     of = f"{len(refused)} of {len(exchanges)} pushes"
-    text = f"{of} not taken: {told(refused[0])} to {refused[0].sent}"
+    text = f"{of} not accepted: {told(refused[0])} to {refused[0].sent}"
     return Judgement("failed", text + _to_blame(evidence))
 
 
@@ -58,10 +60,10 @@ def _to_blame(evidence: Evidence) -> str:
     if not evidence.parts:
         return ""
     if not refused:
-        return "; each of its parts is taken alone"
+        return "; each of its parts is accepted alone"
     if len(refused) == len(evidence.parts):
-        return "; none of its parts is taken alone"
-    return f"; of its parts these are not taken alone either: {'; '.join(refused[:3])}"
+        return "; none of its parts is accepted alone"
+    return f"; these parts are not accepted alone either: {'; '.join(refused[:3])}"
 
 
 def _wrong(evidence: Evidence) -> Judgement | None:
@@ -94,7 +96,7 @@ def _close(evidence: Evidence) -> Judgement | None:
     slowest = max((each.seconds for each in evidence.exchanges), default=0)
     if slowest <= max(limit / 2, 2 * evidence.pace):
         return None
-    return Judgement("weak", f"an answer took {slowest:.1f} s of the {limit:g} s there are")
+    return Judgement("weak", f"an answer took {slowest:.1f} s; the limit is {limit:g} s")
 
 
 def _unseen(evidence: Evidence) -> Judgement | None:
@@ -149,7 +151,7 @@ def refused_politely(evidence: Evidence) -> Judgement:
     swallowed = [each for each in evidence.exchanges if not _is_4xx(each)]
     if swallowed:
         one = swallowed[0]
-        return Judgement("weak", f"{one.sent}: answered {told(one)}, as if it had been taken")
+        return Judgement("weak", f"{one.sent}: answered {told(one)}, as if it had been accepted")
     return Judgement("passed", f"answered {_statuses(evidence)}")
 
 
@@ -182,7 +184,7 @@ def in_time(evidence: Evidence) -> Judgement:
     limit = evidence.plan.timeout.total_seconds()
     measures = {"slowestMs": round(slowest * 1000, 1)}
     if slowest > limit / 5:
-        text = f"the slowest answer took {slowest:.1f} s of the {limit:g} s there are"
+        text = f"the slowest answer took {slowest:.1f} s; the limit is {limit:g} s"
         return Judgement("weak", text, measures)
     return Judgement("passed", f"the slowest answer took {milliseconds(slowest)}", measures)
 
@@ -197,15 +199,16 @@ def under_load(evidence: Evidence) -> Judgement:
     )
     numbers += _one_by_one(evidence)
     if errors := [each for each in exchanges if not each.ok]:
-        text = f"{len(errors)} of {len(exchanges)} pushes not taken: {told(errors[0])}; {numbers}"
+        of = f"{len(errors)} of {len(exchanges)} pushes"
+        text = f"{of} not accepted: {told(errors[0])}; {numbers}"
         return Judgement("failed", text, measures)
     if wrong := _wrong(evidence):
         return Judgement("failed", f"{wrong.text}; {numbers}", measures)
     if measures["p99Ms"] > evidence.plan.timeout.total_seconds() * 500:
-        limit = f"half of the {evidence.plan.timeout.total_seconds():g} s there are"
+        limit = f"half of the timeout of {evidence.plan.timeout.total_seconds():g} s"
         return Judgement("weak", f"{numbers}; p99 is more than {limit}", measures)
     if measures["slowestMs"] > evidence.plan.timeout.total_seconds() * 800:
-        limit = f"four fifths of the {evidence.plan.timeout.total_seconds():g} s there are"
+        limit = f"four fifths of the timeout of {evidence.plan.timeout.total_seconds():g} s"
         return Judgement("weak", f"{numbers}; the slowest took more than {limit}", measures)
     return Judgement("passed", f"{len(exchanges)} pushes: {numbers}", measures)
 
@@ -227,7 +230,7 @@ def _one_by_one(evidence: Evidence) -> str:
     if apart < evidence.pace / 2:
         return ""
     return (
-        f"; answered one after the other, every {milliseconds(apart)}, as behind one lock or by one"
+        f"; answered one after the other, every {milliseconds(apart)}, as with a single lock or"
         " worker"
     )
 

@@ -39,7 +39,9 @@ class Change(Struct, frozen=True):
         return f"{self.what} ({self.option})" if self.option else self.what
 
 
-NOTHING_HELPS = "no other value of ids, callbackData or other fields helps, and no other format"
+NOTHING_HELPS = (
+    "no other format, and no other value of ids, callbackData or other fields is accepted either"
+)
 
 Take = Callable[[Sequence[Variant]], Awaitable[Sequence[bool]]]
 """Pushes variants and says of each whether the webhook takes it."""
@@ -49,14 +51,14 @@ async def narrowed(take: Take, maker: Maker) -> str:
     """With which values the webhook takes a plain report after all, in a sentence."""
     singly = [*(_variant([each], maker) for each in CHANGES), *_shapes(maker)]
     if found := _taken(singly, await take(singly)):
-        return f"the same report is taken {' or '.join(found[:3])}"
+        return f"the same report is accepted {' or '.join(found[:3])}"
     together = _variant(TOGETHER, maker)
     if not _taken([together], await take([together])):
         return NOTHING_HELPS
     fewer = [[each for each in TOGETHER if each is not left] for left in TOGETHER]
     without = await take([_variant(changes, maker) for changes in fewer])
     needed = [str(left) for left, was in zip(TOGETHER, without, strict=True) if not was]
-    return f"the same report is taken {' and '.join(needed or [together.what])}"
+    return f"the same report is accepted {' and '.join(needed or [together.what])}"
 
 
 def _taken(variants: Sequence[Variant], taken: Sequence[bool]) -> list[str]:

@@ -19,8 +19,8 @@ _CYCLE = "Infobip docs, SMS over API: Push retry cycle"
 _PROFILES = "Infobip Subscriptions API, notification profiles"
 _STATUSES = "Infobip docs, Message status codes"
 _WEBHOOKS = "Infobip docs, API fundamentals: Webhooks"
-_HTTP = "RFC 9110 and 9112; the provider documents nothing of it"
-_SILENT = "no document of the provider says otherwise; the reading is ours"
+_HTTP = "RFC 9110 and 9112; the provider does not document it"
+_SILENT = "our reading; no document of the provider contradicts it"
 
 TYPES = Rule(
     "the content type is chosen for each message (notifyContentType): application/json or"
@@ -42,21 +42,23 @@ NEW_THINGS = Rule(
     " fields is not guaranteed; types never change within a major version",
     _COMPATIBILITY,
 )
-CALLBACK_DATA = Rule("callbackData comes back as it was sent, up to 4,000 characters", _REPORTS)
+CALLBACK_DATA = Rule(
+    "callbackData comes back as it was sent, with up to 4,000 characters", _REPORTS
+)
 DATES = Rule(
-    "instants are yyyy-MM-dd'T'HH:mm:ss.SSSZ, the zone without a colon; zones other than UTC stand"
-    " in the examples",
+    "times are yyyy-MM-dd'T'HH:mm:ss.SSSZ, with the zone without a colon; the examples have"
+    " zones other than UTC",
     _REPORTS,
 )
-TEXTS = Rule("ids, numbers of phones and network codes are strings", _REPORTS)
+TEXTS = Rule("ids, phone numbers and network codes are strings", _REPORTS)
 UNDOCUMENTED = Rule("charset, compression and headers of a push are not documented", _SILENT)
 OTHER_EVENTS = Rule(
     "inbound messages and clicks go to a URL of the customer's choice, often the same one",
     f"{_REPORTS}; {_WEBHOOKS}",
 )
 REPEATED = Rule(
-    "a push that is not answered with success is repeated up to 20 times, over 41:30 hours; reports"
-    " carry no event id, so that the same report may come again in any bucket",
+    "a push that is not answered with success is repeated up to 20 times over 41:30 hours;"
+    " reports carry no event id, so the same report may come again in any bucket",
     _CYCLE,
 )
 NO_ORDER = Rule(
@@ -85,5 +87,11 @@ WINDOW = Rule(
 )
 SECURITY = Rule("a profile's security is BASIC, HMAC, OAUTH or CUSTOM headers", _PROFILES)
 TLS = Rule("pushes use TLS 1.2 or 1.3 (enabledSSLProtocols of a profile)", _PROFILES)
-HTTP = Rule("a server of HTTP/1.1 reads every framing of a body and says when it closes", _HTTP)
-ANYONE = Rule("no list of source addresses is published: anybody can post to the URL", _SILENT)
+HTTP = Rule(
+    (
+        "an HTTP/1.1 server accepts every framing of a body and announces when it closes"
+        " the connection"
+    ),
+    _HTTP,
+)
+ANYONE = Rule("no list of source addresses is published, so anyone can post to the URL", _SILENT)

@@ -62,9 +62,9 @@ SLOW = 0.25
 ROUNDS = 100
 """Runs with one seed that are told apart."""
 
-STORES_NOTHING = "it stores nothing, or only reports of messages that it has sent itself"
-NO_VERIFY = "what the app made of it cannot be seen without --verify"
-NO_WORDS = "the app tells no state (see the check `processed`)"
+STORES_NOTHING = "it stores nothing, or only reports of messages that it sent itself"
+NO_VERIFY = "without --verify, it cannot be seen what the app did with the reports"
+NO_WORDS = "the app shows no state (see the check `processed`)"
 
 
 class _Performed(Struct, frozen=True):
@@ -226,7 +226,7 @@ class Rehearsal:
         if check.needs is not None and not _has(check.needs, self.way.prover):
             return NEEDS[check.needs]
         if check.gated and self.fault is not None:
-            return f"the webhook takes not even a plain report: {self.fault}"
+            return f"the webhook does not accept even a plain report: {self.fault}"
         if self._lost_at is None:
             return None
         if await self._back():
@@ -317,7 +317,7 @@ class Rehearsal:
         if self._round == 1:
             return None
         run = f"rehearsal-{self.seed}.{self._round}-…"
-        return f"the app has seen seed {self.seed} before: this run's ids are made of {run}"
+        return f"the app has seen seed {self.seed} before, so this run uses ids made of {run}"
 
     def _stage(self, check: Check) -> Stage:
         maker = self.maker(check.name)
@@ -443,7 +443,7 @@ class Rehearsal:
 
 def _since_then(performed: _Performed) -> str:
     does = "stores" if performed.evidence.deaf else "takes"
-    return f"{performed.result.text}; and since then it {does} no plain report"
+    return f"{performed.result.text}; since then it {does} no plain report"
 
 
 def _has(need: Need, prover: Prover) -> bool:

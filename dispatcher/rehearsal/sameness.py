@@ -168,4 +168,4 @@ def cause(found: Sequence[tuple[Probe, bool | None]]) -> str:
     keys = keys_of(found)
     if not keys or RIGHT in keys:
         return ""
-    return f"it takes two reports for the same by {' or '.join(keys[:2])}"
+    return f"it treats two reports as the same if they share {' or '.join(keys[:2])}"

@@ -70,7 +70,7 @@ class Words(Struct, frozen=True):
         """Why nothing can be judged by these words."""
         if not self.tells(DELIVERED):
             told = _shown(self.of(DELIVERED))
-            return [f"after one plain {DELIVERED} report the app tells {told} of the message"]
+            return [f"after one plain {DELIVERED} report, the app shows {told} for the message"]
         return []
 
     def tells(self, status: str) -> bool:

@@ -62,11 +62,13 @@ def verify_of(template: str, paths: Sequence[str] = ()) -> Verify:
     Raises `ValueError` that says what is wrong.
     """
     if PLACE not in template:
-        raise ValueError(f"expected {PLACE} in {template!r}: it stands for the message asked about")
+        raise ValueError(
+            f"expected {PLACE} in {template!r}; it is replaced with the id of the message"
+        )
     if not template.startswith(COMMAND):
         _check_url(template)
     elif not _words(template):
-        raise ValueError(f"expected a command behind {COMMAND}, got nothing")
+        raise ValueError(f"expected a command after {COMMAND}, got nothing")
     named = {"state": STATE}
     for path in paths:
         match = _NAMED.fullmatch(path)

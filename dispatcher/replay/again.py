@@ -50,7 +50,7 @@ async def push_again(
         return Again(dispatch=await _event_again(dispatch, queue, now))
     request = Request(selection=Selection(dispatch=dispatch.id), key=key)
     if not (await replaying.find(request, from_outside=False)).total:
-        raise CannotGoAgain(f"dispatch {dispatch.id}: its reports are not stored any more")
+        raise CannotGoAgain(f"dispatch {dispatch.id}: its reports are no longer stored")
     made = await replaying.make(request, from_outside=False)
     return Again(replay=made.replay)
 
@@ -64,12 +64,12 @@ async def _event_again(dispatch: StoredDispatch, queue: DispatchQueue, now: date
 
 def _still_open(dispatch: StoredDispatch) -> str:
     if dispatch.state == "waiting":
-        return f"dispatch {dispatch.id} waits for its next attempt: retry it instead"
+        return f"dispatch {dispatch.id} is waiting for its next attempt: retry it instead"
     return f"dispatch {dispatch.id} is leased: an attempt is under way"
 
 
 def _no_endpoint(dispatch: StoredDispatch) -> str:
-    text = f'dispatch {dispatch.id}: there is no endpoint "{dispatch.endpoint}" any more'
+    text = f'dispatch {dispatch.id}: the endpoint "{dispatch.endpoint}" no longer exists'
     if not dispatch.reports:
         return text
     return f"{text}; a replay with dispatch = {dispatch.id} can push its reports elsewhere"

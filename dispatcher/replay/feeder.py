@@ -96,7 +96,11 @@ class Feeder:
             except Exception:  # and no other does
                 self.waits.soon = True
                 if self._failures.admit(str(replay.id)) is not None:
-                    log.exception("replay %d stands still", replay.id)
+                    log.exception(
+                        "replay %d failed and is tried again; `dlr replays cancel %d` ends it",
+                        replay.id,
+                        replay.id,
+                    )
         return fed
 
     async def _tend(self, replay: Replay) -> int:
@@ -232,8 +236,8 @@ class Feeding(Repeating):
         super().__init__(
             self._feed,
             log=log,
-            waits="replays wait for the store",
-            fails="replays stand still",
+            waits="replays wait until the database can be used",
+            fails="feeding replays failed and is tried again",
             again_after=LOOK_SECONDS,
         )
         self._feeder = feeder

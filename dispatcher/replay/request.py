@@ -6,13 +6,14 @@ The HTTP API and the command line ask in the same words, and are refused in the 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from datetime import UTC, datetime, time, tzinfo
+from collections.abc import Callable, Mapping
+from datetime import datetime, tzinfo
 from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta, Struct
 
+from dispatcher.clocks.typed_time import ZONE, TypedTime, read_end, read_time
 from dispatcher.replay.pace import Original, Pace, rate
 from dispatcher.retrying.dispatch import DispatchState
 from receiver.answers import BadQuery
@@ -81,7 +82,10 @@ def _told(words: str, option: str = "", **more: Any) -> Meta:
     return Meta(description=words, extra={"option": option}, **more)
 
 
-_INSTANT = "14:00 is today's, in this machine's zone; or 2026-11-21T14:00:00+01:00."
+def _time_told(words: str) -> Meta:
+    """Of a field that takes a time as it is typed."""
+    extra = {"option": "", "time": words}
+    return Meta(description=f"{words} {ZONE}", examples=["14:00", "24h", "2026-11-28"], extra=extra)
 
 
 class ReplayRequest(Struct, kw_only=True, rename="camel", forbid_unknown_fields=True):
@@ -92,48 +96,63 @@ class ReplayRequest(Struct, kw_only=True, rename="camel", forbid_unknown_fields=
     message_ids: Annotated[
         tuple[Text, ...],
         _told(
-            "All reports of these messages. Of several sources with such a message `source` names"
-            " one, if all goes to one target.",
+            "All reports of these messages. If several sources have such a message and there"
+            " is one target, name one with `source`.",
             "--message-id",
         ),
     ] = ()
-    bulk_id: Annotated[Text, _told("Only of this bulk.")] | None = None
+    bulk_id: Annotated[Text, _told("Only reports of this bulk.")] | None = None
     dispatch: (
-        Annotated[Text, _told("The reports of this dispatch, by its id, to its endpoint.")] | None
+        Annotated[Text, _told("The reports of the dispatch with this id, to its endpoint.")] | None
     ) = None
-    endpoint: Annotated[Text, _told("Only what went to this endpoint.")] | None = None
+    endpoint: Annotated[Text, _told("Only reports that went to this endpoint.")] | None = None
     state: (
-        Annotated[DispatchState, _told("Only where the newest dispatch is in this state.")] | None
+        Annotated[DispatchState, _told("Only reports whose newest dispatch is in this state.")]
+        | None
     ) = None
     statuses: Annotated[
         tuple[int | Text, ...], _told("Only these statuses, by name or id.", "--status")
     ] = ()
-    status_groups: Annotated[tuple[Text, ...], _told("Only these: EXPIRED.", "--status-group")] = ()
-    source: Annotated[Text, _told("Only from this source.")] | None = None
-    since: Annotated[Text, _told(f"Received then or later. {_INSTANT}")] | None = None
-    until: Annotated[Text, _told("Received before then.")] | None = None
+    status_groups: Annotated[
+        tuple[Text, ...],
+        _told(("Only these status groups, for example EXPIRED."), "--status-group"),
+    ] = ()
+    source: Annotated[Text, _told("Only reports from this source.")] | None = None
+    since: Annotated[Text, _time_told("Received at this time or later.")] | None = None
+    until: Annotated[Text, _time_told("Received before this time.")] | None = None
     to_endpoint: (
-        Annotated[Text, _told("Push to this endpoint. Default: to where each went before.")] | None
+        Annotated[Text, _told("Push to this endpoint. Default: to where each report went before.")]
+        | None
     ) = None
     to: Annotated[Text, _told("Push to this URL.")] | None = None
     rate: (
         Annotated[
-            Text, _told("How many reports: 50/s, 100/m, 1000/h. Default: as fast as it goes.")
+            Text, _told("At most this many reports: 50/s, 100/m or 1000/h. Default: no limit.")
         ]
         | None
     ) = None
-    pace: Annotated[Literal["original"], _told("With the gaps in which they came.")] | None = None
+    pace: (
+        Annotated[Literal["original"], _told("Keep the original gaps between the reports.")] | None
+    ) = None
     speed: (
-        Annotated[float, _told("With --pace: so many times as fast.", gt=0, le=1_000_000)] | None
+        Annotated[float, _told("With --pace: this many times as fast.", gt=0, le=1_000_000)] | None
     ) = None
     stop_on_errors: (
         Annotated[
-            float, _told("Stop when more than this share of the attempts fail: 0.2.", ge=0, le=1)
+            float,
+            _told(
+                "Stop if more than this share of the attempts fails, for example 0.2.", ge=0, le=1
+            ),
         ]
         | None
     ) = None
-    key: Annotated[Text, _told("A second call with the same key is the same replay.")] | None = None
-    dry_run: Annotated[bool, _told("Only print how many these are, and the first.")] = False
+    key: (
+        Annotated[Text, _told("A second request with the same key does not start another replay.")]
+        | None
+    ) = None
+    dry_run: Annotated[bool, _told("Only show how many reports match, and the first of them.")] = (
+        False
+    )
 
 
 def read_request(
@@ -141,14 +160,14 @@ def read_request(
 ) -> tuple[Request, bool]:
     """The request, and whether it is only to be tried (`dryRun`). Raises BadQuery.
 
-    `now` says which day is today; `zone` None is the machine's zone.
+    Times are read as of `now` (clocks/typed_time.py); `zone` None is the machine's zone.
     """
     try:
         body = msgspec.convert(dict(asked), ReplayRequest)
     except msgspec.ValidationError as error:
         raise BadQuery(str(misfit(dict(asked), ReplayRequest))) from error
     if body.to is not None and body.to_endpoint is not None:
-        raise BadQuery("to, toEndpoint: give one of the two")
+        raise BadQuery("to, toEndpoint: use one of the two")
     request = Request(
         selection=_selection(body, now, zone),
         to_endpoint=body.to_endpoint,
@@ -161,12 +180,8 @@ def read_request(
 
 
 def _selection(body: ReplayRequest, now: datetime, zone: tzinfo | None) -> Selection:
-    since, until = (
-        None if text is None else instant_of(text, name, now, zone)
-        for name, text in (("since", body.since), ("until", body.until))
-    )
-    if since is not None and until is not None and since >= until:
-        raise BadQuery(f"until: expected an instant after since, {since}, got {until}")
+    since = None if body.since is None else _time("since", read_time, body.since, now, zone)
+    until = None if body.until is None else _time("until", read_end, body.until, since, now, zone)
     groups = tuple(name.upper() for name in body.status_groups)
     for name in groups:
         if name not in GROUP_NUMBERS:
@@ -182,12 +197,19 @@ def _selection(body: ReplayRequest, now: datetime, zone: tzinfo | None) -> Selec
         statuses=tuple(_status(each) for each in body.statuses),
         status_groups=groups,
         source=body.source,
-        since=since,
-        until=until,
+        since=None if since is None else since.at,
+        until=None if until is None else until.at,
     )
     if selection == Selection():
-        raise BadQuery(f"which reports? name at least one of {', '.join(FILTERS)}")
+        raise BadQuery(f"expected at least one filter: {', '.join(FILTERS)}")
     return selection
+
+
+def _time(name: str, read: Callable[..., TypedTime], *typed: Any) -> TypedTime:
+    try:
+        return read(*typed)
+    except ValueError as error:
+        raise BadQuery(f"{name}: {error}") from error
 
 
 def _status(said: int | str) -> int | str:
@@ -199,9 +221,9 @@ def _status(said: int | str) -> int | str:
 
 def _pace(body: ReplayRequest) -> Pace:
     if body.rate is not None and body.pace is not None:
-        raise BadQuery("rate, pace: give one of the two")
+        raise BadQuery("rate, pace: use one of the two")
     if body.speed is not None and body.pace is None:
-        raise BadQuery('speed: is only read with pace "original"')
+        raise BadQuery('speed: can only be used with pace "original"')
     if body.pace is not None:
         return Original(1.0 if body.speed is None else body.speed)
     if body.rate is None:
@@ -210,29 +232,3 @@ def _pace(body: ReplayRequest) -> Pace:
         return rate(body.rate)
     except ValueError as error:
         raise BadQuery(f"rate: {error}") from error
-
-
-_TIME = re.compile(r"[0-9]{2}:[0-9]{2}(:[0-9]{2})?", re.ASCII)
-
-
-def instant_of(text: str, name: str, now: datetime, zone: tzinfo | None = None) -> datetime:
-    """`14:00` is today's; `2026-11-21T14:00` and `2026-11-21` are of that day, in `zone` unless
-    they bring their own (RFC 3339). `zone` None is the machine's. Raises BadQuery."""
-    try:
-        if _TIME.fullmatch(text):
-            today = now.astimezone(zone).date()
-            return _placed(datetime.combine(today, time.fromisoformat(text)), zone)
-        if re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?![0-9])", text, re.ASCII):
-            return _placed(datetime.fromisoformat(text), zone)
-    except (ValueError, OverflowError):
-        pass
-    examples = "a time of today such as 14:00, or 2026-11-21T14:00:00+01:00"
-    raise BadQuery(f"{name}: {expected(examples, came(text))}")
-
-
-def _placed(instant: datetime, zone: tzinfo | None) -> datetime:
-    """Raises OverflowError when it is outside the years 1 to 9999 in UTC."""
-    if instant.tzinfo is None:
-        instant = instant.astimezone() if zone is None else instant.replace(tzinfo=zone)
-    instant.astimezone(UTC)
-    return instant

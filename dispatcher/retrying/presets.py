@@ -214,7 +214,7 @@ PRESETS = _by_name(
             "the 10 steps of the exponential phase: here in equal ratio from 10 s to 600 s",
             "whether the first attempt is one of its 50: here it is not",
             "the size of its jitter: here none",
-            "all about answers: the other side is no web server",
+            "all about answers: the other side is not a web server",
             _COUNTED,
         ),
     ),
@@ -348,7 +348,7 @@ PRESETS = _by_name(
         ),
         not_played=(
             "without a policy of retries a message is pushed again at once",
-            "102, which acknowledges too, although it is no final answer",
+            "102, which acknowledges too, although it is not a final answer",
             "its timeout: the acknowledgement deadline, 10 s unless it is set (read_timeout)",
             "fewer pushes to all of an endpoint that fails (its push backoff)",
             "a message that is kept for other than 7 days; the dead-letter topic",
@@ -363,7 +363,7 @@ PRESETS = _by_name(
         confidence="B",
         unknown=(
             "the waits: here doubled from 57 s, 4 h in all",
-            "timeout, statuses and deletion, which its staff tells (community.shopify.dev/t/24625)",
+            "timeout, statuses and deletion, see community.shopify.dev/t/24625",
             _RETRY_AFTER,
             _COUNTED,
         ),

@@ -69,7 +69,7 @@ def require_package() -> None:
         import trustme  # noqa: F401
     except ImportError:
         raise ConfigurationError(
-            ["a certificate for --tls is made by trustme: pip install 'dlr-relay[tls]'"]
+            ["--tls needs the package trustme: pip install 'trustme>=1.2,<2'"]
         ) from None
 
 
@@ -104,7 +104,7 @@ def _make(found: Certificate, names: set[str], now: datetime) -> None:
         )
     except UnicodeError as error:
         raise ConfigurationError(
-            [f"server.hosts: expected names that a certificate can hold: {error}"]
+            [f"server.hosts: expected names that a certificate can contain: {error}"]
         ) from error
     found.server_file.parent.mkdir(mode=0o755, exist_ok=True)
     _replace(found.server_file, issued.private_key_and_cert_chain_pem.bytes(), 0o600)

@@ -77,7 +77,8 @@ def _tracked(message: Message) -> ShortLinks:
     links = message.sms.links
     if links is None:
         raise NoLink(
-            "the message has no short link: urlOptions ask for them, or tracking.track = URL"
+            "the message has no short link; request them with urlOptions, or with"
+            " tracking.track = URL"
         )
     if not links.tracked:
         raise NoLink("clicks of the message are not tracked: trackClicks is false")

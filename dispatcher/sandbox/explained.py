@@ -13,9 +13,9 @@ _TEST_CLIENTS: Final = frozenset({"testserver", "test"})
 and in the examples of httpx."""
 
 _WORDS: Final = {
-    Outcome.TIMED_OUT: "your webhook did not answer in time. If it runs in the event loop of the"
-    " test, that loop must not be blocked",
-    Outcome.BROKEN_OFF: "your webhook ended the connection before it had answered",
+    Outcome.TIMED_OUT: "your webhook did not answer in time. If it runs in the event loop of"
+    " the test, do not block that loop",
+    Outcome.BROKEN_OFF: "your webhook closed the connection before it answered",
 }
 
 
@@ -26,7 +26,7 @@ def what_happened(url: str, outcome: Outcome, answer: Answer) -> str:
     if outcome is Outcome.UNREACHABLE:
         return _unreachable(url, answer.error)
     if outcome is Outcome.TLS_FAILED:
-        how = "sandbox.notify_ca_file can name its certificate"
+        how = "set sandbox.notify_ca_file to its certificate"
         return f"{url} is not trusted ({how}): {answer.error}"
     return _WORDS.get(outcome) or f"nothing was pushed to {url}: {answer.error}"
 
@@ -44,8 +44,9 @@ def _answered(outcome: Outcome, answer: Answer) -> str:
 def _unreachable(url: str, error: str | None) -> str:
     if is_of_test_client(url):
         return (
-            f"nothing can be pushed to {url}: that is the address of a test client, which opens no"
-            " port. Have the app listen on a port, in a thread or a process, and send its URL"
+            f"nothing can be pushed to {url}: that is the address of a test client, which does"
+            " not open a port. Let the app listen on a port, in a thread or process, and use"
+            " its URL"
         )
     return f"nothing listens at {url}: {error}"
 
@@ -96,9 +97,9 @@ def _failed(push: Shown) -> str:
 
 def _not_pushed(message: Shown) -> str:
     if message["state"] == "refused":
-        return f"it was answered {message['status']['name']}, and no report follows"
+        return f"the answer to its request was {message['status']['name']}, and no report follows"
     if message["dueAt"] is not None:
         return f"its next step is due at {message['dueAt']}; advance moves the clock"
     if message["notifyUrl"] is None:
         return "it has no notifyUrl, and no endpoint takes its reports: they wait to be pulled"
-    return "nothing was to be told of it"
+    return "no report of it was requested"

@@ -87,7 +87,9 @@ class DlrSandbox:
         refused = self._all("/sandbox/requests", "requests", patience=patience, refused="true")
         reasons = [*map(was_refused, refused), *not_told(messages, pushes)]
         if not messages:
-            reasons.append("no message was taken: the app has sent none to this base_url")
+            reasons.append(
+                "the sandbox has not received a message: the app sent none to this base_url"
+            )
         return [shown(each) for each in reasons[:REASONS_MOST]]  # webhooks answer anything
 
     def advance(self, by: str | timedelta) -> dict[str, Any]:

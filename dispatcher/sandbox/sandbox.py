@@ -95,8 +95,8 @@ class Sandbox:
         self._loop = Repeating(
             self._look,
             log=log,
-            waits="the sandbox waits for its store",
-            fails="the sandbox's loop failed; it goes on",
+            waits="the sandbox waits until the database can be used",
+            fails="the sandbox's loop failed and is started again",
             again_after=AFTER_STORE_FAILURE,
         )
 
@@ -248,5 +248,7 @@ def _rule(table: Mapping[str, Any]) -> OutcomeRule | None:
     try:
         return read_table(OutcomeRule, table)
     except ConfigurationError as error:
-        log.error("a rule of outcomes is left out, it cannot be used: %s", "; ".join(error.faults))
+        log.error(
+            "an outcome rule is ignored, because it cannot be used: %s", "; ".join(error.faults)
+        )
         return None

@@ -99,7 +99,7 @@ def refusal(address: str, port: int, policy: AddressPolicy) -> str | None:
     try:
         outer = ip_address(address.partition("%")[0])  # without the zone, which is this machine's
     except ValueError:
-        return "it is no address"
+        return "it is not an address"
     if _is_in(outer, policy.networks):
         return None
     if policy.loopback_only:
@@ -128,7 +128,7 @@ def target_fault(url: str) -> str | None:
     try:
         parts = URL(url)
     except ValueError:
-        return "expected a URL, got something that cannot be read as one"
+        return "expected a URL, got something else"
     if parts.scheme not in ("http", "https"):
         return f'expected http or https, got "{parts.scheme[:20]}"'
     if not parts.raw_host:
@@ -136,7 +136,7 @@ def target_fault(url: str) -> str | None:
     if not parts.port:
         return "expected a port from 1 to 65535, got 0"
     if _is_odd_number(parts.raw_host):
-        return "expected an address in its usual form, got another spelling of it"
+        return "expected an IP address in its usual notation, got another spelling of one"
     return None
 
 

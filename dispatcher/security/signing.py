@@ -95,7 +95,7 @@ def proof(
         case StandardWebhooks():
             return _standard_webhooks(security, body, dispatch, now)
         case OAuth():
-            assert token is not None, "a token is fetched before the push"
+            assert token is not None, "a token that is fetched before the push"
             return {"Authorization": f"Bearer {token}"}
 
 

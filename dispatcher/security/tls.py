@@ -66,7 +66,7 @@ def _unreadable(file: str | None) -> str | None:
         with open(file, "rb") as opened:  # noqa: PTH123 – pathlib takes "" for the directory
             opened.read(1)
     except (OSError, ValueError) as error:
-        return f"cannot be read: {getattr(error, 'strerror', None) or 'no proper path'}"
+        return f"cannot be read: {getattr(error, 'strerror', None) or 'not a valid path'}"
     return None
 
 
@@ -89,5 +89,5 @@ def _unusable(tls: Tls) -> Iterator[tuple[str, str]]:
 def _of_the_pair(error: Exception) -> str:
     reason = getattr(error, "reason", None) or ""
     if reason == "KEY_VALUES_MISMATCH":
-        return "expected the certificate of the key, got that of another"
-    return "expected a certificate in PEM and its key without a passphrase, got another thing"
+        return "expected the certificate that belongs to the key, got another one"
+    return "expected a PEM certificate and its key without a passphrase, got something else"

@@ -76,10 +76,10 @@ def spelling_fault(url: str) -> str | None:
     """
     parts = _parts_of(url)
     if parts is None or not is_http_url(url):
-        return "expected a URL, got something that cannot be read as one"
+        return "expected a URL, got something else"
     host = _host(parts.host)
     if host is None:
-        return f"expected a host name, got {quoted(parts.host)}, which is none of the DNS"
+        return f"expected a host name, got {quoted(parts.host)}, which is not valid in the DNS"
     path = _encoded("path", parts.path)
     fragment = parts.fragment and _encoded("query", parts.fragment)
     faults = []
@@ -96,7 +96,7 @@ def spelling_fault(url: str) -> str | None:
     ]
     if _NOT_IN["user"].search(parts.user or ""):
         faults.append(_written_otherwise("user and password", "user", parts.user or ""))
-    return f"expected a URL as RFC 3986 has it: {'; '.join(faults)}" if faults else None
+    return f"expected a URL as RFC 3986 defines it: {'; '.join(faults)}" if faults else None
 
 
 def _host(host: str) -> str | None:
@@ -150,7 +150,7 @@ def without_user(url: str) -> tuple[str, str | None]:
     ValueError for what is no http or https URL."""
     parts = _parts_of(url)
     if parts is None:
-        raise ValueError("no http or https URL")
+        raise ValueError("not an http or https URL")
     if parts.user is None:
         return url, None
     return url.replace(f"{parts.user}@", "", 1), parts.user

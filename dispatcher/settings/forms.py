@@ -44,7 +44,7 @@ HEADERS_OF_THE_CONNECTION = frozenset(
 def header_fault(name: str) -> str | None:
     """Why no setting may fix this header; `None` when one may."""
     if name.lower() in HEADERS_OF_THE_BODY:
-        return "cannot be fixed, it follows from the body"
+        return "cannot be set, because it depends on the body"
     if name.lower() in HEADERS_OF_THE_CONNECTION:
-        return "cannot be fixed, it belongs to the connection"
+        return "cannot be set, because it belongs to the connection"
     return None

@@ -58,7 +58,7 @@ def _of_endpoint(endpoint: EndpointSettings) -> Iterator[tuple[str, str]]:
 
 def _why_no_number(digits: str) -> str | None:
     if digits.startswith("0"):
-        return "numbers start with a country code, and none begins with 0"
+        return "numbers start with a country code, and no country code starts with 0"
     if len(digits) > _DIGITS_MOST:
         return f"no number has more than {_DIGITS_MOST} digits"
     return None
@@ -75,17 +75,17 @@ def _can_be(group: str, reports: str) -> bool:
 
 def _of_outcome(rule: OutcomeRule, before: Sequence[OutcomeRule]) -> Iterator[tuple[str, str]]:
     if rule.share == 0:
-        yield "share", "a share of 0 takes no message"
+        yield "share", "a share of 0 matches no message"
     yield from _of_recipient(rule.to)
     for index, earlier in enumerate(before):
         if earlier.share == 1 and _takes_all_of(earlier, rule):
-            yield "", f"the earlier rule outcome[{index}] takes all of its messages"
+            yield "", f"the earlier rule outcome[{index}] matches all of its messages"
             return
 
 
 def _of_fault(rule: FaultRule) -> Iterator[tuple[str, str]]:
     if rule.share == 0:
-        yield "share", "a share of 0 takes no request"
+        yield "share", "a share of 0 matches no request"
     yield from _of_recipient(rule.to)
 
 
@@ -115,7 +115,7 @@ def _of_inbound(rule: InboundRule, before: Sequence[InboundRule]) -> Iterator[tu
     for index, earlier in enumerate(before):
         same_word = earlier.keyword.casefold() in ("", rule.keyword.casefold())
         if same_word and _is_wider(earlier.to, rule.to):
-            yield "", f"the earlier rule inbound[{index}] takes all of its SMS"
+            yield "", f"the earlier rule inbound[{index}] matches all of its SMS"
             return
 
 

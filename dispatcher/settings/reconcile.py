@@ -50,7 +50,7 @@ class ReconcileSettings:
     def faults(self) -> Iterable[tuple[str, str]]:
         url = URL(self.base_url) if is_http_url(self.base_url) else URL()  # that is told already
         if url.raw_user is not None or url.raw_query_string or url.raw_fragment:
-            yield "base_url", "expected neither user and password nor a query in it"
+            yield "base_url", "expected no user, password or query in it"
         if (self.username is None) != (self.password is None):
             yield "username", "expected together with password, got one without the other"
         kinds = (self.api_key, self.username, self.ibsso_token, self.bearer_token)
@@ -60,7 +60,7 @@ class ReconcileSettings:
         if timedelta(0) < self.interval < timedelta(minutes=1):
             yield "interval", "expected 0s or at least 1m"
         if self.apply and not self.interval:
-            yield "apply", "is of the runs at an interval, and there is none"
+            yield "apply", "only applies to runs at an interval, but no interval is set"
 
     @property
     def authorization(self) -> str:

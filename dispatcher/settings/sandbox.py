@@ -43,7 +43,7 @@ def _known(words: Callable[[], Container[str]]) -> Callable[[str], bool]:
 Recipient = Annotated[
     str,
     Form(
-        "a number such as 41793026727, or its beginning and a star such as 4179*",
+        "a number such as 41793026727, or a prefix and a star such as 4179*",
         lambda text: not text or is_prefix(text.removesuffix("*")),
     ),
 ]
@@ -90,7 +90,7 @@ class Ending:
 RoutePath = Annotated[
     str,
     Form(
-        "a path such as /sms/3/messages, or its beginning and a star such as /sms/2/*",
+        "a path such as /sms/3/messages, or a prefix and a star such as /sms/2/*",
         re.compile(r"(/[!-)+-~]*\*?)?", re.ASCII).fullmatch,
     ),
 ]
@@ -128,9 +128,9 @@ class FaultRule:
         if self.status is None and self.delay is None and not (self.drop or self.reset):
             yield "status", "expected at least one of status, drop, reset and delay"
         if self.status is None and self.body is not None:
-            yield "body", "expected only with a status"
+            yield "body", "can only be used with a status"
         if self.status is not None and self.status < 400 and self.body is None:
-            yield "body", f"expected with status {self.status}, which is no error"
+            yield "body", f"expected with status {self.status}, which is not an error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +159,7 @@ class CredentialSettings:
 
     def faults(self) -> Iterable[tuple[str, str]]:
         if (self.scheme == "Basic") != (self.username is not None):
-            yield "username", "expected with scheme Basic and only there"
+            yield "username", "is required with scheme Basic, and allowed only there"
         if self.username is not None and ":" in self.username:
             yield "username", "expected a name without a colon"
 

@@ -87,10 +87,10 @@ class SecuritySettings:
     def faults(self) -> Iterable[tuple[str, str]]:
         for name in _REQUIRED[self.type]:
             if getattr(self, name) is None:
-                yield name, f'expected a text, for type = "{self.type}" needs it, got nothing'
+                yield name, (f'expected a text, because type = "{self.type}" needs it, got nothing')
         for each in fields(self):
             if each.name not in self.shown() and getattr(self, each.name) is not None:
-                yield each.name, f'belongs to another type than "{self.type}"'
+                yield each.name, f'does not belong to type = "{self.type}"'
         if self.token_url is not None and URL(self.token_url).raw_user is not None:
             yield "token_url", "expected no user and password in it; they are client_id and _secret"
         yield from self._faults_of_headers()
@@ -110,7 +110,7 @@ class SecuritySettings:
             self.timestamp_header
             and self.timestamp_header.lower() == (self.header or HmacScheme().header).lower()
         ):
-            yield "timestamp_header", "expected another header than that of the signature"
+            yield "timestamp_header", "expected a header other than that of the signature"
 
     def _faults_of_webhook_keys(self) -> Iterator[tuple[str, str]]:
         for name in ("secret_key", "old_secret_key"):

@@ -81,9 +81,9 @@ class OutcomeSettings:
         if not acknowledge:
             yield "acknowledge", "expected at least one status, got none"
         if both := acknowledge & statuses(*self.stop_on):
-            yield "stop_on", f"{min(both)} acknowledges already: keep it in one of the two"
+            yield "stop_on", f"{min(both)} already acknowledges: keep it in only one of the two"
         if self.retry_after_max != timedelta(hours=24) and not self.honour_retry_after:
-            yield "retry_after_max", "is only read with honour_retry_after = true"
+            yield "retry_after_max", "is only used with honour_retry_after = true"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +139,11 @@ class EndpointSettings:
         if 0 < self.rate_limit < RATE_LEAST:
             yield "rate_limit", f"expected 0 or at least {RATE_LEAST:g}, got {self.rate_limit:g}"
         if self.breaker_probe != timedelta(seconds=30) and not self.breaker_failures:
-            yield "breaker_probe", "is only read with breaker_failures above 0"
+            yield "breaker_probe", "is only used with breaker_failures above 0"
         if self.reports == "none":
             for name in RULES:
                 if getattr(self, name):
-                    yield name, 'chooses among reports, and reports = "none" takes none'
+                    yield name, 'selects reports, but reports = "none" takes none'
 
 
 RATE_LEAST = 0.001
@@ -187,23 +187,23 @@ class DispatchSettings:
         if self.preset != "custom":
             for name in changed:
                 if name != "preset":
-                    yield name, f'is only read with preset = "custom", not "{self.preset}"'
+                    yield name, f'is only used with preset = "custom", not "{self.preset}"'
         elif self.waits:
             yield from self._faults_of_waits(changed)
         elif self.repeat_last:
-            yield "repeat_last", "there are no waits of which the last could be repeated"
+            yield "repeat_last", "there are no waits, so the last one cannot be repeated"
 
     def _faults_of_waits(self, changed: Sequence[str]) -> Iterator[tuple[str, str]]:
         for name in ("first", "step", "factor"):
             if name in changed:
-                yield name, "is of the formula, and there are waits: keep one of the two"
+                yield name, "belongs to the formula, but there are waits: keep one of the two"
         for index, wait in enumerate(self.waits):
             if wait > self.cap:
                 longest = duration_text(self.cap)
                 yield f"waits[{index}]", f"is longer than cap, {longest}: {duration_text(wait)}"
         count = len(self.waits)
         if self.repeat_last and self.retries < count:
-            yield "retries", f"expected at least {count}, for there are {count} waits"
+            yield "retries", f"expected at least {count}, because there are {count} waits"
         if not self.repeat_last and "retries" in changed and self.retries != count:
             yield "retries", f"there are {count} waits: repeat_last = true repeats the last of them"
 
@@ -273,8 +273,8 @@ def sources_of(settings: Settings) -> list[str]:
 
 PATHS_TAKEN = {
     "new": "/endpoints/new is the page that adds an endpoint",
-    ".": "clients leave it out of a path",
-    "..": "clients take it out of a path, with what is before it",
+    ".": "clients remove it from a path",
+    "..": "clients remove it from a path, together with the part before it",
 }
 """Names under which an endpoint could not be shown, and why."""
 
@@ -282,9 +282,11 @@ PATHS_TAKEN = {
 def fault_of_name(name: str) -> str | None:
     """Why a new endpoint cannot have this name."""
     if name == OWN_URLS:
-        return f"{OWN_URLS} is the endpoint of reports with a URL of their own; choose another name"
+        return (
+            f"{OWN_URLS} is the endpoint of reports that bring their own URL; choose another name"
+        )
     if name.startswith("replay-") and name.removeprefix("replay-").isdecimal():
-        return "replay- and a number is the endpoint of a replay; choose another name"
+        return "names such as replay-1 are reserved for replays; choose another name"
     if name in PATHS_TAKEN:
         return (
             f"{name} is reserved, because {PATHS_TAKEN[name]}; choose another name. If there has"

@@ -51,18 +51,18 @@ def answer(timeline: Timeline) -> list[str]:
         sentences.append(estimated(timeline.exactness))
     if timeline.partial:
         at = clock_text(timeline.ended_at)
-        sentences.insert(0, f"PARTIAL: broken off at {at} of the scenario; up to then:")
+        sentences.insert(0, f"PARTIAL: stopped at {at} of the scenario; figures until then:")
     return sentences
 
 
 def _late_and_lost(timeline: Timeline) -> str:
     totals, lateness = timeline.totals, timeline.lateness
-    late = f"{lateness.late:,} came late" if lateness.late else "none came late"
-    if lateness.late:
-        late += f" (the latest {span_text(lateness.longest)} after its arrival)"
-    lost = f"{totals.exhausted:,} were lost" if totals.exhausted else "none was lost"
-    still = f", {totals.waiting:,} wait still" if totals.waiting else ""
-    return f"Of {totals.reports:,} reports {late} and {lost}{still}."
+    worst = f" (worst: {span_text(lateness.longest)})" if lateness.late else ""
+    count = f"{lateness.late:,}" if lateness.late else "None"
+    late = f"{count} of {totals.reports:,} reports were late{worst}"
+    lost = f"{totals.exhausted:,} were lost" if totals.exhausted else "none were lost"
+    waiting = f"; {totals.waiting:,} are still waiting" if totals.waiting else ""
+    return f"{late}; {lost}{waiting}."
 
 
 def _peak(timeline: Timeline) -> str:

@@ -54,7 +54,7 @@ class Doubts:
 
     def _because(self) -> str:
         if self._touchy:
-            return f"{self._touchy[0]}, so that one push decides what becomes of the next"
+            return f"{self._touchy[0]}, so that one push decides about the next"
         full = "is full" if self.busy >= 1 else f"is busy to {self.busy:.0%}"
         return f"the window {full} at times, and chance decides which pushes take long"
 

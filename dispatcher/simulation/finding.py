@@ -165,7 +165,7 @@ def min_capacity(scenario: Scenario, drain: timedelta, simulate: Simulate) -> Fo
         said = f"{well:g}/s is enough" if well < CAPACITY_MOST else "nothing is known yet"
         return _found(f"PARTIAL: broken off; {said}.", well, bad, tries.made, partial=True)
     return _found(
-        f"The endpoint must work off {well:g} requests a second, {_aim(free, drain)}.",
+        f"The endpoint must handle {well:g} requests a second, {_aim(free, drain)}.",
         well,
         bad,
         tries.made,

@@ -78,7 +78,7 @@ class ArrivalSettings:
         for name in names:
             given = getattr(self, name) not in (None, ())
             if given and self.kind != kind:
-                yield name, f'is only read with kind = "{kind}", not "{self.kind}"'
+                yield name, f'is only used with kind = "{kind}", not "{self.kind}"'
             if needed and not given and self.kind == kind:
                 yield name, f'is needed with kind = "{kind}"'
 
@@ -148,11 +148,11 @@ class Phase:
         yield from self._needed("status", "answers")
         yield from self._needed("per_second", "limits", "slows")
         if self.status is not None and self.behaves not in ("answers", "limits"):
-            yield "status", 'is only read with behaves = "answers" or "limits"'
+            yield "status", 'is only used with behaves = "answers" or "limits"'
         if self.retry_after is not None and self.behaves not in ("answers", "limits"):
-            yield "retry_after", 'is only read with behaves = "answers" or "limits"'
+            yield "retry_after", 'is only used with behaves = "answers" or "limits"'
         if self.per_second is not None and self.behaves not in ("limits", "slows"):
-            yield "per_second", 'is only read with behaves = "limits" or "slows"'
+            yield "per_second", 'is only used with behaves = "limits" or "slows"'
 
     def _needed(self, name: str, *behaviours: Behaviour) -> Iterator[tuple[str, str]]:
         if self.behaves in behaviours and getattr(self, name) is None:
@@ -300,7 +300,7 @@ def _words(phases: list[Phase]) -> str:
             seen.append(text)
         if phase.share == 1 and phase.every is None:
             break
-    return ", else ".join(seen)
+    return ", otherwise ".join(seen)
 
 
 def words_of(phase: Phase) -> str:
@@ -313,7 +313,7 @@ def words_of(phase: Phase) -> str:
         case "limits":
             text = f"limits to {phase.per_second:g}/s"
         case "slows":
-            text = f"works off {phase.per_second:g}/s"
+            text = f"handles {phase.per_second:g}/s"
         case _:
             text = phase.behaves
     if text and phase.share < 1:

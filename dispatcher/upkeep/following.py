@@ -38,8 +38,8 @@ class Following(Repeating):
         super().__init__(
             self._turn,
             log=log,
-            waits=f"{what} wait for the store",
-            fails=f"{what} stay behind",
+            waits=f"{what} wait until the database can be used",
+            fails=f"the update of {what} failed and is tried again",
             again_after=LOOK_SECONDS,
         )
         self._follows = follows

@@ -26,8 +26,8 @@ class LogWatch(Repeating):
         super().__init__(
             self._look,
             log=log,
-            waits="the watch of the database's log waits for the store",
-            fails="the watch of the database's log failed; it goes on",
+            waits="the watch of the database's log waits until the database can be used",
+            fails="the watch of the database's log failed and is started again",
             again_after=EVERY,
         )
         self._files = files
@@ -52,6 +52,7 @@ class LogWatch(Repeating):
 def _words(held: HeldLog) -> str:
     others = ", ".join(held.readers)
     return (
-        f"the database's log (-wal) has {held.size // 1024**2} MB and grows: somebody reads the"
-        f" database for long; other processes that have it open: {others or 'none seen'}"
+        f"the database's log (-wal) has grown to {held.size // 1024**2} MB, because a program has"
+        " been reading the database for a long time: end it. Other processes that have it open:"
+        f" {others or 'none seen'}"
     )

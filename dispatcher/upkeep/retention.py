@@ -148,8 +148,8 @@ class Upkeep(Repeating):
         super().__init__(
             self._purge,
             log=log,
-            waits="retention waits for the store",
-            fails="retention failed; it goes on",
+            waits="retention waits until the database can be used",
+            fails="retention failed and is tried again",
             again_after=EVERY.total_seconds(),
         )
         self._retention = retention
@@ -211,7 +211,8 @@ class Upkeep(Repeating):
         elif self._doubted_since is None:
             self._doubted_since = elapsed()
             log.warning(
-                "retention waits an hour: the clock is %s after the last report; is it right?",
+                "nothing is removed for an hour: the clock is %s after the newest report."
+                " Check the clock",
                 now - seen,
             )
             return True

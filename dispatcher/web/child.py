@@ -39,7 +39,7 @@ async def lines_of(kind: str, request: object, seconds: float) -> AsyncGenerator
             limit=LINE_MOST,
         )
     except OSError as error:  # no process, or no file, is left for it
-        raise ChildFailed(f"it cannot be started: {error.strerror}") from error
+        raise ChildFailed(f"it could not be started: {error.strerror}") from error
     assert process.stdin is not None
     assert process.stdout is not None
     try:
@@ -48,7 +48,7 @@ async def lines_of(kind: str, request: object, seconds: float) -> AsyncGenerator
             async for line in process.stdout:
                 yield Raw(line)
             if await process.wait():
-                raise ChildFailed(f"it ended with {process.returncode}")
+                raise ChildFailed(f"it ended with exit code {process.returncode}")
     finally:
         process.stdin.close()
         if process.returncode is None:

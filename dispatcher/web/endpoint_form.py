@@ -164,7 +164,9 @@ def table_of_typed(typed: Mapping[str, str]) -> dict[str, Any]:
     except ConfigurationError as error:
         raise ConfigurationError([f"{BOX}: {fault}" for fault in error.faults]) from error
     if twice := [name for name in boxed if name in _plain()]:
-        raise ConfigurationError([f"{BOX}: {name} has a field of its own" for name in twice])
+        raise ConfigurationError(
+            [f"{BOX}: {name} has its own field on this page" for name in twice]
+        )
     return table | boxed
 
 

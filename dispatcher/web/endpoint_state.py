@@ -37,9 +37,9 @@ def state_of(health: EndpointHealth, last_success: datetime | None) -> EndpointS
     if health.gone:
         return EndpointState("left the settings", "nothing is pushed to it")
     if health.held:
-        return EndpointState("held", "its settings have faults, and nothing is pushed")
+        return EndpointState("held", "its settings are invalid, so nothing is pushed")
     if health.paused:
-        return EndpointState("paused", "what is for it waits, and spends no retries")
+        return EndpointState("paused", "its reports wait and use up no retries")
     if flow is not None and flow.breaker_open:
         words = f"{flow.breaker_failures} failures in a row"
         return EndpointState("breaker open", words, last_success, flow.breaker_probe_at)

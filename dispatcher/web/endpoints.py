@@ -35,7 +35,7 @@ from dispatcher.web.endpoint_form import (
 )
 from dispatcher.web.endpoint_state import EndpointState, is_failing, state_of
 from dispatcher.web.pushes import Row
-from dispatcher.web.shown import sentence
+from dispatcher.web.shown import counted, sentence
 from dispatcher.web.site import BadForm, Site, form, page
 from receiver.api.audit import tell
 from receiver.settings.configuration import ConfigurationError
@@ -157,7 +157,8 @@ class EndpointPages:
         except EndpointExists as error:
             return self._form(request, None, form_of(typed, [f"name: {error}"]), status=409)
         tell(request, subject=added.name, **told_of_settings(table))
-        words = f"{added.name} was added. It gets the reports that come from now on."
+        words = f"{added.name} was added. It receives the reports that come in from now on."
+        words += warned(await self._inside.endpoints.warnings_of(added))
         return self._site.back_to(request, endpoint_path(added.name), words)
 
     @form("/endpoints/test", "testNewEndpoint")
@@ -196,6 +197,9 @@ class EndpointPages:
             return self._form(request, name, faulty, before=before, status=400)
         tell(request, **told_of_settings(changes))
         words = f"Changed: {', '.join(changes)}." if changes else "Nothing was changed."
+        if "url" in changes:
+            changed = await self._registry.one(name)
+            words += warned(await self._inside.endpoints.warnings_of(changed))
         return self._site.back_to(request, endpoint_path(name), words)
 
     def _form(
@@ -242,8 +246,9 @@ class EndpointPages:
         except EndpointInForce as error:
             raise web.HTTPConflict(text=sentence(error)) from error
         words = (
-            f"{other} has taken over from {name}: {taken.dispatches} dispatches that wait,"
-            f" and {taken.reports} unread reports."
+            f"{other} has taken over from {name}:"
+            f" {counted(taken.dispatches, 'waiting dispatch', 'waiting dispatches')} and"
+            f" {counted(taken.reports, 'unread report')}."
         )
         return self._site.back_to(request, endpoint_path(other), words)
 
@@ -261,9 +266,9 @@ class EndpointPages:
         try:
             await self._registry.reset(name)
         except UnknownEndpoint as error:
-            text = f"There is no {name} in the settings file, so it cannot be reset."
+            text = f"{name} is not in the settings file, so it cannot be reset."
             raise web.HTTPNotFound(text=text) from error
-        words = "The settings file alone counts again."
+        words = "All changes made at run time were discarded. The settings file applies again."
         return self._site.back_to(request, endpoint_path(name), words)
 
     @page("/endpoints/{name}/remove", "showEndpointRemoval")
@@ -297,7 +302,10 @@ class EndpointPages:
             raise _not_there(error) from error
         self._inside.on_due()
         tell(request, retried=retried)
-        words = f"{_dispatches(retried)} made due now. Each is pushed as soon as there is room."
+        words = (
+            f"{_dispatches(retried)} made due now. They are pushed as soon as the"
+            " endpoint's window and rate limit allow it."
+        )
         return self._site.back_to(request, endpoint_path(name), words)
 
     @form("/endpoints/{name}/test", "testEndpoint")
@@ -311,7 +319,10 @@ class EndpointPages:
 
     async def _push(self, request: web.Request, endpoint: Endpoint) -> TestPushed:
         if self._inside.examples is None:
-            text = "This process makes no pushes. Ask one that does: dlr serve, or dlr dispatch."
+            text = (
+                "This process does not push. Use the pages of one that does: dlr serve or"
+                " dlr dispatch."
+            )
             raise web.HTTPConflict(text=text)
         pushed = await self._inside.examples.push(endpoint)
         tell(request, result=pushed.outcome.value)
@@ -342,6 +353,11 @@ async def _before(request: web.Request) -> dict[str, Any]:
     if not isinstance(before, dict):
         raise BadForm("The form is incomplete. Go back, reload the page and try again.")
     return before
+
+
+def warned(warnings: Sequence[str]) -> str:
+    """What follows the sentence that says what was done."""
+    return "".join(f" Warning: {each}." for each in warnings)
 
 
 def _dispatches(number: int) -> str:

@@ -32,7 +32,60 @@ class Guide(Struct, frozen=True):
 
 
 GUIDES: Final = (
-    Guide("start", "Start here", "README.md", "For everybody: what dlr does, and how to run it."),
+    Guide(
+        "start",
+        "Start here",
+        "README.md",
+        "For everybody: what dlr does, how to install it, five minutes for each user.",
+    ),
+    Guide(
+        "receive",
+        "Receive reports",
+        "receiver/RECEIVE.md",
+        "For operators: callbacks, answers, formats, duplicates, quarantine.",
+    ),
+    Guide(
+        "push",
+        "Push and retry",
+        "dispatcher/PUSH.md",
+        "For operators: endpoints, which reports they get, and when a push is retried.",
+    ),
+    Guide(
+        "replay",
+        "Replay",
+        "dispatcher/replay/REPLAY.md",
+        "For operators: push stored reports again, after an outage.",
+    ),
+    Guide(
+        "reconcile",
+        "Reconcile",
+        "dispatcher/reconcile/RECONCILE.md",
+        "For operators: find and store the reports that never arrived.",
+    ),
+    Guide(
+        "secure",
+        "Secure",
+        "receiver/SECURE.md",
+        "For operators: tokens, credentials, limits, signatures, audit.",
+    ),
+    Guide(
+        "operate",
+        "Operate",
+        "config/OPERATE.md",
+        "For operators: deploy it, watch it, back it up, and change it.",
+    ),
+    Guide(
+        "troubleshooting",
+        "Troubleshooting",
+        "config/TROUBLESHOOTING.md",
+        "For operators: what you see, and what to do; a paragraph for each alert.",
+    ),
+    Guide(
+        "threats",
+        "Threat model",
+        "receiver/threats.md",
+        "For operators: what is protected against whom, and what is not.",
+    ),
     Guide(
         "test-your-app",
         "Test your app",
@@ -41,9 +94,9 @@ GUIDES: Final = (
     ),
     Guide(
         "sandbox",
-        "The sandbox",
-        "dispatcher/sandbox/README.md",
-        "For whoever builds an app: what the sandbox does, its recipients, rules and troubles.",
+        "Sandbox",
+        "dispatcher/sandbox/SANDBOX.md",
+        "For whoever builds an app: the provider on your machine, its outcomes and faults.",
     ),
     Guide(
         "fields",
@@ -53,15 +106,27 @@ GUIDES: Final = (
     ),
     Guide(
         "rehearse",
-        "Rehearse a webhook",
-        "dispatcher/rehearsal/README.md",
+        "Rehearse",
+        "dispatcher/rehearsal/REHEARSE.md",
         "For whoever has a webhook: whether it survives, and what each check means.",
     ),
     Guide(
         "simulate",
-        "Simulate an outage",
-        "dispatcher/simulation/README.md",
-        "For whoever plans retries: scenarios, and what an outage would cost.",
+        "Simulate",
+        "dispatcher/simulation/SIMULATE.md",
+        "For whoever plans retries: what an outage would cost.",
+    ),
+    Guide(
+        "commands",
+        "Commands",
+        "dispatcher/commands/COMMANDS.md",
+        "For everybody: the command line, its output and exit codes.",
+    ),
+    Guide(
+        "http",
+        "HTTP reference",
+        "dispatcher/HTTP.md",
+        "For everybody: all paths in tables, and the filters of lists.",
     ),
     Guide(
         "settings",
@@ -70,10 +135,22 @@ GUIDES: Final = (
         "For whoever runs dlr: every setting with its default.",
     ),
     Guide(
-        "threats",
-        "Threat model",
-        "receiver/threats.md",
-        "For whoever runs dlr: what is protected against whom, and what is not.",
+        "upgrade",
+        "Upgrade",
+        "config/UPGRADE.md",
+        "For operators: what to do, how long it takes, and the way back.",
+    ),
+    Guide(
+        "glossary",
+        "Glossary",
+        "dispatcher/GLOSSARY.md",
+        "For everybody: what each word means.",
+    ),
+    Guide(
+        "comparison",
+        "Comparison",
+        "config/COMPARISON.md",
+        "For everybody: dlr beside Svix, Convoy, Hookdeck Outpost, Jasmin and Mailpit.",
     ),
     Guide(
         "receiver",
@@ -93,6 +170,9 @@ _BY_FILE: Final = {each.file: each for each in GUIDES}
 
 _ROOT: Final = Path(__file__).parents[2]
 """Where the packages lie: in a clone the repository."""
+
+_CONTENTS: Final = re.compile(r"^## Contents\n\n(?:- .*\n)+\n", re.MULTILINE)
+"""The table of contents in a guide's file; its page has one of its own."""
 
 _SHIPPED: Final = Path(__file__).parent / "shipped"
 """Where a wheel has what lies outside the packages (pyproject.toml); not there in a clone."""
@@ -123,7 +203,7 @@ def guide(name: str) -> tuple[Guide, Rendered] | None:
     found = next((each for each in GUIDES if each.name == name), None)
     if found is None:
         return None
-    text = text_of(found.file)
+    text = _CONTENTS.sub("", text_of(found.file))
     return found, rendered(settings_guide(text) if found.name == "settings" else text, found.file)
 
 

@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 from aiohttp import web
 from msgspec import Struct
 
+from dispatcher.api.endpoint_totals import EndpointTotals
 from dispatcher.web.plots import Column, Plot, plot
 from dispatcher.web.site import Site, page
 from receiver.answers import BadQuery, timestamp
 from receiver.api.filters import asked_totals
 from receiver.api.parameters import INSTANT
-from receiver.api.totals import BucketAnswer, PartAnswer, TotalsAnswer, totals_answer
+from receiver.api.totals import BucketAnswer, TotalsAnswer, totals_answer
 from receiver.dlr.instants import parse_instant
 
 ROWS = 10
@@ -25,12 +26,20 @@ _WIDTHS = {"minute": MINUTE, "hour": HOUR, "day": DAY}
 
 _GROUPS: Mapping[str, tuple[str, Sequence[str]]] = {
     "delivered": ("good", ("DELIVERED",)),
-    "on their way": ("backlog", ("PENDING", "ACCEPTED")),
+    "in progress": ("backlog", ("PENDING", "ACCEPTED")),
     "not delivered": ("bad", ("UNDELIVERABLE", "EXPIRED", "REJECTED")),
 }
 """What the plot tells apart: its words, its colour, and the status groups in it."""
 
-PARTS = {"operator": "Operators", "country": "Countries", "sender": "Senders"}
+PARTS = {
+    "endpoint": "Endpoints",
+    "operator": "Operators",
+    "country": "Countries",
+    "sender": "Senders",
+}
+
+ENDPOINT_REPORTS_MOST = 20_000
+"""Reports that the table of endpoints is made of, newest first: 0.4 s."""
 
 
 class Range(Struct, frozen=True):
@@ -124,6 +133,7 @@ class OverviewPages:
         source = request.query.get("source") or None
         totals = await self._totals(chosen, source, chosen.bucket)
         columns = columns_of(totals)
+        parts = await self._parts(chosen, source) if totals.total.reports else {}
         return self._site.show(
             request,
             "overview.html.jinja",
@@ -131,6 +141,7 @@ class OverviewPages:
             fault=fault,
             chosen=chosen,
             ranges=RANGES,
+            headings=PARTS,
             source=source,
             sources=[each.name for each in self._inside.settings.source],
             said=request.query,
@@ -138,20 +149,17 @@ class OverviewPages:
             plot=reports_plot(totals, columns),
             columns=columns,
             figures=figures_of(totals, columns),
-            parts=await self._parts(chosen, source) if totals.total.reports else {},
+            parts=parts,
+            left_out=parts["endpoint"].behind if parts else 0,
+            rows_most=ROWS,
             health=(await self._inside.healths.of(None)).endpoints,
             alerts=(await self._inside.alerts.now()).alerts,
         )
 
-    async def _parts(
-        self, chosen: Range, source: str | None
-    ) -> Mapping[str, tuple[str, Sequence[PartAnswer]]]:
-        """The rows of each table. Of minutes there are none: then they are of whole hours."""
+    async def _parts(self, chosen: Range, source: str | None) -> Mapping[str, TotalsAnswer]:
+        """What each table is made of. Of minutes there are none: then they are of whole hours."""
         bucket = "hour" if chosen.bucket == "minute" else chosen.bucket
-        return {
-            by: (words, ((await self._totals(chosen, source, bucket, by)).rows or [])[:ROWS])
-            for by, words in PARTS.items()
-        }
+        return {by: await self._totals(chosen, source, bucket, by) for by in PARTS}
 
     async def _totals(
         self, chosen: Range, source: str | None, bucket: str, by: str | None = None
@@ -165,4 +173,6 @@ class OverviewPages:
         }
         given = {name: value for name, value in said.items() if value is not None}
         asked = asked_totals(given, self._site.now())
-        return await totals_answer(self._inside.storage.store, asked)
+        opened = self._inside.storage
+        by_endpoint = EndpointTotals(opened.store, opened.queue, ENDPOINT_REPORTS_MOST)
+        return await totals_answer(opened.store, asked, by_endpoint.of)

@@ -253,7 +253,9 @@ class PushPages:
         except NotWaiting as error:
             raise web.HTTPConflict(text=sentence(error)) from error
         self._inside.on_due()
-        words = "It is due now, and is pushed as soon as its endpoint has room."
+        words = (
+            "It is due now. It is pushed as soon as the endpoint's window and rate limit allow it."
+        )
         return self._site.back_to(request, dispatch_path(name), words)
 
     @form("/dispatches/{id}/cancel", "cancelDispatch")
@@ -265,7 +267,7 @@ class PushPages:
             raise _not_there(name) from error
         except InvalidTransition as error:
             raise web.HTTPConflict(text=sentence(error)) from error
-        words = "Cancelled. Its reports stay in the inbox, and can be pushed again."
+        words = "Cancelled. Its reports stay in the inbox and can be pushed again."
         return self._site.back_to(request, dispatch_path(name), words)
 
     @form("/dispatches/{id}/again", "pushDispatchAgain")
@@ -327,10 +329,13 @@ def _words_of_again(told: PushedAgain) -> str:
     if told.replay is None:
         return "This new dispatch pushes the event again."
     reports = "its report" if told.replay.total == 1 else f"its {told.replay.total} reports"
-    return f"Replay {told.replay.id} pushes {reports} again. Its dispatches show up here."
+    return f"Replay {told.replay.id} pushes {reports} again. Its dispatches appear here."
 
 
 def _not_there(name: str) -> web.HTTPNotFound:
     return web.HTTPNotFound(
-        text=f"There is no dispatch {name}. Ended ones are removed after retention.attempts."
+        text=(
+            f"There is no dispatch {name}. Dispatches that have ended are removed after"
+            " retention.attempts."
+        )
     )

@@ -11,7 +11,8 @@ from dispatcher.web.place import Excerpt, excerpt, hex_excerpt, range_of
 from dispatcher.web.site import Site, form, page
 from receiver.answers import BadQuery
 from receiver.api.audit import tell
-from receiver.api.parameters import number, page_query
+from receiver.api.filters import quarantine_query
+from receiver.api.parameters import number
 from receiver.api.quarantine import QuarantineEntryAnswer
 from receiver.api.store_api import quarantine_page
 from receiver.callbacks.body import text_of
@@ -52,7 +53,7 @@ class QuarantinePages:
 
     @page("/quarantine", "showQuarantine")
     async def list(self, request: web.Request) -> web.Response:
-        found = await quarantine_page(self._store, page_query(request.query))
+        found = await quarantine_page(self._store, quarantine_query(request.query))
         return self._site.show(
             request,
             "quarantine.html.jinja",
@@ -66,7 +67,9 @@ class QuarantinePages:
         entry_id = _id(request)
         found = await self._store.quarantined(entry_id)
         if found is None:
-            raise web.HTTPNotFound(text=f"There is no entry {entry_id} in quarantine (any more).")
+            raise web.HTTPNotFound(
+                text=(f"There is no entry {entry_id} in quarantine, or it has been removed.")
+            )
         entry, raw = found
         return self._site.show(
             request,
@@ -82,7 +85,7 @@ class QuarantinePages:
         tell(request, **structs.asdict(counts))
         stays = await self._store.quarantined(entry_id) is not None
         if stays:
-            words = f"Entry {entry_id} still cannot be read, and stays as it is."
+            words = f"Entry {entry_id} still cannot be read. It stays in quarantine."
             return self._site.back_to(request, f"/quarantine/{entry_id}", words)
         return self._site.back_to(request, "/quarantine", told_of(entry_id, counts))
 
@@ -90,8 +93,10 @@ class QuarantinePages:
     async def dismiss(self, request: web.Request) -> web.Response:
         entry_id = _id(request)
         if not await self._store.dismiss(entry_id):
-            raise web.HTTPNotFound(text=f"There is no entry {entry_id} in quarantine (any more).")
-        words = f"Entry {entry_id} was dismissed, and its bytes are deleted."
+            raise web.HTTPNotFound(
+                text=(f"There is no entry {entry_id} in quarantine, or it has been removed.")
+            )
+        words = f"Entry {entry_id} and its bytes were deleted."
         return self._site.back_to(request, "/quarantine", words)
 
 
@@ -102,7 +107,7 @@ def told_of(entry_id: int, counts: Counts) -> str:
         for count, words in (
             (counts.stored, "stored" if counts.stored != 1 else "report stored"),
             (counts.duplicates, "known before"),
-            (counts.quarantined, "still in quarantine, as entries of their own"),
+            (counts.quarantined, "still in quarantine, as separate entries"),
         )
         if count
     ]

@@ -52,9 +52,9 @@ class Run:
                 self._take(msgspec.json.decode(raw, type=Line))
             self.state = "done" if self.ended and self.ended.fault is None else "failed"
         except TimeoutError:
-            self._fail(f"it was not over after {SECONDS / 60:g} minutes")
+            self._fail(f"it had not ended after {SECONDS / 60:g} minutes")
         except ChildFailed as error:
-            self._fail(f"the rehearsal broke off: {error}")
+            self._fail(f"the rehearsal failed: {error}")
         except asyncio.CancelledError:
             self.state = "cancelled"
             raise
@@ -85,7 +85,7 @@ class RehearsePages:
         said = await request.post()
         faults = _faults(said)
         if not faults and (running := self._running()) is not None:
-            faults["url"] = f"rehearsal {running.number} is still running; cancel it, or wait"
+            faults["url"] = f"rehearsal {running.number} is still running; cancel it or wait"
         if faults:
             return self._form(request, said, faults, 400)
         wanted = self._wanted(said)
@@ -112,9 +112,7 @@ class RehearsePages:
     async def report(self, request: web.Request) -> web.Response:
         run = self._run(request)
         if run.ended is None or not run.ended.report:
-            raise web.HTTPNotFound(
-                text="There is no report: the rehearsal did not come to its end."
-            )
+            raise web.HTTPNotFound(text="There is no report, because the rehearsal did not finish.")
         name = f'attachment; filename="rehearsal-{run.number}.html"'
         headers = {**HEADERS, hdrs.CONTENT_DISPOSITION: name}
         return web.Response(text=run.ended.report, content_type="text/html", headers=headers)
@@ -123,7 +121,7 @@ class RehearsePages:
     async def cancel(self, request: web.Request) -> web.Response:
         run = self._run(request)
         await _end(run)
-        words = f"Rehearsal {run.number} was stopped. What it pushed so far stays in the app."
+        words = f"Rehearsal {run.number} was stopped. The app keeps what was pushed to it so far."
         return self._site.back_to(request, f"/rehearse/{run.number}", words)
 
     # --- details ------------------------------------------------------------------------------
@@ -207,7 +205,7 @@ def _faults(said: Mapping[str, object]) -> dict[str, str]:
     if header and not header.isprintable():
         faults["header"] = "expected a header without control characters"
     if verify.startswith(COMMAND):
-        faults["verify"] = "commands run on the command line only: `dlr rehearse --verify`"
+        faults["verify"] = "a command can only be used on the command line: `dlr rehearse --verify`"
     elif verify:
         try:
             verify_of(verify)

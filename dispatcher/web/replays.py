@@ -88,7 +88,7 @@ class ReplayPages:
         said = await request.post()
         filters = filters_of_json(str(said.get("filters", "")))
         if filters is None:
-            raise BadForm("Nothing was replayed: the form is not complete. Begin again.")
+            raise BadForm("Nothing was replayed, because the form is incomplete. Start again.")
         choices = choices_as_typed(said)
         whole = {**filters, **target_and_pace(said)}
         if said.get("do") != "replay":
@@ -236,12 +236,12 @@ def _made(made: Made) -> str:
     """What was done, in a sentence."""
     replay = made.replay
     if not made.new:
-        return f"This form was sent twice. It made replay {replay.id} once."
+        return f"This form was sent twice. It started replay {replay.id} only once."
     left_out = made.found.undispatched + sum(made.found.gone.values()) if made.found else 0
-    more = f" Left out: {left_out:,} that have no endpoint to go to." if left_out else ""
+    more = f" Left out: {left_out:,} that never went to an endpoint." if left_out else ""
     if not replay.total:
-        return f"Nothing matches any more, so replay {replay.id} is empty.{more}"
-    return f"Replay {replay.id} has begun: {reports(replay.total)}.{more}"
+        return f"Nothing matches any longer, so replay {replay.id} is empty.{more}"
+    return f"Replay {replay.id} has started: {reports(replay.total)}.{more}"
 
 
 def _unsent(replay: Replay) -> str:

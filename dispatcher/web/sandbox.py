@@ -79,9 +79,9 @@ STEPS: Final = {"1m": "+1 min", "1h": "+1 h", "1d": "+1 day"}
 
 FINAL: Final = tuple(name for key, name in SMS_STATUSES.items() if is_final(status_of(*key)))
 
-_NO_SANDBOX = "This process is no sandbox. Start one with: dlr sandbox"
+_NO_SANDBOX = "This process is not a sandbox. Start one with: dlr sandbox"
 
-_GONE = "There is no such message: a reset has forgotten it."
+_GONE = "There is no such message. It may have been removed by a reset."
 
 _EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -151,7 +151,7 @@ def alphabet_of(message: Message) -> str:
     if isinstance(content, BinaryContent):
         return alphabet_words(UCS2 if content.data_coding == 8 else OCTETS)
     if not message.sms.parts:
-        return "too long to be counted"
+        return "too long to count"
     converted = convert(
         content.sent,
         language_code=content.language_code,  # type: ignore[arg-type]  # checked when it came
@@ -406,7 +406,7 @@ class SandboxPages:
             )
         first = told.messages[0]
         found = await self._sandbox.store.messages(AcceptedQuery(message_id=first.message_id))
-        words = f"Sent: it was answered {first.status.name}, {first.status.description}."
+        words = f"Sent. The answer was {first.status.name}: {first.status.description}."
         return self._site.back_to(request, f"/sandbox?open={found[-1].id}", words)
 
     @form("/sandbox/page/end", "postSandboxMessageOutcome")
@@ -443,7 +443,11 @@ class SandboxPages:
             raise BadForm(str(error)) from error
         if clicked is None:
             raise web.HTTPNotFound(text=_GONE)
-        words = "Clicked." if clicked.told_to is None else "Clicked; the trackingUrl is told."
+        words = (
+            "Clicked."
+            if clicked.told_to is None
+            else ("Clicked. The click is pushed to the trackingUrl.")
+        )
         return self._site.back_to(request, f"/sandbox?open={message.id}", words)
 
     async def _chosen(self, typed: Typed) -> Message:
@@ -455,7 +459,7 @@ class SandboxPages:
 
     @form("/sandbox/page/receive", "postSandboxInbox")
     async def receive(self, request: web.Request) -> web.Response:
-        """Have an SMS come in."""
+        """Simulate an incoming SMS."""
         typed = await _typed(request)
         try:
             incoming = incoming_of(incoming_document(typed), self._site.now())
@@ -475,30 +479,30 @@ class SandboxPages:
         except ConfigurationError as error:
             return await self._refused(request, "outcomes", typed, _by_setting(error))
         await self._sandbox.add_rule(rule)
-        words = "The rule holds for what is sent from now on."
+        words = "The rule applies to messages that are sent from now on."
         return self._site.back_to(request, "/sandbox?view=outcomes", words)
 
     @form("/sandbox/page/outcomes/remove", "deleteSandboxOutcomes")
     async def take_back_outcomes(self, request: web.Request) -> web.Response:
         await self._sandbox.forget_rules()
-        words = "The rules that were added are taken back; those of the settings stay."
+        words = "The added rules were removed. The rules of the settings stay."
         return self._site.back_to(request, "/sandbox?view=outcomes", words)
 
     @form("/sandbox/page/faults", "postSandboxFaults")
     async def add_fault(self, request: web.Request) -> web.Response:
-        """Order trouble."""
+        """Add a fault."""
         typed = await _typed(request)
         try:
             self._sandbox.faults.add(read_table(FaultRule, fault_table(typed)))
         except ConfigurationError as error:
             return await self._refused(request, "faults", typed, _by_setting(error))
-        words = "The rule holds for the requests that come from now on."
+        words = "The rule applies to requests from now on."
         return self._site.back_to(request, "/sandbox?view=faults", words)
 
     @form("/sandbox/page/faults/remove", "deleteSandboxFaults")
     async def take_back_faults(self, request: web.Request) -> web.Response:
         self._sandbox.faults.take_back()
-        words = "The trouble that was ordered is taken back; that of the settings stays."
+        words = "The added faults were removed. The faults of the settings stay."
         return self._site.back_to(request, "/sandbox?view=faults", words)
 
     @form("/sandbox/page/advance", "postSandboxAdvance")

@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime
 
 from msgspec import Struct
 
+from dispatcher.clocks.typed_time import read_time
 from receiver.answers import BadQuery, timestamp
 from receiver.api.filters import PLACE_STATES
-from receiver.dlr.instants import parse_instant
 from receiver.dlr.sms_errors import errors
 from receiver.dlr.statuses import GROUP_NUMBERS, SMS_STATUSES
-from receiver.settings.durations import duration
 
 LONGEST = 500
 """Characters of a search."""
@@ -57,7 +56,7 @@ def _status(value: str, _: datetime) -> Parameters:
     of_groups = [each.upper() in GROUP_NUMBERS for each in names]
     if any(of_groups) and not all(of_groups):
         raise BadSearch(
-            "status: give either groups (status:EXPIRED,REJECTED) or statuses"
+            "status: use either groups (status:EXPIRED,REJECTED) or statuses"
             " (status:EXPIRED_EXPIRED), not both"
         )
     return {"statusGroup" if all(of_groups) else "status": ",".join(names)}
@@ -80,41 +79,11 @@ def _is(value: str, _: datetime) -> Parameters:
 def _when(name: str, parameter: str) -> Callable[[str, datetime], Parameters]:
     def read(value: str, now: datetime) -> Parameters:
         try:
-            return {parameter: timestamp(instant_of(value, now))}
-        except (ValueError, OverflowError):
-            raise BadSearch(
-                f"{name}: expected a time such as 14:00, 2h (ago), yesterday, 2026-11-28 or"
-                f' 2026-11-28T14:00, got "{value}"'
-            ) from None
+            return {parameter: timestamp(read_time(value, now, now.tzinfo).at)}
+        except ValueError as error:
+            raise BadSearch(f"{name}: {error}") from None
 
     return read
-
-
-_DAYS = {"today": 0, "yesterday": 1}
-
-
-def instant_of(text: str, now: datetime) -> datetime:
-    """`14:00` (when the clock showed that last), `2h` (ago), `today`, `yesterday`, a date, or an
-    instant; without a zone they are in that of `now`. Raises ValueError and OverflowError."""
-    zone, text = now.tzinfo, text.strip()
-    if text.lower() in _DAYS:
-        day = now.date() - timedelta(days=_DAYS[text.lower()])
-        return datetime.combine(day, time(), zone).astimezone(UTC)
-    if re.fullmatch(r"[0-9]{1,2}:[0-9]{2}(:[0-9]{2})?", text, re.ASCII):
-        clock = time.fromisoformat(text.zfill(len(text) + (text[1] == ":")))
-        at = datetime.combine(now.date(), clock, zone)
-        return (at if at <= now else at - timedelta(days=1)).astimezone(UTC)
-    if re.fullmatch(r"([0-9.]+(d|h|m|s|ms))+", text, re.ASCII):
-        return (now - duration(text)).astimezone(UTC)
-    if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text, re.ASCII):
-        return datetime.combine(date.fromisoformat(text), time(), zone).astimezone(UTC)
-    return _with_zone(text, now).astimezone(UTC)
-
-
-def _with_zone(text: str, now: datetime) -> datetime:
-    if re.fullmatch(r"[0-9-]{10}T[0-9:]{5,8}", text, re.ASCII):
-        return datetime.fromisoformat(text).replace(tzinfo=now.tzinfo)
-    return parse_instant(text)
 
 
 # --- the table -----------------------------------------------------------------------------------
@@ -124,7 +93,7 @@ _STATUS_VALUES = (*GROUP_NUMBERS, *dict.fromkeys(SMS_STATUSES.values()))
 WORDS: Sequence[SearchWord] = (
     SearchWord(
         "status",
-        "the group or the status; several with commas",
+        "the group or the status; separate several with commas",
         "status:EXPIRED,REJECTED",
         _status,
         _STATUS_VALUES,
@@ -148,7 +117,7 @@ WORDS: Sequence[SearchWord] = (
     SearchWord(
         "callback", "a part of the callbackData", 'callback:"order 7"', _to("callbackDataContains")
     ),
-    SearchWord("source", "the source that it came from", "source:default", _to("source")),
+    SearchWord("source", "the source that the report came from", "source:default", _to("source")),
     SearchWord("endpoint", "taken for this endpoint", "endpoint:acme", _to("endpoint")),
     SearchWord(
         "state",
@@ -198,8 +167,8 @@ def _terms(search: str) -> list[tuple[str | None, str]]:
         term = _TERM.match(search, at)
         if term is None or term.end() == at:
             raise BadSearch(
-                f"a quote is not closed, or stands inside a word: {rest[:40]} (write a value with"
-                ' blanks as callback:"order 7", and a quote in it as \\")'
+                f"a quote is not closed, or is inside a word: {rest[:40]} (write a value with"
+                ' spaces as callback:"order 7", and a quote in it as \\")'
             )
         name, quoted, plain = term.groups()
         value = plain or "" if quoted is None else re.sub(r"\\(.)", r"\1", quoted, flags=re.S)
@@ -213,21 +182,21 @@ def _word(name: str, value: str) -> SearchWord:
     word = _BY_NAME.get(name.lower())
     if word is None:
         raise BadSearch(
-            f'there is no word "{name}:"; expected one of {", ".join(_BY_NAME)}; to look for the'
-            f' text itself, put it in quotes: "{name}:{value}"'
+            f'unknown search word "{name}:"; expected one of {", ".join(_BY_NAME)}. To search'
+            f' for the text itself, put it in quotes: "{name}:{value}"'
         )
     if not value.strip():
-        raise BadSearch(f"{word.name}: give a value, for example {word.example}")
+        raise BadSearch(f"{word.name}: expected a value, for example {word.example}")
     return word
 
 
 def _add(found: dict[str, str], word: SearchWord, value: str, now: datetime) -> None:
     for parameter, read in word.read(value, now).items():
         if parameter in found and not word.several:
-            raise BadSearch(f"{word.name}: it is there twice, and a report has only one of it")
+            raise BadSearch(f"{word.name}: used twice, but a report has only one")
         found[parameter] = f"{found[parameter]},{read}" if parameter in found else read
     if {"status", "statusGroup"} <= found.keys():
-        raise BadSearch("status: give either groups or statuses, not both")
+        raise BadSearch("status: use either groups or statuses, not both")
 
 
 def term(name: str, value: str) -> str:

@@ -67,7 +67,7 @@ class SignInPages:
         to = local_path(str(said.get("to", "/")))
         client = self._proxies.client(request.remote, request.headers.getall(HEADER, []))
         if not self._tries.admit(client, wall_time()):
-            words = "Too many tries in the last seconds. Wait a moment and try again."
+            words = "Too many attempts to sign in. Wait a moment and try again."
             return self._form(request, to, words, status=429)
         token = self._site.inside.tokens.token_of(f"Bearer {said.get('token', '')}")
         if token is None:

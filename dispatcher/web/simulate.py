@@ -85,7 +85,7 @@ class SimulatePages:
     async def _as_long_as_asked(self, request: web.Request, wanted: Wanted) -> Simulated:
         """The simulation, which ends with the connection of whoever asked for it."""
         if len(self._tasks) >= WAITING_MOST:
-            return Simulated(faults=["other simulations are running: try again in a minute"])
+            return Simulated(faults=["other simulations are running; try again in a minute"])
         task = asyncio.create_task(self._simulated(wanted))
         self._tasks.add(task)
         try:
@@ -144,7 +144,7 @@ class SimulatePages:
         return +hours
 
 
-_BROKEN_OFF = Simulated(faults=["the simulation was broken off: dlr is stopping"])
+_BROKEN_OFF = Simulated(faults=["the simulation was stopped, because dlr is stopping"])
 
 
 async def _played(wanted: Wanted) -> Simulated:
@@ -154,13 +154,13 @@ async def _played(wanted: Wanted) -> Simulated:
                 return msgspec.json.decode(line, type=Simulated)
     except TimeoutError:
         words = (
-            f"this takes longer than {SECONDS:g} s. Save the scenario and run it with"
-            " `dlr simulate scenario.toml --engine cohort`"
+            f"the simulation takes longer than {SECONDS:g} s. Save the scenario and run `dlr"
+            " simulate scenario.toml --engine cohort`"
         )
         return Simulated(faults=[words])
     except ChildFailed as error:
-        return Simulated(faults=[f"the simulation could not be made: {error}"])
-    return Simulated(faults=["the simulation gave no answer"])
+        return Simulated(faults=[f"the simulation failed: {error}"])
+    return Simulated(faults=["the simulation gave no result"])
 
 
 def _day(text: str, now: datetime) -> datetime:
@@ -180,8 +180,7 @@ def _outage(start: str, end: str) -> Outage:
     begins, ends = _time(start, "from"), _time(end, "until")
     if ends <= begins:
         raise BadQuery(
-            "until: expected a time after from; an outage over midnight can be written"
-            " into the scenario"
+            "until: expected a time after from. For an outage across midnight, edit the scenario"
         )
     return Outage(begins, ends - begins)
 
@@ -221,7 +220,7 @@ def _plots(found: Simulated) -> Sequence[Plot]:
             bands=bands,
         ),
         plot(
-            "Reports that wait",
+            "Waiting reports",
             [Column("backlog", "backlog", bins["backlog"])],
             labels=labels,
             bands=bands,
@@ -244,7 +243,7 @@ def _compared(found: Simulated) -> Plot:
         for name, kind, each in zip(found.names, LINES, found.timelines, strict=False)
     ]
     return plot(
-        "Reports that wait, by schedule", columns, labels=_labels(span), bands=_bands(longest, span)
+        "Waiting reports, by schedule", columns, labels=_labels(span), bands=_bands(longest, span)
     )
 
 

@@ -139,7 +139,7 @@ class Site:
             except _FORESEEN as error:
                 response = self._of_error(request, *_told(error))
             except Exception:
-                log.exception("%s %s cannot be shown", request.method, request.path)
+                log.exception("%s %s: internal error", request.method, request.path)
                 response = self._of_error(request, 500, _A_DEFECT)
             if not response.prepared:
                 self._complete(response)
@@ -262,8 +262,8 @@ async def _form_of(request: web.Request) -> Mapping[str, object]:
     is_ours = request.content_type == "application/x-www-form-urlencoded"
     if not is_ours or (request.charset or "utf-8").lower() != "utf-8":
         raise web.HTTPUnsupportedMediaType(
-            text="A form is sent as application/x-www-form-urlencoded in UTF-8. Nothing was"
-            " changed. Programs use the API: see Help."
+            text="A form must be sent as application/x-www-form-urlencoded in UTF-8. Nothing"
+            " was changed. Programs should use the API: see Help."
         )
     try:
         return await request.post()
@@ -289,7 +289,7 @@ def _told(error: Exception) -> tuple[int, str]:
     raise AssertionError(error)
 
 
-_A_DEFECT = "This is a defect of dlr. The log has the details. Nothing was lost."
+_A_DEFECT = "This is a bug in dlr. The log has the details. Nothing was lost."
 
 _FORESEEN = (
     BadQuery,

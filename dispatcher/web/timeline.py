@@ -95,14 +95,14 @@ def _tone(group: str | None, final: bool) -> Literal["good", "wait", "bad"]:
 
 def _notes(stored: StoredReport, final_before: bool, is_current: bool) -> Iterator[str]:
     if is_current:
-        yield "This is where the message stands now."
+        yield "This is the state of the message now."
     if final_before and not stored.final:
-        yield "It came after a final report, so it changes nothing."
+        yield "It came in after a final report, so it changes nothing."
     elif final_before:
-        yield "It came after another final report."
+        yield "It came in after another final report."
     if stored.duplicates:
         times = stored.duplicates + 1
-        yield f"Duplicates: it came {times} times. Repeats are neither stored nor pushed."
+        yield f"Duplicates: it came in {times} times. Repeats are neither stored nor pushed."
 
 
 # --- dispatches ----------------------------------------------------------------------------------
@@ -135,7 +135,9 @@ def _attempt(
     took = duration(attempt.duration_ms / 1000)
     notes = [each for each in (attempt.error, attempt.note) if each]
     if attempt.unrecorded:
-        notes.append(f"It may have been made {attempt.unrecorded} times before, without a record.")
+        notes.append(
+            f"It may have been made {attempt.unrecorded} times before without being recorded."
+        )
     if ends:
         notes.append("No retry is left.")
     return Moment(

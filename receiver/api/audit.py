@@ -127,7 +127,7 @@ class Auditor:
         try:
             await self._changes.end(number, outcome, told.subject, told.details)
         except StoreUnavailable as error:  # it has been made: nobody must be told that it was not
-            log.error("change %d: its outcome cannot be noted: %s", number, error)
+            log.error("audit entry %d: its outcome could not be stored: %s", number, error)
 
     def add_to(self, app: web.Application, proxies: Proxies) -> None:
         """Frame each route for the operator and for test suites that changes something."""
@@ -170,16 +170,23 @@ def _origin(request: web.Request, proxies: Proxies) -> str:
 
 
 class ChangeAnswer(Struct, frozen=True):
-    """`who` is the name of a token or of a user of the machine."""
+    """`who` is the name of an API token or of a user of this machine."""
 
     id: Id
     at: Instant
-    who: Annotated[str | None, Meta(description="null: the API asks for no token")]
-    origin: Annotated[str, Meta(description="an address, or `command line`")] = field(name="from")
+    who: Annotated[str | None, Meta(description="null if the API requires no token")]
+    origin: Annotated[str, Meta(description="An IP address, or `command line`")] = field(
+        name="from"
+    )
     what: Annotated[str, Meta(examples=["pauseEndpoint", "erase"])]
     subject: str | None
     outcome: Annotated[
-        ChangeOutcome | None, Meta(description="null: under way, or the process ended before it")
+        ChangeOutcome | None,
+        Meta(
+            description=(
+                "null while the change is in progress, or if the process stopped before it ended"
+            )
+        ),
     ]
     details: dict[str, Any]
 
@@ -206,8 +213,8 @@ AUDIT_FILTERS = (
     Filter("who", EXACT, "Only by this token or user."),
     Filter("what", EXACT, "Only of this kind: pauseEndpoint, erase."),
     Filter("subject", EXACT, "Only of this endpoint, dispatch or replay."),
-    Filter("since", INSTANT, "Made then or later: 2026-11-21T10:00:00Z."),
-    Filter("until", INSTANT, "Made before."),
+    Filter("since", INSTANT, "Made at this time or later."),
+    Filter("until", INSTANT, "Made before this time."),
 )
 _PARAMETERS = (LIMIT, CURSOR, *AUDIT_FILTERS)
 

@@ -20,7 +20,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 from msgspec import Struct
 
-from receiver.answers import Handler, fault
+from receiver.answers import Handler, fault_or_page
 from receiver.api.tokens import READING
 from receiver.faults import came, expected
 from receiver.routes import Caller, routes_by_handler
@@ -108,7 +108,7 @@ def judged(asked: Asked, rules: Rules) -> Refused | None:
 
 
 def _misdirected(host: str | None) -> Refused:
-    what = "a loopback name, the address that is bound, or one that server.hosts lists"
+    what = "a loopback name, the bound address, or a name listed in server.hosts"
     name = _place_of(host)[0] or "dlr.example.com"
     return Refused(
         421,
@@ -132,11 +132,11 @@ def _foreign(asked: Asked, rules: Rules) -> Refused:
 
 
 _HOW_TO_ALLOW_PAGES = (
-    "a page of another site may do this only if server.cors_origins lists its origin (in a sandbox:"
-    " sandbox.cors_origins)"
+    "a page of another site may do this only if server.cors_origins (in a sandbox:"
+    " sandbox.cors_origins) lists its origin"
 )
 _HOW_TO_ALLOW_CALLBACKS = (
-    "a page of another site may post callbacks only to a source that demands credentials"
+    "a page of another site may post callbacks only to a source that requires credentials"
 )
 
 
@@ -316,4 +316,4 @@ def _refuse(request: web.Request, refused: Refused) -> web.Response:
         "from": request.remote,
     }
     log.warning("request refused", extra={"facts": facts})
-    return fault(refused.status, refused.code, refused.text)
+    return fault_or_page(request, refused.status, refused.code, refused.text)

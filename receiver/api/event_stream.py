@@ -81,7 +81,7 @@ class ReportTrack:
     """Implements Track: reports, as they are stored."""
 
     name = "report"
-    filters: Sequence[Filter] = (Filter("source", TEXT, "Reports of this [[source]] only."),)
+    filters: Sequence[Filter] = (Filter("source", TEXT, "Only reports from this source."),)
     told: type[Struct] = ReportAnswer
 
     def __init__(self, store: ReportStore) -> None:
@@ -127,7 +127,7 @@ class EventStream:
         names = " and ".join(
             f"`event: {e.name}` with the data of {called(e.told.__name__)}" for e in tracks
         )
-        told = f"{names}; a comment every quarter of a minute in which nothing happens"
+        told = f"{names}; a comment after every 15 seconds without an event"
         example = f'id: {self._example}\nevent: {tuple(self._tracks)[-1]}\ndata: {{"…":"…"}}\n\n'
         events = {"type": "string", "examples": [example]}
         return Route(
@@ -148,12 +148,12 @@ class EventStream:
             "pattern": rf"^{part}(\.{part})*$",
             "examples": [self._example],
         }
-        words = "the id of the last event that was seen: goes on behind it"
+        words = "The id of the last event that you received: the stream continues after it"
         return Parameter("Last-Event-ID", schema, words, "header")
 
     @property
     def _filters(self) -> list[Filter]:
-        words = f"One or several of {listed(self._tracks)}, with commas."
+        words = f"One or more of {listed(self._tracks)}, separated by commas."
         types = Filter("types", Kind(self._types, str), words)
         return [types, *(each for track in self._tracks.values() for each in track.filters)]
 
@@ -165,8 +165,10 @@ class EventStream:
         tracks = self._chosen(request.query)
         cursor = _read_cursor(request.headers.get("Last-Event-ID"), self._tracks)
         if self._stopping or len(self._readers) >= self._most:
-            why = "stopping" if self._stopping else f"there are {self._most} readers already"
-            refused = fault(503, "too_many_readers", f"{why}; please try again")
+            why = (
+                "stopping" if self._stopping else (f"the limit of {self._most} readers is reached")
+            )
+            refused = fault(503, "too_many_readers", f"{why}; try again later")
             refused.force_close()  # whoever finds no place must not keep a connection either
             return refused
         response = EventSourceResponse(

@@ -34,7 +34,7 @@ from receiver.store.tally import MINUTE, MINUTES_KEPT
 BUCKETS = {"minute": timedelta(minutes=1), "hour": timedelta(hours=1), "day": timedelta(days=1)}
 BUCKETS_MOST = 800
 """Buckets of one answer: 13 hours of minutes, a month of hours, or two years of days."""
-BY = ("operator", "country", "sender", "source", "error")
+BY = ("endpoint", "operator", "country", "sender", "source", "error")
 
 _USUAL_RANGE = {"minute": timedelta(hours=3), "hour": timedelta(days=1), "day": timedelta(days=31)}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -66,35 +66,54 @@ _A_SOURCE = "The name of a [[source]]."
 _STATUS_GROUP = Filter(
     "statusGroup",
     GROUPS,
-    "Only these groups, ids or names: DELIVERED,EXPIRED.",
+    "Only these status groups, by id or name, for example DELIVERED,EXPIRED.",
     field="status_groups",
 )
 _FINAL = Filter(
     "final",
     TRUTH,
     "Only final, or only intermediate ones.",
-    "Final: nothing more is to be expected.",
+    "A final report is the last one of its message.",
     option="--final/--intermediate",
 )
 _SOURCE = Filter("source", TEXT, "Only from this source.", _A_SOURCE)
+_TO = Filter("to", NUMBER, "Only to this number.")
+_SENDER = Filter(
+    "sender",
+    EXACT,
+    "Only from this sender.",
+    "In both generations. A number can be written in any form.",
+)
+
+RECEIVED_IN = (
+    Filter(
+        "receivedSince",
+        INSTANT,
+        "Received at this time or later.",
+        option="--since",
+        old_option="--received-since",
+    ),
+    Filter(
+        "receivedUntil",
+        INSTANT,
+        "Received before this time.",
+        option="--until",
+        old_option="--received-until",
+    ),
+)
 
 REPORT_FILTERS = (
     Filter(
         "text",
         TEXT,
-        "Only with this in the messageId, the recipient's number or the callbackData.",
-        "Capitals or small letters.",
+        "Only with this text in the messageId, the recipient's number or the callbackData.",
+        "Upper and lower case are the same.",
     ),
     Filter("messageId", EXACT, "Only of this message."),
     Filter("bulkId", EXACT, "Only of this bulk."),
-    Filter("to", NUMBER, "Only to this number."),
-    Filter("toPrefix", NUMBER, "Only to numbers starting with this: 4179."),
-    Filter(
-        "sender",
-        EXACT,
-        "Only from this sender.",
-        "In either generation. A number in any of its forms.",
-    ),
+    _TO,
+    Filter("toPrefix", NUMBER, "Only to numbers starting with this prefix, for example 4179."),
+    _SENDER,
     Filter(
         "from", EXACT, "Another name of `sender`; give one of them.", field="sender", option=None
     ),
@@ -102,59 +121,63 @@ REPORT_FILTERS = (
     Filter(
         "status",
         IDS_OR_NAMES,
-        "Only these statuses, ids or names: 5,EXPIRED_EXPIRED.",
+        "Only these statuses, by id or name, for example 5,EXPIRED_EXPIRED.",
         field="statuses",
     ),
     Filter(
         "error",
         IDS_OR_NAMES,
-        "Only these errors, ids or names: EC_ABSENT_SUBSCRIBER,27.",
+        "Only these errors, by id or name, for example EC_ABSENT_SUBSCRIBER,27.",
         field="errors",
     ),
     Filter(
         "permanent",
         TRUTH,
-        "Only permanent, or only other errors.",
+        "Only permanent errors, or only temporary ones.",
         option="--permanent/--temporary",
     ),
     _FINAL,
     _SOURCE,
     Filter("callbackData", EXACT, "Only with this callbackData."),
-    Filter("callbackDataContains", TEXT, "Only with this in the callbackData.", "Anywhere in it."),
-    Filter("receivedSince", INSTANT, "Received then or later: 2026-11-21T10:00:00Z."),
-    Filter("receivedUntil", INSTANT, "Received before."),
-    Filter("doneSince", INSTANT, "doneAt then or later."),
-    Filter("doneUntil", INSTANT, "doneAt before."),
+    Filter(
+        "callbackDataContains", TEXT, "Only with this text in the callbackData.", "Anywhere in it."
+    ),
+    *RECEIVED_IN,
+    Filter("doneSince", INSTANT, "Only if doneAt is this time or later."),
+    Filter("doneUntil", INSTANT, "Only if doneAt is before this time."),
 )
 
 PLACE_STATES = ("waiting", "leased", "acknowledged", "exhausted", "cancelled", "unrouted")
 
 PLACE_FILTERS = (
-    Filter("endpoint", TEXT, "Only what was taken for this endpoint."),
+    Filter("endpoint", TEXT, "Only reports that this endpoint took."),
     Filter(
         "state",
         choice(PLACE_STATES),
-        "Only where the newest dispatch (to an endpoint) is in this state; unrouted: no endpoint"
-        " took it.",
+        "Only reports whose newest dispatch to an endpoint is in this state; unrouted: no"
+        " endpoint took them.",
     ),
 )
 
 MESSAGE_FILTERS = (
+    _TO,
+    _SENDER,
+    *RECEIVED_IN,
     _FINAL,
     _SOURCE,
     _STATUS_GROUP,
 )
 
 OF_SOURCE = Filter(
-    "source", TEXT, "Of this source.", "Needed when several sources have such a message."
+    "source", TEXT, "Of this source.", ("Required if several sources have a message with this id.")
 )
 
 TOTALS_FILTERS = (
     Filter(
         "since",
         INSTANT,
-        "The beginning; with it, all of its minute, hour or day. Default: 3 hours ago for minutes,"
-        " a day for hours, 31 days for days.",
+        "The start, rounded down to a whole minute, hour or day. Default: 3 hours ago for"
+        " minutes, 1 day for hours, 31 days for days.",
     ),
     Filter("until", INSTANT, "The end. Default: now."),
     Filter(
@@ -163,15 +186,16 @@ TOTALS_FILTERS = (
         "",
         "Minutes (of the last two days), hours or days (UTC).",
     ),
-    Filter("by", choice(BY), "Rows by these too."),
+    Filter("by", choice(BY), "Also one row for each of these."),
     _SOURCE,
     _FINAL,
 )
 
-RECEIVED = Filter("received", TRUTH, "Adds each item as it came.")
+RECEIVED = Filter("received", TRUTH, "Add each item as it was received.")
 
 REPORT_PARAMETERS = (LIMIT, CURSOR, RECEIVED, *REPORT_FILTERS, *PLACE_FILTERS)
 MESSAGE_PARAMETERS = (LIMIT, CURSOR, *MESSAGE_FILTERS)
+QUARANTINE_PARAMETERS = (LIMIT, CURSOR, *RECEIVED_IN)
 
 # --- queries -----------------------------------------------------------------------------------
 
@@ -197,18 +221,45 @@ def place_of(query: Parameters) -> Place | None:
     wanted = {each.field: each.read(query) for each in PLACE_FILTERS}
     place = Place(**wanted)
     if place.state == "unrouted" and place.endpoint is not None:
-        raise BadQuery(str(Misfit("endpoint", "unrouted reports are those of no endpoint")))
+        raise BadQuery(
+            str(
+                Misfit(
+                    "endpoint",
+                    ("cannot be combined with state=unrouted, which means reports of no endpoint"),
+                )
+            )
+        )
     return None if place == Place() else place
 
 
 class MessageQuery(Struct, frozen=True):
-    """Which messages are wanted, by their source and their state now."""
+    """Which messages are wanted: by their source and their state now, and those that have a report
+    to this number, from this sender, received in this range, all three in one."""
 
     limit: int = LIMIT_DEFAULT
     before: int | None = None
+    to: str | None = None
+    sender: str | None = None
+    received_since: datetime | None = None
+    received_until: datetime | None = None
     final: bool | None = None
     source: str | None = None
     status_groups: tuple[int, ...] = ()
+
+
+class QuarantineQuery(Struct, frozen=True):
+    """Which quarantine entries are wanted. Of the range the beginning belongs to it, the end does
+    not."""
+
+    limit: int = LIMIT_DEFAULT
+    before: int | None = None
+    received_since: datetime | None = None
+    received_until: datetime | None = None
+
+
+def quarantine_query(query: Parameters) -> QuarantineQuery:
+    """The filters of GET /api/quarantine. Raises BadQuery."""
+    return QuarantineQuery(**read_query(query, QUARANTINE_PARAMETERS))
 
 
 def message_query(query: Parameters) -> MessageQuery:
@@ -227,7 +278,7 @@ def asked_totals(query: Parameters, now: datetime) -> AskedTotals:
     """The parameters of GET /api/totals. Raises BadQuery."""
     wanted, by = totals_query(query, now), read_query(query, TOTALS_FILTERS).get("by")
     if by is not None and wanted.span == MINUTE:
-        raise BadQuery("by: expected bucket hour or day with it, minutes are not told apart")
+        raise BadQuery("by: use bucket hour or day; minutes are not broken down")
     return AskedTotals(wanted, by)
 
 
@@ -249,9 +300,12 @@ def totals_query(query: Parameters, now: datetime) -> TotalsQuery:
     if span == MINUTE and start < (now - _EPOCH) // timedelta(seconds=1) - MINUTES_KEPT:
         raise BadQuery("since: minutes are kept for two days; ask for hours or days")
     if end >= _YEAR_10000:
-        raise BadQuery("until: expected an instant before the last day of 9999")
+        raise BadQuery("until: expected an instant before the last day of the year 9999")
     if start >= end:
         raise BadQuery("until: expected an instant after since")
     if (end - start) // span > BUCKETS_MOST:
-        raise BadQuery(f"since: expected at most {BUCKETS_MOST} buckets, give a narrower range")
+        raise BadQuery(
+            f"since: expected at most {BUCKETS_MOST} buckets; choose a shorter"
+            " period or larger buckets"
+        )
     return TotalsQuery(span, start, end, wanted.get("source"), wanted.get("final"))

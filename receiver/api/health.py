@@ -19,10 +19,13 @@ class Alive(Struct, frozen=True):
 
 
 class Ready(Struct, frozen=True, omit_defaults=True):
-    """`short` is there while something runs short without being a reason not to be ready."""
+    """`short` is present while something is running short and the process is still ready."""
 
     ready: Literal[True]
-    short: Annotated[Sequence[str], Meta(description="what runs short; not there: nothing")] = ()
+    short: Annotated[
+        Sequence[str],
+        Meta(description=("What is running short. The field is missing if nothing is")),
+    ] = ()
 
 
 class Health:
@@ -71,7 +74,7 @@ class Health:
         "The process can do its work",
         {
             200: Reply("it can", Ready),
-            503: Reply("why it cannot", ErrorAnswer, headers={"Retry-After": "seconds"}),
+            503: Reply("The reason why it cannot", ErrorAnswer, headers={"Retry-After": "seconds"}),
         },
         caller="probe",
     )

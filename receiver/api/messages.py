@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 from msgspec import Meta, Struct
@@ -14,7 +15,14 @@ from receiver.dlr.item import write_item
 from receiver.dlr.message import state_of
 from receiver.dlr.statuses import group_of
 from receiver.routes import ref
-from receiver.store.base import ReportStore, StoredReport, of_one_source
+from receiver.store.base import (
+    FoundReports,
+    ReportQuery,
+    ReportStore,
+    StoredReport,
+    of_one_source,
+)
+from receiver.store.matching import matches
 
 MESSAGES_STEP = 1_000
 """Messages that one request looks at, whatever of them is wanted: about a second."""
@@ -75,22 +83,53 @@ async def find_messages(
     """
     found: list[list[StoredReport]] = []
     before, looked_at = query.before, 0
-    last = 0  # the newest report of the message found last
+    last = 0  # the report by which the message found last was found
+    of_reports = _of_reports(query)
     while looked_at < MESSAGES_STEP:
         # one more tells whether there is a next page
         page = min(query.limit + 1, MESSAGES_STEP - looked_at)
-        newest = await store.newest_of_messages(before, page)
-        for report in newest:
+        step = await _look(store, of_reports, before, page)
+        for report in step.reports:
             reports = await _reports_with(store, report)
-            if _is_wanted(reports, query):
+            if _is_newest(report, reports, of_reports) and _is_wanted(reports, query):
                 if len(found) == query.limit:
                     return found, last
                 found.append(reports)
                 last = report.id
-        if len(newest) < page:
+        if step.next is None:
             return found, None
-        before, looked_at = newest[-1].id, looked_at + page
+        before, looked_at = step.next, looked_at + page
     return found, before
+
+
+def _of_reports(query: MessageQuery) -> ReportQuery | None:
+    """What a message must have a report of; `None`: of any."""
+    asked = ReportQuery(
+        to=query.to,
+        sender=query.sender,
+        received_since=query.received_since,
+        received_until=query.received_until,
+    )
+    return None if asked == ReportQuery() else replace(asked, source=query.source)
+
+
+async def _look(
+    store: ReportStore, wanted: ReportQuery | None, before: int | None, limit: int
+) -> FoundReports:
+    """The next messages, each by one of its reports or more, newest first."""
+    if wanted is not None:
+        return await store.find(replace(wanted, before=before, limit=limit))
+    newest = await store.newest_of_messages(before, limit)
+    return FoundReports(newest, newest[-1].id if len(newest) == limit else None)
+
+
+def _is_newest(
+    report: StoredReport, reports: Sequence[StoredReport], wanted: ReportQuery | None
+) -> bool:
+    """Whether a message is listed here: at the newest of its reports that are wanted, once."""
+    if wanted is None:
+        return True
+    return report.id == max(each.id for each in reports if matches(each, wanted))
 
 
 async def _reports_with(store: ReportStore, newest: StoredReport) -> list[StoredReport]:

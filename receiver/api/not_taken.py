@@ -14,11 +14,11 @@ from receiver.routes import Reply, Route
 
 
 class NotTakenAnswer(Struct, frozen=True, rename="camel"):
-    """Callbacks that were not taken for the same reason. `what` is at fault in their requests."""
+    """Callbacks that were refused for the same reason. `what` names the fault in their requests."""
 
     reason: Reason
     what: str
-    source: Annotated[str | None, Meta(description="null: none of ours was named")]
+    source: Annotated[str | None, Meta(description="null if the request named no known source")]
     status: int
     callbacks: Count
     first_at: Instant
@@ -39,9 +39,9 @@ class NotTakenApi:
         "GET",
         "/api/callbacks/not-taken",
         "listCallbacksNotTaken",
-        "What this process has not taken of late though it looks like a callback: wrong paths and"
-        " methods, unknown sources, 413 and 415. The newest first",
-        {200: Reply("each kind once", NotTakenAnswers)},
+        "Requests that looked like callbacks and were refused lately by this process: wrong"
+        " paths or methods, unknown sources, 413 and 415. Newest first",
+        {200: Reply("One entry for each kind", NotTakenAnswers)},
     )
     async def _list(self, _: web.Request) -> web.Response:
         return answer(

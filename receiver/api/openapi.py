@@ -122,25 +122,27 @@ _ANYWHERE = {
 """What any request can get, by status."""
 
 _COMMON: Mapping[str, Reply | str] = {
-    "BadRequest": "a parameter, the body or the whole request cannot be read",
-    "ExpectationFailed": "an `Expect` other than `100-continue`",
-    "HeaderTooLarge": "the request line or a header is too large",
-    "Defect": "a defect of this program; its log tells more",
+    "BadRequest": "A parameter, the body or the whole request is invalid",
+    "ExpectationFailed": "`Expect` has a value other than `100-continue`",
+    "HeaderTooLarge": "The request line or a header is too large",
+    "Defect": "An internal error; see the log of dlr",
     "Unavailable": Reply(
-        "stopping, too many connections, or the store cannot be read or written now; nothing was"
-        " changed",
+        "The process is stopping, has too many connections, or cannot read or write its store."
+        " Nothing was changed",
         ErrorAnswer,
         headers={"Retry-After": "seconds"},
     ),
     "Unauthorized": Reply(
-        "no token, or an unknown one",
+        "The token is missing or unknown",
         ErrorAnswer,
         headers={"WWW-Authenticate": "`Bearer` and a realm"},
     ),
-    "Forbidden": "the token has the scope `read`, and this takes `operate`; or a page of another"
-    " site asks",
-    "NotJson": "the body is not said to be application/json",
-    "Misdirected": "without tokens: a `Host` that is none of this server's, see server.hosts",
+    "Forbidden": "The token has the scope `read` and the request needs `operate`; or a page of"
+    " another site made the request",
+    "NotJson": "The Content-Type is not application/json",
+    "Misdirected": (
+        "The API has no tokens, and `Host` is not a name of this server (see server.hosts)"
+    ),
 }
 
 
@@ -208,9 +210,10 @@ def _content(said: Reply | RequestBody, schemas: Schemas) -> Schema:
 # --- the document ------------------------------------------------------------------------------
 
 _ABOUT = (
-    "Takes delivery reports of an SMS platform, keeps them, and pushes them on.\n\n"
-    "Errors have one shape. A path that is not here is 404, a method that a path does not have is"
-    " 405 with `Allow`; HEAD is answered wherever GET is."
+    "Receives the delivery reports of an SMS platform, stores them and pushes them to your"
+    " customers' endpoints. All errors have the same shape. An unknown path is answered 404,"
+    " and a method that a path does not have is answered 405 with `Allow`. HEAD works wherever"
+    " GET does."
 )
 
 
@@ -324,7 +327,7 @@ def _callback(said: Route, operation: Schema, settings: ReceiverSettings) -> Sch
         "in": "path",
         "required": True,
         "schema": {"type": "string", "enum": [each.name for each in sources]},
-        "description": "the name of a [[source]]",
+        "description": "The name of a source in the settings",
     }
     return {**made, "parameters": [source]}
 
@@ -342,7 +345,7 @@ def _demanded(source: SourceSettings) -> Iterator[tuple[str, Schema]]:
     if source.basic is not None:
         yield "basic", {"type": "http", "scheme": "basic"}
     if source.header is not None:
-        words = f"after the scheme {source.header.scheme}" if source.header.scheme else "as it is"
+        words = f"After the scheme {source.header.scheme}" if source.header.scheme else "As it is"
         yield "header", _key("header", source.header.name, words)
     if source.query is not None:
         yield "query", _key("query", source.query.parameter, "a token")
@@ -350,7 +353,10 @@ def _demanded(source: SourceSettings) -> Iterator[tuple[str, Schema]]:
         words = f"{source.hmac.algorithm} of the raw body, in {source.hmac.encoding}"
         yield "hmac", _key("header", source.hmac.header, words)
     if source.certificate is not None:
-        yield "certificate", {"type": "mutualTLS", "description": "checked by the proxy in front"}
+        yield (
+            "certificate",
+            {"type": "mutualTLS", "description": "Checked by the proxy in front of dlr"},
+        )
 
 
 def _key(place: str, name: str, words: str) -> Schema:

@@ -38,6 +38,7 @@ class Filter(Struct, frozen=True):
     `words` are the help of the command line, and with `more` what API clients are told. `field` is
     where its value goes in the query that the store or the queue is asked, and `option` is it on
     the command line (`None`: not there); both are called as it is unless they are given.
+    `old_option` is what the option was called before.
     """
 
     name: str
@@ -46,13 +47,14 @@ class Filter(Struct, frozen=True):
     more: str = ""
     field: str = ""
     option: str | None = ""
+    old_option: str | None = None
 
     def __post_init__(self) -> None:
-        snake = re.sub("[A-Z]", lambda capital: f"_{capital[0].lower()}", self.name)
+        name = snake(self.name)
         if not self.field:
-            force_setattr(self, "field", snake)
+            force_setattr(self, "field", name)
         if self.option == "":
-            force_setattr(self, "option", f"--{snake.replace('_', '-')}")
+            force_setattr(self, "option", f"--{name.replace('_', '-')}")
 
     def read(self, query: Parameters) -> Any:
         """The value in `query`; `None` when it is not given. Raises BadQuery."""
@@ -64,6 +66,11 @@ class Filter(Struct, frozen=True):
     def parameter(self) -> Parameter:
         words = (each for each in (self.words, self.more, self.kind.words) if each)
         return Parameter(self.name, self.kind.shape, " ".join(words))
+
+
+def snake(name: str) -> str:
+    """A parameter's name as Python and the command line write it: `messageId`, `message_id`."""
+    return re.sub("[A-Z]", lambda capital: f"_{capital[0].lower()}", name)
 
 
 def in_query(filters: Iterable[Filter]) -> list[Parameter]:
@@ -83,7 +90,7 @@ def read_query(query: Parameters, filters: Sequence[Filter]) -> dict[str, Any]:
         if each.name in query:
             first = given.setdefault(each.field, each)
             if first is not each:
-                reason = f"it is another name of {first.name}; give one of them"
+                reason = f"it is another name of {first.name}; use one of them"
                 raise BadQuery(str(Misfit(each.name, reason)))
     return {field: each.read(query) for field, each in given.items()}
 
@@ -92,8 +99,8 @@ def only(query: Parameters, *known: str) -> None:
     """Refuse a misspelt filter: one that is ignored would show too much."""
     for name in query:
         if name not in known:
-            others = f"; expected {listed(known)}" if known else ", and there is no other"
-            raise BadQuery(str(Misfit(name, f"there is no such parameter{others}")))
+            others = f"; expected {listed(known)}" if known else "; there are no parameters here"
+            raise BadQuery(str(Misfit(name, f"unknown parameter{others}")))
 
 
 # --- kinds -------------------------------------------------------------------------------------
@@ -110,7 +117,7 @@ def whole(text: str, name: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise unexpected(name, "a text in UTF-8", text) from error
+        raise unexpected(name, "text in UTF-8", text) from error
     return text
 
 
@@ -186,28 +193,32 @@ def listed(names: Iterable[str]) -> str:
 
 
 TEXT = Kind(_text, str)
-EXACT = Kind(_text, str, "Compared as a whole.")
-NUMBER = Kind(_text, str, "Any form will do: 41793026727, +41 79 302 67 27, 0041793026727.")
+EXACT = Kind(_text, str, "The whole value must be equal.")
+NUMBER = Kind(
+    _text,
+    str,
+    ("The number can be written in any form: 41793026727, +41 79 302 67 27, 0041793026727."),
+)
 TRUTH = Kind(_truth, bool)
 INSTANT = Kind(
     _instant,
     {"type": "string", "examples": ["2026-11-21T10:00:00Z"]},
     "RFC 3339 or the provider's form.",
 )
-IDS_OR_NAMES = Kind(_ids_or_names, str, "Several with commas.")
+IDS_OR_NAMES = Kind(_ids_or_names, str, "Separate several values with commas.")
 
 # --- pages -------------------------------------------------------------------------------------
 
 LIMIT = Filter(
     "limit",
     Kind(_limit, {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT}),
-    "the most that a page has",
+    "The largest number of entries on the page",
 )
 
 
 def cursor(kind: Kind) -> Filter:
     """Where the page begins, as the page before told it."""
-    return Filter("cursor", kind, "`next` of the page before", field="before")
+    return Filter("cursor", kind, "`next` of the previous page", field="before")
 
 
 CURSOR = cursor(Kind(number, {"type": "string", "pattern": "^[0-9]{1,18}$"}))

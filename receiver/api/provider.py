@@ -38,7 +38,7 @@ _PLAIN: dict[str, Schema] = {
 
 _INSTANT: Schema = {
     "type": "string",
-    "description": "in the provider's form",
+    "description": "in the provider's format",
     "pattern": r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}"
     r"\.[0-9]{3}([0-9]{3})?[+-][0-9]{4}$",
     "examples": ["2019-11-09T16:00:00.000+0100"],
@@ -87,7 +87,7 @@ PROVIDER: dict[str, Schema] = {
     "ReportError": _of_struct(Error),
     "ReportV2": _of_provider(
         {**_COMMON, "from": _TEXT, "smsCount": _INTEGER, "entityId": _TEXT, "applicationId": _TEXT},
-        description="a report as v1 and v2 write it",
+        description="a report in the format of v1 and v2",
         examples=[_EXAMPLE],
     ),
     "ReportV3": _of_provider(
@@ -97,7 +97,7 @@ PROVIDER: dict[str, Schema] = {
             "messageCount": _INTEGER,
             "platform": _of_provider({"entityId": _TEXT, "applicationId": _TEXT}),
         },
-        description="a report as v3 writes it",
+        description="a report in the format of v3",
     ),
     "JsonCallback": _of_provider(
         {"results": {"type": ["array", "null"], "items": ITEM}},
@@ -114,7 +114,10 @@ PROVIDER: dict[str, Schema] = {
             }
         },
         "required": ["results"],
-        "description": "the root is `DeliveryReports` (v3) or `reportResponse` (v2), or any other",
+        "description": (
+            "The root element is `DeliveryReports` (v3) or `reportResponse` (v2);"
+            " any other name is accepted"
+        ),
         "xml": {"name": "DeliveryReports"},
     },
 }

@@ -20,23 +20,23 @@ class ReportAnswer(Struct, frozen=True, rename="camel"):
     received_at: Instant
     source: str
     format: Format
-    generation: Annotated[Generation | None, Meta(description="null: nothing told it")]
+    generation: Annotated[Generation | None, Meta(description="null if the report does not tell")]
     final: bool
     duplicates: Count
     report: Annotated[Raw, Meta(extra_json_schema=ITEM)]
     status_conflict: Annotated[
         bool,
         Meta(
-            description="groupId and groupName of the status name two different groups; the number"
-            " counts"
+            description="groupId and groupName of the status contradict each other; the number"
+            " is used"
         ),
     ]
     received: (
         Annotated[
             str | None,
             Meta(
-                description="the item as it came, only with `received=true`; null when it was not"
-                " kept"
+                description="The item as it was received, only with `received=true`; null if"
+                " it was not kept"
             ),
         ]
         | UnsetType

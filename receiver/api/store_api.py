@@ -15,13 +15,16 @@ from receiver.api.audit import tell
 from receiver.api.filters import (
     MESSAGE_PARAMETERS,
     OF_SOURCE,
+    QUARANTINE_PARAMETERS,
     RECEIVED,
     REPORT_PARAMETERS,
     TOTALS_FILTERS,
     Place,
+    QuarantineQuery,
     asked_totals,
     message_query,
     place_of,
+    quarantine_query,
     report_query,
 )
 from receiver.api.messages import (
@@ -32,19 +35,16 @@ from receiver.api.messages import (
     find_messages,
 )
 from receiver.api.parameters import (
-    PAGE,
-    PageQuery,
     in_path,
     in_query,
     next_cursor,
     number,
     only,
     page_of,
-    page_query,
 )
 from receiver.api.quarantine import DismissedEntry, QuarantineEntryAnswer, QuarantinePage
 from receiver.api.reports import ReportAnswer, ReportPage
-from receiver.api.totals import TotalsAnswer, totals_answer
+from receiver.api.totals import ByEndpoint, TotalsAnswer, no_endpoints, totals_answer
 from receiver.callbacks.intake import NO_LIMITS, Limits
 from receiver.callbacks.quarantine import read_again
 from receiver.routes import AMBIGUOUS, NOT_THERE, Reply, Route, any_text
@@ -66,13 +66,18 @@ async def nothing_placed(_: ReportQuery, __: Place) -> FoundReports:
     return FoundReports([], None)
 
 
-_QUARANTINE_ID = in_path("id", Id, "of the entry")
+_QUARANTINE_ID = in_path("id", Id, "The id of the entry")
 
 
-async def quarantine_page(store: ReportStore, query: PageQuery) -> QuarantinePage:
+async def quarantine_page(store: ReportStore, query: QuarantineQuery) -> QuarantinePage:
     """A page of what could not be read, newest first."""
-    # one more tells whether there is a next page
-    found, following = page_of(await store.quarantine(query.before, query.limit + 1), query.limit)
+    entries = await store.quarantine(
+        query.before,
+        query.limit + 1,  # one more tells whether there is a next page
+        since=query.received_since,
+        until=query.received_until,
+    )
+    found, following = page_of(entries, query.limit)
     shown = [QuarantineEntryAnswer.of(entry) for entry in found]
     return QuarantinePage(shown, next_cursor(following))
 
@@ -85,6 +90,7 @@ class StoreApi:
         store: ReportStore,
         dispatches_of: DispatchesOf,
         find_placed: FindPlaced = nothing_placed,
+        by_endpoint: ByEndpoint = no_endpoints,
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         on_stored: Callable[[], None] = lambda: None,
@@ -93,6 +99,7 @@ class StoreApi:
         self._store = store
         self._dispatches_of = dispatches_of
         self._find_placed = find_placed
+        self._by_endpoint = by_endpoint
         self._now = now
         self._on_stored = on_stored
         self._limits = limits
@@ -115,7 +122,7 @@ class StoreApi:
         "GET",
         "/api/reports",
         "listReports",
-        "Reports, newest first. A page can be short, even empty, and still have a `next`",
+        "Reports, newest first. A page can be short or even empty and still have a `next`",
         {200: Reply("a page", ReportPage)},
         in_query(REPORT_PARAMETERS),
     )
@@ -131,7 +138,7 @@ class StoreApi:
         "showReport",
         "One report",
         {200: Reply("the report", ReportAnswer), 404: NOT_THERE},
-        [in_path("id", Id, "of the report, ours"), RECEIVED.parameter],
+        [in_path("id", Id, "The id that dlr gave the report"), RECEIVED.parameter],
     )
     async def report(self, request: web.Request) -> web.Response:
         only(request.query, RECEIVED.name)
@@ -153,7 +160,10 @@ class StoreApi:
         "GET",
         "/api/messages",
         "listMessages",
-        "Messages, the last heard of first. A page can be short and still have a `next`",
+        (
+            "Messages, those with the newest report first. A page can be short and still have a"
+            " `next`"
+        ),
         {200: Reply("a page", MessagePage)},
         in_query(MESSAGE_PARAMETERS),
     )
@@ -169,10 +179,14 @@ class StoreApi:
         "GET",
         f"/api/messages/{any_text('messageId')}",
         "showMessage",
-        "Where a message stands, its reports and its dispatches",
+        "The state of a message, its reports and its dispatches",
         {200: Reply("the message", MessageAnswer), 404: NOT_THERE, 409: AMBIGUOUS},
         [
-            in_path("messageId", Annotated[str, Meta(min_length=1)], "the provider's, any text"),
+            in_path(
+                "messageId",
+                Annotated[str, Meta(min_length=1)],
+                ("The provider's id of the message; any text"),
+            ),
             OF_SOURCE.parameter,
         ],
     )
@@ -189,24 +203,25 @@ class StoreApi:
         "GET",
         "/api/totals",
         "showTotals",
-        "Counts, prices and percentiles of times, by minute, hour or day (UTC), and by operator,"
-        " country, sender, source or error",
+        "Counts, delivery rates, costs and times by minute, hour or day (UTC); also by endpoint,"
+        " operator, country, sender, source or error",
         {200: Reply("the totals", TotalsAnswer)},
         in_query(TOTALS_FILTERS),
     )
     async def totals(self, request: web.Request) -> web.Response:
-        return answer(await totals_answer(self._store, asked_totals(request.query, self._now())))
+        asked = asked_totals(request.query, self._now())
+        return answer(await totals_answer(self._store, asked, self._by_endpoint))
 
     @Route(
         "GET",
         "/api/quarantine",
         "listQuarantine",
-        "What could not be read, newest first",
+        "Quarantine entries (what could not be read), newest first",
         {200: Reply("a page", QuarantinePage)},
-        in_query(PAGE),
+        in_query(QUARANTINE_PARAMETERS),
     )
     async def quarantine(self, request: web.Request) -> web.Response:
-        return answer(await quarantine_page(self._store, page_query(request.query)))
+        return answer(await quarantine_page(self._store, quarantine_query(request.query)))
 
     @Route(
         "GET",
@@ -224,12 +239,12 @@ class StoreApi:
         "GET",
         "/api/quarantine/{id}/body",
         "downloadQuarantined",
-        "The bytes of an entry, as they came",
+        "The bytes of an entry, as they were received",
         {
             200: Reply(
                 "the bytes",
                 others={"application/octet-stream": None},
-                headers={"Content-Disposition": "`attachment`, and a name for the file"},
+                headers={"Content-Disposition": "`attachment` and a file name"},
             ),
             404: NOT_THERE,
         },
@@ -248,8 +263,8 @@ class StoreApi:
         "POST",
         "/api/quarantine/{id}/retry",
         "retryQuarantined",
-        "Reads an entry again with today's program",
-        {200: Reply("what became of it", Counts), 404: NOT_THERE},
+        "Reads an entry again with the current version of dlr",
+        {200: Reply("What was stored", Counts), 404: NOT_THERE},
         [_QUARANTINE_ID],
     )
     async def read_again(self, request: web.Request) -> web.Response:
@@ -270,8 +285,8 @@ class StoreApi:
         "DELETE",
         "/api/quarantine/{id}",
         "dismissQuarantined",
-        "Takes an entry out for good, with its bytes",
-        {200: Reply("what was done", DismissedEntry), 404: NOT_THERE},
+        "Deletes an entry and its bytes",
+        {200: Reply("What was done", DismissedEntry), 404: NOT_THERE},
         [_QUARANTINE_ID],
     )
     async def dismiss(self, request: web.Request) -> web.Response:

@@ -95,12 +95,16 @@ class ApiTokens:
                 self._refuse(request, "missing" if authorization is None else "unknown")
                 if caller == "page":
                     raise web.HTTPSeeOther(_sign_in(request))
-                response = fault(401, "unauthorized", "expected Authorization: Bearer and a token")
+                response = fault(
+                    401, "unauthorized", ("expected the header Authorization: Bearer TOKEN")
+                )
                 response.headers["WWW-Authenticate"] = 'Bearer realm="dlr"'
                 return response
             if token.scope == "read" and request.method not in READING:
                 self._refuse(request, "scope", token=token.name)
-                text = "this takes a token with the scope operate, got one with the scope read"
+                text = (
+                    "this request needs a token with the scope operate, got one with the scope read"
+                )
                 return fault(403, "forbidden", text)
             request[_token_key()] = token
             return await handler(request)

@@ -1,26 +1,29 @@
-"""Totals as the API and the command line show them."""
+"""Totals as the API, the command line and the overview show them."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from dataclasses import field as initially
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from receiver.answers import Count, Instant, Integer, timestamp
 from receiver.api.filters import AskedTotals
 from receiver.dlr.statuses import GROUP_NAMES, GROUP_NUMBERS
 from receiver.store.base import PartTotals, ReportStore, Totals, TotalsQuery
-from receiver.store.excerpt import Dimension, ReportOutcome
+from receiver.store.excerpt import EXACT, Dimension, ReportOutcome
 from receiver.store.histogram import percentiles
-from receiver.store.tally import DAY, EXACT, HOUR, MINUTE
+from receiver.store.tally import DAY, HOUR, MINUTE
 
 PERCENTS = (50, 90, 95, 99)
 """Those that `Durations` has."""
+SHARE_PERCENTS = (5, 25, 50, 75, 95)
+"""Those that `DeliveredShares` has."""
 
 UNKNOWN = "UNKNOWN"
 """The name of the status group of a report that tells none."""
@@ -43,7 +46,7 @@ class CurrencySum(Struct, frozen=True):
 
 
 class Durations(Struct, frozen=True):
-    """Percentiles of the seconds from sentAt to doneAt."""
+    """Percentiles of the seconds from sentAt to doneAt: 95 % of the reports took p95 or less."""
 
     reports: Count
     p50: float | None
@@ -52,16 +55,31 @@ class Durations(Struct, frozen=True):
     p99: float | None
 
 
+class DeliveredShares(Struct, frozen=True):
+    """Percentiles of `deliveredShare` over the buckets that have final reports, each bucket counted
+    once: 5 % of the buckets delivered p5 or less."""
+
+    buckets: Count
+    p5: float | None
+    p25: float | None
+    p50: float | None
+    p75: float | None
+    p95: float | None
+
+
 class TotalAnswer(Struct, frozen=True, kw_only=True, rename="camel"):
-    """`prices` are of all reports that have one. `cost` is what messages cost: the prices of final
-    reports. A price is of the whole message, however many parts it has: the provider calls
-    pricePerMessage "Price per one message" (models/message_price.py of its Python client 6.0.0)."""
+    """`cost` is what messages cost, by currency: pricePerMessage times smsCount (v3: messageCount)
+    of each final report. The price is that of one part: the provider's schemas call it "price per
+    one message" (v2: "per one SMS") and the count "number of messages content was split to", and
+    its guide on long SMS says they are charged by part. A message without a count is one part.
+    `prices` are the same for all reports, final or not."""
 
     reports: Count
     final: Count
-    delivered: Annotated[Count, Meta(description="final, in the group DELIVERED")]
+    delivered: Annotated[Count, Meta(description="Final reports in the group DELIVERED")]
     delivered_share: Annotated[
-        float | None, Meta(description="of the final ones; null without any")
+        float | None,
+        Meta(description="`delivered` divided by `final`; null if there is no final report"),
     ]
     status_groups: dict[str, Count]
     errors: list[ErrorCount]
@@ -75,28 +93,41 @@ class BucketAnswer(TotalAnswer, frozen=True):
 
 
 class PartAnswer(TotalAnswer, frozen=True):
-    """What was asked for `by`: the operator's mccMnc, the calling code of the recipient, the
-    sender, the source or the id of the error. Errors have no prices and no times; the times of
-    operators, countries and senders are within 6 %."""
+    """One value of what you asked for with `by`: the name of an endpoint, an operator's mccMnc, the
+    recipient's calling code, a sender, a source or the id of an error.
+
+    A row of an endpoint has the reports that it took, without replays. It covers the reports that
+    are still stored. A report that several endpoints took is in the row of each. Rows of errors
+    have no prices and no times. Times of operators, countries and senders are within 6 %."""
 
     value: Annotated[
-        str | None, Meta(description="empty: reports do not tell it; null: not told apart any more")
+        str | None,
+        Meta(
+            description="Empty: the reports do not say, or no endpoint took them. Null: everything"
+            " after the first 2,000 different values"
+        ),
     ]
     name: Annotated[
         str | None,
-        Meta(description="of a calling code the countries (ISO 3166), of an error its name"),
+        Meta(
+            description="Of a calling code, the countries that use it (ISO 3166); of an error, its"
+            " name; otherwise null, because reports do not name operators"
+        ),
     ]
 
 
 class TotalsAnswer(Struct, frozen=True, omit_defaults=True):
-    """Every bucket that has reports, ascending, and all of them together. `rows` are there when
-    they are asked for: the most reports first."""
+    """The buckets that have reports, oldest first, and the sum of all of them. With `by` there are
+    also `rows`, those with the most reports first."""
 
     since: Instant
     until: Instant
     bucket: Literal["minute", "hour", "day"]
-    behind: Annotated[Count, Meta(description="reports that are not added up yet")]
+    behind: Annotated[
+        Count, Meta(description="Reports that are stored and not included in these figures yet")
+    ]
     total: TotalAnswer
+    delivered_shares: DeliveredShares = field(name="deliveredShares")
     buckets: list[BucketAnswer]
     by: str | None = None
     rows: list[PartAnswer] | UnsetType = UNSET
@@ -112,6 +143,7 @@ class TotalsAnswer(Struct, frozen=True, omit_defaults=True):
             bucket=_BUCKETS[query.span],
             behind=totals.lag if rows is None else max(totals.lag, rows.lag),
             total=TotalAnswer(**whole.told()),
+            delivered_shares=_delivered_shares(buckets.values()),
             buckets=[
                 BucketAnswer(_instant(start), **buckets[start].told()) for start in sorted(buckets)
             ],
@@ -120,12 +152,25 @@ class TotalsAnswer(Struct, frozen=True, omit_defaults=True):
         )
 
 
-async def totals_answer(store: ReportStore, asked: AskedTotals) -> TotalsAnswer:
+ByEndpoint = Callable[[TotalsQuery], Awaitable[PartTotals]]
+"""The totals by the endpoints that took the reports; whoever dispatches knows them."""
+
+
+async def no_endpoints(_: TotalsQuery) -> PartTotals:
+    """Where nobody dispatches."""
+    return PartTotals([], [], [], 0)
+
+
+async def totals_answer(
+    store: ReportStore, asked: AskedTotals, by_endpoint: ByEndpoint = no_endpoints
+) -> TotalsAnswer:
     """What the API, the command line and the pages show."""
     totals = await store.totals(asked.query)
     rows = None
     if asked.by == "error":
         rows = _by_error(totals)
+    elif asked.by == "endpoint":
+        rows = _by_part(await by_endpoint(asked.query), asked.by)
     elif asked.by is not None:
         dimension = _DIMENSIONS[asked.by]
         rows = _by_part(await store.part_totals(asked.query, dimension), asked.by)
@@ -223,13 +268,13 @@ def _added_up(totals: Totals) -> tuple[Mapping[int, _Bucket], _Bucket]:
 class _Bucket:
     reports: int = 0
     final: int = 0
-    groups: Counter[str] = field(default_factory=Counter)
-    errors: Counter[tuple[int | None, int | str | None]] = field(default_factory=Counter)
-    names: dict[tuple[int | None, int | str | None], str | None] = field(default_factory=dict)
-    prices: dict[str, tuple[int, Decimal]] = field(default_factory=dict)
-    cost: dict[str, tuple[int, Decimal]] = field(default_factory=dict)
+    groups: Counter[str] = initially(default_factory=Counter)
+    errors: Counter[tuple[int | None, int | str | None]] = initially(default_factory=Counter)
+    names: dict[tuple[int | None, int | str | None], str | None] = initially(default_factory=dict)
+    prices: dict[str, tuple[int, Decimal]] = initially(default_factory=dict)
+    cost: dict[str, tuple[int, Decimal]] = initially(default_factory=dict)
     delivered: int = 0
-    durations: Counter[int] = field(default_factory=Counter)
+    durations: Counter[int] = initially(default_factory=Counter)
 
     def count(self, outcome: ReportOutcome | None, reports: int) -> None:
         self.reports += reports
@@ -285,6 +330,14 @@ def _durations(bins: Counter[int]) -> Durations:
     found = percentiles(sorted(bins.items()), PERCENTS)
     times: list[float | None] = [round(each / 1000, 3) for each in found]
     return Durations(bins.total(), *(times or [None] * len(PERCENTS)))
+
+
+def _delivered_shares(buckets: Iterable[_Bucket]) -> DeliveredShares:
+    """By nearest rank. `None` without a bucket that has final reports."""
+    shares = sorted(each.delivered / each.final for each in buckets if each.final)
+    ranks = [-(-percent * len(shares) // 100) for percent in SHARE_PERCENTS]
+    found: list[float | None] = [round(shares[rank - 1], 4) for rank in ranks if shares]
+    return DeliveredShares(len(shares), *(found or [None] * len(SHARE_PERCENTS)))
 
 
 def _instant(seconds: int) -> str:

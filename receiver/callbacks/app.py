@@ -67,27 +67,41 @@ def _callback(path: str, name: str) -> Route:
         "POST",
         path,
         name,
-        "A callback of the SMS platform. 200 when its reports are on disk",
+        (
+            "Receives a callback of the SMS platform. It is answered 200 after its reports are on"
+            " disk"
+        ),
         {
-            200: Reply("what became of its reports", Counts),
-            400: "the body cannot be read; it is kept in quarantine",
+            200: Reply("What became of its reports", Counts),
+            400: "The body cannot be read; it is kept in quarantine",
             401: Reply(
-                "not let in",
+                "The source's checks refuse the request",
                 ErrorAnswer,
-                headers={"WWW-Authenticate": "the same for every reason"},
+                headers={"WWW-Authenticate": "The same for every reason"},
             ),
-            403: "a page of another site asks, and the source demands no credentials",
-            404: "there is no such [[source]]",
-            408: "the body took too long",
-            413: "too large, or too many reports; with the latter it is kept in quarantine",
-            415: "neither JSON nor XML, or an unknown charset or coding; it is kept in quarantine",
-            421: "asked by a page, with a `Host` that is none of this server's, see server.hosts",
+            403: (
+                "A page of another site made the request, and the source requires no credentials"
+            ),
+            404: "Unknown source",
+            408: "The body did not arrive in time",
+            413: (
+                "The body is too large, or has too many reports. In the second case it is"
+                " kept in quarantine"
+            ),
+            415: (
+                "Neither JSON nor XML, or an unknown charset or content coding. The body is"
+                " kept in quarantine"
+            ),
+            421: (
+                "A browser made the request, and `Host` is not a name of this server (see"
+                " server.hosts)"
+            ),
         },
         body=RequestBody(
             ref("JsonCallback"),
             {"application/xml": ref("XmlCallback"), "text/xml": ref("XmlCallback")},
-            "read liberally: no field is required, unknown ones are kept. Any charset; gzip and"
-            " deflate by `Content-Encoding`",
+            "No field is required, and unknown fields are kept. Any charset;"
+            " `Content-Encoding` gzip and deflate",
         ),
         caller="platform",
     )
@@ -171,7 +185,11 @@ class Receiver:
     async def _notify(self, request: web.Request, source: str) -> StoredCallback | web.Response:
         if source not in self._sources:
             _leave(request, "unknown_source", f"source {safe_segment(source)}")
-            return fault(404, "unknown_source", f'there is no [[source]] named "{source}"')
+            return fault(
+                404,
+                "unknown_source",
+                f'unknown source "{source}": there is no [[source]] with this name',
+            )
         authenticator = self._authenticators.get(source)
         if authenticator is not None:
             refusal = authenticator.before_body(_facts(request))
@@ -241,7 +259,10 @@ class Receiver:
             self._on_stored()
         except Exception:
             if (more := self._failures.admit("wake")) is not None:
-                log.exception("nobody was told of new reports", extra={"facts": {"leftOut": more}})
+                log.exception(
+                    "new reports are stored, but the dispatcher was not told; it looks again soon",
+                    extra={"facts": {"leftOut": more}},
+                )
 
     def _refuse(
         self, request: web.Request, source: str, refusal: Refusal, authenticator: Authenticator
@@ -251,7 +272,7 @@ class Receiver:
         client = authenticator.client(_facts(request))
         facts = {"source": source, "reason": refusal, "from": str(client)}
         log.warning("callback refused", extra={"facts": facts})
-        response = fault(401, "unauthorized", "this callback is not let in")
+        response = fault(401, "unauthorized", "this callback is refused")
         # The same for all sources too. Some clients send their password only after it.
         response.headers["WWW-Authenticate"] = 'Basic realm="callbacks"'
         return response

@@ -84,7 +84,7 @@ class Room:
 
 
 def _busy() -> NotTaken:
-    return NotTaken(503, "busy", "too many bodies at once; please try again")
+    return NotTaken(503, "busy", "too many bodies are being read; try again later")
 
 
 class BodyReader:
@@ -130,6 +130,6 @@ class BodyReader:
                     if len(body) > most:
                         return False
         except TimeoutError:
-            text = f"the body was not there within {duration_text(self._timeout)}"
+            text = f"the body did not arrive within {duration_text(self._timeout)}"
             raise NotTaken(408, "too_slow", text) from None
         return True

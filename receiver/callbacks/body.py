@@ -139,13 +139,15 @@ def _members(body: bytes, coding: str, limit: int) -> list[bytes]:
         piece = inflating.decompress(rest, limit - size + 1)
         size += len(piece)
         if size > limit:
-            raise too_large(limit, " when it is inflated")
+            raise too_large(limit, " after decompression")
         if not inflating.eof:
-            raise MalformedBody(f"byte {len(body)}", f"not {coding}: it is cut off")
+            raise MalformedBody(f"byte {len(body)}", f"not {coding}: it is truncated")
         pieces.append(piece)
         rest = inflating.unused_data
         if rest and (coding != "gzip" or len(pieces) == _MEMBERS_MOST):
-            raise MalformedBody(f"byte {len(body) - len(rest)}", f"not {coding}: more behind it")
+            raise MalformedBody(
+                f"byte {len(body) - len(rest)}", (f"not {coding}: there is more data after its end")
+            )
     return pieces
 
 

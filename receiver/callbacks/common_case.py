@@ -333,6 +333,7 @@ def _entry(fields: _V2 | _V3, generation: Generation | None, text_most: int | No
             error=error,
             currency=currency,
             price=amount,
+            message_count=fields.sms_count if isinstance(fields, _V2) else fields.message_count,
             milliseconds=None
             if sent_at is None or done_at is None
             else (done_at - sent_at) // 1000,

@@ -135,7 +135,9 @@ class Teller:
             except Exception:
                 if (more := self._failures.admit(str(listener))) is not None:
                     facts = {"request": event.request_id, "leftOut": more}
-                    log.exception("a callback could not be told on", extra={"facts": facts})
+                    log.exception(
+                        "a callback could not be logged and counted", extra={"facts": facts}
+                    )
 
     def middleware(self, notify: Handler | None) -> Middleware:
         """Tells of what the handler `notify` answers, and of a request that no route takes and that

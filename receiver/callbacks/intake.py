@@ -109,6 +109,7 @@ def _summary(report: Report) -> Summary:
         error=report.error,
         currency=None if price is None else price.currency,
         price=None if price is None else price.per_message,
+        message_count=report.message_count,
         milliseconds=None
         if sent_at is None or done_at is None
         else (utc_microseconds(done_at) - utc_microseconds(sent_at)) // 1000,

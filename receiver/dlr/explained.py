@@ -26,7 +26,8 @@ _OF_GROUPS: Final = {
 }
 
 _UNKNOWN_STATUS: Final = (
-    "This status is not in the provider's table. It is kept as it came and counts as intermediate."
+    "This status is not in the provider's table. It is kept as it was received and counts as"
+    " intermediate."
 )
 
 
@@ -39,11 +40,11 @@ def explain_status(status: StatusFields | None) -> str:
         return _UNKNOWN_STATUS
     said = [_meaning_of_status(group, status)]
     if is_final(status):
-        said.append("It is final: nothing more is to be expected.")
+        said.append("It is final: no other report will follow.")
     else:
         said.append("It is intermediate: another report follows.")
     if names_two_groups(status.group_id, status.group_name):
-        said.append("groupId and groupName name two different groups. The number counts.")
+        said.append("groupId and groupName contradict each other. The number is used.")
     return " ".join(said)
 
 

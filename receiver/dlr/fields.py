@@ -189,7 +189,7 @@ def _check_children(value: dict[str, Any] | list[Any], place: str, level: int) -
 
 def _check_name(name: object, place: str) -> None:
     if not isinstance(name, str):
-        raise MalformedReport(place, "names that are text", describe(name))
+        raise MalformedReport(place, "field names that are text", describe(name))
     whole_text(name, f"{place}: a name")
 
 

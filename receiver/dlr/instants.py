@@ -59,7 +59,7 @@ def _refuse_overflow(instant: datetime) -> None:
     try:
         instant.astimezone(UTC)
     except OverflowError as error:
-        raise ValueError("the instant has no name in UTC") from error
+        raise ValueError("the instant is out of range in UTC") from error
 
 
 def format_instant(instant: datetime) -> str:
@@ -74,7 +74,7 @@ def format_instant(instant: datetime) -> str:
     if text[-1] == "Z":
         text = text[:-1] + "+00:00"
     if text[-6] not in "+-":
-        raise ValueError("an instant needs a zone to be written")
+        raise ValueError("an instant needs a time zone")
     return text[:19] + _fraction(instant.microsecond) + text[-6:-3] + text[-2:]
 
 

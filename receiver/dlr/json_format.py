@@ -155,7 +155,7 @@ def _number(text: str) -> Decimal:
     try:
         return Decimal(text)
     except ArithmeticError as error:  # an exponent of more than 18 digits
-        raise ValueError("a number beyond all bounds") from error
+        raise ValueError("a number that is too large") from error
 
 
 # A body that msgspec refuses as a whole may have a single bad item, which can be a broken escape
@@ -231,7 +231,7 @@ def _end_of_value(body: bytes, start: int) -> int:
         elif sign in _OPENING:
             depth += 1
         elif sign == b'"':
-            raise MalformedBody(f"byte {mark.start()}", "expected the end of a text, got none")
+            raise MalformedBody(f"byte {mark.start()}", "unterminated string")
     raise MalformedBody(f"byte {len(body)}", "expected a closing bracket, got the end of the body")
 
 

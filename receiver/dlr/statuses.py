@@ -91,6 +91,8 @@ _ID_BY_NAME = {name: id for (_, id), name in SMS_STATUSES.items()}
 _GROUP_BY_STATUS_NAME["REJECTED_INVALID_DESTINATION"] = REJECTED
 _GROUP_BY_STATUS_NAME["REJECTED_DESTINATION_PREFIX"] = REJECTED
 
+STATUS_NAMES: Final = frozenset(_GROUP_BY_STATUS_NAME)
+
 _PENDING_STEPS = {26: 2, 7: 3, 3: 4}  # accepted by the platform, passed on, with the operator
 _OTHER_PENDING = 5
 _WITH_OPERATOR = 6

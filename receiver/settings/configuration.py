@@ -34,10 +34,15 @@ from receiver.settings.durations import duration_text
 
 
 class ConfigurationError(Exception):
-    """The settings cannot be used. `faults` has a line for each thing to repair, all of them."""
+    """The settings cannot be used. `faults` has a line for each thing to repair, all of them.
 
-    def __init__(self, faults: Iterable[str]) -> None:
+    `readable` are the settings with defaults in place of what cannot be read, so that more can be
+    checked of them in one round. `None`: there is nothing to check.
+    """
+
+    def __init__(self, faults: Iterable[str], readable: Any = None) -> None:
         self.faults = tuple(faults)
+        self.readable = readable
         super().__init__("\n".join(self.faults))
 
 

@@ -1,7 +1,10 @@
 """Settings from environment variables, put into the table that the file gave.
 
 A variable is `DLR_`, section and key: `DLR_SERVER_PORT`. In an array of tables that have names it
-is the entry's name (`DLR_ENDPOINT_ACME_URL`), for entries that the file has.
+is the entry's name (`DLR_ENDPOINT_ACME_URL`), for entries that the file has or that a list of names
+adds (`DLR_ENDPOINT_NAMES=acme,globex`). The list is explicit because a mistyped name must be a
+fault: if each variable made its entry, `DLR_SOURCE_INFOBPI_…` would leave the source infobip
+without its credentials.
 """
 
 from __future__ import annotations
@@ -43,11 +46,51 @@ class Variables:
         self.used: dict[str, str] = {}
         self.faults: list[str] = []
         self._arrays: list[str] = []
+        self._lists: set[str] = set()  # the variables that list names
+        self._added: list[Steps] = []  # the entries that they have added
         self._steps: dict[str, list[Steps]] = {}
+        self._add_entries(kind, table, environment, "DLR", ())
         self._collect(kind, table, "DLR", ())
+        self._tell_added()
         for variable, text in sorted(environment.items()):
-            if variable.startswith("DLR_") and variable not in NOT_SETTINGS:
+            if variable.startswith("DLR_") and variable not in NOT_SETTINGS | self._lists:
                 self._apply(variable, text, table)
+
+    def _add_entries(
+        self,
+        kind: Any,
+        table: dict[str, Any],
+        environment: Mapping[str, str],
+        prefix: str,
+        steps: Steps,
+    ) -> None:
+        """An entry for each name that a variable lists and that the file does not have."""
+        for name, hint in hints_of(kind).items():
+            variable, inner = f"{prefix}_{_upper(name)}", (*steps, name)
+            if hint.section:
+                self._add_entries(hint.base, table, environment, variable, inner)
+            elif hint.entry and "name" in hints_of(hint.entry):
+                self._lists.add(names := f"{variable}_NAMES")
+                for each in split(FromEnvironment(environment.get(names, ""))):
+                    self._add_entry(table, inner, each, names)
+
+    def _add_entry(self, table: dict[str, Any], steps: Steps, name: str, names: str) -> None:
+        """Where the file has something else than an array on the way, nothing: that is told."""
+        node: Any = table
+        for step in steps[:-1]:
+            node = node.setdefault(step, {}) if isinstance(node, dict) else None
+        entries = node.setdefault(steps[-1], []) if isinstance(node, dict) else None
+        if isinstance(entries, list) and name not in [_step_into(each, "name") for each in entries]:
+            self._added.append((*steps, len(entries)))
+            self.used[joined("", *steps, len(entries), "name")] = names
+            entries.append({"name": name})
+
+    def _tell_added(self) -> None:
+        """What an added entry lacks is told by the variable that would set it."""
+        for variable, places in self._steps.items():
+            for steps in places:
+                if any(steps[: len(added)] == added for added in self._added):
+                    self.used[joined("", *steps)] = variable
 
     def _collect(self, kind: Any, table: object, prefix: str, steps: Steps) -> None:
         for name, hint in hints_of(kind).items():
@@ -83,7 +126,11 @@ class Variables:
         ends = [each[begin:] for each in self._steps if each.startswith(variable[:begin])]
         if close := get_close_matches(variable[begin:], ends, 1, 0.7):
             return f"; did you mean {variable[:begin]}{close[0]}?"
-        return "; a variable sets only entries that the file has, by their name" if array else ""
+        if not array:
+            return ""
+        if f"{array}_NAMES" not in self._lists:
+            return "; such entries come from the file only"
+        return f"; a variable sets only entries that the file has or {array}_NAMES lists"
 
 
 def _upper(name: str) -> str:

@@ -42,7 +42,7 @@ def read(kind: type[T], file: Path | None, environment: Mapping[str, str]) -> T:
     reader = _Reader(file, variables.used)
     settings = reader.section(kind, table, "")
     if faults := reader.faults + variables.faults:
-        raise ConfigurationError(faults)
+        raise ConfigurationError(faults, None if settings is _UNREADABLE else settings)
     assert isinstance(settings, kind)
     return settings
 
@@ -121,9 +121,9 @@ _UNREADABLE = _Unreadable()
 class _Reader:
     """Turns tables into dataclasses and gathers the faults on the way.
 
-    After a fault the sections around it are still checked, for one reading shall tell everything:
-    they see the default of the setting or, of a text without default, the text as it came. Where
-    there is neither they cannot be built, hence not checked. The section itself is not checked.
+    After a fault the sections around it are still checked, because one reading tells everything:
+    they see the default of the setting or, if it has none, the text as it came or an empty value.
+    The section itself is not checked.
     """
 
     file: Path | None
@@ -233,11 +233,14 @@ class _Reader:
 
 def _stand_in(setting: Field[Any], hint: Hint, raw: dict[str, Any]) -> Any:
     """What a section is built with for a setting that cannot be read, if there is such a thing."""
-    if hint.section or hint.entry:
-        return _UNREADABLE
     if (default := default_of(setting)) is not MISSING:
         return default
-    return str(raw.get(setting.name, "")) if hint.base is str else _UNREADABLE
+    if hint.base is str:
+        return str(raw.get(setting.name, ""))
+    return _EMPTY.get(get_origin(hint.base) or hint.base, _UNREADABLE)
+
+
+_EMPTY: dict[Any, Any] = {tuple: (), Secret: Secret("")}
 
 
 # Single values

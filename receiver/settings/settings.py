@@ -85,11 +85,13 @@ class ServerSettings:
 
     Of the addresses in X-Forwarded-For the last `trusted_proxies` count, and only as far as they
     were written by an address of `proxy_networks`. What `hosts` and `cors_origins` are for is told
-    in api/browser.py.
+    in api/browser.py. `dispatch_port` `None`: `dlr dispatch` listens on the port after `port`, so
+    that it and `dlr receive` can run side by side from one file.
     """
 
     bind: Host = "127.0.0.1"
     port: Annotated[int, Between(0, 65_535)] = 8080
+    dispatch_port: Annotated[int, Between(0, 65_535)] | None = field(default=None, kw_only=True)
     body_limit: Annotated[ByteSize, Between(1)] = 10 * 1024**2
     stop_timeout: timedelta = timedelta(seconds=20)  # for requests under way, at an orderly stop
     without_credentials: Literal["refused", "allowed"] = "refused"
@@ -98,6 +100,17 @@ class ServerSettings:
     event_readers: Annotated[int, Between(0)] = 20  # of GET /api/events, at once
     hosts: tuple[Host, ...] = ()  # names of this server, beside `bind` and the loopback's
     cors_origins: tuple[WebOrigin, ...] = ()  # of pages that may use /api; empty: only our own
+
+    @property
+    def port_of_dispatch(self) -> int:
+        """Where `dlr dispatch` listens. Beside a free port (0) it takes a free one too."""
+        if self.dispatch_port is not None:
+            return self.dispatch_port
+        return self.port + 1 if 0 < self.port < 65_535 else 0
+
+    def faults(self) -> Iterable[tuple[str, str]]:
+        if self.port and self.dispatch_port == self.port:
+            yield "dispatch_port", f"expected another port than port, got {self.port} for both"
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +227,7 @@ class SourceSettings:
 
     def faults(self) -> Iterable[tuple[str, str]]:
         if self.basic and self.header and self.header.name.lower() == "authorization":
-            yield "header.name", "expected another header than that of basic, got Authorization"
+            yield "header.name", ("expected a header other than that of basic, got Authorization")
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +288,7 @@ class ReceiverSettings:
 
 def _none(key: str, secrets: Sequence[Secret]) -> Iterator[tuple[str, str]]:
     if not secrets:
-        yield key, "expected one, or two while it is changed, got none"
+        yield key, "expected one secret, or two while it is being changed, got none"
 
 
 class _Named(Protocol):
@@ -288,7 +301,7 @@ def repeated_names(key: str, entries: Sequence[_Named]) -> Iterator[tuple[str, s
     seen: set[str] = set()
     for index, entry in enumerate(entries):
         if entry.name in seen:
-            yield f"{key}[{index}].name", f'expected a name of its own, got "{entry.name}" again'
+            yield f"{key}[{index}].name", f'expected a unique name, got "{entry.name}" again'
         seen.add(entry.name)
 
 

@@ -287,8 +287,16 @@ class ReportStore(Protocol):
         themselves.
         """
 
-    async def quarantine(self, before: int | None, limit: int) -> list[QuarantineEntry]:
-        """What could not be read, newest first."""
+    async def quarantine(
+        self,
+        before: int | None,
+        limit: int,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[QuarantineEntry]:
+        """What could not be read, newest first. Received at `since` or later, and before `until`;
+        `None`: at any time."""
 
     async def quarantined(self, entry_id: int) -> tuple[QuarantineEntry, bytes] | None:
         """One entry with the bytes as they came."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from datetime import timedelta
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact
 from typing import Any, Final, Literal
 
 import msgspec
@@ -28,6 +28,9 @@ Dimension = Literal["network", "sender", "source"]
 
 KEY_LENGTH: Final = 48
 """Characters of a text that are in its search key. Whatever a key finds is compared as a whole."""
+
+EXACT: Final = Context(prec=250, traps=[Inexact])
+"""Prices and their sums are exact, or not at all: 80 digits of a price leave room for any count."""
 
 _LONGEST_NAME: Final = 128
 _IDS = {(group, name): id for (group, id), name in SMS_STATUSES.items()}
@@ -57,6 +60,7 @@ class Excerpt(Struct, rename="camel"):
     message_id: str | None = None
     to: str | None = None
     sender: str | None = None
+    message_count: int | None = None
     mcc_mnc: str | None = None
     sent_at: str | None = None
     done_at: str | None = None
@@ -76,6 +80,7 @@ class Excerpt(Struct, rename="camel"):
 
 class _V2Excerpt(Excerpt, rename="camel"):
     sender: str | None = msgspec.field(default=None, name="from")
+    message_count: int | None = msgspec.field(default=None, name="smsCount")
 
 
 class ReportOutcome(Struct, frozen=True, array_like=True):
@@ -96,7 +101,8 @@ class Summary(Struct, frozen=True):
     """What the read model takes of a report: what it is looked up by, and what is added up of it.
 
     Made for each report as it comes in, so it holds what is there already; the rest is worked out
-    by whoever follows. `milliseconds` are those from sentAt to doneAt, cut off.
+    by whoever follows. `price` is that of one part, `message_count` the number of parts.
+    `milliseconds` are those from sentAt to doneAt, cut off.
     """
 
     to: str | None
@@ -107,6 +113,7 @@ class Summary(Struct, frozen=True):
     error: ErrorFields | _Error | None
     currency: str | None
     price: Decimal | None
+    message_count: int | None
     milliseconds: int | None
 
     def keys(self) -> list[tuple[int, str]]:
@@ -116,6 +123,19 @@ class Summary(Struct, frozen=True):
     def said(self) -> tuple[Any, ...]:
         """The arguments of `outcome_of` besides the columns."""
         return _said(self.status, self.error)
+
+    def cost(self) -> Decimal | None:
+        """What the message cost: the price of a part times the parts. A message without a count is
+        one part.
+
+        pricePerMessage is the "price per one message" (models/message_price.py of the provider's
+        Python client 6.0.0; "per one SMS" in its v2 schema), and messageCount the "number of
+        messages content was split to" (models/sms_log.py): both count parts. A long SMS is "charged
+        per number of its parts" (dev.infobip.com/docs/long-sms).
+        """
+        if self.price is None or self.message_count is None or self.message_count <= 1:
+            return self.price
+        return EXACT.multiply(self.price, self.message_count)
 
     def parts(self) -> tuple[tuple[Dimension, str], ...]:
         """What it is added up by besides: the operator and the calling code of the recipient, and
@@ -142,6 +162,7 @@ def summary_of_item(item: str | bytes, generation: Generation | None) -> Summary
         error=excerpt.error,
         currency=None if excerpt.price is None else excerpt.price.currency,
         price=None if excerpt.price is None else excerpt.price.per_message,
+        message_count=excerpt.message_count,
         milliseconds=_milliseconds(excerpt.sent_at, excerpt.done_at),
     )
 

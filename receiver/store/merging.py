@@ -15,9 +15,9 @@ from receiver.store.base import (
     PriceSum,
     TotalsQuery,
 )
-from receiver.store.excerpt import Dimension, ReportOutcome
+from receiver.store.excerpt import EXACT, Dimension, ReportOutcome
 from receiver.store.following import OTHER_PART
-from receiver.store.tally import EXACT, Amount, PartSums, Sums
+from receiver.store.tally import Amount, PartSums, Sums
 
 TAIL_MOST = 20_000
 """Reports after the cursor that are added up for one answer: 0.2 s (measured)."""

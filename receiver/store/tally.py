@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass, field
-from decimal import Context, Decimal, Inexact
+from decimal import Decimal
 from typing import Any
 
 from msgspec import Struct
 
-from receiver.store.excerpt import Dimension, ReportOutcome, Summary, outcome_of
+from receiver.store.excerpt import EXACT, Dimension, ReportOutcome, Summary, outcome_of
 from receiver.store.histogram import bin_of, coarse
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
@@ -22,9 +22,6 @@ PART_SPANS = (HOUR, DAY)
 
 MINUTES_KEPT = 2 * DAY
 """For how long minutes are kept. Hours and days stay."""
-
-EXACT = Context(prec=250, traps=[Inexact])
-"""Sums of prices are exact, or not at all: 80 digits of a price leave room for any count."""
 
 _MINUTE_MICROS = MINUTE * 1_000_000
 _HOUR_MICROS = HOUR * 1_000_000
@@ -50,7 +47,7 @@ class Cell(Struct):
 
 
 class Amount(Struct):
-    """A sum of prices."""
+    """What some reports cost together."""
 
     reports: int
     sum: Decimal
@@ -125,11 +122,11 @@ class Tally:
         else:
             cell[0] += 1
             cell[2] = row.id
-        if summary.price is not None:
-            self._prices[minute, row.source, row.final, summary.currency, summary.price] += 1
+        if (cost := summary.cost()) is not None:
+            self._prices[minute, row.source, row.final, summary.currency, cost] += 1
         if summary.milliseconds is not None:
             self._durations[minute, row.source, row.final, bin_of(summary.milliseconds)] += 1
-        self.parts.add(row, summary)
+        self.parts.add(row, summary, cost)
 
     def sums(self) -> Sums:
         sums = Sums(parts=self.parts.sums())
@@ -156,13 +153,13 @@ class PartTally:
         self._prices: Counter[tuple[Any, ...]] = Counter()
         self._durations: Counter[tuple[Any, ...]] = Counter()
 
-    def add(self, row: CountedReport, summary: Summary) -> None:
+    def add(self, row: CountedReport, summary: Summary, cost: Decimal | None) -> None:
         hour = row.received_at // _HOUR_MICROS * HOUR
         for part in summary.parts():
             of = (part, hour, row.source, row.final)
             self._outcomes[of, row.status_group, summary.said()] += 1
-            if summary.price is not None:
-                self._prices[of, summary.currency, summary.price] += 1
+            if cost is not None:
+                self._prices[of, summary.currency, cost] += 1
             if summary.milliseconds is not None:
                 self._durations[of, coarse(bin_of(summary.milliseconds))] += 1
 

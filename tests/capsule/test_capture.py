@@ -116,7 +116,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def captured(database: Path, *words: str, to: str = "14:10") -> tuple[Result, Path]:
     file = database.parent / "out.capsule"
-    window = ["--from", "2026-03-02T14:00:00Z", "--to", f"2026-03-02T{to}:00Z"]
+    window = ["--since", "2026-03-02T14:00:00Z", "--until", f"2026-03-02T{to}:00Z"]
     done = CliRunner().invoke(
         cli, ["capture", *window, "-o", str(file), "--database", str(database), *words]
     )
@@ -178,7 +178,7 @@ def test_it_can_be_simulated_and_gives_whathappened(capsule: Capsule) -> None:
     assert timeline.totals.acknowledged == 10
     done = CliRunner().invoke(cli, ["simulate", str(capsule.path)])
     assert done.exit_code == 0, done.output
-    assert "Of 10 reports 5 came late" in done.output
+    assert "5 of 10 reports were late" in done.output
 
 
 def test_a_scenario_can_have_its_reports(capsule: Capsule) -> None:
@@ -269,7 +269,7 @@ def test_a_window_without_length_is_refused(database: Path) -> None:
     done, _ = captured(database, to="14:00")
 
     assert done.exit_code == 2
-    assert "--to: expected an instant after --from" in done.output
+    assert "--until: expected a time after the beginning" in done.output
 
 
 def test_the_first_report_of_an_outage_meets_it(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`dlr replay --capsule`: to a test system, without a database or a server."""
+"""`dlr replays start --capsule`: to a test system, without a database or a server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ async def test_the_reports_of_a_capsule_are_pushed(tmp_path: Path) -> None:
     folder.mkdir()
 
     async with running(folder, "endpoint") as customer:
-        done = await dlr(folder, "replay", "--capsule", str(capsule), "--to", f"{customer.url}/dlr")
+        done = await dlr(
+            folder, "replays", "start", "--capsule", str(capsule), "--to", f"{customer.url}/dlr"
+        )
 
     assert done.code == 0, done.err
     assert done.out.startswith("10 reports of ")
@@ -41,7 +43,7 @@ async def test_the_reports_of_a_capsule_are_pushed(tmp_path: Path) -> None:
 )
 async def test_what_it_cannot_do_is_told(words: tuple[str, ...], said: str, tmp_path: Path) -> None:
     """Before the file is read."""
-    done = await dlr(tmp_path, "replay", "--capsule", "none.capsule", *words)
+    done = await dlr(tmp_path, "replays", "start", "--capsule", "none.capsule", *words)
 
     assert done.code == 2
     assert said in done.err

@@ -7,9 +7,25 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from dispatcher.observe.base import AttemptHistory, Backlog, Depths, QueueFigures, RecordedAttempt
+from dispatcher.observe.base import (
+    AttemptHistory,
+    Backlog,
+    Depths,
+    QueueFigures,
+    RecordedAttempt,
+    Remaining,
+)
 from dispatcher.queue.base import Leased
-from tests.contracts.dispatch_queue import ACME, BETA, MINUTE, NOON, Desk, a_record, leases
+from tests.contracts.dispatch_queue import (
+    ACME,
+    BETA,
+    MINUTE,
+    NOON,
+    Desk,
+    a_forming,
+    a_record,
+    leases,
+)
 from tests.contracts.report_store import a_callback, an_sms
 from tests.contracts.storages import StorageBackend, a_bench_on
 from tests.dispatcher.support import START, an_endpoint
@@ -119,6 +135,45 @@ class QueueFiguresContract(_OnDesk):
         await backend.delete_reports([2, 3])
 
         assert (await figures.depths()).unread == {"acme": 0, "beta": 1}
+
+    # --- what was not brought to anybody --------------------------------------------------------
+
+    async def test_nothing_remains_of_nothing(self, figures: QueueFigures) -> None:
+        """A new database has nothing of it, and no oldest report."""
+        assert await figures.remaining(["acme"], 5) == Remaining(0, 0, {}, None)
+
+    async def test_what_no_endpoint_took(
+        self, backend: StorageBackend, desk: Desk, figures: QueueFigures
+    ) -> None:
+        """Reports that all have read past and none took, those that are final apart; among the
+        newest so many that all have read. What somebody has still to read does not count."""
+        for sms in (an_sms("f"), an_sms("p", status="PENDING_ENROUTE"), an_sms("g")):
+            await desk.store.add([a_callback(sms, at=NOON + HOUR)])
+        both = ["acme", "beta"]
+        assert (await figures.remaining(both, 9)).unrouted == 0
+        for endpoint in (ACME, BETA):
+            await desk.queue.form(NOON, leases(), [a_forming(endpoint, {}, read_to=3)])
+
+        found = await (await backend.another()).figures.remaining(both, 9)
+
+        assert (found.unrouted, found.unrouted_final) == (3, 2)
+        assert found.oldest_report == NOON + HOUR
+        newest = await figures.remaining(both, 1)
+        assert (newest.unrouted, newest.unrouted_final) == (1, 1)
+
+    async def test_exhausted_and_not_pushed_again(self, desk: Desk, figures: QueueFigures) -> None:
+        """Exhausted dispatches by endpoint. One whose reports a later dispatch to the same endpoint
+        carries, however that stands, is not counted; one to another endpoint changes nothing."""
+        gone = await desk.dispatches(3)
+        await desk.queue.record([a_record(each, "exhausted") for each in gone])
+        assert (await figures.remaining(["acme"], 9)).exhausted == {"acme": 3}
+        assert (await figures.remaining(["acme"], 2)).exhausted == {"acme": 2}
+
+        again = a_forming(ACME, {b"first": [1]}, read_from=3, read_to=3)
+        elsewhere = a_forming(BETA, {b"second": [2]}, read_to=3)
+        assert len(await desk.queue.form(NOON, leases(), [again, elsewhere])) == 2
+
+        assert (await figures.remaining(["acme"], 9)).exhausted == {"acme": 2}
 
     # --- those that are lost first -------------------------------------------------------------
 

@@ -107,6 +107,21 @@ class ReadingsContract(OnStorage):
         assert await places(backend, None, "acknowledged", limit) == [4, 2, 1]
         assert await places(backend, "nobody", None, limit) == []
 
+    async def test_who_took_reports(self, backend: StorageBackend) -> None:
+        """Each report with every endpoint that took it, whatever became of it there. A report that
+        was not asked for is not told, and one that nobody took is left out."""
+        one_each = [an_endpoint("acme"), an_endpoint("beta", rules=Rules(final=True))]
+        bench = await a_bench_on(backend, *one_each)
+        bench.sender.answers(503)
+        await bench.receive(an_sms("a"), an_sms("b", PENDING), an_sms("c"))
+        await bench.work()
+        await bench.receive(an_sms("d"))
+        queue = (await backend.another()).queue
+
+        taken = [tuple(each) for each in await queue.takers([4, 2, 1])]
+        assert taken == [(1, "acme"), (1, "beta"), (2, "acme")]
+        assert list(await queue.takers([])) == []
+
     async def test_who_fails(self, backend: StorageBackend) -> None:
         """The attempts of each endpoint that have failed since one was acknowledged there."""
         one_each = [an_endpoint(name, bucket_size=1) for name in ("acme", "beta")]

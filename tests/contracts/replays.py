@@ -164,6 +164,13 @@ class ReplayStoreContract:
         await backend.queue.adopt([ACME, BETA])
         return ReplayDesk(backend)
 
+    async def test_a_replay_takes_no_report(self, desk: ReplayDesk) -> None:
+        """An endpoint to which a report is replayed has not taken it by its own rules."""
+        reports = await desk.receive(2)
+        assert await desk.feed(await desk.made(*reports), *reports)
+
+        assert list(await desk.queue.takers(reports)) == []
+
     # --- made ----------------------------------------------------------------------------------
 
     async def test_made(self, replays: ReplayStore) -> None:
@@ -1034,8 +1041,8 @@ class ReplaySelectorContract:
     ) -> None:
         """The same command given twice brings nothing twice, however slowly the first one goes.
 
-        What a slow replay had not fed yet counted as exhausted still: a second `dlr replay --state
-        exhausted` brought it once more.
+        What a slow replay had not fed yet counted as exhausted still: a second
+        `dlr replays start --state exhausted` brought it once more.
         """
         reports = await desk.receive(3)
         await desk.bring(reports, acme="exhausted")

@@ -867,6 +867,16 @@ class ReportStoreContract:
 
         assert shown == wanted
 
+    async def test_quarantine_by_time(self, store: ReportStore) -> None:
+        """Of a range the beginning belongs to it, the end does not; ids say nothing of it."""
+        for hour in (2, 0, 1, 3):
+            await store.add([a_callback(b"%d" % hour, at=NOON + timedelta(hours=hour))])
+        since, until = NOON + timedelta(hours=1), NOON + timedelta(hours=3)
+
+        assert ids(await store.quarantine(None, 9, since=since, until=until)) == [3, 1]
+        assert ids(await store.quarantine(3, 9, since=since)) == [1]
+        assert ids(await store.quarantine(None, 2, until=until)) == [3, 2]
+
     async def test_quarantine_keeps_what_was_told(self, store: ReportStore) -> None:
         """Place, reason and content type are kept whole, whatever the sender put into them."""
         raw = b'{"smsCount":"ma\\u0000ny"}'

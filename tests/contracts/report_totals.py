@@ -16,6 +16,7 @@ from typing import Any, get_args
 
 import pytest
 
+from receiver.dlr.model import Format, Report
 from receiver.store.base import PartTotals, ReportStore, StoredReport, Totals, TotalsQuery
 from receiver.store.excerpt import Dimension, calling_code, key_of_text
 from receiver.store.histogram import bin_of
@@ -51,11 +52,18 @@ def added_up(reports: Iterable[StoredReport], query: TotalsQuery) -> dict[int, A
             currency = (report.price.currency or "").upper()
             count, sum = span["prices"].get(currency, (0, Decimal(0)))
             with localcontext(prec=100):
-                span["prices"][currency] = (count + 1, sum + report.price.per_message)
+                span["prices"][currency] = (count + 1, sum + cost(report))
         if report.sent_at is not None and report.done_at is not None:
             took = (report.done_at - report.sent_at) // timedelta(milliseconds=1)
             span["durations"].append(max(0, took))
     return {start: spans[start] for start in sorted(spans)}
+
+
+def cost(report: Report) -> Decimal:
+    """The price of a part for each part. What has no count, or none that is possible, is one."""
+    assert report.price is not None
+    assert report.price.per_message is not None
+    return report.price.per_message * max(1, report.message_count or 1)
 
 
 def expected(reports: Sequence[StoredReport], query: TotalsQuery) -> dict[int, Any]:
@@ -126,7 +134,7 @@ def by_value(reports: Iterable[StoredReport], dimension: str, query: TotalsQuery
         row[1] += stored.final
         if stored.final and report.price is not None and report.price.per_message is not None:
             with localcontext(prec=100):
-                row[2] += report.price.per_message
+                row[2] += cost(report)
     return {value: tuple(row) for value, row in found.items()}
 
 
@@ -205,6 +213,35 @@ class ReportTotalsContract:
 
         (price,) = (await store.totals(TotalsQuery(DAY, START, END))).prices
         assert (price.currency, price.reports, price.sum) == ("EUR", 300, Decimal("30.0"))
+
+    @pytest.mark.parametrize("followed", [0, 9])
+    async def test_every_part_is_paid_for(
+        self, backend: StoreBackend, store: ReportStore, followed: int
+    ) -> None:
+        """A price is of one part: an SMS of three costs three times as much, in either generation
+        and whatever it came in. One without a count, or with none that is possible, is one part."""
+        price = {"pricePerMessage": 0.013, "currency": "EUR"}
+        counts: list[dict[str, Any]] = [
+            {"smsCount": 3, "from": "Shop"},
+            {"messageCount": 4, "sender": "Shop"},
+            {},
+            {"smsCount": 0},
+            {"smsCount": -2},
+        ]
+        for format in get_args(Format):
+            items = [
+                an_sms(f"{format}{n}", price=price, **{"smsCount": ..., "from": ..., **count})
+                for n, count in enumerate(counts)
+            ]
+            await store.add([a_callback(*items, format=format)])
+        await backend.read_model.turn(followed)
+
+        query = TotalsQuery(DAY, START, END)
+        (sum,) = (await store.totals(query)).prices
+        (by_source,) = (await store.part_totals(query, "source")).prices
+        assert (sum.reports, sum.sum) == (10, Decimal("0.26"))
+        assert by_source.sum == sum.sum
+        await check(store, query)
 
     async def test_sums_of_many_digits(self, backend: StoreBackend, store: ReportStore) -> None:
         """A sum keeps every digit of what was added, the smallest beside the largest, and what is

@@ -250,7 +250,7 @@ async def test_an_endpoint_that_nothing_can_be_formed_for_is_set_aside(
 
     assert await bench.states("beta") == ["acknowledged"]
     assert (await bench.dispatches("acme"), looked) == ([], 1)
-    assert "no dispatch can be formed for acme" in caplog.text
+    assert "no dispatch can be made for acme" in caplog.text
     assert await bench.next_due() == START + SET_ASIDE
 
     monkeypatch.setattr(bench.queue, "form", form)

@@ -407,7 +407,7 @@ async def test_survives_an_unavailable_store(
 
     assert [
         record.getMessage() for record in caplog.records if record.name == "dlr.dispatcher"
-    ] == ["the dispatcher waits for its store: disk full"] * 2
+    ] == ["the dispatcher waits until the database can be used: disk full"] * 2
 
 
 async def test_attempt_that_cannot_be_recorded_is_repeated(
@@ -435,7 +435,7 @@ async def test_attempt_that_cannot_be_recorded_is_repeated(
         await heard.wait()
 
     assert len(bench.sender.pushes) == 2
-    assert "db-1: the attempt may not be recorded: disk full" in caplog.text
+    assert "db-1: its attempt may not be recorded, and is made again then: disk full" in caplog.text
 
 
 async def test_full_window_does_not_spin(monkeypatch: pytest.MonkeyPatch) -> None:

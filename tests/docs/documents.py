@@ -15,13 +15,33 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
 
-DOCUMENTS = (
+GUIDES = (
     "README.md",
+    "receiver/RECEIVE.md",
+    "receiver/SECURE.md",
+    "dispatcher/PUSH.md",
+    "dispatcher/HTTP.md",
+    "dispatcher/GLOSSARY.md",
+    "dispatcher/commands/COMMANDS.md",
+    "dispatcher/replay/REPLAY.md",
+    "dispatcher/reconcile/RECONCILE.md",
+    "dispatcher/rehearsal/REHEARSE.md",
+    "dispatcher/sandbox/SANDBOX.md",
+    "dispatcher/sandbox/TESTING.md",
+    "dispatcher/simulation/SIMULATE.md",
+    "config/COMPARISON.md",
+    "config/OPERATE.md",
+    "config/TROUBLESHOOTING.md",
+    "config/UPGRADE.md",
+)
+"""What users read."""
+
+DOCUMENTS = (
+    *GUIDES,
     "receiver/README.md",
     "dispatcher/README.md",
     "dispatcher/rehearsal/README.md",
     "dispatcher/sandbox/README.md",
-    "dispatcher/sandbox/TESTING.md",
     "dispatcher/simulation/README.md",
     "config/deploy/README.md",
 )
@@ -79,7 +99,7 @@ def blocks_of(file: str, text: str) -> Iterator[Block]:
 
 def prose(text: str) -> str:
     """A document without its blocks, line by line as it was."""
-    pattern = re.compile(r"^```\w*\n.*?^```$", re.MULTILINE | re.DOTALL)
+    pattern = re.compile(r"^ *```\w*\n.*?^ *```$", re.MULTILINE | re.DOTALL)
     return pattern.sub(lambda found: "\n" * found[0].count("\n"), text)
 
 

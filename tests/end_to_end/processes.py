@@ -176,7 +176,8 @@ class Running:
 
     async def listening(self) -> None:
         try:
-            self.url = (await self.out.find(r"^listening on (https?://\S+)$"))[1]
+            # Alone in its line, or the message of one in JSON.
+            self.url = (await self.out.find(r'(?:^|")listening on (https?://[^\s"]+)'))[1]
         except AssertionError as error:
             await self.err.reading
             raise AssertionError(f"{error}\n{self.err.text}") from None

@@ -345,7 +345,7 @@ def instant(text: str) -> datetime:
 Killing = Callable[[Run, int], Any]
 
 
-@pytest.mark.parametrize("kills", [20, pytest.param(300, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [12, pytest.param(300, marks=pytest.mark.long)])
 @pytest.mark.parametrize("killing", [kill_serve, kill_dispatch])
 async def test_kills_lose_nothing_and_double_nothing(
     tmp_path: Path, killing: Killing, kills: int

@@ -48,7 +48,9 @@ async def test_callbacks_get_503_until_a_restart(tmp_path: Path, replaced: bool)
                 status, answer = await server.post(a_body_of(f"lost-{number}"))
                 assert (status, answer["error"]["code"]) == (503, "store_unavailable")
             # It is due again within seconds: the dispatcher has tried to take it, and may not.
-            await server.err.find(r"the dispatcher waits for its store: .*dlr\.db was")
+            await server.err.find(
+                r"the dispatcher waits until the database can be used: .*dlr\.db was"
+            )
             assert len(acme.pushes) <= pushed + 1  # one may have been under way
             await server.stop()
 

@@ -1,4 +1,4 @@
-"""`dlr replay` against a running `dlr serve`: what an outage cost comes back with one command."""
+"""`dlr replays start` against a running `dlr serve`: one command pushes what an outage cost."""
 
 from __future__ import annotations
 
@@ -70,13 +70,15 @@ async def test_one_command_brings_back_what_failed(tmp_path: Path) -> None:
             tried = len(acme.pushes)
             acme.answer = lambda _: 200
 
-            dry = await dlr(tmp_path, "replay", "--state", "exhausted", "--dry-run")
+            dry = await dlr(tmp_path, "replays", "start", "--state", "exhausted", "--dry-run")
             assert (dry.code, dry.err) == (0, "")
             assert "would replay 25 reports" in dry.out
             assert "m9" in dry.out
             assert len(acme.pushes) == tried
 
-            ended = await dlr(tmp_path, "replay", "--state", "exhausted", "--since", "00:00")
+            ended = await dlr(
+                tmp_path, "replays", "start", "--state", "exhausted", "--since", "00:00"
+            )
             assert (ended.code, ended.err) == (0, "")
             assert ended.out.splitlines()[0] == "replay 1: 25 reports"
             assert "replay 1: done: 25 acknowledged" in ended.out
@@ -85,7 +87,7 @@ async def test_one_command_brings_back_what_failed(tmp_path: Path) -> None:
             brought = [message for push in pushes for message in push.message_ids]
             assert sorted(brought) == sorted(messages)
 
-            again = await dlr(tmp_path, "replay", "--state", "exhausted")
+            again = await dlr(tmp_path, "replays", "start", "--state", "exhausted")
             assert (again.code, again.out.strip()) == (0, "replay 2: nothing matches")
             assert (await server.get("/api/replays/1"))[1]["acknowledged"] == 25
 
@@ -99,7 +101,9 @@ async def test_to_a_url(tmp_path: Path) -> None:
             messages = await receive(server, 7)
             await acme.came.reach(1)
 
-            ended = await dlr(tmp_path, "replay", "--source", "default", "--to", f"{other.url}/x")
+            ended = await dlr(
+                tmp_path, "replays", "start", "--source", "default", "--to", f"{other.url}/x"
+            )
             assert (ended.code, ended.err) == (0, "")
             assert f"replay 1: 7 reports to {other.url}/x" in ended.out
             await receive(server, 1)
@@ -143,7 +147,7 @@ async def test_the_same_key(tmp_path: Path) -> None:
         async with running(tmp_path, "serve") as server:
             await receive(server, 2)
             await acme.came.reach(1)
-            words = ("replay", "--source", "default", "--key", "evening")
+            words = ("replays", "start", "--source", "default", "--key", "evening")
             first = await dlr(tmp_path, *words)
             second = await dlr(tmp_path, *words)
 
@@ -163,10 +167,10 @@ async def test_survives_a_restart(tmp_path: Path) -> None:
             messages = await receive(server, 30)
             await acme.came.reach(30)
             ended = await dlr(
-                tmp_path, "replay", "--source", "default", "--rate", "20/s", "--detach"
+                tmp_path, "replays", "start", "--source", "default", "--rate", "20/s", "--detach"
             )
             assert ended.code == 0
-            assert "`dlr replays 1` shows it" in ended.out
+            assert "`dlr replays show 1` shows it" in ended.out
             await acme.came.reach(35)
             await server.kill()
 
@@ -190,13 +194,13 @@ async def test_a_replay_with_failures_is_code_1(tmp_path: Path) -> None:
             await receive(server)
             await exhausted(server)
 
-            failed = await dlr(tmp_path, "replay", "--state", "exhausted")
+            failed = await dlr(tmp_path, "replays", "start", "--state", "exhausted")
             assert failed.code == 1
             assert re.search(r"replay 1: done: 25 exhausted, \d+ failed attempts", failed.out)
 
         async with running(tmp_path, "serve") as server:
             stopped = await dlr(
-                tmp_path, "replay", "--state", "exhausted", "--stop-on-errors", "0.2"
+                tmp_path, "replays", "start", "--state", "exhausted", "--stop-on-errors", "0.2"
             )
             assert stopped.code == 1
             assert "replay 2: stopped: 25 cancelled" in stopped.out
@@ -211,14 +215,14 @@ async def test_without_a_dispatcher(tmp_path: Path) -> None:
             await acme.came.reach(1)
             assert await server.stop() == 0
 
-        async with started(tmp_path, "replay", "--source", "default") as command:
+        async with started(tmp_path, "replays", "start", "--source", "default") as command:
             await command.out.find("no dispatcher seems to be at work on this database")
             command.signal(signal.SIGINT)
             assert await command.ended() == 130
-            assert "replay 1 goes on: `dlr replays 1` shows it" in command.out.text
+            assert "replay 1 continues: `dlr replays show 1` shows it" in command.out.text
 
-        shown = await dlr(tmp_path, "replays", "1")
+        shown = await dlr(tmp_path, "replays", "show", "1")
         assert re.search(r"^state +running$", shown.out, re.MULTILINE)
-        cancelled = await dlr(tmp_path, "replays", "--cancel", "1")
+        cancelled = await dlr(tmp_path, "replays", "cancel", "1")
         assert (cancelled.code, cancelled.out) == (0, "replay 1: cancelled: 2 not sent\n")
-        assert (await dlr(tmp_path, "replays", "--cancel", "1")).code == 1
+        assert (await dlr(tmp_path, "replays", "cancel", "1")).code == 1

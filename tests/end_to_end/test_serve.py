@@ -162,7 +162,7 @@ async def test_a_message_is_shown_with_its_history(tmp_path: Path) -> None:
     for word in ("m-1 DELIVERED_TO_HANDSET (final)", "PENDING_ENROUTE", "acknowledged"):
         assert word in shown
     nothing = await dlr(tmp_path, "messages", "m-2")
-    assert (nothing.code, nothing.err) == (2, "dlr: there is no report of a message 'm-2'\n")
+    assert (nothing.code, nothing.err) == (1, "dlr: there is no report of a message 'm-2'\n")
 
 
 # --- out ---------------------------------------------------------------------------------------
@@ -419,7 +419,7 @@ async def test_a_busy_port_is_one_line(tmp_path: Path) -> None:
     """A port that is taken ends with code 2 and a line that names address and port."""
     async with running(tmp_path, "serve") as server:
         port = server.url.rpartition(":")[2]
-        for command in ("serve", "endpoint"):
+        for command in ("serve", "listen"):
             ended = await dlr(tmp_path, command, "--port", port)
 
             assert (ended.code, ended.out) == (2, "")
@@ -472,10 +472,10 @@ async def test_erase_says_what_it_did(tmp_path: Path) -> None:
     pulled.write_bytes(a_json_body(an_item(to="41790000727")))
     left = await dlr(tmp_path, "erase", "--to", "41790000727")
 
-    assert (nothing.code, nothing.out) == (0, "nothing is stored of +41 79 000 07 28\n")
+    assert (nothing.code, nothing.out) == (1, "nothing is stored of +41 79 000 07 28\n")
     assert (erased.code, erased.err) == (0, "")
     assert re.search(r"touched +1 of report\n", erased.out)
-    assert (again.code, again.out) == (0, "nothing is stored of 41790000727\n")
+    assert (again.code, again.out) == (1, "nothing is stored of 41790000727\n")
     assert left.code == 1
     assert left.err == (
         "dlr: left in dlr.db-pulled/default/0.json: not stored yet;"
@@ -542,8 +542,8 @@ async def test_the_schedule_ends_at_41_30(tmp_path: Path) -> None:
 
 
 async def test_the_endpoint_fails_first(tmp_path: Path) -> None:
-    """`dlr endpoint --fail-first 2` answers two pushes with 503 and prints what it gets."""
-    async with running(tmp_path, "endpoint", "--fail-first", "2") as endpoint:
+    """`dlr listen --fail-first 2` answers two pushes with 503 and prints what it gets."""
+    async with running(tmp_path, "listen", "--fail-first", "2") as endpoint:
         statuses = [await endpoint.push(V2_JSON) for _ in range(3)]
 
         assert statuses == [503, 503, 200]
@@ -553,8 +553,8 @@ async def test_the_endpoint_fails_first(tmp_path: Path) -> None:
 
 
 async def test_the_endpoint_answers_a_status(tmp_path: Path) -> None:
-    """`dlr endpoint --status 404 --delay 200ms` answers each push so, after that time."""
-    async with running(tmp_path, "endpoint", "--status", "404", "--delay", "200ms") as endpoint:
+    """`dlr listen --status 404 --delay 200ms` answers each push so, after that time."""
+    async with running(tmp_path, "listen", "--status", "404", "--delay", "200ms") as endpoint:
         before = datetime.now(UTC)
 
         assert await endpoint.push(V2_JSON) == 404
@@ -562,8 +562,8 @@ async def test_the_endpoint_answers_a_status(tmp_path: Path) -> None:
 
 
 async def test_the_endpoint_is_down_for_a_while(tmp_path: Path) -> None:
-    """`dlr endpoint --down-between` cuts connections in that span, and then recovers."""
-    async with running(tmp_path, "endpoint", "--down-between", "0s..2s") as endpoint:
+    """`dlr listen --down-between` cuts connections in that span, and then recovers."""
+    async with running(tmp_path, "listen", "--down-between", "0s..2s") as endpoint:
         assert await endpoint.push(V2_JSON) is None
 
         async def recovered() -> bool:

@@ -96,7 +96,7 @@ async def test_one_does_not_end_the_others_message(tmp_path: Path) -> None:
             status, answer = await server.get("/api/messages/order-1001?source=gamma")
             assert (status, answer["error"]["code"]) == (404, "not_found")
             asked = 'dlr: 2 sources have a message "order-1001": alpha, beta; give one of them'
-            to_both = ("replay", "--message-id", "order-1001", "--to", elsewhere.url)
+            to_both = ("replays", "start", "--message-id", "order-1001", "--to", elsewhere.url)
             erase = ("erase", "--message-id", "order-1001")
             for words in (("messages", "order-1001"), to_both, erase):
                 told = await dlr(tmp_path, *words)

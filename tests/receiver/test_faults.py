@@ -62,7 +62,7 @@ def test_a_misfit_is_told_where_it_is(value: Any, told: str) -> None:
             {"marks": [1, ""]},
             'marks[1]: expected an integer or a text of 1 to 3 characters, got ""',
         ),
-        ({"weight_grams": 3}, "weight_grams: there is no such field"),
+        ({"weight_grams": 3}, "weight_grams: unknown field"),
         ({"salt": 2, "sugar": 1}, "salt: expected a number above 0 and of at most 1, got 2"),
     ],
 )
@@ -78,7 +78,7 @@ def misfit_of(value: Any, kind: Any) -> Misfit:
 
 
 def test_a_misfit_tells_no_password() -> None:
-    """A URL that came in a wrong place is told without user, password and query."""
+    """A URL that came in a wrong place is told Without user name, password and query."""
     told = misfit_of({**SHOP, "open": "https://me:sesame@host/?token=sesame"}, Shop)
 
     assert told.reason == 'expected true or false, got "https://host/?…"'

@@ -76,7 +76,7 @@ async def test_patience_ends() -> None:
          'expected 200, got 401: {"errorCode": "E401", "description": "no"}'),
         ((302, {"Location": "/elsewhere"}, ""), "expected 200, got 302"),
         ((500, {}, "x" * 1000), "expected 200, got 500: " + "x" * 200),
-        ((200, {}, "<html>"), "expected logs as JSON, got another thing"),
+        ((200, {}, "<html>"), "expected logs as JSON, got something else"),
     ],
 )  # fmt: skip
 async def test_another_answer_is_told(answer: tuple[int, dict[str, str], str], words: str) -> None:

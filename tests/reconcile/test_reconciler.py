@@ -222,7 +222,7 @@ async def test_an_unreadable_answer_is_quarantined_and_told(bench: Bench) -> Non
     """An answer of the pull endpoint that holds no reports is kept whole, and ends the run."""
     bench.provider.answers.append((200, {}, "<html>sorry</html>"))
 
-    with pytest.raises(ProviderFailed, match="what was pulled is no list of reports"):
+    with pytest.raises(ProviderFailed, match="what was pulled is not a list of reports"):
         await bench.run(apply=True)
 
     (entry,) = await bench.store.quarantine(None, 10)

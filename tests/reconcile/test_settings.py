@@ -63,6 +63,9 @@ def test_credentials_are_never_printed(tmp_path: Path) -> None:
     assert "hidden" not in str(printed)
 
 
+NO_INTERVAL = "only applies to runs at an interval, but no interval is set"
+
+
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
@@ -75,7 +78,7 @@ def test_credentials_are_never_printed(tmp_path: Path) -> None:
              "3 characters"),
         ('api_key = "a"\nsince = "49h"', "since: expected a duration from 1m to 2d, got \"49h\""),
         ('api_key = "a"\ninterval = "10s"', "interval: expected 0s or at least 1m"),
-        ('api_key = "a"\napply = true', "apply: is of the runs at an interval, and there is none"),
+        ('api_key = "a"\napply = true', f"apply: {NO_INTERVAL}"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused(tmp_path: Path, text: str, fault: str) -> None:
@@ -87,6 +90,4 @@ def test_a_base_url_holds_no_credentials() -> None:
     """User, password and query have no place in the base URL."""
     settings = ReconcileSettings("https://u:p@acme.example?a=1", api_key=Secret("k"))
 
-    assert dict(settings.faults()) == {
-        "base_url": "expected neither user and password nor a query in it"
-    }
+    assert dict(settings.faults()) == {"base_url": "expected no user, password or query in it"}

@@ -27,7 +27,7 @@ async def test_the_key_is_named(webhook: type[Webhook], check: str, key: str) ->
     async with listening(webhook()) as base:
         found = await result(a_target(base), check)
 
-    assert found.text.endswith(f"; it takes two reports for the same by {key}")
+    assert found.text.endswith(f"; it treats two reports as the same if they share {key}")
 
 
 async def test_another_fault_is_not_called_a_key() -> None:
@@ -64,7 +64,7 @@ def test_without_counts_the_right_key_is_not_doubted() -> None:
         (wrong.NaiveDates, "dates", "dates at +0100"),
         (wrong.NeedsAPrice, "prices", "a price of 0"),
         (wrong.ClosedGroups, "new-status-group", "the new group"),
-        (wrong.Strict, "unknown-fields", "an unknown text in the report"),
+        (wrong.Strict, "unknown-fields", "an unknown string in the report"),
         (wrong.KnowsTheOrder, "bad-items", "an empty item"),
     ],
 )
@@ -74,5 +74,5 @@ async def test_the_part_to_blame_is_named(webhook: type[Webhook], check: str, pa
         found = await result(a_target(base), check)
 
     assert found.verdict in ("failed", "weak")
-    _, _, blamed = found.text.partition("of its parts these are not taken alone either: ")
+    _, _, blamed = found.text.partition("these parts are not accepted alone either: ")
     assert part in blamed, found.text

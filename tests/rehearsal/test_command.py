@@ -53,7 +53,7 @@ SHOWN = [shown for block in blocks("text") for shown in shown_in(block)]
 
 @pytest.mark.parametrize("shown", SHOWN, ids=["checks", "drill"])
 async def test_the_transcripts_of_the_readme(tmp_path: Path, shown: Shown) -> None:
-    """The README's transcripts of failures are what is printed."""
+    """The guide's transcripts of failures are what is printed."""
     async with listening(wrong.LastWins()) as base:
         command, *words = shlex.split(shown.typed.replace("http://127.0.0.1:9000", base))
         done = await dlr(tmp_path, *words, "--patience", "200ms")
@@ -68,7 +68,7 @@ async def test_the_right_one(tmp_path: Path) -> None:
 
     assert done.code == 0
     assert "answered only late-intermediate" in done.out
-    assert "cannot be seen without --verify" in done.out
+    assert "without --verify" in done.out
 
 
 async def test_a_report_goes_to_stdout_alone(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ async def test_nobody_listens(tmp_path: Path) -> None:
     done = await dlr(tmp_path, "rehearse", "http://127.0.0.1:1/dlr", "--only", "semantics")
 
     assert done.code == 1
-    assert "takes not even a plain report: connection refused" in done.out
+    assert "does not accept even a plain report: connection refused" in done.out
     assert "verdict  failed" in done.out
 
 
@@ -127,8 +127,8 @@ async def test_the_list(tmp_path: Path) -> None:
         (("app/dlr",), "dlr: expected an http or https URL with a host, got 'app/dlr'"),
         (
             ("http://app/", "--only", "late-intermedate"),
-            "dlr: there is no check and no group 'late-intermedate': did you mean"
-            " late-intermediate? (--list has all)",
+            "dlr: there is no check or group 'late-intermedate': did you mean"
+            " late-intermediate? (--list shows all)",
         ),
         (("http://app/", "--only", "load", "--skip", "load"), "dlr: --only and --skip leave no"),
         (("http://app/", "--verify", "http://app/"), "dlr: --verify: expected {messageId} in"),

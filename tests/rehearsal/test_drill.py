@@ -250,8 +250,8 @@ async def test_without_verify() -> None:
     ("outage", "rate", "speed", "told"),
     [
         (timedelta(hours=30), 20, 600, "expected at most 500,000 reports, got 2,376,000 in 1d9h"),
-        (timedelta(hours=3), 20, 6000, "at speed 6000 that are 120,202 reports a second"),
-        (timedelta(hours=3), 1, 1, "3h18m at speed 1 take longer than 2h: --speed 2 or more"),
+        (timedelta(hours=3), 20, 6000, "at speed 6000 this means 120,202 reports per real second"),
+        (timedelta(hours=3), 1, 1, "3h18m at speed 1 take longer than 2h: use --speed 2 or more"),
     ],
 )
 def test_more_than_is_possible(outage: timedelta, rate: float, speed: float, told: str) -> None:

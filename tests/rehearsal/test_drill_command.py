@@ -93,7 +93,7 @@ async def test_ctrl_c(tmp_path: Path) -> None:
 
     assert code == 130, command.err.text
     assert "not judged    drill-nothing-lost" in command.out.text
-    assert "broken off at" in command.out.text
+    assert "stopped at" in command.out.text
     assert (tmp_path / "resumed").exists()
 
 

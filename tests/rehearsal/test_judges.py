@@ -81,7 +81,7 @@ def test_one_error_under_load() -> None:
     told = under_load(evidence(*[came()] * 199, came(503)))
 
     assert told.verdict == "failed"
-    assert told.text.startswith("1 of 200 pushes not taken: 503; p50 10 ms")
+    assert told.text.startswith("1 of 200 pushes not accepted: 503; p50 10 ms")
 
 
 @pytest.mark.parametrize("number", [1, 2, 3, 99, 100, 101])

@@ -1,4 +1,4 @@
-"""The checks in a test suite of the user's own, as the README shows it."""
+"""The checks in a test suite of the user's own, as the guide shows it."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from tests.rehearsal.served import listening
 
 pytest_plugins = ["pytester"]
 
-README = Path(rehearsal.__file__).parent / "README.md"
+GUIDE = Path(rehearsal.__file__).parent / "REHEARSE.md"
 
 
 def example() -> str:
-    """The test that the README shows."""
-    (found,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    """The test that the guide shows."""
+    (found,) = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
     return str(found)
 
 
@@ -31,7 +31,7 @@ def example() -> str:
 async def test_the_example_of_the_readme(
     pytester: pytest.Pytester, webhook: type[Webhook], failed: list[str]
 ) -> None:
-    """The README's example has a test for each check, which fails with all there is to know."""
+    """The guide's example has a test for each check, which fails with all there is to know."""
     async with listening(webhook()) as base:
         text = example().replace("http://127.0.0.1:9000/dlr", base + "/dlr")
         pytester.makepyfile(text)

@@ -35,7 +35,7 @@ def a_result(verdict: Verdict = "failed", said: str = "no") -> Result:
         group="formats",
         asks="a report & more",
         verdict=verdict,
-        text=f"a push not taken: {exchange}",
+        text=f"a push was not accepted: {exchange}",
         sent=("1 report",),
         came=(str(exchange),),
         why="because",
@@ -63,10 +63,10 @@ EVERY = a_run(*(a_result(verdict) for verdict in VERDICTS))
 
 
 def test_json() -> None:
-    """JSON has the fields that the README documents, and no others."""
+    """JSON has the fields that the guide documents, and no others."""
     told = json.loads(json_report.render(EVERY))
-    readme = (Path(json_report.__file__).parents[1] / "README.md").read_text()
-    documented = re.findall(r"^\| `(\w+)` \|", readme.split("## JSON")[1].split("\n## ")[0], re.M)
+    guide = (Path(json_report.__file__).parents[1] / "REHEARSE.md").read_text()
+    documented = re.findall(r"^\| `(\w+)` \|", guide.split("## JSON")[1].split("\n## ")[0], re.M)
 
     assert len(documented) == len(set(documented))
     assert set(documented) == {*told, *told["checks"][0]}

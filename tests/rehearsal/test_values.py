@@ -107,15 +107,15 @@ class RefusesAll(Minds):
 @pytest.mark.parametrize(
     ("webhook", "told"),
     [
-        (Numbers, "the same report is taken with numeric ids (--ids numeric)"),
-        (Uuids, "the same report is taken with UUIDs as ids (--ids uuid)"),
+        (Numbers, "the same report is accepted with numeric ids (--ids numeric)"),
+        (Uuids, "the same report is accepted with UUIDs as ids (--ids uuid)"),
         (ShortIds, "with numeric ids (--ids numeric) or with short ids"),
-        (CallbackJson, "taken without callbackData or with callbackData of JSON"),
-        (NoCallback, "the same report is taken without callbackData"),
-        (TwoMinds, "taken with numeric ids (--ids numeric) and without price"),
-        (XmlOnly, "the same report is taken as v2 XML or as v3 XML"),
-        (NoZones, "the same report is taken with Z in its instants or without doneAt"),
-        (RefusesAll, "no other value of ids, callbackData or other fields helps"),
+        (CallbackJson, "accepted without callbackData or with callbackData of JSON"),
+        (NoCallback, "the same report is accepted without callbackData"),
+        (TwoMinds, "accepted with numeric ids (--ids numeric) and without price"),
+        (XmlOnly, "the same report is accepted as v2 XML or as v3 XML"),
+        (NoZones, "the same report is accepted with Z in its instants or without doneAt"),
+        (RefusesAll, "no other format, and no other value of ids, callbackData"),
     ],
 )
 async def test_a_plain_report_that_is_not_taken(webhook: type[Webhook], told: str) -> None:
@@ -144,7 +144,7 @@ async def test_a_plain_report_that_is_answered_and_not_stored() -> None:
         found = await result(a_target(base), "processed")
 
     assert found.verdict == "failed"
-    assert found.text.endswith("the same report is taken with numeric ids (--ids numeric)")
+    assert found.text.endswith("the same report is accepted with numeric ids (--ids numeric)")
 
 
 @pytest.mark.parametrize(
@@ -210,6 +210,6 @@ async def test_a_seed_that_was_used_before(verified: bool) -> None:
 
     assert notes[0] is None
     assert notes[1] == (
-        "the app has seen seed 7 before: this run's ids are made of rehearsal-7.2-…"
+        "the app has seen seed 7 before, so this run uses ids made of rehearsal-7.2-…"
     )
     assert not verified or "rehearsal-7.3-…" in str(notes[2])

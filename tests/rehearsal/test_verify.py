@@ -184,7 +184,10 @@ async def test_without_verify() -> None:
         found = await result(a_target(base, verified=False), "duplicate-other-bucket")
 
     assert found.verdict == "answered only"
-    assert found.text == "answered 200; what the app made of it cannot be seen without --verify"
+    assert (
+        found.text
+        == "answered 200; without --verify, it cannot be seen what the app did with the reports"
+    )
 
 
 async def test_a_count_that_is_not_told() -> None:

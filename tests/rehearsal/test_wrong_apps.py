@@ -58,7 +58,7 @@ APPS: list[tuple[type[Webhook], str, str, Mapping[str, str]]] = [
     (
         wrong.UpdatesOnly,
         "processed",
-        "it stores nothing, or only reports of messages that it has sent itself",
+        "it stores nothing, or only reports of messages that it sent itself",
         {"processed": "failed", **ONLY_ANSWERED},
     ),
     (
@@ -95,7 +95,12 @@ APPS: list[tuple[type[Webhook], str, str, Mapping[str, str]]] = [
             "charset-other": "failed",
         },
     ),
-    (wrong.LowerCasesIds, "two-messages", "(its id has a capital)", {"two-messages": "failed"}),
+    (
+        wrong.LowerCasesIds,
+        "two-messages",
+        "(its id has a capital letter)",
+        {"two-messages": "failed"},
+    ),
     (
         wrong.TrimsTexts,
         "callback-data",
@@ -111,13 +116,13 @@ APPS: list[tuple[type[Webhook], str, str, Mapping[str, str]]] = [
     (
         wrong.KeyIsRecipient,
         "processed",
-        "the same report is taken to a number that had no report before",
+        "the same report is accepted to a number that had no report before",
         {"processed": "failed", **ONLY_ANSWERED},
     ),
     (
         wrong.KeyIsBulk,
         "two-messages",
-        "it takes two reports for the same by bulkId and status",
+        "it treats two reports as the same if they share bulkId and status",
         {
             **IN_A_BUCKET,
             "bucket-100": "failed",
@@ -134,7 +139,7 @@ APPS: list[tuple[type[Webhook], str, str, Mapping[str, str]]] = [
     (
         wrong.NoErrorIsDelivered,
         "pending-then-delivered",
-        "the app tells 'delivered' of a message that is PENDING_ENROUTE",
+        "the app shows 'delivered' for a message that is PENDING_ENROUTE",
         {
             "pending-then-delivered": "weak",
             "operator-then-undeliverable": "weak",
@@ -150,7 +155,7 @@ say "passed"."""
 
 ALONE: list[tuple[type[Webhook], str, str]] = [
     (wrong.ForgetsKeys, "growth", "others) is counted 2 times in the app, expected 1"),
-    (wrong.OneLock, "fifty-at-once", "as behind one lock or by one worker"),
+    (wrong.OneLock, "fifty-at-once", "as with a single lock or worker"),
     (wrong.LimitsRate, "burst", "429 from a rate limiter"),
 ]
 """Those that only a check of load finds."""
@@ -189,8 +194,8 @@ async def test_under_load(webhook: type[Webhook], check: str, words: str) -> Non
 @pytest.mark.parametrize(
     ("webhook", "words"),
     [
-        (wrong.WorkerDies, ("a good report behind", "; and since then it stores no plain report")),
-        (wrong.LimitsRate, ("429 from a rate limiter", "; and since then it takes no plain")),
+        (wrong.WorkerDies, ("a good report behind", "; since then it stores no plain report")),
+        (wrong.LimitsRate, ("429 from a rate limiter", "; since then it takes no plain")),
     ],
 )
 async def test_one_fault_and_not_sixty(webhook: type[Webhook], words: tuple[str, ...]) -> None:

@@ -72,7 +72,7 @@ async def test_a_reset_has_no_parameters(tmp_path: Path) -> None:
     async with playing(tmp_path) as sandbox:
         _, fields = await sandbox.ask("POST", "/sandbox/reset?messages=true")
 
-        said = "messages: there is no such parameter, and there is no other"
+        said = "messages: unknown parameter; there are no parameters here"
         assert fields["error"]["message"] == said
 
 

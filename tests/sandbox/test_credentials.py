@@ -172,11 +172,11 @@ async def test_the_error_bodies() -> None:
     [
         (
             {"name": "a", "secret": "x", "scheme": "Basic"},
-            "username: expected with scheme Basic and only there",
+            "username: is required with scheme Basic, and allowed only there",
         ),
         (
             {"name": "a", "secret": "x", "username": "u"},
-            "username: expected with scheme Basic and only there",
+            "username: is required with scheme Basic, and allowed only there",
         ),
         (
             {"name": "a", "secret": "x", "scheme": "Basic", "username": "a:b"},

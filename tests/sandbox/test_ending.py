@@ -114,7 +114,7 @@ async def test_what_cannot_end(tmp_path: Path) -> None:
         assert (await end(sandbox, "EXPIRED_EXPIRED"))[0] == 200
         code, told = await end(sandbox, "DELIVERED_TO_HANDSET")
         assert (code, told["error"]["code"]) == (409, "has_ended")
-        assert told["error"]["message"] == "the message has ended: it is EXPIRED_EXPIRED"
+        assert told["error"]["message"] == "the message has already ended with EXPIRED_EXPIRED"
         for name in ("nobody", (await sandbox.send("12"))["messages"][0]["messageId"]):
             path = f"/sandbox/messages/{name}/outcome"
             body = {"status": "EXPIRED_EXPIRED"}

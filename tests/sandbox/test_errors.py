@@ -90,7 +90,7 @@ async def test_unknown_paths_and_methods(provider: Sending) -> None:
     status, answer = await provider.get("/sms/1/nothing")
     said = answer["requestError"]["serviceException"]
     assert (status, said["messageId"]) == (404, "NOT_FOUND")
-    assert said["text"].startswith("Not found: the sandbox does not play GET /sms/1/nothing.")
+    assert said["text"].startswith("Not found: the sandbox does not provide GET /sms/1/nothing.")
     assert (await provider.get("/sms/3/nothing"))[1]["errorCode"] == "E404"
     async with provider.client.get(V2, headers=AUTHORIZATION) as answer:
         assert answer.status == 405

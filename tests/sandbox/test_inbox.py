@@ -18,7 +18,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 async def came(sandbox: Played, **fields: Any) -> Any:
-    """Have an SMS come in."""
+    """Simulate an incoming SMS."""
     said = {"from": THEIRS, "to": OURS, "text": "hello", **fields}
     status, answer = await sandbox.ask("POST", "/sandbox/inbox", json=said)
     assert status == 201, answer

@@ -228,7 +228,10 @@ async def test_what_is_not_played(
         with caplog.at_level(logging.WARNING, "dlr.sandbox"):
             status, fields = await sandbox.ask(method, f"{path}?password=secret")
 
-    said = f"Not found: the sandbox does not play {method} {path}. It plays SMS and their reports."
+    said = (
+        f"Not found: the sandbox does not provide {method} {path}."
+        " It provides the SMS API and delivery reports."
+    )
     assert status == 404
     if path.startswith("/sms/3/"):
         assert (fields["errorCode"], fields["description"]) == ("E404", said)
@@ -236,7 +239,7 @@ async def test_what_is_not_played(
         exception = fields["requestError"]["serviceException"]
         assert exception == {"messageId": "NOT_FOUND", "text": said}
     (line,) = (each for each in caplog.records if each.name == "dlr.sandbox")
-    assert line.getMessage() == "asked for what the sandbox does not play"
+    assert line.getMessage() == "the sandbox does not support this request"
     assert line.__dict__["facts"] == {"method": method, "path": path}
 
 

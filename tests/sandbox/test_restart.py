@@ -51,7 +51,7 @@ async def test_a_second_sandbox_does_not_start(tmp_path: Path) -> None:
 
 
 ANOTHER = (
-    "dlr: another sandbox works on the database {}: stop it, or give this one another"
+    "dlr: another sandbox uses the database {}: stop it, or choose another database for this one"
     " (--database FILE)\n"
 )
 

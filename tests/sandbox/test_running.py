@@ -42,7 +42,7 @@ NOON = "2026-03-02T12:00:00.000+0000"
     ],
 )
 async def test_magic_recipients(tmp_path: Path, number: str, reported: list[str]) -> None:
-    """Each magic recipient has had within a minute what the README says of it."""
+    """Each magic recipient has had within a minute what the guide says."""
     async with playing(tmp_path) as sandbox:
         await sandbox.send(number, intermediateReport=True)
         await sandbox.advance("1m")

@@ -496,7 +496,10 @@ async def test_pushes_show_no_secrets(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("http://testserver/dlr", "that is the address of a test client, which opens no port"),
+        (
+            "http://testserver/dlr",
+            "that is the address of a test client, which does not open a port",
+        ),
         ("http://127.0.0.1:{closed}/dlr", "nothing listens at http://127.0.0.1:"),
         ("http://127.0.0.1:9/dlr", "port 9 is not allowed (outgoing.allowed_ports)"),
         ("http://203.0.113.9/dlr", "is not on this machine (sandbox.allowed_hosts can allow it)"),

@@ -290,9 +290,9 @@ async def test_faults_in_xml(provider: Sending) -> None:
     [
         (
             "http://xn--.example/",
-            'expected a host name, got "xn--.example", which is none of the DNS',
+            'expected a host name, got "xn--.example", which is not valid in the DNS',
         ),
-        ("http://a/b c", "expected a URL as RFC 3986 has it: write http://a/b%20c"),
+        ("http://a/b c", "expected a URL as RFC 3986 defines it: write http://a/b%20c"),
     ],
 )
 async def test_a_url_that_would_be_mended(provider: Sending, url: str, fault: str) -> None:

@@ -321,7 +321,7 @@ def test_pushes_are_seen_and_asserted(run: Run) -> None:
         " wait to be pulled",
         "*--- dlr_sandbox ---*",
         "POST /sms/2/text/advanced was refused with 401: {*",
-        "no message was taken: the app has sent none to this base_url",
+        "the sandbox has not received a message: the app sent none to this base_url",
     ]
     result.stdout.fnmatch_lines(said)
     assert result.stdout.str().count("- dlr_sandbox -") == 5

@@ -1,4 +1,4 @@
-"""The README's examples of the sandbox run as they are typed."""
+"""The examples of the sandbox's guide run as they are typed."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tests.sdk.test_pytest_plugin import OTHERS
 
 pytest_plugins = ["pytester"]
 
-SECTION = (ROOT / "README.md").read_text("utf-8").split("## Point your app here\n")[1]
-SECTION = SECTION.split("\n## ")[0]
+SECTION = (ROOT / "dispatcher/sandbox/SANDBOX.md").read_text("utf-8")
+SECTION = SECTION.split("## Send from your app\n")[1].split("\n## See what")[0]
 
 
 def block(language: str, beginning: str, dlr_sandbox: DlrSandbox, app: Customer) -> str:
-    """The block of the README that begins so, with the addresses of this test."""
+    """The block of the guide that begins so, with the addresses of this test."""
     (found,) = re.findall(rf"```{language}\n({re.escape(beginning)}.*?)```", SECTION, re.DOTALL)
     text: str = found.replace("http://127.0.0.1:8080", dlr_sandbox.base_url)
     return text.replace("http://127.0.0.1:9000", app.url)
@@ -39,7 +39,7 @@ def printed(*command: str | Path, folder: Path) -> str:
 
 
 async def test_python(dlr_sandbox: DlrSandbox, tmp_path: Path) -> None:
-    """What the README has for Python sends, and its reports are pushed."""
+    """What the guide has for Python sends, and its reports are pushed."""
     dlr_sandbox.outcome(after="0s")
     async with customer() as app:
         text = block("python", "from infobip", dlr_sandbox, app)
@@ -51,7 +51,7 @@ async def test_python(dlr_sandbox: DlrSandbox, tmp_path: Path) -> None:
 async def test_node(
     dlr_sandbox: DlrSandbox, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """What the README has for Node sends, and its reports are pushed."""
+    """What the guide has for Node sends, and its reports are pushed."""
     modules = node_modules_with(
         "@infobip-api/sdk@0.3.2", request.config.cache.mkdir("sdk-node-readme")
     )
@@ -64,7 +64,7 @@ async def test_node(
 
 
 async def test_curl(dlr_sandbox: DlrSandbox, tmp_path: Path) -> None:
-    """What the README has for curl sends, advances, and looks."""
+    """What the guide has for curl sends, advances, and looks."""
     async with customer() as app:
         send, look = block("sh", "curl", dlr_sandbox, app).split("curl -X", 1)
         assert '"name":"PENDING_ACCEPTED"' in printed("bash", "-c", send, folder=tmp_path)
@@ -124,7 +124,7 @@ def shop():
 
 
 def test_pytest(pytester: pytest.Pytester) -> None:
-    """What the README has for pytest passes in the suite of a user."""
+    """What the guide has for pytest passes in the suite of a user."""
     (found,) = re.findall(r"```python\n(def test_.*?)```", SECTION, re.DOTALL)
     pytester.makeconftest(SHOP)
     pytester.makepyfile(found)

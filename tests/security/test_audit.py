@@ -24,6 +24,7 @@ from receiver.store.sqlite.database import Database
 from tests.contracts.report_store import a_callback, an_sms
 from tests.end_to_end.processes import dlr
 from tests.security.attacked import ask, ask_json, attacked
+from tests.security.commands import run_all
 
 ACME = '[[endpoint]]\nname = "acme"\nurl = "http://127.0.0.1:1/"\n'
 TOKENS = "".join(
@@ -127,7 +128,7 @@ async def test_each_change_by_a_command_is_noted(tmp_path: Path) -> None:
     (tmp_path / "dlr.toml").write_text(ACME)
     async with storage(str(tmp_path / "dlr.db")) as opened:
         await opened.store.add([a_callback(an_sms("m1", to=NUMBER), an_sms("m2", to="4366"))])
-    for words in (
+    lines = (
         "endpoints add beta --url http://me:s3cret@127.0.0.1:1/",
         "endpoints change beta --set window=3",
         "endpoints pause beta",
@@ -143,10 +144,12 @@ async def test_each_change_by_a_command_is_noted(tmp_path: Path) -> None:
         f"erase --to {NUMBER}",
         "purge --older-than 90d --dry-run",
         "purge --older-than 90d",
-    ):
-        ended = await dlr(tmp_path, *words.split())
-        assert (ended.code, ended.err) == (0, ""), words
-    refused = await dlr(tmp_path, "endpoints", "pause", "nobody")
+    )
+    *ended, refused = await run_all(
+        tmp_path, [line.split() for line in (*lines, "endpoints pause nobody")]
+    )
+    told = {line: (each.code, each.err) for line, each in zip(lines, ended, strict=True)}
+    assert told == dict.fromkeys(lines, (0, ""))
     assert refused.code == 2
     listed = await changes(tmp_path)
 

@@ -1,7 +1,7 @@
 """A capsule from a stranger: whoever plays it, replays it or drills with it obeys nothing in it.
 
-A heading with `security`, `headers` or `token_url` made `dlr replay --capsule` send them, `tls` had
-it read files of this machine, an expression froze it, and none of that was said.
+A heading with `security`, `headers` or `token_url` made `dlr replays start --capsule` send them,
+`tls` had it read files of this machine, an expression froze it, and none of that was said.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ async def test_a_replay_takes_the_form_of_the_bodies_alone(tmp_path: Path) -> No
         heading = {**told, **HARMLESS, **hard, **outcome}
         file = a_capsule(tmp_path / "some.capsule", heading, {"preset": "strike"})
 
-        ended = await dlr(tmp_path, "replay", "--capsule", str(file), "--to", url)
+        ended = await dlr(tmp_path, "replays", "start", "--capsule", str(file), "--to", url)
 
     assert ended.code == 0, ended.err
     assert asked == []

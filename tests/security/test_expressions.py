@@ -136,8 +136,8 @@ async def test_what_an_older_version_stored_does_not_stop_the_start(tmp_path: Pa
     database.close()
 
     async with attacked(tmp_path, "sandbox") as server:
-        await server.err.find("endpoint acme is held.*no lookaround")
-        await server.err.find("a rule of outcomes is left out.*no lookaround")
+        await server.err.find("endpoint acme gets no pushes.*no lookaround")
+        await server.err.find("an outcome rule is ignored.*no lookaround")
         assert (await send(server)).status == 200
         assert (await server.post(V2_JSON))[0] == 200
         shown = (await ask(server, "GET", "/api/endpoints/acme")).json

@@ -7,19 +7,15 @@ like one of ours. COMMANDS is the table of what is run: a command that is not in
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import pty
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 
 from dispatcher.cli import MODULES
+from tests.dispatcher.terminal import on_a_terminal
 from tests.end_to_end.processes import an_endpoint, configure, dlr, running
 from tests.receiver.payloads import a_json_body, an_item
 from tests.reconcile.scripted_provider import Sms, a_provider
@@ -36,7 +32,7 @@ POISON = (
 A_PATH = POISON.replace("/", "|")
 """The same as the name of a file."""
 
-EDGES = ("--from", "2020-01-01T00:00:00Z", "--to", "2100-01-01T00:00:00Z")
+EDGES = ("--since", "2020-01-01T00:00:00Z", "--until", "2100-01-01T00:00:00Z")
 
 FORMS = ("table", "json", "csv")
 
@@ -45,38 +41,46 @@ SERVING = ("serve", "receive", "dispatch", "sandbox")
 COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
     "reports": [
         *(("reports", "--format", form) for form in (*FORMS, "ndjson")),
+        *(("reports", "1", "--format", form) for form in FORMS),
+        ("reports", POISON),
         ("reports", "--unrouted"),
         ("reports", "--to", POISON),
         ("reports", "--endpoint", POISON, "--state", "waiting"),
         ("reports", "--state", POISON),
-        ("reports", "--received-since", POISON),
+        ("reports", "--since", POISON),
         ("reports", "--config", A_PATH),
         ("reports", "--database", A_PATH),
         ("reports", "--output", A_PATH),
         ("reports", "--output", f"{A_PATH}/{A_PATH}"),
-        ("--debug", "reports", "--received-since", POISON),
+        ("--debug", "reports", "--since", POISON),
     ],
     "messages": [
         *(("messages", "--format", form) for form in FORMS),
+        *(("messages", POISON, "--format", form) for form in FORMS),
         ("messages", POISON),
+        ("messages", "--to", POISON),
+        ("messages", "--since", POISON),
         ("messages", f"{POISON} not there"),
     ],
     "quarantine": [
         ("quarantine", "--format", "table"),
         ("quarantine", "--format", "json"),
         ("quarantine", "--retry", "all"),
+        *(("quarantine", "1", "--format", form) for form in FORMS),
         ("quarantine", POISON),
+        ("quarantine", "--until", POISON),
         ("quarantine", "--dismiss", POISON),
         ("quarantine", "--dismiss", "99"),
     ],
     "dispatches": [
         ("dispatches", "--format", "table"),
         ("dispatches", "--format", "json"),
+        *(("dispatches", "THE DISPATCH", "--format", form) for form in FORMS),
         ("dispatches", "THE DISPATCH"),
         ("dispatches", POISON),
         ("dispatches", "--endpoint", POISON),
         ("dispatches", "--message-id", POISON),
-        ("dispatches", "--created-since", POISON),
+        ("dispatches", "--since", POISON),
         ("dispatches", "--retry", POISON),
         ("dispatches", "--again", POISON),
         ("dispatches", "--retry", "THE DISPATCH"),
@@ -93,24 +97,39 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         *(("totals", "--by", word) for word in ("operator", "country", "sender", "error", POISON)),
         ("totals", "--since", POISON),
     ],
-    "replay": [
-        ("replay", "--message-id", POISON, "--dry-run"),
-        ("replay", "--dispatch", POISON, "--dry-run"),
-        ("replay", "--to-endpoint", POISON, "--source", "default"),
-        ("replay", "--message-id", POISON, "--to", f"http://{POISON}/"),
-        ("replay", "--capsule", A_PATH, "--to", "http://127.0.0.1:9/"),
-        ("replay", "--message-id", POISON, "--endpoint", "acme", "--key", POISON, "--detach"),
-    ],
     "replays": [
+        ("replays", "start", "--message-id", POISON, "--dry-run"),
+        ("replays", "start", "--dispatch", POISON, "--dry-run"),
+        ("replays", "start", "--to-endpoint", POISON, "--source", "default"),
+        ("replays", "start", "--message-id", POISON, "--to", f"http://{POISON}/"),
+        ("replays", "start", "--capsule", A_PATH, "--to", "http://127.0.0.1:9/"),
+        (
+            "replays",
+            "start",
+            "--message-id",
+            POISON,
+            "--endpoint",
+            "acme",
+            "--key",
+            POISON,
+            "--detach",
+        ),
         ("replays", "--format", "table"),
         ("replays", "--format", "json"),
-        ("replays", "1"),
+        *(("replays", "show", "1", "--format", form) for form in FORMS),
+        ("replays", "show", "1"),
+        ("replays", "show", POISON),
+        ("replays", "cancel", POISON),
         ("replays", POISON),
-        ("replays", "--cancel", "1"),
+        ("replays", "cancel", "1"),
     ],
     "endpoints": [
         ("endpoints", "--format", "table"),
         ("endpoints", "--format", "json"),
+        ("endpoints", "list", "--format", "csv"),
+        ("endpoints", "show", "acme"),
+        ("endpoints", "show", POISON),
+        ("endpoints", POISON),
         ("endpoints", "health", "--format", "table"),
         ("endpoints", "health", POISON),
         ("endpoints", "add", POISON, "--url", "http://127.0.0.1:9/"),
@@ -160,11 +179,20 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         ("audit", "--subject", POISON),
         ("audit", "--since", POISON),
     ],
+    "views": [("views",), ("views", POISON)],
     "open": [("open", "--url", POISON), ("open", "--config", A_PATH)],
     "check": [("check",), ("check", "--config", "faulty.toml"), ("check", "--database", A_PATH)],
+    "backup": [
+        ("backup", A_PATH),
+        ("backup", f"{A_PATH}/x"),
+        ("backup", "x", "--database", A_PATH),
+    ],
+    "restore": [("restore", A_PATH, "--replace"), ("restore", POISON)],
     "migrate": [("migrate",), ("migrate", "--database", A_PATH)],
     "demo": [("demo", "--seed", POISON)],
-    "endpoint": [("endpoint", "--bind", POISON)],
+    "listen": [("listen", "--bind", POISON)],
+    "config": [("config", "check", "--config", A_PATH), ("config", POISON)],
+    "completion": [("completion", POISON)],
     **{
         name: [(name, "--bind", POISON) if name == "serve" else (name, "--database", A_PATH + "/a")]
         for name in SERVING
@@ -329,8 +357,8 @@ async def test_no_log_is_forged(tmp_path: Path, form: str, part: str) -> None:
 
 
 async def test_what_a_scripted_endpoint_gets_is_shown(tmp_path: Path) -> None:
-    """`dlr endpoint` prints each push: its headers and its body, each line of it indented."""
-    async with running(tmp_path, "endpoint") as endpoint:
+    """`dlr listen` prints each push: its headers and its body, each line of it indented."""
+    async with running(tmp_path, "listen") as endpoint:
         headers = [("webhook-id", "[/zz]\x9b31m"), ("Content-Type", "\u202e[/zz]")]
         await ask(endpoint, "POST", "/", headers, POISON.encode())
         await endpoint.out.find("FORGED")
@@ -362,27 +390,3 @@ async def test_the_bytes_of_quarantine_are_shown_on_a_terminal(tmp_path: Path) -
     assert piped.out == body.decode()
     assert not troubles(screen.replace("\r\n", "\n"))
     assert r"\x1b[31mred" in screen
-
-
-async def on_a_terminal(folder: Path, *words: str) -> str:
-    """What a command writes to a terminal."""
-    master, slave = pty.openpty()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "dispatcher", *words), cwd=folder, stdout=slave, stderr=slave
-    )
-    os.close(slave)
-    with os.fdopen(master, "rb") as screen:
-        written = await asyncio.to_thread(_all_of, screen)
-    assert await process.wait() == 0, written
-    return written.decode()
-
-
-def _all_of(screen: BinaryIO) -> bytes:
-    """To the end, which a terminal tells by an error."""
-    written = b""
-    try:
-        while piece := screen.read(1):
-            written += piece
-    except OSError:
-        pass
-    return written

@@ -106,10 +106,10 @@ def test_every_answer_says_it(
 
     told = dlr("--json")
     assert any(
-        line.startswith("ESTIMATED: the endpoint works off 4/s") for line in dlr().splitlines()
+        line.startswith("ESTIMATED: the endpoint handles 4/s") for line in dlr().splitlines()
     )
     assert '"estimated":true' in told
-    assert '"exactness":"estimated: because the endpoint works off 4/s' in told
+    assert '"exactness":"estimated: because the endpoint handles 4/s' in told
 
 
 def test_a_csv_that_cannot_be_written_is_told_before_the_work(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from dispatcher.simulation.scenario import read_scenario
 from tests.simulation.support import GALLERY, of_the_gallery
 
 FILES = sorted(GALLERY.glob("*.toml"))
-README = Path(__file__).parents[2] / "dispatcher" / "simulation" / "README.md"
+GUIDE = Path(__file__).parents[2] / "dispatcher" / "simulation" / "SIMULATE.md"
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -30,9 +30,9 @@ def test_there_are_ten_stories_at_least() -> None:
 
 
 def test_the_table_has_each_scenario_with_its_story() -> None:
-    """dispatcher/simulation/README.md names all files, and none that is not there; with the first
+    """dispatcher/simulation/SIMULATE.md names all files, and none that is not there; with the first
     sentence of the answer."""
-    rows = re.findall(r"^\| `(\S+)\.toml` \| (.*?) \| (.*?) \|$", README.read_text(), re.MULTILINE)
+    rows = re.findall(r"^\| `(\S+)\.toml` \| (.*?) \| (.*?) \|$", GUIDE.read_text(), re.MULTILINE)
 
     assert rows == [(file.stem, read_scenario(file).story, answer_in(file)[0]) for file in FILES]
 

@@ -1,4 +1,4 @@
-"""The picture in the README is that of today's simulator."""
+"""The picture in the guide is that of today's simulator."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SCENARIOS = Path(__file__).parents[2] / "config" / "scenarios"
 
 
 def test_the_picture_of_the_readme_can_be_drawn_again(tmp_path: Path) -> None:
-    """Byte by byte, by the command that the README names."""
+    """Byte by byte, by the command that the guide names."""
     scenario, drawn = SCENARIOS / "three-hour-outage.toml", tmp_path / "again.svg"
 
     done = CliRunner().invoke(cli, ["simulate", str(scenario), "--plot", str(drawn)])

@@ -69,7 +69,7 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         'phase[0].behaves: expected "up", "answers", "refuses", "drops", "stalls", "half-open",'
         ' "breaks-off", "bad-certificate", "limits" or "slows", got "refuse"',
         'phase[1].status: is needed with behaves = "answers"',
-        'phase[1].per_second: is only read with behaves = "limits" or "slows"',
+        'phase[1].per_second: is only used with behaves = "limits" or "slows"',
         "phase[2].each_time: belongs with every: give both or none",
         'phase[2].latency: is not read with behaves = "stalls": the timeouts tell',
         "endpoint.window: expected an integer from 1 to 10000, got 0",
@@ -100,7 +100,7 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         ),
         (
             'duration = "1h"\n[arrivals]\nfile = "reports.csv"',
-            'arrivals.file: is only read with kind = "replayed", not "constant"',
+            'arrivals.file: is only used with kind = "replayed", not "constant"',
         ),
         (
             '[arrivals]\nkind = "replayed"\nfile = "reports.csv"\nper_second = 3',
@@ -120,11 +120,11 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
         ),
         (
             'duration = "1h"\n[[phase]]\nbehaves = "refuses"\nstatus = 503',
-            'phase[0].status: is only read with behaves = "answers" or "limits"',
+            'phase[0].status: is only used with behaves = "answers" or "limits"',
         ),
         (
             'duration = "1h"\n[schedule]\nfirst = "1s"',
-            'schedule.first: is only read with preset = "custom", not "infobip"',
+            'schedule.first: is only used with preset = "custom", not "infobip"',
         ),
     ],
 )
@@ -182,7 +182,7 @@ def test_troubles_are_what_can_be_seen_of_the_phases() -> None:
         (3 * HOUR, 4 * HOUR, "refuses"),
         (4 * HOUR, 5 * HOUR, "answers 503 50%, else refuses"),
         (5 * HOUR, 6 * HOUR, "answers 503 50%"),
-        (8 * HOUR, None, "works off 3/s"),
+        (8 * HOUR, None, "handles 3/s"),
     ]
 
 

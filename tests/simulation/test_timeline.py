@@ -157,8 +157,7 @@ def a_timeline(
         (
             a_timeline(1000, 50, 3, drained_at=1800.0),
             [
-                "Of 1,000 reports 50 came late (the latest 1m30s after its arrival) and 3 were"
-                " lost.",
+                "50 of 1,000 reports were late (worst: 1m30s); 3 were lost.",
                 "700 of 2,000 requests failed; at most 9 came in one second, at 00:01:00.",
                 "The backlog was gone 20m after the recovery at 00:10:00.",
             ],
@@ -166,7 +165,7 @@ def a_timeline(
         (
             a_timeline(1000, 0, 0, drained_at=600.0),
             [
-                "Of 1,000 reports none came late and none was lost.",
+                "None of 1,000 reports were late; none were lost.",
                 "700 of 2,000 requests failed; at most 9 came in one second, at 00:01:00.",
                 "No backlog was left at the recovery at 00:10:00.",
             ],
@@ -175,7 +174,7 @@ def a_timeline(
             a_timeline(1000, 0, 0, drained_at=None, partial=True),
             [
                 "PARTIAL: broken off at 01:00:00 of the scenario; up to then:",
-                "Of 1,000 reports none came late and none was lost.",
+                "None of 1,000 reports were late; none were lost.",
                 "700 of 2,000 requests failed; at most 9 came in one second, at 00:01:00.",
                 "What had come before the recovery at 00:10:00 is not over yet.",
             ],

@@ -1,4 +1,4 @@
-"""`python -m tests.web.screenshots [FOLDER]` draws the README's pictures of the pages anew.
+"""`python -m tests.web.screenshots [FOLDER]` draws the guides' pictures of the pages anew.
 
 They are of a `dlr sandbox` with reports of every status, and two endpoints of which one fails.
 """

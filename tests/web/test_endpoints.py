@@ -105,7 +105,7 @@ def test_a_text_that_is_no_value_is_told_by_the_settings_reader() -> None:
 
 @pytest.mark.parametrize(
     ("box", "fault"),
-    [("[headers", "line 1"), ("window = 5", "window has a field of its own")],
+    [("[headers", "line 1"), ("window = 5", "window has its own field")],
 )
 def test_a_box_that_cannot_be_read_is_told_at_the_box(box: str, fault: str) -> None:
     """With the place of the fault."""
@@ -183,12 +183,12 @@ AN_OPEN_BREAKER = FlowFigures(0, 20, True, 7, "2026-03-02T12:00:30.000Z", None, 
         (
             a_health(a_window(3, 0), paused=True, flow=AN_OPEN_BREAKER),
             "paused",
-            "what is for it waits, and spends no retries",
+            "its reports wait and use up no retries",
         ),
         (
             a_health(a_window(), held=True, paused=True),
             "held",
-            "its settings have faults, and nothing is pushed",
+            "its settings are invalid, so nothing is pushed",
         ),
         (a_health(a_window(), gone=True), "left the settings", "nothing is pushed to it"),
     ],
@@ -356,7 +356,7 @@ def test_an_endpoint_that_left_the_settings_is_taken_over(tmp_path: Path, page: 
 
             page.get_by_role("button", name="Take over").click()
 
-            expect(page.get_by_role("status")).to_contain_text("beta has taken over from old: 1 d")
+            expect(page.get_by_role("status")).to_contain_text("beta has taken over from old: 1 w")
             page.get_by_role("button", name="Retry all waiting now").click()
             dlr.until_pushed(2)
             assert len(acme.got) == 2

@@ -79,7 +79,7 @@ def test_a_file_that_was_shipped_is_the_one(
 )
 def test_where_links_lead(link: str, target: str | None) -> None:
     """Links start where the guide's file lies."""
-    assert target_of(link, "dispatcher/sandbox/README.md") == target
+    assert target_of(link, "dispatcher/sandbox/SANDBOX.md") == target
 
 
 def test_html_is_text() -> None:

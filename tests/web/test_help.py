@@ -29,7 +29,7 @@ def test_a_guide_is_read(start: Start, open_page: Callable[..., Page]) -> None:
     assert findings(page) == []
     page.get_by_role("button", name="copy").first.click()
     expect(page.get_by_role("button", name="copied")).to_be_visible()
-    assert page.evaluate("navigator.clipboard.readText()") == "pip install dlr-relay\n"
+    assert page.evaluate("navigator.clipboard.readText()") == "pip install dist/dlr_relay-*.whl\n"
 
     contents = page.get_by_role("navigation", name="On this page")
     contents.get_by_role("link").nth(1).click()

@@ -110,7 +110,7 @@ def test_nothing_jumps_while_somebody_reads(start: Start, page: Page) -> None:
     dlr.post_reports(a_report("m-2"), a_report("m-3"))
     expect(page.get_by_role("button", name="2 new")).to_be_visible()
     expect(rows(page)).to_have_count(1)
-    page.get_by_role("button", name="Go on").click()
+    page.get_by_role("button", name="Resume").click()
     expect(rows(page)).to_have_count(3)
 
     page.keyboard.press("j")
@@ -149,7 +149,7 @@ def test_searching(start: Start, page: Page) -> None:
 
     page.get_by_label("Search reports").fill("colour:red")
     page.get_by_role("button", name="Search").click()
-    expect(page.get_by_role("alert")).to_contain_text('there is no word "colour:"')
+    expect(page.get_by_role("alert")).to_contain_text('unknown search word "colour:"')
     expect(page.get_by_label("Search reports")).to_have_value("colour:red")
     assert findings(page) == []
     page.goto(f"{dlr.url}/?q=nothing+has+this")

@@ -43,8 +43,8 @@ def test_a_message_over_time(start: Start, page: Page) -> None:
             page.reload()
 
     line = page.locator("ol.timeline")
-    expect(line).to_contain_text("This is where the message stands now.")
-    expect(line).to_contain_text("Duplicates: it came 2 times.")
+    expect(line).to_contain_text("This is the state of the message now.")
+    expect(line).to_contain_text("Duplicates: it came in 2 times.")
     expect(line).to_contain_text("Attempt 1 to acme: 503, failed")
     ahead = line.locator("li.ahead").first
     expect(ahead).to_contain_text(re.compile(r"Next attempt to acme in \d+ s: attempt 2 of 21"))
@@ -63,10 +63,10 @@ def test_any_message_id_has_its_page(start: Start, page: Page, message_id: str) 
     dlr.post_reports(a_report(message_id))
     page.goto(f"{dlr.url}/messages")
     page.locator("tbody a").click()
-    expect(page.get_by_text("This is where the message stands now.")).to_be_visible()
+    expect(page.get_by_text("This is the state of the message now.")).to_be_visible()
     page.goto(f"{dlr.url}/reports/1")
     page.get_by_role("link", name="Message over time").click()
-    expect(page.get_by_text("This is where the message stands now.")).to_be_visible()
+    expect(page.get_by_text("This is the state of the message now.")).to_be_visible()
 
     found = dlr.ask("GET", f"/api/messages/{quote(message_id, safe='')}")
     assert found["messageId"] == message_id

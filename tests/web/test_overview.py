@@ -34,6 +34,9 @@ def test_what_came_is_shown_by_everything_that_tells_it_apart(start: Start, page
     expect(page.get_by_text("75.0%").first).to_be_visible()
     expect(page.get_by_text("0.04 EUR").first).to_be_visible()
     expect(page.get_by_role("row", name="22801")).to_contain_text("100.0%")
+    expect(page.get_by_role("columnheader", name="Cost EUR").first).to_be_visible()
+    expect(page.get_by_role("row", name="22801").get_by_text("0.03", exact=True)).to_be_visible()
+    expect(page.get_by_role("row", name="no endpoint")).to_contain_text("75.0%")
     expect(page.get_by_role("row", name="EC_ABSENT_SUBSCRIBER")).to_contain_text("1")
     expect(page.get_by_role("img", name="Reports in each hour (UTC)")).to_be_visible()
     assert findings(page) == []

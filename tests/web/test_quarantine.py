@@ -59,12 +59,12 @@ def test_the_fault_is_marked_and_the_entry_dismissed(start: Start, page: Page) -
     assert json.loads(download.value.path().read_bytes())["status"] == {"groupId": "three"}
     page.get_by_role("button", name="Try again").click()
     expect(page.get_by_role("status")).to_have_text(
-        "Entry 1 still cannot be read, and stays as it is."
+        "Entry 1 still cannot be read. It stays in quarantine."
     )
     page.get_by_text("Dismiss this entry").click()
     page.get_by_role("button", name="Dismiss entry 1").click()
 
-    expect(page.get_by_role("status")).to_contain_text("Entry 1 was dismissed")
+    expect(page.get_by_role("status")).to_contain_text("Entry 1 and its bytes were deleted")
     expect(page.locator("tbody tr")).to_have_count(1)
     page.get_by_role("link", name="2", exact=True).click()
     expect(page.locator("mark")).to_be_visible()
@@ -121,10 +121,10 @@ def test_hostile_bodies_on_a_phone_without_scripts(
         assert page.locator("main script, main img").count() == 0
         assert len(page.content()) < 100_000
     page.goto(f"{dlr.url}/quarantine/2")
-    expect(page.get_by_text("It is no text")).to_be_visible()
+    expect(page.get_by_text("It is not text")).to_be_visible()
     page.get_by_text("Dismiss this entry").click()
     page.get_by_role("button", name="Dismiss entry 2").click()
-    expect(page.get_by_role("status")).to_contain_text("Entry 2 was dismissed")
+    expect(page.get_by_role("status")).to_contain_text("Entry 2 and its bytes were deleted")
 
 
 def test_a_phone_shows_it_without_scrolling_sideways(

@@ -75,7 +75,7 @@ def test_of_a_choice_only_the_chosen_counts() -> None:
     [
         ("since: expected a time", "since", "expected a time"),
         ("ids[2]: expected an integer", "ids", "[2]: expected an integer"),
-        ("to, toEndpoint: give one of the two", "", "to, toEndpoint: give one of the two"),
+        ("to, toEndpoint: use one of the two", "", "to, toEndpoint: use one of the two"),
         ("which reports? name one", "", "which reports? name one"),
         ("", "", ""),
     ],

@@ -66,7 +66,7 @@ def test_the_wizard_from_filter_to_end(start: Start, page: Page) -> None:
         assert findings(page) == []
         page.get_by_role("button", name="Start the replay").click()
 
-        expect(page.get_by_role("status")).to_have_text("Replay 1 has begun: 3 reports.")
+        expect(page.get_by_role("status")).to_have_text("Replay 1 has started: 3 reports.")
         expect(page.get_by_text("Everything was pushed.")).to_be_visible()
         expect(page.get_by_text("3 of 3")).to_be_visible()
         assert findings(page) == []
@@ -273,6 +273,6 @@ def test_a_form_that_is_sent_twice_makes_one_replay(start: Start, page: Page) ->
         for _ in range(2):
             answered = page.request.post(f"{dlr.url}/replays", form=form)
             assert answered.url == f"{dlr.url}/replays/1"
-        assert "This form was sent twice. It made replay 1 once." in answered.text()
+        assert "This form was sent twice. It started replay 1 only once." in answered.text()
         answered = page.request.post(f"{dlr.url}/replays", form={**form, "rate": "2/h"})
         assert answered.url == f"{dlr.url}/replays/2"

@@ -150,11 +150,11 @@ def test_trouble_is_ordered_met_and_taken_back(start: Start, page: Page) -> None
     dlr = start("sandbox")
     page.goto(f"{dlr.url}/sandbox?view=faults")
     field(page, "status").fill("99")
-    page.get_by_role("button", name="Order it").click()
+    page.get_by_role("button", name="Add the fault").click()
     expect(page.locator("#fault-status")).to_contain_text("from 200 to 599")
     field(page, "status").fill("503")
     field(page, "next").fill("1")
-    page.get_by_role("button", name="Order it").click()
+    page.get_by_role("button", name="Add the fault").click()
     expect(page.get_by_role("cell", name="status 503")).to_be_visible()
     assert findings(page) == []
 
@@ -166,7 +166,7 @@ def test_trouble_is_ordered_met_and_taken_back(start: Start, page: Page) -> None
     expect(page.get_by_role("cell", name=re.compile("503"))).to_be_visible()
     dlr.ask("POST", "/sandbox/faults", {"drop": True})
     page.goto(f"{dlr.url}/sandbox?view=faults")
-    page.get_by_role("button", name="Take back what was ordered").click()
+    page.get_by_role("button", name="Remove the added faults").click()
     expect(page.get_by_role("heading", name="No trouble yet")).to_be_visible()
 
 
@@ -183,7 +183,7 @@ def test_rules_links_and_received_sms(start: Start, page: Page) -> None:
     assert findings(page) == []
     tracked = {"tracking": {"shortenUrl": True, "trackClicks": True}}
     send_by_api(dlr, text="see https://shop.example/4711", options=tracked)
-    page.get_by_role("button", name="Take back what was added").click()
+    page.get_by_role("button", name="Remove the added rules").click()
     expect(page.get_by_text("None.")).to_be_visible()
 
     page.goto(f"{dlr.url}/sandbox?open=1")
@@ -197,7 +197,7 @@ def test_rules_links_and_received_sms(start: Start, page: Page) -> None:
         field(page, "to").fill("447860019999")
         field(page, "url").fill(app.url)
         field(page, "text").fill("STOP")
-        page.get_by_role("button", name="Have it come in").click()
+        page.get_by_role("button", name="Simulate it").click()
         expect(page.get_by_role("cell", name="STOP")).to_be_visible()
         dlr.ask("POST", "/sandbox/advance?by=0s")
         assert app.got[0]["results"][0]["text"] == "STOP"

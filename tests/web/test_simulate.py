@@ -20,11 +20,11 @@ def test_a_scenario_of_the_gallery_is_played_and_compared(start: Start, page: Pa
     page.goto(f"{start().url}/simulate")
     page.get_by_role("link", name="refuses connections for three hours").click()
 
-    expect(page.get_by_text("Of 2,160 reports 270 came late")).to_be_visible()
+    expect(page.get_by_text("270 of 2,160 reports were late")).to_be_visible()
     expect(page.get_by_role("img")).to_have_count(2)
     page.get_by_label("svix").check()
     page.get_by_role("button", name="Simulate").last.click()
-    expect(page.get_by_role("img", name="Reports that wait, by schedule")).to_be_visible()
+    expect(page.get_by_role("img", name="Waiting reports, by schedule")).to_be_visible()
     expect(page.get_by_role("row", name=re.compile("^lateness max"))).to_contain_text("8h27m53s")
     assert findings(page) == []
 
@@ -66,7 +66,7 @@ def test_what_if_an_endpoint_is_down(start: Start, open_page: Callable[..., Page
 
     expect(page.get_by_role("heading", name="acme is down for 23h59m")).to_be_visible()
     expect(page.get_by_label("Scenario (TOML)")).to_have_value(re.compile("window = 3"))
-    expect(page.get_by_text("Of 50 reports 50 came late")).to_be_visible()
+    expect(page.get_by_text("50 of 50 reports were late")).to_be_visible()
 
 
 def test_a_day_without_reports_is_told(start: Start, page: Page) -> None:

@@ -75,8 +75,8 @@ async def test_a_late_intermediate_report_changes_nothing() -> None:
 
     final, late = moments(reports, [])
 
-    assert final.notes == ["This is where the message stands now."]
-    assert late.notes == ["It came after a final report, so it changes nothing."]
+    assert final.notes == ["This is the state of the message now."]
+    assert late.notes == ["It came in after a final report, so it changes nothing."]
 
 
 async def test_duplicates_are_marked() -> None:
@@ -86,7 +86,7 @@ async def test_duplicates_are_marked() -> None:
 
     (told,) = moments(reports, [])
 
-    assert "Duplicates: it came 3 times. Repeats are neither stored nor pushed." in told.notes
+    assert "Duplicates: it came in 3 times. Repeats are neither stored nor pushed." in told.notes
 
 
 def test_the_schedule_ahead() -> None:

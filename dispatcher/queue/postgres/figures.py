@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from dispatcher.observe.base import Backlog, Depths, Waiting
+from dispatcher.observe.base import Backlog, Depths, Remaining, Waiting
 from dispatcher.queue.postgres.counts import COUNTS
-from receiver.store.instants import instant, micros
+from dispatcher.queue.postgres.unrouted import count_unrouted
+from receiver.store.instants import instant, instant_or_none, micros
 from receiver.store.postgres.database import Connection, Database, row_of
 
 _OLDEST_WAITING = """
@@ -36,6 +37,23 @@ _OPEN = """
 _READERS = "SELECT name, read_to FROM endpoint WHERE NOT removed"
 _UNREAD = "SELECT count(*) FROM (SELECT 1 FROM report WHERE id > %s LIMIT %s) AS unread"
 
+_OWED = """
+    EXISTS (SELECT FROM dispatch_report WHERE report = old.{end} AND dispatch = old.id)
+    AND NOT EXISTS (
+        SELECT FROM dispatch_report AS later JOIN dispatch AS newer ON newer.id = later.dispatch
+        WHERE later.report = old.{end} AND later.dispatch > old.id
+            AND newer.endpoint = old.endpoint
+    )
+"""
+_EXHAUSTED = f"""
+    SELECT endpoint, count(*) FROM (
+        SELECT id, endpoint, first_report, last_report FROM dispatch
+        WHERE state = 'exhausted' ORDER BY id DESC LIMIT %s
+    ) AS old
+    WHERE ({_OWED.format(end="first_report")}) OR ({_OWED.format(end="last_report")})
+    GROUP BY endpoint
+"""
+
 EXACT_MOST = 10_000
 """Unread reports that are counted; more of them are told by their ids, which have gaps."""
 
@@ -58,6 +76,9 @@ class PostgresFigures:
         self, endpoints: Collection[str], now: datetime, most: int
     ) -> Mapping[str, Backlog]:
         return await self._database.question(lambda c: _backlogs(c, endpoints, micros(now), most))
+
+    async def remaining(self, endpoints: Collection[str], most: int) -> Remaining:
+        return await self._database.question(lambda c: _remaining(c, endpoints, most))
 
     async def idle(self) -> bool:
         return await self._database.question(lambda c: not row_of(c.execute(_OPEN))[0])
@@ -124,3 +145,14 @@ def _backlogs(
         (due,) = row_of(connection.execute(_DUE, (name, now, most)))
         found[name] = Backlog(dispatches, reports, due)
     return found
+
+
+def _remaining(connection: Connection, endpoints: Collection[str], most: int) -> Remaining:
+    unrouted, final = count_unrouted(connection, endpoints, most)
+    (oldest,) = row_of(connection.execute("SELECT min(received_at) FROM report"))
+    return Remaining(
+        unrouted=unrouted,
+        unrouted_final=final,
+        exhausted=dict(connection.execute(_EXHAUSTED, (most,)).fetchall()),
+        oldest_report=instant_or_none(oldest),
+    )

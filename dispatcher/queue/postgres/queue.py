@@ -190,6 +190,13 @@ _RETRY_PIECE = """
 """
 
 
+_TAKERS = """
+    SELECT DISTINCT report, endpoint COLLATE "C" FROM dispatch_report
+    JOIN dispatch ON dispatch.id = dispatch
+    WHERE report = ANY(%s::bigint[]) AND replay IS NULL ORDER BY report, endpoint COLLATE "C"
+"""
+
+
 class PostgresQueue:
     """Implements DispatchQueue (base.py) on a Database. Make it with `open`."""
 
@@ -393,6 +400,12 @@ class PostgresQueue:
     ) -> ReportIds:
         return await self._database.question(
             lambda c: reports_in(c, endpoint, state, before, limit)
+        )
+
+    async def takers(self, report_ids: Sequence[int]) -> Sequence[tuple[int, str]]:
+        ids = [*report_ids]
+        return await self._database.question(
+            lambda c: [(report, endpoint) for report, endpoint in c.execute(_TAKERS, (ids,))]
         )
 
     async def readings(self, report: StoredReport) -> Readings:

@@ -11,17 +11,17 @@ from receiver.store.postgres.rows import COLUMNS, last_id, stored_report
 STEP = 20_000
 """Reports that one step looks at."""
 
-_UNTAKEN = f"""
-    SELECT {COLUMNS} FROM report WHERE id BETWEEN %s AND %s
-    AND NOT EXISTS (SELECT 1 FROM dispatch_report WHERE report = report.id)
+_NOT_TAKEN = """
+    FROM report WHERE id BETWEEN %s AND %s
+    AND NOT EXISTS (SELECT FROM dispatch_report WHERE report = report.id)
     AND NOT EXISTS (
-        SELECT 1 FROM held_report
+        SELECT FROM held_report
         WHERE endpoint IN (SELECT name FROM endpoint) AND held_report.report = report.id
     )
-    ORDER BY id DESC LIMIT %s
 """
-
-
+_UNTAKEN = f"SELECT {COLUMNS} {_NOT_TAKEN} ORDER BY id DESC LIMIT %s"
+_COUNTED = f"SELECT count(*), count(*) FILTER (WHERE final) {_NOT_TAKEN}"
+_FORGOTTEN = "SELECT report FROM taken_forgotten"
 _LOWEST_OF_STEP = """
     SELECT coalesce(min(id), 0)
     FROM (SELECT id FROM report WHERE id <= %s ORDER BY id DESC LIMIT %s) AS step
@@ -52,7 +52,7 @@ def _unrouted(
     step: int,
 ) -> UnroutedReports:
     read_to = _read_to(connection, endpoints)
-    forgotten = int(row_of(connection.execute("SELECT report FROM taken_forgotten"))[0])
+    forgotten = int(row_of(connection.execute(_FORGOTTEN))[0])
     first = int(row_of(connection.execute("SELECT coalesce(min(id), 1) FROM report"))[0])
     lowest = max(first, forgotten + 1)
     high = read_to if before is None else min(read_to, before - 1)
@@ -63,6 +63,18 @@ def _unrouted(
     if len(rows) > limit:
         following = reports[-1].id
     return UnroutedReports(reports, following, read_to, forgotten)
+
+
+def count_unrouted(
+    connection: Connection, endpoints: Collection[str], most: int
+) -> tuple[int, int]:
+    """Of the `most` newest reports that all of these endpoints have read, those that none took, and
+    those of them that are final."""
+    high = _read_to(connection, endpoints)
+    forgotten = int(row_of(connection.execute(_FORGOTTEN))[0])
+    (low,) = row_of(connection.execute(_LOWEST_OF_STEP, (high, most)))
+    found = row_of(connection.execute(_COUNTED, (max(low, forgotten + 1), high)))
+    return found[0], found[1]
 
 
 def _read_to(connection: Connection, endpoints: Collection[str]) -> int:

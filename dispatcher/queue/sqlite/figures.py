@@ -6,8 +6,10 @@ import sqlite3
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from dispatcher.observe.base import Backlog, Depths, Waiting
-from receiver.store.instants import instant, micros
+from dispatcher.observe.base import Backlog, Depths, Remaining, Waiting
+from dispatcher.queue.sqlite.states import OF_FEW
+from dispatcher.queue.sqlite.unrouted import count_unrouted
+from receiver.store.instants import instant, instant_or_none, micros
 from receiver.store.sqlite.database import Database
 
 _OLDEST_WAITING = """
@@ -33,6 +35,25 @@ _OPEN = """
         OR EXISTS (SELECT 1 FROM endpoint
             WHERE NOT removed AND read_to < (SELECT max(id) FROM report))
 """
+# `+` keeps the index of endpoints out of it, as in placed.py.
+_OWED = """
+    EXISTS (SELECT 1 FROM dispatch_report WHERE report = old.{end} AND dispatch = old.id)
+    AND NOT EXISTS (
+        SELECT 1 FROM dispatch_report AS later
+        CROSS JOIN dispatch AS newer ON newer.id = later.dispatch
+        WHERE later.report = old.{end} AND later.dispatch > old.id
+            AND +newer.endpoint = old.endpoint
+    )
+"""
+_EXHAUSTED = f"""
+    SELECT endpoint, count(*) FROM (
+        SELECT id, endpoint, first_report, last_report
+        FROM dispatch INDEXED BY dispatch_of_state
+        WHERE state = 'exhausted' AND {OF_FEW} ORDER BY id DESC LIMIT ?
+    ) AS old
+    WHERE ({_OWED.format(end="first_report")}) OR ({_OWED.format(end="last_report")})
+    GROUP BY endpoint
+"""
 
 
 class SqliteFigures:
@@ -53,6 +74,9 @@ class SqliteFigures:
         self, endpoints: Collection[str], now: datetime, most: int
     ) -> Mapping[str, Backlog]:
         return await self._database.question(lambda c: _backlogs(c, endpoints, micros(now), most))
+
+    async def remaining(self, endpoints: Collection[str], most: int) -> Remaining:
+        return await self._database.question(lambda c: _remaining(c, endpoints, most))
 
     async def idle(self) -> bool:
         return await self._database.question(lambda c: not c.execute(_OPEN).fetchone()[0])
@@ -112,3 +136,14 @@ def _backlogs(
         (due,) = connection.execute(_DUE, (name, now, most)).fetchone()
         found[name] = Backlog(dispatches, reports, due)
     return found
+
+
+def _remaining(connection: sqlite3.Connection, endpoints: Collection[str], most: int) -> Remaining:
+    unrouted, final = count_unrouted(connection, endpoints, most)
+    (oldest,) = connection.execute("SELECT min(received_at) FROM report").fetchone()
+    return Remaining(
+        unrouted=unrouted,
+        unrouted_final=final,
+        exhausted=dict(connection.execute(_EXHAUSTED, (most,))),
+        oldest_report=instant_or_none(oldest),
+    )

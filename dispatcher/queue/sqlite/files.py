@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
-from contextlib import suppress
+import shutil
 from pathlib import Path
 
 from dispatcher.observe.base import FileSizes, HeldLog
 from receiver.store.sqlite.database import LOG_MOST, Database
-from receiver.store.sqlite.disk import file_of, log_of
+from receiver.store.sqlite.disk import file_of, log_of, others_with
 
 
 class SqliteFiles:
@@ -24,14 +23,14 @@ class SqliteFiles:
             self._file = await file_of(self._database)
         if self._file is None:
             return None
-        return FileSizes(_size(self._file), _size(log_of(self._file)))
+        return FileSizes(_size(self._file), _size(log_of(self._file)), _free(self._file.parent))
 
     async def held_log(self) -> HeldLog | None:
         sizes = await self.sizes()
         if sizes is None or sizes.log <= LOG_MOST or not await self._database.log_is_held():
             return None
         assert self._file is not None
-        return HeldLog(sizes.log, await asyncio.to_thread(_others_with, log_of(self._file)))
+        return HeldLog(sizes.log, await asyncio.to_thread(others_with, log_of(self._file)))
 
 
 def _size(file: Path) -> int:
@@ -42,14 +41,8 @@ def _size(file: Path) -> int:
         return 0
 
 
-def _others_with(file: Path) -> list[str]:
-    """The processes beside this one that have a file open, as /proc shows them. The file itself is
-    not opened: closing it again would give up SQLite's own locks on it."""
-    file = file.resolve()
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        if process.name != str(os.getpid()):
-            with suppress(OSError):  # it has ended, or is another user's
-                if any(each.readlink() == file for each in process.glob("fd/*")):
-                    found.append(f"{process.name} ({(process / 'comm').read_text().strip()})")
-    return sorted(found)
+def _free(folder: Path) -> int:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return 0

@@ -49,7 +49,7 @@ from receiver.store.base import Message, StoredReport
 from receiver.store.instants import instant, instant_or_none, micros
 from receiver.store.migrations import migrations_of
 from receiver.store.sqlite.database import Database, version
-from receiver.store.sqlite.rows import listed
+from receiver.store.sqlite.rows import LISTED, listed
 
 MIGRATIONS = migrations_of("dispatcher.queue.sqlite", part="dispatcher.queue")
 
@@ -84,6 +84,11 @@ _KEEP_FAILED = """
 _REQUEST = """
     SELECT content_type, generation, replay, authorization IS NOT NULL, body
     FROM dispatch LEFT JOIN dispatch_body ON dispatch_body.dispatch = id WHERE id = ?
+"""
+_TAKERS = f"""
+    SELECT DISTINCT report, endpoint FROM dispatch_report
+    CROSS JOIN dispatch ON dispatch.id = dispatch
+    WHERE report IN {LISTED} AND replay IS NULL ORDER BY report, endpoint
 """
 _KEEP_BODY = """
     INSERT INTO dispatch_body SELECT id, ? FROM dispatch
@@ -308,6 +313,11 @@ class SqliteQueue:
     ) -> ReportIds:
         return await self._database.question(
             lambda c: reports_in(c, endpoint, state, before, limit)
+        )
+
+    async def takers(self, report_ids: Sequence[int]) -> Sequence[tuple[int, str]]:
+        return await self._database.question(
+            lambda c: c.execute(_TAKERS, (listed(report_ids),)).fetchall()
         )
 
     async def readings(self, report: StoredReport) -> Readings:

@@ -12,15 +12,16 @@ from receiver.store.sqlite.rows import COLUMNS, LISTED, last_id, listed, stored_
 STEP = 20_000
 """Reports that one step looks at."""
 
-_UNTAKEN = f"""
-    SELECT {COLUMNS} FROM report WHERE id BETWEEN ? AND ?
+_NOT_TAKEN = """
+    FROM report WHERE id BETWEEN ? AND ?
     AND NOT EXISTS (SELECT 1 FROM dispatch_report WHERE report = report.id)
     AND NOT EXISTS (
         SELECT 1 FROM held_report
         WHERE endpoint IN (SELECT name FROM endpoint) AND held_report.report = report.id
     )
-    ORDER BY id DESC LIMIT ?
 """
+_UNTAKEN = f"SELECT {COLUMNS} {_NOT_TAKEN} ORDER BY id DESC LIMIT ?"
+_COUNTED = f"SELECT count(*), coalesce(sum(final), 0) {_NOT_TAKEN}"
 
 
 class SqliteUnrouted:
@@ -46,7 +47,7 @@ def _unrouted(
     step: int,
 ) -> UnroutedReports:
     read_to = _read_to(connection, endpoints)
-    forgotten: int = connection.execute("SELECT report FROM taken_forgotten").fetchone()[0]
+    forgotten = _forgotten(connection)
     first: int = connection.execute("SELECT min(id) FROM report").fetchone()[0] or 1
     lowest = max(first, forgotten + 1)
     high = read_to if before is None else min(read_to, before - 1)
@@ -57,6 +58,22 @@ def _unrouted(
     if len(rows) > limit:
         following = reports[-1].id
     return UnroutedReports(reports, following, read_to, forgotten)
+
+
+def count_unrouted(
+    connection: sqlite3.Connection, endpoints: Collection[str], most: int
+) -> tuple[int, int]:
+    """Of the `most` newest reports that all of these endpoints have read, those that none took, and
+    those of them that are final."""
+    high = _read_to(connection, endpoints)
+    low = max(high - most, _forgotten(connection)) + 1
+    found: tuple[int, int] = connection.execute(_COUNTED, (low, high)).fetchone()
+    return found
+
+
+def _forgotten(connection: sqlite3.Connection) -> int:
+    report: int = connection.execute("SELECT report FROM taken_forgotten").fetchone()[0]
+    return report
 
 
 def _read_to(connection: sqlite3.Connection, endpoints: Collection[str]) -> int:

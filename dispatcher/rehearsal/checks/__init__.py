@@ -64,4 +64,4 @@ def _unknown(word: str) -> str:
     known = [*GROUPS, *(check.name for check in CHECKS)]
     near = difflib.get_close_matches(word, known, 1)
     hint = f"did you mean {near[0]}?" if near else f"groups are {', '.join(GROUPS)}"
-    return f"there is no check and no group {word!r}: {hint} (--list has all)"
+    return f"there is no check or group {word!r}: {hint} (--list shows all)"

@@ -50,23 +50,23 @@ def _xml(what: str, data: bytes) -> Body:
 BROKEN_JSON = (
     _json("JSON cut in the middle", b'{"results":[{"messageId":"2033'),
     _json("JSON with a wrong bracket", b'{"results":[{"messageId":"2033"]}'),
-    _json("JSON with something behind it", b'{"results":[]}]'),
+    _json("JSON with more data after its end", b'{"results":[]}]'),
 )
 BROKEN_XML = (
     _xml("XML cut in the middle", b"<reportResponse><results><result><messageId>2033"),
     _xml("XML with a wrong closing tag", b"<reportResponse><results></result></reportResponse>"),
-    _xml("JSON that is called XML", b'{"results":[]}'),
+    _xml("JSON that claims to be XML", b'{"results":[]}'),
 )
 NO_TEXT = (
-    _json("no body at all", b""),
+    _json("no body", b""),
     _json("random bytes", bytes(range(256)) * 2),
     _json("bytes that are not UTF-8", b'{"results":\xff\xfe}'),
     _xml("random bytes", bytes(range(255, -1, -1))),
 )
 WRONG_SHAPE = (
     _json("a list instead of an object", b'["results"]'),
-    _json("a text instead of an object", b'"results"'),
-    _json("results that is a text", b'{"results":"none"}'),
+    _json("a string instead of an object", b'"results"'),
+    _json("results that is a string", b'{"results":"none"}'),
     _json("no results", b'{"reports":[]}'),
     _xml("XML without results", b"<html><body>hello</body></html>"),
 )
@@ -86,12 +86,12 @@ def _judge_nested(evidence: Evidence) -> Judgement:
     """An error is no harm: nobody but an attacker sends this."""
     nested, after = evidence.exchanges
     if not after.ok:
-        return Judgement("failed", f"the next push is not taken any more: {told(after)}")
+        return Judgement("failed", f"the next push was not accepted: {told(after)}")
     if nested.timed_out or nested.seconds > evidence.plan.timeout.total_seconds() / 5:
         return Judgement("failed", f"{NESTED.what} cost {nested.seconds:.1f} s of work")
     if nested.status is not None and 400 <= nested.status < 500:
         return Judgement("passed", f"answered {nested.status}")
-    return Judgement("passed", f"{NOTE}answered {told(nested)}, and the next push is taken")
+    return Judgement("passed", f"{NOTE}answered {told(nested)}, and the next push was accepted")
 
 
 def _judge_redirect(evidence: Evidence) -> Judgement:
@@ -114,9 +114,9 @@ def _judge_size(evidence: Evidence) -> Judgement:
     if refusal := _failed(evidence):
         return refusal
     if largest.size > ANSWER_LARGE:
-        return Judgement("failed", f"{text}; a push reads {ANSWER_LARGE:,} at most", measures)
+        return Judgement("failed", f"{text}; a push reads at most {ANSWER_LARGE:,}", measures)
     if largest.size > ANSWER_SMALL:
-        return Judgement("weak", f"{text}; {ANSWER_SMALL:,} are plenty", measures)
+        return Judgement("weak", f"{text}; {ANSWER_SMALL:,} are enough", measures)
     return Judgement("passed", text, measures)
 
 
@@ -150,12 +150,12 @@ def _closes(exchange: Exchange) -> bool:
 def _judge_keep_alive(evidence: Evidence) -> Judgement:
     if refusal := _failed(evidence):
         if len(evidence.exchanges) == 2 and not evidence.exchanges[1].answered:
-            text = "the webhook closes the connection after an answer, and does not say so"
+            text = "the webhook closes the connection after its answer without announcing it"
             return Judgement("failed", f"{text}: {evidence.exchanges[1].failure}")
         return refusal
     if len(evidence.exchanges) == 1:
-        text = "it says that it closes: each push costs a new connection"
-        return Judgement("passed", f"{NOTE}{text} (and with TLS a handshake)")
+        text = "it announces that it closes the connection: each push needs a new one"
+        return Judgement("passed", f"{NOTE}{text} (and with TLS a new handshake)")
     return Judgement("passed", "two pushes on one connection")
 
 
@@ -194,7 +194,7 @@ async def _continue(stage: Stage) -> Evidence:
 def _judge_continue(evidence: Evidence) -> Judgement:
     judgement = taken(evidence)
     if judgement.verdict == "passed" and not evidence.facts["continued"]:
-        text = "no `100 Continue` came: such a client waits a second each time"
+        text = "no `100 Continue` came: a client that asks for it waits one second each time"
         return Judgement("passed", f"{NOTE}{text}")
     return judgement
 
@@ -217,7 +217,7 @@ async def _half(stage: Stage) -> Evidence:
         await wire.send(stage.wires.head(one) + one.data[:half])
         early = await wire.first_status(stage.plan.stall.total_seconds())
         if early is None:
-            exchange = await wire.exchange(f"{one}, its second half late", one.data[half:])
+            exchange = await wire.exchange(f"{one}, with its second half late", one.data[half:])
         else:
             exchange = await wire.answer(f"half of {one}")
     return Evidence(
@@ -230,7 +230,7 @@ async def _half(stage: Stage) -> Evidence:
 def _judge_half(evidence: Evidence) -> Judgement:
     early = evidence.facts["early"]
     if early is not None and 200 <= early < 300:
-        return Judgement("failed", f"answered {early} when half of the body was there")
+        return Judgement("failed", f"answered {early} when only half of the body had arrived")
     return taken(evidence)
 
 
@@ -257,7 +257,10 @@ CHECKS = (
         _five,
         in_time,
         alone=True,
-        why="An answer that comes too late is none: the push is repeated although it was stored.",
+        why=(
+            "An answer after the timeout does not count: the push is repeated although it was"
+            " stored."
+        ),
         rule=rules.TIMEOUTS,
         mend="Store the report, answer, and do the slow work (mail, CRM) behind a queue.",
     ),
@@ -265,38 +268,47 @@ CHECKS = (
         "garbage-json",
         "broken JSON is answered 4xx",
         BROKEN_JSON,
-        "5xx rings your alarms for what others sent; 2xx says that you have what you cannot read.",
-        "Catch your reader's error, keep the body for a look, and answer 400.",
+        (
+            "5xx raises your alarms for what others sent; 2xx claims that you have stored what you"
+            " cannot read."
+        ),
+        "Catch your parser's error, keep the body so that you can examine it, and answer 400.",
     ),
     _garbage(
         "garbage-xml",
         "broken XML is answered 4xx",
         BROKEN_XML,
-        "An unhandled error of the parser looks like an outage of yours.",
+        "An unhandled parser error looks like an outage on your side.",
         "Catch the parser's error and answer 400.",
     ),
     _garbage(
         "garbage-bytes",
         "no body and random bytes are answered 4xx",
         NO_TEXT,
-        "Scanners find every URL; decoding errors are raised in other places than JSON's.",
-        "Catch errors of decoding too, and answer 400.",
+        (
+            "Scanners find every URL, and decoding errors are raised in other places than JSON"
+            " errors."
+        ),
+        "Catch decoding errors too, and answer 400.",
     ),
     _garbage(
         "wrong-shape",
-        "JSON and XML that hold no reports are answered 4xx",
+        "JSON and XML without reports are answered 4xx",
         WRONG_SHAPE,
-        "A list where an object was expected, or deep nesting, ends where no reader looks.",
-        "Check that `results` is a list of objects before you walk it.",
+        (
+            "A list instead of an object, or deep nesting, causes errors in places that nobody"
+            " tests."
+        ),
+        "Check that `results` is a list of objects before you loop over it.",
     ),
     _answer(
         "deep-nesting",
         "50,000 nested lists do no harm",
         _nested,
         _judge_nested,
-        why="A reader that calls itself for each level can end the whole process.",
+        why="A recursive parser can crash the whole process.",
         rule=rules.ANYONE,
-        mend="Use a reader that bounds the depth, and catch its error.",
+        mend="Use a parser that limits the depth, and catch its error.",
         demand="attacker",
         alone=True,
     ),
@@ -305,7 +317,7 @@ CHECKS = (
         "no redirect",
         _opening,
         _judge_redirect,
-        why="A redirect is not followed: each report is repeated for 41:30 hours and then lost.",
+        why=("Redirects are not followed: each report is repeated for 41:30 hours and then lost."),
         rule=rules.SUCCESS,
         mend="Give the platform the final URL: https, the right host, with or without a slash.",
         gated=False,
@@ -316,7 +328,7 @@ CHECKS = (
         _large_bucket,
         _judge_size,
         demand="style",
-        why="Nobody reads it, and it keeps the connection busy.",
+        why="Nobody reads the body, and it keeps the connection busy.",
         rule=rules.SUCCESS,
         mend="Answer with an empty body or a short JSON.",
     ),
@@ -326,9 +338,9 @@ CHECKS = (
         _keep_alive,
         _judge_keep_alive,
         demand="style",
-        why="A connection that is closed without a word fails the next push on it.",
+        why="If the connection is closed without notice, the next push on it fails.",
         rule=rules.HTTP,
-        mend="Speak HTTP/1.1 with keep-alive, or say `Connection: close`.",
+        mend="Use HTTP/1.1 with keep-alive, or send `Connection: close`.",
     ),
     _answer(
         "chunked",
@@ -336,9 +348,14 @@ CHECKS = (
         _chunked,
         lenient,
         demand="style",
-        why="Clients that stream and proxies send so. Who reads Content-Length bytes reads none.",
+        why=(
+            "Streaming clients and proxies send bodies this way. Code that reads"
+            " Content-Length bytes reads nothing."
+        ),
         rule=rules.HTTP,
-        mend="Let your server or proxy undo the chunks (proxy_request_buffering on, WSGI server).",
+        mend=(
+            "Let your server or proxy decode the chunks (proxy_request_buffering on, WSGI server)."
+        ),
     ),
     _answer(
         "expect-continue",
@@ -355,17 +372,23 @@ CHECKS = (
         "a body that comes in five pieces, slowly",
         _slow,
         taken,
-        why="A bucket on a bad line comes in pieces; who reads once reads a part of it.",
+        why=(
+            "On a bad line a bucket arrives in pieces, and code that reads once gets only a"
+            " part of it."
+        ),
         rule=rules.HTTP,
         mend="Read until the body is complete.",
     ),
     _answer(
         "answer-after-body",
-        "no 2xx before the body is there",
+        "no 2xx before the body has arrived",
         _half,
         _judge_half,
-        why="What is acknowledged and not read is lost: the platform keeps nothing for later.",
+        why=(
+            "A report that is acknowledged but not read is lost, because the platform does not"
+            " keep it."
+        ),
         rule=rules.KEPT_NOWHERE,
-        mend="Read and store first, answer then.",
+        mend="Read and store the body first, and answer after that.",
     ),
 )

@@ -59,7 +59,9 @@ def _as_json(items: Sequence[dict[str, Any]], what: str, **top: Any) -> Body:
 def minimal(maker: Maker) -> Bodies:
     message_id = maker.message_id()
     item = {"messageId": message_id, "status": {"groupName": "DELIVERED"}}
-    return [_as_json([item], "1 report of an id and a group name")], [Expected(message_id, None)]
+    return [_as_json([item], "1 report with only an id and a group name")], [
+        Expected(message_id, None)
+    ]
 
 
 def all_fields(maker: Maker) -> Bodies:
@@ -91,7 +93,7 @@ def unknown_fields(maker: Maker) -> Bodies:
     }
     item["status"] = {**item["status"], "newInStatus": 1}
     parts = (
-        _as_json([{**plain, "newText": "x"}], "an unknown text in the report"),
+        _as_json([{**plain, "newText": "x"}], "an unknown string in the report"),
         _as_json([{**plain, "newObject": {"a": 1}}], "an unknown object in the report"),
         _as_json([{**plain, "status": item["status"]}], "an unknown field in the status"),
         _as_json([plain], "an unknown field beside results", newAtTheTop=[1]),
@@ -136,10 +138,10 @@ def new_status(maker: Maker) -> Bodies:
         description="A status that was added later",
     )
     first, strange, last = maker.report(), maker.report(status=new), maker.report()
-    whole = body([first, strange, last], what="the second with a new status of a known group")
+    whole = body([first, strange, last], what="the second has a new status of a known group")
     parts = (body([first], what="a known status"), body([strange], what="the new status"))
     return [replace(whole, parts=parts)], [
-        *_each((first, last), ("before the new status", "behind the new status")),
+        *_each((first, last), ("before the new status", "after the new status")),
         *(replace(each, what="the new status") for each in _known(strange)),
     ]
 
@@ -151,8 +153,8 @@ def new_group(maker: Maker) -> Bodies:
     first, strange, last = maker.report(), maker.report(status=new), maker.report()
     reports = [first, strange, last]
     parts = (body([first], what="a known group"), body([strange], what="the new group"))
-    whole = replace(body(reports, what="the second with a new status group"), parts=parts)
-    names = ("before the new group", "behind the new group")
+    whole = replace(body(reports, what="the second has a new status group"), parts=parts)
+    names = ("before the new group", "after the new group")
     return [whole], _each((first, last), names)
 
 
@@ -169,11 +171,11 @@ def bad_items(maker: Maker) -> Bodies:
     parts = tuple(_as_json([each], name) for each, name in pairs)
     items = [write_item(first, "v2"), *bad, write_item(last, "v2")]
     whole = _as_json(items, "2 good reports, and 3 bad items between them")
-    beside = ("a good report before the bad items", "a good report behind the bad items")
+    beside = ("a good report before the bad items", "a good report after the bad items")
     return [replace(whole, parts=parts)], _each((first, last), beside)
 
 
-NUMBERS_AS_TEXT = "numbers written as texts"
+NUMBERS_AS_TEXT = "numbers written as strings"
 
 
 def numeric(maker: Maker) -> Bodies:
@@ -186,8 +188,8 @@ def numeric(maker: Maker) -> Bodies:
     item["status"] = {**item["status"], "groupId": "3", "id": "5"}
     item["smsCount"] = "1"
     bodies = [
-        body([reports[0]], what="texts that look like numbers"),
-        body([reports[1]], "xml", "v3", what="texts that look like numbers"),
+        body([reports[0]], what="strings that look like numbers"),
+        body([reports[1]], "xml", "v3", what="strings that look like numbers"),
         _as_json([item], f"1 report, {NUMBERS_AS_TEXT}"),
     ]
     expected = [Expected(digits[n], callback_data=reports[n].callback_data) for n in (0, 1)]
@@ -304,7 +306,7 @@ def charset_other(maker: Maker) -> Bodies:
     plain = body([marked])
     xml = body([latin], "xml", "v3").data.decode().replace('"utf-8"', '"ISO-8859-1"')
     return [
-        replace(plain, what="1 report behind a byte order mark", data=b"\xef\xbb\xbf" + plain.data),
+        replace(plain, what="1 report after a byte order mark", data=b"\xef\xbb\xbf" + plain.data),
         Body(
             what="1 report, XML that declares ISO-8859-1",
             data=xml.encode("latin-1"),

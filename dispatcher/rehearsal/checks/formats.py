@@ -36,7 +36,7 @@ def _numbers(evidence: Evidence) -> Judgement:
     judgement = taken(replace(evidence, exchanges=tuple(legal), expected=lawful))
     if judgement.verdict != "passed" or beyond.ok:
         return judgement
-    return Judgement("weak", f"{bodies.NUMBERS_AS_TEXT} are not taken: {told(beyond)}")
+    return Judgement("weak", f"{bodies.NUMBERS_AS_TEXT} are not accepted: {told(beyond)}")
 
 
 def _other_charset(evidence: Evidence) -> Judgement:
@@ -63,7 +63,7 @@ def _bucket_of_a_profile(evidence: Evidence) -> Judgement:
     """413 is an honest answer for those who never raise maxBucketSize."""
     (exchange,) = evidence.exchanges
     if exchange.status == 413:
-        text = f"2,000 reports are too much: {told(exchange)}. Keep maxBucketSize at 100"
+        text = f"2,000 reports are too many: {told(exchange)}. Keep maxBucketSize at 100"
         return Judgement("weak", text)
     return taken(evidence)
 
@@ -95,99 +95,104 @@ def _judge_gzip(evidence: Evidence) -> Judgement:
     if judgement.verdict != "passed":
         return judgement
     took = milliseconds(exchange.seconds)
-    return Judgement("passed", f"not claimed, and refused with {exchange.status} in {took}")
+    return Judgement("passed", f"not supported, and refused with {exchange.status} in {took}")
 
 
 CHECKS = (
     _format(
         "json-v2",
-        "a report in JSON as v1 and v2 push it",
+        "a report in JSON, in the format of v1 and v2",
         bodies.bucket(1),
-        why="It is the body that most callbacks have.",
+        why="Most callbacks have this body.",
         rule=rules.TYPES,
-        mend="Read `results` of the JSON object and answer 200 when you have stored it.",
+        mend=(
+            "Read `results` in the JSON object, and answer 200 after you have stored the reports."
+        ),
         gated=False,
         plain=True,
     ),
     _format(
         "json-v3",
-        "a report in JSON as v3 pushes it",
+        "a report in JSON, in the format of v3",
         bodies.bucket(1, generation="v3"),
-        why="A message that is sent with the v3 API is reported so.",
+        why="Messages that are sent with the v3 API are reported in this format.",
         rule=rules.GENERATIONS,
-        mend="Take `sender` beside `from`, `messageCount` beside `smsCount`, ids in `platform`.",
+        mend=(
+            "Accept `sender` as well as `from`, `messageCount` as well as `smsCount`, and ids"
+            " in `platform`."
+        ),
     ),
     _format(
         "xml-v2",
-        "a report in XML as v1 and v2 push it",
+        "a report in XML, in the format of v1 and v2",
         bodies.bucket(1, form="xml"),
-        why="One message sent with notifyContentType application/xml is enough.",
+        why="A single message sent with notifyContentType application/xml causes such a push.",
         rule=rules.TYPES,
-        mend="Choose the parser by Content-Type; never ask for a certain root element.",
+        mend="Choose the parser by Content-Type, and do not require a certain root element.",
     ),
     _format(
         "xml-v3",
-        "a report in XML as v3 pushes it",
+        "a report in XML, in the format of v3",
         bodies.bucket(1, form="xml", generation="v3"),
-        why="The root element and the order of elements differ from those of v2.",
+        why="The root element and the order of elements differ from v2.",
         rule=rules.GENERATIONS,
-        mend="Look for `results/result` below any root, and never rely on order.",
+        mend="Look for `results/result` below any root element, and never rely on the order.",
     ),
     _format(
         "bucket-100",
         "100 reports in one JSON body, and 97",
         bodies.hundred,
-        why="Many webhooks read only results[0], and lose 99 reports with an answer of 200.",
+        why="Many webhooks read only results[0] and answer 200, so they lose 99 reports.",
         rule=rules.BUCKET,
-        mend="Go through all of `results`, the rest behind the last full batch too; allow bodies of"
-        " at least 1 MB.",
+        mend="Process all of `results`, including the rest after the last full batch. Allow"
+        " bodies of at least 1 MB.",
     ),
     _format(
         "bucket-100-xml",
         "100 reports in one XML body",
         bodies.bucket(100, form="xml", generation="v3"),
-        why="Readers of XML give one object for one child and a list for several.",
+        why="Many XML readers return an object for one child and a list for several.",
         rule=rules.BUCKET,
-        mend="Have your reader make a list of `result` always; go through all of it.",
+        mend=("Configure your reader to always return a list for `result`, and process all of it."),
     ),
     _format(
         "bucket-2000",
         "2,000 reports in one body, the most that a profile allows",
         bodies.bucket(2000),
         judge=_bucket_of_a_profile,
-        why="The body is 1.2 MB: more than many frameworks take by default.",
+        why="The body has 1.2 MB, which is more than many frameworks accept by default.",
         rule=rules.BUCKET,
         mend="Raise the size limit for this path to 10 MB, and store a bucket in one transaction.",
     ),
     _format(
         "minimal-body",
-        "a report with a messageId and a group name alone",
+        "a report with only a messageId and a group name",
         bodies.minimal,
-        why="A field that is read as if it were always there ends in an error for the bucket.",
+        why="Code that expects every field fails, and the whole bucket with it.",
         rule=rules.NOTHING_REQUIRED,
-        mend="Treat every field as optional, objects such as price and error included.",
+        mend="Treat every field as optional, including objects such as price and error.",
     ),
     _format(
         "all-fields",
         "reports with every documented field",
         bodies.all_fields,
-        why="Rare fields such as campaignReferenceId and status.action come one day.",
+        why="Rare fields such as campaignReferenceId and status.action will appear one day.",
         rule=rules.GENERATIONS,
-        mend="Pass over what you do not need.",
+        mend="Ignore what you do not need.",
     ),
     _format(
         "unknown-fields",
-        "fields that no document knows yet, at every level",
+        "undocumented fields at every level",
         bodies.unknown_fields,
-        why="A strict model refuses the bucket on the day that the platform adds a field.",
+        why="A strict model refuses every bucket as soon as the platform adds a field.",
         rule=rules.NEW_THINGS,
         mend="Configure your reader to ignore unknown fields (additionalProperties, extra=ignore).",
     ),
     _format(
         "field-order",
-        "fields and elements in another order",
+        "fields and elements in a different order",
         bodies.field_order,
-        why="The examples of v2 and v3 have different orders already.",
+        why="The documented examples of v2 and v3 already differ in their order.",
         rule=rules.NEW_THINGS,
         mend="Look fields up by name.",
     ),
@@ -195,68 +200,86 @@ CHECKS = (
         "new-status",
         "a new status id in a known group",
         bodies.new_status,
-        why="A closed list of ids fails on the next one, and its neighbours in the bucket with it.",
+        why=(
+            "A closed list of ids fails on a new one, and the other reports in the bucket fail"
+            " with it."
+        ),
         rule=rules.NEW_THINGS,
-        mend="Decide by the group; keep id and name as they come.",
+        mend="Decide by the group, and keep id and name as you received them.",
     ),
     _format(
         "new-status-group",
         "a new status group in the middle of a bucket",
         bodies.new_group,
-        why="One unknown groupName that fails a bucket has it repeated for 41:30 hours, in vain.",
+        why=(
+            "If one unknown groupName makes a bucket fail, the platform repeats it for 41:30"
+            " hours in vain."
+        ),
         rule=rules.NEW_THINGS,
-        mend="Store an unknown group as not final, log it, and go on with the next report.",
+        mend="Store an unknown group as not final, log it, and continue with the next report.",
     ),
     _format(
         "bad-items",
-        "items that hold no report, between good ones",
+        "items without a report, between good ones",
         bodies.bad_items,
         judge=_neighbours,
         demand="style",
-        why="One item that fails a bucket has its neighbours repeated for 41:30 hours, in vain.",
+        why=(
+            "If one item makes a bucket fail, the platform repeats the good ones for 41:30"
+            " hours in vain."
+        ),
         rule=rules.NOTHING_REQUIRED,
-        mend="Read each item by itself: keep a bad one for a look, and store the others.",
+        mend="Read each item separately: set a bad one aside, and store the others.",
     ),
     _format(
         "numeric-strings",
-        "texts that look like numbers, and numbers written as texts",
+        "strings that look like numbers, and numbers written as strings",
         bodies.numeric,
         judge=_numbers,
-        why="Ids of 19 digits lose their last ones in a double, and 04501 its zero.",
+        why=(
+            "As floating-point numbers, ids of 19 digits lose their last digits; as integers,"
+            " 04501 loses its zero."
+        ),
         rule=rules.TEXTS,
-        mend="Keep ids, numbers and callbackData as texts; switch off your XML reader's guessing.",
+        mend=(
+            "Keep ids, phone numbers and callbackData as strings, and switch off type"
+            " guessing in your XML reader."
+        ),
     ),
     _format(
         "callback-data",
-        "long and odd callbackData: JSON, markup, quotes, lines, emoji, 4,000 signs",
+        (
+            "long and unusual callbackData: JSON, markup, quotes, line breaks, emoji, 4,000"
+            " characters"
+        ),
         bodies.callback_data,
-        why="It comes back as your own code sent it, and is often what finds the order.",
+        why="It comes back exactly as your own code sent it, and is often the key to an order.",
         rule=rules.CALLBACK_DATA,
-        mend="Store it as it is: column of 4,000 signs, full Unicode, parameters in SQL.",
+        mend="Store it unchanged: a column for 4,000 characters, full Unicode, SQL parameters.",
     ),
     _format(
         "dates",
-        "dates in other zones, with milliseconds, and none",
+        "dates in other time zones, with milliseconds, and no date",
         bodies.dates,
-        why="+0000 without a colon is no RFC 3339; parsers that expect `Z` have failed on it.",
+        why="+0000 without a colon is not RFC 3339, and parsers that expect `Z` fail on it.",
         rule=rules.DATES,
-        mend="Parse with %Y-%m-%dT%H:%M:%S.%f%z; treat a missing doneAt as none.",
+        mend="Parse with %Y-%m-%dT%H:%M:%S.%f%z, and allow doneAt to be missing.",
     ),
     _format(
         "prices",
         "a price of 0, a price without currency, no price and no error",
         bodies.prices,
-        why="Rejected messages cost 0, and `if price` takes that for no price.",
+        why="Rejected messages cost 0, and `if price` treats that as no price.",
         rule=rules.NOTHING_REQUIRED,
         mend="Treat price and error as optional objects, 0 as a number, amounts as decimals.",
     ),
     _format(
         "charset",
-        "the content type in every usual way: charset, parameters, other cases",
+        "the content type in all usual forms: charset, parameters, upper and lower case",
         bodies.charset,
-        why="A comparison with the bare Content-Type fails as soon as a charset stands behind it.",
+        why="A comparison with the plain media type fails as soon as the header has a charset.",
         rule=rules.UNDOCUMENTED,
-        mend="Compare the media type without its parameters and in any case; take text/xml as XML.",
+        mend=("Compare the media type without parameters and ignore case; treat text/xml as XML."),
     ),
     _format(
         "charset-other",
@@ -264,19 +287,22 @@ CHECKS = (
         bodies.charset_other,
         judge=_other_charset,
         demand="style",
-        why="Proxies and gateways between the platform and you write such bodies.",
+        why="Proxies and gateways between the platform and you can produce such bodies.",
         rule=rules.UNDOCUMENTED,
-        mend="Hand bytes, not text, to the XML parser; skip a byte order mark in front of JSON.",
+        mend="Give the XML parser bytes, not text, and skip a byte order mark before JSON.",
     ),
     Check(
         name="gzip",
         group="formats",
-        asks="a packed body: taken if the webhook claims gzip, else refused at once",
+        asks="a gzip body: accepted if the webhook supports gzip, otherwise refused at once",
         perform=_gzip,
         demand="style",
         judge=_judge_gzip,
-        why="A webhook that waits for more, or reads the packed bytes as text, blocks a worker.",
+        why=(
+            "A webhook that waits for more data, or reads the compressed bytes as text, blocks"
+            " a worker."
+        ),
         rule=rules.UNDOCUMENTED,
-        mend="Answer 415 to a Content-Encoding that you do not take.",
+        mend="Answer 415 to a Content-Encoding that you do not support.",
     ),
 )

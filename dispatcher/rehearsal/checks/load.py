@@ -68,7 +68,7 @@ def _judge_at_once(evidence: Evidence) -> Judgement:
     smaller = under_load(replace(window, plan=evidence.plan, pace=evidence.pace))
     if smaller.verdict != "passed":
         return judgement
-    text = f"{judgement.text}. With {WINDOW} at once, the smallest window there is, {smaller.text}"
+    text = f"{judgement.text}. With {WINDOW} at once, the smallest possible window, {smaller.text}"
     return Judgement("passed", f"{NOTE}{text}: keep windowSize at {WINDOW}", judgement.measures)
 
 
@@ -168,10 +168,10 @@ CHECKS = (
         asks="200 pushes as fast as they are answered, 20 in flight",
         perform=_burst,
         judge=under_load,
-        why="A campaign's reports come within seconds of each other.",
+        why="The reports of a campaign arrive within seconds of each other.",
         rule=rules.WINDOW,
-        mend="Do less per push; give the worker pool and the database's pool the same size; take a"
-        " rate limiter off this path.",
+        mend="Do less work per push, give the worker pool and the database pool the same size,"
+        " and exempt this path from rate limits.",
     ),
     Check(
         name="fifty-at-once",
@@ -180,33 +180,45 @@ CHECKS = (
         asks="50 pushes at the same time",
         perform=_at_once,
         judge=_judge_at_once,
-        why="Each of them holds a connection; those that queue too long time out and come again.",
+        why=(
+            "Each of them holds a connection. Those that wait too long time out and are repeated."
+        ),
         rule=rules.WINDOW,
-        mend="Raise the number of workers and the listen backlog, hold no lock while you wait for"
-        " anything, or lower windowSize.",
+        mend="Raise the number of workers and the listen backlog, do not hold a lock while you"
+        " wait, or lower windowSize.",
     ),
     Check(
         name="sustained",
         group="load",
         alone=True,
-        asks="50 pushes a second for 6 s, or as many as it takes",
+        asks="50 pushes a second for 6 s, or as many as the webhook can take",
         perform=_sustained,
         judge=_judge_sustained,
-        why="What is slower than it is fed gets slower with each second, until all time out.",
+        why=(
+            "A webhook that is slower than its input gets slower every second, until all"
+            " pushes time out."
+        ),
         rule=rules.TIMEOUTS,
-        mend="Look where the time goes at p99: locks, pools, a commit per report; set rateLimit.",
+        mend=(
+            "Find out where the time goes at p99 (locks, pools, one commit per report), or"
+            " set rateLimit."
+        ),
     ),
     Check(
         name="growth",
         group="load",
-        asks="the thousandth push takes as long as the first ones, and no more memory; what came"
-        " before it is still known",
+        asks="the thousandth push takes as long as the first ones and no more memory, and"
+        " earlier reports are still known",
         perform=_grown,
         judge=_judge_grown,
         alone=True,
-        why="What grows with each report ends in a timeout or out of memory, on a busy day.",
+        why=(
+            "Anything that grows with every report ends in a timeout or out of memory on a"
+            " busy day."
+        ),
         rule=rules.TIMEOUTS,
-        mend="Give the table an index on the message's id; keep nothing of a request behind it."
-        " Keep the keys of reports in the table, and not the last ones in memory.",
+        mend="Give the table an index on the message id, and free everything after each"
+        " request. Keep the keys of reports in the table instead of the last ones in"
+        " memory.",
     ),
 )

@@ -16,7 +16,7 @@ async def _cut(stage: Stage) -> Evidence:
     whole = stage.wires.head(bucket) + bucket.data
     async with stage.wires.open() as wire:
         await wire.send(whole[: len(whole) - len(bucket.data) // 2])
-    again = await stage.wires.exchange(f"{bucket}, once more after its connection was cut", whole)
+    again = await stage.wires.exchange(f"{bucket}, repeated after its connection was cut", whole)
     return Evidence(exchanges=(again,), expected=_once(report.message_id, other.message_id))
 
 
@@ -28,7 +28,7 @@ async def _lost(stage: Stage) -> Evidence:
     async with stage.wires.open() as wire:
         await wire.send(whole)
         await wire.first_status(stage.plan.timeout.total_seconds())
-    again = await stage.wires.exchange(f"{bucket}, once more because the answer was lost", whole)
+    again = await stage.wires.exchange(f"{bucket}, repeated because the answer was lost", whole)
     return Evidence(exchanges=(again,), expected=_once(report.message_id, other.message_id))
 
 
@@ -40,23 +40,29 @@ CHECKS = (
     Check(
         name="cut-in-body",
         group="retries",
-        asks="a push that was cut in the middle of its body is taken when it comes again, once",
+        asks=(
+            "a push that was cut in the middle of its body is accepted when it is repeated,"
+            " and counted once"
+        ),
         perform=_cut,
         judge=held,
         sameness=True,
-        why="Half a bucket that was stored, or a lock that was kept, shows at the repetition.",
+        why="If half a bucket was stored, or a lock was kept, the repetition fails.",
         rule=rules.REPEATED,
-        mend="Touch nothing before the body is complete; store a bucket in one transaction.",
+        mend="Do nothing before the body is complete, and store a bucket in one transaction.",
     ),
     Check(
         name="answer-lost",
         group="retries",
-        asks="a push whose answer was lost is taken when it comes again, once",
+        asks="a push whose answer was lost is accepted when it is repeated, and counted once",
         perform=_lost,
         judge=held,
         sameness=True,
-        why="You stored it, the platform never heard so: the repetition must be a success.",
+        why=(
+            "You stored it, but the platform never received your answer, so the repetition"
+            " must succeed."
+        ),
         rule=rules.REPEATED,
-        mend="Answer 2xx to what you have already; never 409.",
+        mend="Answer 2xx to reports that you already have; never 409.",
     ),
 )

@@ -50,9 +50,9 @@ def _judge_credentials(evidence: Evidence) -> Judgement:
     if exchange.status in (401, 403, 404):
         return Judgement("passed", f"refused with {exchange.status}")
     if exchange.ok:
-        return Judgement("failed", f"answered {exchange.status}: anybody can post reports")
+        return Judgement("failed", f"answered {exchange.status}: anyone can post reports")
     if exchange.answered and 400 <= (exchange.status or 0) < 500:
-        return Judgement("passed", f"refused with {exchange.status}; 401 would say why")
+        return Judgement("passed", f"refused with {exchange.status}; 401 would tell the reason")
     return Judgement("failed", f"expected 401 or 403, got {told(exchange)}")
 
 
@@ -60,7 +60,7 @@ def _judge_old(evidence: Evidence) -> Judgement:
     """No harm by itself, for a report that comes again is counted once."""
     (exchange,) = evidence.exchanges
     if exchange.ok:
-        return Judgement("weak", f"answered {exchange.status} to a signature of yesterday")
+        return Judgement("weak", f"answered {exchange.status} to a signature from yesterday")
     return _judge_credentials(evidence)
 
 
@@ -88,15 +88,17 @@ def _judge_flood(evidence: Evidence) -> Judgement:
     (exchange,) = evidence.exchanges
     read = f"{evidence.facts['taken']:,} bytes"
     if exchange.timed_out:
-        return Judgement("failed", f"took {read}, and then said nothing: {exchange.failure}")
+        return Judgement("failed", f"read {read} and then sent no answer: {exchange.failure}")
     if not exchange.answered:
-        return Judgement("passed", f"closed the connection after {read}; 413 would say why")
+        return Judgement(
+            "passed", (f"closed the connection after {read}; 413 would tell the reason")
+        )
     if exchange.status is not None and exchange.status >= 500:
         return Judgement("failed", f"expected 413, got {told(exchange)}")
     if exchange.status == 413 and evidence.facts["whole"]:
-        return Judgement("passed", f"{NOTE}read all of {read} before it refused them with 413")
+        return Judgement("passed", f"{NOTE}read all {read} before it refused them with 413")
     if exchange.ok or evidence.facts["whole"]:
-        return Judgement("failed", f"took {read}, and answered {told(exchange)}: expected 413")
+        return Judgement("failed", f"read {read} and answered {told(exchange)}, expected 413")
     return Judgement("passed", f"refused with {exchange.status} after {read}")
 
 
@@ -110,7 +112,7 @@ def _entities() -> bytes:
 
 
 BOMB = Body(
-    what="XML whose entities grow to 100 MB", data=_entities(), content_type="application/xml"
+    what="XML whose entities expand to 100 MB", data=_entities(), content_type="application/xml"
 )
 
 
@@ -124,13 +126,13 @@ async def _bomb(stage: Stage) -> Evidence:
 def _judge_bomb(evidence: Evidence) -> Judgement:
     bomb, after = evidence.exchanges
     if not after.ok:
-        return Judgement("failed", f"the next push is not taken any more: {told(after)}")
+        return Judgement("failed", f"the next push was not accepted: {told(after)}")
     if not bomb.answered or (bomb.status or 0) >= 500:
         return Judgement("failed", f"expected 400, got {told(bomb)}")
     if bomb.seconds > evidence.plan.timeout.total_seconds() / 5:
         return Judgement("failed", f"answered {bomb.status} after {bomb.seconds:.1f} s of work")
     if bomb.ok:
-        text = f"answered {bomb.status}: it is not refused, if not expanded"
+        text = f"answered {bomb.status}: the XML was not expanded, but not refused either"
         return Judgement("passed", f"{NOTE}{text}")
     return Judgement("passed", f"refused with {bomb.status}")
 
@@ -166,7 +168,7 @@ def _judge_traces(evidence: Evidence) -> Judgement:
             )
     if not any(each.answered for each in evidence.exchanges):
         return Judgement("not judged", f"no answer to look at: {evidence.exchanges[0].failure}")
-    return Judgement("passed", "no error says more than it must")
+    return Judgement("passed", "no error reveals internals")
 
 
 _security = partial(performed, "security")
@@ -174,12 +176,14 @@ _security = partial(performed, "security")
 CHECKS = (
     _security(
         "tls-certificate",
-        "a certificate that can be trusted",
+        "a trusted certificate",
         tls.certificate,
         tls.judge_certificate,
-        why="No push arrives while the name, the authority or the time of it is wrong.",
+        why=(
+            "No push arrives while its host name, its authority or its period of validity is wrong."
+        ),
         rule=rules.TLS,
-        mend="Serve the whole chain for this host name, and renew it by itself.",
+        mend="Serve the whole chain for this host name, and renew it automatically.",
         needs="https",
         gated=False,
     ),
@@ -188,7 +192,7 @@ CHECKS = (
         "TLS 1.2 or 1.3, and nothing older",
         tls.versions,
         tls.judge_versions,
-        why="The platform speaks 1.2 and 1.3 alone; what is older can be broken.",
+        why="The platform uses only 1.2 and 1.3, and older versions can be broken.",
         rule=rules.TLS,
         mend="ssl_protocols TLSv1.2 TLSv1.3.",
         needs="https",
@@ -199,10 +203,10 @@ CHECKS = (
         "a push without credentials is refused",
         _with(lambda _prover, _data: {}, "no credentials"),
         _judge_credentials,
-        why="Several verifiers let everything pass when a header is not there at all.",
+        why="Some verifiers accept everything when a header is missing.",
         demand="attacker",
         rule=rules.SECURITY,
-        mend="Answer 401 unless the credentials are there and right.",
+        mend="Answer 401 unless the credentials are present and correct.",
         needs="credentials",
     ),
     _security(
@@ -210,7 +214,7 @@ CHECKS = (
         "a push with wrong credentials is refused",
         _with(Prover.forged, "wrong credentials"),
         _judge_credentials,
-        why="Whoever asks only for the header, or compares without case, lets others post.",
+        why="If you check only that the header exists, or ignore case, others can post too.",
         demand="attacker",
         rule=rules.SECURITY,
         mend="Compare the whole value, in constant time (hmac.compare_digest, timingSafeEqual).",
@@ -221,20 +225,23 @@ CHECKS = (
         "a signature of another body is refused",
         _with(_of_another_body, "signed for another body"),
         _judge_credentials,
-        why="Whoever has seen one signed push could sign whatever he likes with it.",
+        why=(
+            "Otherwise anyone who has seen one signed push can reuse its signature for another"
+            " body."
+        ),
         rule=rules.SECURITY,
-        mend="Verify the bytes as they came, before they are parsed, and all of them.",
+        mend="Verify all bytes as you received them, before you parse them.",
         demand="attacker",
         needs="signature",
     ),
     _security(
         "signature-old",
-        "a signature of yesterday is refused",
+        "a signature from yesterday is refused",
         _with(_of_yesterday, "signed yesterday"),
         _judge_old,
-        why="A push that somebody has recorded could be sent again at any time.",
+        why="Otherwise anyone who has recorded a push can send it again at any time.",
         rule=rules.SECURITY,
-        mend="Refuse instants that are more than five minutes away from now.",
+        mend="Refuse timestamps that are more than five minutes away from now.",
         demand="attacker",
         needs="timestamp",
     ),
@@ -243,10 +250,10 @@ CHECKS = (
         "a body of 32 MB is refused",
         _flood,
         _judge_flood,
-        why="Anybody can fill your memory with one request.",
+        why="Otherwise anyone can fill your memory with one request.",
         demand="attacker",
         rule=rules.ANYONE,
-        mend="Refuse bodies beyond 10 MB with 413: client_max_size, MAX_CONTENT_LENGTH,"
+        mend="Refuse bodies of more than 10 MB with 413: client_max_size, MAX_CONTENT_LENGTH,"
         " client_max_body_size.",
         alone=True,
     ),
@@ -255,10 +262,13 @@ CHECKS = (
         "XML with an entity bomb does no harm",
         _bomb,
         _judge_bomb,
-        why="A kilobyte that grows to gigabytes in the parser.",
+        why="A kilobyte of XML can expand to gigabytes in the parser.",
         demand="attacker",
         rule=rules.ANYONE,
-        mend="Refuse a DOCTYPE: defusedxml, xmltodict as it is, disallow-doctype-decl in Java.",
+        mend=(
+            "Refuse any DOCTYPE: use defusedxml, xmltodict with its defaults, or"
+            " disallow-doctype-decl in Java."
+        ),
         alone=True,
     ),
     _security(
@@ -266,9 +276,9 @@ CHECKS = (
         "no error shows a stack trace",
         _provoke,
         _judge_traces,
-        why="It tells paths, versions and code to whoever provokes it.",
+        why="A stack trace shows paths, versions and code to anyone who provokes an error.",
         demand="attacker",
         rule=rules.ANYONE,
-        mend="Switch debugging off in production, and answer errors with a text of your own.",
+        mend="Switch off debugging in production, and answer errors with your own text.",
     ),
 )

@@ -38,14 +38,14 @@ def _same_bucket(maker: Maker) -> Bodies:
     report, other = maker.report(), maker.report()
     reports = [report, report, other]
     expected = [Expected(report.message_id or "", once=True), Expected(other.message_id or "")]
-    return [body(reports, what="the first two the same")], expected
+    return [body(reports, what="the first two identical")], expected
 
 
 def _other_bucket(maker: Maker) -> Bodies:
     report, new = maker.report(), maker.report()
     bodies = [
         body([report]),
-        body([report, new], what="the first one known already"),
+        body([report, new], what="the first one already known"),
         body([report], "xml", "v3", what="known already"),
     ]
     return bodies, [Expected(report.message_id or "", once=True), Expected(new.message_id or "")]
@@ -62,7 +62,7 @@ async def _at_once(stage: Stage) -> Evidence:
             await wire.send(whole[:-1])
         exchanges = await asyncio.gather(
             *(
-                wire.exchange(f"{one}, on the {name} of two connections at once", whole[-1:])
+                wire.exchange(f"{one}, on the {name} of two simultaneous connections", whole[-1:])
                 for name, wire in wires.items()
             )
         )
@@ -93,11 +93,15 @@ def _told_apart(one: str, other: str) -> Judge:
         if judgement.verdict != "passed" or words is None:
             return judgement
         if mute := [status for status in (one, other) if not words.tells(status)]:
-            text = f"the app tells nothing after {mute[0]} alone"
-            return Judgement("answered only", f"{text}: which of them won cannot be seen")
+            text = f"the app shows no state after {mute[0]} alone"
+            return Judgement(
+                "answered only", (f"{text}, so it cannot be seen which report took effect")
+            )
         if words.same(one, other):
-            text = f"the app tells {words.of(one)!r} of {one} and of {other}"
-            return Judgement("answered only", f"{text}: which of them won cannot be seen")
+            text = f"the app shows {words.of(one)!r} for both {one} and {other}"
+            return Judgement(
+                "answered only", (f"{text}, so it cannot be seen which report took effect")
+            )
         return judgement
 
     return judge
@@ -109,8 +113,8 @@ def _judge_operator(evidence: Evidence) -> Judgement:
     if judgement.verdict == "passed" and words is not None and words.same(WITH_OPERATOR, DELIVERED):
         return Judgement(
             "weak",
-            f"{judgement.text}, but before it said {words.of(DELIVERED)!r} as of a message that is"
-            " on the handset",
+            f"{judgement.text}, but before that it showed {words.of(DELIVERED)!r}, as for a"
+            " message that is on the handset",
         )
     return judgement
 
@@ -133,8 +137,8 @@ def _judge_pending(evidence: Evidence) -> Judgement:
     if evidence.held is None or words is None or judgement.verdict == "failed":
         return judgement
     if words.same(PENDING, DELIVERED) and not words.same(UNDELIVERABLE, DELIVERED):
-        told = f"the app tells {words.of(DELIVERED)!r} of a message that is {PENDING}"
-        return Judgement("weak", f"{told}, as of one that is on the handset")
+        told = f"the app shows {words.of(DELIVERED)!r} for a message that is {PENDING}"
+        return Judgement("weak", f"{told}, as for one that is on the handset")
     return judgement
 
 
@@ -147,7 +151,7 @@ def _two_messages(maker: Maker) -> Bodies:
     if maker.values.ids == "named":
         name = maker.message_id().capitalize()
         reports.append(maker.report(message_id=name, callback_data=first.callback_data))
-        expected.append(Expected(name, once=True, what="its id has a capital"))
+        expected.append(Expected(name, once=True, what="its id has a capital letter"))
     return [body([each], what="differing only in messageId") for each in reports], expected
 
 
@@ -165,7 +169,7 @@ def _across_zones(maker: Maker) -> Bodies:
 def _without_intermediate(maker: Maker) -> Bodies:
     report = maker.report(UNDELIVERABLE)
     expected = Expected(report.message_id or "", UNDELIVERABLE)
-    return [body([report], what=f"{UNDELIVERABLE}, nothing before it")], [expected]
+    return [body([report], what=f"{UNDELIVERABLE}, with nothing before it")], [expected]
 
 
 def _unknown_message(maker: Maker) -> Bodies:
@@ -177,7 +181,7 @@ def _unknown_message(maker: Maker) -> Bodies:
         callback_data=None,
         to="4915112345678" if maker.values == Values() else maker.values.to,
     )
-    return [body([stranger], what="of a message that nobody sent")], []
+    return [body([stranger], what="for a message that was never sent")], []
 
 
 def _answered(evidence: Evidence) -> Judgement:
@@ -227,26 +231,33 @@ def _judge_others(evidence: Evidence) -> Judgement:
     if judgement.verdict != "passed":
         return replace(judgement, verdict="failed")
     which = f"{refused.exchanges[0].sent}: {judgement.text}"
-    return Judgement("passed", f"{NOTE}{which}. Give another URL for them, or they come again")
+    return Judgement(
+        "passed", (f"{NOTE}{which}. Use another URL for them; otherwise the platform repeats them")
+    )
 
 
-_KEY = "Make (messageId, status id, error id, doneAt) the key by which reports are told apart."
+_KEY = "Identify a report by the key (messageId, status id, error id, doneAt)."
 
 _DUPLICATES = (
-    "Each push that is answered too late comes again, and an integrator who counts it twice bills"
-    " it twice."
+    "Every push that is answered too late is repeated. If you count it twice, you bill it twice."
 )
 
 CHECKS = (
     _semantic(
         "processed",
-        "a report is in the app, and not only answered",
+        "a report is stored in the app, not only answered",
         _plain,
         judge=_processed,
         plain=True,
-        why="An answer says that somebody listened. Only the app's state says that it was stored.",
+        why=(
+            "An answer only shows that the request arrived. The state in the app shows that"
+            " the report was stored."
+        ),
         rule=rules.KEPT_NOWHERE,
-        mend="Answer after the report is stored; give --verify the place where the state is told.",
+        mend=(
+            "Answer after the report is stored, and use --verify with the URL or command that"
+            " shows its state."
+        ),
     ),
     _semantic(
         "duplicate-same-bucket",
@@ -255,27 +266,35 @@ CHECKS = (
         sameness=True,
         why=_DUPLICATES,
         rule=rules.REPEATED,
-        mend="Make (messageId, status id, error id, doneAt) a unique key, and ignore the second.",
+        mend=(
+            "Make (messageId, status id, error id, doneAt) a unique key, and ignore the"
+            " second report."
+        ),
     ),
     _semantic(
         "duplicate-other-bucket",
-        "a report that came before is counted once, and its new neighbour is not lost",
+        "a known report is counted once, and a new report in the same bucket is not lost",
         _other_bucket,
         sameness=True,
-        why="Whoever refuses a bucket for the one report that he knows loses the others in it.",
+        why="If you refuse a bucket because of one known report, you lose the others in it.",
         rule=rules.REPEATED,
-        mend="Insert each with ON CONFLICT DO NOTHING and answer 200: a duplicate is no error.",
+        mend=(
+            "Insert each with ON CONFLICT DO NOTHING and answer 200: a duplicate is not an error."
+        ),
     ),
     Check(
         name="duplicate-at-once",
         group="semantics",
-        asks="the same report on two connections in the same moment is counted once",
+        asks="the same report on two connections at the same moment is counted once",
         perform=_at_once,
         judge=held,
         sameness=True,
-        why="`SELECT`, then `INSERT` lets both through, or fails one of them with an error.",
+        why=(
+            "A `SELECT` followed by an `INSERT` stores both, or fails with an error for one of"
+            " them."
+        ),
         rule=rules.REPEATED,
-        mend="Let the database's unique key decide, not a look before.",
+        mend="Rely on a unique key in the database instead of checking first.",
     ),
     _semantic(
         "late-intermediate",
@@ -283,7 +302,9 @@ CHECKS = (
         _late_intermediate,
         judge=_told_apart(DELIVERED, PENDING),
         sameness=True,
-        why="An app where the last report wins shows a delivered message as pending for ever.",
+        why=(
+            "If the last report always wins, the app shows a delivered message as pending forever."
+        ),
         rule=rules.NO_ORDER,
         mend="Never let an intermediate status replace a final one; keep it in the history.",
     ),
@@ -293,9 +314,9 @@ CHECKS = (
         _in_order(PENDING, 4),
         judge=_judge_pending,
         sameness=True,
-        why="An app that knows one report of each message never gets beyond the first.",
+        why="An app that accepts one report per message never gets beyond the first.",
         rule=rules.ON_DEMAND,
-        mend=f"{_KEY} Go by the status: `error` is NO_ERROR while a message is under way.",
+        mend=f"{_KEY} Use the status: `error` is NO_ERROR while a message is on its way.",
     ),
     _semantic(
         "operator-then-delivered",
@@ -303,7 +324,10 @@ CHECKS = (
         _in_order(WITH_OPERATOR, 60),
         judge=_told_apart(WITH_OPERATOR, DELIVERED),
         sameness=True,
-        why="Both are of group DELIVERED: a key of messageId and group takes them for one report.",
+        why=(
+            "Both are in the group DELIVERED. A key of messageId and group treats them as one"
+            " report."
+        ),
         rule=rules.INTERMEDIATE,
         mend=_KEY,
     ),
@@ -313,7 +337,10 @@ CHECKS = (
         _in_order(PENDING, 0),
         judge=_told_apart(PENDING, DELIVERED),
         sameness=True,
-        why="doneAt has seconds or milliseconds: two reports of a message can share one.",
+        why=(
+            "doneAt has a resolution of seconds or milliseconds, so two reports of a message"
+            " can share one."
+        ),
         rule=rules.ON_DEMAND,
         mend=_KEY,
     ),
@@ -322,27 +349,33 @@ CHECKS = (
         "two messages that differ only in messageId",
         _two_messages,
         sameness=True,
-        why="A campaign's messages share bulkId, callbackData, doneAt, and sometimes the number.",
+        why=("Messages of a campaign share bulkId, callbackData, doneAt and sometimes the number."),
         rule=rules.CALLBACK_DATA,
-        mend=f"{_KEY} Keep the id as it comes, in capitals and small letters.",
+        mend=f"{_KEY} Keep the id unchanged, including upper and lower case.",
     ),
     _semantic(
         "order-across-zones",
-        "a later report whose doneAt is an earlier text, in another zone",
+        "a later report whose doneAt sorts earlier as text, because of its time zone",
         _across_zones,
         judge=_told_apart(PENDING, DELIVERED),
         sameness=True,
-        why="13:00+0100 is before 12:30+0000. Who compares texts keeps the older report.",
+        why=(
+            "13:00+0100 is before 12:30+0000. If you compare them as text, you keep the older"
+            " report."
+        ),
         rule=rules.DATES,
-        mend="Turn instants into UTC before you compare or store them.",
+        mend="Convert times to UTC before you compare or store them.",
     ),
     _semantic(
         "operator-then-undeliverable",
-        "DELIVERED_TO_OPERATOR is not the end: the later UNDELIVERABLE counts",
+        "DELIVERED_TO_OPERATOR is not final: a later UNDELIVERABLE counts",
         _operator,
         judge=_judge_operator,
         sameness=True,
-        why="Its group is DELIVERED. Who goes by the group alone tells success of lost messages.",
+        why=(
+            "Its group is DELIVERED. If you look only at the group, you report success for"
+            " lost messages."
+        ),
         rule=rules.INTERMEDIATE,
         mend="Treat group 3 with id 2 as intermediate; only DELIVERED_TO_HANDSET is delivered.",
     ),
@@ -350,28 +383,31 @@ CHECKS = (
         "final-without-intermediate",
         "a final report with nothing before it",
         _without_intermediate,
-        why="A state machine that waits for PENDING first never gets there.",
+        why="A state machine that waits for PENDING first never accepts it.",
         rule=rules.ON_DEMAND,
         mend="Allow every status as the first.",
     ),
     _semantic(
         "unknown-message",
-        "a report of a message that the app never sent is answered 2xx",
+        "a report for a message that the app never sent is answered 2xx",
         _unknown_message,
         judge=_answered,
-        why="404 has it repeated for 41:30 hours, and its neighbours in the bucket with it.",
+        why="After a 404 the platform repeats the whole bucket for 41:30 hours.",
         rule=rules.REPEATED,
-        mend="Answer 2xx, and keep or log what you cannot place: the report can be faster than"
-        " your own record of the message.",
+        mend="Answer 2xx, and keep or log reports that you cannot match: a report can arrive"
+        " before your own record of the message.",
     ),
     _semantic(
         "other-events",
-        "inbound messages and clicks at the same URL do no harm",
+        "inbound messages and clicks at the same URL cause no errors",
         _others,
         judge=_judge_others,
-        why="They have no status; code that expects one fails, and the platform repeats them.",
+        why="They have no status. Code that expects one fails, and the platform repeats them.",
         rule=rules.OTHER_EVENTS,
         demand="style",
-        mend="Answer 2xx to what is no report (`receivedAt`, `notificationType`) and put it aside.",
+        mend=(
+            "Answer 2xx to anything that is not a report (`receivedAt`, `notificationType`)"
+            " and set it aside."
+        ),
     ),
 )

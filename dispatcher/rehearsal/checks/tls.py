@@ -78,13 +78,13 @@ def _old_versions() -> ssl.SSLContext:
 def judge_certificate(evidence: Evidence) -> Judgement:
     facts = evidence.facts
     if facts["version"] is None:
-        return Judgement("failed", f"no connection that can be trusted: {facts['error']}")
+        return Judgement("failed", f"no trusted connection: {facts['error']}")
     ends: datetime | None = facts["ends"]
     if ends is None:
         return Judgement("passed", "trusted")
     days = (ends - facts["now"]).days
     if ends - facts["now"] < RENEW:
-        return Judgement("weak", f"trusted, and over in {days} days: {ends:%Y-%m-%d}")
+        return Judgement("weak", f"trusted, but it expires in {days} days: {ends:%Y-%m-%d}")
     return Judgement("passed", f"trusted, until {ends:%Y-%m-%d}")
 
 
@@ -93,5 +93,5 @@ def judge_versions(evidence: Evidence) -> Judgement:
     if modern["version"] is None:
         return Judgement("failed", f"neither TLS 1.2 nor 1.3: {modern['error']}")
     if old["version"] is not None:
-        return Judgement("weak", f"speaks {modern['version']}, and {old['version']} as well")
-    return Judgement("passed", f"speaks {modern['version']}, and nothing older than 1.2")
+        return Judgement("weak", f"accepts {modern['version']}, and {old['version']} as well")
+    return Judgement("passed", f"accepts {modern['version']}, and nothing older than 1.2")

@@ -69,18 +69,18 @@ def _late_notes(drill: Drill, simulated: Timeline | None, result: DrillResult) -
     usual = 4 * TICK.total_seconds() * drill.speed
     if result.behind > usual:
         yield (
-            f"this machine fell behind: reports came up to {span_text(result.behind)} later than"
-            " they should have, so that lateness is partly its own: a lower --speed or rate"
+            f"this machine was too slow: it pushed reports up to {span_text(result.behind)}"
+            " late, so part of the lateness is its own. Use a lower --speed or rate"
         )
     made = result.timeline.totals.attempts
     if simulated is not None and not result.timeline.partial:
         share = made / max(1, simulated.totals.attempts)
         if share < FEWER:
             yield (
-                f"{made:,} requests instead of {simulated.totals.attempts:,}: what arrives within"
-                f" {span_text(TICK.total_seconds() * drill.speed)} comes together here, and a"
-                f" second of the world, {span_text(drill.speed)}, may be too short for all retries;"
-                " a lower --speed comes closer"
+                f"{made:,} requests instead of {simulated.totals.attempts:,}: reports that"
+                f" arrive within {span_text(TICK.total_seconds() * drill.speed)} are pushed"
+                f" together here, and one real second ({span_text(drill.speed)} of the drill)"
+                " can be too short for all retries. A lower --speed is more exact"
             )
 
 
@@ -88,7 +88,7 @@ def _rows(simulated: Timeline | None, result: DrillResult) -> Iterator[Row]:
     sim = {} if simulated is None else dict(_figures(simulated))
     for what, text in _figures(result.timeline):
         yield what, sim.get(what, "–"), text
-    yield "pushes the webhook got again", "–", f"{result.seen_again:,}"
+    yield "pushes received again", "–", f"{result.seen_again:,}"
 
 
 def _figures(timeline: Timeline) -> Iterator[tuple[str, str]]:
@@ -137,13 +137,13 @@ def _lost(drill: Drill, result: DrillResult) -> Judgement:
     }
     if result.timeline.partial:
         at = clock_text(result.timeline.ended_at)
-        return Judgement("not judged", f"broken off at {at}: {_counts(result)}", measures)
+        return Judgement("not judged", f"stopped at {at}: {_counts(result)}", measures)
     if totals.exhausted or totals.waiting:
         text = f"{_counts(result)}{_names(result.ended)}"
         return Judgement("failed", text, measures)
     span = drill.scenario.retry_schedule.span
     latest = span_text(result.timeline.lateness.longest)
-    text = f"all {totals.reports:,} reports acknowledged, the latest {latest} after it had come"
+    text = f"all {totals.reports:,} reports acknowledged, the last one {latest} after it arrived"
     return Judgement(
         "passed", f"{text}; the schedule lasts {span_text(span.total_seconds())}", measures
     )
@@ -193,21 +193,21 @@ def _came(result: DrillResult) -> Iterator[str]:
     failed = {name: sum(column) for name, column in timeline.bins.failed.items()}
     counts = {"acknowledged": timeline.totals.attempts - timeline.totals.wasted, **failed}
     yield "pushes: " + ", ".join(f"{name} {count:,}" for name, count in counts.items())
-    yield f"the webhook got {result.seen_again:,} pushes again"
+    yield f"the webhook received {result.seen_again:,} pushes again"
 
 
 _TEXTS = {
     "drill-nothing-lost": (
-        "an outage costs time and no report",
-        "What is exhausted does not come again by itself; nobody tells the customer.",
-        "Be back before the schedule ends, answer 2xx to what came before, and ask for a replay of"
-        " what is exhausted (`dlr replay`).",
+        "an outage costs time but no reports",
+        "Exhausted reports are not pushed again automatically, and nobody tells the customer.",
+        "Be back before the schedule ends, answer 2xx to known reports, and request a replay"
+        " of exhausted reports (`dlr replays start`).",
     ),
     "drill-state": (
-        "after the outage the app holds what was acknowledged, once",
-        "Behind an outage reports come again and in disorder, all at once.",
-        "Take each report in one transaction with its key (messageId, status, doneAt), answer after"
-        " the commit, and never let an intermediate status replace a final one.",
+        "after the outage the app has every acknowledged report, once",
+        "After an outage, reports arrive all at once, repeated and out of order.",
+        "Store each report and its key (messageId, status, doneAt) in one transaction, answer"
+        " after the commit, and never let an intermediate status replace a final one.",
     ),
 }
 

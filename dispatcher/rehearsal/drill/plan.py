@@ -128,8 +128,8 @@ def eased(drill: Drill, answered_in: float) -> Drill:
     if (taken := window * bucket / max(answered_in, 0.001)) < wanted:
         fitting = _rounded_down(drill.speed * taken / wanted)
         notes += (
-            f"the webhook took {answered_in:.3f} s for a plain report, so that it takes"
-            f" {taken:,.0f} reports a second of the world at most, and a backlog grows: --speed"
+            f"the webhook needed {answered_in:.3f} s for a plain report, so it can take at most"
+            f" {taken:,.0f} reports per real second, and a backlog would grow: use --speed"
             f" {fitting} or a lower rate",
         )
     return structs.replace(drill, window=most, notes=notes)
@@ -155,21 +155,21 @@ def _check(scenario: Scenario, speed: float) -> None:
     span = duration_text(duration)
     if reports > REPORTS_MOST:
         raise CannotDrill(
-            f"expected at most {REPORTS_MOST:,} reports, got {reports:,} in {span}: a lower rate"
+            f"expected at most {REPORTS_MOST:,} reports, got {reports:,} in {span}; a lower rate"
             " shows the same"
         )
     in_the_world = per_second(scenario, speed)
     if in_the_world > PER_SECOND_MOST:
         fitting = _rounded_down(speed * PER_SECOND_MOST / in_the_world)
         raise CannotDrill(
-            f"at speed {speed:g} that are {in_the_world:,.0f} reports a second of the world, and"
-            f" {PER_SECOND_MOST:,} are the most: --speed {fitting} or a lower rate"
+            f"at speed {speed:g} this means {in_the_world:,.0f} reports per real second, and at"
+            f" most {PER_SECOND_MOST:,} are possible: use --speed {fitting} or a lower rate"
         )
     if duration / speed > LONGEST:
         fitting = math.ceil(duration / LONGEST)
         raise CannotDrill(
-            f"{span} at speed {speed:g} take longer than {duration_text(LONGEST)}: --speed"
-            f" {fitting} or more"
+            f"{span} at speed {speed:g} take longer than {duration_text(LONGEST)}: "
+            f"use --speed {fitting} or more"
         )
 
 
@@ -192,22 +192,22 @@ def _hangs(scenario: Scenario) -> bool:
 def _notes(scenario: Scenario, speed: float, world: timedelta) -> Iterator[str]:
     customer = scenario.customer
     yield (
-        f"{per_second(scenario, speed):,.0f} reports a second of the world, in pushes of up to"
-        f" {customer.bucket_size}; a tenth of a second is {span_text(speed / 10)} here"
+        f"{per_second(scenario, speed):,.0f} reports per real second, in pushes of up to"
+        f" {customer.bucket_size}; a tenth of a real second is {span_text(speed / 10)} in the drill"
     )
     if world * speed > customer.read_timeout:
         yield (
-            f"an answer must come within {duration_text(world)}, which is"
-            f" {span_text((world * speed).total_seconds())} here"
+            f"the timeout is {duration_text(world)},"
+            f" which is {span_text((world * speed).total_seconds())} in the drill"
         )
     wanted, most = _wanted(scenario, speed, world), max(customer.window, WINDOW_MOST)
     if wanted > most:
         fitting = _rounded_down(most / customer.window * (customer.read_timeout / world))
         yield (
-            f"as pushes hang for longer here, {wanted:,} at once would be as the scenario has it,"
-            f" and {most} are the most: at --speed {fitting} it is the same"
+            f"because pushes take longer in the drill, {wanted:,} of them would have to run at"
+            f" once as in the scenario, but at most {most} can; use --speed {fitting}"
         )
     if any(phase.behaves == "drops" for phase in scenario.phase):
-        yield "packets that are dropped are a connection here on which no answer comes"
+        yield "dropped packets are simulated by a connection without an answer"
     if any(phase.behaves == "bad-certificate" for phase in scenario.phase):
-        yield "a bad certificate is a connection here that is cut"
+        yield "a bad certificate is simulated by a connection that is cut"

@@ -136,7 +136,7 @@ class Proxy:
 async def _nothing() -> NoReturn:
     """Until the dispatcher has had enough and goes: then this is cancelled."""
     await asyncio.Event().wait()
-    raise AssertionError("nobody sets it")
+    raise AssertionError("nothing sets it")
 
 
 def _answer(reaction: Reaction) -> web.Response:

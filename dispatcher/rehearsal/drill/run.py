@@ -187,7 +187,7 @@ class DrillRun:
         async with session.post(f"{url}/notify", data=made.data, headers=headers) as response:
             if response.status != 200:
                 text = (await response.text())[:200]
-                raise CannotDrill(f"our own receiver answered {response.status}: {text}")
+                raise CannotDrill(f"dlr's own receiver answered {response.status}: {text}")
         self._fed += count
 
     def _attempted(self, event: AttemptMade) -> None:

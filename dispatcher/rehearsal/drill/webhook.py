@@ -63,7 +63,7 @@ def simulated_of(scenario: Scenario) -> Timeline:
 async def _evidence(rehearsal: Rehearsal, result: DrillResult) -> Evidence | str:
     """What the app holds, or why that was not seen."""
     if result.timeline.partial:
-        return "broken off: the app was not asked"
+        return "stopped early: the app was not asked"
     try:
         return await rehearsal.look_at(truth(result.ended, rehearsal.maker("drill")), LOOKED_AT)
     except CannotVerify as error:

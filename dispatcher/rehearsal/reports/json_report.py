@@ -1,4 +1,4 @@
-"""The run as JSON; its fields are documented in ../README.md."""
+"""The run as JSON; its fields are documented in ../REHEARSE.md."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ class AccountApi:
         "GET",
         "/account/1/balance",
         "getAccountV1Balance",
-        "The balance of the account, which is always the same",
+        "The balance of the account, which never changes",
         AccountBalance,
     )
     async def balance(self, request: web.Request) -> web.Response:
@@ -89,14 +89,14 @@ class AccountApi:
         "A token for the header Authorization, valid for an hour of the sandbox's clock",
         {
             200: Reply("the token", TokenResponse),
-            400: Reply("a parameter is missing, or asks for another grant", OAuthApiException),
-            401: Reply("client_id and client_secret are not known", OAuthApiException),
-            408: Reply("the body took too long", ApiException),
-            413: Reply("the body is too large", ApiException),
+            400: Reply("A parameter is missing, or grant_type is not supported", OAuthApiException),
+            401: Reply("client_id or client_secret is unknown", OAuthApiException),
+            408: Reply("The body did not arrive in time", ApiException),
+            413: Reply("The body is too large", ApiException),
         },
         body=RequestBody(
             others={"application/x-www-form-urlencoded": _REQUEST},
-            words="the parameters may be in the query instead",
+            words="The parameters can be in the query instead",
         ),
         caller="app",
     )

@@ -61,16 +61,18 @@ FARTHEST: Final = timedelta(days=366)
 _FILTERS: Final = (
     LIMIT,
     structs.replace(CURSOR, field="after"),
-    Filter("messageId", EXACT, "Only this message."),
-    Filter("bulkId", EXACT, "Only of this bulk."),
-    Filter("to", NUMBER, "Only to this number."),
+    Filter("messageId", EXACT, "Only the message with this id."),
+    Filter("bulkId", EXACT, "Only messages of this bulk."),
+    Filter("to", NUMBER, "Only messages to this number."),
 )
 
 _CAMEL: Final = {"callback_data": "callbackData"}
 _SNAKE: Final = {camel: snake for snake, camel in _CAMEL.items()}
 
 
-Options = Annotated[dict[str, Any] | None, Meta(description="in the provider's names, as given")]
+Options = Annotated[
+    dict[str, Any] | None, Meta(description=("By the provider's names, as they were given"))
+]
 
 
 class SandboxLink(Struct, frozen=True, rename="camel"):
@@ -89,7 +91,7 @@ class SandboxMessage(Struct, frozen=True, kw_only=True, rename="camel"):
     to: str
     sender: str | None = field(name="from")
     text: str | UnsetType = UNSET
-    sent: Annotated[str | UnsetType, Meta(description="the text that goes over the air")] = UNSET
+    sent: Annotated[str | UnsetType, Meta(description="The text that goes over the air")] = UNSET
     hex: str | UnsetType = UNSET
     data_coding: Count | UnsetType = UNSET
     esm_class: Count | UnsetType = UNSET
@@ -103,18 +105,20 @@ class SandboxMessage(Struct, frozen=True, kw_only=True, rename="camel"):
     done_at: Instant | None
     due_at: Instant | None
     intermediate_report: bool
-    notify_url: Annotated[str | None, Meta(description="without user, password and query")]
+    notify_url: Annotated[str | None, Meta(description="Without user name, password and query")]
     notify_content_type: str
     callback_data: str | None
     entity_id: str | None
     application_id: str | None
     campaign_reference_id: str | None
-    route: Annotated[str | None, Meta(description="the path by which it came")]
-    client: Annotated[str | None, Meta(description="the `User-Agent` that sent it")]
+    route: Annotated[str | None, Meta(description="The path of the request")]
+    client: Annotated[str | None, Meta(description="The `User-Agent` of the request")]
     process_key: str | None
     validity_period: Annotated[
         int | dict[str, Any],
-        Meta(description="in minutes; of v3 an object with `amount` and `timeUnit`. 48 h at most"),
+        Meta(
+            description=("In minutes; in v3 an object with `amount` and `timeUnit`. At most 48 h")
+        ),
     ]
     send_at: Instant | None
     delivery_time_window: Options
@@ -124,13 +128,13 @@ class SandboxMessage(Struct, frozen=True, kw_only=True, rename="camel"):
     transliteration: str | None
     language: Options
     tracking: Options
-    url_options: Annotated[Options, Meta(description="`options.tracking` of v3")]
+    url_options: Annotated[Options, Meta(description="`options.tracking` in v3")]
     conversion_tracking: Options
-    links: Annotated[list[SandboxLink], Meta(description="those that were shortened")]
+    links: Annotated[list[SandboxLink], Meta(description="The links that were shortened")]
     clicks: Count
     converted_at: Annotated[
         Instant | None,
-        Meta(description="when its conversion was confirmed, or a link of it was clicked on"),
+        Meta(description="When its conversion was confirmed or one of its links was clicked"),
     ]
 
     @classmethod
@@ -269,8 +273,8 @@ class AdminApi:
         "GET",
         "/sandbox/messages",
         "getSandboxMessages",
-        "What was sent to the sandbox, in its order",
-        {200: Reply("a page of it", SandboxMessagePage)},
+        "The messages that were sent to the sandbox, oldest first",
+        {200: Reply("A page", SandboxMessagePage)},
         parameters=in_query(_FILTERS),
         caller="tester",
     )
@@ -286,10 +290,13 @@ class AdminApi:
         "POST",
         "/sandbox/outcomes",
         "postSandboxOutcomes",
-        "Adds a rule of outcomes that goes before all others, until a reset",
+        (
+            "Adds an outcome rule that takes precedence over all others, until it is removed or"
+            " the sandbox is reset"
+        ),
         {
-            201: Reply("it holds from now on", SandboxOutcomeAdded),
-            400: "it cannot be used; all faults at once",
+            201: Reply("The rule applies from now on", SandboxOutcomeAdded),
+            400: "The rule is invalid; all faults are listed",
         },
         body=RequestBody(
             SettingsTypes(_CAMEL).said("SandboxRule", OutcomeRule),
@@ -312,7 +319,7 @@ class AdminApi:
         "GET",
         "/sandbox/outcomes",
         "getSandboxOutcomes",
-        "The rules of outcomes in force, in their order; those of the settings last",
+        "The outcome rules in force, in order of precedence; those of the settings come last",
         {200: Reply("the rules", SandboxOutcomes)},
         caller="tester",
     )
@@ -325,8 +332,8 @@ class AdminApi:
         "DELETE",
         "/sandbox/outcomes",
         "deleteSandboxOutcomes",
-        "Takes back what POST has added; the rules of the settings stay",
-        {200: Reply("the rules that are left", SandboxOutcomes)},
+        "Removes the rules that POST has added; the rules of the settings stay",
+        {200: Reply("The remaining rules", SandboxOutcomes)},
         caller="tester",
     )
     async def take_back_outcomes(self, request: web.Request) -> web.Response:
@@ -339,14 +346,14 @@ class AdminApi:
         "POST",
         "/sandbox/messages/{messageId}/outcome",
         "postSandboxMessageOutcome",
-        "Ends a message now: it is delivered, expires, or is rejected",
+        "Ends a message now, with the status that you choose",
         {
-            200: Reply("the message; its report is stored, and will be pushed", SandboxMessage),
-            400: "the status or the error is unknown, or the status is not final",
-            404: "there is no such message",
-            409: "it has ended",
+            200: Reply("The message. Its report is stored and will be pushed", SandboxMessage),
+            400: "The status or the error is unknown, or the status is not final",
+            404: "There is no such message",
+            409: "It has already ended",
         },
-        parameters=[in_path("messageId", str, "of the message")],
+        parameters=[in_path("messageId", str, "The id of the message")],
         body=RequestBody(
             SettingsTypes({}).said("SandboxEnding", Ending),
             examples={
@@ -377,10 +384,13 @@ class AdminApi:
         "POST",
         "/sandbox/advance",
         "postSandboxAdvance",
-        "Moves the clock forward; all that is due on the way happens, in order and at its instant",
+        (
+            "Moves the clock forward. Everything that becomes due on the way happens in order and"
+            " at its time"
+        ),
         {
-            200: Reply("all of it has happened", SandboxAdvanced),
-            400: "not a duration, or longer than a year",
+            200: Reply("Everything that became due has happened", SandboxAdvanced),
+            400: "Not a duration, or longer than a year",
         },
         parameters=[
             Parameter("by", {"type": "string", "examples": ["1h"]}, "how far", required=True)
@@ -399,7 +409,7 @@ class AdminApi:
         "POST",
         "/sandbox/reset",
         "postSandboxReset",
-        "Forgets what was sent, and cancels the pushes that wait; reports and clock stay",
+        "Removes all messages and cancels waiting pushes. Reports and the clock stay",
         {200: Reply("done", SandboxNow)},
         caller="tester",
     )

@@ -136,7 +136,7 @@ def _status(request: web.Request, found: Bulk) -> web.Response:
 
 # --- what clients are told of the routes ---------------------------------------------------------
 
-_BULK_ID = Parameter("bulkId", str, "of the request that sent it", required=True)
+_BULK_ID = Parameter("bulkId", str, "The bulkId of the request that sent it", required=True)
 
 
 def _shown(path: str, answered: type) -> Route:
@@ -144,7 +144,7 @@ def _shown(path: str, answered: type) -> Route:
 
 
 def _changed(path: str, answered: type, table: Table) -> Route:
-    return _route("PUT", path, "Changes what waits of a bulk", answered, table.schema())
+    return _route("PUT", path, "Changes the waiting messages of a bulk", answered, table.schema())
 
 
 def _route(
@@ -159,5 +159,5 @@ def _route(
         answered,
         parameters=[_BULK_ID],
         body=body,
-        refusals={404: "there is no such bulk"},
+        refusals={404: "There is no such bulk"},
     )

@@ -33,10 +33,10 @@ class ConversionApi:
         "POST",
         f"/ct/1/log/end/{any_text('messageId')}",
         "postCtV1LogEnd",
-        "The recipient of a message has done what it was sent for",
+        "Confirms a conversion: the recipient did what the message was sent for",
         EndTagResponse,
-        parameters=[in_path("messageId", str, "of the message")],
-        refusals={404: "there is no such message, or its conversion is not tracked"},
+        parameters=[in_path("messageId", str, "The id of the message")],
+        refusals={404: "There is no such message, or its conversion is not tracked"},
     )
     async def end(self, request: web.Request) -> web.Response:
         sent = await self._store.sent(request.match_info["messageId"][: MESSAGE_ID.clip])

@@ -46,7 +46,9 @@ class SandboxFault(Struct, frozen=True, kw_only=True):
     """a rule in force"""
 
     status: int | None
-    next: Annotated[int | None, Meta(description="requests that it still meets; null: all")]
+    next: Annotated[
+        int | None, Meta(description=("How many more requests it applies to; null if to all"))
+    ]
     route: str
     to: str
     share: float
@@ -78,7 +80,7 @@ class FaultsApi:
         "GET",
         "/sandbox/faults",
         "getSandboxFaults",
-        "The trouble that is in force, in its order; those of the settings last",
+        "The fault rules in force, in order of precedence; those of the settings come last",
         {200: Reply("the rules", SandboxFaults)},
         caller="tester",
     )
@@ -91,14 +93,17 @@ class FaultsApi:
         "POST",
         "/sandbox/faults",
         "postSandboxFaults",
-        "Adds a rule of trouble that goes before all others, until it is taken back or a reset",
+        (
+            "Adds a fault rule that takes precedence over all others, until it is removed or the"
+            " sandbox is reset"
+        ),
         {
-            201: Reply("it holds from now on", SandboxFaults),
-            400: "it cannot be used; all faults at once",
+            201: Reply("The rule applies from now on", SandboxFaults),
+            400: "The rule is invalid; all faults are listed",
         },
         body=RequestBody(
             SettingsTypes({}).said("SandboxFaultRule", FaultRule),
-            words="`body` may be any JSON; a text is answered as it is",
+            words="`body` can be any JSON; a string is sent as it is",
             examples={
                 "twice": {"status": 503, "next": 2, "route": "/sms/3/messages"},
                 "slow": {"delay": "2s", "to": "4179*", "share": 0.1},
@@ -121,8 +126,8 @@ class FaultsApi:
         "DELETE",
         "/sandbox/faults",
         "deleteSandboxFaults",
-        "Takes back what POST has added; the rules of the settings stay",
-        {200: Reply("the rules that are left", SandboxFaults)},
+        "Removes the rules that POST has added; the rules of the settings stay",
+        {200: Reply("The remaining rules", SandboxFaults)},
         caller="tester",
     )
     async def take_back(self, request: web.Request) -> web.Response:

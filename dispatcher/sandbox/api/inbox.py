@@ -126,7 +126,7 @@ def _reports_route(version: int) -> Route:
         "GET",
         f"/sms/{version}/inbox/reports",
         f"getSmsV{version}InboxReports",
-        "Received SMS that are not pushed, each handed out once",
+        "Received SMS that are not pushed. Each is returned once",
         InboundMessages,
         parameters=parameters_of(REPORTS),
         head=False,  # a client that asks with it would lose them
@@ -144,10 +144,13 @@ class InboxApi:
         "POST",
         "/sandbox/inbox",
         "postSandboxInbox",
-        "Has an SMS come in: it is pushed to where its number forwards to, or waits to be pulled",
+        (
+            "Simulates an incoming SMS. It is pushed to the URL that its number forwards to, or"
+            " waits to be pulled"
+        ),
         {
-            201: Reply("it has come in", SandboxReceived),
-            400: "it cannot be read; all faults at once",
+            201: Reply("The SMS came in", SandboxReceived),
+            400: "The request is invalid; all faults are listed",
         },
         body=RequestBody(
             INCOMING.schema(),
@@ -201,7 +204,7 @@ def _document(body: bytes) -> Any:
     try:
         return msgspec.json.decode(body)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise Refused(400, misfits=[Misfit(BODY, f"is no JSON: {error}")]) from error
+        raise Refused(400, misfits=[Misfit(BODY, f"is not JSON: {error}")]) from error
 
 
 def _answer_of(inbound: Inbound) -> SandboxReceived:

@@ -49,9 +49,9 @@ class LinksApi:
         "GET",
         f"/{SHORT_PATH}/{{code}}",
         "getShortLink",
-        "Follows a short link of a message: a click, if those are tracked",
-        {302: Reply("to where the link leads", headers={"Location": "where it leads"}), 404: "no"},
-        parameters=[in_path("code", str, "what the link ends with")],
+        "Follows a short link of a message. It counts as a click if clicks are tracked",
+        {302: Reply("To the link's target", headers={"Location": "The link's target"}), 404: "no"},
+        parameters=[in_path("code", str, "The end of the link")],
         caller="recipient",
     )
     async def follow(self, request: web.Request) -> web.Response:
@@ -67,14 +67,14 @@ class LinksApi:
         "POST",
         f"/sandbox/messages/{any_text('messageId')}/click",
         "postSandboxClick",
-        "The recipient of a message follows a link of it",
+        "Simulates that the recipient of a message follows one of its links",
         {
-            201: Reply("it is counted, and will be told", SandboxClicked),
-            400: "it has no such link, or none whose clicks are tracked",
-            404: "there is no such message",
+            201: Reply("The click is counted and will be pushed", SandboxClicked),
+            400: "The message has no such link, or its clicks are not tracked",
+            404: "There is no such message",
         },
-        parameters=[in_path("messageId", str, "of the message")],
-        body=RequestBody(SandboxClick, words="may be left out"),
+        parameters=[in_path("messageId", str, "The id of the message")],
+        body=RequestBody(SandboxClick, words="Optional"),
         caller="tester",
     )
     async def click(self, request: web.Request) -> web.Response:

@@ -109,10 +109,10 @@ def _route(version: int, answered: type, table: Table) -> Route:
         "GET",
         f"/sms/{version}/logs",
         f"getSmsV{version}Logs",
-        "The messages of the last 48 hours, newest first; 120 requests a minute",
+        "The messages of the last 48 hours, newest first. At most 120 requests a minute",
         answered,
         parameters=parameters_of(table),
-        refusals={429: "more than 120 requests in a minute"},
+        refusals={429: "More than 120 requests in a minute"},
     )
 
 

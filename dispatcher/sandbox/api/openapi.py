@@ -27,19 +27,22 @@ CREDENTIALS: Final = SecurityRequirement(
     }
 )
 
-LOGIN: Final = [Parameter(name, str, "instead of a header") for name in ("username", "password")]
+LOGIN: Final = [Parameter(name, str, "Instead of a header") for name in ("username", "password")]
 """Of a route that takes credentials in its query too."""
 
 _REFUSALS: Final = {
-    400: "cannot be read, or does not fit; all faults at once",
-    401: "credentials are missing, malformed or unknown",
-    403: "the credentials lack the scope, or a page of another site asks",
-    408: "the body took too long",
-    413: "the body is too large",
-    415: "neither JSON nor XML, or an unknown charset or coding",
-    421: "without [[sandbox.credential]]: a `Host` that is none of this server's, see server.hosts",
-    500: "a defect of this program; its log tells more",
-    503: "the store cannot be written; nothing was accepted",
+    400: "The request cannot be read or is invalid; all faults are listed",
+    401: "The credentials are missing, malformed or unknown",
+    403: "The credentials lack the scope, or a page of another site made the request",
+    408: "The body did not arrive in time",
+    413: "The body is too large",
+    415: "Neither JSON nor XML, or an unknown charset or content coding",
+    421: (
+        "There is no [[sandbox.credential]], and `Host` is not a name of this server (see"
+        " server.hosts)"
+    ),
+    500: "An internal error; see the log of dlr",
+    503: "The store cannot be written; nothing was accepted",
 }
 
 _OF_BODIES: Final = (408, 413, 415)

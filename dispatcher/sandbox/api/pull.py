@@ -69,7 +69,7 @@ def _route(version: int) -> Route:
         "GET",
         f"/sms/{version}/reports",
         f"getSmsV{version}Reports",
-        "Reports that nobody is pushed to, each handed out once",
+        "Reports that are not pushed to anyone. Each is returned once",
         {"type": "object", "properties": {"results": results}, "required": ["results"]},
         parameters=parameters_of(REPORTS),
         head=False,  # a client that asks with it would lose them

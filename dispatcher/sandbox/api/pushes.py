@@ -36,20 +36,22 @@ class SandboxPush(Struct, frozen=True, kw_only=True, rename="camel"):
     id: Id
     dispatch: DispatchId
     endpoint: str
-    url: Annotated[str, Meta(description="without user, password and query")]
+    url: Annotated[str, Meta(description="Without user name, password and query")]
     message_ids: Sequence[str]
-    number: Annotated[int, Meta(ge=1, description="of the attempt; 1 is the first")]
+    number: Annotated[int, Meta(ge=1, description="The number of the attempt; 1 is the first")]
     at: Instant
     duration_ms: float
     status: HttpStatus
     outcome: OutcomeName
-    explanation: Annotated[str, Meta(description="what happened, in words")]
+    explanation: Annotated[str, Meta(description="What happened, in words")]
     error: str | None
     note: Note
-    headers: Annotated[Mapping[str, str], Meta(description="a secret is shown as …")]
-    body: Annotated[str, Meta(description="what was sent, at most its first 64 KB")]
-    answer: Annotated[str, Meta(description="at most its first KB")]
-    due_at: Annotated[Instant | None, Meta(description="of the next attempt; null: there is none")]
+    headers: Annotated[Mapping[str, str], Meta(description="Secrets are shown as …")]
+    body: Annotated[str, Meta(description="What was sent; at most its first 64 KiB")]
+    answer: Annotated[str, Meta(description="At most its first KiB")]
+    due_at: Annotated[
+        Instant | None, Meta(description=("When the next attempt is due; null if there is none"))
+    ]
 
 
 class SandboxPushPage(Struct, frozen=True):
@@ -66,7 +68,7 @@ class PushQuery(Struct, frozen=True):
 _FILTERS: Final = (
     LIMIT,
     structs.replace(CURSOR, field="after"),
-    Filter("messageId", EXACT, "Only with a report of this message."),
+    Filter("messageId", EXACT, "Only attempts with a report of this message."),
 )
 
 
@@ -84,8 +86,8 @@ class PushesApi:
         "GET",
         "/sandbox/pushes",
         "getSandboxPushes",
-        "The newest attempts to push, in their order",
-        {200: Reply("a page of it", SandboxPushPage)},
+        "The newest push attempts, oldest first",
+        {200: Reply("A page", SandboxPushPage)},
         parameters=in_query(_FILTERS),
         caller="tester",
     )

@@ -159,13 +159,25 @@ class SandboxRequest(Struct, frozen=True, kw_only=True):
     at: Instant
     method: str
     path: str
-    query: Annotated[str, Meta(description="secrets are left out")]
+    query: Annotated[str, Meta(description="Secrets are left out")]
     client: Annotated[str | None, Meta(description="the `User-Agent`")]
-    status: Annotated[int | None, Meta(description="null: the connection was cut on order")]
-    refused: Annotated[bool, Meta(description="400 or more, or cut: nothing was taken")]
+    status: Annotated[int | None, Meta(description="null if a fault rule cut the connection")]
+    refused: Annotated[
+        bool,
+        Meta(
+            description=(
+                "true for a status of 400 or more, or a cut connection: nothing was accepted"
+            )
+        ),
+    ]
     body: Annotated[
         str,
-        Meta(description="empty: none, or it was refused before it was read. Secrets are left out"),
+        Meta(
+            description=(
+                "Empty if there was none, or if the request was refused before the"
+                " body was read. Secrets are left out"
+            )
+        ),
     ]
     answer: str
 
@@ -184,7 +196,7 @@ class RequestQuery(Struct, frozen=True):
 _FILTERS: Final = (
     LIMIT,
     structs.replace(CURSOR, field="after"),
-    Filter("refused", TRUTH, "Only those that were refused, or only the others."),
+    Filter("refused", TRUTH, "Only requests that were refused, or only the others."),
 )
 
 
@@ -198,8 +210,8 @@ class RequestsApi:
         "GET",
         "/sandbox/requests",
         "getSandboxRequests",
-        "The newest requests to the provider's routes with their answers, in their order",
-        {200: Reply("a page of it", SandboxRequestPage)},
+        "The newest requests to the provider's routes and their answers, oldest first",
+        {200: Reply("A page", SandboxRequestPage)},
         parameters=in_query(_FILTERS),
         caller="tester",
     )

@@ -254,7 +254,7 @@ def _queried_route(sending: SendRoute) -> Route:
         "GET",
         sending.path,
         f"get{_name(sending.path)}",
-        "Sends SMS by the parameters of a query; username and password may be among them",
+        "Sends SMS with query parameters, which can include username and password",
         _answered(sending),
         parameters=parameters_of(sending.table),
         login=True,
@@ -266,7 +266,7 @@ _PREVIEW_ROUTE: Final = provider_route(
     "POST",
     PREVIEW,
     f"post{_name(PREVIEW)}",
-    "How a text will look, and how many messages it will be",
+    "Previews a text: how it will look and how many messages it needs",
     preview.PreviewResponse,
     body=ref(_name(PREVIEW)),
 )

@@ -26,15 +26,15 @@ def header_fault(data: bytes, data_coding: int, esm_class: int) -> str | None:
     if not esm_class & USER_DATA_HEADER:
         return None
     if not data:
-        return "esmClass says that there is a header, but there are no data"
+        return "esmClass announces a header, but there is no data"
     length, header = data[0], data[1 : 1 + data[0]]
     if len(header) < length:
-        return f"the header is said to have {length} octets, but {len(header)} follow"
+        return f"the header announces {length} octets, but {len(header)} follow"
     if not _filled(header):
         return f"the elements of the header do not fill its {length} octets"
     room = _room(1 + length, alphabet_of_data_coding(data_coding))
     used = len(data) - 1 - length
-    return None if used <= room else f"behind the header {room} fit in one part, got {used}"
+    return None if used <= room else f"after the header, {room} octets fit in one part, got {used}"
 
 
 def _filled(header: bytes) -> bool:

@@ -32,10 +32,10 @@ def ended(message: Message, ending: Ending, at: datetime) -> Message:
     """The message with this end, which is due at `at`, in milliseconds. What is to be told before
     it is due then too. One that waits leaves now. Raises HasEnded, NotFinal."""
     if not may_end(message):
-        raise HasEnded(f"the message has ended: it is {status_of(*message.status).name}")
+        raise HasEnded(f"the message has already ended with {status_of(*message.status).name}")
     key = STATUS_KEYS[ending.status]
     if not is_final(status_of(*key)):
-        raise NotFinal(f"status: expected a final one, got {ending.status}")
+        raise NotFinal(f"status: expected a final status, got {ending.status}")
     waits = message.state == "waiting"
     leaves_at = at if waits else message.leaves_at
     left = structs.replace(message, start_at=at if waits else message.start_at, leaves_at=leaves_at)

@@ -41,7 +41,7 @@ class Fate(Struct, frozen=True):
 
 
 MAGIC: Final[Mapping[str, tuple[OutcomeRule, str]]] = {
-    "447700900001": (OutcomeRule(), "delivered after 2 s, as all others"),
+    "447700900001": (OutcomeRule(), "delivered after 2 s, like all other numbers"),
     "447700900002": (
         OutcomeRule(status="DELIVERED_TO_OPERATOR"),
         "`DELIVERED_TO_OPERATOR`, followed by nothing",
@@ -56,7 +56,7 @@ MAGIC: Final[Mapping[str, tuple[OutcomeRule, str]]] = {
     ),
     "447700900005": (
         OutcomeRule(status="REJECTED_DESTINATION_BLOCKLISTED"),
-        "accepted, then rejected, at no price",
+        "accepted, then rejected, free of charge",
     ),
     "447700900006": (
         OutcomeRule(told="late-enroute"),
@@ -66,7 +66,7 @@ MAGIC: Final[Mapping[str, tuple[OutcomeRule, str]]] = {
     "447700900008": (OutcomeRule(after=timedelta(hours=1)), "slow: delivered after an hour"),
     "447700900009": (
         OutcomeRule(told="never"),
-        "on its way for ever: no outcome, no report of one",
+        "on its way forever: no outcome, no final report",
     ),
 }
 """Recipients with their outcome, and the words for it. The numbers are ours: the provider documents

@@ -48,7 +48,7 @@ def open_at(window: DeliveryTimeWindow | None, at: datetime) -> datetime:
         opens = day + _since_midnight(window.start or time.min)
         if at < opens + open_for(window.start, window.end):
             return max(at, opens)
-    raise ValueError("a window without days")
+    raise ValueError("a window with no days")
 
 
 def open_for(start: time | None, end: time | None) -> timedelta:

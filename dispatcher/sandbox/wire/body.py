@@ -69,7 +69,7 @@ def _document(body: bytes, form: Format, table: Table) -> Any:
     except RecursionError as error:
         raise MalformedBody("", "is nested too deeply") from error
     except _REFUSALS as error:
-        raise MalformedBody("", f"is no JSON: {error}") from error
+        raise MalformedBody("", f"is not JSON: {error}") from error
 
 
 def checked(

@@ -38,7 +38,7 @@ def check(path: Path) -> None:
         raise ConfigurationError([f"--plot: there is no directory {path.parent}"])
     if not can_draw():
         raise ConfigurationError(
-            ["plots in files are drawn by matplotlib: pip install 'dlr-relay[plots]'"]
+            ["plots in files are drawn by matplotlib: pip install 'matplotlib>=3.11,<3.12'"]
         )
 
 

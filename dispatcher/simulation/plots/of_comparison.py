@@ -72,5 +72,5 @@ def _lateness(axes: Axes, runs: Sequence[Run]) -> None:
     longest = max(run.timeline.lateness.longest for run in runs)
     span_axis(axes, longest * 1.5)
     share_axis(axes, "of all reports")
-    axes.set_xlabel("came no later than so long after they arrived")
+    axes.set_xlabel("acknowledged within this time after they arrived")
     axes.set_title(f"the latest of all: {span_text(longest)}", loc="right", fontsize=8)

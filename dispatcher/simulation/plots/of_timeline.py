@@ -110,7 +110,7 @@ def _lateness(axes: Axes, timeline: Timeline) -> None:
         axes.plot(max(span, SHORTEST), percent / 100, "o", color=palette.INK, markersize=4)
     span_axis(axes, timeline.lateness.longest)
     share_axis(axes, "of the acknowledged")
-    axes.set_xlabel("came no later than so long after they arrived")
+    axes.set_xlabel("acknowledged within this time after they arrived")
     words = [f"p{percent} {span_text(span)}" for percent, span in found.items()]
     words.append(f"max {span_text(timeline.lateness.longest)}")
     axes.set_title(", ".join(words) + left_out(timeline), loc="right", fontsize=8)

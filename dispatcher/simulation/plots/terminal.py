@@ -51,7 +51,10 @@ def timeline_plot(timeline: Timeline, width: int) -> RenderableType:
     for name, values, look in shown:
         if any(values):
             lines += _row(name, values, most[name], look)
-    told = f"The number beside a row is its highest; all but those waiting are in {width_text}."
+    told = (
+        "The number beside a row is its highest value. All rows except the waiting reports"
+        f" count in {width_text}."
+    )
     words = [told, *([BACKLOG_GONE] if timeline.recovered_at is not None else [])]
     return Group(
         *lines,

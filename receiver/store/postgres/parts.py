@@ -8,11 +8,11 @@ from decimal import Decimal
 from typing import Any
 
 from receiver.store import following
-from receiver.store.excerpt import ReportOutcome
+from receiver.store.excerpt import EXACT, ReportOutcome
 from receiver.store.following import OTHER_PART
 from receiver.store.postgres.database import Connection, row_of
 from receiver.store.postgres.rows import numbers
-from receiver.store.tally import EXACT, Amount, Part, PartSums
+from receiver.store.tally import Amount, Part, PartSums
 
 _FIND = """
     SELECT dimension, value, id FROM part

@@ -19,7 +19,7 @@ from receiver.store.base import (
 from receiver.store.callback import Callback
 from receiver.store.excerpt import Dimension
 from receiver.store.fresh import FreshReports
-from receiver.store.instants import instant
+from receiver.store.instants import instant, micros
 from receiver.store.postgres import received, search
 from receiver.store.postgres.adding import add, resolve
 from receiver.store.postgres.database import Connection, Database
@@ -94,8 +94,15 @@ class PostgresStore:
     async def newest_of_messages(self, before: int | None, limit: int) -> list[StoredReport]:
         return await self._database.question(lambda c: _newest_of_messages(c, before, limit))
 
-    async def quarantine(self, before: int | None, limit: int) -> list[QuarantineEntry]:
-        return await self._database.read(lambda c: _quarantine(c, before, limit))
+    async def quarantine(
+        self,
+        before: int | None,
+        limit: int,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[QuarantineEntry]:
+        return await self._database.read(lambda c: _quarantine(c, before, limit, since, until))
 
     async def quarantined(self, entry_id: int) -> tuple[QuarantineEntry, bytes] | None:
         return await self._database.read(lambda c: _quarantined(c, entry_id))
@@ -164,9 +171,23 @@ def _quarantine_entry(row: Sequence[Any]) -> QuarantineEntry:
     return QuarantineEntry(number, instant(received_at), *rest)
 
 
-def _quarantine(connection: Connection, before: int | None, limit: int) -> list[QuarantineEntry]:
+def _quarantine(
+    connection: Connection,
+    before: int | None,
+    limit: int,
+    since: datetime | None,
+    until: datetime | None,
+) -> list[QuarantineEntry]:
+    # As a sum, no index of instants is tempting: pages go along the ids.
     rows = connection.execute(
-        f"{_ENTRIES} FROM quarantine WHERE {_BEFORE} ORDER BY id DESC LIMIT %s", (before, limit)
+        f"{_ENTRIES} FROM quarantine WHERE {_BEFORE}"
+        " AND received_at + 0 >= %s AND received_at + 0 < %s ORDER BY id DESC LIMIT %s",
+        (
+            before,
+            -(2**63) if since is None else micros(since),
+            2**63 - 1 if until is None else micros(until),
+            limit,
+        ),
     )
     return [_quarantine_entry(row) for row in rows]
 

@@ -21,7 +21,7 @@ from receiver.store.migrations import Migration, is_missing
 from receiver.store.proof import Proof
 from receiver.store.sqlite.claims import Claims
 from receiver.store.sqlite.connection import Connection
-from receiver.store.sqlite.own_file import OwnFile
+from receiver.store.sqlite.own_file import OwnFile, log_of_another
 from receiver.store.sqlite.turns import Turns
 
 T = TypeVar("T")
@@ -77,20 +77,28 @@ class Database:
     @classmethod
     async def open(cls, path: str | Path) -> Database:
         """Open the file at `path`, which is made if it is missing; `:memory:` is a database that
-        ends with this object. Raises StoreUnavailable when it cannot be opened.
+        ends with this object. Raises StoreUnavailable when it cannot be opened, is being restored,
+        or has the log of another database beside it.
 
         A new file is its owner's alone. SQLite gives the log and its index the same mode.
         """
-        if str(path) != ":memory:":
-            make_private(Path(path))
-        writer = await _connect(path)
         # A database in memory belongs to its one connection.
         if str(path) == ":memory:":
+            writer = await _connect(path)
             return cls(writer, writer)
+        make_private(Path(path))
+        turns = Turns(Path(path))
+        try:
+            if (fault := log_of_another(Path(path))) is not None:
+                raise StoreUnavailable(fault)
+            writer = await _connect(path)
+        except StoreUnavailable:
+            turns.close()
+            raise
         file = OwnFile(Path(path))
         file.check()  # these are the files
         reader, questioner = await _connect(path), await _connect(path)
-        return cls(writer, reader, questioner, Turns(Path(path)), file, Claims(Path(path)))
+        return cls(writer, reader, questioner, turns, file, Claims(Path(path)))
 
     async def write(self, work: Work[T]) -> T:
         """Run `work` in one transaction; when this returns, it is on disk.
@@ -185,9 +193,12 @@ class Database:
         return [step for step in steps if await self.write(partial(_apply, step=step, of=steps))]
 
     async def missing(self, migrations: Iterable[Migration]) -> list[Migration]:
-        """The migrations that this database still needs."""
-        versions = await self.read(_versions)
-        return [step for step in migrations if step.number > versions.get(step.part, 0)]
+        """The migrations that this database still needs.
+
+        Raises StoreUnavailable when the database is newer than this program.
+        """
+        steps, versions = list(migrations), await self.read(_versions)
+        return [step for step in steps if is_missing(step, steps, versions)]
 
     def claim(self, name: str) -> bool:
         """Whether this database is now the only one on its file that has the claim `name`, until it

@@ -8,8 +8,10 @@ its free pages are overwritten.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +35,19 @@ async def file_of(database: Database) -> Path | None:
 def log_of(file: Path) -> Path:
     """The write-ahead log of a database's file."""
     return file.with_name(f"{file.name}-wal")
+
+
+def others_with(file: Path) -> list[str]:
+    """The processes beside this one that have a file open, as /proc shows them. The file itself is
+    not opened: closing it again would give up SQLite's own locks on it."""
+    file = file.resolve()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        if process.name != str(os.getpid()):
+            with suppress(OSError):  # it has ended, or is another user's
+                if any(each.readlink() == file for each in process.glob("fd/*")):
+                    found.append(f"{process.name} ({(process / 'comm').read_text().strip()})")
+    return sorted(found)
 
 
 def is_named_in_file(file: Path, recipient: Recipient) -> bool:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from functools import partial
+
+from msgspec.structs import replace
 
 from receiver.store import following
 from receiver.store.base import TURN
 from receiver.store.excerpt import (
+    EXACT,
     OTHER_OUTCOMES,
     ReportOutcome,
     outcome_text,
@@ -17,9 +21,9 @@ from receiver.store.excerpt import (
 from receiver.store.following import Batch, Following, minutes_gone_before
 from receiver.store.fresh import Followed, FreshReports
 from receiver.store.sqlite.database import Database
-from receiver.store.sqlite.parts import write_parts
+from receiver.store.sqlite.parts import write_part_prices, write_parts
 from receiver.store.sqlite.rows import listed
-from receiver.store.tally import EXACT, MINUTE, CountedReport, Sums
+from receiver.store.tally import MINUTE, CountedReport, Sums, Tally
 
 
 class Follower(Following):
@@ -28,6 +32,7 @@ class Follower(Following):
     def __init__(self, database: Database, fresh: FreshReports | None = None) -> None:
         super().__init__(fresh)
         self._database = database
+        self._caught_up = False
 
     async def turn(self, most: int = TURN) -> int:
         return await super().turn(most) or await self._older(most)
@@ -39,11 +44,18 @@ class Follower(Following):
         return await self._database.write(lambda c: write_batch(c, batch))
 
     async def _older(self, most: int) -> int:
-        """Catch up with parts (parts.py) of reports that were followed before there were any."""
-        batch = await self._database.question(lambda c: read_older(c, most))
-        if batch.read_to > batch.read_from:
-            await self._database.write(lambda c: write_older(c, batch))
-        return batch.followed
+        """Catch up with what the reports of an older schema have not been added up by: first parts
+        (parts.py), then costs."""
+        if self._caught_up:
+            return 0
+        for read, write in ((read_older, write_older), (read_costs, write_costs)):
+            batch = await self._database.question(partial(read, most=most))
+            if batch.read_to > batch.read_from:
+                await self._database.write(partial(write, batch=batch))
+            if batch.followed:
+                return batch.followed
+        self._caught_up = True  # once, because only a new schema leaves older ones
+        return 0
 
 
 _COLUMNS = "id, received_at, source, generation, final, status_group, item"
@@ -99,23 +111,63 @@ def write_batch(connection: sqlite3.Connection, batch: Batch) -> bool:
     return True
 
 
-_OLDER = "SELECT report, last FROM parts_followed"
-_MOVE_OLDER = "UPDATE parts_followed SET report = ? WHERE report = ?"
+_MOVE_OLDER = "UPDATE {cursor} SET report = ? WHERE report = ?"
 
 
 def read_older(connection: sqlite3.Connection, most: int) -> Batch:
-    """What follows for parts from reports that were followed before there were parts."""
-    read_from, last = connection.execute(_OLDER).fetchone()
+    """What follows for parts from reports that were followed before there were parts. They cost the
+    price of one part here: the rest is added with the costs, whose turn comes afterwards."""
+    read_from, read_to, rows = _old_rows(connection, "parts_followed", most)
+    return Batch.of(
+        read_from, read_to, [(row, replace(said, message_count=None)) for row, said in rows]
+    )
+
+
+def read_costs(connection: sqlite3.Connection, most: int) -> Batch:
+    """What the parts after the first cost, of reports that were followed at the price of one."""
+    read_from, read_to, rows = _old_rows(connection, "cost_followed", most)
+    tally = Tally()
+    for row, said in rows:
+        if said.message_count is not None and said.message_count > 1:
+            tally.add(row, replace(said, message_count=said.message_count - 1))
+    return Batch(read_from, read_to, len(rows), [], tally.sums())
+
+
+def _old_rows(
+    connection: sqlite3.Connection, cursor: str, most: int
+) -> tuple[int, int, Sequence[Followed]]:
+    """From and up to which report this cursor moves next, and the reports between."""
+    read_from, last = connection.execute(f"SELECT report, last FROM {cursor}").fetchone()
     if read_from >= last:
-        return Batch.of(read_from, read_from, [])
+        return read_from, read_from, []
     rows = [each for each in rows_after(connection, read_from, most) if each[0].id <= last]
-    return Batch.of(read_from, rows[-1][0].id if len(rows) == most else last, rows)
+    return read_from, rows[-1][0].id if len(rows) == most else last, rows
 
 
 def write_older(connection: sqlite3.Connection, batch: Batch) -> None:
     """Write the parts of a batch, unless another follower has meanwhile."""
-    if connection.execute(_MOVE_OLDER, (batch.read_to, batch.read_from)).rowcount == 1:
+    if _moved(connection, "parts_followed", batch):
         write_parts(connection, batch.sums.parts, _outcome_number)
+
+
+def write_costs(connection: sqlite3.Connection, batch: Batch) -> None:
+    """Add the costs of a batch to reports that are counted already, unless another follower has.
+    Minutes that are dropped stay dropped."""
+    if _moved(connection, "cost_followed", batch):
+        for key, amount in batch.sums.prices.items():
+            before = connection.execute(_FIND_PRICE, key).fetchone()
+            if before is not None:
+                sum = EXACT.add(Decimal(before[0]), amount.sum)
+                connection.execute(_ADD_PRICE, (*key, 0, f"{sum:f}"))
+        for amount in batch.sums.parts.prices.values():
+            amount.reports = 0
+        write_part_prices(connection, batch.sums.parts)
+
+
+def _moved(connection: sqlite3.Connection, cursor: str, batch: Batch) -> bool:
+    """False when another follower has moved the cursor."""
+    move = _MOVE_OLDER.format(cursor=cursor)
+    return connection.execute(move, (batch.read_to, batch.read_from)).rowcount == 1
 
 
 def _drop_minutes(connection: sqlite3.Connection, sums: Sums) -> None:

@@ -18,7 +18,7 @@ from receiver.store.base import StoreUnavailable
 
 log = logging.getLogger("dlr.store")
 
-_BESIDE = ("-wal", "-shm")
+BESIDE = ("-wal", "-shm")
 """The write-ahead log, and what the processes share. SQLite removes them only when the last
 connection is closed."""
 
@@ -34,7 +34,7 @@ class OwnFile:
     def __init__(self, path: Path) -> None:
         self._opened: dict[str, _Identity] = {}
         self._path = str(path)
-        self._beside = [f"{path}{part}" for part in _BESIDE]
+        self._beside = [f"{path}{part}" for part in BESIDE]
         self._beside_at = 0.0
         self._said: str | None = None
 
@@ -53,7 +53,7 @@ class OwnFile:
         if said != self._said:
             self._said = said
             if said is None:
-                log.warning("the database is back in its place")
+                log.warning("the database's file is back: callbacks are stored again")
             else:
                 log.critical("%s; until then callbacks get 503 and nothing is pushed", said)
         if said is not None:
@@ -69,6 +69,32 @@ class OwnFile:
             return None
         happened = "removed" if found is None else "replaced"
         return f"{path} was {happened} while dlr ran: put the right file there and restart dlr"
+
+
+def expects_log(database: Path) -> bool:
+    """Whether the file says of itself that it has a write-ahead log, as each that dlr has opened
+    does. A copy that `dlr backup` or `VACUUM INTO` has made does not."""
+    with database.open("rb") as file:
+        return file.read(20)[18:] == b"\x02\x02"
+
+
+def log_of_another(database: Path) -> str | None:
+    """What is wrong if the log beside the file cannot be its own, because the file expects none.
+
+    SQLite would play the log into the file all the same, and leave a mixture of two databases.
+    """
+    log_beside = database.with_name(f"{database.name}-wal")
+    try:
+        # In this order: a file that is given a log just now expects it before it has one.
+        if not log_beside.stat().st_size or expects_log(database) or not database.stat().st_size:
+            return None
+    except OSError:
+        return None
+    return (
+        f"{log_beside} is the log of another database than {database}, which is a backup that was"
+        f" copied over it: remove {log_beside} and {database.name}-shm, then start again. The next"
+        " time, use `dlr restore`"
+    )
 
 
 def _identity(path: str) -> _Identity | None:

@@ -11,9 +11,9 @@ from msgspec import structs
 from receiver.store.base import PartTotals, TotalsQuery
 from receiver.store.excerpt import Dimension
 from receiver.store.merging import by_source, part_durations, part_outcomes, part_prices
-from receiver.store.sqlite.totals import said_in, tail_of, where_of
+from receiver.store.sqlite.totals import COSTS_BEHIND, said_in, tail_of, where_of
 
-_BEHIND = "SELECT max(last - report, 0) FROM parts_followed"
+_PARTS_BEHIND = "SELECT max(last - report, 0) FROM parts_followed"
 _OUTCOMES = "SELECT {value}, outcome, sum(reports) FROM {of} WHERE {where} GROUP BY 1, 2"
 _PRICES = "SELECT {value}, currency, final, reports, sum FROM {of} WHERE {where}"
 _DURATIONS = "SELECT {value}, bin, sum(reports) FROM {of} WHERE {where} GROUP BY 1, 2"
@@ -24,7 +24,8 @@ def part_totals(
 ) -> PartTotals:
     """The totals of one view of the database."""
     sums, lag = tail_of(connection)
-    (older,) = connection.execute(_BEHIND).fetchone()
+    (costs,) = connection.execute(COSTS_BEHIND).fetchone()
+    (parts,) = connection.execute(_PARTS_BEHIND).fetchone()
     tail = by_source(sums) if dimension == "source" else sums.parts
     any_final = structs.replace(query, final=None)
     counts = _rows(connection, _OUTCOMES, "total", any_final, dimension)
@@ -34,7 +35,7 @@ def part_totals(
         outcomes=part_outcomes(query, dimension, said_in(connection), counts, tail),
         prices=part_prices(query, dimension, paid, tail),
         durations=part_durations(query, dimension, took, tail),
-        lag=lag if dimension == "source" else lag + older,
+        lag=lag + (costs if dimension == "source" else max(costs, parts)),
     )
 
 

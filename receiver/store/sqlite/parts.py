@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any
 
 from receiver.store import following
-from receiver.store.excerpt import ReportOutcome
+from receiver.store.excerpt import EXACT, ReportOutcome
 from receiver.store.following import OTHER_PART
 from receiver.store.sqlite.rows import listed
-from receiver.store.tally import EXACT, Part, PartSums
+from receiver.store.tally import Part, PartSums
 
 _FIND = "SELECT id FROM part WHERE dimension = ? AND value = ?"
 _ADD = "INSERT INTO part (dimension, value) VALUES (?, ?)"
@@ -47,7 +47,7 @@ def write_parts(
 ) -> None:
     """Add these sums, as a part of a transaction."""
     # Whatever has a price or a duration has an outcome, too.
-    ids = {part: _number(connection, part) for part in dict.fromkeys(k[0] for k in sums.outcomes)}
+    ids = _numbers(connection, (key[0] for key in sums.outcomes))
     outcomes = {
         outcome: outcome_number(connection, outcome)
         for outcome in dict.fromkeys(key[4] for key in sums.outcomes)
@@ -60,6 +60,12 @@ def write_parts(
     for (part, span, start, source, final, bin), count in sums.durations.items():
         bins[part[0], span, start, ids[part], source, final, bin] += count
     connection.execute(_ADD_DURATIONS, (_listed(bins),))
+    write_part_prices(connection, sums)
+
+
+def write_part_prices(connection: sqlite3.Connection, sums: PartSums) -> None:
+    """Add the prices of these sums alone."""
+    ids = _numbers(connection, (key[0] for key in sums.prices))
     for (part, span, start, source, final, currency), amount in sums.prices.items():
         key = (part[0], span, start, ids[part], source, final, currency)
         before = connection.execute(_FIND_PRICE, key).fetchone()
@@ -69,6 +75,10 @@ def write_parts(
 
 def _listed(counts: Counter[tuple[Any, ...]]) -> str:
     return listed(sorted((*key, count) for key, count in counts.items()))
+
+
+def _numbers(connection: sqlite3.Connection, parts: Iterable[Part]) -> dict[Part, int]:
+    return {part: _number(connection, part) for part in dict.fromkeys(parts)}
 
 
 def _number(connection: sqlite3.Connection, part: Part) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from receiver.dlr.identity import key_of_message
@@ -20,7 +21,7 @@ from receiver.store.base import (
 from receiver.store.callback import Callback
 from receiver.store.excerpt import Dimension
 from receiver.store.fresh import FreshReports
-from receiver.store.instants import instant
+from receiver.store.instants import instant, micros
 from receiver.store.migrations import migrations_of
 from receiver.store.searching import all_found
 from receiver.store.sqlite import received, search
@@ -112,8 +113,15 @@ class SqliteStore:
     async def newest_of_messages(self, before: int | None, limit: int) -> list[StoredReport]:
         return await self._ask(lambda c: _newest_of_messages(c, before, limit))
 
-    async def quarantine(self, before: int | None, limit: int) -> list[QuarantineEntry]:
-        return await self._ask(lambda c: _quarantine(c, before, limit))
+    async def quarantine(
+        self,
+        before: int | None,
+        limit: int,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[QuarantineEntry]:
+        return await self._ask(lambda c: _quarantine(c, before, limit, since, until))
 
     async def quarantined(self, entry_id: int) -> tuple[QuarantineEntry, bytes] | None:
         return await self._ask(lambda connection: _quarantined(connection, entry_id))
@@ -182,11 +190,21 @@ def _quarantine_entry(row: Sequence[Any]) -> QuarantineEntry:
 
 
 def _quarantine(
-    connection: sqlite3.Connection, before: int | None, limit: int
+    connection: sqlite3.Connection,
+    before: int | None,
+    limit: int,
+    since: datetime | None,
+    until: datetime | None,
 ) -> list[QuarantineEntry]:
     rows = connection.execute(
-        f"{_QUARANTINE} FROM quarantine WHERE {_BEFORE} ORDER BY id DESC LIMIT ?",
-        (before, limit),
+        f"{_QUARANTINE} FROM quarantine WHERE {_BEFORE}"
+        " AND +received_at >= ? AND +received_at < ? ORDER BY id DESC LIMIT ?",
+        (
+            before,
+            -(2**63) if since is None else micros(since),
+            2**63 - 1 if until is None else micros(until),
+            limit,
+        ),
     )
     return [_quarantine_entry(row) for row in rows]
 

@@ -11,10 +11,14 @@ from receiver.store.merging import TAIL_MOST, durations, outcomes, prices
 from receiver.store.sqlite.followup import followed_to, rows_after
 from receiver.store.tally import Sums, Tally
 
+COSTS_BEHIND = "SELECT max(last - report, 0) FROM cost_followed"
+"""Reports of which only one part is paid for (followup.py)."""
+
 
 def totals(connection: sqlite3.Connection, query: TotalsQuery) -> Totals:
     """The totals of one view of the database."""
     tail, lag = tail_of(connection)
+    (costs,) = connection.execute(COSTS_BEHIND).fetchone()
     where, values = where_of(query)
     where_final, values_final = where_of(query, with_final=True)
     counts = connection.execute(
@@ -34,7 +38,7 @@ def totals(connection: sqlite3.Connection, query: TotalsQuery) -> Totals:
         outcomes=outcomes(query, said_in(connection), counts, tail),
         prices=prices(query, paid, tail),
         durations=durations(query, took, tail),
-        lag=lag,
+        lag=lag + costs,
     )
 
 

@@ -122,7 +122,7 @@ async def test_retry_of_what_does_not_wait(acts: Acts) -> None:
 
     told = await acts.refused("/dispatches/db-1/retry", 409, "not_waiting")
 
-    assert told == "dispatch db-1 has ended, it is cancelled: push it again instead"
+    assert told == "dispatch db-1 has ended (cancelled): push it again instead"
     assert await acts.refused("/dispatches/db-9/retry", 404, "not_found")
     assert acts.woken == []
 
@@ -221,12 +221,12 @@ async def test_what_cannot_be_pushed_again(acts: Acts) -> None:
     await acts.bench.queue.cancel("db-1")
     await acts.bench.database.write(lambda c: c.execute("DELETE FROM report WHERE id = 1").close())
     told = await acts.refused("/dispatches/db-1/again", 409, code)
-    assert told == "dispatch db-1: its reports are not stored any more"
+    assert told == "dispatch db-1: its reports are no longer stored"
     del acts.replays.known.given["acme"]
     await acts.bench.queue.cancel("db-2")
     told = await acts.refused("/dispatches/db-2/again", 409, code)
     assert told == (
-        'dispatch db-2: there is no endpoint "acme" any more;'
+        'dispatch db-2: the endpoint "acme" no longer exists;'
         " a replay with dispatch = db-2 can push its reports elsewhere"
     )
     assert await acts.replays.replays.all() == []
@@ -240,4 +240,4 @@ async def test_an_event_without_its_bytes(acts: Acts) -> None:
 
     told = await acts.refused(f"/dispatches/{name}/again", 409, "cannot_go_again")
 
-    assert told == f"dispatch {name}: what it pushed is not stored any more"
+    assert told == f"dispatch {name}: what it pushed is no longer stored"

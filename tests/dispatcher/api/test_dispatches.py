@@ -10,6 +10,7 @@ import pytest
 from aiohttp.test_utils import TestClient
 from pytest_aiohttp.plugin import AiohttpClient
 
+from dispatcher.api import dispatches
 from dispatcher.api.dispatches import DispatchApi
 from dispatcher.retrying.outcome import Outcome
 from receiver.api.store_api import StoreApi
@@ -181,6 +182,46 @@ async def test_finds_what_failed_and_how(bench: Bench, client: Client) -> None:
     assert await listed("messageId=sam") == await listed("replay=1") == []
 
 
+@pytest.mark.parametrize("at_once", [200, 1])
+async def test_by_the_status_of_its_reports(
+    bench: Bench, client: Client, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    """A dispatch is found by what any of its reports says, in any combination with what is asked of
+    it itself, and page by page, however few are compared in a step. Support asks which pushes told
+    of expired messages, and had to look into each."""
+    monkeypatch.setattr(dispatches, "DISPATCHES_AT_ONCE", at_once)
+    monkeypatch.setattr(dispatches, "REPORTS_AT_ONCE", at_once)
+    statuses = ("EXPIRED_EXPIRED", "DELIVERED_TO_HANDSET", "REJECTED_NETWORK", "EXPIRED_EXPIRED")
+    for number, status in enumerate(statuses):
+        await bench.receive(an_sms(f"m{number}", status), an_sms(f"n{number}"))
+        await bench.work()
+        bench.clock.advance(MINUTE)
+
+    async def listed(query: str) -> list[str]:
+        shown: list[str] = []
+        following: str | None = ""
+        while following is not None:
+            cursor = f"&cursor={following}" if following else ""
+            said = await get(client, f"/api/dispatches?limit=1&{query}{cursor}")
+            shown += [f"{each['messageIds'][0]} {each['endpoint']}" for each in said["dispatches"]]
+            following = said["next"]
+        return shown
+
+    assert await listed("statusGroup=EXPIRED&endpoint=acme") == ["m3 acme", "m0 acme"]
+    assert await listed("status=expired_expired,REJECTED_NETWORK&endpoint=acme") == [
+        "m3 acme",
+        "m2 acme",
+        "m0 acme",
+    ]
+    of_beta = ["n3 beta", "n2 beta", "m2 beta", "n1 beta", "m1 beta", "n0 beta"]
+    assert sorted(await listed("statusGroup=DELIVERED,5&endpoint=beta")) == sorted(of_beta)
+    assert len(await listed("statusGroup=DELIVERED,5")) == len(of_beta) + 4
+    until = "createdUntil=2026-03-02T12:01:00Z"
+    assert set(await listed(f"statusGroup=EXPIRED&{until}")) <= {"m0 acme", "m0 beta"}
+    assert await listed("statusGroup=EXPIRED&messageId=n0&endpoint=acme") == ["m0 acme"]
+    assert await listed("statusGroup=ACCEPTED") == await listed("status=4711") == []
+
+
 async def test_pages(bench: Bench, client: Client) -> None:
     """`next` leads from page to page until it is null; each dispatch is shown once."""
     for n in range(5):
@@ -220,7 +261,7 @@ async def test_the_last_page_may_be_full(bench: Bench, client: Client) -> None:
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ("stat=waiting", "stat: there is no such parameter"),
+        ("stat=waiting", "stat: unknown parameter"),
         ("state=delivered", "state: expected waiting, leased"),
         ("limit=0", "limit: expected 1 to 1000, got 0"),
         ("limit=1001", "limit: expected 1 to 1000, got 1001"),
@@ -229,7 +270,8 @@ async def test_the_last_page_may_be_full(bench: Bench, client: Client) -> None:
         ("statusClass=5", "statusClass: expected 2xx, 3xx, 4xx, 5xx, none"),
         ("createdSince=yesterday", "createdSince: expected an instant such as"),
         ("replay=first", "replay: expected a number, got 'first'"),
-        ("source=eu", "source: says whose message is meant; give messageId too"),
+        ("statusGroup=LOST", "statusGroup: expected ACCEPTED"),
+        ("source=eu", "source: can only be used together with messageId"),
         ("cursor=other-1", "cursor: expected the id of a dispatch, got other-1"),
         ("cursor=", "cursor: expected the id of a dispatch"),
     ],

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.test_utils import TestClient
 from msgspec import json
 from pytest_aiohttp.plugin import AiohttpClient
@@ -14,6 +16,8 @@ from dispatcher.api.endpoint_answer import EndpointAnswer
 from dispatcher.api.endpoints import EndpointApi
 from dispatcher.endpoints.base import StoredEndpoint
 from dispatcher.endpoints.registry import Registry
+from dispatcher.pushing.leads_to import LeadsTo
+from dispatcher.security.addresses import DEFAULT_POLICY
 from dispatcher.settings.security import SecuritySettings
 from dispatcher.settings.settings import EndpointSettings
 from receiver.api.openapi import Schemas
@@ -178,7 +182,7 @@ async def test_a_name_that_is_taken(client: Client) -> None:
     said = await ask(client, "POST", body={**NEW, "name": "acme"}, status=409)
 
     assert said["error"]["code"] == "endpoint_exists"
-    assert said["error"]["message"].startswith('there is an endpoint "acme" already')
+    assert said["error"]["message"].startswith('there is already an endpoint "acme"')
 
 
 async def test_all_faults_at_once(client: Client) -> None:
@@ -363,3 +367,66 @@ async def test_one_that_is_gone_can_be_removed(bench: Bench, client: Client) -> 
     assert await ask(client, "DELETE", "/old") == {"removed": "old", "cancelled": 1}
     assert len((await ask(client, "GET"))["endpoints"]) == 1
     await ask(client, "DELETE", "/old", status=404)
+
+
+class Names(AbstractResolver):
+    """A name server that knows a few names."""
+
+    def __init__(self, **addresses: list[str]) -> None:
+        self._addresses = {name.replace("_", "."): found for name, found in addresses.items()}
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        if host not in self._addresses:
+            raise socket.gaierror("no such name")
+        return [
+            ResolveResult(hostname=host, host=each, port=port, family=int(family), proto=0, flags=0)
+            for each in self._addresses[host]
+        ]
+
+    async def close(self) -> None:
+        """Nothing is open."""
+
+
+INSIDE = "url: no push will be made, because 10.1.2.3 is private (outgoing"
+
+
+@pytest.mark.parametrize(
+    ("url", "warning"),
+    [
+        ("https://public.example/dlr", None),
+        ("https://inside.example/dlr", INSIDE),
+        ("https://both.example/dlr", None),
+        ("https://public.example:25/dlr", "url: no push will be made, because port 25 is not"),
+        ("https://unknown.example/dlr", "url: the host name unknown.example cannot be resolved"),
+    ],
+)
+async def test_an_address_that_is_never_called_is_told_at_once(
+    bench: Bench, registry: Registry, aiohttp_client: AiohttpClient, url: str, warning: str | None
+) -> None:
+    """A customer's URL that leads to a private network was taken with 201, and then not one report
+    was pushed. The answer to adding and to changing it warns; it is stored all the same, because
+    names change. Nobody is warned where some address is allowed."""
+    names = Names(
+        public_example=["93.184.216.34"],
+        inside_example=["10.1.2.3"],
+        both_example=["10.1.2.3", "93.184.216.34"],
+    )
+    app = new_app(body_limit=10_000)
+    leads_to = LeadsTo(DEFAULT_POLICY, names)
+    add_routes(app, EndpointApi(registry, bench.queue, bench.storage.figures, leads_to=leads_to))
+    client = await aiohttp_client(app)
+
+    added = await ask(client, "POST", "", {"name": "beta", "url": url}, 201)
+    changed = await ask(client, "PATCH", "/acme", {"url": url, "headers": None, "security": None})
+    narrowed = await ask(client, "PATCH", "/acme", {"window": 5})
+
+    for told in (added, changed):
+        assert told["url"] == url
+        if warning is None:
+            assert "warnings" not in told
+        else:
+            assert told["warnings"][0].startswith(warning)
+    assert "warnings" not in narrowed
+    assert "warnings" not in await ask(client, "GET", "/beta")

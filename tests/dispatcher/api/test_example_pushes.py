@@ -184,7 +184,7 @@ async def test_what_cannot_be_tried(tmp_path: Path) -> None:
         said = (await post(client, "s/notify-url/test", 409))["error"]
 
     assert said["code"] == "cannot_be_tried"
-    assert said["message"] == '"notify-url" has no URL: each report brings its own'
+    assert said["message"] == '"notify-url" has no URL of its own: each report brings one'
 
 
 async def test_a_process_that_makes_no_pushes(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ from dispatcher.api.why import EndpointVerdict, Why, WhyAnswer, WhyApi
 from dispatcher.endpoints.registry import Registry
 from dispatcher.forming import former
 from dispatcher.queue.base import Forming
+from dispatcher.retrying.outcome import Outcome
 from dispatcher.settings.settings import OWN_URLS, EndpointSettings
+from receiver.answers import timestamp
 from receiver.callbacks.app import new_app
 from receiver.routes import add_routes
 from receiver.store.callback import NotifyTo
@@ -108,25 +110,48 @@ async def test_what_became_of_its_dispatch(bench: Bench) -> None:
     await bench.queue.release_expired(START + HOUR)
     await bench.work()
     one = await desk.verdict()
-    assert (one.verdict, one.words) == ("waiting", "dispatch db-1 waits after 1 attempt")
-    assert one.next == "Attempt 2 is due at 2026-03-02T12:01:00Z."
+    assert (one.verdict, one.words) == (
+        "waiting",
+        "dispatch db-1 waits after 1 attempt; the last attempt failed: status 503",
+    )
+    assert one.next == "Attempt 2 is due in 1m (2026-03-02 12:01:00 UTC)."
     assert one.dispatches[0].due_at == "2026-03-02T12:01:00.000Z"
     bench.clock.advance_to(START + 2 * MINUTE)
-    room = "It is sent as soon as the endpoint's window and rate limit have room."
+    room = "It is sent as soon as the endpoint's window and rate limit allow it."
     assert (await desk.verdict()).next == f"Attempt 2 is due. {room}"
 
     await bench.run_until_idle()
     one = await desk.verdict()
     assert (one.verdict, one.words) == (
         "exhausted",
-        "dispatch db-1 failed: 21 attempts, and no retry is left",
+        "dispatch db-1 is exhausted: no retry is left after 21 attempts;"
+        " the last attempt failed: status 503",
     )
-    assert one.next == "To push again what it carries: `dlr replay --id 1 --to-endpoint acme`."
+    assert one.next == "To push the report again: `dlr replays start --id 1 --to-endpoint acme`."
 
     await bench.receive(an_sms("b"))
     await bench.work()
     await bench.queue.cancel("db-2")
     assert (await desk.verdict(report=2)).verdict == "cancelled"
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_what_the_last_attempt_failed_with(bench: Bench, paused: bool) -> None:
+    """Support sees why it waits without a look at the attempts, also while the endpoint is paused.
+    A status that came before is not told."""
+    desk = await a_desk(bench, ACME)
+    bench.sender.answers(503, Outcome.TIMED_OUT)
+    await bench.receive(an_sms("a"))
+    await bench.work()
+    bench.clock.advance_to(START + MINUTE)
+    await bench.work()
+    if paused:
+        await desk.registry.pause("acme", True)
+    one = await desk.verdict()
+
+    assert one.words.endswith("; the last attempt failed: timed_out")
+    assert one.dispatches[0].last_attempt is not None
+    assert one.dispatches[0].last_attempt.outcome == "timed_out"
 
 
 async def test_a_paused_endpoint(bench: Bench) -> None:
@@ -144,7 +169,7 @@ async def test_a_paused_endpoint(bench: Bench) -> None:
     assert (waits.verdict, unread.verdict) == ("paused", "paused")
     assert waits.dispatches[0].state == "waiting"
     assert unread.dispatches == []
-    assert unread.next == "It goes on after `dlr endpoints resume acme`."
+    assert unread.next == "To resume pushing: `dlr endpoints resume acme`."
 
 
 async def test_not_read_yet(bench: Bench) -> None:
@@ -154,13 +179,13 @@ async def test_not_read_yet(bench: Bench) -> None:
     one = await desk.verdict()
     assert (one.verdict, one.words) == (
         "unread",
-        "the endpoint takes the report, and has not read it yet",
+        "the endpoint takes the report, but has not read it yet",
     )
-    assert one.next == "It is sent as soon as the endpoint's window and rate limit have room."
+    assert one.next == "It is sent as soon as the endpoint's window and rate limit allow it."
 
     await desk.registry.work(timedelta())
     assert (await desk.verdict()).next == (
-        "No process pushes to it now: start `dlr serve` or `dlr dispatch`."
+        "No running process pushes to it. Start `dlr serve` or `dlr dispatch`."
     )
 
 
@@ -178,7 +203,7 @@ async def test_an_open_breaker(bench: Bench) -> None:
 
     assert one.verdict == "unread"
     assert one.next is not None
-    assert one.next.startswith("Its breaker is open, because the last 2 attempts failed: one probe")
+    assert one.next.startswith("Its breaker is open, because the last 2 attempts failed. One probe")
 
 
 async def test_an_endpoint_that_is_set_aside(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,10 +220,10 @@ async def test_an_endpoint_that_is_set_aside(bench: Bench, monkeypatch: pytest.M
     one = await desk.verdict()
     assert one.verdict == "unread"
     assert one.next is not None
-    assert one.next.startswith("An error has kept dispatches from being formed for it")
+    assert one.next.startswith("An error prevents dispatches for this endpoint")
     bench.clock.advance_to(START + MINUTE)
     following = (await desk.verdict()).next
-    assert following == "It is sent as soon as the endpoint's window and rate limit have room."
+    assert following == "It is sent as soon as the endpoint's window and rate limit allow it."
 
 
 async def test_held_for_the_order(bench: Bench) -> None:
@@ -216,7 +241,7 @@ async def test_held_for_the_order(bench: Bench) -> None:
         one = await desk.verdict(report=report)
         assert (one.verdict, one.words) == (
             "held",
-            "ordered = true: held until dispatch db-1 of its message has ended",
+            "ordered = true: the report waits until dispatch db-1, of the same message, has ended",
         )
     bench.sender.always(200)
     await bench.run_until_idle()
@@ -228,7 +253,7 @@ async def test_an_endpoint_that_came_later(bench: Bench) -> None:
     desk = await a_desk(bench)
     await bench.receive(an_sms("a"))
     assert (await desk.of(1)).words == (
-        "There is no endpoint, so the report is kept and goes nowhere."
+        "There is no endpoint, so the report is stored and goes nowhere."
     )
     first = Desk(bench, ACME)
     assert (await first.verdict()).verdict == "unread"
@@ -241,7 +266,7 @@ async def test_an_endpoint_that_came_later(bench: Bench) -> None:
     one = await later.verdict("beta")
     assert (one.verdict, one.next) == (
         "later",
-        "To push it there: `dlr replay --id 1 --to-endpoint beta`.",
+        "To push it there: `dlr replays start --id 1 --to-endpoint beta`.",
     )
     assert (await later.verdict("acme")).verdict == "acknowledged"
 
@@ -269,11 +294,11 @@ async def test_a_report_that_nobody_takes(bench: Bench) -> None:
     why = await desk.of(1)
 
     assert why.words == (
-        "No endpoint takes the report: it is kept, and goes nowhere. It came 2 times; repeats are"
-        " not pushed."
+        "No endpoint takes the report. It is stored and goes nowhere."
+        " The report came in 2 times; repeats are not pushed."
     )
     assert why.next is not None
-    assert "`dlr replay --id 1 --to-endpoint NAME`" in why.next
+    assert "`dlr replays start --id 1 --to-endpoint NAME`" in why.next
 
 
 async def test_endpoints_that_are_no_more(bench: Bench) -> None:
@@ -297,7 +322,8 @@ async def test_endpoints_that_are_no_more(bench: Bench) -> None:
     one = await left.verdict("acme")
     assert (one.verdict, one.words) == (
         "cancelled",
-        "dispatch db-1 was cancelled after 1 attempt; the endpoint has been removed since",
+        "dispatch db-1 was cancelled after 1 attempt; the last attempt failed: status 503;"
+        " the endpoint has since been removed",
     )
 
 
@@ -328,8 +354,9 @@ async def test_over_http(bench: Bench, aiohttp_client: AiohttpClient) -> None:
     async with client.get("/api/reports/1/why") as response:
         assert response.status == 200
         said: dict[str, Any] = await response.json()
+    last = {"startedAt": timestamp(START), "status": 200, "outcome": "acknowledged", "error": None}
     assert said["endpoints"][0]["dispatches"] == [
-        {"id": "db-1", "state": "acknowledged", "attempts": 1, "dueAt": None}
+        {"id": "db-1", "state": "acknowledged", "attempts": 1, "dueAt": None, "lastAttempt": last}
     ]
     assert said["endpoints"][1]["rule"] == "reports"
     for path, status in (("2", 404), ("x", 400)):

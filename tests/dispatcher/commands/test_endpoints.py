@@ -99,9 +99,9 @@ def test_a_secret_is_read_from_stdin() -> None:
 @pytest.mark.usefixtures("folder")
 def test_pause_resume_remove_reset() -> None:
     """Each word does what it says, and prints it."""
-    assert dlr("pause", "acme") == "acme: paused; what is for it waits, and spends no retries\n"
+    assert dlr("pause", "acme") == "acme: paused; its reports wait and use up no retries\n"
     assert shown("acme")["paused"]
-    assert dlr("resume", "acme") == "acme: goes on\n"
+    assert dlr("resume", "acme") == "acme: resumed\n"
     assert dlr("remove", "acme") == "acme: removed; 0 waiting dispatches cancelled\n"
     assert dlr("--format", "json") == "[]\n"
     assert dlr("reset", "acme") == "acme: as the settings file says\n"
@@ -123,11 +123,11 @@ def test_the_operators_word_goes_anywhere(folder: Path) -> None:
     [
         (("pause", "nobody"), 'there is no endpoint "nobody"; there are: acme'),
         (("reset", "nobody"), 'there is no endpoint "nobody" in the settings file'),
-        (("add", "acme", "--url", "http://x/"), 'there is an endpoint "acme" already'),
+        (("add", "acme", "--url", "http://x/"), 'there is already an endpoint "acme"'),
         (("add", "b", "--url", "x"), "url: expected an http or https URL with a host"),
         (
             ("add", "b", "--url", "http://x/a b"),
-            "url: expected a URL as RFC 3986 has it: write http",
+            "url: expected a URL as RFC 3986 defines it: write http",
         ),
         (("add", "b", "--url", "http://xn--.x/"), 'url: expected a host name, got "xn--.x", which'),
         (("add", "b", "--url", "http://x/", "--set", "url=http://y/"), "url: it has an argument"),
@@ -198,7 +198,8 @@ def test_what_cannot_be_meant(given: list[str]) -> None:
 def test_unrouted_reports() -> None:
     """`dlr reports --unrouted` lists what no endpoint took, and says what is not judged yet."""
     done = run("reports", "--unrouted", "--format", "ndjson")
-    assert (done.stdout, done.stderr) == ("", "the newest 1 are not read by every endpoint yet\n")
+    told = "not every endpoint has read the newest 1 report yet\n"
+    assert (done.stdout, done.stderr) == ("", told)
 
     dlr("remove", "acme")
 

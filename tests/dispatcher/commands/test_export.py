@@ -84,6 +84,8 @@ def ids_of(database: Path, *words: str) -> list[int]:
         (["--intermediate"], {"final": "false"}),
         (["--callback-data", "order 4711"], {"callbackData": "order 4711"}),
         (["--callback-data-contains", "471"], {"callbackDataContains": "471"}),
+        (["--since", "2026-03-02T12:00:00Z"], {"receivedSince": "2026-03-02T12:00:00Z"}),
+        (["--until", "2026-03-02"], {"receivedUntil": "2026-03-02"}),
         (["--received-since", "2026-03-02T12:00:00Z"], {"receivedSince": "2026-03-02T12:00:00Z"}),
         (["--received-until", "2026-03-02"], {"receivedUntil": "2026-03-02"}),
         (["--done-since", "2026-03-02"], {"doneSince": "2026-03-02"}),
@@ -128,8 +130,8 @@ def test_messages_by_state(database: Path) -> None:
 
 def test_a_wrong_filter_is_told(database: Path) -> None:
     """What cannot be a filter is refused by the API's rules."""
-    done = CliRunner().invoke(cli, ["reports", "--done-since", "?", "--database", str(database)])
-    assert "doneSince: expected an instant" in str(done.exception)
+    done = CliRunner().invoke(cli, ["reports", "--status-group", "?", "--database", str(database)])
+    assert "statusGroup: expected ACCEPTED" in str(done.exception)
 
 
 # --- forms ---------------------------------------------------------------------------------------

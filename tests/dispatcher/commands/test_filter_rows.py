@@ -30,8 +30,8 @@ def test_a_row_is_a_field_and_an_option(rows: tuple[Filter, ...], query: type) -
         assert row.field in query.__annotations__
         assert row.parameter.words
         if row.option is not None:
-            option = row.option.split("/")[0].removeprefix("--").replace("-", "_")
-            assert list(parameters(**{option: "x"})) == [row.name]
+            option = (row.old_option or row.option).split("/")[0].removeprefix("--")
+            assert list(parameters(**{option.replace("-", "_"): "x"})) == [row.name]
     assert [row.name for row in rows if row.option is None] == ["from"] * ("from" in names)
 
 
@@ -43,5 +43,5 @@ def test_a_new_filter_is_one_row() -> None:
     assert (row.option, row.parameter.words) == ("--routed-to", "Only to this.")
     with pytest.raises(BadQuery, match="routedTo: expected a, b, got 'c'"):
         read_query({"routedTo": "c"}, [row])
-    with pytest.raises(BadQuery, match="routed: there is no such parameter; expected routedTo"):
+    with pytest.raises(BadQuery, match="routed: unknown parameter; expected routedTo"):
         read_query({"routed": "a"}, [row])

@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 
 import click
+import click.testing
 import pytest
 
-from dispatcher.cli import MODULES, SUMMARIES, cli
+from dispatcher.cli import MODULES, SECTIONS, SUMMARIES, cli
 from dispatcher.storage import storage
 
 _RUN = """
@@ -93,4 +94,12 @@ def test_what_help_says_of_a_command_is_what_the_command_says(name: str) -> None
 
     paragraph, *_ = (command.help or "").split("\n\n")
     assert SUMMARIES[name] == " ".join(paragraph.split())
-    assert list(SUMMARIES) == list(MODULES)
+
+
+def test_every_command_stands_below_one_heading() -> None:
+    """The list of `dlr --help` is whole, and no line is cut off."""
+    listed = [name for names in SECTIONS.values() for name in names]
+    help_text = click.testing.CliRunner().invoke(cli, ["--help"], terminal_width=80).output
+
+    assert sorted(listed) == sorted(MODULES)
+    assert "..." not in help_text.split("Run (")[1]

@@ -115,7 +115,7 @@ def test_custom_of_a_file(tmp_path: Path) -> None:
         "retry interval cumulative",
         "0 500ms 00:00:00.500",
         "1 1 min 00:01:00.500",
-        "3 attempts. Source: [schedule] of the settings",
+        "3 attempts. Source: [schedule] in the settings",
         "Span 00:01:00.500, jitter ±10 %, waits count from the start of the attempt before",
         "Acknowledged by 2xx; ended by no status; Retry-After ignored",
     ]

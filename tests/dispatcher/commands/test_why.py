@@ -84,7 +84,7 @@ def test_the_table() -> None:
     said = " ".join(done.output.split())
     assert "report 2 of message m1, source default" in said
     assert "It goes to 1 of 3 endpoints: acme (unread)." in said
-    assert "No process pushes to it now: start `dlr serve` or `dlr dispatch`." in said
+    assert "No running process pushes to it. Start `dlr serve` or `dlr dispatch`." in said
     for rule in ('sources = ["alpha"]: the report came from "default"', 'reports = "intermediate"'):
         assert rule in said
 

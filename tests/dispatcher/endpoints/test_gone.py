@@ -149,7 +149,7 @@ async def test_whom_a_killed_process_worked_for_is_not_unknown(bench: Bench) -> 
     await of(bench, "old").work(3 * MINUTE)
     registry = await renamed(bench)
 
-    with pytest.raises(EndpointWorkedFor, match="another process works for the endpoint"):
+    with pytest.raises(EndpointWorkedFor, match="another process pushes to the endpoint"):
         await registry.resume_as("old", "new")
 
     bench.clock.advance(3 * MINUTE)

@@ -144,10 +144,10 @@ async def test_the_first_ones_start_with_the_first_report() -> None:
 
 async def test_names_are_taken_once(registry: Registry) -> None:
     """Neither the file's names nor those of replays can be added, and of two at once one is."""
-    with pytest.raises(EndpointExists, match='an endpoint "acme" already'):
+    with pytest.raises(EndpointExists, match='already an endpoint "acme"'):
         await registry.add({**BETA, "name": "acme"}, from_outside=False)
     (fault,) = await faults_of(registry.add({**BETA, "name": "replay-7"}, from_outside=False))
-    assert fault.startswith("name: replay- and a number")
+    assert fault.startswith("name: names such as replay-1")
 
     both = [registry.add(BETA, from_outside=False) for _ in range(2)]
     done = await asyncio.gather(*both, return_exceptions=True)
@@ -157,7 +157,7 @@ async def test_names_are_taken_once(registry: Registry) -> None:
 async def test_an_endpoint_keeps_its_name(registry: Registry) -> None:
     """A change cannot rename: the name leads to what was read and dispatched."""
     assert await faults_of(registry.change("acme", {"name": "b"}, from_outside=False)) == (
-        "name: an endpoint keeps its name; add another, and remove this one",
+        "name: the name of an endpoint cannot change; add a new endpoint and remove this one",
     )
     same = await registry.change("acme", {"name": "acme", "window": 2}, from_outside=False)
     assert same.origin == "file"
@@ -318,7 +318,7 @@ async def test_a_client_secret_does_not_go_to_another_token_url(bench: Bench) ->
     elsewhere = {"security": {"token_url": "https://evil.example/"}}
 
     (fault,) = await faults_of(registry.change("acme", elsewhere, from_outside=True))
-    assert fault.startswith("security.client_secret: given for another token_url")
+    assert fault.startswith("security.client_secret: belongs to the previous token_url")
     await registry.change("acme", elsewhere, from_outside=False)
 
 
@@ -337,7 +337,7 @@ async def test_secrets_do_not_go_to_another_host_of_the_same_server(
     registry = of(bench, EndpointSettings("acme", HOST, headers=with_host, security=security))
 
     (fault,) = await faults_of(registry.change("acme", {"headers": headers}, from_outside=True))
-    assert fault.startswith("security: given for another host")
+    assert fault.startswith("security: belong to the previous host")
     anew = {"headers": headers, "security": None}
     changed = settings_of(await registry.change("acme", anew, from_outside=True))
     assert changed.security == SecuritySettings()
@@ -353,7 +353,7 @@ async def test_a_password_in_the_url_does_not_go_to_another_host(bench: Bench) -
     change = {"headers": {"Host": "evil.example"}}
 
     (fault,) = await faults_of(registry.change("acme", change, from_outside=True))
-    assert fault.startswith("url: holds a password or a query that was given for another Host")
+    assert fault.startswith("url: its password or query belongs to the previous Host")
     url = "https://acme.example/"
     await registry.change("acme", {**change, "url": url}, from_outside=True)
 
@@ -391,7 +391,7 @@ async def test_trust_is_not_taken_out_from_outside(
     registry = of(bench, EndpointSettings("acme", HOST, tls=TlsSettings(ca_file=str(authority))))
 
     (fault,) = await faults_of(registry.change("acme", {"tls": change}, from_outside=True))
-    assert fault.startswith("tls.ca_file: takes out whom the connection trusts")
+    assert fault.startswith("tls.ca_file: removes a restriction on trusted certificates")
     await registry.change("acme", {"tls": {"minimum_version": "1.3"}}, from_outside=True)
     await registry.change("acme", {"tls": change}, from_outside=False)
 
@@ -413,7 +413,7 @@ async def test_headers_of_the_connection_are_nobodys(
         ({"security": {"type": "header", "header": name, "value": "x"}}, "security.header"),
     ):
         told = await faults_of(registry.add({**BETA, **settings}, from_outside=from_outside))
-        assert [fault.partition(": cannot be fixed, it ")[0] for fault in told] == [place]
+        assert [fault.partition(": cannot be set, because it ")[0] for fault in told] == [place]
 
 
 async def test_no_secret_travels_as_host(registry: Registry) -> None:
@@ -429,7 +429,7 @@ async def test_files_are_not_named_from_outside(tmp_path: Path, registry: Regist
         told = await faults_of(
             registry.add({**BETA, "tls": {"ca_file": str(file)}}, from_outside=True)
         )
-        assert told[0].startswith("tls.ca_file: names a file of this machine")
+        assert told[0].startswith("tls.ca_file: names a file on this machine")
         assert len({fault.partition(":")[0] for fault in told}) == len(told) == 1
 
 
@@ -454,7 +454,8 @@ async def test_one_that_cannot_be_read_stops_no_other(
     assert (beta.settings, beta.paused) == (None, True)
     assert beta.faults == ("colour: there is no such setting",)
     assert [record.getMessage() for record in caplog.records] == [
-        "endpoint beta is held, its settings cannot be used: colour: there is no such setting"
+        "endpoint beta gets no pushes, because its settings cannot be used: colour: there is no"
+        " such setting"
     ]
     await later.change("beta", {"colour": None}, from_outside=False)
     assert [each.name for each in await later.endpoints()] == ["acme", "beta"]

@@ -109,7 +109,7 @@ async def test_one_from_before_goes_on(
                 assert removed.status == 200
 
     assert (found["name"], how["name"]) == (name, name)
-    (told,) = [each for each in caplog.messages if "is reserved now" in each]
+    (told,) = [each for each in caplog.messages if "is now reserved" in each]
     assert told.startswith(f"endpoint {name} has a name")
     assert PATHS_TAKEN[name] in told
 

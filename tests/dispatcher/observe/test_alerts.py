@@ -30,6 +30,10 @@ def of_file() -> list[dict[str, Any]]:
     return rules
 
 
+def seconds(duration: str) -> int:
+    return int(duration[:-1]) * {"m": 60, "d": 24 * 3600}[duration[-1]]
+
+
 def test_each_rule_of_the_file_is_told() -> None:
     """Names, severities, expressions, times and what to do are those of the file, in its order."""
     told = [
@@ -43,7 +47,7 @@ def test_each_rule_of_the_file_is_told() -> None:
             rule["labels"]["severity"],
             " ".join(rule["expr"].split()),
             rule["annotations"]["description"],
-            int(rule.get("for", "0m").removesuffix("m")) * 60,
+            seconds(rule.get("for", "0m")),
         )
         for rule in of_file()
     ]
@@ -108,6 +112,7 @@ def unread(**reports: float) -> Fill:
     return gauge("dlr_unread_reports", "endpoint", **reports)
 
 
+A_DISK = 1024 * 1024 * 1024
 A_LOG = 256 * 1024 * 1024
 
 
@@ -120,6 +125,12 @@ A_LOG = 256 * 1024 * 1024
         ("DlrRunsShort", gauge("dlr_places_short", "kind", a=0, pushes=1), True, ["pushes"]),
         ("DlrDatabaseLogHeld", gauge("dlr_database_wal_bytes", now=A_LOG), False, []),
         ("DlrDatabaseLogHeld", gauge("dlr_database_wal_bytes", now=A_LOG + 1), True, []),
+        ("DlrDiskFull", gauge("dlr_disk_free_bytes", now=A_DISK), False, []),
+        ("DlrDiskFull", gauge("dlr_disk_free_bytes", now=A_DISK - 1), True, []),
+        ("DlrNotReplayed", gauge("dlr_exhausted_not_replayed", "endpoint", a=0), False, []),
+        ("DlrNotReplayed", gauge("dlr_exhausted_not_replayed", "endpoint", a=1), True, ["a"]),
+        ("DlrUnrouted", gauge("dlr_unrouted_reports", "final", true=100, false=999), False, []),
+        ("DlrUnrouted", gauge("dlr_unrouted_reports", "final", true=101, false=0), True, []),
         ("DlrOldestWaiting", age("waiting_dispatch", acme=6 * HOUR), False, []),
         (
             "DlrOldestWaiting",

@@ -10,14 +10,18 @@ import aiohttp
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
+from dispatcher.observe.events import AttemptMade
 from dispatcher.observe.metrics import (
     AttemptMetrics,
     FileMetrics,
     HeldMetrics,
     LossMetrics,
     QueueMetrics,
+    RemainingMetrics,
+    label_of,
 )
 from dispatcher.reconcile.scheduled import ReconcileMetrics
+from dispatcher.retrying.outcome import Answer, Outcome
 from dispatcher.service import Parts, service
 from dispatcher.settings.settings import Settings
 from receiver.metrics import Places, Readiness, ReceiverMetrics, RefusedCallbacks, new_registry
@@ -81,6 +85,9 @@ async def test_callbacks_are_counted_by_what_became_of_them(tmp_path: Path) -> N
     assert found["dlr_ready"] == 1
     assert found["dlr_database_bytes"] > 0
     assert found["dlr_database_wal_bytes"] > 0
+    assert found["dlr_disk_free_bytes"] > 1_000_000
+    assert found["dlr_reports_by_status_total{group=DELIVERED,source=default}"] == 3
+    assert 0 < found["dlr_oldest_report_age_seconds"] < 600
 
 
 async def test_unknown_sources_share_one_label(tmp_path: Path) -> None:
@@ -161,6 +168,56 @@ async def test_attempts_are_counted_by_endpoint_and_outcome() -> None:
     assert value("dlr_reports_acknowledged_total") == 1
 
 
+def an_attempt(endpoint: str) -> AttemptMade:
+    """An acknowledged one."""
+    return AttemptMade(
+        dispatch="db-7",
+        endpoint=endpoint,
+        url="http://127.0.0.1:9/",
+        reports=1,
+        number=1,
+        started_at=START,
+        answer=Answer(12.34, status=200),
+        outcome=Outcome.ACKNOWLEDGED,
+        state="acknowledged",
+        due_at=None,
+    )
+
+
+def test_replays_share_one_label() -> None:
+    """Each replay to a URL has an endpoint of its own; in metrics they are one, so that the number
+    of series does not grow with each replay."""
+    registry = CollectorRegistry()
+    held = HeldMetrics(registry)
+    attempts = AttemptMetrics(registry)
+    held.held({"replay 7": 2, "replay 8": 3, "acme": 1})
+    for number in range(3):
+        attempts.attempted(an_attempt(f"replay-{number}"))
+    attempts.attempted(an_attempt("replay-of-mine"))
+
+    assert [label_of(name) for name in ("replay-12", "replay-x", "acme")] == [
+        "replay",
+        "replay-x",
+        "acme",
+    ]
+    value = registry.get_sample_value
+    assert value("dlr_retention_held_reports", {"holder": "replay"}) == 5
+    assert value("dlr_retention_held_reports", {"holder": "acme"}) == 1
+    counted = {"endpoint": "replay", "outcome": "acknowledged"}
+    assert value("dlr_attempts_total", counted) == 3
+    assert value("dlr_attempts_total", {**counted, "endpoint": "replay-of-mine"}) == 1
+
+
+async def test_the_queue_folds_replays() -> None:
+    """Depths of several replays are added up; of ages the oldest is shown."""
+    async with a_bench(an_endpoint("replay-1"), an_endpoint("replay-2")) as bench:
+        await bench.receive()
+        found = await measured(bench, timedelta(minutes=3))
+
+    assert found["dlr_unread_reports['replay']"] == 2
+    assert found["dlr_oldest_unread_report_age_seconds['replay']"] == 180
+
+
 async def test_two_services_in_a_process_count_apart(tmp_path: Path) -> None:
     """Each service has a registry of its own."""
     (tmp_path / "a").mkdir()
@@ -188,6 +245,7 @@ def all_metrics() -> set[str]:
     FileMetrics(registry, None)  # type: ignore[arg-type]
     QueueMetrics(registry, None, lambda: START)  # type: ignore[arg-type]
     LossMetrics(registry, None, None, None, lambda: START)  # type: ignore[arg-type]
+    RemainingMetrics(registry, None, None, lambda: START)  # type: ignore[arg-type]
     ReconcileMetrics(registry)
     Places(registry)
     HeldMetrics(registry)
@@ -213,7 +271,7 @@ async def test_the_service_has_every_metric(tmp_path: Path) -> None:
     ):
         shown = set(re.findall(r"^# TYPE (\S+)", await response.text(), re.MULTILINE))
     pushes = {
-        name for name in all_metrics() if re.match("dlr_attempt|dlr_reports_ack|.*ended", name)
+        name for name in all_metrics() if re.match("dlr_attempt|dlr_reports_ack|.*_ended", name)
     }
     assert shown >= all_metrics() - pushes
     assert not shown & pushes

@@ -90,7 +90,7 @@ async def test_sent_again_at_once() -> None:
     ]
     assert first.note is None
     assert second.note is not None
-    assert "sent again at once" in second.note
+    assert "sent the request again" in second.note
     assert third.note is None
 
 
@@ -128,7 +128,7 @@ async def test_once_and_not_twice() -> None:
 
     assert judge(told) is Outcome.BROKEN_OFF
     assert told.note is not None
-    assert "sent again at once" in told.note
+    assert "sent the request again" in told.note
     assert len(server.heard) == 3
 
 

@@ -218,23 +218,23 @@ def a_redirect() -> web.Response:
         (a_redirect, "the token endpoint answered 307"),
         (
             lambda: web.Response(text="<html>"),
-            "the token endpoint's answer is no JSON object that holds a token",
+            "the token endpoint's answer is not a JSON object with a token",
         ),
         (
             lambda: web.json_response({"token_type": "Bearer"}),
-            "the token endpoint's answer holds no token that fits into a header",
+            "the token endpoint's answer has no token that is valid in a header",
         ),
         (
             lambda: web.json_response({"access_token": "a\r\nX-Evil: 1"}),
-            "the token endpoint's answer holds no token that fits into a header",
+            "the token endpoint's answer has no token that is valid in a header",
         ),
         (
             lambda: web.json_response({"access_token": "a", "token_type": "mac"}),
-            "the token endpoint gave a token of another type than Bearer",
+            "the token endpoint returned a token whose type is not Bearer",
         ),
         (
             lambda: web.Response(body=b" " * (ANSWER_READ + 1)),
-            "the token endpoint: more than 65536 bytes of answer",
+            "the token endpoint: the answer has more than 65536 bytes",
         ),
     ],
 )

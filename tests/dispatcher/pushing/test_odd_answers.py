@@ -176,7 +176,7 @@ async def test_an_answer_without_end(said: bytes) -> None:
 
     assert (told.status, judge(told)) == (200, Outcome.ACKNOWLEDGED)
     assert judge(told, SAYS_OK) is Outcome.TIMED_OUT
-    assert told.note == "the answer did not end in time"
+    assert told.note == "the answer was not complete in time"
 
 
 async def test_a_dripping_answer() -> None:
@@ -185,7 +185,7 @@ async def test_a_dripping_answer() -> None:
 
     assert (told.status, judge(told)) == (200, Outcome.ACKNOWLEDGED)
     assert judge(told, SAYS_OK) is Outcome.TIMED_OUT
-    assert told.note == "the answer did not end in time"
+    assert told.note == "the answer was not complete in time"
 
 
 async def test_a_cut_behind_what_is_kept() -> None:

@@ -572,4 +572,6 @@ async def test_a_replay_that_fails_does_not_fill_the_log(
     for _ in range(20):
         assert await bench.feeder.look() == 0
 
-    assert [record.message for record in caplog.records] == ["replay 1 stands still"]
+    assert [record.message for record in caplog.records] == [
+        "replay 1 failed and is tried again; `dlr replays cancel 1` ends it"
+    ]

@@ -95,17 +95,17 @@ def test_the_largest_schedule_stays_within_the_calendar() -> None:
             'preset = "nonsuch"',
             ['preset: expected "custom" or a name of `dlr schedule --list`, got "nonsuch"'],
         ),
-        ('first = "10s"', ['first: is only read with preset = "custom", not "infobip"']),
+        ('first = "10s"', ['first: is only used with preset = "custom", not "infobip"']),
         (
             'preset = "svix"\nwaits = ["1m"]\njitter = 0.5',
             [
-                'waits: is only read with preset = "custom", not "svix"',
-                'jitter: is only read with preset = "custom", not "svix"',
+                'waits: is only used with preset = "custom", not "svix"',
+                'jitter: is only used with preset = "custom", not "svix"',
             ],
         ),
         (
             'preset = "custom"\nwaits = ["1m"]\nfactor = 2',
-            ["factor: is of the formula, and there are waits: keep one of the two"],
+            ["factor: belongs to the formula, but there are waits: keep one of the two"],
         ),
         (
             'preset = "custom"\nwaits = ["1m", "2d"]',
@@ -121,7 +121,7 @@ def test_the_largest_schedule_stays_within_the_calendar() -> None:
         ),
         (
             'preset = "custom"\nrepeat_last = true',
-            ["repeat_last: there are no waits of which the last could be repeated"],
+            ["repeat_last: there are no waits, so the last one cannot be repeated"],
         ),
         (
             'preset = "custom"\nfactor = 0.5\njitter = 2\nretries = -1\nwaits = ["soon"]',

@@ -165,9 +165,9 @@ def test_without_a_table_the_schedule_has_the_rules(tmp_path: Path) -> None:
         ("body_matches = '(?=OK)'", f'body_matches: expected {WORDS}, got "(?=OK)"'),
         (
             'acknowledge = ["2xx", "410"]\nstop_on = ["4xx"]',
-            "stop_on: 410 acknowledges already: keep it in one of the two",
+            "stop_on: 410 already acknowledges: keep it in only one of the two",
         ),
-        ('retry_after_max = "1h"', "retry_after_max: is only read with honour_retry_after = true"),
+        ('retry_after_max = "1h"', "retry_after_max: is only used with honour_retry_after = true"),
         (
             'honour_retry_after = true\nretry_after_max = "31d"',
             'retry_after_max: expected a duration from 0s to 30d, got "31d"',

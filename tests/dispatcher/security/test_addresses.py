@@ -136,7 +136,7 @@ def test_closed(address: str, kind: str) -> None:
 @pytest.mark.parametrize("text", ["", "localhost", "0x7f.1", "2130706433", "127.1", "1.2.3.4.5"])
 def test_what_is_no_address_is_refused(text: str) -> None:
     """What cannot be read as an address would be read by somebody else later."""
-    assert refusal(text, 443, DEFAULT_POLICY) == "it is no address"
+    assert refusal(text, 443, DEFAULT_POLICY) == "it is not an address"
 
 
 @given(st.ip_addresses())
@@ -235,18 +235,18 @@ def test_urls_that_can_be_called(url: str) -> None:
         ("http://", "expected a host, got none"),
         ("http:///dlr", "expected a host, got none"),
         ("http:/dlr", "expected a host, got none"),
-        ("http://[::1/", "expected a URL, got something that cannot be read as one"),
-        ("http://a:99999/", "expected a URL, got something that cannot be read as one"),
+        ("http://[::1/", "expected a URL, got something else"),
+        ("http://a:99999/", "expected a URL, got something else"),
         ("http://a:0/", "expected a port from 1 to 65535, got 0"),
         (
             "http://xn--.example/",
-            'expected a host name, got "xn--.example", which is none of the DNS',
+            'expected a host name, got "xn--.example", which is not valid in the DNS',
         ),
         (
             "https://münchen.example/ü",
-            "expected a URL as RFC 3986 has it: write https://xn--mnchen-3ya.example/%C3%BC",
+            "expected a URL as RFC 3986 defines it: write https://xn--mnchen-3ya.example/%C3%BC",
         ),
-        ("http://a/b c", "expected a URL as RFC 3986 has it: write http://a/b%20c"),
+        ("http://a/b c", "expected a URL as RFC 3986 defines it: write http://a/b%20c"),
         ("http://a/" + "x" * 2040, "expected at most 2048 characters, got 2049"),
         *(
             (url, "expected a URL without spaces, control characters and backslashes")
@@ -260,7 +260,7 @@ def test_urls_that_can_be_called(url: str) -> None:
             )
         ),
         *(
-            (url, "expected an address in its usual form, got another spelling of it")
+            (url, "expected an IP address in its usual notation, got another spelling of one")
             for url in (
                 "http://2130706433/",
                 "http://0x7f.1/",

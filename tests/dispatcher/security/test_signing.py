@@ -291,12 +291,12 @@ def test_settings(tmp_path: Path, text: str, expected: Security | None) -> None:
         (
             'type = "basic"\nsecret_key = "k"',
             [
-                'username: expected a text, for type = "basic" needs it, got nothing',
-                'password: expected a text, for type = "basic" needs it, got nothing',
-                'secret_key: belongs to another type than "basic"',
+                'username: expected a text, because type = "basic" needs it, got nothing',
+                'password: expected a text, because type = "basic" needs it, got nothing',
+                'secret_key: does not belong to type = "basic"',
             ],
         ),
-        ('password = "x"', ['password: belongs to another type than "none"']),
+        ('password = "x"', ['password: does not belong to type = "none"']),
         (
             'type = "basic"\nusername = "a:b"\npassword = "p"',
             ["username: expected a name without a colon, got a text of 3 characters"],
@@ -307,11 +307,11 @@ def test_settings(tmp_path: Path, text: str, expected: Security | None) -> None:
         ),
         (
             'type = "hmac"\nsecret_key = "k"\ntimestamp_header = "x-infobip-signature"',
-            ["timestamp_header: expected another header than that of the signature"],
+            ["timestamp_header: expected a header other than that of the signature"],
         ),
         (
             'type = "header"\nheader = "content-length"\nvalue = "k"',
-            ["header: cannot be fixed, it follows from the body"],
+            ["header: cannot be set, because it depends on the body"],
         ),
         (
             'type = "standard-webhooks"\nsecret_key = "hunter2"',

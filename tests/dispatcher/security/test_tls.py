@@ -267,7 +267,7 @@ async def test_files_that_are_gone() -> None:
     told = await attempt("https://localhost:1/dlr", Tls(ca_file="/nowhere/ca.pem"))
 
     assert told.failure is Outcome.TLS_FAILED
-    assert told.error == "the files of its TLS settings cannot be used"
+    assert told.error == "the files in its TLS settings cannot be used"
 
 
 def test_nothing_set_is_the_systems_trust() -> None:
@@ -320,8 +320,8 @@ def test_settings(some_files: Path) -> None:
 
 
 PAIR = (
-    "certificate_file: expected a certificate in PEM and its key without a passphrase, "
-    "got another thing"
+    "certificate_file: expected a PEM certificate and its key without a passphrase, "
+    "got something else"
 )
 
 
@@ -341,7 +341,7 @@ PAIR = (
         ('certificate_file = "me.pem"\nkey_file = "locked.pem"', [PAIR]),
         (
             'certificate_file = "me.pem"\nkey_file = "other-key.pem"',
-            ["certificate_file: expected the certificate of the key, got that of another"],
+            ["certificate_file: expected the certificate that belongs to the key, got another one"],
         ),
         (
             'ca_file = "a"\ncertificate_file = "b"\nkey_file = "c"',

@@ -130,7 +130,7 @@ def test_refused_with_the_form_to_paste(url: str, fault: str) -> None:
     """What RFC 3986 forbids is told with what to write; secrets are not repeated."""
     told = spelling_fault(url)
 
-    assert told == f"expected a URL as RFC 3986 has it: {fault}"
+    assert told == f"expected a URL as RFC 3986 defines it: {fault}"
     assert url_fault(url) == told
     if pasted := re.search(r"write (https?:[^… ]+)$", told):
         assert spelling_fault(pasted[1]) is None

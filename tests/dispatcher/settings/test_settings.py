@@ -113,11 +113,11 @@ def test_every_setting_of_an_endpoint(tmp_path: Path) -> None:
         ("rate_limit = 0.0001", "rate_limit: expected 0 or at least 0.001, got 0.0001"),
         (
             'breaker_probe = "10s"',
-            "breaker_probe: is only read with breaker_failures above 0",
+            "breaker_probe: is only used with breaker_failures above 0",
         ),
         (
             'reports = "none"\nsenders = ["InfoSMS"]',
-            'senders: chooses among reports, and reports = "none" takes none',
+            'senders: selects reports, but reports = "none" takes none',
         ),
         ('senders = [""]', 'senders[0]: expected a text that is not empty, got ""'),
         (
@@ -134,7 +134,7 @@ def test_every_setting_of_an_endpoint(tmp_path: Path) -> None:
         ),
         (
             'headers = { Content-Type = "x" }',
-            "headers.Content-Type: cannot be fixed, it follows from the body",
+            "headers.Content-Type: cannot be set, because it depends on the body",
         ),
         (
             r'headers = { X = "a\r\nY: b" }',
@@ -172,16 +172,19 @@ def test_url_faults_show_no_credentials(tmp_path: Path, url: str, came: str) -> 
     ("setting", "fault"),
     [
         ('url = "http://xn--.example/"', "url: expected a host name, got"),
-        ('url = "http://a/b c"', "url: expected a URL as RFC 3986 has it: write http://a/b%20c"),
+        (
+            'url = "http://a/b c"',
+            "url: expected a URL as RFC 3986 defines it: write http://a/b%20c",
+        ),
         (
             "url = 'http://me:pw@a/%zz?key=s3\"cret'",
-            "url: expected a URL as RFC 3986 has it: write http://a/%25zz?…; in its query write"
+            "url: expected a URL as RFC 3986 defines it: write http://a/%25zz?…; in its query write"
             ' %22 for "\\""',
         ),
         (
             'url = "http://a/"\nsecurity.type = "oauth"\nsecurity.client_id = "c"\n'
             'security.client_secret = "s"\nsecurity.token_url = "http://a/ü"',
-            "security.token_url: expected a URL as RFC 3986 has it: write http://a/%C3%BC",
+            "security.token_url: expected a URL as RFC 3986 defines it: write http://a/%C3%BC",
         ),
     ],
 )
@@ -202,14 +205,15 @@ def test_endpoint_names_and_sources_agree(tmp_path: Path) -> None:
     assert faults(tmp_path, text) == [
         "endpoint[0].window: expected an integer from 1 to 10000, got 0",
         "endpoint[1].url: expected an http or https URL with a host, got nothing",
-        'endpoint[1].name: expected a name of its own, got "acme" again',
+        'endpoint[1].name: expected a unique name, got "acme" again',
         "endpoint[0].sources[1]: "
         'expected the name of a [[source]] ("default", "sandbox"), got "eu"',
     ]
 
 
 def test_endpoint_from_the_environment(tmp_path: Path) -> None:
-    """A variable changes an endpoint that the file has, by its name, and makes none."""
+    """A variable changes an endpoint that the file has, by its name, and makes none; a list of
+    names makes them, and tokens, sources and credentials too: a container needs no file."""
     read = settings(
         tmp_path,
         ACME,
@@ -223,6 +227,28 @@ def test_endpoint_from_the_environment(tmp_path: Path) -> None:
         ),
     )
     assert len(faults(tmp_path, "", DLR_ENDPOINT_ACME_URL="http://localhost:9000/")) == 1
+
+    whole = settings(
+        tmp_path,
+        "",
+        DLR_ENDPOINT_NAMES="acme",
+        DLR_ENDPOINT_ACME_URL="http://localhost:9000/",
+        DLR_API_TOKEN_NAMES="ops",
+        DLR_API_TOKEN_OPS_SECRET="0123456789abcdef",
+        DLR_SOURCE_NAMES="infobip",
+        DLR_SOURCE_INFOBIP_BASIC_USERNAME="platform",
+        DLR_SOURCE_INFOBIP_BASIC_PASSWORDS="long and random",
+        DLR_SANDBOX_CREDENTIAL_NAMES="app",
+        DLR_SANDBOX_CREDENTIAL_APP_SCHEME="App",
+        DLR_SANDBOX_CREDENTIAL_APP_SECRET="key",
+    )
+    assert whole.endpoint == (EndpointSettings("acme", "http://localhost:9000/"),)
+    assert [(each.name, each.secret) for each in whole.api.token] == [
+        ("ops", Secret("0123456789abcdef"))
+    ]
+    assert [each.name for each in whole.source] == ["infobip"]
+    assert whole.source[0].basic is not None
+    assert [each.name for each in whole.sandbox.credential] == ["app"]
 
 
 def test_no_secret_is_printed(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import sqlite3
 import sys
 from asyncio.subprocess import PIPE
@@ -56,8 +57,8 @@ async def test_told_once_and_when_it_has_doubled(caplog: pytest.LogCaptureFixtur
         files.held = None if size is None else HeldLog(size * MEGABYTE, ["4711 (sqlite3)"])
         await watch.once()
 
-    told = [record.getMessage().split(":")[0] for record in caplog.records]
-    grows = "the database's log (-wal) has {} MB and grows"
+    told = [re.split("[:,]", record.getMessage())[0] for record in caplog.records]
+    grows = "the database's log (-wal) has grown to {} MB"
     free = "the database's log is free again"
     assert told == [grows.format(40), grows.format(80), free, grows.format(50)]
     assert "4711 (sqlite3)" in caplog.messages[0]

@@ -109,7 +109,7 @@ async def test_a_purge_a_minute(
     lines = [(each.getMessage(), vars(each).get("facts")) for each in caplog.records]
     assert lines == [
         ("retention", {"report": 3}),
-        ("retention waits for the store: locked", None),
+        ("retention waits until the database can be used: locked", None),
     ]
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from aiohttp import web
+from pytest_aiohttp.plugin import AiohttpClient
 
-from receiver.api.browser import Asked, Rules, hosts_of, judged
+from receiver.api.browser import Asked, PageGuard, Rules, hosts_of, judged
 from receiver.settings.settings import ServerSettings
 
 BOUND = "127.0.0.1"
@@ -67,3 +69,35 @@ def test_a_host_is_ours_or_not(bind: str, host: str | None, ours: bool) -> None:
 def test_an_origin_is_ours_or_not(host: str, origin: str, ours: bool) -> None:
     """The origin's host and port are those of `Host`; its scheme is the proxy's in front."""
     assert (judged(Asked("POST", host, origin), Rules(None)) is None) is ours
+
+
+BROWSER = "text/html,application/xhtml+xml,*/*;q=0.8"
+
+
+@pytest.mark.parametrize(
+    ("path", "accept", "kind"),
+    [
+        ("/", BROWSER, "text/html"),
+        ("/", "*/*", "application/json"),
+        ("/api/reports", BROWSER, "application/json"),
+    ],
+)
+async def test_whoever_opens_a_page_is_refused_with_a_page(
+    aiohttp_client: AiohttpClient, path: str, accept: str, kind: str
+) -> None:
+    """Somebody who opened the pages by a name that server.hosts lacks saw JSON. The page says the
+    same, and nothing of the request is markup in it. Programs and the API get JSON."""
+    app = web.Application()
+    PageGuard({"operator": Rules(hosts_of(ServerSettings()))}, demanding=()).add_to(app)
+    client = await aiohttp_client(app)
+
+    headers = {"Host": "<b>evil.example", "Accept": accept}
+    async with client.get(path, headers=headers) as response:
+        text = await response.text()
+
+    assert (response.status, response.content_type) == (421, kind)
+    assert "server.hosts" in text
+    if kind == "text/html":
+        assert "<h1>Misdirected Request</h1>" in text
+        assert "<b>" not in text
+        assert response.headers["Content-Security-Policy"] == "default-src 'none'"

@@ -73,7 +73,7 @@ def test_reads_all_parameters() -> None:
         ({"doneSince": "yesterday"}, "doneSince: expected an instant such as"),
         ({"receivedUntil": ""}, "receivedUntil: expected an instant such as"),
         ({"sender": "a", "from": "a"}, "from: it is another name of sender"),
-        ({"messageid": "a"}, "messageid: there is no such parameter"),
+        ({"messageid": "a"}, "messageid: unknown parameter"),
     ],
 )
 def test_refuses(parameters: dict[str, str], text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -186,10 +187,13 @@ async def test_filters(client: Client, store: SqliteStore, query: str, expected:
 @pytest.mark.parametrize(
     ("path", "message"),
     [
-        ("/api/reports?messageid=a", "messageid: there is no such parameter; expected limit"),
-        ("/api/reports?states=waiting", "states: there is no such parameter"),
+        ("/api/reports?messageid=a", "messageid: unknown parameter; expected limit"),
+        ("/api/reports?states=waiting", "states: unknown parameter"),
         ("/api/reports?state=DELIVERED", "state: expected waiting, leased, acknowledged"),
-        ("/api/reports?state=unrouted&endpoint=acme", "endpoint: unrouted reports are those"),
+        (
+            "/api/reports?state=unrouted&endpoint=acme",
+            "endpoint: cannot be combined with state=unrouted",
+        ),
         ("/api/reports?final=yes", "final: expected true or false, got 'yes'"),
         ("/api/reports?statusGroup=LOST", "statusGroup: expected ACCEPTED, PENDING"),
         ("/api/reports?limit=0", "limit: expected 1 to 1000, got 0"),
@@ -197,9 +201,9 @@ async def test_filters(client: Client, store: SqliteStore, query: str, expected:
         ("/api/reports?limit=-1", "limit: expected a number, got '-1'"),
         ("/api/reports?cursor=abc", "cursor: expected a number, got 'abc'"),
         ("/api/reports?cursor=%D9%A3", "cursor: expected a number"),
-        ("/api/messages?messageid=a", "messageid: there is no such parameter; expected limit"),
+        ("/api/messages?messageid=a", "messageid: unknown parameter; expected limit"),
         ("/api/messages?limit=x", "limit: expected a number, got 'x'"),
-        ("/api/quarantine?id=1", "id: there is no such parameter"),
+        ("/api/quarantine?id=1", "id: unknown parameter"),
         ("/api/quarantine?cursor=", "cursor: expected a number"),
     ],
 )
@@ -268,7 +272,7 @@ async def test_a_message_id_of_two_sources(client: Client, store: SqliteStore) -
     assert response.status == 409
     assert (await response.json())["error"] == {
         "code": "ambiguous",
-        "message": '2 sources have a message "a": alpha, beta; give one of them as source',
+        "message": '2 sources have a message "a": alpha, beta; name one of them as source',
         "details": {"sources": ["alpha", "beta"]},
     }
     for source, final, report in (("alpha", True, 2), ("beta", False, 1)):
@@ -344,6 +348,44 @@ async def test_pages_of_messages(client: Client, store: SqliteStore) -> None:
     assert all(len(row["reports"]) == 2 for row in rows)
 
 
+ASKED: Sequence[tuple[str, Sequence[str]]] = (
+    ("to=41790000001", ["both", "early"]),
+    ("to=%2B41 79 000 00 01&limit=1", ["both", "early"]),
+    ("sender=Acme", ["both"]),
+    ("receivedSince=2026-03-02T13:00:00Z", ["both", "late"]),
+    ("receivedUntil=2026-03-02T13:00:00Z", ["early", "both"]),
+    ("to=41790000001&receivedSince=2026-03-02T13:00:00Z", ["both"]),
+    ("to=41790000001&final=false", ["early"]),
+    ("to=41790000001&statusGroup=DELIVERED&source=default", ["both"]),
+    ("to=41790000001&source=beta", []),
+    ("sender=Nobody", []),
+)
+"""What a page is asked for, and the messages that it has, in their order."""
+
+
+@pytest.mark.parametrize(("asked", "expected"), ASKED)
+async def test_messages_by_number_and_time(
+    client: Client, store: SqliteStore, asked: str, expected: list[str]
+) -> None:
+    """A message that has a report which fits is listed once, with all of its reports, at the
+    newest one that fits. Support asks by number, and there was no way to ask so."""
+    later = NOON + timedelta(hours=2)
+    one = {"to": "41790000001"}
+    await store.add(
+        [
+            a_callback(an_sms("both", "PENDING_ENROUTE", **one, sender="Acme")),
+            a_callback(an_sms("early", "PENDING_ENROUTE", **one)),
+            a_callback(an_sms("late", to="41790000002"), at=later),
+            a_callback(an_sms("both", **one, sender="Acme"), at=later),
+        ]
+    )
+
+    rows = await pages(client, f"/api/messages?{asked}", "messages")
+
+    assert [row["messageId"] for row in rows] == expected
+    assert all(len(row["reports"]) == (row["messageId"] == "both") + 1 for row in rows)
+
+
 # --- quarantine ----------------------------------------------------------------------------------
 
 
@@ -400,6 +442,17 @@ async def test_pages_of_quarantine(client: Client, store: SqliteStore) -> None:
     rows = await pages(client, "/api/quarantine?limit=2", "items")
 
     assert [row["id"] for row in rows] == [5, 4, 3, 2, 1]
+
+
+async def test_quarantine_by_time(client: Client, store: SqliteStore) -> None:
+    """Of the range the beginning belongs to it, the end does not."""
+    for hour in range(4):
+        await store.add([a_callback(b"%d" % hour, at=NOON + timedelta(hours=hour))])
+
+    between = "receivedSince=2026-03-02T13:00:00Z&receivedUntil=2026-03-02T15:00:00Z"
+    rows = await pages(client, f"/api/quarantine?limit=1&{between}", "items")
+
+    assert [row["id"] for row in rows] == [3, 2]
 
 
 # --- methods -------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,8 @@ async def test_adds_up_what_there_is(backend: SqliteBackend, followed: int, span
 
 async def test_by_operator_and_country(backend: SqliteBackend) -> None:
     """A row for each, the most reports first: what was delivered of what is final, what it cost by
-    currency. A price counts once a message, for its final report, however many parts it has."""
+    currency. A message is paid for once, by its final report, and each of its parts costs the
+    price."""
     price = {"pricePerMessage": 0.01, "currency": "EUR"}
     items = [
         an_sms("a", to="41793026727", mccMnc="22801", smsCount=3, price=price),
@@ -126,7 +127,7 @@ async def test_by_operator_and_country(backend: SqliteBackend) -> None:
             for row in found["rows"]
         ]
 
-    paid = [{"currency": "EUR", "reports": 2, "sum": Decimal("0.02")}]
+    paid = [{"currency": "EUR", "reports": 2, "sum": Decimal("0.04")}]
     assert await rows("operator") == [("22801", None, 3, 0.5, paid), ("", None, 1, 1.0, [])]
     (swiss, bahamas) = await rows("country")
     assert swiss == ("41", "CH", 3, 0.5, paid)
@@ -134,6 +135,24 @@ async def test_by_operator_and_country(backend: SqliteBackend) -> None:
     assert await rows("source") == [("default", None, 4, 0.6667, paid)]
     assert [row[0] for row in await rows("sender")] == ["InfoSMS"]
     assert sum(row[2] for row in await rows("error")) == 4
+
+
+async def test_how_the_delivery_rate_varied(backend: SqliteBackend) -> None:
+    """Percentiles of the hours' delivery rates, each hour counted once: one bad hour among twenty
+    does not show in the rate of the day. Hours without final reports do not count."""
+    for hour in range(20):
+        status = "REJECTED_NETWORK" if hour == 3 else "DELIVERED_TO_HANDSET"
+        at = NOON + timedelta(hours=hour)
+        await backend.store.add([a_callback(an_sms(f"m{hour}", status), at=at)])
+    pending = an_sms("on its way", "PENDING_ENROUTE")
+    await backend.store.add([a_callback(pending, at=NOON + timedelta(hours=20))])
+
+    shown = await answered(backend.store, TotalsQuery(HOUR, START, END))
+    assert shown["total"]["deliveredShare"] == 0.95
+    shares = {"buckets": 20, "p5": 0.0, "p25": 1.0, "p50": 1.0, "p75": 1.0, "p95": 1.0}
+    assert shown["deliveredShares"] == shares
+    nothing = await answered(backend.store, TotalsQuery(HOUR, 0, HOUR))
+    assert nothing["deliveredShares"] == {"buckets": 0, **dict.fromkeys(list(shares)[1:])}
 
 
 def test_calling_codes() -> None:
@@ -182,7 +201,7 @@ def test_whole_buckets() -> None:
         ({"since": "2026-11-22"}, "until: expected an instant after since"),
         ({"since": "2020-01-01"}, "since: expected at most"),
         ({"until": "9999-12-31T23:30:00Z"}, "until: expected an instant before"),
-        ({"limit": "3"}, "limit: there is no such parameter"),
+        ({"limit": "3"}, "limit: unknown parameter"),
     ],
 )
 def test_refuses(parameters: dict[str, str], text: str) -> None:
@@ -195,8 +214,8 @@ def test_refuses(parameters: dict[str, str], text: str) -> None:
 @pytest.mark.parametrize(
     ("parameters", "text"),
     [
-        ({"by": "weekday"}, "by: expected operator, country, sender, source, error"),
-        ({"by": "sender", "bucket": "minute"}, "by: expected bucket hour or day"),
+        ({"by": "weekday"}, "by: expected endpoint, operator, country, sender, source, error"),
+        ({"by": "sender", "bucket": "minute"}, "by: use bucket hour or day"),
         ({"bucket": "minute", "since": "2026-11-18"}, "since: minutes are kept for two days"),
     ],
 )

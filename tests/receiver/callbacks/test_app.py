@@ -318,7 +318,7 @@ async def test_only_post(client: Client, method: str) -> None:
         code, message = error_of(await response.json())
 
     assert code == "method_not_allowed"
-    assert message == f"/notify takes POST, not {method}"
+    assert message == f"/notify accepts POST, not {method}"
 
 
 async def test_too_large(client: Client) -> None:

@@ -306,7 +306,7 @@ async def test_requests(server: Running) -> None:
             wrong[name] = got
     assert wrong == {}
     await still_works(server.url)
-    await server.err.find('reason=doubled_header what="two header lines of Content-Type"')
+    await server.err.find('reason=doubled_header what="two headers named Content-Type"')
 
 
 async def send(wire: Wire, sent: Sent) -> None:

@@ -204,13 +204,13 @@ WRONG: list[tuple[bytes, int, str, str]] = [
         request(headers=[("Content-Type", "application/json"), ("Content-Type", "text/xml")]),
         400,
         "doubled_header",
-        "two header lines of Content-Type",
+        "two headers named Content-Type",
     ),
     (
         request(headers=[("X-Long", "x" * 20_000)]),
         431,
         "header_too_large",
-        "the head of the request is too large",
+        "the headers of the request are too large",
     ),
 ]
 

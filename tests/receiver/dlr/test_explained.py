@@ -38,7 +38,7 @@ def test_each_status_of_the_table_is_explained() -> None:
         (Status(group_name="REJECTED", name="rejected_dnd"), "do-not-disturb list. It is final"),
         (Status(group_id=4, id=9999, name="NEW"), "The message has expired. It is final"),
         (Status(group_id=77, id=5), "not in the provider's table"),
-        (Status(group_id=5, group_name="DELIVERED", id=10), "two different groups"),
+        (Status(group_id=5, group_name="DELIVERED", id=10), "contradict each other"),
         (None, "The report has no status"),
     ],
 )

@@ -274,7 +274,7 @@ INSTANT, OBJECT = "an instant such as 2019-11-09T16:00:00.000+0100", "an object"
         ({"novel": b"x"}, ".novel: expected a JSON value, got a bytes"),
         ({"novel": nested(33)}, ": expected at most 32 levels, got more"),
         ({"novel": nested(900)}, ": expected at most 32 levels, got more"),
-        ({1: 1}, ": expected names that are text, got 1"),
+        ({1: 1}, ": expected field names that are text, got 1"),
     ],
 )
 def test_refusals_teach(item: dict[Any, Any], told: str) -> None:

@@ -164,6 +164,43 @@ def test_every_kind_of_value_from_the_environment(town: Any) -> None:
     assert type(read_town.title) is str
 
 
+def test_entries_from_the_environment_alone(town: Any) -> None:
+    """A container had no file, and entries of arrays came from the file only. A list of names adds
+    those that the file does not have, and their settings are variables like all others."""
+    read_town = town(
+        '[[branch]]\nname = "north"\naddress = "there"',
+        DLR_BRANCH_NAMES="north, south-2,East",
+        DLR_BRANCH_SOUTH_2_ADDRESS="here",
+        DLR_BRANCH_EAST_LAST="3s",
+    )
+
+    assert read_town.branch == (
+        Branch("north", "there"),
+        Branch("south-2", "here"),
+        Branch("East", last=timedelta(seconds=3)),
+    )
+    assert town(DLR_BRANCH_NAMES="") == Town()
+
+
+def test_faults_of_entries_from_the_environment(town: Any) -> None:
+    """What such an entry lacks, and a name that is none, is told by its variable. A mistyped name
+    makes no entry of its own."""
+    assert faults_of(
+        town,
+        DLR_BRANCH_NAMES="a b,n",
+        DLR_BRANCH_N_LAST="1ms",
+        DLR_BRANCH_M_PIN="1234",
+        DLR_BRANCH_N_PIN="twelve",
+    ) == (
+        'DLR_BRANCH_NAMES: expected a name without blanks, got "a b"',
+        "DLR_BRANCH_N_PIN: expected a text of 4 digits, got a text of 6 characters",
+        "DLR_BRANCH_M_PIN: there is no such setting; did you mean DLR_BRANCH_N_PIN?",
+    )
+    assert faults_of(town, "branch = 3", DLR_BRANCH_NAMES="n") == (
+        "town.toml: branch: expected tables headed [[branch]], got 3",
+    )
+
+
 def test_all_faults_at_once(town: Any) -> None:
     """Every fault of file and environment is told in one error, each with its place."""
     faults = faults_of(
@@ -211,7 +248,7 @@ def test_all_faults_at_once(town: Any) -> None:
         "town.toml: branch[3].name: expected a name without blanks, got nothing",
         "town.toml: branch[2].name: expected a name of its own",
         "DLR_BRANCH_SOUTH_PIN: there is no such setting; "
-        "a variable sets only entries that the file has, by their name",
+        "a variable sets only entries that the file has or DLR_BRANCH_NAMES lists",
         "DLR_SHOP_BREDA: there is no such setting; did you mean DLR_SHOP_BREAD?",
     )
 

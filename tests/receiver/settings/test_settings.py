@@ -72,7 +72,7 @@ def test_sources_have_different_names(tmp_path: Path) -> None:
     """Two sources cannot have one name."""
     text = '[[source]]\nname = "eu"\n[[source]]\nname = "us"\n[[source]]\nname = "eu"'
 
-    assert faults(tmp_path, text) == ['source[2].name: expected a name of its own, got "eu" again']
+    assert faults(tmp_path, text) == ['source[2].name: expected a unique name, got "eu" again']
 
 
 def test_at_least_one_source(tmp_path: Path) -> None:

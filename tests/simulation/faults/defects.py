@@ -351,12 +351,12 @@ FOUND = {
 }
 
 SHOWN_BY = {
-    "the record forgets the fencing token": 128,
+    "the record forgets the fencing token": 127,
     "a claim takes what is due in a second": 12,
     "a retry is encoded anew": 8,
     "two dispatchers form the same": 25,
     "nobody wakes for what is due": 403,
-    "leases are not given back": 374,
+    "leases are not given back": 470,
     "an attempt too many": 21,
     "each wait is the next one's": 5,
     "waits count from the end": 8,

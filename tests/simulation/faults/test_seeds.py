@@ -12,10 +12,13 @@ from multiprocessing import get_context
 
 import pytest
 
+from tests.simulation.faults.test_defects import SEEDS
 from tests.simulation.faults.world import play, violations
 
-SHORT = 2_000
-LONG = 10_000
+SHORT = SEEDS
+"""As many as show each planted defect (test_defects.py)."""
+LONG = 11_000
+
 AT_ONCE = 50
 """Seeds that one process of the machine plays in a go."""
 

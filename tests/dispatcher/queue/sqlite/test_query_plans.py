@@ -286,6 +286,10 @@ QUEUE: dict[str, tuple[Act, set[str]]] = {
             "dispatch by id (=?)",
         },
     ),
+    "who took reports": (
+        lambda s: s.queue.takers([1, 2]),
+        {"dispatch_report by key (report=?)", "dispatch by id (=?)", "sorts"},
+    ),
     "reports of a state": (
         lambda s: s.queue.reports_in(None, "exhausted", 9, 10),
         {

@@ -1,4 +1,4 @@
-"""`dlr endpoint`: a scripted customer endpoint to try things against."""
+"""`dlr listen`: a scripted customer endpoint to try things against."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ from receiver.server import naming_the_address
 @click.option("--port", type=PORT, default=9000, show_default=True)
 @click.option("--status", type=click.IntRange(100, 599), default=200, help="What to answer.")
 @click.option(
-    "--fail-first", type=click.IntRange(min=0), default=0, help="Answer so many with 503."
+    "--fail-first", type=click.IntRange(min=0), default=0, help="Answer this many with 503 first."
 )
 @click.option("--delay", type=Duration(), default="0s", help="Wait before each answer: 2s.")
-@click.option("--down-between", type=Span(), help="Cut connections meanwhile: 10s..70s.")
-def endpoint(bind: str, port: int, **script: Any) -> None:
-    """A customer endpoint to try things against: prints what it gets.
+@click.option("--down-between", type=Span(), help="Cut connections in this span: 10s..70s.")
+def listen(bind: str, port: int, **script: Any) -> None:
+    """Run a customer endpoint that prints what it gets.
 
-    Example: dlr endpoint --port 9000 --fail-first 3
+    Use it to try things against: it can fail, stall and recover. Name its URL as an endpoint, or
+    give it to `dlr rehearse`.
+
+    Example: dlr listen --port 9000 --fail-first 3
     """
-    run_to_end(_endpoint(bind, port, Script(**script)))
+    run_to_end(_listen(bind, port, Script(**script)))
 
 
-async def _endpoint(bind: str, port: int, script: Script) -> None:
+async def _listen(bind: str, port: int, script: Script) -> None:
     stop = stop_event()
     scripted = ScriptedEndpoint(script, on_push=_print_push)
     with naming_the_address(bind, port):
