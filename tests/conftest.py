@@ -10,7 +10,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from dispatcher.queue.postgres.schema import MIGRATIONS as QUEUE_MIGRATIONS
+from receiver.store.postgres.schema import MIGRATIONS as STORE_MIGRATIONS
 from tests import postgres
+from tests.postgres import EmptyDatabase, a_database
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +21,10 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a running server. Tests make databases of their own on it."""
     with postgres.server(tmp_path_factory.getbasetemp() / "postgres") as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def empty_postgres(postgres_server: str) -> Iterator[EmptyDatabase]:
+    """A PostgreSQL database of this process with all tables, to be opened empty by each test."""
+    with a_database(postgres_server) as url:
+        yield EmptyDatabase(url, [*STORE_MIGRATIONS, *QUEUE_MIGRATIONS])
