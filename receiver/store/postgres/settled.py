@@ -71,7 +71,8 @@ class Settled:
                 self._known.pop(sequence)
                 self._looks.pop(sequence)
             looks = self._looks.setdefault(sequence, deque())
-            if len(looks) < KEPT and (not looks or looks[-1][0] < given):
+            is_exact = following is not None and len(looks) < KEPT
+            if is_exact and (not looks or looks[-1][0] < given):
                 looks.append((given, following))
             known = self._known.get(sequence, 0)
             while looks and looks[0][1] <= oldest:

@@ -11,17 +11,27 @@ BEGIN
     RETURN (SELECT array_agg(nextval(sequence)) FROM generate_series(1, wanted));
 END $$;
 
--- What was given so far, the oldest transaction that was still under way after that, and the next one
--- to come. Each statement of a function looks anew.
+-- What was given so far, the next transaction to come after that, and the oldest one that was still
+-- under way at the end. Each statement of a function looks anew.
+--
+-- The next transaction is not what a snapshot calls its xmax: that comes after the last one that has
+-- ended, and there may be younger ones under way. `age` knows, but once in a transaction, and only if
+-- it has not written: otherwise `next` is NULL.
 CREATE FUNCTION dlr_given(sequence regclass, OUT given bigint, OUT oldest bigint, OUT next bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
-    now_running pg_snapshot;
+    ended bigint;
 BEGIN
     given := coalesce(pg_sequence_last_value(sequence), 0);
-    now_running := pg_current_snapshot();
-    oldest := pg_snapshot_xmin(now_running)::text::bigint;
-    next := pg_snapshot_xmax(now_running)::text::bigint;
+    IF pg_current_xact_id_if_assigned() IS NULL
+        AND coalesce(current_setting('dlr.looked', true), '') = ''
+    THEN
+        PERFORM set_config('dlr.looked', 'yes', true);
+        ended := pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
+        -- of 32 bits, so that the rest comes from what has ended
+        next := ended + ((age('3'::xid)::bigint + 3 - ended) % 4294967296 + 4294967296) % 4294967296;
+    END IF;
+    oldest := pg_snapshot_xmin(pg_current_snapshot())::text::bigint;
 END $$;
 
 -- Reports lie in partitions of 2^30 ids. Each day begins a new one (partitions.py): the sequence is
