@@ -1,7 +1,6 @@
 """What tests of any folder may need: a PostgreSQL server for each process of a run.
 
-They cannot share one: a transaction under way in any of its databases is waited for in all of them
-(receiver/store/postgres/settled.py), so that what a test has just stored might not be there yet.
+They do not share one: a transaction in any of its databases is news in all of them (`News.version`).
 """
 
 from __future__ import annotations
@@ -10,7 +9,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from dispatcher.queue.postgres.schema import MIGRATIONS as QUEUE_MIGRATIONS
+from receiver.store.postgres.schema import MIGRATIONS as STORE_MIGRATIONS
 from tests import postgres
+from tests.postgres import EmptyDatabase, a_database
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +20,10 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a running server. Tests make databases of their own on it."""
     with postgres.server(tmp_path_factory.getbasetemp() / "postgres") as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def empty_postgres(postgres_server: str) -> Iterator[EmptyDatabase]:
+    """A PostgreSQL database of this process with all tables, to be opened empty by each test."""
+    with a_database(postgres_server) as url:
+        yield EmptyDatabase(url, [*STORE_MIGRATIONS, *QUEUE_MIGRATIONS])

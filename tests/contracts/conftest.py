@@ -27,13 +27,6 @@ async def backend(kind: str, tmp_path: Path) -> AsyncIterator[SqliteBackend]:
 
 
 @pytest.fixture(scope="session")
-def empty_postgres(postgres_server: str) -> Iterator[EmptyDatabase]:
-    """A PostgreSQL database of this process with all tables, to be opened empty by each test."""
-    with a_database(postgres_server) as url:
-        yield EmptyDatabase(url, [*STORE_MIGRATIONS, *QUEUE_MIGRATIONS])
-
-
-@pytest.fixture(scope="session")
 def foreign_postgres(postgres_server: str) -> Iterator[EmptyDatabase]:
     """Another one."""
     with a_database(postgres_server) as url:

@@ -109,6 +109,35 @@ class ManyWritersContract:
             await later.__aexit__(None, None, None)
         assert message_ids(await everything(store)) == ["first", "slow-1", "a", "slow-2", "b"]
 
+    async def test_nothing_is_skipped_in_a_crowd(
+        self, backend: ManyWritersBackend, store: ReportStore
+    ) -> None:
+        """Four writers at full speed and a reader that goes on at once: it gets each report once,
+        in order. Settled ids once rested on the last transaction that had ended: younger ones were
+        under way, and their reports were skipped."""
+        writers = [(await backend.another()).store for _ in range(4)]
+        writing = len(writers)
+
+        async def write(number: int) -> None:
+            nonlocal writing
+            for n in range(60):
+                await writers[number].add([a_callback(an_sms(f"{number}-{n}"))])
+            writing -= 1
+
+        async def read() -> list[int]:
+            found: list[int] = []
+            ended = False
+            while not ended:
+                ended = not writing  # what was stored before is read once more
+                while page := await store.reports_after(found[-1] if found else 0, 100):
+                    found += ids(page)
+            return found
+
+        *_, found = await asyncio.gather(*map(write, range(len(writers))), read())
+
+        assert found == ids(await everything(store))
+        assert len(found) == 240
+
     async def test_a_new_process_knows_the_newest(
         self, backend: ManyWritersBackend, store: ReportStore
     ) -> None:

@@ -87,17 +87,17 @@ class PostgresBackend:
     @asynccontextmanager
     async def adding(self, *callbacks: Callback, fails: bool = False) -> AsyncIterator[None]:
         """Callbacks that are written and not committed yet. At the end they are, or not at all."""
-        async with self._held(lambda connection: add(connection, callbacks), fails=fails):
+        async with self.holding(lambda connection: add(connection, callbacks), fails=fails):
             yield
 
     @asynccontextmanager
     async def reading(self, table: str, lock: str = "ACCESS SHARE") -> AsyncIterator[None]:
         """Somebody has a table locked, as a reader does."""
-        async with self._held(lambda c: c.execute(f"LOCK TABLE {table} IN {lock} MODE")):
+        async with self.holding(lambda c: c.execute(f"LOCK TABLE {table} IN {lock} MODE")):
             yield
 
     @asynccontextmanager
-    async def _held(self, work: Work[object], *, fails: bool = False) -> AsyncIterator[None]:
+    async def holding(self, work: Work[object], *, fails: bool = False) -> AsyncIterator[None]:
         """A transaction that has done its work and goes on."""
         done, go_on = asyncio.Event(), threading.Event()
         loop = asyncio.get_running_loop()

@@ -24,18 +24,19 @@ INSERT INTO endpoint_version VALUES (0);
 -- transaction that goes on for more than five seconds is not waited for. Each statement looks anew.
 CREATE FUNCTION dlr_last_settled(sequence regclass) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
-    given bigint := coalesce(pg_sequence_last_value(sequence), 0);
-    running xid8[] := array_remove(
-        ARRAY(SELECT pg_snapshot_xip(pg_current_snapshot())), pg_current_xact_id_if_assigned()
-    );
+    last bigint;
+    running text[];
     patience timestamptz := clock_timestamp() + interval '5 seconds';
 BEGIN
-    WHILE running && ARRAY(SELECT pg_snapshot_xip(pg_current_snapshot()))
-        AND clock_timestamp() < patience
-    LOOP
+    SELECT given, taking INTO last, running FROM dlr_given(sequence);
+    running := ARRAY(
+        SELECT unnest(running)
+        EXCEPT SELECT virtualtransaction FROM pg_locks WHERE pid = pg_backend_pid()
+    );
+    WHILE running && (SELECT taking FROM dlr_given(sequence)) AND clock_timestamp() < patience LOOP
         PERFORM pg_sleep(0.002);
     END LOOP;
-    RETURN given;
+    RETURN last;
 END $$;
 
 -- What waits is found by the two indexes of what waits. Each change of a state is a new row in the

@@ -2,26 +2,26 @@
 -- (store/sqlite/migrations), as far as nothing else is said here: instants are microseconds since
 -- 1970 UTC, bodies and items are bytes.
 
--- Ids are given by these two, which settled.py rests on: a transaction has its transaction id before
--- it takes ids.
+-- Ids are given by these two, which settled.py rests on: a transaction is known as one that takes ids
+-- before it takes any, and until it has ended.
 CREATE FUNCTION dlr_take_ids(sequence regclass, wanted bigint) RETURNS bigint[]
 LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM pg_current_xact_id();
+    PERFORM pg_advisory_xact_lock_shared('pg_class'::regclass::oid::integer, sequence::oid::integer);
     RETURN (SELECT array_agg(nextval(sequence)) FROM generate_series(1, wanted));
 END $$;
 
--- What was given so far, the oldest transaction that was still under way after that, and the next one
--- to come. Each statement of a function looks anew.
-CREATE FUNCTION dlr_given(sequence regclass, OUT given bigint, OUT oldest bigint, OUT next bigint)
+-- What was given so far, and the transactions under way after that which have taken ids.
+CREATE FUNCTION dlr_given(sequence regclass, OUT given bigint, OUT taking text[])
 LANGUAGE plpgsql AS $$
-DECLARE
-    now_running pg_snapshot;
 BEGIN
     given := coalesce(pg_sequence_last_value(sequence), 0);
-    now_running := pg_current_snapshot();
-    oldest := pg_snapshot_xmin(now_running)::text::bigint;
-    next := pg_snapshot_xmax(now_running)::text::bigint;
+    taking := ARRAY(
+        SELECT virtualtransaction FROM pg_locks
+        WHERE locktype = 'advisory' AND objsubid = 2 AND granted
+            AND classid = 'pg_class'::regclass::oid AND objid = sequence::oid
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    );
 END $$;
 
 -- Reports lie in partitions of 2^30 ids. Each day begins a new one (partitions.py): the sequence is
