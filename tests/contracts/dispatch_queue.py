@@ -1329,7 +1329,7 @@ class DispatchQueueContract:
         await queue.record([a_record(done, "acknowledged", status=200), a_record(gone)])
         await queue.record([a_record(lost, "exhausted")])
         await queue.cancel(gone.name)
-        told = {"leased": "an attempt is under way", "acknowledged": "push it again instead"}
+        told = {"leased": "an attempt is in progress", "acknowledged": "push it again instead"}
         told |= {"exhausted": "push it again instead", "cancelled": "push it again instead"}
 
         for dispatch in (leased, done, lost, gone):
