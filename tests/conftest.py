@@ -1,6 +1,6 @@
 """What tests of any folder may need: a PostgreSQL server for each process of a run.
 
-They do not share one: a transaction in any of its databases is news in all of them (`News.version`).
+They do not share one: a transaction in any of its databases is news in all of them (News.version).
 """
 
 from __future__ import annotations

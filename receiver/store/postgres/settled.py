@@ -4,16 +4,16 @@ Whoever reads on from an id (the outbox, the read model, the event stream) rests
 id comes later. With one writer that is so. With several, ids are given while transactions run: 12
 may be committed before 11, and a reader that has gone on to 12 would never see 11.
 
-So a reader goes no further than the settled id. A transaction that takes ids holds a shared lock from
-before it takes the first one until it has ended (`dlr_take_ids`); nobody ever waits for this lock.
+So a reader goes no further than the settled id. A transaction that takes ids holds a shared lock
+from before it takes the first one until it has ended (`dlr_take_ids`); nobody waits for this lock.
 All ids that were given when somebody looked are of transactions that held it then, or have ended.
 When none of them holds it any more, these ids are there or will never be. The `settled` id is the
 highest one of which that is known.
 
 Snapshots do not tell as much: a transaction that is younger than the last one that ended is not
-listed in pg_current_snapshot(), though it is under way. A cursor of transaction id and id would have
-to be stored wherever there is a cursor today, and be part of the API's. A lock around each commit
-would let one receiver write at a time.
+listed in pg_current_snapshot(), though it is under way. A cursor of transaction id and id would
+have to be stored wherever there is a cursor today, and be part of the API's. A lock around each
+commit would let one receiver write at a time.
 """
 
 from __future__ import annotations
