@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from receiver.dlr.identity import key_of_message
@@ -19,7 +20,7 @@ from receiver.store.base import (
 from receiver.store.callback import Callback
 from receiver.store.excerpt import Dimension
 from receiver.store.fresh import FreshReports
-from receiver.store.instants import instant
+from receiver.store.instants import instant, micros_or_null
 from receiver.store.postgres import received, search
 from receiver.store.postgres.adding import add, resolve
 from receiver.store.postgres.database import Connection, Database
@@ -94,8 +95,16 @@ class PostgresStore:
     async def newest_of_messages(self, before: int | None, limit: int) -> list[StoredReport]:
         return await self._database.question(lambda c: _newest_of_messages(c, before, limit))
 
-    async def quarantine(self, before: int | None, limit: int) -> list[QuarantineEntry]:
-        return await self._database.read(lambda c: _quarantine(c, before, limit))
+    async def quarantine(
+        self,
+        before: int | None,
+        limit: int,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> list[QuarantineEntry]:
+        wanted = (before, micros_or_null(since), micros_or_null(until), limit)
+        return await self._database.read(lambda c: _quarantine(c, wanted))
 
     async def quarantined(self, entry_id: int) -> tuple[QuarantineEntry, bytes] | None:
         return await self._database.read(lambda c: _quarantined(c, entry_id))
@@ -164,11 +173,16 @@ def _quarantine_entry(row: Sequence[Any]) -> QuarantineEntry:
     return QuarantineEntry(number, instant(received_at), *rest)
 
 
-def _quarantine(connection: Connection, before: int | None, limit: int) -> list[QuarantineEntry]:
-    rows = connection.execute(
-        f"{_ENTRIES} FROM quarantine WHERE {_BEFORE} ORDER BY id DESC LIMIT %s", (before, limit)
-    )
-    return [_quarantine_entry(row) for row in rows]
+_QUARANTINE = f"""
+    {_ENTRIES} FROM quarantine WHERE {_BEFORE}
+        AND received_at >= coalesce(%s::bigint, {-(2**63)})
+        AND received_at < coalesce(%s::bigint, {2**63 - 1})
+    ORDER BY id DESC LIMIT %s
+"""
+
+
+def _quarantine(connection: Connection, wanted: Sequence[int | None]) -> list[QuarantineEntry]:
+    return [_quarantine_entry(row) for row in connection.execute(_QUARANTINE, wanted)]
 
 
 def _quarantined(connection: Connection, entry_id: int) -> tuple[QuarantineEntry, bytes] | None:
