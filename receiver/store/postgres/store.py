@@ -20,7 +20,7 @@ from receiver.store.base import (
 from receiver.store.callback import Callback
 from receiver.store.excerpt import Dimension
 from receiver.store.fresh import FreshReports
-from receiver.store.instants import instant, micros
+from receiver.store.instants import instant, micros_or_null
 from receiver.store.postgres import received, search
 from receiver.store.postgres.adding import add, resolve
 from receiver.store.postgres.database import Connection, Database
@@ -103,7 +103,8 @@ class PostgresStore:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> list[QuarantineEntry]:
-        return await self._database.read(lambda c: _quarantine(c, before, limit, since, until))
+        wanted = (before, micros_or_null(since), micros_or_null(until), limit)
+        return await self._database.read(lambda c: _quarantine(c, wanted))
 
     async def quarantined(self, entry_id: int) -> tuple[QuarantineEntry, bytes] | None:
         return await self._database.read(lambda c: _quarantined(c, entry_id))
@@ -172,25 +173,16 @@ def _quarantine_entry(row: Sequence[Any]) -> QuarantineEntry:
     return QuarantineEntry(number, instant(received_at), *rest)
 
 
-def _quarantine(
-    connection: Connection,
-    before: int | None,
-    limit: int,
-    since: datetime | None,
-    until: datetime | None,
-) -> list[QuarantineEntry]:
-    # As a sum, no index of instants is tempting: pages go along the ids.
-    rows = connection.execute(
-        f"{_ENTRIES} FROM quarantine WHERE {_BEFORE}"
-        " AND received_at + 0 >= %s AND received_at + 0 < %s ORDER BY id DESC LIMIT %s",
-        (
-            before,
-            -(2**63) if since is None else micros(since),
-            2**63 - 1 if until is None else micros(until),
-            limit,
-        ),
-    )
-    return [_quarantine_entry(row) for row in rows]
+_QUARANTINE = f"""
+    {_ENTRIES} FROM quarantine WHERE {_BEFORE}
+        AND received_at >= coalesce(%s::bigint, {-(2**63)})
+        AND received_at < coalesce(%s::bigint, {2**63 - 1})
+    ORDER BY id DESC LIMIT %s
+"""
+
+
+def _quarantine(connection: Connection, wanted: Sequence[int | None]) -> list[QuarantineEntry]:
+    return [_quarantine_entry(row) for row in connection.execute(_QUARANTINE, wanted)]
 
 
 def _quarantined(connection: Connection, entry_id: int) -> tuple[QuarantineEntry, bytes] | None:
