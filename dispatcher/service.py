@@ -72,6 +72,7 @@ from dispatcher.storage import Storage, new_name, storage
 from dispatcher.upkeep.following import Following
 from dispatcher.upkeep.log_watch import LogWatch
 from dispatcher.upkeep.retention import Upkeep
+from dispatcher.upkeep.room import Room
 from dispatcher.worker import Worker
 from receiver.answers import Handler
 from receiver.api.audit import AuditApi, Auditor
@@ -588,6 +589,7 @@ def _beside(
             tell=HeldMetrics(common.metrics).held,
         ),
         LogWatch(common.opened.files),
+        Room(common.opened.files, clock),
     ]
     if parts.receives:
         jobs.extend(_reconciling(common, on_stored))

@@ -74,6 +74,10 @@ class DatabaseFiles(Protocol):
     async def sizes(self) -> FileSizes | None:
         """`None` for a database that is not a file of this machine."""
 
+    async def keep_room(self, now: datetime) -> None:
+        """Make what reports and attempts of the next days go into, where that has to be made.
+        Raises StoreUnavailable; then it is to be tried again."""
+
     async def held_log(self) -> HeldLog | None:
         """`None` while the log is as small as it should be, or would be with the next write.
         Raises StoreUnavailable."""

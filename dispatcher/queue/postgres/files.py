@@ -1,20 +1,25 @@
-"""What a PostgreSQL database takes of its server's disk."""
+"""What a PostgreSQL database needs of its server."""
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from dispatcher.observe.base import FileSizes, HeldLog
-from receiver.store.postgres.database import Database, row_of
+from receiver.store.postgres.database import Database
+from receiver.store.postgres.partitions import keep_partitions
 
 
 class PostgresFiles:
-    """Implements DatabaseFiles. The log is of all databases of the server, and not counted."""
+    """Implements DatabaseFiles. Files and disk are the server's, and watched there."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def sizes(self) -> FileSizes | None:
-        size = "SELECT pg_database_size(current_database())"
-        return FileSizes(await self._database.question(lambda c: row_of(c.execute(size))[0]), 0)
+        return None
+
+    async def keep_room(self, now: datetime) -> None:
+        await keep_partitions(self._database, now)
 
     async def held_log(self) -> HeldLog | None:
         return None

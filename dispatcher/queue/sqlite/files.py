@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from datetime import datetime
 from pathlib import Path
 
 from dispatcher.observe.base import FileSizes, HeldLog
@@ -24,6 +25,9 @@ class SqliteFiles:
         if self._file is None:
             return None
         return FileSizes(_size(self._file), _size(log_of(self._file)), _free(self._file.parent))
+
+    async def keep_room(self, now: datetime) -> None:
+        """A file grows by itself."""
 
     async def held_log(self) -> HeldLog | None:
         sizes = await self.sizes()

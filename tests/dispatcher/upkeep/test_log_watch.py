@@ -12,6 +12,7 @@ import re
 import sqlite3
 import sys
 from asyncio.subprocess import PIPE
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,9 @@ class Told:
 
     async def sizes(self) -> FileSizes | None:
         return None
+
+    async def keep_room(self, _: datetime) -> None:
+        raise AssertionError
 
     async def held_log(self) -> HeldLog | None:
         return self.held
