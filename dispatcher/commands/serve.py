@@ -166,7 +166,8 @@ def _serve(
     clock = SystemClock() if speed == 1.0 else CompressedClock(speed)
     look = "dlr reports"
     for name, value in (("--config", config), ("--database", database)):
-        look += f" {name} {shlex.quote(str(value))}" if value is not None else ""
+        if value is not None:
+            look += f" {name} {shlex.quote(without_credentials(str(value)))}"
     pages = settings.web.pages and not no_web
     settings = replace(settings, server=server, web=replace(settings.web, pages=pages))
     run_to_end(_until_stopped(settings, parts, clock, look))

@@ -20,8 +20,8 @@ from msgspec import Struct
 
 from dispatcher.endpoints.endpoint import Target
 from dispatcher.forming.carried import without
+from dispatcher.forming.erasing import of_answers, of_bodies, of_replays, of_urls
 from dispatcher.forming.new_dispatch import NewDispatch
-from dispatcher.queue.erasing import of_answers, of_bodies, of_replays, of_urls
 from dispatcher.queue.postgres.insert_dispatch import insert_dispatches
 from dispatcher.queue.postgres.members import members_of
 from dispatcher.upkeep.base import Rows, StillLeased

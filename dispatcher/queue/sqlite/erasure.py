@@ -23,8 +23,8 @@ from msgspec import Struct
 
 from dispatcher.endpoints.endpoint import Target
 from dispatcher.forming.carried import without
+from dispatcher.forming.erasing import of_answers, of_bodies, of_replays, of_urls
 from dispatcher.forming.new_dispatch import NewDispatch
-from dispatcher.queue.erasing import of_answers, of_bodies, of_replays, of_urls
 from dispatcher.queue.sqlite.insert_dispatch import insert_dispatches
 from dispatcher.queue.sqlite.members import members_of
 from dispatcher.sandbox.store.sqlite.removal import count_messages, erase_messages

@@ -52,9 +52,9 @@ async def test_everything_is_told_in_one_round(tmp_path: Path) -> None:
     for fault in (
         "server.port: expected an integer from 0 to 65535",
         "source[0].hmac.keys: expected",
-        'source[1].name: expected a name of its own, got "s" again',
+        'source[1].name: expected a unique name, got "s" again',
         "endpoint[0].window: expected",
-        'endpoint[1].name: expected a name of its own, got "acme" again',
+        'endpoint[1].name: expected a unique name, got "acme" again',
         OPEN,
         "store.database: there is no directory nowhere",
     ):

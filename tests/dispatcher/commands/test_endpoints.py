@@ -121,7 +121,7 @@ def test_the_operators_word_goes_anywhere(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (("pause", "nobody"), 'there is no endpoint "nobody"; there are: acme'),
+        (("pause", "nobody"), 'there is no endpoint "nobody". There are: acme'),
         (("reset", "nobody"), 'there is no endpoint "nobody" in the settings file'),
         (("add", "acme", "--url", "http://x/"), 'there is already an endpoint "acme"'),
         (("add", "b", "--url", "x"), "url: expected an http or https URL with a host"),
