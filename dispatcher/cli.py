@@ -234,6 +234,9 @@ def main() -> None:
     except Exception as error:  # a defect of ours too: no traceback either, unless asked for
         if debug and not _is_ambiguous(error):
             raise
+        if _is_unreachable(error):
+            _say(str(error))
+            sys.exit(1)
         _fail(*_faults(error))
 
 
@@ -253,6 +256,12 @@ def _is_not_there(error: click.ClickException) -> bool:
     from dispatcher.commands.saying import NotThere
 
     return isinstance(error, NotThere)
+
+
+def _is_unreachable(error: Exception) -> bool:
+    from receiver.store.base import StoreUnreachable
+
+    return isinstance(error, StoreUnreachable)
 
 
 def _is_ambiguous(error: Exception) -> bool:

@@ -36,6 +36,10 @@ class StoreUnavailable(Exception):
     """
 
 
+class StoreUnreachable(StoreUnavailable):
+    """The database's server did not take a connection while it was waited for."""
+
+
 class Counts(Struct, frozen=True):
     """What became of one callback. It is the answer to it, too."""
 

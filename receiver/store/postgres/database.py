@@ -25,7 +25,7 @@ from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import DeadlockDetected, NumericValueOutOfRange, SerializationFailure
 from psycopg_pool import ConnectionPool, PoolTimeout
 
-from receiver.store.base import StoreUnavailable
+from receiver.store.base import StoreUnavailable, StoreUnreachable
 from receiver.store.migrations import Migration, is_missing
 from receiver.store.postgres.settled import Settled
 from receiver.store.postgres.texts import adapt_texts
@@ -109,7 +109,8 @@ class Database:
         """Open the database at `url` (postgresql://…, as libpq reads it; a password is better in
         PGPASSWORD or ~/.pgpass). `wait`: so many seconds for one that cannot be reached yet.
 
-        Raises StoreUnavailable, with what the server or the network said last.
+        Raises StoreUnreachable, with what the server or the network said last; StoreUnavailable for
+        what is no URL.
         """
         await asyncio.to_thread(_reached, url, wait)
         return cls(pool_of(url))
@@ -273,7 +274,7 @@ def _reached(url: str, wait: float) -> None:
             psycopg.connect(url, connect_timeout=int(WAIT_SECONDS)).close()
         except psycopg.Error as error:
             if time.monotonic() >= deadline:
-                raise StoreUnavailable(f"cannot open the database: {_said(error)}") from error
+                raise StoreUnreachable(f"cannot open the database: {_said(error)}") from error
             if not told:
                 _LOG.warning("waiting for the database, at most %g s: %s", wait, _said(error))
                 told = True

@@ -305,7 +305,7 @@ def test_retry_all(database: Path) -> None:
     assert ids_of(database, "quarantine") == [2]
     assert dlr(database, "quarantine", "--retry", "2").stdout.startswith("1 read again: 0 stored")
     gone = CliRunner().invoke(cli, ["quarantine", "--retry", "1", "--database", str(database)])
-    assert (gone.exit_code, gone.stderr) == (1, "dlr: there is no quarantine entry 1\n")
+    assert (gone.exit_code, gone.stderr) == (1, "Error: there is no quarantine entry 1\n")
 
 
 def test_totals(database: Path) -> None:
