@@ -78,7 +78,7 @@ async def stored(folder: Path, database: str) -> Counter[str]:
     """How often each messageId is stored."""
     listed = await dlr(folder, "reports", "--database", database, "--format", "json")
     assert listed.code == 0, listed.err
-    return Counter(report["messageId"] for report in json.loads(listed.out))
+    return Counter(each["report"]["messageId"] for each in json.loads(listed.out))
 
 
 async def test_nothing_is_lost_or_stored_twice(
