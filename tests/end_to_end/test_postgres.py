@@ -85,7 +85,8 @@ async def test_nothing_is_lost_or_stored_twice(
     tmp_path: Path, database: str, acme: Customer
 ) -> None:
     """Though a receiver and a dispatcher are killed, and all connections end once."""
-    configure(tmp_path, an_endpoint(acme.url, connect_timeout="1s", read_timeout="1s"))
+    settings = an_endpoint(acme.url, connect_timeout="1s", read_timeout="1s") + "bucket_size = 1\n"
+    configure(tmp_path, settings)
     of = ("--database", database)
     async with AsyncExitStack() as stack:
         receivers = [
@@ -95,10 +96,10 @@ async def test_nothing_is_lost_or_stored_twice(
             await stack.enter_async_context(running(tmp_path, "dispatch", *of)) for _ in range(2)
         ]
         senders = [asyncio.create_task(send(receivers, each)) for each in range(3)]
-        await acme.came.reach(8)
+        await acme.came.reach(CALLBACKS)
         await receivers.pop(0).kill()
         await first.kill()
-        await acme.came.reach(16)
+        await acme.came.reach(2 * CALLBACKS)
         with in_autocommit(database) as connection:
             connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
