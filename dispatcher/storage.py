@@ -77,7 +77,7 @@ insert_new_event = partial(insert_event, new_id)
 
 
 POSTGRES_IS_MISSING = (
-    "postgresql:// needs psycopg, which is not installed: pip install 'psycopg[binary,pool]>=3.2'"
+    "postgresql:// needs psycopg, which is not installed: pip install 'psycopg[binary,pool]>=3.2,<4'"
 )
 
 
