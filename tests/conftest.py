@@ -6,6 +6,8 @@ They do not share one: a transaction in any of its databases is news in all of t
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -16,9 +18,13 @@ from tests.postgres import EmptyDatabase, a_database
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a running server. Tests make databases of their own on it."""
-    with postgres.server(tmp_path_factory.getbasetemp() / "postgres") as url:
+def postgres_server() -> Iterator[str]:
+    """The URL of a running server. Tests make databases of their own on it. Its folder is none of
+    pytest's, which the next run may remove."""
+    with (
+        TemporaryDirectory(prefix="dlr-postgres-") as folder,
+        postgres.server(Path(folder) / "data") as url,
+    ):
         yield url
 
 

@@ -261,7 +261,7 @@ def test_which_endpoint_is_asked_when_there_are_several(database: Path) -> None:
     """And one that is not there is told with those that are."""
     done, _ = captured(database, "--endpoint", "other")
 
-    assert "there are: acme-bank" in done.output
+    assert "There are: acme-bank" in done.output
 
 
 def test_a_window_without_length_is_refused(database: Path) -> None:

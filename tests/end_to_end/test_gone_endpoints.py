@@ -43,7 +43,7 @@ async def test_it_is_said_and_goes_on_under_its_new_name(tmp_path: Path) -> None
 
             resumed = await dlr(tmp_path, "endpoints", "resume", "old", "--as", "acme")
             assert resumed.out == (
-                "old: goes on as acme, which takes over 1 dispatch and 0 unread reports\n"
+                "old: continues as acme, which takes over 1 dispatch and 0 unread reports\n"
             )
             await server.err.find(r" attempt=2 .* state=acknowledged")
 

@@ -155,7 +155,7 @@ def test_close_to_the_timeout(seconds: float, pace: float, verdict: Verdict) -> 
     for judge in (taken, held):
         told = judge(evidence)
         assert told.verdict in (verdict, "answered only" if verdict == "passed" else verdict)
-        assert ("an answer took 8.0 s ; the limit is 10 s" in told.text) == (verdict == "weak")
+        assert ("an answer took 8.0 s; the limit is 10 s" in told.text) == (verdict == "weak")
 
 
 def test_one_answer_close_to_the_timeout_under_load() -> None:

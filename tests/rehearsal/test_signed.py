@@ -193,6 +193,6 @@ url = "https://app.example/dlr"
     assert other.code == 1, "its authority is not trusted by that endpoint"
     assert (nobody.code, nobody.err) == (
         2,
-        "dlr: --endpoint: there is no endpoint 'nobody' in the settings; there are shop,"
-        " elsewhere\n",
+        'dlr: --endpoint: there is no endpoint of the settings "nobody". There are: shop,'
+        " elsewhere.\n",
     )

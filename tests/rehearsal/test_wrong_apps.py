@@ -194,7 +194,7 @@ async def test_under_load(webhook: type[Webhook], check: str, words: str) -> Non
 @pytest.mark.parametrize(
     ("webhook", "words"),
     [
-        (wrong.WorkerDies, ("a good report behind", "; since then it stores no plain report")),
+        (wrong.WorkerDies, ("a good report after", "; since then it stores no plain report")),
         (wrong.LimitsRate, ("429 from a rate limiter", "; since then it takes no plain")),
     ],
 )

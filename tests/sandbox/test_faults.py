@@ -223,7 +223,7 @@ async def test_it_spares_the_other_routes_and_needs_credentials(tmp_path: Path) 
         ({"next": 1}, "status: expected at least one of status, drop, reset and delay"),
         ({"status": 600}, "status: expected an integer from 200 to 599, got 600"),
         ({"status": 200}, "body: expected with status 200, which is not an error"),
-        ({"drop": True, "body": "x"}, "body: expected only with a status"),
+        ({"drop": True, "body": "x"}, "body: can only be used with a status"),
         ({"status": 503, "nxt": 1}, 'nxt: there is no such setting; did you mean "next"?'),
     ],
 )

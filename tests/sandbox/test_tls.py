@@ -257,5 +257,5 @@ async def test_recipients_are_listed(tmp_path: Path) -> None:
     listed = await dlr(tmp_path, "sandbox", "--list-recipients")
 
     assert listed.code == 0
-    assert "447700900001  delivered after 2 s, as all others\n" in listed.out
+    assert "447700900001  delivered after 2 s, like all other numbers\n" in listed.out
     assert not (tmp_path / "dlr.db").exists()

@@ -144,7 +144,7 @@ def test_a_suite_of_a_user(run: Run) -> None:
             assert ended["error"]["name"] == "EC_CALL_BARRED"
             dlr_sandbox.advance("1d")
             assert shop.told == ["REJECTED_NETWORK"]
-            with pytest.raises(ValueError, match="the message has ended"):
+            with pytest.raises(ValueError, match="the message has already ended"):
                 dlr_sandbox.end(message_id, "DELIVERED_TO_HANDSET")
 
         def test_reset(shop, dlr_sandbox):
@@ -315,7 +315,7 @@ def test_pushes_are_seen_and_asserted(run: Run) -> None:
         "E*AssertionError: your webhook answered 500: KeyError: 'results' (attempt 1 of message *;"
         " the next attempt is due at *",
         "E*AssertionError: nothing can be pushed to http://testserver/dlr: that is the address of a"
-        " test client, which opens no port.*",
+        " test client, which does not open a port.*",
         "E*AssertionError: message * its next step is due at *; advance moves the clock",
         "E*AssertionError: message * it has no notifyUrl, and no endpoint takes its reports: they"
         " wait to be pulled",

@@ -89,7 +89,7 @@ def test_a_click_on_nothing_teaches(dlr_sandbox: DlrSandbox) -> None:
     message = {"destinations": [{"to": "41793026727", "messageId": "m"}], "text": "no link"}
     asked(dlr_sandbox, "/sms/2/text/advanced", {"messages": [message]})
 
-    with pytest.raises(ValueError, match="no short link: urlOptions ask for them"):
+    with pytest.raises(ValueError, match="no short link; request them with urlOptions"):
         dlr_sandbox.click("m")
     with pytest.raises(ValueError, match="not found"):
         dlr_sandbox.click("other")

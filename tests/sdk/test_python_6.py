@@ -321,7 +321,7 @@ def test_what_is_not_played(sdk: Driven) -> None:
         sdk.call("applications")
 
     assert (caught.value.name, caught.value.status) == ("NotFoundException", 404)
-    assert "the sandbox does not play GET /2fa/2/applications" in str(caught.value.data)
+    assert "the sandbox does not provide GET /2fa/2/applications" in str(caught.value.data)
 
 
 @pytest.mark.parametrize(

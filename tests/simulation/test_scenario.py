@@ -180,7 +180,7 @@ def test_troubles_are_what_can_be_seen_of_the_phases() -> None:
     assert troubles(scenario.phase) == [
         (1 * HOUR, 2 * HOUR, "refuses"),
         (3 * HOUR, 4 * HOUR, "refuses"),
-        (4 * HOUR, 5 * HOUR, "answers 503 50%, else refuses"),
+        (4 * HOUR, 5 * HOUR, "answers 503 50%, otherwise refuses"),
         (5 * HOUR, 6 * HOUR, "answers 503 50%"),
         (8 * HOUR, None, "handles 3/s"),
     ]

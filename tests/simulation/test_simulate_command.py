@@ -141,5 +141,5 @@ def test_ctrl_c_leaves_a_partial_result(tmp_path: Path) -> None:
 
     assert progress == "simulating: 0%\n"
     assert process.returncode == 130
-    assert printed.startswith("PARTIAL: broken off at ")
+    assert printed.startswith("PARTIAL: stopped at ")
     assert any(line.startswith("broken off at") for line in printed.splitlines())

@@ -173,7 +173,7 @@ def a_timeline(
         (
             a_timeline(1000, 0, 0, drained_at=None, partial=True),
             [
-                "PARTIAL: broken off at 01:00:00 of the scenario; up to then:",
+                "PARTIAL: stopped at 01:00:00 of the scenario; figures until then:",
                 "None of 1,000 reports were late; none were lost.",
                 "700 of 2,000 requests failed; at most 9 came in one second, at 00:01:00.",
                 "What had come before the recovery at 00:10:00 is not over yet.",

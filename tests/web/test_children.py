@@ -71,7 +71,7 @@ def test_a_closed_browser_ends_its_simulation(start: Start) -> None:
     _asking(dlr).close()
 
     with urlopen(f"{dlr.url}/simulate?{urlencode({'scenario': SHORT})}", timeout=LIMIT) as answer:
-        assert b"Of 3,600 reports" in answer.read()
+        assert b"of 3,600 reports" in answer.read()
 
     _until(lambda: not _children())
 

@@ -73,7 +73,7 @@ def test_a_wrong_token_is_told_and_tried_once_a_second(start: Start, page: Page)
     page.get_by_label("API token").fill(OPERATE)
     page.get_by_role("button", name="Sign in").click()
 
-    expect(page.get_by_role("alert")).to_contain_text("Too many tries")
+    expect(page.get_by_role("alert")).to_contain_text("Too many attempts")
 
 
 def test_a_session_reads_the_api_and_changes_nothing_there(start: Start, page: Page) -> None:

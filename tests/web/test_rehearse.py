@@ -49,7 +49,11 @@ def test_an_address_is_judged_as_any_from_outside(start: Start, page: Page) -> N
     ("label", "text", "fault"),
     [
         ("URL of the webhook", "http:///nowhere", "host"),
-        ("URL where the app reports", "cmd: id {messageId}", "on the command line only"),
+        (
+            "URL where the app reports",
+            "cmd: id {messageId}",
+            "can only be used on the command line",
+        ),
         ("Header with credentials", "no colon", "a colon and a value"),
     ],
 )

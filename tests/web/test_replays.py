@@ -151,12 +151,12 @@ def test_what_was_typed_wrongly_is_told_beside_it(start: Start, page: Page) -> N
     with customer() as acme:
         dlr = exhausted(start, acme)
         page.goto(f"{dlr.url}/replays/new")
-        page.get_by_label("Received from").fill("yesterday")
+        page.get_by_label("Received from").fill("tomorow")
         page.get_by_role("checkbox", name="EXPIRED").check()
         page.get_by_role("button", name="Show what matches").click()
-        expect(page.locator(".wrong")).to_contain_text('got "yesterday"')
+        expect(page.locator(".wrong")).to_contain_text('got "tomorow"')
         expect(page.get_by_label("Received from")).to_have_attribute("aria-invalid", "true")
-        expect(page.get_by_label("Received from")).to_have_value("yesterday")
+        expect(page.get_by_label("Received from")).to_have_value("tomorow")
         expect(page.get_by_role("checkbox", name="EXPIRED")).to_be_checked()
         assert findings(page) == []
 

@@ -217,7 +217,7 @@ async def test_the_command(tmp_path: Path) -> None:
     assert MARK in good.out
     assert (bad.code, unknown.code) == (1, 2)
     assert bad.out.startswith("acme: failed, 503, ")
-    assert unknown.err == 'dlr: there is no endpoint "nobody"\n'
+    assert unknown.err == 'dlr: there is no endpoint "nobody". There are: acme.\n'
 
 
 async def test_few_at_once(tmp_path: Path) -> None:

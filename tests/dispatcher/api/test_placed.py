@@ -110,7 +110,8 @@ async def test_on_the_command_line(folder: Path, monkeypatch: pytest.MonkeyPatch
 
     def all_of() -> None:
         for asked, found in ASKED:
-            if "statusGroup" not in asked and "messageId" not in asked and "final" not in asked:
+            unsaid = {"statusGroup", "messageId", "final"} & asked.keys()
+            if not unsaid and asked.get("endpoint") != "nobody":  # which the command refuses
                 words = [word for name, value in asked.items() for word in (f"--{name}", value)]
                 assert ids(*words) == found, asked
         assert ids("--state", "acknowledged", "--limit", "2") == [4, 2]

@@ -113,7 +113,7 @@ def test_the_largest_schedule_stays_within_the_calendar() -> None:
         ),
         (
             'preset = "custom"\nwaits = ["1m", "2m"]\nrepeat_last = true\nretries = 1',
-            ["retries: expected at least 2, for there are 2 waits"],
+            ["retries: expected at least 2, because there are 2 waits"],
         ),
         (
             'preset = "custom"\nwaits = ["1m", "2m"]\nretries = 5',

@@ -196,7 +196,7 @@ def test_a_token_lets_it_listen_elsewhere() -> None:
         ("[[api.token]]\nname = 'a'\nsecret = 'with a blank in it'", "api.token[0].secret"),
         ("[[api.token]]\nname = 'a'\nsha256 = 'abc'", "api.token[0].sha256: expected 64"),
         ("[[api.token]]\nname = 'a'\nscope = 'all'\nsecret = 'x'", "api.token[0].scope"),
-        (TOKENS.replace("hashed", "support"), "api.token[2].name: expected a name of its own, got"),
+        (TOKENS.replace("hashed", "support"), "api.token[2].name: expected a unique name, got"),
     ],
 )
 async def test_faults_of_settings(tmp_path: Path, text: str, fault: str) -> None:

@@ -342,9 +342,9 @@ async def test_one_connection_many_tries(tmp_path: Path) -> None:
         ("[source.basic]\nusername = 'a'\npasswords = []", "basic.passwords: expected one"),
         ("[source.basic]\nusername = 'a'\npasswords = ['']", "basic.passwords[0]: expected a text"),
         ("[source.header]\nsecrets = ['x']\nname = 'a b'", "header.name: expected the name of"),
-        ("[source.header]\nsecrets = []", "header.secrets: expected one, or two"),
-        ("[source.query]\ntokens = []", "query.tokens: expected one, or two"),
-        ("[source.hmac]\nkeys = []", "hmac.keys: expected one, or two"),
+        ("[source.header]\nsecrets = []", "header.secrets: expected one secret, or two"),
+        ("[source.query]\ntokens = []", "query.tokens: expected one secret, or two"),
+        ("[source.hmac]\nkeys = []", "hmac.keys: expected one secret, or two"),
         ("[source.hmac]\nkeys = ['x']\nalgorithm = 'sha'", "hmac.algorithm: expected"),
         ("[source.hmac]\nkeys = ['x']\nsigned = 'timestamp.body'", "hmac.signed: expected a"),
         ("[source.certificate]", "certificate: expected server.trusted_proxies"),
@@ -356,7 +356,7 @@ async def test_one_connection_many_tries(tmp_path: Path) -> None:
         (
             "[source.basic]\nusername = 'a'\npasswords = ['x']\n"
             "[source.header]\nsecrets = ['x']\nname = 'authorization'",
-            "header.name: expected another header than that of basic",
+            "header.name: expected a header other than that of basic",
         ),
     ],
 )

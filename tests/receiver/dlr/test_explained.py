@@ -27,8 +27,8 @@ def test_each_status_of_the_table_is_explained() -> None:
     [
         (
             Status(group_id=3, id=5),
-            "The operator confirmed that the handset has the message. It is final: nothing more is"
-            " to be expected.",
+            "The operator confirmed that the handset has the message. It is final: no other report"
+            " will follow.",
         ),
         (
             Status(group_id=3, id=2),
