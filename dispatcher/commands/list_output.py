@@ -301,11 +301,19 @@ async def print_placed(
         await _say_what_is_judged(storage, unrouted)
 
 
+UNREAD_COUNTED = 1_000
+"""Unread reports that are counted, at most."""
+
+
 async def _say_what_is_judged(storage: Storage, unrouted: Unrouted) -> None:
     """On stderr, of which reports nobody can say yet, or any more, whether they are unrouted."""
     ends = await unrouted.find(1, 1)
-    if unread := await storage.store.newest_report() - ends.read_to:
-        say(f"not every endpoint has read the newest {counted(unread, 'report')} yet", err=True)
+    # Counted, because ids have gaps: a day may begin with a new partition.
+    unread = len(await storage.store.reports_after(ends.read_to, UNREAD_COUNTED))
+    if unread:
+        more = " or more" if unread == UNREAD_COUNTED else ""
+        told = f"{counted(unread, 'report')}{more}"
+        say(f"not every endpoint has read the newest {told} yet", err=True)
     if ends.forgotten_to:
         say(
             f"reports up to id {ends.forgotten_to} are left out, because dispatches of that time"

@@ -32,10 +32,12 @@ COLUMNS: Columns = fields(ViewColumn, "view", "column", "type", "meaning")
 def views(view: str | None, form: ListFormat | None) -> None:
     """Print the SQL views of the database, for Grafana and others.
 
-    Every database that this version of dlr has opened has these views. Other programs open the
-    file read-only, for example Grafana with its SQLite data source. To select a period, compare a
-    column that ends in _us, which is in microseconds since 1970 UTC: in dlr_reports (received_us)
-    and dlr_dispatches (created_us) it has an index. VIEW is the name of one view.
+    Every SQLite file that this version of dlr has opened has these views; PostgreSQL has none yet.
+    Other programs open the file read-only, for example Grafana with its SQLite data source.
+
+    To select a period, compare a column that ends in _us, which is in microseconds since 1970 UTC:
+    in dlr_reports (received_us) and dlr_dispatches (created_us) it has an index. VIEW is the name
+    of one view.
 
     Example: dlr views dlr_totals_by_hour
     """

@@ -148,7 +148,7 @@ class Registry:
             self._of_file[OWN_URLS] = of_own_urls
         self._sources = sources
         self._read: dict[str, tuple[str, EndpointSettings]] = {}  # by name, as long as it is said
-        self._told: dict[str, tuple[str, ...]] = {}  # faults that stand in the log
+        self._told: dict[str, tuple[str, ...]] = {}  # faults that were logged
 
     @property
     def has_file(self) -> bool:

@@ -153,7 +153,7 @@ class HttpSender:
         )
 
     async def _push(self, dispatch: Leased, endpoint: Endpoint, sending: Sending | None) -> _Reply:
-        """Push once. With OAuth, a push that is answered 401 is made once more with a new token."""
+        """Push once. With OAuth, a push that is answered 401 is made again with a new token."""
         if not isinstance(endpoint.security, OAuth):
             return await self._post(dispatch, endpoint, sending)
         token = await self._token(endpoint, endpoint.security)
@@ -203,7 +203,7 @@ class HttpSender:
         """What comes back, with the first `kept` bytes of its body.
 
         A request that breaks off on a connection that was used before, without a byte of an answer,
-        is made once more at once on a new one: the server closed the connection, as it may at any
+        is made again at once on a new one: the server closed the connection, as it may at any
         time, while the request was on its way. A push that arrives twice by this has one id.
         """
         until = asyncio.get_running_loop().time() + endpoint.exchange_time.total_seconds()
@@ -281,7 +281,7 @@ def new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
 
 
 def _target(url: str, endpoint: Endpoint) -> str:
-    """The URL, judged once more before it is called, because whoever made the endpoint may not have
+    """The URL, judged again before it is called, because whoever made the endpoint may not have
     looked at it. Raises `NotAllowed`."""
     if endpoint.checked and (fault := target_fault(url)) is not None:
         raise NotAllowed(fault)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +194,18 @@ def test_what_cannot_be_meant(given: list[str]) -> None:
     """A key that is none, or is given twice, is refused."""
     with pytest.raises(BadQuery):
         typed(given)
+
+
+@pytest.mark.usefixtures("folder")
+def test_unread_reports_are_counted_and_not_their_ids() -> None:
+    """Ids have gaps: of a transaction that was rolled back, and of each new day on PostgreSQL."""
+    with closing(sqlite3.connect("dlr.db")) as database, database:
+        database.execute("UPDATE report SET id = id + 1000000000")
+        database.execute("UPDATE sqlite_sequence SET seq = seq + 1000000000 WHERE name = 'report'")
+
+    done = run("reports", "--unrouted", "--format", "ndjson")
+
+    assert done.stderr == "not every endpoint has read the newest 1 report yet\n"
 
 
 @pytest.mark.usefixtures("folder")
