@@ -37,18 +37,18 @@ class OwnServer:
     def __init__(self, folder: Path, programs: Path, user: str | None) -> None:
         """`folder`: a number. Those of one test lie side by side, with their sockets."""
         self.folder = folder
-        self._port = str(5432 + int(folder.name))
+        self.port = str(5432 + int(folder.name))
         self._programs = programs
         self._user = user
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def socket(self) -> str:
-        return str(self.folder.parent / f".s.PGSQL.{self._port}")
+        return str(self.folder.parent / f".s.PGSQL.{self.port}")
 
     @property
     def url(self) -> str:
-        there = f"host={self.folder.parent}&port={self._port}"
+        there = f"host={self.folder.parent}&port={self.port}"
         return f"postgresql:///postgres?user=postgres&{there}"
 
     def run(self, program: str, *words: str) -> None:
@@ -78,7 +78,7 @@ class OwnServer:
         settings = {
             "listen_addresses": "",
             "unix_socket_directories": str(self.folder.parent),
-            "port": self._port,
+            "port": self.port,
             "fsync": "off",
             "full_page_writes": "off",
             "autovacuum": "off",

@@ -72,27 +72,31 @@ class Proxy:
         self.refuse()
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks)
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.accepted += 1
-        task = asyncio.current_task()
-        assert task is not None
+        task = asyncio.create_task(self._link(reader, writer))
         self._tasks.add(task)
-        self._writers.add(writer)
-        there: asyncio.StreamWriter | None = None
+        task.add_done_callback(self._tasks.discard)
+
+    async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ends = [writer]
         try:
-            with suppress(OSError):
-                answers, there = await asyncio.open_unix_connection(self._target)
-                self._writers.add(there)
-                await asyncio.gather(self._pump(reader, there), self._pump(answers, writer))
+            answers, there = await asyncio.open_unix_connection(self._target)
+            ends.append(there)
+            self._writers |= {writer, there}
+            async with asyncio.TaskGroup() as both:
+                both.create_task(self._pump(reader, there))
+                both.create_task(self._pump(answers, writer))
+        except* OSError:
+            pass
         finally:
-            for each in (writer, there):
-                if each is not None:
-                    self._writers.discard(each)
-                    self._lost.discard(each)
-                    each.transport.abort()
-            self._tasks.discard(task)
+            for each in ends:
+                self._writers.discard(each)
+                self._lost.discard(each)
+                each.transport.abort()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):

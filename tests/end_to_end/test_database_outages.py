@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -30,10 +32,13 @@ from tests.end_to_end.processes import (
 )
 from tests.end_to_end.test_postgres import stored
 from tests.postgres_process import OwnServer, aside, own_servers
-from tests.proxy import Proxy, proxy
+from tests.proxy import proxy
 from tests.receiver.payloads import a_json_body, an_item
 
 PROMISED_SECONDS = 10.0
+
+SOON_SECONDS = 6.0
+"""What an answer may take that does not wait for the database: a connection is tried for 3 s."""
 
 SLACK_SECONDS = 3.0
 """What an answer may take beyond that on a machine that others use."""
@@ -141,44 +146,88 @@ async def test_it_is_gone_or_silent(
     Both answer in time and in words, and go on when it is over."""
     name = servers[0].database()
     configure(tmp_path, an_endpoint(acme.url))
-    async with proxy(servers[0].socket) as refusing, proxy(servers[0].socket) as silent:
-        async with AsyncExitStack() as stack:
-            processes = [
-                await stack.enter_async_context(
-                    running(tmp_path, "serve", "--database", each.url(name))
-                )
-                for each in (refusing, silent)
-            ]
-            for number, each in enumerate(processes):
-                assert (await each.post(a_body(f"before-{number}")))[0] == 200
-            await until_pushed(acme, {"before-0", "before-1"})
-            refusing.refuse()
-            silent.stall()
-            await asyncio.gather(*(_tells(each) for each in processes))
-            await refusing.open()
-            silent.go_on()
-            for number, each in enumerate(processes):
+    async with AsyncExitStack() as stack:
+        refusing, silent = [
+            await stack.enter_async_context(proxy(servers[0].socket)) for _ in range(2)
+        ]
+        urls = [each.url(name) for each in (refusing, silent)]
+        processes = [
+            await stack.enter_async_context(running(tmp_path, "serve", "--database", url))
+            for url in urls
+        ]
+        for number, each in enumerate(processes):
+            assert (await each.post(a_body(f"before-{number}")))[0] == 200
+        await until_pushed(acme, {"before-0", "before-1"})
 
-                async def taken(server: Running = each, number: int = number) -> bool | None:
-                    return (await server.post(a_body(f"after-{number}")))[0] == 200 or None
+        refusing.refuse()
+        silent.stall()
+        await asyncio.gather(*(_tells(each) for each in processes))
 
-                await eventually(taken, "callbacks are taken again")
-            await until_pushed(acme, {"after-0", "after-1"})
-            for each in processes:
-                assert (await each.get("/readyz"))[0] == 200
-                assert await each.stop() == 0
-                assert "Traceback" not in each.err.text
+        await refusing.open()
+        silent.go_on()
+        for number, each in enumerate(processes):
+            await eventually(partial(_taken, each, f"after-{number}"), "callbacks are taken again")
+        await until_pushed(acme, {"after-0", "after-1"})
+        for each in processes:
+            assert (await each.get("/readyz"))[0] == 200
+            assert await each.stop() == 0
+            assert "Traceback" not in each.err.text
+
+
+async def _taken(server: Running, name: str) -> bool | None:
+    return (await server.post(a_body(name)))[0] == 200 or None
 
 
 async def _tells(server: Running) -> None:
-    """All that can be asked of a process without its database."""
-    post = [asked(server, "/notify", body=a_body(f"lost-{number}")) for number in range(3)]
-    later = asyncio.sleep(2, asked(server, "/notify", body=a_body("lost-later")))
-    ready = asked(server, "/readyz")
-    api = [asked(server, path) for path in ("/api/reports", "/api/endpoints", "/metrics")]
-    pages = [asked(server, path, accept="text/html") for path in ("/", "/reports", "/endpoints")]
-    alive = asked(server, "/healthz")
-    answers = await asyncio.gather(*post, ready, *api, *pages, alive)
-    for each in answers: print(each)
-    answered = await (await later)
-    print(answered)
+    """What a process answers without its database. Whoever comes first finds out that it is gone;
+    then those that only ask are told soon. A callback waits for it each time."""
+    patient = PROMISED_SECONDS + SLACK_SECONDS
+    first = [asked(server, "/notify", body=a_body(f"lost-{number}")) for number in range(3)]
+    for status, retry_after, text, seconds in await asyncio.gather(*first):
+        assert (status, retry_after) == (503, "10")
+        assert json.loads(text)["error"]["code"] == "store_unavailable"
+        assert seconds < patient
+    late = asyncio.create_task(asked(server, "/notify", body=a_body("lost-late")))
+    asking = ["/readyz", "/api/reports", "/api/endpoints", "/api/dispatches?state=waiting"]
+    pages = ["/", "/messages", "/endpoints", "/dispatches", "/overview"]
+    answers = await asyncio.gather(
+        *(asked(server, path) for path in asking),
+        *(asked(server, path, accept="text/html") for path in pages),
+    )
+    for path, (status, retry_after, text, seconds) in zip(asking + pages, answers, strict=True):
+        assert (status, retry_after) == (503, "10"), (path, text)
+        assert re.search("the database (cannot be used|has not answered)", text, re.I), text
+        assert seconds < SOON_SECONDS, path
+    status, _, text, seconds = await asked(server, "/metrics")
+    assert (status, seconds < SOON_SECONDS) == (200, True), seconds
+    assert "dlr_ready 0.0" in text
+    assert "dlr_store_readable 0.0" in text
+    assert (await asked(server, "/healthz"))[0] == 200
+    status, retry_after, _, seconds = await late
+    assert (status, retry_after, seconds < patient) == (503, "10", True), seconds
+
+
+async def test_it_fails_over(tmp_path: Path, acme: Customer, servers: list[OwnServer]) -> None:
+    """The primary dies, and its standby takes its place, under a URL that names both. It had been
+    sent each commit before that was answered, so that nothing is lost."""
+    first, second = servers
+    name = first.database()
+    await aside(second.make_standby_of, first)
+    hosts = f"host={first.folder.parent},{second.folder.parent}&port={first.port},{second.port}"
+    url = f"postgresql:///{name}?user=postgres&{hosts}&target_session_attrs=read-write"
+    configure(tmp_path, an_endpoint(acme.url) + "bucket_size = 1\n")
+    async with (
+        running(tmp_path, "receive", "--database", url) as receiver,
+        running(tmp_path, "dispatch", "--database", url),
+    ):
+        senders = Senders(receiver, receiver, receiver)
+        await acme.came.reach(20)
+        await aside(first.stop, signal.SIGKILL)
+        await aside(second.promote)
+        await acme.came.reach(acme.came.count + 20)
+        await senders.end()
+        await until_pushed(acme, senders.taken)
+        assert set(senders.refused) <= {503}
+        found = await stored(tmp_path, url)
+        assert set(found.values()) == {1}
+        assert senders.taken <= set(found)

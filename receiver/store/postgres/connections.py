@@ -29,7 +29,7 @@ AGAIN_SECONDS = 0.2
 IDLE_SECONDS = 600.0
 """A connection that nobody has needed for so long is closed."""
 
-SETTINGS: dict[str, str | int] = {
+SETTINGS: dict[str, Any] = {
     "connect_timeout": 3,  # of each host in the URL: the second one must have its turn
     "keepalives_idle": 5,
     "keepalives_interval": 2,
@@ -90,6 +90,13 @@ class Connections:
         self._idle: list[Link] = []  # the one that was used last is the last
         self._era = 0  # a new one begins when the server turns out to be another one
         self._closing = Event()
+        self._trying = Lock()  # while the server is lost, one thread at a time tries to connect
+        self._fault = ""
+
+    @property
+    def lost(self) -> bool:
+        """Whether no connection could be made when that was tried last."""
+        return bool(self._fault)
 
     def take(self, begin: str, patience: float, deadline: float) -> Link:
         """A connection whose transaction has been opened by `begin`, and whose statements wait for
@@ -99,7 +106,7 @@ class Connections:
             link = self._idle_one()
             is_new = link is None
             try:
-                link = link or self._connected()
+                link = link or self._connected(deadline)
                 # Half of what is left, so that a new one can be had if this one is not answered.
                 link.patience = max(1.0, (deadline - time.monotonic()) / 2)
                 link.execute(begin, prepare=False)
@@ -141,9 +148,24 @@ class Connections:
     def _is_over(self, link: Link, now: float) -> bool:
         return link.era != self._era or link.idle_since < now - IDLE_SECONDS
 
-    def _connected(self) -> Link:
+    def _connected(self, deadline: float) -> Link:
+        if not self.lost:
+            return self._new()
+        if not self._trying.acquire(timeout=max(0.0, deadline - time.monotonic())):
+            raise psycopg.OperationalError(self._fault)
+        try:
+            return self._new()
+        finally:
+            self._trying.release()
+
+    def _new(self) -> Link:
         era = self._era
-        link = connect(self._url)
+        try:
+            link = connect(self._url)
+        except psycopg.Error as error:
+            self._fault = str(error)
+            raise
+        self._fault = ""
         link.era = era
         return link
 

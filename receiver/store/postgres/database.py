@@ -50,6 +50,10 @@ QUESTIONS = 3
 WAIT_SECONDS = 9.0
 """How long a transaction waits for a connection, and how long the server works at a statement."""
 
+ASKING_SECONDS = 1.0
+"""How long whoever only reads waits for a connection while none can be made. Pages, metrics and
+/readyz tell soon what is the matter, and only callbacks and other writes wait for the end of it."""
+
 QUESTION_SECONDS = 30.0
 """How long a statement of a question may take."""
 
@@ -77,18 +81,20 @@ _BEGIN = (
 
 
 class Opening(NamedTuple):
-    """How a transaction is opened, in one round trip, and for how many seconds the answer to one of
-    its statements is waited for: longer than the server works at it. 0: for ever."""
+    """How a transaction is opened, in one round trip. `patience`: for how many seconds the answer
+    to one of its statements is waited for, which is longer than the server works at it. 0: for
+    ever. `asks`: it changes nothing that anybody needs, and need not wait for a lost server."""
 
     begin: str
     patience: float
+    asks: bool
 
 
-def _begin(begin: str, seconds: float, *, more: str = "") -> Opening:
+def _begin(begin: str, seconds: float, *, more: str = "", asks: bool = False) -> Opening:
     limits = _BEGIN.format(
         begin=begin, statement=int(seconds * 1000), lock=int(WAIT_SECONDS * 1000)
     )
-    return Opening(limits + more, seconds and seconds + ROUND_TRIP_SECONDS)
+    return Opening(limits + more, seconds and seconds + ROUND_TRIP_SECONDS, asks)
 
 
 # A statement is planned once and used for long. If its table was small then, the plan reads all of
@@ -102,9 +108,10 @@ _WRITE = _begin(_READ_COMMITTED, WAIT_SECONDS, more=_BY_INDEX)
 _WRITE_UNFLUSHED = _begin(
     _READ_COMMITTED, WAIT_SECONDS, more=f"{_BY_INDEX}; SET LOCAL synchronous_commit = off"
 )
-_READ = _begin(_SNAPSHOT, WAIT_SECONDS, more=_BY_INDEX)
-_READ_SETTLED = _begin(_READ_COMMITTED, WAIT_SECONDS, more=_BY_INDEX)
-_QUESTION = _begin(_SNAPSHOT, QUESTION_SECONDS)
+_PROBE = _WRITE._replace(asks=True)
+_READ = _begin(_SNAPSHOT, WAIT_SECONDS, more=_BY_INDEX, asks=True)
+_READ_SETTLED = _begin(_READ_COMMITTED, WAIT_SECONDS, more=_BY_INDEX, asks=True)
+_QUESTION = _begin(_SNAPSHOT, QUESTION_SECONDS, asks=True)
 _MIGRATE = _begin(_READ_COMMITTED, 0)
 
 
@@ -154,7 +161,7 @@ class Database:
 
         async def probe(after_failure: bool) -> None:
             for work in large if after_failure else (small,):
-                await self._run(_WRITE, work)
+                await self._run(_PROBE, work)
 
         await self._proof.ask(probe)
 
@@ -203,7 +210,8 @@ class Database:
         await asyncio.to_thread(self._threads.shutdown)
 
     async def _run(self, opening: Opening, work: Work[T]) -> T:
-        deadline = time.monotonic() + WAIT_SECONDS
+        is_lost = opening.asks and self._connections.lost
+        deadline = time.monotonic() + (ASKING_SECONDS if is_lost else WAIT_SECONDS)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._transaction, opening, work, deadline)
 
@@ -225,7 +233,7 @@ class Database:
         raise AssertionError
 
     def _once(self, opening: Opening, work: Work[T], deadline: float) -> T:
-        connection = self._connections.take(*opening, deadline)
+        connection = self._connections.take(opening.begin, opening.patience, deadline)
         is_astray = False
         try:
             result = work(connection)
