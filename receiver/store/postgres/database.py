@@ -67,6 +67,8 @@ TRIES = 4
 """How often a transaction is begun that the database has broken off so that another one could go on
 (deadlock, serialisation failure)."""
 
+ALL_IN_USE = "the database cannot be used: all {} connections have been in use for {:g} s"
+
 MALFORMED = (
     "store.database is no URL of PostgreSQL: expected postgresql://USER@HOST:PORT/NAME, in which"
     " signs such as @, / or a space are written with percent (%40, %2F, %20)"
@@ -211,9 +213,24 @@ class Database:
 
     async def _run(self, opening: Opening, work: Work[T]) -> T:
         is_lost = opening.asks and self._connections.lost
-        deadline = time.monotonic() + (ASKING_SECONDS if is_lost else WAIT_SECONDS)
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._transaction, opening, work, deadline)
+        seconds = ASKING_SECONDS if is_lost else WAIT_SECONDS
+        deadline = time.monotonic() + seconds
+        running = self._threads.submit(self._transaction, opening, work, deadline)
+        given_up = False
+
+        def give_up() -> None:
+            nonlocal given_up
+            given_up = running.cancel()  # unless a thread has begun with it
+
+        watch = asyncio.get_running_loop().call_later(seconds, give_up)
+        try:
+            return await asyncio.wrap_future(running)
+        except asyncio.CancelledError:
+            if not given_up:
+                raise
+            raise StoreUnavailable(ALL_IN_USE.format(CONNECTIONS, seconds)) from None
+        finally:
+            watch.cancel()
 
     def _transaction(self, opening: Opening, work: Work[T], deadline: float) -> T:
         """On a thread: one transaction, begun again if the database broke it off for another. A
