@@ -165,10 +165,7 @@ async def test_all_connections_are_in_use(database: Database) -> None:
 async def test_a_silent_network(database: Database, empty_postgres: EmptyDatabase) -> None:
     """An answer that does not come is not waited for for ever, be it of a statement or of a new
     connection. When the network is back, so is the database."""
-    async with (
-        proxy(socket_of(empty_postgres.url)) as link,
-        behind(link, empty_postgres.url) as far,
-    ):
+    async with a_network(empty_postgres.url) as (link, far):
         await far.write(noting("before"))
 
         def cut(connection: Connection) -> None:
@@ -197,10 +194,7 @@ async def test_lost_packets_cost_one_connection(
     """Behind a firewall that has forgotten its connections, idle ones are silent and new ones work.
     The first transaction finds that out and is done all the same; the others do not wait."""
     monkeypatch.setattr(module, "WAIT_SECONDS", 2.0)
-    async with (
-        proxy(socket_of(empty_postgres.url)) as link,
-        behind(link, empty_postgres.url) as far,
-    ):
+    async with a_network(empty_postgres.url) as (link, far):
         met = threading.Barrier(3)
 
         def meet(_: Connection) -> None:
@@ -220,10 +214,7 @@ async def test_connections_that_broke_while_idle(
     database: Database, empty_postgres: EmptyDatabase
 ) -> None:
     """As all do when the server is restarted: nobody is told."""
-    async with (
-        proxy(socket_of(empty_postgres.url)) as link,
-        behind(link, empty_postgres.url) as far,
-    ):
+    async with a_network(empty_postgres.url) as (link, far):
         await far.write(noting("a"))
         link.reset()
         await far.write(noting("b"))
