@@ -7,7 +7,6 @@ and of PostgreSQL, and get the same answers.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -99,12 +98,6 @@ def plain(value: Any) -> Any:
 
 def in_plain(rows: Iterable[Row]) -> list[Row]:
     return [{name: plain(value) for name, value in row.items()} for row in rows]
-
-
-def asked_of_sqlite(connection: sqlite3.Connection, statement: str) -> list[Row]:
-    found = connection.execute(statement)
-    names = [column[0] for column in found.description]
-    return [dict(zip(names, row, strict=True)) for row in found]
 
 
 class SqlViewsContract:

@@ -23,8 +23,8 @@ from tests.contracts.readings import ReadingsContract
 from tests.contracts.recording import RecordingContract
 from tests.contracts.retention import ErasureContract, RetentionContract
 from tests.contracts.shared_time import SharedTimeContract
-from tests.contracts.sql_views import Row, SqlViewsContract, asked_of_sqlite
-from tests.contracts.sqlite_backend import BreakableDatabase
+from tests.contracts.sql_views import Row, SqlViewsContract
+from tests.contracts.sqlite_backend import BreakableDatabase, asked
 from tests.contracts.unrouted_store import UnroutedStoreContract
 
 
@@ -56,9 +56,9 @@ class SqliteStorageBackend:
 
     async def asked(self, statement: str) -> list[Row]:
         if self.path is None:
-            return await self.database.read(lambda c: asked_of_sqlite(c, statement))
+            return [*await self.database.read(lambda c: asked(c, statement))]
         with closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)) as connection:
-            return asked_of_sqlite(connection, statement)
+            return [*asked(connection, statement)]
 
     async def looked_up(self, statement: str) -> bool:
         first, *_ = await self.asked(f"EXPLAIN QUERY PLAN {statement}")

@@ -25,10 +25,10 @@ from tests.contracts.sql_views import (
     PAIRS,
     SQL_OF_THE_GUIDE,
     SqlViewsContract,
-    asked_of_sqlite,
     fill,
     in_plain,
 )
+from tests.contracts.sqlite_backend import asked
 from tests.contracts.storage_on_postgres import PostgresStorageBackend, postgres_storage
 from tests.contracts.unrouted_store import UnroutedStoreContract
 from tests.dispatcher.support import a_bench
@@ -102,7 +102,7 @@ class TestSqlViews(SqlViewsContract):
             await fill(bench)
             for view in VIEWS:
                 statement = f"SELECT * FROM {view.name}"
-                there = await bench.database.read(partial(asked_of_sqlite, statement=statement))
+                there = await bench.database.read(partial(asked, statement=statement))
                 here = in_plain(await backend.asked(statement))
                 assert sorted(here, key=str) == sorted(there, key=str)
 
