@@ -238,10 +238,10 @@ class Database:
 
 
 def _unavailable(error: Exception) -> StoreUnavailable:
-    return StoreUnavailable(f"the database cannot be used: {_said(error)}")
+    return StoreUnavailable(f"the database cannot be used: {said(error)}")
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
     """What psycopg says names host, port, user and database, and no password."""
     return " ".join(str(error).split()) or type(error).__name__
 
@@ -274,9 +274,9 @@ def _reached(url: str, wait: float) -> None:
             psycopg.connect(url, connect_timeout=int(WAIT_SECONDS)).close()
         except psycopg.Error as error:
             if time.monotonic() >= deadline:
-                raise StoreUnreachable(f"cannot open the database: {_said(error)}") from error
+                raise StoreUnreachable(f"cannot open the database: {said(error)}") from error
             if not told:
-                _LOG.warning("waiting for the database, at most %g s: %s", wait, _said(error))
+                _LOG.warning("waiting for the database, at most %g s: %s", wait, said(error))
                 told = True
             time.sleep(LOOK_SECONDS)
         else:
