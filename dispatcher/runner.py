@@ -22,6 +22,7 @@ from dispatcher.endpoints.endpoint import EndpointsInForce
 from dispatcher.flow.gate import Flows
 from dispatcher.queue.base import DispatchQueue, Leased, News
 from dispatcher.worker import Worker
+from receiver.callbacks.events import Sparing
 from receiver.store.base import StoreUnavailable
 
 log = logging.getLogger("dlr.dispatcher")
@@ -105,6 +106,7 @@ class Runner:
             fails="the dispatcher's loop failed and is started again",
             again_after=AFTER_STORE_FAILURE.total_seconds(),
         )
+        self._failures = Sparing(most=1)  # of each kind, in a minute: it is tried again soon
         self._quiet = asyncio.Event()  # a turn has found nothing to do, and nothing is under way
         self._running: dict[asyncio.Task[None], Leased] = {}
         self._alarm_at: datetime | None = None
@@ -235,7 +237,8 @@ class Runner:
                 for tell in self._tell:
                     tell(news)
         except StoreUnavailable as error:
-            log.error("the dispatcher cannot read the database and tries again: %s", error)
+            if self._failures.admit("look") is not None:
+                log.error("the dispatcher cannot read the database and tries again: %s", error)
             return
         now = self._clock.now()
         if self._due_at is not None and self._due_at <= now:
@@ -266,9 +269,9 @@ class Runner:
         try:
             await self._follow(self._common_time)
         except StoreUnavailable as error:
-            log.error(
-                "the time could not be shared with other processes and is tried again: %s", error
-            )
+            if self._failures.admit("time") is not None:
+                text = "the time could not be shared with other processes and is tried again: %s"
+                log.error(text, error)
 
     async def _follow(self, common_time: CommonTime) -> None:
         """Tell the time, and step with a wall clock that is off by days and believed by now. All

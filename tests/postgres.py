@@ -21,7 +21,7 @@ import psycopg
 import pytest
 
 from receiver.store.migrations import Migration
-from receiver.store.postgres.database import Connection, Database, Work, pool_of
+from receiver.store.postgres.database import Connection, Database, Opening, Work
 
 T = TypeVar("T")
 
@@ -135,7 +135,7 @@ class EmptyDatabase:
 
     async def again(self) -> BreakableDatabase:
         """The same database, as another process has it."""
-        return BreakableDatabase(pool_of(self.url))
+        return BreakableDatabase(self.url)
 
 
 async def _migrate(url: str, migrations: Sequence[Migration]) -> None:
@@ -164,10 +164,10 @@ class BreakableDatabase(Database):
     async def write_unflushed(self, work: Work[T]) -> T:
         return await super().write_unflushed(self._broken(work))
 
-    def _once(self, begin: str, work: Work[T]) -> T:
-        return super()._once(
-            f"{begin}; SET TRANSACTION READ ONLY" if self._read_only else begin, work
-        )
+    def _once(self, opening: Opening, work: Work[T], deadline: float) -> T:
+        if self._read_only:
+            opening = opening._replace(begin=f"{opening.begin}; SET TRANSACTION READ ONLY")
+        return super()._once(opening, work, deadline)
 
     def _broken(self, work: Work[T]) -> Work[T]:
         statements, self._breaks_after = self._breaks_after, None
