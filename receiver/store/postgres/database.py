@@ -56,9 +56,17 @@ TRIES = 4
 """How often a transaction is begun that the database has broken off so that another one could go on
 (deadlock, serialisation failure)."""
 
+PREPARED_AFTER = 5
+"""How often a statement is run before it is prepared: psycopg's own number."""
+
 MALFORMED = (
     "store.database is no URL of PostgreSQL: expected postgresql://USER@HOST:PORT/NAME, in which"
     " signs such as @, / or a space are written with percent (%40, %2F, %20)"
+)
+
+POOLED = (
+    "a connection pooler, such as pgbouncer, is in front of the database: statements are not"
+    " prepared, which costs both some CPU"
 )
 
 # A machine that is cut off in the middle of a transaction keeps its locks for as long as the server
@@ -112,8 +120,10 @@ class Database:
         Raises StoreUnreachable, with what the server or the network said last; StoreUnavailable for
         what is no URL.
         """
-        await asyncio.to_thread(_reached, url, wait)
-        return cls(pool_of(url))
+        pooled = await asyncio.to_thread(_reached, url, wait)
+        if pooled:
+            _LOG.info("%s", POOLED)
+        return cls(pool_of(url, pooled=pooled))
 
     async def write(self, work: Work[T]) -> T:
         """Run `work` in one transaction (READ COMMITTED); when this returns, it is on disk.
@@ -246,10 +256,16 @@ def _said(error: Exception) -> str:
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def pool_of(url: str) -> ConnectionPool[Connection]:
+def pool_of(url: str, *, pooled: bool = False) -> ConnectionPool[Connection]:
+    """`pooled`: a pooler is between. It may give each transaction another connection of its own, on
+    which a statement that was prepared before is missing, or another one has its name."""
     pool = ConnectionPool[Connection](
         url,
-        kwargs={"autocommit": True, "connect_timeout": int(WAIT_SECONDS)},
+        kwargs={
+            "autocommit": True,
+            "connect_timeout": int(WAIT_SECONDS),
+            "prepare_threshold": None if pooled else PREPARED_AFTER,
+        },
         configure=adapt_texts,
         min_size=1,
         max_size=CONNECTIONS,
@@ -262,8 +278,9 @@ def pool_of(url: str) -> ConnectionPool[Connection]:
     return pool
 
 
-def _reached(url: str, wait: float) -> None:
-    """Wait until the server takes a connection, at most `wait` seconds."""
+def _reached(url: str, wait: float) -> bool:
+    """Wait until the server takes a connection, at most `wait` seconds. Returns whether a pooler is
+    between: it gives each client a process id of its own making, which is not the server's."""
     try:
         conninfo_to_dict(url)
     except psycopg.Error:  # which would repeat parts of the URL, and so of a password
@@ -271,7 +288,9 @@ def _reached(url: str, wait: float) -> None:
     deadline, told = time.monotonic() + wait, False
     while True:
         try:
-            psycopg.connect(url, connect_timeout=int(WAIT_SECONDS)).close()
+            with psycopg.connect(url, connect_timeout=int(WAIT_SECONDS)) as connection:
+                (process,) = row_of(connection.execute("SELECT pg_backend_pid()"))
+                return bool(process != connection.info.backend_pid)
         except psycopg.Error as error:
             if time.monotonic() >= deadline:
                 raise StoreUnreachable(f"cannot open the database: {_said(error)}") from error
@@ -279,8 +298,6 @@ def _reached(url: str, wait: float) -> None:
                 _LOG.warning("waiting for the database, at most %g s: %s", wait, _said(error))
                 told = True
             time.sleep(LOOK_SECONDS)
-        else:
-            return
 
 
 # --- migrations ---------------------------------------------------------------------------------
