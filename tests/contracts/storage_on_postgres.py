@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
+import psycopg
 import pytest
+from psycopg.rows import dict_row
 
 from dispatcher.queue.postgres.queue import PostgresQueue
 from dispatcher.storage import Storage, new_id, of_postgres
+from tests.contracts.sql_views import Row
 from tests.postgres import BreakableDatabase, EmptyDatabase, written
 
 
@@ -34,6 +38,18 @@ class PostgresStorageBackend:
 
     async def written(self) -> str:
         return await self.database.read(written)
+
+    async def asked(self, statement: str) -> list[Row]:
+        with psycopg.connect(self.empty.url, row_factory=dict_row) as connection:
+            return [*connection.execute(statement)]
+
+    async def looked_up(self, statement: str) -> bool:
+        """Small tables are read as a whole, unless they must not be."""
+        with psycopg.connect(self.empty.url) as connection:
+            connection.execute("SET LOCAL enable_seqscan = off")
+            plan = "\n".join(row[0] for row in connection.execute(f"EXPLAIN {statement}"))
+        whole = re.search(r"Seq Scan on (report|dispatch|attempt|total)", plan)
+        return "Index Cond" in plan and whole is None
 
 
 async def _opened(

@@ -47,6 +47,7 @@ class Link(psycopg.Connection[tuple[Any, ...]]):
     """A connection that waits for the answer to a statement for a limited time."""
 
     patience: float = 0.0  # seconds; 0: for ever
+    is_pooled: bool = False
     era: int = 0
     idle_since: float = 0.0
 
@@ -75,9 +76,18 @@ def _within(gen: PQGen[RV], seconds: float) -> PQGen[RV]:
 
 
 def connect(url: str) -> Link:
-    """Raises psycopg.Error with what the server or the network said."""
+    """Raises psycopg.Error with what the server or the network said.
+
+    A pooler may give each transaction another connection of its own, on which a statement that was
+    prepared before is missing, or another one has its name. So nothing is prepared behind one. It
+    gives its clients process ids of its own making, which are not the server's.
+    """
     link = Link.connect(make_conninfo(**SETTINGS | conninfo_to_dict(url)), autocommit=True)
     adapt_texts(link)
+    process = link.execute("SELECT pg_backend_pid()", prepare=False).fetchone()
+    link.is_pooled = process != (link.info.backend_pid,)
+    if link.is_pooled:
+        link.prepare_threshold = None
     return link
 
 

@@ -74,6 +74,11 @@ MALFORMED = (
     " signs such as @, / or a space are written with percent (%40, %2F, %20)"
 )
 
+POOLED = (
+    "a connection pooler, such as pgbouncer, is in front of the database: statements are not"
+    " prepared, which costs both some CPU"
+)
+
 # A machine that is cut off in the middle of a transaction keeps its locks for as long as the server
 # waits for its next statement, which comes within milliseconds otherwise.
 _BEGIN = (
@@ -136,7 +141,8 @@ class Database:
         Raises StoreUnreachable, with what the server or the network said last; StoreUnavailable for
         what is no URL.
         """
-        await asyncio.to_thread(_reached, url, wait)
+        if await asyncio.to_thread(_reached, url, wait):
+            _LOG.info("%s", POOLED)
         return cls(url)
 
     async def write(self, work: Work[T]) -> T:
@@ -268,16 +274,17 @@ class Database:
 
 
 def _unavailable(error: Exception) -> StoreUnavailable:
-    return StoreUnavailable(f"the database cannot be used: {_said(error)}")
+    return StoreUnavailable(f"the database cannot be used: {said(error)}")
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
     """What psycopg says names host, port, user and database, and no password."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def _reached(url: str, wait: float) -> None:
-    """Wait until the server takes a connection, at most `wait` seconds."""
+def _reached(url: str, wait: float) -> bool:
+    """Wait until the server takes a connection, at most `wait` seconds. Returns whether a pooler is
+    between."""
     try:
         conninfo_to_dict(url)
     except psycopg.Error:  # which would repeat parts of the URL, and so of a password
@@ -285,16 +292,15 @@ def _reached(url: str, wait: float) -> None:
     deadline, told = time.monotonic() + wait, False
     while True:
         try:
-            connect(url).close()
+            with connect(url) as link:
+                return link.is_pooled
         except psycopg.Error as error:
             if time.monotonic() >= deadline:
-                raise StoreUnreachable(f"cannot open the database: {_said(error)}") from error
+                raise StoreUnreachable(f"cannot open the database: {said(error)}") from error
             if not told:
-                _LOG.warning("waiting for the database, at most %g s: %s", wait, _said(error))
+                _LOG.warning("waiting for the database, at most %g s: %s", wait, said(error))
                 told = True
             time.sleep(LOOK_SECONDS)
-        else:
-            return
 
 
 # --- migrations ---------------------------------------------------------------------------------
