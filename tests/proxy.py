@@ -18,10 +18,11 @@ _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: the connection ends with RST, and
 class Proxy:
     """Passes on what comes, both ways, until it is told otherwise."""
 
-    def __init__(self, target: str) -> None:
-        """`target` is the path of a Unix socket."""
+    def __init__(self, target: str, *addresses: str) -> None:
+        """`target` is the path of a Unix socket. It listens at these addresses of this machine."""
         self._target = target
-        self._server: asyncio.Server | None = None
+        self._addresses = addresses or ("127.0.0.1",)
+        self._servers: list[asyncio.Server] = []
         self._writers: set[asyncio.StreamWriter] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._passing = asyncio.Event()
@@ -30,21 +31,24 @@ class Proxy:
         self.port = 0
         self.accepted = 0
 
-    def url(self, database: str) -> str:
+    def url(self, database: str, address: str = "127.0.0.1") -> str:
         """Where a PostgreSQL database behind it is found."""
-        return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://postgres@{address}:{self.port}/{database}"
 
     async def open(self) -> None:
         """Take connections; after `refuse` on the same port again."""
-        if self._server is None:
-            self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
-            self.port = self._server.sockets[0].getsockname()[1]
+        if not self._servers:
+            first, *more = self._addresses
+            opened = [await asyncio.start_server(self._accept, first, self.port)]
+            self.port = opened[0].sockets[0].getsockname()[1]
+            opened += [await asyncio.start_server(self._accept, each, self.port) for each in more]
+            self._servers = opened
 
     def refuse(self) -> None:
         """Refuse new connections, and reset those that there are."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        for server in self._servers:
+            server.close()
+        self._servers.clear()
         self.reset()
 
     def stall(self) -> None:
@@ -110,8 +114,8 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxy(target: str) -> AsyncIterator[Proxy]:
-    new = Proxy(target)
+async def proxy(target: str, *addresses: str) -> AsyncIterator[Proxy]:
+    new = Proxy(target, *addresses)
     await new.open()
     try:
         yield new

@@ -317,6 +317,7 @@ class Customer:
     came: Tally = field(default_factory=Tally)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
+    address: str = "127.0.0.1"
     _port: int = 0
     _runner: web.AppRunner | None = None
     _cut_at: dict[tuple[str, int], float] = field(default_factory=dict)  # by dispatch and attempt
@@ -327,9 +328,9 @@ class Customer:
         app.router.add_post("/{path:.*}", self._take)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+        await web.TCPSite(self._runner, self.address, self._port).start()
         self._port = self._runner.addresses[0][1]
-        self.url = f"http://127.0.0.1:{self._port}"
+        self.url = f"http://{self.address}:{self._port}"
 
     async def stop(self) -> None:
         """Close the port: whoever calls is refused."""
@@ -367,9 +368,10 @@ class Customer:
 @asynccontextmanager
 async def customer(
     answer: Callable[[Push], int | Literal["cut"]] = lambda _: 200,
+    address: str = "127.0.0.1",
 ) -> AsyncIterator[Customer]:
     """A customer that listens and answers at once."""
-    new = Customer(answer)
+    new = Customer(answer, address=address)
     new.may_answer.set()
     await new.start()
     try:
