@@ -26,6 +26,9 @@ RV = TypeVar("RV")
 AGAIN_SECONDS = 0.2
 """How long after a connection was refused the next one is tried."""
 
+FIRST_SECONDS = 3.0
+"""How long a new connection's first statement is waited for, which needs no work."""
+
 IDLE_SECONDS = 600.0
 """A connection that nobody has needed for so long is closed."""
 
@@ -83,8 +86,13 @@ def connect(url: str) -> Link:
     gives its clients process ids of its own making, which are not the server's.
     """
     link = Link.connect(make_conninfo(**SETTINGS | conninfo_to_dict(url)), autocommit=True)
+    link.patience = FIRST_SECONDS
     adapt_texts(link)
-    process = link.execute("SELECT pg_backend_pid()", prepare=False).fetchone()
+    try:
+        process = link.execute("SELECT pg_backend_pid()", prepare=False).fetchone()
+    except psycopg.Error:
+        link.close()
+        raise
     link.is_pooled = process != (link.info.backend_pid,)
     if link.is_pooled:
         link.prepare_threshold = None
