@@ -396,3 +396,10 @@ CREATE TABLE common_time (
     last_dispatch bigint NOT NULL DEFAULT 0,
     last_attempt bigint NOT NULL DEFAULT 0
 );
+
+-- The dispatchers that work on this database, with what each tells the others about its shares of
+-- the endpoints' limits (dispatcher/flow/members.py).
+CREATE TABLE live_dispatcher (
+    name text PRIMARY KEY,
+    notice bytea NOT NULL
+);
