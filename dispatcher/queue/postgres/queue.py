@@ -232,8 +232,10 @@ class PostgresQueue:
 
     async def news(self, now: datetime) -> News:
         at = micros(now)
-        *told, names, found = await self._database.read(lambda c: row_of(c.execute(_NEWS, (at,))))
-        return News(*told, dict(zip(names, found, strict=True)))
+        version, expired, endpoints, replays, names, told = await self._database.read(
+            lambda c: row_of(c.execute(_NEWS, (at,)))
+        )
+        return News(version, expired, endpoints, replays, dict(zip(names, told, strict=True)))
 
     async def put_up(self, notice: bytes) -> str:
         name = self._new_id()
