@@ -161,7 +161,7 @@ class Sharing:
             0,
             view=self._members.view,
             serves=self._serves(),
-            over=[name for name, gate in gates.items() if gate.under_way > gate.window],
+            over=self._worker.over,
             opened=[name for name, gate in gates.items() if gate.has_opened],
             failing={name: gate.failing for name, gate in gates.items() if gate.failing},
             acknowledged=[

@@ -235,6 +235,11 @@ class Worker:
         """Those of the endpoints that it works for."""
         return {name: self._gates[name] for name in self._names}
 
+    @property
+    def over(self) -> list[str]:
+        """Endpoints, also removed ones, with more pushes under way than its share."""
+        return [name for name, gate in self._gates.items() if gate.under_way > gate.window]
+
     async def use_shares(self, shares: Mapping[str, Share] | None) -> None:
         """Keep to these shares from now on; an endpoint that is not among them gets nothing. None:
         all is its own. When it returns, no claim is under way that was made by earlier ones."""
