@@ -37,7 +37,8 @@ class Flow(Struct, frozen=True):
     """How much an endpoint is given at an instant.
 
     `probe_at` is when its open breaker lets the next probe through. Of a rate limit `left` pushes
-    may go now. `slowed`: it has failed at once for a whole window, and is given a window a second.
+    may go now. `window_share` and `rate_share` are what this dispatcher uses of the limits.
+    `slowed`: it has failed at once for a whole window, and is given a window a second.
     """
 
     under_way: int
@@ -48,7 +49,8 @@ class Flow(Struct, frozen=True):
     rate_limit: float | None
     rate_left: int | None
     slowed: bool
-    share: Share | None = None
+    window_share: int
+    rate_share: float | None
 
 
 class Heard(Struct, frozen=True):
@@ -105,9 +107,19 @@ class Gate:
         return most if self._share is None else min(self._share.window, most)
 
     @property
+    def _rate_share(self) -> float | None:
+        """Pushes a second, in the world's time."""
+        limit = self.endpoint.rate_limit
+        if self._share is None or limit is None:
+            return limit
+        if not self._share.window:
+            return 0.0
+        return limit if self._share.rate is None else min(limit, self._share.rate)
+
+    @property
     def _rate(self) -> float | None:
-        """Pushes a second of its clock."""
-        rate = self.endpoint.rate_limit if self._share is None else self._share.rate
+        """Pushes a second of its clock; None: no limit but its window."""
+        rate = self._rate_share or None
         # The customer lives in the world's time, however fast our clock runs.
         return None if rate is None else rate / self._speed
 
@@ -174,13 +186,14 @@ class Gate:
         return Flow(
             under_way=self._in_flight.all,
             window=self.endpoint.window,
-            share=self._share,
             breaker_failures=self._breaker.failures,
             breaker_open=self._breaker.is_open,
             probe_at=self._breaker.probe_at if self._probes else None,
             rate_limit=self.endpoint.rate_limit,
             rate_left=None if limit is None else limit.all.free,
             slowed=self._patience is not None,
+            window_share=self.window,
+            rate_share=self._rate_share,
         )
 
     def for_retries_alone(self, places: Room) -> Room:

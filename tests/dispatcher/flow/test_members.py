@@ -229,7 +229,7 @@ async def test_alone_nothing_is_told_and_all_is_ones_own() -> None:
         await one.pass_by(timedelta(milliseconds=50))
 
     assert board.notices == told
-    assert one.worker.gates["acme"].flow(one.clock.now()).share is None
+    assert one.worker.gates["acme"].flow(one.clock.now()).window_share == 20
 
 
 async def test_one_that_slept_pushes_nothing_before_it_has_told_so() -> None:
