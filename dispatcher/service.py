@@ -41,6 +41,7 @@ from dispatcher.flow.total import Total
 from dispatcher.observe.events import Listener
 from dispatcher.observe.metrics import (
     AttemptMetrics,
+    DispatcherMetrics,
     FileMetrics,
     HeldMetrics,
     LossMetrics,
@@ -368,6 +369,7 @@ async def _runner(
     _show_pushes(common, worker)
     alone = isinstance(clock, MovableClock)  # a sandbox is the only one on its database
     sharing = None if alone else Sharing(queue, worker, clock)
+    DispatcherMetrics(common.metrics, lambda: 1 if sharing is None else sharing.count)
     return Runner(worker, queue, clock, common.endpoints, time, sharing=sharing)
 
 
