@@ -41,6 +41,11 @@ class RateLimit(Struct, frozen=True):
         passed = max(0, (now - self.at) // _MICROSECOND)
         return RateLimit(self.gain, min(self._most, self.left + passed * self.gain), now)
 
+    def changed_to(self, per_second: float, now: datetime) -> RateLimit:
+        """As it goes on from `now` with another number a second. What is left stays."""
+        left = self.at_instant(now).left
+        return RateLimit(per_second, left, now).at_instant(now)
+
     def moved(self, by: timedelta) -> RateLimit:
         """The same after the clock has gone so far in one step."""
         return RateLimit(self.gain, self.left, self.at + by)
@@ -71,6 +76,17 @@ class SharedRateLimit(Struct, frozen=True):
     @classmethod
     def fresh(cls, per_second: float, now: datetime) -> SharedRateLimit:
         return cls(RateLimit.fresh(per_second, now), RateLimit.fresh(per_second * 3 / 4, now))
+
+    @classmethod
+    def used_up(cls, per_second: float, now: datetime) -> SharedRateLimit:
+        """No push may go at once: somebody else may just have made one."""
+        fresh = cls.fresh(per_second, now)
+        return cls(fresh.all.taken(1), fresh.retries.taken(1))
+
+    def changed_to(self, per_second: float, now: datetime) -> SharedRateLimit:
+        """As it goes on from `now` with another number a second."""
+        retries = self.retries.changed_to(per_second * 3 / 4, now)
+        return SharedRateLimit(self.all.changed_to(per_second, now), retries)
 
     def at_instant(self, now: datetime) -> SharedRateLimit:
         return SharedRateLimit(self.all.at_instant(now), self.retries.at_instant(now))

@@ -63,7 +63,7 @@ class RoundTrips:
         self.made.clear()
         for _ in range(LOOKS):
             await self.looks.acquire()
-        return self.made
+        return [*self.made]
 
 
 @asynccontextmanager
