@@ -21,8 +21,10 @@ from dispatcher.upkeep.removal import (
     last_beyond,
     unread_of,
 )
+from receiver.store.base import Pause
 from receiver.store.instants import micros_or_null
 from receiver.store.postgres.database import Connection, Database, row_of
+from receiver.store.postgres.partitions import ATTEMPTS, drop_if_empty, old_partitions
 from receiver.store.postgres.retention import PostgresRetention
 from receiver.store.postgres.rows import COLUMNS, ends_of, stored_report
 from receiver.store.removal import Holders, Place
@@ -97,6 +99,17 @@ class QueueRetention(DispatchRemoval, PostgresRetention):
 
     def reading(self, readers: Readers) -> QueueRetention:
         return QueueRetention(self._database, readers)
+
+    async def purge_dispatches(self, *, before: datetime | None, most: int, pause: Pause) -> Rows:
+        """Attempts go with their dispatches. A partition of attempts goes once nothing is in it."""
+        rows = await super().purge_dispatches(before=before, most=most, pause=pause)
+        for number in await self._database.question(
+            lambda c: old_partitions(c, ATTEMPTS[0], "attempt")
+        ):
+            await self._database.write(
+                functools.partial(drop_if_empty, table="attempt", number=number)
+            )
+        return rows
 
     async def count_dispatches(self, *, before: datetime | None, most: int) -> Rows:
         gone = self._readers.gone
