@@ -80,11 +80,13 @@ CREATE TABLE dispatch_body (
     dispatch bigint PRIMARY KEY,
     body bytea NOT NULL
 );
+-- In the partitions of the reports (receiver/store/postgres/partitions.py), which they go with.
 CREATE TABLE dispatch_report (
     report bigint NOT NULL,
     dispatch bigint NOT NULL,
     PRIMARY KEY (report, dispatch)
-);
+) PARTITION BY RANGE (report);
+CREATE TABLE dispatch_report_0 PARTITION OF dispatch_report FOR VALUES FROM (0) TO (1073741824);
 -- The reports of a dispatch whose reports are far apart.
 CREATE TABLE dispatch_members (
     dispatch bigint PRIMARY KEY,
