@@ -8,7 +8,7 @@ middle of it. `answers` is what every protocol says of that.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, get_args
 
 from msgspec.structs import replace
 
@@ -20,6 +20,7 @@ from dispatcher.endpoints.from_settings import endpoint_of
 from dispatcher.endpoints.own_urls import OF_OWN_URLS, taking_own_urls
 from dispatcher.queue.base import DispatchSearch, Lease
 from dispatcher.replay.request import read_request
+from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.storage import Storage
 from receiver.store.audit import AuditQuery
 from receiver.store.base import PartTotals, ReportQuery, Totals, TotalsQuery
@@ -50,8 +51,8 @@ ENDPOINTS = [
 NAMES = [each.name for each in ENDPOINTS]
 DIMENSIONS: tuple[Dimension, ...] = ("source", "network", "sender")
 HOUR = timedelta(hours=1)
-UNTIL = START + timedelta(days=9)
-LEASE = Lease("held", START + timedelta(days=8))
+UNTIL = START + timedelta(days=4)
+LEASE = Lease("held", START + timedelta(days=3.5))
 
 
 async def live(bench: Bench) -> None:
@@ -199,7 +200,7 @@ async def _of_queue(storage: Storage) -> dict[str, Any]:
     dispatches = await queue.dispatches(limit=1_000)
     names = [each.id for each in dispatches]
     reports = await storage.store.reports_after(0, 1_000)
-    states = ("waiting", "leased", "acknowledged", "exhausted", "cancelled")
+    states: tuple[DispatchState, ...] = get_args(DispatchState)
     return {
         "dispatches": dispatches,
         "dispatch": [await queue.dispatch(name) for name in names],
@@ -225,19 +226,21 @@ async def _of_queue(storage: Storage) -> dict[str, Any]:
 async def _of_others(storage: Storage) -> dict[str, Any]:
     replays = await storage.replays.all()
     selection = read_request({"endpoint": "acme"}, UNTIL)[0].selection
+    items, _ = await storage.selector.resolve(selection, None, set(NAMES))
     window = Window(START - HOUR, UNTIL, None)
     span = await storage.recording.report_span(window)
     assert span is not None
+    depths = await storage.figures.depths()
     return {
         "endpoints": await storage.endpoints.stored(),
-        "depths": await storage.figures.depths(),
+        "depths": replace(depths, dispatches={k: n for k, n in depths.dispatches.items() if n}),
         "oldest": await storage.figures.oldest_waiting(NAMES, 10),
         "backlogs": await storage.figures.backlogs(NAMES, UNTIL, 100),
         "remaining": await storage.figures.remaining(NAMES, 100),
         "replays": replays,
         "keys": [await storage.replays.with_key(key) for key in ("whole", "k\0")],
         "items": [await storage.replays.following(each, 1_000) for each in replays],
-        "selected": await storage.selector.resolve(selection, None, set(NAMES)),
+        "selected": [(each.report, each.endpoint) for each in items],
         "unrouted": await storage.unrouted.unrouted(NAMES, None, 100),
         "recorded": await storage.recording.reports(window, *span),
         "old": await storage.retention.count_dispatches(before=UNTIL, most=0),
