@@ -201,8 +201,8 @@ async def test_a_large_head(tmp_path: Path) -> None:
 
 async def test_a_browser_with_large_cookies(tmp_path: Path) -> None:
     """Programs on one host share their cookies whatever their port, so a browser may have too many
-    of them. It gets a page that says what to do, also if its head comes in pieces, after a request that
-    was good. A program gets JSON, and so does a browser below /api."""
+    of them. It gets a page that says what to do, also if its head comes in pieces, after a request
+    that was good. A program gets JSON, and so does a browser below /api."""
     accept = ("Accept", "text/html,application/xhtml+xml;q=0.9")
     cookies = ("Cookie", "x" * 9000)
 
