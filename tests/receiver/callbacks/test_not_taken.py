@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import socket
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -365,10 +366,12 @@ async def test_check_live(tmp_path: Path) -> None:
     async with running(tmp_path, "receive") as server:
         ended = await dlr(tmp_path, "check", "--live", "--url", server.url)
         assert (ended.code, ended.err) == (0, "")
-        assert ended.out.splitlines() == [
+        *said, size = ended.out.splitlines()
+        assert said == [
             f"{server.url}: ready",
             "callbacks: none with a wrong path, source, method, size or type since the start",
         ]
+        assert re.fullmatch(r"database: \d+\.\d MB", size)
         for _ in range(2):
             await post(server.url, path="/Notify")
         await post(server.url, path="/notify/alpah")
