@@ -26,7 +26,6 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
@@ -324,13 +323,17 @@ def a_place(kind: Kind, folder: Path) -> Iterator[Postgres | Sqlite]:
 # --- the run -----------------------------------------------------------------------------------
 
 
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
 async def soak(
     kind: Kind,
     seconds: float,
     *,
     rate: float,
     seed: int,
-    tell: Callable[[str], None] = partial(print, flush=True),
+    tell: Callable[[str], None] = say,
 ) -> Soaked:
     rng = Random(seed)
     async with AsyncExitStack() as stack:

@@ -13,7 +13,6 @@ readers and writers of the others go on.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial

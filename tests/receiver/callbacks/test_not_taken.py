@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import socket
 import re
+import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -383,8 +383,8 @@ async def test_check_live(tmp_path: Path) -> None:
         url = server.url
     gone = await dlr(tmp_path, "check", "--live", "--url", url)
     assert gone.code == 1
-    said = "nothing answers there; start `dlr serve`, or give --url"
-    assert gone.err == f"dlr: {url}/readyz: {said}\n"
+    nothing = "nothing answers there; start `dlr serve`, or give --url"
+    assert gone.err == f"dlr: {url}/readyz: {nothing}\n"
 
 
 async def test_check_live_and_open_find_a_dispatcher(tmp_path: Path) -> None:
