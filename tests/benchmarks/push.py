@@ -96,7 +96,7 @@ def _count(found: Push, database: Path, reports: int, pushes: int) -> None:
     found.pushes += pushes
 
 
-async def fill(database: Path, reports: int) -> None:
+async def fill(database: Path | str, reports: int) -> None:
     rng = random.Random(1)
     async with storage(str(database)) as opened:
         for start in range(0, reports, 10_000):
