@@ -39,7 +39,6 @@ def pushed(
 ) -> tuple[float, float, float]:
     """Seconds from the first push to the last; CPU of the dispatchers, and of the server."""
     with migrated(url) as database, TemporaryDirectory() as folder, ExitStack() as stack:
-        asyncio.run(fill(database, reports))
         received(sink, restart=True)
         config = Path(folder, "dlr.toml")
         config.write_text(
@@ -48,9 +47,10 @@ def pushed(
         )
         words = ["dispatcher", "dispatch", "--port", "0"]
         words += ["--config", str(config), "--database", database]
-        of_server = cpu_of_children(postmaster := postmaster_of(url))
         running = [stack.enter_context(server(words)) for _ in range(dispatchers)]
         before = sum(cpu_seconds(each.pid) for each in running)
+        asyncio.run(fill(database, reports, at_once=reports))  # all at once: nobody begins before
+        of_server = cpu_of_children(postmaster := postmaster_of(url))
         await_pushes(sink, -(-reports // size))
         cpu = sum(cpu_seconds(each.pid) for each in running) - before
         of_server = cpu_of_children(postmaster) - of_server
