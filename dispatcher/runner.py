@@ -36,7 +36,12 @@ LOOK_EVERY = timedelta(milliseconds=200)
 """How often to look for what another process (`dlr receive`) has committed, and for leases that ran
 out. So a report of another process waits 0.1 s on average for its first push, and 0.2 s at most;
 one of this process wakes the loop and waits for no look. An idle process has no other round trips
-to the database: five a second."""
+to the database: five a second.
+
+PostgreSQL could wake it by LISTEN and NOTIFY. That would gain the 0.1 s, and takes a connection of
+each dispatcher, a transaction of the receiver's for each group of callbacks with a lock that all
+databases of the server share, and a second way for poolers that know no LISTEN. A look costs the
+server 0.05 ms, so that a hundred idle dispatchers take 3 % of one of its cores."""
 
 TELL_TIME_EVERY = timedelta(seconds=1)
 """How often a clock that has moved off is told to the other processes."""
