@@ -129,7 +129,10 @@ class Runner:
         await self._queue.adopt(list(self._worker.endpoints.values()))
         await self._refresh()
         if self._sharing is not None:
-            await self._sharing.join()
+            try:
+                await self._sharing.join()
+            except StoreUnavailable as error:  # such as a full disk: the looks try again
+                log.error("nothing is pushed before the database can be written: %s", error)
         self._wakeups.every(LOOK_EVERY, self._look)
         self._wakeups.every(TELL_TIME_EVERY, self._tell_time)
         self._wakeups.start()
@@ -252,7 +255,7 @@ class Runner:
                 for tell in self._tell:
                     tell(news)
         except StoreUnavailable as error:
-            log.error("the dispatcher cannot read the database and tries again: %s", error)
+            log.error("the dispatcher cannot use the database and tries again: %s", error)
             return
         now = self._clock.now()
         if self._due_at is not None and self._due_at <= now:
