@@ -136,7 +136,10 @@ class Runner:
         await self._queue.adopt(list(self._worker.endpoints.values()))
         await self._refresh()
         if self._sharing is not None:
-            await self._sharing.join()
+            try:
+                await self._sharing.join()
+            except StoreUnavailable as error:  # such as a full disk: the looks try again
+                log.error("nothing is pushed before the database can be written: %s", error)
         self._wakeups.every(LOOK_EVERY, self._look)
         self._wakeups.every(TELL_TIME_EVERY, self._tell_time)
         self._wakeups.start()
@@ -260,7 +263,7 @@ class Runner:
                     tell(news)
         except StoreUnavailable as error:
             if self._failures.admit("look") is not None:
-                log.error("the dispatcher cannot read the database and tries again: %s", error)
+                log.error("the dispatcher cannot use the database and tries again: %s", error)
             return
         now = self._clock.now()
         if self._due_at is not None and self._due_at <= now:
