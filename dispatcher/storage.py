@@ -313,7 +313,8 @@ def restore(
 async def move(source: Path, target: str, *, watch: Watch, tell: Tell) -> Sequence[Compared]:
     """Move a SQLite file to an empty PostgreSQL database, or go on with it (how it goes is told by
     receiver/store/moving.py). Raises CopyRefused, CopyFailed, CopyBrokenOff, StoreUnavailable."""
-    if is_postgres(str(source)) or not is_postgres(target):
+    is_file = source.parts[0] not in ("postgresql:", "postgres:")
+    if not is_file or not is_postgres(target):
         raise CopyRefused("a move goes from a SQLite file to PostgreSQL: --to postgresql://…")
     shown = without_credentials(target)
     with opened_source(source, shown, MIGRATIONS) as file:

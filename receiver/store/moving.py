@@ -162,7 +162,9 @@ class Target(Protocol):
 
     def take_over(self, table: Table, changes: Changes) -> None: ...
 
-    def compare(self, table: Table, rows: Iterable[Row], look: Callable[[], None]) -> Compared: ...
+    def compare(
+        self, table: Table, rows: Iterable[Row], look: Callable[[int], None]
+    ) -> Compared: ...
 
     def keep(self, sums: Collection[Compared]) -> None:
         """All were found equal: from now on their sums go along with what is taken over."""
@@ -209,7 +211,7 @@ class _Move:
         self._few = [table for table in tables if not table.key]
         self._watch = watch
         self._tell = tell
-        self._rows = 0  # to copy and to compare
+        self._rows = 0  # to read or to write, and how many of them are done
         self._done = 0
 
     def run(self) -> Sequence[Compared]:
@@ -240,13 +242,14 @@ class _Move:
 
     def _copy(self) -> Sequence[Compared]:
         counts = [self._source.count(table) for table in self._large]
-        self._rows = 2 * sum(counts)
-        self._tell("copy", self._rows // 2)
-        for table, rows in zip(self._large, counts, strict=True):
-            self._copy_table(table, rows)
+        rows = sum(counts)
+        self._rows = 3 * rows  # copied, and read of both sides
+        self._tell("copy", rows)
+        for table, count in zip(self._large, counts, strict=True):
+            self._copy_table(table, count)
         with self._source.view() as view:
             self._take_over(view)
-            self._tell("compare", self._rows // 2)
+            self._tell("compare", rows)
             return [self._compare(view, table) for table in self._large]
 
     def _copy_table(self, table: Table, rows: int) -> None:
@@ -262,7 +265,7 @@ class _Move:
 
     def _compare(self, view: View, table: Table) -> Compared:
         rows = view.all(table, self._target.columns(table))
-        return self._target.compare(table, rows, lambda: self._look(0))
+        return self._target.compare(table, rows, self._look)
 
     def _take_over(self, view: View) -> int:
         """All that has changed up to this view. Returns how many rows."""

@@ -27,7 +27,7 @@ class PostgresStorageBackend:
     storage: Storage
 
     async def another(self) -> Storage:
-        return (await _opened(self.empty, self.stack, await self.empty.again())).storage
+        return (await opened(self.empty, self.stack, await self.empty.again())).storage
 
     def go_away_after(self, statements: int) -> None:
         self.database.break_after(statements)
@@ -52,7 +52,7 @@ class PostgresStorageBackend:
         return "Index Cond" in plan and whole is None
 
 
-async def _opened(
+async def opened(
     empty: EmptyDatabase, stack: AsyncExitStack, database: BreakableDatabase
 ) -> PostgresStorageBackend:
     stack.push_async_callback(database.close)
@@ -65,4 +65,4 @@ async def postgres_storage(
     empty_postgres: EmptyDatabase,
 ) -> AsyncIterator[PostgresStorageBackend]:
     async with AsyncExitStack() as stack:
-        yield await _opened(empty_postgres, stack, await empty_postgres.open())
+        yield await opened(empty_postgres, stack, await empty_postgres.open())

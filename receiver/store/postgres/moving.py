@@ -148,11 +148,11 @@ class PostgresTarget:
                 source = kept.source.minus(gone).plus(changes.rows)
                 self._keep(Compared(table.name, source, kept.target.minus(gone).plus(there)))
 
-    def compare(self, table: Table, rows: Iterable[Row], look: Callable[[], None]) -> Compared:
+    def compare(self, table: Table, rows: Iterable[Row], look: Callable[[int], None]) -> Compared:
         source = Sum()
         for piece in _pieces(rows):
             source = source.plus(piece)
-            look()
+            look(len(piece))
         return Compared(table.name, source, self._sum(table, look))
 
     def keep(self, sums: Collection[Compared]) -> None:
@@ -168,7 +168,7 @@ class PostgresTarget:
                 told = list(rows)
                 connection.execute(f"DELETE FROM {table.name}")
                 self._insert(table, told)
-                there = self._sum(table, lambda: None)
+                there = self._sum(table, lambda _: None)
                 self._keep(Compared(table.name, Sum().plus(told), there))
             for sequence, last in ids.items():
                 if last:
@@ -218,7 +218,7 @@ class PostgresTarget:
         values = [list(column) for column in zip(*keys, strict=True)]
         return self._connection.execute(statement, values).fetchall()
 
-    def _sum(self, table: Table, look: Callable[[], None]) -> Sum:
+    def _sum(self, table: Table, look: Callable[[int], None]) -> Sum:
         """Of every row that is there."""
         total = Sum()
         with self._connection.transaction():
@@ -227,7 +227,7 @@ class PostgresTarget:
                 cursor.execute(f"SELECT {', '.join(self.columns(table))} FROM {table.name}")
                 while rows := cursor.fetchmany(FETCHED):
                     total = total.plus(rows)
-                    look()
+                    look(len(rows))
         return total
 
     def _kept(self, table: Table) -> Compared | None:

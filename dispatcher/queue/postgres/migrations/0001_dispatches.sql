@@ -80,11 +80,13 @@ CREATE TABLE dispatch_body (
     dispatch bigint PRIMARY KEY,
     body bytea NOT NULL
 );
+-- In the partitions of the reports (receiver/store/postgres/partitions.py), which they go with.
 CREATE TABLE dispatch_report (
     report bigint NOT NULL,
     dispatch bigint NOT NULL,
     PRIMARY KEY (report, dispatch)
-);
+) PARTITION BY RANGE (report);
+CREATE TABLE dispatch_report_0 PARTITION OF dispatch_report FOR VALUES FROM (0) TO (1073741824);
 -- The reports of a dispatch whose reports are far apart.
 CREATE TABLE dispatch_members (
     dispatch bigint PRIMARY KEY,
@@ -601,3 +603,10 @@ SELECT
     sum AS cost
 FROM price_total
 WHERE span = 3600 AND final;
+
+-- The dispatchers that work on this database, with what each tells the others about its shares of
+-- the endpoints' limits (dispatcher/flow/members.py).
+CREATE TABLE live_dispatcher (
+    name text PRIMARY KEY,
+    notice bytea NOT NULL
+);
