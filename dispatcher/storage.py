@@ -88,7 +88,7 @@ insert_new_event = partial(insert_event, new_id)
 """How the sandbox has an event pushed that is no report, within a transaction of its own."""
 
 
-POSTGRES_IS_MISSING = "postgresql:// needs psycopg: pip install 'psycopg[binary,pool]>=3.2,<4'"
+POSTGRES_IS_MISSING = "postgresql:// needs psycopg: pip install 'psycopg[binary]>=3.2,<4'"
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,28 +31,42 @@ class GroupCommit(Generic[Item, Result]):
         commit: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
         *,
         largest_group: int = 512,
+        patience: float | None = None,
     ) -> None:
+        """`patience`: for how many seconds whoever submits an item waits at most, be it for the
+        group before or for its own. None: for ever."""
         self._commit = commit
+        self._patience = patience
         self._largest_group = largest_group
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._draining: asyncio.Task[None] | None = None
 
     async def submit(self, item: Item) -> Result:
-        """Wait until the item is committed. Raises what `commit` raised for it."""
+        """Wait until the item is committed. Raises what `commit` raised for it; StoreUnavailable
+        when that lasts too long: then it may be committed later, unless it has not begun yet."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         # The task lives only while there is work: a writer that has died unseen, and lets every
         # later request hang, cannot happen.
         if self._draining is None:
             self._draining = asyncio.create_task(self._drain())
-        return await future
+        try:
+            async with asyncio.timeout(self._patience) as limit:
+                return await future
+        except TimeoutError as error:
+            if not limit.expired():  # it is the commit's own
+                raise
+            seconds = self._patience
+            raise StoreUnavailable(f"the database has not answered for {seconds:g} s") from error
 
     async def _drain(self) -> None:
         try:
             while self._waiting:
                 group = self._waiting[: self._largest_group]
                 del self._waiting[: len(group)]
-                await self._commit_group(group)
+                # While a database is gone, more come than are tried: nobody waits for them then.
+                if wanted := [each for each in group if not each[1].cancelled()]:
+                    await self._commit_group(wanted)
         finally:
             self._draining = None
 

@@ -239,8 +239,8 @@ _TABLES = """
     SELECT relname, n_live_tup, n_dead_tup, pg_table_size(relid), pg_indexes_size(relid),
         autovacuum_count
     FROM pg_stat_user_tables
-    WHERE relname IN ('dispatch', 'dispatch_body', 'dispatch_report', 'dispatch_count', 'endpoint',
-        'attempt_0')
+    WHERE relname IN ('dispatch', 'dispatch_body', 'dispatch_report_0', 'dispatch_count',
+        'endpoint', 'attempt_0')
     ORDER BY relname
 """
 _INDEXES = """

@@ -37,7 +37,7 @@ from tests.docs.typed_lines import (
 
 FOLLOWED = {"config/UPGRADE.md": "tests/end_to_end/test_upgrade.py types each of its lines"}
 
-LANGUAGES = {"console", "sh", "text", "toml", "python", "js", "yaml", ""}
+LANGUAGES = {"console", "sh", "text", "toml", "python", "js", "yaml", "sql", ""}
 """Those that a test looks into. Blocks without a language are drawings."""
 
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
@@ -18,7 +15,7 @@ from dispatcher.queue.postgres import leaving, ordering
 from dispatcher.queue.postgres.endpoints import put_endpoint
 from dispatcher.queue.postgres.insert_dispatch import insert_dispatches
 from dispatcher.replay.base import Portion
-from dispatcher.replay.items import PIECE, Items, read_piece, reports_of_piece
+from dispatcher.replay.items import PIECE, Items, read_piece
 from dispatcher.replay.pace import Fed, Original, Pace, Rate, rate
 from dispatcher.replay.replay import (
     InvalidReplay,
@@ -176,50 +173,19 @@ class PostgresReplays:
         await self._database.write(lambda c: _tidied(c, replay))
 
 
-class Unfed:
-    """What running replays still have to read, for the store's retention.
-
-    The items of a replay never change, so they are read once, 8 bytes each.
-    """
-
-    def __init__(self) -> None:
-        self._items: dict[int, tuple[int, Sequence[int]]] = {}  # by replay: position of the first
-
-    def running(self, connection: Connection) -> dict[int, int]:
-        """The running replays, and how far each is fed."""
-        fed = "SELECT id, fed FROM replay WHERE NOT tidy AND state = 'running'"
-        return dict(connection.execute(fed).fetchall())
-
-    def among(
-        self, connection: Connection, reports: Sequence[int]
-    ) -> Iterator[tuple[int, set[int]]]:
-        """Each running replay, with those of these reports that it has not fed yet."""
-        running = self.running(connection)
-        self._items = {
-            replay: self._items.get(replay) or (fed, _reports_from(connection, replay, fed))
-            for replay, fed in running.items()
-        }
-        for replay, fed in running.items():
-            start, items = self._items[replay]
-            yield replay, {each for each in reports if _is_in(items, each, fed - start)}
+def running(connection: Connection) -> dict[int, int]:
+    """The running replays, and how far each is fed."""
+    fed = "SELECT id, fed FROM replay WHERE NOT tidy AND state = 'running'"
+    return dict(connection.execute(fed).fetchall())
 
 
-def _reports_from(connection: Connection, replay: int, position: int) -> Sequence[int]:
-    """The reports of a replay's items from this position on. They ascend."""
-    pieces = connection.execute(
+def pieces_from(connection: Connection, replay: int, position: int) -> list[tuple[int, str]]:
+    """The pieces that have items from this position on."""
+    pieces = (
         "SELECT position, items FROM replay_piece WHERE replay = %s AND position > %s"
-        " ORDER BY position",
-        (replay, position - PIECE),
+        " ORDER BY position"
     )
-    found = array("q")
-    for start, piece in pieces:
-        found.extend(islice(reports_of_piece(piece), max(0, position - start), None))
-    return found
-
-
-def _is_in(ascending: Sequence[int], value: int, start: int) -> bool:
-    place = bisect_left(ascending, value, start)
-    return place < len(ascending) and ascending[place] == value
+    return connection.execute(pieces, (replay, position - PIECE)).fetchall()
 
 
 def _insert(connection: Connection, request: Request, items: Items, now: datetime) -> int | None:

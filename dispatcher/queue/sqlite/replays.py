@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from array import array
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from itertools import islice
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,7 +16,7 @@ from dispatcher.queue.sqlite import leaving, ordering
 from dispatcher.queue.sqlite.endpoints import put_endpoint
 from dispatcher.queue.sqlite.insert_dispatch import insert_dispatches
 from dispatcher.replay.base import Portion
-from dispatcher.replay.items import PIECE, Items, read_piece, reports_of_piece
+from dispatcher.replay.items import PIECE, Items, read_piece
 from dispatcher.replay.pace import Fed, Original, Pace, Rate, rate
 from dispatcher.replay.replay import (
     InvalidReplay,
@@ -167,47 +164,21 @@ class SqliteReplays:
         await self._database.write(lambda c: _tidied(c, replay))
 
 
-class Unfed:
-    """What running replays still have to read, for the store's retention.
-
-    The items of a replay never change, so they are read once, 8 bytes each.
-    """
-
-    def __init__(self) -> None:
-        self._items: dict[int, tuple[int, Sequence[int]]] = {}  # by replay: position of the first
-
-    def among(
-        self, connection: sqlite3.Connection, reports: Sequence[int]
-    ) -> Iterator[tuple[int, set[int]]]:
-        """Each running replay, with those of these reports that it has not fed yet."""
-        running = dict(
-            connection.execute("SELECT id, fed FROM replay WHERE tidy = 0 AND state = 'running'")
-        )
-        self._items = {
-            replay: self._items.get(replay) or (fed, _reports_from(connection, replay, fed))
-            for replay, fed in running.items()
-        }
-        for replay, fed in running.items():
-            start, items = self._items[replay]
-            yield replay, {each for each in reports if _is_in(items, each, fed - start)}
+def running(connection: sqlite3.Connection) -> dict[int, int]:
+    """The running replays, and how far each is fed."""
+    fed = "SELECT id, fed FROM replay WHERE tidy = 0 AND state = 'running'"
+    return dict(connection.execute(fed).fetchall())
 
 
-def _reports_from(connection: sqlite3.Connection, replay: int, position: int) -> Sequence[int]:
-    """The reports of a replay's items from this position on. They ascend."""
-    pieces = connection.execute(
+def pieces_from(
+    connection: sqlite3.Connection, replay: int, position: int
+) -> list[tuple[int, str]]:
+    """The pieces that have items from this position on."""
+    pieces = (
         "SELECT position, items FROM replay_piece WHERE replay = ? AND position > ?"
-        " ORDER BY position",
-        (replay, position - PIECE),
+        " ORDER BY position"
     )
-    found = array("q")
-    for start, piece in pieces:
-        found.extend(islice(reports_of_piece(piece), max(0, position - start), None))
-    return found
-
-
-def _is_in(ascending: Sequence[int], value: int, start: int) -> bool:
-    place = bisect_left(ascending, value, start)
-    return place < len(ascending) and ascending[place] == value
+    return connection.execute(pieces, (replay, position - PIECE)).fetchall()
 
 
 def _insert(connection: sqlite3.Connection, request: Request, items: Items, now: datetime) -> int:
