@@ -374,6 +374,7 @@ def test_a_target_that_cannot_be_reached_is_told() -> None:
 
 LEFT = {
     "bodies_kept_after": "is in the column `body` of report",
+    "live_dispatcher": "says who works on the file just now",
     "cost_followed": "must be at its end",
     "parts_followed": "must be at its end",
     "room": "is only written to see whether the disk is full",
@@ -391,7 +392,7 @@ def test_every_table_of_the_file_is_moved(empty: Path) -> None:
 
 
 def test_every_table_of_the_target_is_filled(target: str) -> None:
-    """But for partitions, whose days begin when they come, and what the move knows of itself."""
+    """But for what begins when somebody works on it, and what the move knows of itself."""
     with in_autocommit(target) as connection:
         names = connection.execute(
             "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
@@ -399,5 +400,5 @@ def test_every_table_of_the_target_is_filled(target: str) -> None:
         ).fetchall()
     tables = {name for (name,) in names}
 
-    own = {"moving", "moving_table", "partition_begun", "room", "schema_version"}
+    own = {"live_dispatcher", "moving", "moving_table", "partition_begun", "room", "schema_version"}
     assert tables - own == {table.name for table in MOVED}

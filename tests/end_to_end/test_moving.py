@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -71,10 +73,17 @@ class Sender:
         return None
 
 
+def typed() -> list[str]:
+    """What the guide says, after `dlr`."""
+    guide = Path(__file__).parents[2] / "config" / "UPGRADE.md"
+    (line,) = re.findall(r"^ *dlr (migrate --from .*)$", guide.read_text("utf-8"), re.MULTILINE)
+    return shlex.split(line)
+
+
 async def test_a_running_installation_is_moved(tmp_path: Path, database: str) -> None:
     """No callback that was answered 200 is lost or stored twice. What was pushed is not pushed
     again, and what waited is, as the same push."""
-    words = ("migrate", "--from", "dlr.db", "--to", database)
+    words = [database if "://" in word else word for word in typed()]
     sender = Sender()
     async with customer() as acme, customer(lambda _: 503) as late:
         configure(tmp_path, an_endpoint(acme.url) + an_endpoint(late.url, "late"))
