@@ -33,6 +33,9 @@ Columns = Mapping[str, str]
 
 State = Literal["copying", "compared", "done"]
 
+Look = Callable[[int], None]
+"""Is told of how many rows were read."""
+
 FEW = 1_000
 """With so many changes behind, the move looks whether the source stands still."""
 
