@@ -262,7 +262,7 @@ _STATEMENT = re.compile(
     )""",
     re.MULTILINE | re.VERBOSE,
 )
-_DRIVERS = frozenset({"sqlite3", "aiosqlite", "psycopg", "psycopg_pool"})
+_DRIVERS = frozenset({"sqlite3", "aiosqlite", "psycopg"})
 _RUNS = re.compile("execute|execute(many|script|_fetchall|_insert)")
 
 

@@ -12,7 +12,7 @@ readers and writers of the others go on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -69,6 +69,21 @@ async def keep_partitions(database: Database, now: datetime) -> None:
                 make = partial(_make, table=table, bits=bits, number=ahead)
                 await database.write_unflushed(make)
         await database.write_unflushed(partial(_next, sequence=sequence, today=today, begin=True))
+
+
+def make_for(connection: Connection, tables: Mapping[str, int], last: int) -> None:
+    """Make the partitions of these tables for all ids up to this one, each in a transaction."""
+    for number in range((last >> ID_BITS) + 1):
+        for table, bits in tables.items():
+            with connection.transaction():
+                _make(connection, table=table, bits=bits, number=number)
+
+
+def make_keys_for(connection: Connection, days: Iterable[int]) -> None:
+    """Make the partitions of the reports' keys of these days, each in a transaction."""
+    for day in days:
+        with connection.transaction():
+            _make_keys(connection, day=day)
 
 
 def old_partitions(connection: Connection, sequence: str, table: str) -> list[int]:

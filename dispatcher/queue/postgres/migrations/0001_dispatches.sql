@@ -603,3 +603,10 @@ SELECT
     sum AS cost
 FROM price_total
 WHERE span = 3600 AND final;
+
+-- The dispatchers that work on this database, with what each tells the others about its shares of
+-- the endpoints' limits (dispatcher/flow/members.py).
+CREATE TABLE live_dispatcher (
+    name text PRIMARY KEY,
+    notice bytea NOT NULL
+);
