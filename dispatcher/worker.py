@@ -8,7 +8,7 @@ around them is runner.py in production; a simulation calls `tick` and moves its 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from random import Random
@@ -82,6 +82,7 @@ class Worker:
         """After that it takes on nothing: others may have taken its shares. None: for ever."""
         self.use(endpoints)
         self._saw: Pending | None = None  # what the last claim saw, if it found nothing to do
+        self._fresh: Collection[str] = ()  # endpoints of whose reports it saw new ones
         self.more_to_read = False
         """Whether the last `claim` only read reports that go nowhere, and there may be more."""
 
@@ -116,11 +117,11 @@ class Worker:
         if not any(place.all for place in places.values()):
             return []
         pending = await self._queue.pending(now)
+        self._fresh = pending.unread.keys()
         if not pending.due and not pending.unread:
             self._saw = pending
             return []
-        for name in places.keys() - pending.unread.keys():
-            places[name] = self._gates[name].for_retries_alone(places[name])
+        places = self._without_what_is_kept(places)
         if self._total is not None:
             wanting = pending.due | pending.unread.keys()
             places = self._total.divided(places, wanting, self._gates, now)
@@ -147,6 +148,13 @@ class Worker:
         if self._total is None:
             return places
         return self._total.open_to(places, self._gates, now)
+
+    def _without_what_is_kept(self, places: Mapping[str, Room]) -> dict[str, Room]:
+        """These places, without keeping any for new reports where the last claim saw none."""
+        return {
+            name: place if name in self._fresh else self._gates[name].for_retries_alone(place)
+            for name, place in places.items()
+        }
 
     def _forget_the_gone(self) -> None:
         """Forget endpoints that no longer exist and have nothing under way: each replay to a URL
@@ -291,7 +299,8 @@ class Worker:
         or whoever resumes them, wakes for them.
         """
         now = self._clock.now()
-        open_now = [name for name, place in self._places(now).items() if place.retries]
+        places = self._without_what_is_kept(self._places(now))
+        open_now = [name for name, place in places.items() if place.retries]
         instants = [self._gates[name].opens_at(now) for name in self._names]
         instants += self._former.set_aside(now).values()
         if open_now and after_claim and self._saw is not None:
