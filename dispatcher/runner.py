@@ -36,7 +36,12 @@ LOOK_EVERY = timedelta(milliseconds=200)
 """How often to look for what another process (`dlr receive`) has committed, and for leases that ran
 out. So a report of another process waits 0.1 s on average for its first push, and 0.2 s at most;
 one of this process wakes the loop and waits for no look. An idle process has no other round trips
-to the database: five a second."""
+to the database: five a second.
+
+PostgreSQL could wake it by LISTEN and NOTIFY. That would gain the 0.1 s, and takes a connection of
+each dispatcher, a transaction of the receiver's for each group of callbacks with a lock that all
+databases of the server share, and a second way for poolers that know no LISTEN. A look costs the
+server 0.05 ms, so that a hundred idle dispatchers take 3 % of one of its cores."""
 
 TELL_TIME_EVERY = timedelta(seconds=1)
 """How often a clock that has moved off is told to the other processes."""
@@ -131,7 +136,10 @@ class Runner:
         await self._queue.adopt(list(self._worker.endpoints.values()))
         await self._refresh()
         if self._sharing is not None:
-            await self._sharing.join()
+            try:
+                await self._sharing.join()
+            except StoreUnavailable as error:  # such as a full disk: the looks try again
+                log.error("nothing is pushed before the database can be written: %s", error)
         self._wakeups.every(LOOK_EVERY, self._look)
         self._wakeups.every(TELL_TIME_EVERY, self._tell_time)
         self._wakeups.start()
@@ -255,7 +263,7 @@ class Runner:
                     tell(news)
         except StoreUnavailable as error:
             if self._failures.admit("look") is not None:
-                log.error("the dispatcher cannot read the database and tries again: %s", error)
+                log.error("the dispatcher cannot use the database and tries again: %s", error)
             return
         now = self._clock.now()
         if self._due_at is not None and self._due_at <= now:

@@ -50,9 +50,9 @@ class Sharing:
         return 1 + len(self._members.others)
 
     async def join(self) -> None:
-        """Before anything is claimed."""
+        """Before anything is claimed; nothing is until then."""
         self.serve()
-        at = self._clock.now()
+        at = self._worker.shares_hold_until = self._clock.now()
         notice = Notice(1, serves=self._serves())
         self._members.joined(await self._queue.put_up(encoded(notice)), at)
         self._told, self._told_at = notice, None
@@ -83,8 +83,8 @@ class Sharing:
         be more room than before."""
         members, now = self._members, self._clock.now()
         if not members.see(notices, asked_at, now):
-            log.warning("this dispatcher was taken for dead by another one, and begins anew")
-            await self._worker.use_shares({})
+            if members.me:
+                log.warning("this dispatcher was taken for dead by another one, and begins anew")
             await self.join()
             return True
         for name, notice in members.silent(now):

@@ -11,6 +11,7 @@ import asyncio
 import atexit
 import json
 import os
+import resource
 import shlex
 import signal
 import socket
@@ -27,6 +28,7 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO
 
 from tests.preloaded import Order
+from tests.stand_in import limits
 
 ROOT = Path(__file__).parents[1]
 STAND_IN = ROOT / "tests" / "stand_in.py"
@@ -143,7 +145,10 @@ async def fork(
     else:
         taken = os.open(os.devnull, os.O_RDONLY) if stdin == DEVNULL else os.dup(stdin)
     (stdout, out), (stderr, err) = os.pipe(), os.pipe()
-    order = Order("dispatcher", list(words), str(folder), dict(environment), descriptors)
+    allowed = limits()
+    if descriptors is not None:
+        allowed[resource.RLIMIT_NOFILE] = (descriptors, descriptors)
+    order = Order("dispatcher", list(words), str(folder), dict(environment), allowed)
     told = await asyncio.open_unix_connection(sock=ordered(order, (taken, out, err)))
     for theirs in (taken, out, err):
         os.close(theirs)

@@ -36,13 +36,13 @@ from dispatcher.cli import MODULES
 @dataclass(frozen=True, slots=True)
 class Order:
     """What to run, and how. `program` is a module (as of `python -m`) or the path of a script;
-    `descriptors`: how many may be open (as `ulimit -n` has it)."""
+    `limits` are soft and hard ones, by their numbers in `resource`."""
 
     program: str
     words: list[str]
     folder: str
     environment: dict[str, str]
-    descriptors: int | None = None
+    limits: dict[int, tuple[int, int]]
 
 
 MORE = ("uvloop", "aiohttp.web", "dispatcher.web.child")
@@ -117,8 +117,8 @@ def become(order: Order) -> None:
     os.environ.clear()
     os.environ.update(order.environment)
     time.tzset()
-    if order.descriptors:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (order.descriptors, order.descriptors))
+    for number, (soft, hard) in order.limits.items():
+        resource.setrlimit(int(number), (soft, hard))
     sys.argv = [order.program, *order.words]
     if "/" in order.program:
         sys.path[0] = str(Path(order.program).parent)

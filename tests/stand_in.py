@@ -6,6 +6,7 @@ package, which takes 20 ms. Its signals go to the program; if it is killed, so i
 
 import json
 import os
+import resource
 import signal
 import socket
 import sys
@@ -14,13 +15,25 @@ from types import FrameType
 
 FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 
+
+def limits() -> dict[int, tuple[int, int]]:
+    """The limits of this process, soft and hard, which its children would have."""
+    names = (name for name in dir(resource) if name.startswith("RLIMIT_"))
+    return {number: resource.getrlimit(number) for number in {getattr(resource, n) for n in names}}
+
+
 if __name__ == "__main__":
     _, address, program, *words = sys.argv
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(address)
     socket.send_fds(connection, [b"+"], [0, 1, 2])
-    folder = os.getcwd()  # noqa: PTH109  (pathlib takes as long as all the rest)
-    order = {"program": program, "words": words, "folder": folder, "environment": {**os.environ}}
+    order = {
+        "program": program,
+        "words": words,
+        "folder": os.getcwd(),  # noqa: PTH109  (pathlib takes as long as all the rest)
+        "environment": dict(os.environ),
+        "limits": limits(),
+    }
     connection.sendall(json.dumps(order).encode() + b"\n")
     told = connection.makefile()
     pid = int(told.readline())

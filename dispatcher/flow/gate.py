@@ -82,7 +82,6 @@ class Gate:
         """`share` None: all is its own."""
         self._speed = speed
         self._share = share
-        self._follows: str | None = None  # who has its breaker open, and will close it
         self.acknowledged = False
         """Whether a push was acknowledged since somebody has said that this is not so."""
         self._in_flight = InFlight()
@@ -99,6 +98,7 @@ class Gate:
         self._limit = None if rate is None else SharedRateLimit.fresh(rate, now)
         self._patience: SharedRateLimit | None = None
         self._failures = 0  # in a row
+        self._follows: str | None = None  # who has its breaker open, and will close it
 
     @property
     def window(self) -> int:

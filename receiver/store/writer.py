@@ -50,22 +50,25 @@ class GroupCommit(Generic[Item, Result]):
         # later request hang, cannot happen.
         if self._draining is None:
             self._draining = asyncio.create_task(self._drain())
+        if self._patience is None:
+            return await future
+        watch = asyncio.get_running_loop().call_later(self._patience, self._give_up, future)
         try:
-            async with asyncio.timeout(self._patience) as limit:
-                return await future
-        except TimeoutError as error:
-            if not limit.expired():  # it is the commit's own
-                raise
-            seconds = self._patience
-            raise StoreUnavailable(f"the database has not answered for {seconds:g} s") from error
+            return await future
+        finally:
+            watch.cancel()
+
+    def _give_up(self, future: asyncio.Future[Result]) -> None:
+        text = f"the database has not answered for {self._patience:g} s"
+        _settle(future, StoreUnavailable(text))
 
     async def _drain(self) -> None:
         try:
             while self._waiting:
                 group = self._waiting[: self._largest_group]
                 del self._waiting[: len(group)]
-                # While a database is gone, more come than are tried: nobody waits for them then.
-                if wanted := [each for each in group if not each[1].cancelled()]:
+                # While a database is gone, more come than are tried.
+                if wanted := [each for each in group if not _is_given_up(each[1])]:
                     await self._commit_group(wanted)
         finally:
             self._draining = None
@@ -90,6 +93,11 @@ class GroupCommit(Generic[Item, Result]):
             for (_, future), result in zip(group, results, strict=True):
                 if not future.done():
                     future.set_result(result)
+
+
+def _is_given_up(future: asyncio.Future[Result]) -> bool:
+    """Not that of one whose sender has gone: its item is committed all the same."""
+    return future.done() and not future.cancelled()
 
 
 def _settle(future: asyncio.Future[Result], error: Exception) -> None:

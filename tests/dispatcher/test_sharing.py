@@ -241,6 +241,28 @@ async def test_an_acknowledgement_to_one_counts_for_all(processes: Processes) ->
     assert not one.worker.gates["acme"].breaker_is_open
 
 
+async def test_settings_that_change_begin_with_a_closed_breaker(processes: Processes) -> None:
+    """Also at one that has followed another: it counts failures as before."""
+    acme = an_endpoint(breaker_failures=3)
+    both = [await processes.begin(acme) for _ in range(2)]
+    await processes.run(SECOND)
+    follower = next(one for one in both if not one.worker.gates["acme"]._probes)
+    decides = next(one for one in both if one is not follower)
+    for _ in range(3):
+        decides.worker.gates["acme"].judge(False, decides.clock.now())
+    await looks(processes)
+    assert follower.worker.gates["acme"].breaker_is_open
+
+    for one in both:
+        one.worker.use([an_endpoint(breaker_failures=2)])
+    await looks(processes)
+    assert not any(one.worker.gates["acme"].breaker_is_open for one in both)
+    for _ in range(2):
+        follower.worker.gates["acme"].judge(False, follower.clock.now())
+    await looks(processes)
+    assert all(one.worker.gates["acme"].breaker_is_open for one in both)
+
+
 async def test_one_who_decides_leaves_the_breaker_open(processes: Processes) -> None:
     """Who joins, or is left, finds it open, and makes the next probe."""
     acme = an_endpoint(breaker_failures=2, breaker_probe=20 * SECOND, bucket_size=1)
