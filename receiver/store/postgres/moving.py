@@ -30,8 +30,8 @@ FETCHED = 5_000
 LOOK_SECONDS = 0.1
 """How often a database that is being filled is looked at."""
 
-# The statements of a move take as long as they take, and wait for nobody. Tables that nobody has analysed yet are read
-# by their indexes.
+# The statements of a move take as long as they take, and wait for nobody. Tables that nobody has
+# analysed yet are read by their indexes.
 _BEGIN = (
     "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;"
     " SET LOCAL lock_timeout = '10s';"
