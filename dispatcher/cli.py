@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator, MutableMapping
 from importlib import import_module
 from io import TextIOWrapper
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -198,15 +199,18 @@ class _Group(click.Group):
                 )
 
     def invoke(self, ctx: click.Context) -> object:
-        """Runs the command. click would end with exit code 1 when the output is closed early, and
-        1 is an answer of ours."""
+        """Runs the command. click and rich would end with exit code 1 when the output is closed
+        early, and 1 is an answer of ours."""
         try:
             done = super().invoke(ctx)
-            if sys.stdout is not None:
-                sys.stdout.flush()
+            sys.stdout.flush()
             return done
         except BrokenPipeError as error:
             raise _OutputClosed from error
+        except SystemExit as ended:
+            if isinstance(ended.__context__, BrokenPipeError):  # rich
+                raise _OutputClosed from ended
+            raise
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """What may follow `dlr`, without importing it."""
@@ -274,6 +278,8 @@ def _prepare_streams() -> None:
     while (number := os.open(os.devnull, os.O_RDWR)) < _STREAMS:
         pass
     os.close(number)
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")
     if isinstance(sys.stdout, TextIOWrapper):
         if sys.stdout.isatty():
             sys.stdout.reconfigure(errors="replace")
