@@ -53,8 +53,8 @@ def migrate(
     `dlr serve` does the first at its start.
 
     With --from and --to, a SQLite file is moved while `dlr` works on it. At the end, stop each
-    `dlr` on the file: what it has written until then is moved, and both sides are compared. A move
-    that was stopped goes on when it is asked for again.
+    `dlr` on the file: what it has written until then is moved, and both sides are compared. Give
+    the same command again to continue a move that was stopped.
 
     Example: dlr migrate --from dlr.db --to postgresql://dlr@db.internal/dlr
     """
@@ -108,10 +108,10 @@ def _move(source: Path, target: str, format_: Format) -> None:
     except CopyRefused as error:
         fail(str(error))
     except CopyFailed as error:
-        say(f"dlr: {error}; ask again, and the move goes on", err=True)
+        say(f"dlr: {error}; give the same command again to continue", err=True)
         sys.exit(1)
     except CopyBrokenOff:
-        say(f"dlr: {source} is not moved yet; ask again, and the move goes on", err=True)
+        say(f"dlr: {source} is not moved yet; give the same command again to continue", err=True)
         sys.exit(BROKEN_OFF)
     _print(sums, format_)
     if different := unequal(sums):
@@ -131,7 +131,7 @@ def _telling(source: Path) -> Callable[[Step, int], None]:
     def tell(step: Step, rows: int) -> None:
         nonlocal told
         if step == "copy":
-            say(f"copying {rows:,} rows; dlr goes on meanwhile", err=True)
+            say(f"copying {rows:,} rows; dlr can be used meanwhile", err=True)
         elif step == "compare":
             say(f"comparing {rows:,} rows", err=True)
         elif told is None:

@@ -33,6 +33,9 @@ Columns = Mapping[str, str]
 
 State = Literal["copying", "compared", "done"]
 
+Look = Callable[[int], None]
+"""Is told of how many rows were read."""
+
 FEW = 1_000
 """With so many changes behind, the move looks whether the source stands still."""
 
@@ -283,6 +286,7 @@ class _Move:
             with self._source.view() as view:
                 changed = self._take_over(view)
             self._tell("follow", changed)
+            self._look(0)
             if changed <= FEW:
                 if self._source.stands_still():
                     return

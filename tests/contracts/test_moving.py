@@ -21,7 +21,7 @@ from dispatcher.endpoints.endpoint import Target
 from dispatcher.queue.sqlite.insert_dispatch import insert_event
 from dispatcher.storage import MIGRATIONS, MOVED, Storage, new_id
 from receiver.store.base import StoreUnavailable
-from receiver.store.copies import CopyFailed, CopyRefused
+from receiver.store.copies import CopyBrokenOff, CopyFailed, CopyRefused
 from receiver.store.instants import micros
 from receiver.store.moving import Compared, move, unequal
 from receiver.store.postgres import moving as postgres
@@ -149,22 +149,20 @@ async def test_every_protocol_says_the_same(bench: Bench, target: str, path: Pat
 
 
 async def test_it_goes_on_where_it_was_killed(bench: Bench, target: str, path: Path) -> None:
-    """After each change that it commits, at the source or at the target. Meanwhile the file is
+    """After changes that it has committed, at the source or at the target. Meanwhile the file is
     used: rows come, change and go."""
-    died = 0
-    while True:
-        try:
-            sums = moved(path, target, dies_after=5 * died)
-        except Died:
-            died += 1
-        else:
-            break
-        with closing(sqlite3.connect(path)) as file:
-            (is_closed,) = file.execute("SELECT done FROM moving").fetchone()
-        if not is_closed:
-            await go_on(bench, died)
+    for number in range(6):
+        with pytest.raises(Died):
+            moved(path, target, dies_after=5 * number)
+        await go_on(bench, number)
+    for change in ("keep", "finish", "close", "open"):
+        with pytest.raises(Died), ends_of(path, target) as ends:
+            told(*(Mortal(end, iter(()), frozenset({change})) for end in ends))
+        if change in ("keep", "finish"):
+            await go_on(bench, len(change))
 
-    assert died > 9
+    sums = moved(path, target)
+
     assert unequal(sums) == []
     before = await answers(bench.storage)
     async with opened(target) as held:
@@ -185,7 +183,7 @@ async def go_on(bench: Bench, number: int) -> None:
     await bench.storage.read_model.catch_up()
     await bench.storage.activity.catch_up()
     reports = await bench.store.reports_after(0, 1)
-    if number % 10 == 9:
+    if number == 3:
         await database_of(bench.storage).write(
             lambda c: c.execute("DELETE FROM report WHERE id = ?", (reports[0].id,)).close()
         )
@@ -284,6 +282,21 @@ def schema(path: Path) -> list[Any]:
         return file.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY 1, 2").fetchall()
 
 
+def test_it_is_broken_off_while_it_waits(empty: Path, target: str) -> None:
+    """For the file to stand still, though nothing changes in it."""
+    steps: list[str] = []
+    with ends_of(empty, target) as (source, there), pytest.raises(CopyBrokenOff):
+        source.stands_still = lambda: False
+        source.wait = lambda: None
+        move(
+            source,
+            there,
+            MOVED,
+            lambda _: "follow" not in steps,
+            lambda step, _: steps.append(step),
+        )
+
+
 # --- refused ------------------------------------------------------------------------------------
 
 
@@ -376,6 +389,7 @@ def test_a_target_that_cannot_be_reached_is_told() -> None:
 
 LEFT = {
     "bodies_kept_after": "is in the column `body` of report",
+    "live_dispatcher": "says who works on the file just now",
     "cost_followed": "must be at its end",
     "parts_followed": "must be at its end",
     "room": "is only written to see whether the disk is full",
@@ -393,7 +407,7 @@ def test_every_table_of_the_file_is_moved(empty: Path) -> None:
 
 
 def test_every_table_of_the_target_is_filled(target: str) -> None:
-    """But for partitions, whose days begin when they come, and what the move knows of itself."""
+    """But for what begins when somebody works on it, and what the move knows of itself."""
     with in_autocommit(target) as connection:
         names = connection.execute(
             "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
@@ -401,5 +415,5 @@ def test_every_table_of_the_target_is_filled(target: str) -> None:
         ).fetchall()
     tables = {name for (name,) in names}
 
-    own = {"moving", "moving_table", "partition_begun", "room", "schema_version"}
+    own = {"live_dispatcher", "moving", "moving_table", "partition_begun", "room", "schema_version"}
     assert tables - own == {table.name for table in MOVED}

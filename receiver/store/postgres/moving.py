@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from time import monotonic
 from typing import Any
@@ -17,9 +17,9 @@ from typing import Any
 import psycopg
 from psycopg.errors import UniqueViolation
 
-from receiver.store.base import StoreUnavailable
+from receiver.store.base import StoreUnreachable
 from receiver.store.copies import CopyFailed, CopyRefused
-from receiver.store.moving import Changes, Columns, Compared, Key, Row, State, Sum, Table
+from receiver.store.moving import Changes, Columns, Compared, Key, Look, Row, State, Sum, Table
 from receiver.store.postgres.database import Connection, Database, row_of, said
 from receiver.store.postgres.partitions import ATTEMPTS, REPORTS, make_for, make_keys_for
 from receiver.store.postgres.texts import adapt_texts
@@ -30,10 +30,11 @@ FETCHED = 5_000
 LOOK_SECONDS = 0.1
 """How often a database that is being filled is looked at."""
 
-# The statements of a move take as long as they take. Tables that nobody has analysed yet are read
-# by their indexes.
+# The statements of a move take as long as they take, and wait for nobody. Tables that nobody has
+# analysed yet are read by their indexes.
 _BEGIN = (
     "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;"
+    " SET LOCAL lock_timeout = '10s';"
     " SET LOCAL enable_seqscan = off; SET LOCAL jit = off"
 )
 _UNFLUSHED = "SET LOCAL synchronous_commit = off"
@@ -51,12 +52,12 @@ _IS_FILLED = "SELECT EXISTS (SELECT FROM moving WHERE state <> 'done')"
 
 
 async def wait_until_moved(database: Database, wait: float) -> None:
-    """Wait, at most so many seconds, until a move to this database is made. Raises StoreUnavailable
+    """Wait, at most so many seconds, until a move to this database is made. Raises StoreUnreachable
     when it is not."""
     deadline = monotonic() + wait
     while await database.read(lambda c: row_of(c.execute(_IS_FILLED))[0]):
         if monotonic() >= deadline:
-            raise StoreUnavailable(
+            raise StoreUnreachable(
                 "a SQLite file is being moved to this database: it can be used when"
                 " `dlr migrate --from` has ended"
             )
@@ -68,7 +69,8 @@ def opened(url: str, tables: Sequence[Table]) -> Iterator[PostgresTarget]:
     """A migrated database that these tables can be moved to. Raises CopyFailed when it, or the way
     to it, breaks: the move can be asked for again."""
     try:
-        with closing(psycopg.connect(url, autocommit=True)) as connection:
+        # A pooler in transaction mode may be between, which knows no prepared statements.
+        with closing(psycopg.connect(url, autocommit=True, prepare_threshold=None)) as connection:
             adapt_texts(connection)
             yield PostgresTarget(connection, tables)
     except psycopg.Error as error:
@@ -148,7 +150,7 @@ class PostgresTarget:
                 source = kept.source.minus(gone).plus(changes.rows)
                 self._keep(Compared(table.name, source, kept.target.minus(gone).plus(there)))
 
-    def compare(self, table: Table, rows: Iterable[Row], look: Callable[[int], None]) -> Compared:
+    def compare(self, table: Table, rows: Iterable[Row], look: Look) -> Compared:
         source = Sum()
         for piece in _pieces(rows):
             source = source.plus(piece)
@@ -218,7 +220,7 @@ class PostgresTarget:
         values = [list(column) for column in zip(*keys, strict=True)]
         return self._connection.execute(statement, values).fetchall()
 
-    def _sum(self, table: Table, look: Callable[[int], None]) -> Sum:
+    def _sum(self, table: Table, look: Look) -> Sum:
         """Of every row that is there."""
         total = Sum()
         with self._connection.transaction():
