@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from dispatcher.observe.events import AttemptMade
 from dispatcher.observe.metrics import (
     AttemptMetrics,
+    DispatcherMetrics,
     FileMetrics,
     HeldMetrics,
     LossMetrics,
@@ -249,6 +250,7 @@ def all_metrics() -> set[str]:
     ReconcileMetrics(registry)
     Places(registry)
     HeldMetrics(registry)
+    DispatcherMetrics(registry, lambda: 1)
     return {name for name in families(registry) if name.startswith("dlr_")}
 
 
