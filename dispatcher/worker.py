@@ -18,7 +18,8 @@ from msgspec import Struct
 from dispatcher.attempts import Attempts, Sender
 from dispatcher.clocks.clock import Clock
 from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.flow.gate import Flows, Gate
+from dispatcher.flow.gate import CLOSED, Flows, Gate
+from dispatcher.flow.share import NOTHING, Share
 from dispatcher.flow.total import Total
 from dispatcher.flow.window import Room
 from dispatcher.forming.former import Former, Reader
@@ -76,6 +77,9 @@ class Worker:
         )
         # Two claims at once would each take all the room that there is.
         self._claiming = asyncio.Lock()
+        self._shares: Mapping[str, Share] | None = None
+        self.shares_hold_until: datetime | None = None
+        """After that it takes on nothing: others may have taken its shares. None: for ever."""
         self.use(endpoints)
         self._saw: Pending | None = None  # what the last claim saw, if it found nothing to do
         self._fresh: Collection[str] = ()  # endpoints of whose reports it saw new ones
@@ -138,6 +142,8 @@ class Worker:
 
     def _places(self, now: datetime) -> dict[str, Room]:
         """How much more each endpoint may be given now, if it has something to do."""
+        if self.shares_hold_until is not None and now > self.shares_hold_until:
+            return dict.fromkeys(self._names, CLOSED)
         places = {name: self._gates[name].room(now) for name in self._names}
         if self._total is None:
             return places
@@ -226,16 +232,44 @@ class Worker:
             self._taken_at.setdefault(endpoint.name, now)
             gate = self._gates.get(endpoint.name)
             if gate is None:
-                self._gates[endpoint.name] = Gate(endpoint, now, self._clock.speed)
+                share = self._share_of(endpoint.name)
+                self._gates[endpoint.name] = Gate(endpoint, now, self._clock.speed, share)
             elif gate.endpoint != endpoint:
                 gate.use(endpoint, now)
         self._names = tuple(names)
+
+    @property
+    def gates(self) -> Mapping[str, Gate]:
+        """Those of the endpoints that it works for."""
+        return {name: self._gates[name] for name in self._names}
+
+    @property
+    def over(self) -> list[str]:
+        """Endpoints, also removed ones, with more pushes under way than its share."""
+        return [name for name, gate in self._gates.items() if gate.under_way > gate.window]
+
+    async def use_shares(self, shares: Mapping[str, Share] | None) -> None:
+        """Keep to these shares from now on; an endpoint that is not among them gets nothing. None:
+        all is its own. When it returns, no claim is under way that was made by earlier ones."""
+        if self._shares is shares is None:
+            return
+        self._shares = shares
+        now = self._clock.now()
+        for name, gate in self._gates.items():
+            gate.use_share(self._share_of(name), now)
+        async with self._claiming:
+            pass
+
+    def _share_of(self, endpoint: str) -> Share | None:
+        return None if self._shares is None else self._shares.get(endpoint, NOTHING)
 
     def clock_stepped(self, by: timedelta) -> None:
         """The clock has gone so far in one step. All that waits here waits as long as before; what
         lies in the queue is moved by whoever moved the clock."""
         self._attempts.clock_stepped(by)
         self._taken_at = {name: at + by for name, at in self._taken_at.items()}
+        until = self.shares_hold_until
+        self.shares_hold_until = until and until + by
         for gate in self._gates.values():
             gate.clock_stepped(by)
 

@@ -12,12 +12,15 @@ from dispatcher.flow.window import Room
 BURST = timedelta(milliseconds=100)
 """What has not been used is kept for so long and no longer: after a pause there is no wave."""
 
-
 _MICROSECOND = timedelta(microseconds=1)
 
 PUSH = 10**18
 """A push, in parts. Counted in whole parts, so that it makes no difference how often somebody has
 looked meanwhile: rounded sums would."""
+
+
+def _gain(per_second: float) -> int:
+    return max(1, round(per_second * PUSH / 1e6))
 
 
 class RateLimit(Struct, frozen=True):
@@ -30,7 +33,7 @@ class RateLimit(Struct, frozen=True):
     @classmethod
     def fresh(cls, per_second: float, now: datetime) -> RateLimit:
         """One push may go at once."""
-        return cls(max(1, round(per_second * PUSH / 1e6)), PUSH, now)
+        return cls(_gain(per_second), PUSH, now)
 
     @property
     def _most(self) -> int:
@@ -40,6 +43,11 @@ class RateLimit(Struct, frozen=True):
         """As it stands at `now`. A clock that goes back gives nothing."""
         passed = max(0, (now - self.at) // _MICROSECOND)
         return RateLimit(self.gain, min(self._most, self.left + passed * self.gain), now)
+
+    def changed_to(self, per_second: float, now: datetime) -> RateLimit:
+        """As it goes on from `now` with another number a second. What is left stays."""
+        left = self.at_instant(now).left
+        return RateLimit(_gain(per_second), left, now).at_instant(now)
 
     def moved(self, by: timedelta) -> RateLimit:
         """The same after the clock has gone so far in one step."""
@@ -71,6 +79,17 @@ class SharedRateLimit(Struct, frozen=True):
     @classmethod
     def fresh(cls, per_second: float, now: datetime) -> SharedRateLimit:
         return cls(RateLimit.fresh(per_second, now), RateLimit.fresh(per_second * 3 / 4, now))
+
+    @classmethod
+    def used_up(cls, per_second: float, now: datetime) -> SharedRateLimit:
+        """No push may go at once: somebody else may just have made one."""
+        fresh = cls.fresh(per_second, now)
+        return cls(fresh.all.taken(1), fresh.retries.taken(1))
+
+    def changed_to(self, per_second: float, now: datetime) -> SharedRateLimit:
+        """As it goes on from `now` with another number a second."""
+        retries = self.retries.changed_to(per_second * 3 / 4, now)
+        return SharedRateLimit(self.all.changed_to(per_second, now), retries)
 
     def at_instant(self, now: datetime) -> SharedRateLimit:
         return SharedRateLimit(self.all.at_instant(now), self.retries.at_instant(now))
