@@ -21,6 +21,7 @@ import asyncio
 import os
 import re
 import subprocess
+import sys
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -55,8 +56,8 @@ KILL_EVERY = 4.0
 
 FULL_SECONDS = 5.0
 SETTLE = 120.0
-DISK = 3_000_000_000
-"""Bytes of the disk that becomes full."""
+DISK = 1_200_000_000
+"""Bytes of the disk that becomes full. They are memory while it is."""
 
 
 @dataclass
@@ -317,23 +318,17 @@ def a_place(kind: Kind, folder: Path) -> Iterator[Postgres | Sqlite]:
         return
     data = folder / "data"
     with server(data, safe=True) as url, a_database(url) as database:
+        with in_autocommit(url) as connection:
+            connection.execute("ALTER SYSTEM SET max_wal_size = '256MB'")
+            connection.execute("SELECT pg_reload_conf()")
         yield Postgres(database, data)
 
 
 # --- the run -----------------------------------------------------------------------------------
 
 
-def say(line: str) -> None:
-    print(line, flush=True)
-
-
 async def soak(
-    kind: Kind,
-    seconds: float,
-    *,
-    rate: float,
-    seed: int,
-    tell: Callable[[str], None] = say,
+    kind: Kind, seconds: float, *, rate: float, seed: int, tell: Callable[[str], None] = print
 ) -> Soaked:
     rng = Random(seed)
     async with AsyncExitStack() as stack:
@@ -492,6 +487,7 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=50, help="callbacks a second")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     run = asyncio.run(soak(given.database, given.seconds, rate=given.rate, seed=given.seed))
     print(told(run))
     for each in verdict(run, judge_sizes=given.seconds >= 600):

@@ -366,8 +366,8 @@ async def test_check_live(tmp_path: Path) -> None:
     async with running(tmp_path, "receive") as server:
         ended = await dlr(tmp_path, "check", "--live", "--url", server.url)
         assert (ended.code, ended.err) == (0, "")
-        *said, size = ended.out.splitlines()
-        assert said == [
+        *lines, size = ended.out.splitlines()
+        assert lines == [
             f"{server.url}: ready",
             "callbacks: none with a wrong path, source, method, size or type since the start",
         ]
