@@ -285,16 +285,12 @@ def schema(path: Path) -> list[Any]:
 def test_it_is_broken_off_while_it_waits(empty: Path, target: str) -> None:
     """For the file to stand still, though nothing changes in it."""
     steps: list[str] = []
-    with ends_of(empty, target) as (source, there), pytest.raises(CopyBrokenOff):
+    with ends_of(empty, target) as (source, there):
         source.stands_still = lambda: False
         source.wait = lambda: None
-        move(
-            source,
-            there,
-            MOVED,
-            lambda _: "follow" not in steps,
-            lambda step, _: steps.append(step),
-        )
+        watch = lambda _: "follow" not in steps  # noqa: E731
+        with pytest.raises(CopyBrokenOff):
+            move(source, there, MOVED, watch, lambda step, _: steps.append(step))
 
 
 # --- refused ------------------------------------------------------------------------------------
