@@ -33,6 +33,7 @@ ONLY_THE_GATE = {
 
 OTHERWISE = {
     "Room": "Free, which has parts of places",
+    "Share": "a simulation has one dispatcher, which uses all of the limits",
 }
 """Parts of gate.py that places.py has something of its own for."""
 
