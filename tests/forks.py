@@ -20,11 +20,11 @@ import sys
 from asyncio import StreamReader, StreamReaderProtocol, StreamWriter
 from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from typing import BinaryIO
 
 from tests.preloaded import Order
@@ -37,20 +37,18 @@ STAND_IN = ROOT / "tests" / "stand_in.py"
 @cache
 def _folder() -> Path:
     """Where this process's own `tests.preloaded` listens at `socket`, and `bin/dlr` lies."""
-    stack = ExitStack()
-    folder = Path(stack.enter_context(TemporaryDirectory(prefix="dlr-forks-")))
+    folder = Path(mkdtemp(prefix="dlr-forks-"))
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(folder / "socket"))
         listening.listen(100)
         preloaded = subprocess.Popen(
-            [sys.executable, "-m", "tests.preloaded", str(listening.fileno())],
+            [sys.executable, "-m", "tests.preloaded", str(listening.fileno()), str(folder)],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             pass_fds=[listening.fileno()],
         )
-    stack.enter_context(preloaded)  # closes its stdin, by which it ends
-    atexit.register(stack.close)
+    atexit.register(preloaded.__exit__, None, None, None)  # closes its stdin, by which it ends
     return folder
 
 

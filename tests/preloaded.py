@@ -4,7 +4,8 @@ that asks.
 The suite starts hundreds of them, and to import everything takes a second of CPU each time: as long
 as most tests that start one. A fork is a process like any other, with its own number, working
 directory, environment, outputs, limits, signals and exit code; only its imports were made before.
-`tests/forks.py` asks; this is `python -m tests.preloaded`, with the number of a listening socket.
+`tests/forks.py` asks; this is `python -m tests.preloaded`, with the number of a listening socket
+and the folder in which that lies.
 
 On a connection come a byte with the descriptors of stdin, stdout and stderr, and then an order, a
 line of JSON. It is answered with the number of the process in a line, and, once that has ended,
@@ -28,6 +29,7 @@ from importlib import import_module
 from pathlib import Path
 from runpy import run_module, run_path
 from select import select
+from shutil import rmtree
 from typing import Any
 
 from dispatcher.cli import MODULES
@@ -139,3 +141,5 @@ if __name__ == "__main__":
         wanted = Forking(listening).until_wanted()
     if wanted is not None:
         become(wanted)
+    else:
+        rmtree(sys.argv[2])  # who asked may have had no time for it

@@ -9,11 +9,18 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    expect,
+    sync_playwright,
+)
 
 from tests.web.processes import Dlr, running
 
@@ -51,16 +58,49 @@ class Complaints:
         self.said.append(str(error))
 
 
+class Contexts:
+    """Browsers of their own within one Chromium. A new one takes half a second of CPU, so one that
+    a test is done with is given to the next that wants the same, without its pages and cookies."""
+
+    def __init__(self, browser: Browser) -> None:
+        self._browser = browser
+        self._free: dict[str, list[BrowserContext]] = {}
+
+    @contextmanager
+    def one(self, **options: object) -> Iterator[BrowserContext]:
+        """One that nobody else has, with the options of Browser.new_context."""
+        free = self._free.setdefault(repr(sorted(options.items())), [])
+        context = free.pop() if free else self._browser.new_context(**options)  # type: ignore[arg-type]
+        is_closed = False
+
+        def close(_: BrowserContext) -> None:
+            nonlocal is_closed
+            is_closed = True
+
+        context.once("close", close)
+        yield context
+        if not is_closed:
+            context.remove_listener("close", close)
+            for page in context.pages:
+                page.close()
+            context.clear_cookies()
+            free.append(context)
+
+
+@pytest.fixture(scope="module")
+def contexts(browser: Browser) -> Contexts:
+    return Contexts(browser)
+
+
 @pytest.fixture
-def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+def open_page(contexts: Contexts) -> Iterator[Callable[..., Page]]:
     """Makes a page in a browser of its own, with the options of Browser.new_context. At the end no
     script may have failed and nothing may have been stopped by the policy."""
     complaints = Complaints()
     with ExitStack() as stack:
 
         def make(**options: object) -> Page:
-            context = browser.new_context(**options)  # type: ignore[arg-type]
-            stack.callback(context.close)
+            context = stack.enter_context(contexts.one(**options))
             made = context.new_page()
             made.set_default_timeout(LIMIT_MS)
             made.on("console", complaints.console)

@@ -9,7 +9,7 @@ import pytest
 from tests.simulation.faults.defects import FOUND, PLANTED, SHOWN_BY, Defect
 from tests.simulation.faults.world import play, violations
 
-SEEDS = 1_000
+SEEDS = 500
 """Within so many each is caught."""
 
 
