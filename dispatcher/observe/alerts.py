@@ -7,6 +7,7 @@ history is not judged here, unless the counts since the process began rule it ou
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Annotated, Final, Literal
@@ -59,7 +60,7 @@ _Judge = Callable[["_Figures"], _Verdict]
 
 
 class _Figures:
-    """The samples of a registry, as the judges ask for them."""
+    """The samples of a registry, as the judges ask for them. NaN is none: nobody can know it."""
 
     def __init__(self, families: Iterable[Metric]) -> None:
         # By the name of the sample. A metric that has no sample yet is there, with none.
@@ -68,7 +69,8 @@ class _Figures:
             total = "_total" if family.type == "counter" else ""
             self._samples.setdefault(family.name + total, [])
             for sample in family.samples:
-                self._samples[sample.name].append((sample.labels, sample.value))
+                if not math.isnan(sample.value):
+                    self._samples[sample.name].append((sample.labels, sample.value))
 
     def of(self, name: str) -> Sequence[tuple[Labels, float]]:
         """Raises _Unmeasured."""
@@ -108,7 +110,9 @@ def _below(name: str, limit: float, *, unit: str = "") -> _Judge:
     """A gauge without labels below its limit."""
 
     def judge(figures: _Figures) -> _Verdict:
-        found = figures.by(name, "")[""]
+        found = figures.by(name, "").get("")
+        if found is None:
+            return _Verdict(False, f"{name} has no value now")
         figure = f"{name} is {_text(found)}{unit}; the limit is {_text(limit)}{unit}"
         return _Verdict(found < limit, figure)
 

@@ -53,11 +53,11 @@ class Remaining(Struct, frozen=True):
 
 
 class FileSizes(Struct, frozen=True):
-    """In bytes, of a database that is a file."""
+    """In bytes. `None`: it is on another machine, whose disk cannot be seen from here."""
 
     database: int
-    log: int  # what was written and is not in the database's file yet
-    free: int = 0  # on the disk that both are on
+    log: int | None  # what was written and is not in the database's file yet
+    free: int | None = 0  # on the disk that both are on
 
 
 class HeldLog(Struct, frozen=True):
@@ -72,7 +72,7 @@ class DatabaseFiles(Protocol):
     """What a database takes of the disk."""
 
     async def sizes(self) -> FileSizes | None:
-        """`None` for a database that is not a file of this machine."""
+        """`None` for a database that is only in memory. Raises StoreUnavailable."""
 
     async def keep_room(self, now: datetime) -> None:
         """Make what reports and attempts of the next days go into, where that has to be made.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
@@ -101,15 +102,20 @@ class FileMetrics:
     def __init__(self, registry: CollectorRegistry, files: DatabaseFiles) -> None:
         self._files = files
         self._database = Gauge(
-            "dlr_database_bytes", "Size of the database's file.", registry=registry
+            "dlr_database_bytes",
+            "Size of the database: its file, or what PostgreSQL says, looked up once a minute.",
+            registry=registry,
         )
         self._log = Gauge(
             "dlr_database_wal_bytes",
-            "Size of its write-ahead log. It grows while another process reads for a long time.",
+            "Size of its write-ahead log. It grows while another process reads for a long time. NaN"
+            " with PostgreSQL, whose server has it.",
             registry=registry,
         )
         self._free = Gauge(
-            "dlr_disk_free_bytes", "Free space on the database's disk.", registry=registry
+            "dlr_disk_free_bytes",
+            "Free space on the database's disk. NaN with PostgreSQL, whose disk is another one.",
+            registry=registry,
         )
 
     async def measure(self) -> None:
@@ -119,8 +125,13 @@ class FileMetrics:
             return
         if sizes is not None:
             self._database.set(sizes.database)
-            self._log.set(sizes.log)
-            self._free.set(sizes.free)
+            self._log.set(_or_nan(sizes.log))
+            self._free.set(_or_nan(sizes.free))
+
+
+def _or_nan(size: int | None) -> float:
+    """NaN is neither much nor little: no alert fires for what nobody can know here."""
+    return math.nan if size is None else size
 
 
 class QueueMetrics:
@@ -256,6 +267,18 @@ class HeldMetrics:
         for holder, count in reports.items():
             replay = holder.startswith("replay ")
             self._held.labels(_REPLAY if replay else label_of(holder)).inc(count)
+
+
+class DispatcherMetrics:
+    """How many dispatchers share the limits of endpoints, as far as this one knows."""
+
+    def __init__(self, registry: CollectorRegistry, count: Callable[[], int]) -> None:
+        gauge = Gauge(
+            "dlr_dispatchers",
+            "Dispatchers that work on the database, including this one.",
+            registry=registry,
+        )
+        gauge.set_function(count)
 
 
 class LossMetrics:

@@ -75,6 +75,12 @@ GUIDES: Final = (
         "For operators: deploy it, watch it, back it up, and change it.",
     ),
     Guide(
+        "capacity",
+        "Capacity",
+        "dispatcher/CAPACITY.md",
+        "For operators: how many reports a day, on how many machines, and what an outage costs.",
+    ),
+    Guide(
         "troubleshooting",
         "Troubleshooting",
         "config/TROUBLESHOOTING.md",

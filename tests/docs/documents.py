@@ -20,6 +20,7 @@ GUIDES = (
     "receiver/RECEIVE.md",
     "receiver/SECURE.md",
     "dispatcher/PUSH.md",
+    "dispatcher/CAPACITY.md",
     "dispatcher/HTTP.md",
     "dispatcher/GLOSSARY.md",
     "dispatcher/commands/COMMANDS.md",

@@ -67,23 +67,36 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     assert float(re.findall(r"Overall exposure level.*: ([0-9.]+)", exposure)[0]) < 2.0
 
 
-def test_nginx_takes_its_configuration(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["nginx.conf", "nginx.postgres.conf"])
+def test_nginx_takes_its_configuration(name: str, tmp_path: Path) -> None:
     """nginx -t finds no fault."""
     nginx = tool("nginx", "apt-get install nginx-light")
-    text = (DEPLOY / "nginx.conf").read_text()
-    for name in ("/etc/ssl/certs/dlr.pem", "/etc/ssl/private/dlr.key"):
-        text = text.replace(name, str(tmp_path / Path(name).name))
-    _a_certificate(tmp_path)
-    whole = tmp_path / "nginx.conf"
-    whole.write_text(
-        f"pid {tmp_path}/pid; error_log stderr; events {{}}\n"
-        f"http {{ {text.replace('/var/log/nginx', str(tmp_path))} }}"
+    text = (DEPLOY / name).read_text()
+    for place in ("/etc/ssl/certs", "/etc/ssl/private", "/etc/nginx/tls"):
+        text = text.replace(place, str(tmp_path))
+    a_certificate(tmp_path)
+
+    assert "test is successful" in checked(
+        nginx, "-t", "-p", tmp_path, "-c", nginx_conf(text, tmp_path)
     )
 
-    assert "test is successful" in checked(nginx, "-t", "-p", tmp_path, "-c", whole)
+
+def nginx_conf(text: str, folder: Path) -> Path:
+    """A whole configuration with `text` in it, that keeps all files in `folder`."""
+    places = "".join(
+        f"{each}_temp_path {folder}/{each}; "
+        for each in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    )
+    user = "user root; " if os.geteuid() == 0 else ""
+    whole = folder / "nginx.conf"
+    whole.write_text(
+        f"{user}pid {folder}/pid; error_log stderr; events {{}}\n"
+        f"http {{ {places}\n{text.replace('/var/log/nginx', str(folder))} }}"
+    )
+    return whole
 
 
-def _a_certificate(folder: Path) -> None:
+def a_certificate(folder: Path) -> None:
     checked(
         *(tool("openssl", "apt-get install openssl"), "req", "-x509", "-newkey", "rsa:2048"),
         *("-nodes", "-subj", "/CN=dlr.example.com"),
@@ -123,6 +136,7 @@ def test_hadolint_takes_the_containerfile() -> None:
         ("rehearse.gitlab.yml", "vendor.gitlab-ci"),
         ("compose.yaml", "vendor.compose-spec"),
         ("compose.sqlite.yaml", "vendor.compose-spec"),
+        ("compose.postgres.yaml", "vendor.compose-spec"),
         ("../../.github/workflows/ci.yml", "vendor.github-workflows"),
         ("../../.github/ISSUE_TEMPLATE/fault.yml", "vendor.github-issue-forms"),
         ("../../.github/ISSUE_TEMPLATE/wish.yml", "vendor.github-issue-forms"),

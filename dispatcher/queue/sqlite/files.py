@@ -30,11 +30,13 @@ class SqliteFiles:
         """A file grows by itself."""
 
     async def held_log(self) -> HeldLog | None:
-        sizes = await self.sizes()
-        if sizes is None or sizes.log <= LOG_MOST or not await self._database.log_is_held():
+        if await self.sizes() is None:
             return None
         assert self._file is not None
-        return HeldLog(sizes.log, await asyncio.to_thread(others_with, log_of(self._file)))
+        size = _size(log_of(self._file))
+        if size <= LOG_MOST or not await self._database.log_is_held():
+            return None
+        return HeldLog(size, await asyncio.to_thread(others_with, log_of(self._file)))
 
 
 def _size(file: Path) -> int:

@@ -44,7 +44,9 @@ class Turns:
                 self._file = opened_beside(path, "turn")
         if self._file is not None and not _locked(self._file, shared=True):
             self._file.close()
-            raise StoreUnavailable(f"{path} is being restored: start again when it is done")
+            raise StoreUnavailable(
+                f"{path} is being restored, or moved to PostgreSQL: start again when it is done"
+            )
 
     @contextmanager
     def turn(self, limit: float) -> Iterator[None]:
@@ -60,6 +62,22 @@ class Turns:
             yield
         finally:
             self._give(_TURN)
+
+    @property
+    def are_locks(self) -> bool:
+        """Whether others can be seen at all."""
+        return self._file is not None
+
+    def stay_alone(self) -> bool:
+        """Whether no other process has the database open. Then none can open it until these are
+        closed. False, too, on a file system without locks, where nobody knows."""
+        if self._file is None:
+            return False
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _OPEN)
+        except OSError:
+            return False
+        return True
 
     def close(self) -> None:
         if self._file is not None:

@@ -6,6 +6,7 @@ rule of the file is told; what needs a history is said to need one, not guessed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,8 @@ A_LOG = 256 * 1024 * 1024
         ("DlrDatabaseLogHeld", gauge("dlr_database_wal_bytes", now=A_LOG + 1), True, []),
         ("DlrDiskFull", gauge("dlr_disk_free_bytes", now=A_DISK), False, []),
         ("DlrDiskFull", gauge("dlr_disk_free_bytes", now=A_DISK - 1), True, []),
+        ("DlrDiskFull", gauge("dlr_disk_free_bytes", now=math.nan), False, []),
+        ("DlrDatabaseLogHeld", gauge("dlr_database_wal_bytes", now=math.nan), False, []),
         ("DlrNotReplayed", gauge("dlr_exhausted_not_replayed", "endpoint", a=0), False, []),
         ("DlrNotReplayed", gauge("dlr_exhausted_not_replayed", "endpoint", a=1), True, ["a"]),
         ("DlrUnrouted", gauge("dlr_unrouted_reports", "final", true=100, false=999), False, []),

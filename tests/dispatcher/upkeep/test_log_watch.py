@@ -102,6 +102,7 @@ async def test_a_reader_makes_the_log_grow_and_it_shrinks_after(tmp_path: Path) 
         assert [each.split()[0] for each in held.readers] == [str(reader.pid)]
     sizes = await files.sizes()
     assert sizes is not None
+    assert sizes.log is not None
     assert sizes.log <= LOG_MOST
     assert sizes.database > 2 * bound * MEGABYTE
     await database.close()

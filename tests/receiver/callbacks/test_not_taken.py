@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import re
 import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -365,10 +366,12 @@ async def test_check_live(tmp_path: Path) -> None:
     async with running(tmp_path, "receive") as server:
         ended = await dlr(tmp_path, "check", "--live", "--url", server.url)
         assert (ended.code, ended.err) == (0, "")
-        assert ended.out.splitlines() == [
+        *lines, size = ended.out.splitlines()
+        assert lines == [
             f"{server.url}: ready",
             "callbacks: none with a wrong path, source, method, size or type since the start",
         ]
+        assert re.fullmatch(r"database: \d+\.\d MB", size)
         for _ in range(2):
             await post(server.url, path="/Notify")
         await post(server.url, path="/notify/alpah")
@@ -380,8 +383,8 @@ async def test_check_live(tmp_path: Path) -> None:
         url = server.url
     gone = await dlr(tmp_path, "check", "--live", "--url", url)
     assert gone.code == 1
-    said = "nothing answers there; start `dlr serve`, or give --url"
-    assert gone.err == f"dlr: {url}/readyz: {said}\n"
+    nothing = "nothing answers there; start `dlr serve`, or give --url"
+    assert gone.err == f"dlr: {url}/readyz: {nothing}\n"
 
 
 async def test_check_live_and_open_find_a_dispatcher(tmp_path: Path) -> None:
@@ -407,9 +410,11 @@ async def test_check_live_and_open_find_a_dispatcher(tmp_path: Path) -> None:
             where["DLR_SERVER_PORT"] = receiver.url.rpartition(":")[2]
             both = await dlr(tmp_path, "check", "--live", **where)
             assert (both.code, both.err) == (0, "")
-            assert [line.partition(": ")[2][:5] for line in both.out.splitlines()] == [
-                *("ready", "none ", "ready")
-            ]
+            first, *_, last = both.out.splitlines()
+            assert (first, last) == (
+                f"{receiver.url}: ready",
+                f"{server.url} (dlr dispatch): ready",
+            )
 
 
 async def test_check_live_with_a_digest(tmp_path: Path) -> None:
