@@ -280,7 +280,7 @@ def _prepare_streams() -> None:
     os.close(number)
     sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
     sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
-    if isinstance(sys.stdout, TextIOWrapper):
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.encoding.lower() != "utf-8":
         if sys.stdout.isatty():
             sys.stdout.reconfigure(errors="replace")
         else:
