@@ -3,7 +3,9 @@
 The loop sleeps until something wakes it: a commit of new reports in this process, the end of an
 attempt, or an APScheduler job: the next due time, or a look for what another process has committed.
 A third job tells the time to other processes. There is never a job for each report or dispatch.
-While nothing happens a look is one round trip to the database, and there are no others.
+While nothing happens a look is one round trip to the database, and there are no others. Where other
+dispatchers work on it too, a look brings along what they tell, and once a second this one tells
+them what it does (sharing.py).
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from msgspec.structs import replace
+
 from dispatcher.clocks.clock import Clock, SystemClock
 from dispatcher.clocks.common_time import CommonTime
 from dispatcher.clocks.repeating import Repeating
@@ -21,7 +25,9 @@ from dispatcher.clocks.wakeups import Job, Wakeups
 from dispatcher.endpoints.endpoint import EndpointsInForce
 from dispatcher.flow.gate import Flows
 from dispatcher.queue.base import DispatchQueue, Leased, News
+from dispatcher.sharing import Sharing
 from dispatcher.worker import Worker
+from receiver.callbacks.events import Sparing
 from receiver.store.base import StoreUnavailable
 
 log = logging.getLogger("dlr.dispatcher")
@@ -30,7 +36,12 @@ LOOK_EVERY = timedelta(milliseconds=200)
 """How often to look for what another process (`dlr receive`) has committed, and for leases that ran
 out. So a report of another process waits 0.1 s on average for its first push, and 0.2 s at most;
 one of this process wakes the loop and waits for no look. An idle process has no other round trips
-to the database: five a second."""
+to the database: five a second.
+
+PostgreSQL could wake it by LISTEN and NOTIFY. That would gain the 0.1 s, and takes a connection of
+each dispatcher, a transaction of the receiver's for each group of callbacks with a lock that all
+databases of the server share, and a second way for poolers that know no LISTEN. A look costs the
+server 0.05 ms, so that a hundred idle dispatchers take 3 % of one of its cores."""
 
 TELL_TIME_EVERY = timedelta(seconds=1)
 """How often a clock that has moved off is told to the other processes."""
@@ -86,8 +97,11 @@ class Runner:
         endpoints: EndpointSource | None = None,
         common_time: CommonTime | None = None,
         wakeups: Alarms | None = None,
+        sharing: Sharing | None = None,
     ) -> None:
+        """`sharing` None: no other dispatcher works on the database."""
         self._worker = worker
+        self._sharing = sharing
         self._queue = queue
         self._clock = clock
         self._endpoints = endpoints
@@ -105,6 +119,7 @@ class Runner:
             fails="the dispatcher's loop failed and is started again",
             again_after=AFTER_STORE_FAILURE.total_seconds(),
         )
+        self._failures = Sparing(most=1)  # of each kind, in a minute: it is tried again soon
         self._quiet = asyncio.Event()  # a turn has found nothing to do, and nothing is under way
         self._running: dict[asyncio.Task[None], Leased] = {}
         self._alarm_at: datetime | None = None
@@ -120,6 +135,11 @@ class Runner:
     async def start(self) -> None:
         await self._queue.adopt(list(self._worker.endpoints.values()))
         await self._refresh()
+        if self._sharing is not None:
+            try:
+                await self._sharing.join()
+            except StoreUnavailable as error:  # such as a full disk: the looks try again
+                log.error("nothing is pushed before the database can be written: %s", error)
         self._wakeups.every(LOOK_EVERY, self._look)
         self._wakeups.every(TELL_TIME_EVERY, self._tell_time)
         self._wakeups.start()
@@ -130,9 +150,11 @@ class Runner:
         """Take on nothing more, let running attempts end within `limit`, give back the rest."""
         await self._loop.stop()
         self._quiet.set()  # whoever waits for it waits in vain
-        await self._wakeups.stop()
-        if self._running:
+        if self._sharing is not None:
+            self._sharing.retire()
+        if self._running:  # meanwhile the others hear that it lives
             await asyncio.wait(self._running, timeout=limit.total_seconds())
+        await self._wakeups.stop()
         broken_off = dict(self._running)
         for task in broken_off:
             task.cancel()
@@ -145,6 +167,8 @@ class Runner:
                 "leases could not be given back; their attempts are made when the leases end: %s",
                 error,
             )
+        if self._sharing is not None:
+            await self._sharing.leave()
 
     # --- the loop --------------------------------------------------------------------------------
 
@@ -225,7 +249,10 @@ class Runner:
 
     async def _look(self) -> None:
         try:
-            news = await self._queue.news(self._clock.now())
+            at = self._clock.now()
+            news = await self._queue.news(at)
+            if self._sharing is not None and await self._sharing.look(news.notices, at):
+                self.wake()
             if news.expired:
                 await self._rescue()
             if news.version != self._seen:
@@ -235,7 +262,8 @@ class Runner:
                 for tell in self._tell:
                     tell(news)
         except StoreUnavailable as error:
-            log.error("the dispatcher cannot read the database and tries again: %s", error)
+            if self._failures.admit("look") is not None:
+                log.error("the dispatcher cannot use the database and tries again: %s", error)
             return
         now = self._clock.now()
         if self._due_at is not None and self._due_at <= now:
@@ -253,6 +281,8 @@ class Runner:
             endpoints = await self._endpoints.endpoints()
             await self._queue.adopt(endpoints)
             self._worker.use(endpoints)
+            if self._sharing is not None:
+                self._sharing.serve()
             self._version = version
 
     async def _rescue(self) -> None:
@@ -266,9 +296,9 @@ class Runner:
         try:
             await self._follow(self._common_time)
         except StoreUnavailable as error:
-            log.error(
-                "the time could not be shared with other processes and is tried again: %s", error
-            )
+            if self._failures.admit("time") is not None:
+                text = "the time could not be shared with other processes and is tried again: %s"
+                log.error(text, error)
 
     async def _follow(self, common_time: CommonTime) -> None:
         """Tell the time, and step with a wall clock that is off by days and believed by now. All
@@ -296,6 +326,8 @@ class Runner:
         self._clock.step(by)
         self._unmoved += by
         self._worker.clock_stepped(by)
+        if self._sharing is not None:
+            self._sharing.clock_stepped(by)
         self._turned_at += by
         self._short_until = self._short_until and self._short_until + by
         self._alarm_at = self._seen = None
@@ -324,7 +356,8 @@ class Runner:
 
     def flows(self) -> Flows:
         """How much each endpoint is given now."""
-        return self._worker.flows()
+        flows = self._worker.flows()
+        return flows if self._sharing is None else replace(flows, dispatchers=self._sharing.count)
 
     @property
     def alive(self) -> bool:

@@ -41,6 +41,7 @@ from dispatcher.flow.total import Total
 from dispatcher.observe.events import Listener
 from dispatcher.observe.metrics import (
     AttemptMetrics,
+    DispatcherMetrics,
     FileMetrics,
     HeldMetrics,
     LossMetrics,
@@ -68,6 +69,7 @@ from dispatcher.sandbox.seen import PushLog
 from dispatcher.security.addresses import AddressPolicy
 from dispatcher.settings.security import policy_of
 from dispatcher.settings.settings import Settings
+from dispatcher.sharing import Sharing
 from dispatcher.storage import Storage, new_name, storage
 from dispatcher.upkeep.following import Following
 from dispatcher.upkeep.log_watch import LogWatch
@@ -365,7 +367,10 @@ async def _runner(
         total=Total(common.shares.pushes),
     )
     _show_pushes(common, worker)
-    return Runner(worker, queue, clock, common.endpoints, time)
+    alone = isinstance(clock, MovableClock)  # a sandbox is the only one on its database
+    sharing = None if alone else Sharing(queue, worker, clock)
+    DispatcherMetrics(common.metrics, lambda: 1 if sharing is None else sharing.count)
+    return Runner(worker, queue, clock, common.endpoints, time, sharing=sharing)
 
 
 def _show_pushes(common: _Common, worker: Worker) -> None:

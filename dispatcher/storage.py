@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from asyncio import to_thread
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from dispatcher.queue.sqlite.figures import SqliteFigures
 from dispatcher.queue.sqlite.files import SqliteFiles
 from dispatcher.queue.sqlite.history import SqliteHistory
 from dispatcher.queue.sqlite.insert_dispatch import insert_event
+from dispatcher.queue.sqlite.moving import TABLES as MOVED_OF_QUEUE
 from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
 from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.queue.sqlite.recording import SqliteRecording
@@ -42,15 +44,21 @@ from dispatcher.sandbox.store.base import SandboxStore
 from dispatcher.sandbox.store.sqlite.store import MIGRATIONS as SANDBOX_MIGRATIONS
 from dispatcher.sandbox.store.sqlite.store import SqliteSandboxStore
 from dispatcher.upkeep.base import Erasure, Retention
+from receiver.faults import without_credentials
 from receiver.store.audit import AuditLog
 from receiver.store.base import ReadModel, ReportStore, StoreUnavailable
 from receiver.store.copies import Copied, CopyRefused, Restored, Watch
 from receiver.store.fresh import FreshReports
 from receiver.store.migrations import Migration, is_missing
+from receiver.store.moving import Compared, Tell
+from receiver.store.moving import move as move_to
 from receiver.store.sqlite.audit import SqliteAudit
 from receiver.store.sqlite.backup import back_up as back_up_file
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.followup import Follower
+from receiver.store.sqlite.moving import TABLES as MOVED_OF_STORE
+from receiver.store.sqlite.moving import moved_to
+from receiver.store.sqlite.moving import opened as opened_source
 from receiver.store.sqlite.restore import restore as restore_file
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
 from receiver.store.sqlite.store import SqliteStore
@@ -60,6 +68,10 @@ if TYPE_CHECKING:
     from receiver.store.postgres.database import Database as PostgresDatabase
 
 MIGRATIONS = [*STORE_MIGRATIONS, *QUEUE_MIGRATIONS, *SANDBOX_MIGRATIONS]
+
+
+MOVED = [*MOVED_OF_STORE, *MOVED_OF_QUEUE]
+"""What is moved from a file to PostgreSQL: all but the sandbox."""
 
 
 def new_name() -> str:
@@ -76,7 +88,7 @@ insert_new_event = partial(insert_event, new_id)
 """How the sandbox has an event pushed that is no report, within a transaction of its own."""
 
 
-POSTGRES_IS_MISSING = "postgresql:// needs psycopg: pip install 'psycopg[binary,pool]>=3.2,<4'"
+POSTGRES_IS_MISSING = "postgresql:// needs psycopg: pip install 'psycopg[binary]>=3.2,<4'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +132,7 @@ async def storage(url: str, *, wait: float = 0.0) -> AsyncIterator[Storage]:
     database = await _open(url, wait)
     try:
         await database.migrate(_migrations_of(database))
+        await _refuse_while_moved(database, wait)
         yield await _storage_in(database)
     finally:
         await database.close()
@@ -133,6 +146,7 @@ async def storage_as_it_is(url: str) -> AsyncIterator[Storage | None]:
         if await database.missing(_migrations_of(database)):
             yield None
         else:
+            await _refuse_while_moved(database, wait=0.0)
             yield await _storage_in(database)
     finally:
         await database.close()
@@ -146,6 +160,18 @@ async def migrate(url: str) -> list[str]:
     finally:
         await database.close()
     return [f"{step.part} {step.number:04} {step.name}" for step in applied]
+
+
+async def _refuse_while_moved(database: Database | PostgresDatabase, wait: float) -> None:
+    """Raises StoreUnavailable for a file that was moved away, and for a database that a file is
+    being moved to, which is waited for."""
+    if isinstance(database, Database):
+        if (fault := await database.read(moved_to)) is not None:
+            raise StoreUnavailable(fault)
+        return
+    from receiver.store.postgres.moving import wait_until_moved
+
+    await wait_until_moved(database, wait)
 
 
 def is_postgres(url: str) -> bool:
@@ -282,6 +308,30 @@ def restore(
         watch=watch,
         now=now,
     )
+
+
+async def move(source: Path, target: str, *, watch: Watch, tell: Tell) -> Sequence[Compared]:
+    """Move a SQLite file to an empty PostgreSQL database, or go on with it (how it goes is told by
+    receiver/store/moving.py). Raises CopyRefused, CopyFailed, CopyBrokenOff, StoreUnavailable."""
+    is_file = source.parts[0] not in ("postgresql:", "postgres:")
+    if not is_file or not is_postgres(target):
+        raise CopyRefused("a move goes from a SQLite file to PostgreSQL: --to postgresql://…")
+    shown = without_credentials(target)
+    with opened_source(source, shown, MIGRATIONS) as file:
+        await migrate(target)
+        from receiver.store.postgres.moving import opened
+
+        def run() -> Sequence[Compared]:
+            with opened(target, MOVED) as database:
+                return move_to(file, database, MOVED, watch, tell)
+
+        return await to_thread(run)
+
+
+def give_up_move(source: Path) -> bool:
+    """Use a file again that was to be moved, or was. False when it was not. Raises CopyRefused."""
+    with opened_source(source, "", MIGRATIONS) as file:
+        return file.give_up()
 
 
 def _file_of(url: str) -> Path:

@@ -8,7 +8,7 @@ around them is runner.py in production; a simulation calls `tick` and moves its 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from random import Random
@@ -18,7 +18,8 @@ from msgspec import Struct
 from dispatcher.attempts import Attempts, Sender
 from dispatcher.clocks.clock import Clock
 from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.flow.gate import Flows, Gate
+from dispatcher.flow.gate import CLOSED, Flows, Gate
+from dispatcher.flow.share import NOTHING, Share
 from dispatcher.flow.total import Total
 from dispatcher.flow.window import Room
 from dispatcher.forming.former import Former, Reader
@@ -76,8 +77,12 @@ class Worker:
         )
         # Two claims at once would each take all the room that there is.
         self._claiming = asyncio.Lock()
+        self._shares: Mapping[str, Share] | None = None
+        self.shares_hold_until: datetime | None = None
+        """After that it takes on nothing: others may have taken its shares. None: for ever."""
         self.use(endpoints)
         self._saw: Pending | None = None  # what the last claim saw, if it found nothing to do
+        self._fresh: Collection[str] = ()  # endpoints of whose reports it saw new ones
         self.more_to_read = False
         """Whether the last `claim` only read reports that go nowhere, and there may be more."""
 
@@ -112,11 +117,11 @@ class Worker:
         if not any(place.all for place in places.values()):
             return []
         pending = await self._queue.pending(now)
+        self._fresh = pending.unread.keys()
         if not pending.due and not pending.unread:
             self._saw = pending
             return []
-        for name in places.keys() - pending.unread.keys():
-            places[name] = self._gates[name].for_retries_alone(places[name])
+        places = self._without_what_is_kept(places)
         if self._total is not None:
             wanting = pending.due | pending.unread.keys()
             places = self._total.divided(places, wanting, self._gates, now)
@@ -137,10 +142,19 @@ class Worker:
 
     def _places(self, now: datetime) -> dict[str, Room]:
         """How much more each endpoint may be given now, if it has something to do."""
+        if self.shares_hold_until is not None and now > self.shares_hold_until:
+            return dict.fromkeys(self._names, CLOSED)
         places = {name: self._gates[name].room(now) for name in self._names}
         if self._total is None:
             return places
         return self._total.open_to(places, self._gates, now)
+
+    def _without_what_is_kept(self, places: Mapping[str, Room]) -> dict[str, Room]:
+        """These places, without keeping any for new reports where the last claim saw none."""
+        return {
+            name: place if name in self._fresh else self._gates[name].for_retries_alone(place)
+            for name, place in places.items()
+        }
 
     def _forget_the_gone(self) -> None:
         """Forget endpoints that no longer exist and have nothing under way: each replay to a URL
@@ -218,16 +232,44 @@ class Worker:
             self._taken_at.setdefault(endpoint.name, now)
             gate = self._gates.get(endpoint.name)
             if gate is None:
-                self._gates[endpoint.name] = Gate(endpoint, now, self._clock.speed)
+                share = self._share_of(endpoint.name)
+                self._gates[endpoint.name] = Gate(endpoint, now, self._clock.speed, share)
             elif gate.endpoint != endpoint:
                 gate.use(endpoint, now)
         self._names = tuple(names)
+
+    @property
+    def gates(self) -> Mapping[str, Gate]:
+        """Those of the endpoints that it works for."""
+        return {name: self._gates[name] for name in self._names}
+
+    @property
+    def over(self) -> list[str]:
+        """Endpoints, also removed ones, with more pushes under way than its share."""
+        return [name for name, gate in self._gates.items() if gate.under_way > gate.window]
+
+    async def use_shares(self, shares: Mapping[str, Share] | None) -> None:
+        """Keep to these shares from now on; an endpoint that is not among them gets nothing. None:
+        all is its own. When it returns, no claim is under way that was made by earlier ones."""
+        if self._shares is shares is None:
+            return
+        self._shares = shares
+        now = self._clock.now()
+        for name, gate in self._gates.items():
+            gate.use_share(self._share_of(name), now)
+        async with self._claiming:
+            pass
+
+    def _share_of(self, endpoint: str) -> Share | None:
+        return None if self._shares is None else self._shares.get(endpoint, NOTHING)
 
     def clock_stepped(self, by: timedelta) -> None:
         """The clock has gone so far in one step. All that waits here waits as long as before; what
         lies in the queue is moved by whoever moved the clock."""
         self._attempts.clock_stepped(by)
         self._taken_at = {name: at + by for name, at in self._taken_at.items()}
+        until = self.shares_hold_until
+        self.shares_hold_until = until and until + by
         for gate in self._gates.values():
             gate.clock_stepped(by)
 
@@ -257,7 +299,8 @@ class Worker:
         or whoever resumes them, wakes for them.
         """
         now = self._clock.now()
-        open_now = [name for name, place in self._places(now).items() if place.retries]
+        places = self._without_what_is_kept(self._places(now))
+        open_now = [name for name, place in places.items() if place.retries]
         instants = [self._gates[name].opens_at(now) for name in self._names]
         instants += self._former.set_aside(now).values()
         if open_now and after_claim and self._saw is not None:

@@ -101,6 +101,11 @@ def fault_or_page(request: web.Request, status: int, code: str, message: str) ->
     wants_page = "text/html" in request.headers.get("Accept", "")
     if not wants_page or request.path.startswith("/api/"):
         return fault(status, code, message)
+    return fault_page(status, message)
+
+
+def fault_page(status: int, message: str) -> web.Response:
+    """An error as a short page."""
     words = escape(f"{message[:1].upper()}{message[1:]}.")
     text = _PAGE.format(phrase=HTTPStatus(status).phrase, words=words)
     return web.Response(text=text, status=status, content_type="text/html", headers=_PAGE_HEADERS)

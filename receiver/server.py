@@ -19,7 +19,7 @@ from typing import Any, cast
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import LineTooLong
 
-from receiver.answers import SERVER_NAME, Handler, fault
+from receiver.answers import SERVER_NAME, Handler, fault, fault_page
 from receiver.callbacks.events import Sparing
 from receiver.callbacks.not_taken import NotTakenBecause
 from receiver.settings.settings import LimitSettings, ServerSettings
@@ -36,6 +36,10 @@ the oldest of them, which has had the most time to read its answer."""
 
 _UNREADABLE_A_MINUTE = 20  # lines of requests that are no HTTP, for each reason
 
+_BEGINNING = 4096
+"""Bytes of a head that are kept; browsers write Accept long before their cookies."""
+_WANTS_PAGE = re.compile(rb"(?is)[A-Z]+ (?!/api/).*?\r\naccept:[^\r\n]*text/html")
+_COOKIES = "delete the cookies of this host in your browser, or raise limits.header"
 _DOUBLED = re.compile(r"Duplicate '([A-Za-z0-9-]{1,40})' header found")
 
 _FULL_BODY = (
@@ -79,11 +83,21 @@ class Opened:
 class ClientConnection(web.RequestHandler):
     """One connection; its errors are answered in our form and do not fill the log."""
 
-    __slots__ = ("_open",)
+    __slots__ = ("_head", "_heads_read", "_open")
 
     def __init__(self, manager: web.Server, opened: Opened, **options: Any) -> None:
         super().__init__(manager, **options)
         self._open = opened
+        self._head = b""
+        self._heads_read = -1
+
+    def data_received(self, data: bytes) -> None:
+        """Keeps the beginning of a head, because aiohttp keeps nothing of one that it refuses."""
+        if self._heads_read != self._request_count:
+            self._head, self._heads_read = data[:_BEGINNING], self._request_count
+        elif len(self._head) < _BEGINNING:
+            self._head += data[:_BEGINNING]
+        super().data_received(data)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._open.served += 1
@@ -119,12 +133,14 @@ class ClientConnection(web.RequestHandler):
             self._open.on_head_not_read(because, status)
         else:
             self._log_unreadable(request, exc)
+        code, message = "bad_request", "this is not a valid HTTP request"
         if isinstance(exc, LineTooLong):
-            response = fault(
-                status, "header_too_large", ("the headers of this request are too large")
-            )
+            code, message = "header_too_large", "the headers of this request are too large"
+        if _WANTS_PAGE.match(self._head) is None:
+            response = fault(status, code, message)
         else:
-            response = fault(status, "bad_request", "this is not a valid HTTP request")
+            what_to_do = f"; {_COOKIES}" if status == 431 else ""
+            response = fault_page(status, message + what_to_do)
         response.force_close()
         return response
 

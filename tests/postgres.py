@@ -26,7 +26,7 @@ import psycopg
 import pytest
 
 from receiver.store.migrations import Migration
-from receiver.store.postgres.database import Connection, Database, Work, pool_of
+from receiver.store.postgres.database import Connection, Database, Opening, Work
 
 T = TypeVar("T")
 
@@ -155,7 +155,7 @@ class EmptyDatabase:
 
     async def again(self) -> BreakableDatabase:
         """The same database, as another process has it."""
-        return BreakableDatabase(pool_of(self.url))
+        return BreakableDatabase(self.url)
 
 
 async def _migrate(url: str, migrations: Sequence[Migration]) -> None:
@@ -166,6 +166,9 @@ async def _migrate(url: str, migrations: Sequence[Migration]) -> None:
 
 class BreakableDatabase(Database):
     """A database whose next transaction can be broken off."""
+
+    tries_twice = False
+    """Whether each transaction that writes is broken off once when it has done all."""
 
     _breaks_after: int | None = None
     _read_only = False
@@ -184,16 +187,30 @@ class BreakableDatabase(Database):
     async def write_unflushed(self, work: Work[T]) -> T:
         return await super().write_unflushed(self._broken(work))
 
-    def _once(self, begin: str, work: Work[T]) -> T:
-        return super()._once(
-            f"{begin}; SET TRANSACTION READ ONLY" if self._read_only else begin, work
-        )
+    def _once(self, opening: Opening, work: Work[T], deadline: float) -> T:
+        if self._read_only:
+            opening = opening._replace(begin=f"{opening.begin}; SET TRANSACTION READ ONLY")
+        return super()._once(opening, work, deadline)
 
     def _broken(self, work: Work[T]) -> Work[T]:
         statements, self._breaks_after = self._breaks_after, None
-        if statements is None:
-            return work
-        return lambda connection: work(cast(Connection, Doomed(connection, statements)))
+        if statements is not None:
+            return lambda connection: work(cast(Connection, Doomed(connection, statements)))
+        return _twice(work) if self.tries_twice else work
+
+
+def _twice(work: Work[T]) -> Work[T]:
+    tried = False
+
+    def tried_again(connection: Connection) -> T:
+        nonlocal tried
+        result = work(connection)
+        if not tried:
+            tried = True
+            raise psycopg.errors.SerializationFailure("for the test")
+        return result
+
+    return tried_again
 
 
 class Doomed:

@@ -142,6 +142,27 @@ class FlowFigures(Struct, frozen=True, rename="camel"):
     set_aside_until: Annotated[
         Instant | None, Meta(description="Present if no dispatch can be made for it")
     ]
+    dispatchers: Annotated[
+        Count,
+        Meta(
+            description=(
+                "Dispatchers that work on this database, including this one. They share window"
+                " and rateLimit"
+            )
+        ),
+    ]
+    window_share: Annotated[
+        Count,
+        Meta(
+            description=(
+                "This dispatcher's share of window; 0 if other dispatchers push to the endpoint"
+            )
+        ),
+    ]
+    rate_share: Annotated[
+        float | None,
+        Meta(description="This dispatcher's share of rateLimit; null if there is no limit"),
+    ]
 
 
 class EndpointHealth(Struct, frozen=True, rename="camel"):
@@ -323,6 +344,9 @@ def _flow(name: str, flows: Flows) -> FlowFigures | None:
         rate_left=flow.rate_left,
         slowed=flow.slowed,
         set_aside_until=timestamp(flows.set_aside.get(name)),
+        dispatchers=flows.dispatchers,
+        window_share=flow.window_share,
+        rate_share=flow.rate_share,
     )
 
 

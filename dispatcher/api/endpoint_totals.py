@@ -24,6 +24,7 @@ from receiver.store.base import (
 )
 from receiver.store.excerpt import summary_of_item
 from receiver.store.instants import micros
+from receiver.store.merging import with_reports
 from receiver.store.tally import CountedReport, Tally
 
 NO_ENDPOINT = ""
@@ -86,6 +87,7 @@ def _totals(tallies: dict[str, Tally], query: TotalsQuery, lag: int) -> PartTota
     outcomes: list[PartOutcome] = []
     prices: list[PartPrice] = []
     durations: list[PartDuration] = []
+    shares: dict[str | None, dict[int, tuple[int, int]]] = {}
     for endpoint, tally in sorted(tallies.items()):
         sums = tally.sums()
         outcomes += [
@@ -102,4 +104,9 @@ def _totals(tallies: dict[str, Tally], query: TotalsQuery, lag: int) -> PartTota
         for (span, _, _, _, bin), reports in sums.durations.items():
             bins[bin] += reports * (span == query.span)
         durations += [PartDuration(endpoint, bin, count) for bin, count in sorted(bins.items())]
-    return PartTotals(outcomes, prices, durations, lag)
+        starts: dict[int, tuple[int, int]] = {}
+        for (span, start, _, outcome), cell in sums.outcomes.items():
+            if span == query.span and outcome.final:
+                starts[start] = with_reports(starts.get(start), outcome, cell.reports)
+        shares[endpoint] = starts
+    return PartTotals(outcomes, prices, durations, shares, lag)

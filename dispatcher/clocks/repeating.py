@@ -7,6 +7,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
+from receiver.callbacks.events import Sparing
 from receiver.store.base import StoreUnavailable
 
 Look = Callable[[], Awaitable[float | None]]
@@ -17,9 +18,9 @@ for none, None until `wake`."""
 class Repeating:
     """Looks, waits and looks again, from `start` to `stop`. A look that fails does not end it.
 
-    `waits` is logged with the error when the store (or what else is `expected` to fail now and
-    then) cannot be used, `fails` with the traceback of a defect. The next look comes after
-    `again_after` seconds then. `breaks_off`: `stop` does not wait for the end of a look.
+    `waits` is logged with the error, once a minute, when the store (or what else is `expected` to
+    fail now and then) cannot be used, `fails` with the traceback of a defect. The next look comes
+    after `again_after` seconds then. `breaks_off`: `stop` does not wait for the end of a look.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class Repeating:
         self._again_after = again_after
         self._expected = expected
         self._breaks_off = breaks_off
+        self._sparing = Sparing(most=1)
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -79,7 +81,8 @@ class Repeating:
         try:
             return await self._look()
         except self._expected as error:
-            self._logger.error("%s: %s", self._waits, error)
+            if self._sparing.admit(self._waits) is not None:
+                self._logger.error("%s: %s", self._waits, error)
         except Exception:
             # A loop that dies of a defect would do nothing any more, unseen.
             self._logger.exception(self._fails)

@@ -31,7 +31,11 @@ from receiver.settings.writing import effective
     " unknown sources, 405, 413 and 415; 401 is in the log), and how large its database is. Exit"
     " code 1 if it is not ready or does not answer.",
 )
-@click.option("--url", help="Where it listens, with --live. Default: server.bind and server.port.")
+@click.option(
+    "--url",
+    help="Ask only the process that listens there. Default: server.port, where `dlr serve` or"
+    " `dlr receive` listens, and server.dispatch_port.",
+)
 @with_settings
 def check(
     config: Path | None, database: str | None, only_changed: bool, live: bool, url: str | None
@@ -79,11 +83,32 @@ def _ask(settings: Settings, url: str | None) -> None:
     from dispatcher.commands.live import NotAsked, headers_of, looked_at, url_of
 
     place = (url or url_of(settings.server)).rstrip("/")
+    ready, refusal = False, None
     try:
         ready, lines = asyncio.run(looked_at(place, headers_of(settings.api)))
+        for line in lines:
+            say(line)
     except NotAsked as error:
-        say(f"dlr: {error}", err=True)
-        sys.exit(1)
-    for line in lines:
-        say(line)
-    sys.exit(0 if ready else 1)
+        refusal = error
+    pushes_too = url is not None or _ask_dispatcher(settings, alone=refusal is not None)
+    if refusal is not None:
+        say(f"dlr: {refusal}", err=True)
+    sys.exit(0 if ready and pushes_too else 1)
+
+
+def _ask_dispatcher(settings: Settings, *, alone: bool) -> bool:
+    """Print what a `dlr dispatch` that runs beside says. False: it runs, and is not ready."""
+    from dispatcher.commands.live import dispatcher_at, url_of_dispatch
+
+    url = url_of_dispatch(settings.server)
+    found = asyncio.run(dispatcher_at(url))
+    if found is None:
+        return True
+    say(found[1])
+    if alone:
+        say(
+            "dlr: only `dlr dispatch` runs here: it pushes, and nothing takes callbacks. If that is"
+            f" as you want it, ask with --url {url}",
+            err=True,
+        )
+    return found[0]

@@ -48,7 +48,14 @@ from receiver.api.filters import AskedTotals, MessageQuery, Place, QuarantineQue
 from receiver.api.messages import MessageAnswer, find_message, find_messages
 from receiver.api.quarantine import QuarantineEntryAnswer
 from receiver.api.reports import ReportAnswer
-from receiver.api.totals import PERCENTS, SHARE_PERCENTS, TotalAnswer, TotalsAnswer, totals_answer
+from receiver.api.totals import (
+    PERCENTS,
+    SHARE_PERCENTS,
+    PartAnswer,
+    TotalAnswer,
+    TotalsAnswer,
+    totals_answer,
+)
 from receiver.callbacks.intake import Limits
 from receiver.callbacks.quarantine import read_again
 from receiver.dlr.item import write_item
@@ -188,7 +195,22 @@ def totals_columns(shown: TotalsAnswer) -> Columns:
         ),
         **{f"cost {each.currency}": _cost_in(each.currency) for each in shown.total.cost},
         **{f"p{percent} s": attrgetter(f"sent_to_done.p{percent}") for percent in PERCENTS},
+        **({} if shown.by is None else _share_columns(shown)),
     }
+
+
+def _share_columns(shown: TotalsAnswer) -> Columns:
+    """Percentiles of each row's delivery rate over the buckets; the last row has those of all."""
+
+    def percentile(percent: int) -> Callable[[TotalAnswer], float | None]:
+        def of(row: TotalAnswer) -> float | None:
+            shares = row.delivered_shares if isinstance(row, PartAnswer) else shown.delivered_shares
+            found: float | None = getattr(shares, f"p{percent}")
+            return found
+
+        return of
+
+    return {f"share p{percent}": percentile(percent) for percent in SHARE_PERCENTS}
 
 
 def _name_of(row: TotalAnswer) -> str | None:

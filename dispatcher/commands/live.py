@@ -28,9 +28,18 @@ class NotAsked(Exception):
 
 
 def url_of(server: ServerSettings) -> str:
-    """Where the process of these settings can be asked on this machine."""
-    bind = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.bind, server.bind)
-    return f"http://[{bind}]:{server.port}" if ":" in bind else f"http://{bind}:{server.port}"
+    """Where `dlr serve` or `dlr receive` of these settings can be asked on this machine."""
+    return _url(server.bind, server.port)
+
+
+def url_of_dispatch(server: ServerSettings) -> str:
+    """Where `dlr dispatch` of these settings can be asked."""
+    return _url(server.bind, server.port_of_dispatch)
+
+
+def _url(bind: str, port: int) -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def headers_of(api: ApiSettings) -> dict[str, str]:
@@ -54,6 +63,30 @@ async def looked_at(url: str, headers: dict[str, str]) -> tuple[bool, list[str]]
             raise NotAsked(f"{url}/api/callbacks/not-taken: {told}: {_message(found)}")
         answers = msgspec.convert(found, NotTakenAnswers)
         return status == 200, [*lines, *_lines(answers), *await _size(session, url)]
+
+
+async def dispatcher_at(url: str) -> tuple[bool, str] | None:
+    """Whether a `dlr dispatch` that runs beside is ready, and a line for a person; `None` if none
+    answers. No token is sent: the port after ours may be any other program's."""
+    try:
+        await ask_alive(url)
+        async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:
+            status, said = await _get(session, f"{url}/readyz")
+    except NotAsked:
+        return None
+    return status == 200, f"{url} (dlr dispatch): {'ready' if status == 200 else _message(said)}"
+
+
+async def pages_of(server: ServerSettings) -> str:
+    """Where a process of these settings shows the pages. Raises NotAsked."""
+    url, other = url_of(server), url_of_dispatch(server)
+    try:
+        await ask_alive(url)
+    except NotAsked:
+        if await dispatcher_at(other) is None:
+            raise
+        return other
+    return url
 
 
 async def ask_alive(url: str) -> None:

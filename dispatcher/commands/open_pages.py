@@ -14,20 +14,25 @@ from dispatcher.commands.saying import say
 
 
 @click.command()
-@click.option("--url", help="Where it listens. Default: server.bind and server.port.")
+@click.option("--url", help="Where it listens. Default: as the settings say.")
 @with_settings
 def open(config: Path | None, database: str | None, url: str | None) -> None:
     """Open the pages of the running `dlr` in a browser.
 
-    Prints their URL too, for a machine without a browser. Exit code 1: nothing answers there.
+    If only `dlr dispatch` runs, its pages. Prints their URL too, for a machine without a browser.
+    Exit code 1: nothing answers there.
 
     Example: dlr open
     """
-    from dispatcher.commands.live import NotAsked, ask_alive, url_of  # `dlr --help` needs no HTTP
+    from dispatcher.commands.live import NotAsked, ask_alive, pages_of  # `dlr --help` needs no HTTP
 
-    place = (url or url_of(settings_of(config, database).server)).rstrip("/")
+    settings = settings_of(config, database)
     try:
-        asyncio.run(ask_alive(place))
+        if url is None:
+            place = asyncio.run(pages_of(settings.server))
+        else:
+            place = url.rstrip("/")
+            asyncio.run(ask_alive(place))
     except NotAsked as error:
         say(f"dlr: {error}", err=True)
         sys.exit(1)

@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from dispatcher.commands.console import Columns, ListFormat, fields, print_list, print_rows
 from dispatcher.commands.options import format_option
+from dispatcher.commands.saying import say
 from dispatcher.queue.views import VIEWS, View
 
 
@@ -32,9 +33,10 @@ COLUMNS: Columns = fields(ViewColumn, "view", "column", "type", "meaning")
 def views(view: str | None, form: ListFormat | None) -> None:
     """Print the SQL views of the database, for Grafana and others.
 
-    Every SQLite file that this version of dlr has opened has these views; PostgreSQL has none yet.
-    Other programs open the file read-only, for example Grafana with its SQLite data source.
+    Every database that this version of dlr has opened has these views. SQLite: open the file
+    read-only. PostgreSQL: connect with a role that may read the views and nothing else.
 
+    An instant is a text in UTC in SQLite, timestamptz in PostgreSQL. A boolean is 0 or 1 in SQLite.
     To select a period, compare a column that ends in _us, which is in microseconds since 1970 UTC:
     in dlr_reports (received_us) and dlr_dispatches (created_us) it has an index. VIEW is the name
     of one view.
@@ -48,6 +50,7 @@ def views(view: str | None, form: ListFormat | None) -> None:
     of_one = {name: COLUMNS[name] for name in ("column", "type", "meaning")}
     for each in chosen:
         print_rows(f"{each.name}: {each.rows}", _rows(each), of_one)
+        say(f"Example: {each.example};")
 
 
 def _rows(view: View) -> list[ViewColumn]:

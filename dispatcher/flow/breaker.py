@@ -40,6 +40,10 @@ class Breaker(Struct, frozen=True):
         """After an attempt that ended at `now`."""
         if acknowledged or not self.threshold:
             return Breaker(self.threshold, self.probe_every)
-        failures = self.failures + 1
-        probe_at = now + self.probe_every if failures >= self.threshold else None
-        return Breaker(self.threshold, self.probe_every, failures, probe_at)
+        failed = structs.replace(self, failures=self.failures + 1, probe_at=None)
+        stays_open = self.is_open or failed.failures >= self.threshold
+        return failed.opened(now) if stays_open else failed
+
+    def opened(self, now: datetime) -> Breaker:
+        """After it was opened at `now`, whatever was counted."""
+        return structs.replace(self, probe_at=now + self.probe_every)

@@ -12,51 +12,60 @@ from dispatcher.flow.window import Room
 BURST = timedelta(milliseconds=100)
 """What has not been used is kept for so long and no longer: after a pause there is no wave."""
 
+_MICROSECOND = timedelta(microseconds=1)
+
+PUSH = 10**18
+"""A push, in parts. Counted in whole parts, so that it makes no difference how often somebody has
+looked meanwhile: rounded sums would."""
+
+
+def _gain(per_second: float) -> int:
+    return max(1, round(per_second * PUSH / 1e6))
+
 
 class RateLimit(Struct, frozen=True):
-    """A token bucket: `left` pushes may go at `at`, and `per_second` more each second."""
+    """A token bucket: `left` parts of pushes may go at `at`, and `gain` more each microsecond."""
 
-    per_second: float
-    left: float
+    gain: int
+    left: int
     at: datetime
 
     @classmethod
     def fresh(cls, per_second: float, now: datetime) -> RateLimit:
         """One push may go at once."""
-        return cls(per_second, 1.0, now)
+        return cls(_gain(per_second), PUSH, now)
 
     @property
-    def _most(self) -> float:
-        return max(1.0, self.per_second * BURST.total_seconds())
+    def _most(self) -> int:
+        return max(PUSH, self.gain * (BURST // _MICROSECOND))
 
     def at_instant(self, now: datetime) -> RateLimit:
         """As it stands at `now`. A clock that goes back gives nothing."""
-        passed = max(0.0, (now - self.at).total_seconds())
-        # Rounded, so that it makes no difference how often somebody has looked meanwhile.
-        left = round(self.left + passed * self.per_second, 9)
-        return RateLimit(self.per_second, min(self._most, left), now)
+        passed = max(0, (now - self.at) // _MICROSECOND)
+        return RateLimit(self.gain, min(self._most, self.left + passed * self.gain), now)
+
+    def changed_to(self, per_second: float, now: datetime) -> RateLimit:
+        """As it goes on from `now` with another number a second. What is left stays."""
+        left = self.at_instant(now).left
+        return RateLimit(_gain(per_second), left, now).at_instant(now)
 
     def moved(self, by: timedelta) -> RateLimit:
         """The same after the clock has gone so far in one step."""
-        return RateLimit(self.per_second, self.left, self.at + by)
+        return RateLimit(self.gain, self.left, self.at + by)
 
     def taken(self, count: int) -> RateLimit:
         """After `count` more have gone."""
-        return RateLimit(self.per_second, self.left - count, self.at)
+        return RateLimit(self.gain, self.left - count * PUSH, self.at)
 
     @property
     def free(self) -> int:
         """How many may go now."""
-        return max(0, int(self.left))
+        return max(0, self.left // PUSH)
 
     def next_at(self) -> datetime:
         """When the next may go: the first microsecond at which one is free."""
-        missing = max(0.0, 1.0 - self.left)
-        at = self.at + timedelta(microseconds=int(missing / self.per_second * 1e6))
-        # A microsecond too early would find nothing free and look again and again.
-        while not self.at_instant(at).free:
-            at += timedelta(microseconds=1)
-        return at
+        missing = max(0, PUSH - self.left)
+        return self.at + -(-missing // self.gain) * _MICROSECOND
 
 
 class SharedRateLimit(Struct, frozen=True):
@@ -71,6 +80,17 @@ class SharedRateLimit(Struct, frozen=True):
     def fresh(cls, per_second: float, now: datetime) -> SharedRateLimit:
         return cls(RateLimit.fresh(per_second, now), RateLimit.fresh(per_second * 3 / 4, now))
 
+    @classmethod
+    def used_up(cls, per_second: float, now: datetime) -> SharedRateLimit:
+        """No push may go at once: somebody else may just have made one."""
+        fresh = cls.fresh(per_second, now)
+        return cls(fresh.all.taken(1), fresh.retries.taken(1))
+
+    def changed_to(self, per_second: float, now: datetime) -> SharedRateLimit:
+        """As it goes on from `now` with another number a second."""
+        retries = self.retries.changed_to(per_second * 3 / 4, now)
+        return SharedRateLimit(self.all.changed_to(per_second, now), retries)
+
     def at_instant(self, now: datetime) -> SharedRateLimit:
         return SharedRateLimit(self.all.at_instant(now), self.retries.at_instant(now))
 
@@ -81,7 +101,7 @@ class SharedRateLimit(Struct, frozen=True):
         """After one more has gone, of a dispatch of which so many attempts were made."""
         retries = self.retries.taken(1) if attempts_made else self.retries
         if retries.left < 0:
-            retries = RateLimit(retries.per_second, 0.0, retries.at)
+            retries = RateLimit(retries.gain, 0, retries.at)
         return SharedRateLimit(self.all.taken(1), retries)
 
     def within(self, places: Room) -> Room:

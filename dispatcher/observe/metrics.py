@@ -269,6 +269,18 @@ class HeldMetrics:
             self._held.labels(_REPLAY if replay else label_of(holder)).inc(count)
 
 
+class DispatcherMetrics:
+    """How many dispatchers share the limits of endpoints, as far as this one knows."""
+
+    def __init__(self, registry: CollectorRegistry, count: Callable[[], int]) -> None:
+        gauge = Gauge(
+            "dlr_dispatchers",
+            "Dispatchers that work on the database, including this one.",
+            registry=registry,
+        )
+        gauge.set_function(count)
+
+
 class LossMetrics:
     """Shows the first loss of each endpoint that has something waiting."""
 

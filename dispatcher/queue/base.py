@@ -107,12 +107,14 @@ class Pending(Struct, frozen=True):
 class News(Struct, frozen=True):
     """Whether there may be something to do that nobody has told of. `version` is another one after
     whatever anybody has committed, in whatever process, and `endpoints` after each change of them
-    at run time. `expired`: a lease has run out. `replays`: one has anything left to be done."""
+    at run time. `expired`: a lease has run out. `replays`: one has anything left to be done.
+    `notices`: what the dispatchers that work on this database tell each other."""
 
     version: object
     expired: bool
     endpoints: int
     replays: bool
+    notices: Mapping[str, bytes] = {}
 
 
 class StoredDispatch(Struct, frozen=True):
@@ -276,6 +278,17 @@ class DispatchQueue(Protocol):
 
     async def news(self, now: datetime) -> News:
         """In one round trip, which takes some microseconds however much there is."""
+
+    async def put_up(self, notice: bytes) -> str:
+        """Put up the notice of a dispatcher that begins. Returns its name, which no other has or
+        had. Where it can be known that an earlier one has ended, the notice of that one goes."""
+
+    async def renew(self, dispatcher: str, notice: bytes) -> bool:
+        """Put up another notice of this dispatcher. False: its notice is gone, and stays so. The
+        disk is not waited for."""
+
+    async def take_down(self, dispatcher: str, notice: bytes | None = None) -> None:
+        """Remove the notice of a dispatcher, if it still is this one; None: whatever it is."""
 
     async def pending(self, now: datetime) -> Pending:
         """Which of the known endpoints have something to do at `now`."""

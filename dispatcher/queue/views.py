@@ -11,8 +11,10 @@ from typing import Literal
 
 from msgspec import Struct
 
-Kind = Literal["integer", "number", "text", "instant", "0 or 1"]
-"""`instant` is a text in UTC, such as 2026-11-21T10:00:00.000Z."""
+Kind = Literal["integer", "number", "text", "instant", "boolean"]
+"""Each database has its own type for it. SQLite: INTEGER, REAL, TEXT; an instant is a text in UTC
+such as 2026-11-21T10:00:00.000Z, a boolean is 0 or 1. PostgreSQL: bigint or integer, numeric or
+double precision, text, timestamptz, boolean."""
 
 
 class Column(Struct, frozen=True):
@@ -22,9 +24,12 @@ class Column(Struct, frozen=True):
 
 
 class View(Struct, frozen=True):
+    """`example` is a query that either database understands."""
+
     name: str
     rows: str
     columns: Sequence[Column]
+    example: str
 
 
 def _instant(name: str, meaning: str) -> tuple[Column, Column]:
@@ -57,7 +62,7 @@ _TIMES = (
     Column("sent_to_done_seconds", "number", "from sentAt to doneAt"),
 )
 _SOURCE = Column("source", "text", "name of the source that the report came from")
-_FINAL = Column("final", "0 or 1", "1: the message will not change any more")
+_FINAL = Column("final", "boolean", "whether the message will not change any more")
 _PARTS = Column("parts", "integer", "smsCount (v3: messageCount)")
 _CURRENCY = Column("currency", "text", "for example EUR")
 _COST = Column("cost", "number", "price_per_part times parts; null unless final")
@@ -87,12 +92,14 @@ VIEWS: Sequence[View] = (
             *_TIMES,
             *_STATUS,
             *_ERROR,
-            Column("error_permanent", "0 or 1", "permanent, as the report says"),
+            Column("error_permanent", "boolean", "permanent, as the report says"),
             _PARTS,
             Column("price_per_part", "number", "pricePerMessage"),
             _CURRENCY,
             _COST,
         ),
+        "SELECT status, count(*) AS reports FROM dlr_reports"
+        " WHERE received_us >= 1767225600000000 GROUP BY status ORDER BY reports DESC",
     ),
     View(
         "dlr_messages",
@@ -114,6 +121,8 @@ VIEWS: Sequence[View] = (
             _CURRENCY,
             _COST,
         ),
+        "SELECT status, count(*) AS messages FROM dlr_messages"
+        " WHERE source = 'default' GROUP BY status ORDER BY messages DESC",
     ),
     View(
         "dlr_dispatches",
@@ -128,6 +137,8 @@ VIEWS: Sequence[View] = (
             *_instant("due", "when the next attempt is due; null: none is"),
             _REPLAY,
         ),
+        "SELECT endpoint, state, count(*) AS dispatches FROM dlr_dispatches"
+        " WHERE created_us >= 1767225600000000 GROUP BY endpoint, state",
     ),
     View(
         "dlr_dispatched_reports",
@@ -139,6 +150,8 @@ VIEWS: Sequence[View] = (
             _STATE,
             _REPLAY,
         ),
+        "SELECT endpoint, state, count(*) AS reports FROM dlr_dispatched_reports"
+        " JOIN dlr_reports USING (report_id) WHERE NOT final GROUP BY endpoint, state",
     ),
     View(
         "dlr_attempts",
@@ -154,6 +167,8 @@ VIEWS: Sequence[View] = (
             Column("outcome", "text", "what it meant, for example acknowledged or timeout"),
             Column("error", "text", "why it failed; null: it did not"),
         ),
+        "SELECT endpoint, outcome, count(*) AS attempts, max(duration_seconds) AS longest"
+        " FROM dlr_attempts GROUP BY endpoint, outcome",
     ),
     View(
         "dlr_quarantine",
@@ -168,19 +183,22 @@ VIEWS: Sequence[View] = (
             Column("reason", "text", "why it could not be read"),
             Column("repeats", "integer", "how often the same came again"),
         ),
+        "SELECT source, reason, max(received_at) AS last FROM dlr_quarantine"
+        " GROUP BY source, reason",
     ),
     View(
         "dlr_endpoints",
         "one row for each endpoint that has been used",
         (
             _ENDPOINT,
-            Column("paused", "0 or 1", "1: nothing is pushed to it"),
-            Column("removed", "0 or 1", "1: it was removed"),
+            Column("paused", "boolean", "whether nothing is pushed to it"),
+            Column("removed", "boolean", "whether it was removed"),
             *(
                 Column(state, "integer", f"dispatches in the state {state}")
                 for state in ("waiting", "leased", "acknowledged", "exhausted", "cancelled")
             ),
         ),
+        "SELECT endpoint, waiting, exhausted FROM dlr_endpoints WHERE NOT removed",
     ),
     View(
         "dlr_totals_by_hour",
@@ -194,6 +212,8 @@ VIEWS: Sequence[View] = (
             *_ERROR,
             Column("reports", "integer", "reports received in the hour"),
         ),
+        "SELECT hour_at, status_group, sum(reports) AS reports FROM dlr_totals_by_hour"
+        " WHERE final GROUP BY hour_at, status_group ORDER BY hour_at",
     ),
     View(
         "dlr_costs_by_hour",
@@ -205,5 +225,7 @@ VIEWS: Sequence[View] = (
             Column("reports", "integer", "final reports with a price"),
             Column("cost", "number", "pricePerMessage times smsCount, added up"),
         ),
+        "SELECT source, currency, sum(cost) AS cost FROM dlr_costs_by_hour"
+        " GROUP BY source, currency",
     ),
 )

@@ -10,7 +10,7 @@ from msgspec import Struct
 from dispatcher.rehearsal.bodies import Body, Maker
 from dispatcher.rehearsal.client import Client
 from dispatcher.rehearsal.exchange import Exchange
-from dispatcher.rehearsal.growth import Footing
+from dispatcher.rehearsal.growth import Growing
 from dispatcher.rehearsal.plan import Plan
 from dispatcher.rehearsal.rules import Rule
 from dispatcher.rehearsal.target import Way
@@ -58,8 +58,8 @@ class Evidence(Struct, frozen=True, kw_only=True):
 
 
 class Stage(Struct, frozen=True):
-    """What a check works with. `opening` is the plain push that began the run, `early` the
-    webhook as it was then; None when nobody has looked."""
+    """What a check works with. `opening` is the plain push that began the run, and `growing` what
+    the webhook is compared with at the end, for whichever check looks at it."""
 
     make: Maker
     client: Client
@@ -67,7 +67,7 @@ class Stage(Struct, frozen=True):
     way: Way
     plan: Plan
     opening: Exchange
-    early: Footing | None = None
+    growing: Growing
 
     async def push(self, *bodies: Body, expected: tuple[Expected, ...] = ()) -> Evidence:
         """These bodies one after the other, up to the first that is left without an answer: a

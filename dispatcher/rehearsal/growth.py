@@ -11,6 +11,7 @@ from yarl import URL
 
 from dispatcher.rehearsal.exchange import Exchange
 from dispatcher.rehearsal.verdict import Judgement
+from receiver.dlr.model import Report
 
 SAMPLE = 7
 """Plain pushes, one after the other, by which the time of one is measured."""
@@ -33,6 +34,25 @@ class Footing(Struct, frozen=True):
 
     pushes: int
     seconds: float
+
+
+class Start(Struct, frozen=True):
+    """A webhook that is warm, before the pushes that it is compared after. `report` was pushed
+    then, and `taken` is what came of that; `pushes` and `memory` are how many it had had, and its
+    bytes."""
+
+    report: Report
+    taken: Exchange
+    pushes: int
+    memory: int | None
+
+
+class Growing(Struct):
+    """What a run has seen of a webhook that it is to be compared with: at its beginning, and when
+    it was warm. None: nobody has looked."""
+
+    early: Footing | None = None
+    start: Start | None = None
 
 
 def footing(pushes: int, exchanges: Sequence[Exchange]) -> Footing:

@@ -10,7 +10,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, suppress
-from itertools import groupby
 from typing import Self
 
 from msgspec import Struct
@@ -23,7 +22,7 @@ from dispatcher.rehearsal.check import NEEDS, Check, Evidence, Need, Stage
 from dispatcher.rehearsal.checks import CHECKS
 from dispatcher.rehearsal.client import Client
 from dispatcher.rehearsal.exchange import Exchange, failure_of, readable
-from dispatcher.rehearsal.growth import SAMPLE, Footing, footing
+from dispatcher.rehearsal.growth import SAMPLE, Growing, footing
 from dispatcher.rehearsal.judges import told
 from dispatcher.rehearsal.narrowing import NOTHING_HELPS, Variant, narrowed
 from dispatcher.rehearsal.proving import Prover
@@ -54,7 +53,9 @@ NOT_FOR_VALUES = frozenset({301, 302, 303, 307, 308, 401, 405, 407})
 
 FEW = 3
 MANY = 16
-"""Checks side by side, for a quick webhook and a slow one."""
+WIDE = 20
+"""Checks side by side: for a quick webhook, for a slow one, and for a slow one that takes as many
+pushes at once. WIDE is the platform's smallest window."""
 
 SLOW = 0.25
 """Seconds of an answer from which on waiting is most of a run."""
@@ -96,7 +97,7 @@ class Rehearsal:
         self._lost_at: str | None = None
         self._lost_fence: str | None = None
         self._width = 1
-        self._early: Footing | None = None
+        self._growing = Growing()
         self._round = 1
         self._fences = self.maker("fence")
         self._cause: str | None = None
@@ -133,16 +134,24 @@ class Rehearsal:
 
     async def run(self, checks: Sequence[Check] = CHECKS) -> AsyncIterator[Result]:
         """The results of these checks, in their order. Those that do not disturb one another run
-        side by side, as many as the webhook's pace allows."""
+        side by side, as many as the webhook's pace allows, and before all that run alone."""
         if len(checks) > 1 and self.opening.ok:
             self._width = await self._measure()
-        for alone, group in groupby(checks, key=lambda check: check.alone):
-            if alone or self._width == 1:
-                for check in group:
-                    yield await self.perform(check)
-            else:
-                async for result in self._side_by_side(list(group)):
-                    yield result
+        order = [check.name for check in checks][::-1]
+        made: dict[str, Result] = {}
+        async for result in self._made(checks):
+            made[result.check] = result
+            while order and order[-1] in made:
+                yield made[order.pop()]
+
+    async def _made(self, checks: Sequence[Check]) -> AsyncIterator[Result]:
+        """The results, as they come."""
+        beside = [check for check in checks if not check.alone and self._width > 1]
+        async for result in self._side_by_side(beside):
+            yield result
+        for check in checks:
+            if check not in beside:
+                yield await self.perform(check)
 
     async def _side_by_side(self, checks: Sequence[Check]) -> AsyncIterator[Result]:
         room = asyncio.Semaphore(self._width)
@@ -322,7 +331,7 @@ class Rehearsal:
     def _stage(self, check: Check) -> Stage:
         maker = self.maker(check.name)
         return Stage(
-            maker, self._client, self._wires, self.way, self.plan, self.opening, self._early
+            maker, self._client, self._wires, self.way, self.plan, self.opening, self._growing
         )
 
     async def _plain_push(self, maker: Maker) -> Exchange:
@@ -333,15 +342,20 @@ class Rehearsal:
     async def _learn(self, verifier: Verifier) -> Words:
         """What the app tells after one plain report of each status, and of none at all."""
         maker = self.maker("words")
-        unknown = await verifier.ask(maker.message_id())
+        nobody = maker.message_id()
 
         async def told(name: str) -> tuple[str, Held]:
             report = maker.report(name)
             await self._client.push(body([report]))
-            return name, await verifier.known(report.message_id or "", unknown)
+            return name, await verifier.known(report.message_id or "", await unknown)
 
+        unknown = asyncio.create_task(verifier.ask(nobody))
         names = (PENDING, WITH_OPERATOR, UNDELIVERABLE, DELIVERED)
-        return Words(dict(await asyncio.gather(*map(told, names))), unknown)
+        try:
+            learned = await asyncio.gather(*map(told, names))
+        finally:
+            unknown.cancel()
+        return Words(dict(learned), unknown.result())
 
     async def _stand(self, maker: Maker) -> bool:
         """See what the webhook is before much has been pushed. A slow one has shown its pace.
@@ -351,7 +365,7 @@ class Rehearsal:
             pushed.append(await self._plain_push(maker))
             if not pushed[-1].ok:
                 return False
-        self._early = footing(self._client.pushes, pushed[1:] or pushed)
+        self._growing.early = footing(self._client.pushes, pushed[1:] or pushed)
         return True
 
     def _needs_narrowing(self) -> bool:
@@ -376,16 +390,20 @@ class Rehearsal:
         maker = self.maker("pace")
         if not await self._stand(maker):
             return 1
-        started = time.perf_counter()
-        await asyncio.gather(*(self._plain_push(maker) for _ in range(4)))
-        together = time.perf_counter() - started
         if self.opening.seconds < SLOW:
-            return FEW if together < SLOW else 1
-        if together > 2.5 * self.opening.seconds:
+            return FEW if await self._together(maker, 4) < SLOW else 1
+        wide = await self._together(maker, WIDE) < 1.5 * self.opening.seconds
+        if not wide and await self._together(maker, 4) > 2.5 * self.opening.seconds:
             return 1
         if self._verifier is not None:
-            self._verifier.many()
-        return MANY
+            self._verifier.many(wide=wide)
+        return WIDE if wide else MANY
+
+    async def _together(self, maker: Maker, number: int) -> float:
+        """How many seconds so many pushes at once take."""
+        started = time.perf_counter()
+        await asyncio.gather(*(self._plain_push(maker) for _ in range(number)))
+        return time.perf_counter() - started
 
     async def look_at(self, expected: Sequence[Expected], most: int) -> Evidence:
         """What the app holds of these messages, or of `most` of them, evenly spread. Raises
@@ -404,10 +422,14 @@ class Rehearsal:
             return replace(evidence, blind=NO_WORDS, words=self._words)
         if not evidence.expected or not all(each.ok for each in evidence.exchanges):
             return replace(evidence, words=self._words)
-        deaf = not await self._behind_a_fence(self._verifier, self._words)
         expected = evidence.expected[:: -(-len(evidence.expected) // most)]
-        held = await self._verifier.settled(expected, self._words)
-        return replace(evidence, expected=expected, held=held, words=self._words, deaf=deaf)
+        fence = await self._fence()
+        if fence is None:
+            stored, held = False, await self._verifier.settled(expected, self._words)
+        else:
+            stored, held = await self._verifier.behind(fence, expected, self._words)
+            self._lost_fence = None if stored else fence
+        return replace(evidence, expected=expected, held=held, words=self._words, deaf=not stored)
 
     async def _sameness(self, evidence: Evidence) -> str:
         """By what the app takes two reports for the same, asked once in a run. Empty: rightly, or
@@ -431,14 +453,18 @@ class Rehearsal:
     async def _behind_a_fence(self, verifier: Verifier, words: Words) -> bool:
         """An app may work behind a queue: when it knows a message that was pushed last, it has got
         to all that came before. False when it does not get to know it."""
-        report = self._fences.report(bulk_id=self._fences.message_id())
-        message_id = report.message_id or ""
-        self._lost_fence = None
-        if not (await self._client.push(body([report]))).ok:
+        fence = await self._fence()
+        if fence is None:
             return False
-        stored = words.known(await verifier.known(message_id, words.unknown))
-        self._lost_fence = None if stored else message_id
+        stored = words.known(await verifier.known(fence, words.unknown))
+        self._lost_fence = None if stored else fence
         return stored
+
+    async def _fence(self) -> str | None:
+        """The id of a message that is pushed now. None: it was not taken."""
+        report = self._fences.report(bulk_id=self._fences.message_id())
+        self._lost_fence = None
+        return report.message_id if (await self._client.push(body([report]))).ok else None
 
 
 def _since_then(performed: _Performed) -> str:

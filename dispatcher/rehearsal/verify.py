@@ -34,8 +34,10 @@ STATE = "status.name || status.groupName || state || status"
 
 AT_ONCE = 4
 AT_ONCE_SLOW = 40
+AT_ONCE_WIDE = 100
 """Questions at the same time. Python's own HTTP servers let five connections wait: one more is
-dropped, and tried again by the system a second later. A slow app is asked more at once."""
+dropped, and tried again by the system a second later. A slow app is asked more at once, and most
+if it takes a whole window of pushes at once."""
 
 
 class CannotVerify(Exception):
@@ -158,11 +160,13 @@ class Verifier:
         self._plan = plan
         self._seconds = plan.timeout.total_seconds()
         self._at_once = asyncio.Semaphore(AT_ONCE)
+        self._slow = False
         self._session: aiohttp.ClientSession | None = None
 
-    def many(self) -> None:
-        """The app takes long to answer and can answer many at once."""
-        self._at_once = asyncio.Semaphore(AT_ONCE_SLOW)
+    def many(self, *, wide: bool) -> None:
+        """The app takes long to answer and can answer many at once, or a whole window."""
+        self._at_once = asyncio.Semaphore(AT_ONCE_WIDE if wide else AT_ONCE_SLOW)
+        self._slow = True
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
@@ -226,6 +230,32 @@ class Verifier:
                 return held
             before = held
             await asyncio.sleep(self._plan.poll.total_seconds())
+
+    async def behind(
+        self, fence: str, expected: Sequence[Expected], words: Words
+    ) -> tuple[bool, Mapping[str, Held]]:
+        """Whether the app gets to know the message `fence`, and what it holds then, as `settled`
+        says. A slow app is asked for all of it at once, and for as long as it is not right once
+        more."""
+        if self._slow:
+            known, held = await asyncio.gather(self.ask(fence), self._two_looks(expected))
+            right = held[0] == held[1] and not differences(expected, held[1], words)
+            if right and words.known(known):
+                return True, held[1]
+        stored = words.known(await self.known(fence, words.unknown))
+        return stored, await self.settled(expected, words)
+
+    async def _two_looks(
+        self, expected: Sequence[Expected]
+    ) -> tuple[Mapping[str, Held], Mapping[str, Held]]:
+        """What the app holds now, and a moment later: asked before the first answer is here."""
+        ids = [each.message_id for each in expected]
+
+        async def later() -> dict[str, Held]:
+            await asyncio.sleep(self._plan.poll.total_seconds())
+            return await self.all(ids)
+
+        return await asyncio.gather(self.all(ids), later())
 
     def _end_of_patience(self) -> float:
         return _now() + self._plan.patience.total_seconds()

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import TypeVar
 
+from receiver.store.sqlite.claims import Claims
 from receiver.store.sqlite.database import Database, Work, add_functions
 
 T = TypeVar("T")
@@ -22,6 +23,7 @@ class DatabaseInPlace(Database):
 
     def __init__(self) -> None:
         self._connection = sqlite3.connect(":memory:", isolation_level=None)
+        self._claims = Claims(None)
         add_functions(self._connection)
         self._connection.execute("BEGIN")  # else each statement would be a transaction
 

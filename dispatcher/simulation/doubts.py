@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from dispatcher.simulation.scenario import Scenario, words_of
+from dispatcher.simulation.scenario import PACED, Scenario, words_of
 from dispatcher.simulation.timeline import Exactness
 
 BUSY = 0.8
@@ -49,7 +49,7 @@ class Doubts:
     def exactness(self, *, by_chance: bool) -> Exactness:
         """`by_chance`: chance was drawn for many at once."""
         if self.counted and (self._touchy or self.busy):
-            return Exactness("estimated", self._because(), bounded=not self._touchy)
+            return Exactness("estimated", self._because())
         return Exactness("near" if self.counted or by_chance else "exact")
 
     def _because(self) -> str:
@@ -61,7 +61,7 @@ class Doubts:
 
 def _touchy(scenario: Scenario) -> Iterator[str]:
     for phase in scenario.phase:
-        if phase.behaves in ("limits", "slows"):
+        if phase.behaves in PACED:
             yield f"the endpoint {words_of(phase)}"
     if any(phase.every for phase in scenario.phase):
         yield "the endpoint comes and goes"

@@ -11,7 +11,7 @@ from dispatcher.simulation.arrivals import Arrivals
 from dispatcher.simulation.bounds import with_bounds
 from dispatcher.simulation.cohort import simulate_cohort
 from dispatcher.simulation.exact import simulate_exact
-from dispatcher.simulation.scenario import Phase, Scenario
+from dispatcher.simulation.scenario import PACED, Phase, Scenario
 from dispatcher.simulation.timeline import Timeline, Watch
 
 EngineChoice = Literal["exact", "cohort", "auto"]
@@ -83,6 +83,4 @@ def _share_down(phases: Sequence[Phase], at: timedelta) -> float:
 
 
 def _fails(phase: Phase) -> bool:
-    if phase.behaves in ("up", "limits", "slows"):
-        return False
-    return phase.status is None or phase.status >= 300
+    return not phase.is_up and phase.behaves not in PACED

@@ -14,7 +14,7 @@ from msgspec import Struct
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.flow.breaker import Breaker
 from dispatcher.flow.gate import PATIENCE
-from dispatcher.flow.rate_limit import RateLimit, SharedRateLimit, next_opening
+from dispatcher.flow.rate_limit import PUSH, RateLimit, SharedRateLimit, next_opening
 from dispatcher.flow.window import InFlight, room
 from dispatcher.simulation.arrivals import MICROSECOND
 from dispatcher.simulation.scenario import START
@@ -99,7 +99,7 @@ class Places:
         """No more than that can begin within so long, as far as rate limit and patience say."""
         limits = (limit.all for limit in self._limits())
         return min(
-            (1 + limit.left + limit.per_second * span / 1e6 for limit in limits), default=math.inf
+            (1 + (limit.left + limit.gain * span) / PUSH for limit in limits), default=math.inf
         )
 
     def opens_at(self, now: int) -> int | None:
@@ -159,7 +159,7 @@ def _within(limit: SharedRateLimit, places: Free, step: int, fresh: float) -> Fr
 
 
 def _allowed(limit: RateLimit, step: int) -> int:
-    return max(0, int(limit.left + limit.per_second * step / 1e6))
+    return max(0, (limit.left + limit.gain * step) // PUSH)
 
 
 def _paid(limit: SharedRateLimit, pushes: int, retries: int, step: int) -> SharedRateLimit:
@@ -168,10 +168,10 @@ def _paid(limit: SharedRateLimit, pushes: int, retries: int, step: int) -> Share
     for_all = _spent(pushes, limit.all, later.all, step)
     for_retries = _spent(retries, limit.retries, later.retries, step)
     if for_retries.left < 0:  # what nobody else wanted is not owed
-        for_retries = RateLimit(for_retries.per_second, 0.0, for_retries.at)
+        for_retries = RateLimit(for_retries.gain, 0, for_retries.at)
     return SharedRateLimit(for_all, for_retries)
 
 
 def _spent(count: int, before: RateLimit, after: RateLimit, step: int) -> RateLimit:
-    left = before.left + before.per_second * step / 1e6 - count
-    return RateLimit(before.per_second, min(left, max(after.left, before.left)), after.at)
+    left = before.left + before.gain * step - count * PUSH
+    return RateLimit(before.gain, min(left, max(after.left, before.left)), after.at)

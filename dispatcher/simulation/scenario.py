@@ -106,6 +106,9 @@ Behaviour = Literal[
     "slows",  # works off `per_second` requests in turn: the more come, the longer each takes
 ]
 
+PACED: tuple[Behaviour, ...] = ("limits", "slows")
+"""Those that take only `per_second` requests."""
+
 LIMITED = 429
 """What an endpoint that limits answers when it was not told."""
 
@@ -146,17 +149,24 @@ class Phase:
         if self.latency and self.behaves in ("drops", "stalls", "half-open"):
             yield "latency", f'is not read with behaves = "{self.behaves}": the timeouts tell'
         yield from self._needed("status", "answers")
-        yield from self._needed("per_second", "limits", "slows")
+        yield from self._needed("per_second", *PACED)
         if self.status is not None and self.behaves not in ("answers", "limits"):
             yield "status", 'is only used with behaves = "answers" or "limits"'
         if self.retry_after is not None and self.behaves not in ("answers", "limits"):
             yield "retry_after", 'is only used with behaves = "answers" or "limits"'
-        if self.per_second is not None and self.behaves not in ("limits", "slows"):
+        if self.per_second is not None and self.behaves not in PACED:
             yield "per_second", 'is only used with behaves = "limits" or "slows"'
 
     def _needed(self, name: str, *behaviours: Behaviour) -> Iterator[tuple[str, str]]:
         if self.behaves in behaviours and getattr(self, name) is None:
             yield name, f'is needed with behaves = "{self.behaves}"'
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it acknowledges every request that it meets in time."""
+        if self.behaves == "answers":
+            return self.status is not None and self.status < 300
+        return self.behaves == "up"
 
     @property
     def ends_at(self) -> timedelta | None:

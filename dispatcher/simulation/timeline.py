@@ -126,13 +126,11 @@ class Exactness(Struct, frozen=True):
     """How near a timeline's figures are to those of the exact engine.
 
     exact: the same in each. near: acknowledged, lost, waiting and late within NEAR of the reports.
-    estimated: `because` of that they can be further away; within `bounds`, if these are known, as
-    they can be where it is `bounded`.
+    estimated: `because` of that they can be further away; within `bounds`, if these are known.
     """
 
     level: Literal["exact", "near", "estimated"] = "exact"
     because: str = ""
-    bounded: bool = False
     bounds: Bounds | None = None
 
     @property

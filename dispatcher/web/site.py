@@ -24,7 +24,7 @@ from yarl import URL
 from dispatcher.service import Inside
 from dispatcher.settings.settings import sources_of
 from dispatcher.web import guides, shown
-from receiver.answers import SERVER_NAME, BadQuery, Handler, NotTaken
+from receiver.answers import RETRY_AFTER_SECONDS, SERVER_NAME, BadQuery, Handler, NotTaken
 from receiver.api.sessions import VISIT, new_visit
 from receiver.api.tokens import token_of
 from receiver.routes import Caller, Route, add_route
@@ -163,13 +163,16 @@ class Site:
             response.force_close()  # idle pages must not take the places of callbacks
 
     def _of_error(self, request: web.Request, status: int, words: str) -> web.Response:
-        return self.show(
+        response = self.show(
             request,
             "error.html.jinja",
             status=status,
             phrase=HTTPStatus(status).phrase,
             words=words,
         )
+        if status == 503:
+            response.headers[hdrs.RETRY_AFTER] = RETRY_AFTER_SECONDS
+        return response
 
     # --- answers ---------------------------------------------------------------------------------
 
@@ -283,10 +286,15 @@ def _told(error: Exception) -> tuple[int, str]:
         case AmbiguousMessage():
             return 409, f"{error}; choose one of them"
         case StoreUnavailable():
-            return 503, f"The database cannot be used: {error}. Nothing was lost. Try again."
+            return 503, f"{_sentence(error)} Nothing was lost. Try again."
         case web.HTTPException():
             return error.status, error.text or error.reason
     raise AssertionError(error)
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return f"{text[:1].upper()}{text[1:]}{'' if text.endswith(('.', '?', '!')) else '.'}"
 
 
 _A_DEFECT = "This is a bug in dlr. The log has the details. Nothing was lost."

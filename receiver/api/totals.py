@@ -14,7 +14,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType, field
 
 from receiver.answers import Count, Instant, Integer, timestamp
 from receiver.api.filters import AskedTotals
-from receiver.dlr.statuses import GROUP_NAMES, GROUP_NUMBERS
+from receiver.dlr.statuses import GROUP_NAMES
 from receiver.store.base import PartTotals, ReportStore, Totals, TotalsQuery
 from receiver.store.excerpt import EXACT, Dimension, ReportOutcome
 from receiver.store.histogram import percentiles
@@ -27,7 +27,6 @@ SHARE_PERCENTS = (5, 25, 50, 75, 95)
 
 UNKNOWN = "UNKNOWN"
 """The name of the status group of a report that tells none."""
-DELIVERED = GROUP_NUMBERS["DELIVERED"]
 OTHER = "OTHER"
 """Of what was not told apart any more (OUTCOMES_MOST)."""
 
@@ -114,6 +113,7 @@ class PartAnswer(TotalAnswer, frozen=True):
             " name; otherwise null, because reports do not name operators"
         ),
     ]
+    delivered_shares: DeliveredShares
 
 
 class TotalsAnswer(Struct, frozen=True, omit_defaults=True):
@@ -143,7 +143,9 @@ class TotalsAnswer(Struct, frozen=True, omit_defaults=True):
             bucket=_BUCKETS[query.span],
             behind=totals.lag if rows is None else max(totals.lag, rows.lag),
             total=TotalAnswer(**whole.told()),
-            delivered_shares=_delivered_shares(buckets.values()),
+            delivered_shares=_delivered_shares(
+                (each.delivered, each.final) for each in buckets.values()
+            ),
             buckets=[
                 BucketAnswer(_instant(start), **buckets[start].told()) for start in sorted(buckets)
             ],
@@ -158,7 +160,7 @@ ByEndpoint = Callable[[TotalsQuery], Awaitable[PartTotals]]
 
 async def no_endpoints(_: TotalsQuery) -> PartTotals:
     """Where nobody dispatches."""
-    return PartTotals([], [], [], 0)
+    return PartTotals([], [], [], {}, 0)
 
 
 async def totals_answer(
@@ -194,19 +196,16 @@ class Rows:
 
     def __init__(self, lag: int) -> None:
         self.lag = lag
-        self._rows: defaultdict[str | None, _Bucket] = defaultdict(_Bucket)
+        self._rows: defaultdict[str | None, _Row] = defaultdict(_Row)
         self._names: dict[str | None, str | None] = {}
 
-    def row(self, value: str | None, name: str | None) -> _Bucket:
+    def row(self, value: str | None, name: str | None) -> _Row:
         self._names[value] = name
         return self._rows[value]
 
     def answers(self) -> list[PartAnswer]:
         ranked = sorted(self._rows.items(), key=lambda row: (-row[1].reports, row[0] or ""))
-        return [
-            PartAnswer(value=value, name=self._names[value], **row.told())
-            for value, row in ranked[:ROWS_MOST]
-        ]
+        return [row.answer(value, self._names[value]) for value, row in ranked[:ROWS_MOST]]
 
 
 def _by_error(totals: Totals) -> Rows:
@@ -216,14 +215,17 @@ def _by_error(totals: Totals) -> Rows:
         if counted.outcome is not None:
             id, name = counted.outcome.error_id, counted.outcome.error_name
             value = str(id) if id is not None else name or ""
-        rows.row(value, name).count(counted.outcome, counted.reports)
+        row = rows.row(value, name)
+        row.count(counted.outcome, counted.reports)
+        if counted.outcome is not None and counted.outcome.final:
+            row.share(counted.start, counted.reports * counted.outcome.delivered, counted.reports)
     return rows
 
 
 def _by_part(totals: PartTotals, by: str) -> Rows:
     rows = Rows(totals.lag)
 
-    def row(value: str | None) -> _Bucket:
+    def row(value: str | None) -> _Row:
         if value is None or by not in ("operator", "country"):
             return rows.row(value, None)
         mcc_mnc, _, calling_code = value.rpartition(" ")
@@ -237,6 +239,8 @@ def _by_part(totals: PartTotals, by: str) -> Rows:
         row(price.value).pay(price.currency, price.final, price.reports, price.sum)
     for duration in totals.durations:
         row(duration.value).durations[duration.bin] += duration.reports
+    for value, starts in totals.shares.items():
+        row(value).share_all(starts)
     return rows
 
 
@@ -282,7 +286,7 @@ class _Bucket:
             self.groups[OTHER] += reports
             return
         self.final += reports * outcome.final
-        self.delivered += reports * (outcome.final and outcome.status_group == DELIVERED)
+        self.delivered += reports * outcome.delivered
         self.groups[_group_name(outcome.status_group)] += reports
         if outcome.error_id is not None or outcome.error_name is not None:
             id = outcome.error_id
@@ -317,6 +321,34 @@ class _Bucket:
         return ErrorCount(group, id if isinstance(id, int) else None, self.names[key], count)
 
 
+@dataclass(slots=True)
+class _Row(_Bucket):
+    """What was added up over all buckets; `shares` are delivered and final reports of each."""
+
+    shares: dict[int, tuple[int, int]] = initially(default_factory=dict)
+
+    def share(self, start: int, delivered: int, final: int) -> None:
+        """Count final reports of the bucket that begins at `start`."""
+        before = self.shares.get(start, (0, 0))
+        self.shares[start] = (before[0] + delivered, before[1] + final)
+
+    def share_all(self, starts: Mapping[int, tuple[int, int]]) -> None:
+        """As `share`, of many buckets."""
+        if not self.shares:  # as always, but for the networks of one country
+            self.shares = dict(starts)
+            return
+        for start, counts in starts.items():
+            self.share(start, *counts)
+
+    def answer(self, value: str | None, name: str | None) -> PartAnswer:
+        return PartAnswer(
+            value=value,
+            name=name,
+            delivered_shares=_delivered_shares(self.shares.values()),
+            **self.told(),
+        )
+
+
 def _sums(sums: Mapping[str, tuple[int, Decimal]]) -> list[CurrencySum]:
     return [CurrencySum(currency, *paid) for currency, paid in sorted(sums.items())]
 
@@ -332,9 +364,10 @@ def _durations(bins: Counter[int]) -> Durations:
     return Durations(bins.total(), *(times or [None] * len(PERCENTS)))
 
 
-def _delivered_shares(buckets: Iterable[_Bucket]) -> DeliveredShares:
-    """By nearest rank. `None` without a bucket that has final reports."""
-    shares = sorted(each.delivered / each.final for each in buckets if each.final)
+def _delivered_shares(buckets: Iterable[tuple[int, int]]) -> DeliveredShares:
+    """Of how many reports each bucket delivered, and how many are final. By nearest rank. `None`
+    without a bucket that has final reports."""
+    shares = sorted(delivered / final for delivered, final in buckets if final)
     ranks = [-(-percent * len(shares) // 100) for percent in SHARE_PERCENTS]
     found: list[float | None] = [round(shares[rank - 1], 4) for rank in ranks if shares]
     return DeliveredShares(len(shares), *(found or [None] * len(SHARE_PERCENTS)))

@@ -56,6 +56,10 @@ LARGE_BODY: dict[Format, int] = {"json": 256 * 1024, "xml": 8 * 1024}
 """Bytes from which a body is decoded on a thread: about 2 ms of decoding, during which nobody else
 would be served."""
 
+PATIENCE_SECONDS = 10.0
+"""How long a callback waits for the database. Then it is answered 503, whatever becomes of it: what
+is stored all the same is recognised when the platform repeats it."""
+
 HEAVY_BODY = 512 * 1024
 """Bytes, after inflating, beyond which a body is alone from its decoding to its commit: the reports
 of 9 MB take 50 MB by then, and in XML 150. Two at once would hardly be faster, because
@@ -147,7 +151,7 @@ class Receiver:
         """For the server: tells of a request that comes to no route."""
         self.around = short_way(self._notify_from, self._teller, self._sources)
         """For the server: takes most callbacks past the router and the middlewares."""
-        self._writer = GroupCommit(commit or store.add)
+        self._writer = GroupCommit(commit or store.add, patience=PATIENCE_SECONDS)
 
     def add_routes(self, app: web.Application) -> None:
         notify = self.notify

@@ -242,12 +242,18 @@ class PartDuration(Struct, frozen=True):
     reports: int
 
 
+PartShares = Mapping[str | None, Mapping[int, tuple[int, int]]]
+"""By value of the dimension, then by start of the span: how many reports were delivered, and how
+many are final. Spans without final reports are left out."""
+
+
 class PartTotals(Struct, frozen=True):
     """What was added up by the values of a dimension. `lag` as of `Totals`."""
 
     outcomes: Sequence[PartOutcome]
     prices: Sequence[PartPrice]
     durations: Sequence[PartDuration]
+    shares: PartShares
     lag: int
 
 

@@ -17,7 +17,7 @@ from msgspec import Struct
 from receiver.dlr.instants import parse_instant
 from receiver.dlr.model import ErrorFields, Generation, StatusFields
 from receiver.dlr.number import comparable
-from receiver.dlr.statuses import SMS_STATUSES
+from receiver.dlr.statuses import GROUP_NUMBERS, SMS_STATUSES
 
 TO: Final = 1
 BULK_ID: Final = 2
@@ -33,6 +33,7 @@ EXACT: Final = Context(prec=250, traps=[Inexact])
 """Prices and their sums are exact, or not at all: 80 digits of a price leave room for any count."""
 
 _LONGEST_NAME: Final = 128
+_DELIVERED: Final = GROUP_NUMBERS["DELIVERED"]
 _IDS = {(group, name): id for (group, id), name in SMS_STATUSES.items()}
 
 
@@ -95,6 +96,11 @@ class ReportOutcome(Struct, frozen=True, array_like=True):
     error_id: int | None
     error_name: str | None
     permanent: bool | None
+
+    @property
+    def delivered(self) -> bool:
+        """Whether it is final, and in the group DELIVERED."""
+        return self.final and self.status_group == _DELIVERED
 
 
 class Summary(Struct, frozen=True):

@@ -12,6 +12,7 @@ from receiver.store.base import (
     PartDuration,
     PartOutcome,
     PartPrice,
+    PartShares,
     PriceSum,
     TotalsQuery,
 )
@@ -142,6 +143,33 @@ def part_durations(
     return [
         PartDuration(_told(value), bin, reports) for (value, bin), reports in sorted(counts.items())
     ]
+
+
+def part_shares(
+    query: TotalsQuery,
+    dimension: Dimension,
+    rows: Iterable[tuple[str, int, int, int]],
+    tail: PartSums,
+) -> PartShares:
+    """Of rows of value, start, delivered and final reports."""
+    shares: defaultdict[str | None, dict[int, tuple[int, int]]] = defaultdict(dict)
+    if query.final is False:
+        return shares
+    for value, start, delivered, final in rows:
+        shares[_told(value)][start] = int(delivered), int(final)
+    for (part, span, start, source, told), reports in tail.outcomes.items():
+        if told.final and part[0] == dimension and _is_asked(query, span, start, source):
+            row = shares[_told(part[1])]
+            row[start] = with_reports(row.get(start), told, reports)
+    return shares
+
+
+def with_reports(
+    counts: tuple[int, int] | None, outcome: ReportOutcome, reports: int
+) -> tuple[int, int]:
+    """The counts of PartShares with these reports, which are final."""
+    delivered, final = counts or (0, 0)
+    return delivered + reports * outcome.delivered, final + reports
 
 
 def by_source(sums: Sums) -> PartSums:

@@ -31,28 +31,45 @@ class GroupCommit(Generic[Item, Result]):
         commit: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
         *,
         largest_group: int = 512,
+        patience: float | None = None,
     ) -> None:
+        """`patience`: for how many seconds whoever submits an item waits at most, be it for the
+        group before or for its own. None: for ever."""
         self._commit = commit
+        self._patience = patience
         self._largest_group = largest_group
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
         self._draining: asyncio.Task[None] | None = None
 
     async def submit(self, item: Item) -> Result:
-        """Wait until the item is committed. Raises what `commit` raised for it."""
+        """Wait until the item is committed. Raises what `commit` raised for it; StoreUnavailable
+        when that lasts too long: then it may be committed later, unless it has not begun yet."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
         # The task lives only while there is work: a writer that has died unseen, and lets every
         # later request hang, cannot happen.
         if self._draining is None:
             self._draining = asyncio.create_task(self._drain())
-        return await future
+        if self._patience is None:
+            return await future
+        watch = asyncio.get_running_loop().call_later(self._patience, self._give_up, future)
+        try:
+            return await future
+        finally:
+            watch.cancel()
+
+    def _give_up(self, future: asyncio.Future[Result]) -> None:
+        text = f"the database has not answered for {self._patience:g} s"
+        _settle(future, StoreUnavailable(text))
 
     async def _drain(self) -> None:
         try:
             while self._waiting:
                 group = self._waiting[: self._largest_group]
                 del self._waiting[: len(group)]
-                await self._commit_group(group)
+                # While a database is gone, more come than are tried.
+                if wanted := [each for each in group if not _is_given_up(each[1])]:
+                    await self._commit_group(wanted)
         finally:
             self._draining = None
 
@@ -76,6 +93,11 @@ class GroupCommit(Generic[Item, Result]):
             for (_, future), result in zip(group, results, strict=True):
                 if not future.done():
                     future.set_result(result)
+
+
+def _is_given_up(future: asyncio.Future[Result]) -> bool:
+    """Not that of one whose sender has gone: its item is committed all the same."""
+    return future.done() and not future.cancelled()
 
 
 def _settle(future: asyncio.Future[Result], error: Exception) -> None:

@@ -1,8 +1,10 @@
 """Ingest into PostgreSQL: what the store adds, against COPY of the same rows by one connection.
 
-Batches of 512 reports, with 1, 2 and 4 writers. Rounds alternate, each into tables that begin
-empty, on a server of its own whose commits are on disk. The ceiling only copies rows that are ready
-into the same two tables; the store also looks for repeats, takes ids, and commits each batch.
+Batches of 512 reports, by 1, 2 and 4 receivers, each a process. Rounds alternate, each into tables
+that begin empty, on a server of its own whose commits are on disk. The ceiling only copies rows
+that are ready into the same two tables; the store also looks for repeats, takes ids, and commits
+each batch. Receivers and server share the machine's cores, so that the CPU which a row costs says
+more: that of the receivers, and that of the server's sessions and workers.
 
     python -m tests.benchmarks.postgres_ingest [--rounds 5] [--batches 60]
 """
@@ -11,48 +13,94 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Callable, Iterator, Sequence
+from statistics import median
 
 from msgspec import Struct
 
-from dispatcher.queue.postgres.schema import MIGRATIONS as QUEUE_MIGRATIONS
 from receiver.store.callback import Callback
 from receiver.store.instants import MICROS_PER_DAY, micros
 from receiver.store.postgres.database import Database
 from receiver.store.postgres.partitions import keep_partitions
-from receiver.store.postgres.schema import MIGRATIONS as STORE_MIGRATIONS
 from receiver.store.postgres.store import PostgresStore
 from tests import postgres
-from tests.benchmarks.results import Row, arguments, print_rows
+from tests.benchmarks.postgres_push import postmaster_of
+from tests.benchmarks.postgres_queue import durable_server, migrated, processes
+from tests.benchmarks.processes import CPU_TICK, cpu_of_children
+from tests.benchmarks.results import Row, arguments, print_rows, print_table
 from tests.contracts.report_store import NOON, a_callback, an_sms
 
 BATCH = 512
 
+STARTS = 10.0
+"""Seconds in which a process is ready to begin, with its callbacks made."""
+
 Batch = Sequence[Callback]
-Write = Callable[[Database, str, Sequence[Batch], int], Awaitable[float]]
-"""Writes all batches, with so many writers. Returns the seconds that it took."""
+Took = tuple[float, float]
+"""The instant (of time.time) at which a process had written all, and the CPU that it took."""
+
+
+class Written(Struct, frozen=True):
+    """Rows a second of time, of CPU of whoever writes, and of CPU of the server."""
+
+    passed: float
+    cpu: float
+    of_server: float
 
 
 class Ingest(Struct, frozen=True):
-    """Rows a second of each round, by the number of writers, and of COPY beside it."""
+    """What each round found, by the number of receivers, and for COPY beside it."""
 
-    measured: dict[int, list[float]]
-    ceiling: dict[int, list[float]]
+    measured: dict[int, list[Written]]
+    ceiling: dict[int, list[Written]]
 
 
-def ingest(*, rounds: int, batches: int, writers: Sequence[int] = (1, 2, 4)) -> Ingest:
-    found = Ingest({n: [] for n in writers}, {n: [] for n in writers})
-    made = [_batch(number) for number in range(batches)]
-    with TemporaryDirectory() as folder:
-        Path(folder).chmod(0o755)
-        with postgres.server(Path(folder, "postgres"), safe=True) as url:
-            for _ in range(rounds):
-                for number in writers:
-                    found.ceiling[number].append(asyncio.run(_empty(url, _copy, made, 1)))
-                    found.measured[number].append(asyncio.run(_empty(url, _add, made, number)))
+class Job(Struct, frozen=True):
+    """What one receiver writes, beginning at an instant (of time.time)."""
+
+    url: str
+    batches: range
+    begin: float
+
+
+def ingest(*, rounds: int, batches: int, receivers: Sequence[int] = (1, 2, 4)) -> Ingest:
+    found = Ingest({n: [] for n in receivers}, {n: [] for n in receivers})
+    with durable_server() as url:
+        for _ in range(rounds):
+            for number in receivers:
+                copiers = [range(batches)]
+                found.ceiling[number].append(_written(url, copy, copiers))
+                shares = [range(n, batches, number) for n in range(number)]
+                found.measured[number].append(_written(url, receive, shares))
     return found
+
+
+def _written(url: str, write: Callable[[Job], Took], shares: Sequence[range]) -> Written:
+    """Into a new database, each share by a process of its own."""
+    with migrated(url) as address, processes(len(shares)) as pool:
+        asyncio.run(_make_room(address))
+        before = cpu_of_children(postmaster := postmaster_of(url))
+        begin = time.time() + STARTS
+        took = list(pool.map(write, [Job(address, share, begin) for share in shares]))
+        of_server = cpu_of_children(postmaster) - before
+    rows = BATCH * sum(map(len, shares))
+    seconds = max(end for end, _ in took) - begin
+    cpu = sum(cpu for _, cpu in took)
+    return Written(rows / seconds, rows / cpu, rows / max(of_server, CPU_TICK))
+
+
+async def _make_room(url: str) -> None:
+    database = await Database.open(url)
+    await keep_partitions(database, NOON)
+    await database.close()
+
+
+def _wait(job: Job) -> float:
+    """Until the job begins. Returns the CPU that this process has used so far."""
+    late = time.time() - job.begin
+    assert late < 0, f"the process was ready {late:.1f} s too late"
+    time.sleep(-late)
+    return time.process_time()
 
 
 def _batch(number: int) -> list[Callback]:
@@ -60,40 +108,31 @@ def _batch(number: int) -> list[Callback]:
     return [a_callback(an_sms(f"{number:06}-{n:04}-2f1c9ab0d3")) for n in range(BATCH)]
 
 
-async def _empty(url: str, write: Write, batches: Sequence[Batch], writers: int) -> float:
-    """Rows a second into a new database."""
-    with postgres.a_database(url) as address:
-        database = await Database.open(address)
-        await database.migrate([*STORE_MIGRATIONS, *QUEUE_MIGRATIONS])
-        await keep_partitions(database, NOON)
-        try:
-            taken = await write(database, address, batches, writers)
-        finally:
-            await database.close()
-    return len(batches) * BATCH / taken
+def receive(job: Job) -> Took:
+    """In a process: one batch under way at a time, as a receiver has (store/writer.py)."""
+    return asyncio.run(_receive(job))
 
 
-async def _add(database: Database, _: str, batches: Sequence[Batch], writers: int) -> float:
-    """Each writer has one batch under way at a time, as a receiver has (store/writer.py)."""
-    waiting = iter(batches)
-
-    async def writer() -> None:
+async def _receive(job: Job) -> Took:
+    batches = [_batch(number) for number in job.batches]
+    database = await Database.open(job.url)
+    try:
         store = PostgresStore(database)
-        for batch in waiting:
+        before = _wait(job)
+        for batch in batches:
             counts = await store.add(batch)
             assert all(each.stored == 1 for each in counts)
+        return time.time(), time.process_time() - before
+    finally:
+        await database.close()
 
-    started = time.perf_counter()
-    await asyncio.gather(*(writer() for _ in range(writers)))
-    return time.perf_counter() - started
 
-
-async def _copy(_: Database, url: str, batches: Sequence[Batch], __: int) -> float:
-    """What of the same rows can be prepared is prepared before the clock runs."""
-    reports, keys = _rows(batches)
-    started = time.perf_counter()
-    await asyncio.to_thread(_copy_rows, url, reports, keys)
-    return time.perf_counter() - started
+def copy(job: Job) -> Took:
+    """In a process: what of the same rows can be prepared is prepared before the clock runs."""
+    reports, keys = _rows([_batch(number) for number in job.batches])
+    before = _wait(job)
+    _copy_rows(job.url, reports, keys)
+    return time.time(), time.process_time() - before
 
 
 def _copy_rows(url: str, reports: Sequence[bytes], keys: Sequence[bytes]) -> None:
@@ -126,25 +165,46 @@ def _rows(batches: Sequence[Batch]) -> tuple[list[bytes], list[bytes]]:
     return reports, keys
 
 
-def rows(found: Ingest) -> list[Row]:
-    return [
-        Row(
-            what=f"PostgreSQL, batches of {BATCH}, {writers} writer{'s' * (writers > 1)}",
-            measured=found.measured[writers],
-            unit="rows/s",
-            ceiling="COPY of the same rows, one connection",
-            beside=found.ceiling[writers],
-            at_least=0.4,
-        )
-        for writers in found.measured
-    ]
+def rows(found: Ingest) -> Iterator[Row]:
+    """Against COPY, and several receivers against one."""
+    for number, measured in found.measured.items():
+        of = f"PostgreSQL, batches of {BATCH}, {number} receiver{'s' * (number > 1)}"
+        yield _row(of, measured, "COPY, one connection", found.ceiling[number], at_least=0.4)
+        if number > 1:
+            yield _row(of, measured, "1 receiver", found.measured[1])
+
+
+def _row(
+    what: str, measured: Sequence[Written], beside: str, than: Sequence[Written], **least: float
+) -> Row:
+    return Row(
+        what=what,
+        measured=[each.passed for each in measured],
+        unit="rows/s",
+        ceiling=beside,
+        beside=[each.passed for each in than],
+        **least,
+    )
+
+
+def costs(found: Ingest) -> Iterator[tuple[str, ...]]:
+    """Microseconds of CPU a row: of whoever writes, and of the server."""
+    ways = {f"{number} receivers": each for number, each in found.measured.items()}
+    ways["COPY"] = [each for measured in found.ceiling.values() for each in measured]
+    for name, measured in ways.items():
+        own = median(1e6 / each.cpu for each in measured)
+        of_server = median(1e6 / each.of_server for each in measured)
+        yield name, f"{own:.1f}", f"{of_server:.1f}"
 
 
 def main() -> None:
     parser = arguments(__doc__, rounds=5)
     parser.add_argument("--batches", type=int, default=60)
     given = parser.parse_args()
-    print_rows(rows(ingest(rounds=given.rounds, batches=given.batches)))
+    found = ingest(rounds=given.rounds, batches=given.batches)
+    print_rows(rows(found))
+    header = ("written by", "its CPU, µs a row", "the server's")
+    print_table("What a row costs", header, list(costs(found)))
 
 
 if __name__ == "__main__":

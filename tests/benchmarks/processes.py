@@ -79,6 +79,15 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) * CPU_TICK
 
 
+def cpu_of_children(pid: int) -> float:
+    """What the children of a process have used, those that have ended included: the sessions of a
+    PostgreSQL server and its own workers."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    ended = (int(fields[13]) + int(fields[14])) * CPU_TICK
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return ended + sum(cpu_seconds(int(child)) for child in children)
+
+
 def run(arguments: Sequence[str]) -> Any:
     """Run `python -m …` to its end and give the JSON that it prints."""
     done = subprocess.run(

@@ -96,11 +96,11 @@ def _count(found: Push, database: Path, reports: int, pushes: int) -> None:
     found.pushes += pushes
 
 
-async def fill(database: Path, reports: int) -> None:
+async def fill(database: Path | str, reports: int, at_once: int = 10_000) -> None:
     rng = random.Random(1)
     async with storage(str(database)) as opened:
-        for start in range(0, reports, 10_000):
-            size = min(10_000, reports - start)
+        for start in range(0, reports, at_once):
+            size = min(at_once, reports - start)
             verdict = Verdict(entries=verdict_on_bytes(body("json", size, rng), "json").entries)
             callback = Callback("default", "json", None, datetime.now(UTC), verdict)
             await opened.store.add([callback])

@@ -444,6 +444,42 @@ class DispatchQueueContract:
         assert (second.version != first.version, second.endpoints) == (True, first.endpoints)
         assert (await queue.news(leased.lease.until)).expired
 
+    @pytest.mark.usefixtures("desk")
+    async def test_notices_of_dispatchers(
+        self, backend: QueueBackend, queue: DispatchQueue
+    ) -> None:
+        """Each dispatcher sees what the others tell, as soon as it looks."""
+        other = await backend.another_queue()
+        one, two = await queue.put_up(b"one"), await other.put_up(b"two")
+        assert one != two
+        assert (await queue.news(NOON)).notices == {one: b"one", two: b"two"}
+
+        assert await other.renew(two, b'{"a": "\xc3\xa9"}')
+        assert (await queue.news(NOON)).notices == {one: b"one", two: b'{"a": "\xc3\xa9"}'}
+
+        await other.take_down(two)
+        assert (await queue.news(NOON)).notices == {one: b"one"}
+
+    @pytest.mark.usefixtures("desk")
+    async def test_a_notice_that_was_taken_down_stays_so(
+        self, backend: QueueBackend, queue: DispatchQueue
+    ) -> None:
+        """One that the others took for dead learns it; and none is taken down that has just told
+        that it lives."""
+        other = await backend.another_queue()
+        one = await queue.put_up(b"one")
+        assert await queue.renew(one, b"it lives")
+        await other.take_down(one, b"one")
+        assert (await other.news(NOON)).notices == {one: b"it lives"}
+
+        await other.take_down(one, b"it lives")
+        assert not await queue.renew(one, b"too late")
+        assert (await queue.news(NOON)).notices == {}
+
+        again = await queue.put_up(b"anew")
+        assert again != one
+        assert (await other.news(NOON)).notices == {again: b"anew"}
+
     async def test_no_endpoints(self, backend: QueueBackend, queue: DispatchQueue) -> None:
         """Without endpoints there is nothing to do; the first that comes gets everything."""
         await queue.adopt([])

@@ -116,8 +116,9 @@ def queries() -> Iterable[TotalsQuery]:
 
 
 def by_value(reports: Iterable[StoredReport], dimension: str, query: TotalsQuery) -> Any:
-    """What `part_totals` must say: by value the reports, those that are final, prices of these."""
-    found: defaultdict[str, list[Any]] = defaultdict(lambda: [0, 0, Decimal(0)])
+    """What `part_totals` must say: by value the reports, those that are final, prices of these, and
+    by start of the span how many were delivered of how many that are final."""
+    found: defaultdict[str, list[Any]] = defaultdict(lambda: [0, 0, Decimal(0), {}])
     for stored in reports:
         start = int(stored.received_at.timestamp()) // query.span * query.span
         fits = query.source in (None, stored.source) and query.final in (None, stored.final)
@@ -132,6 +133,9 @@ def by_value(reports: Iterable[StoredReport], dimension: str, query: TotalsQuery
         row = found[values[dimension]]
         row[0] += 1
         row[1] += stored.final
+        if stored.final:
+            delivered, final = row[3].get(start, (0, 0))
+            row[3][start] = (delivered + (stored.status_group == 3), final + 1)
         if stored.final and report.price is not None and report.price.per_message is not None:
             with localcontext(prec=100):
                 row[2] += cost(report)
@@ -139,7 +143,7 @@ def by_value(reports: Iterable[StoredReport], dimension: str, query: TotalsQuery
 
 
 def told_by_value(totals: PartTotals) -> Any:
-    found: defaultdict[str, list[Any]] = defaultdict(lambda: [0, 0, Decimal(0)])
+    found: defaultdict[str, list[Any]] = defaultdict(lambda: [0, 0, Decimal(0), {}])
     for counted in totals.outcomes:
         assert counted.value is not None
         assert counted.outcome is not None
@@ -150,6 +154,9 @@ def told_by_value(totals: PartTotals) -> Any:
         if price.final:
             with localcontext(prec=100):
                 found[price.value][2] += price.sum
+    for value, starts in totals.shares.items():
+        assert value is not None
+        found[value][3] = dict(starts)
     return {value: tuple(row) for value, row in found.items()}
 
 

@@ -165,3 +165,10 @@ async def sqlite_backend(where: Where, folder: Path) -> AsyncIterator[SqliteBack
         stack.push_async_callback(database.close)
         await database.migrate(MIGRATIONS)
         yield SqliteBackend(database, path, stack)
+
+
+def asked(connection: sqlite3.Connection, statement: str) -> list[dict[str, Any]]:
+    """The rows of a query, by the names of its columns."""
+    found = connection.execute(statement)
+    names = [column[0] for column in found.description]
+    return [dict(zip(names, row, strict=True)) for row in found]

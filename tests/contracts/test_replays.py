@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dispatcher.queue.sqlite import replay_selection
+from dispatcher.replay import selector
 from tests.contracts.queue_on_sqlite import WITH_TRANSACTIONS
 from tests.contracts.replays import (
     LostReplayStoreContract,
@@ -23,7 +23,7 @@ class TestSqliteSelector(ReplaySelectorContract):
     @pytest.fixture(autouse=True)
     def small_pieces(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Pieces of which a few dozen reports and dispatches have many."""
-        monkeypatch.setattr(replay_selection, "PIECE", 7)
+        monkeypatch.setattr(selector, "PIECE", 7)
 
 
 class TestSqliteReplaysWithoutTheirStore(LostReplayStoreContract):

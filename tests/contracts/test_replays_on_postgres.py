@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from dispatcher.queue.postgres import replay_selection
+from dispatcher.replay import selector
 from tests.contracts.queue_on_postgres import PostgresQueueBackend, postgres_queue_backend
 from tests.contracts.replays import (
     LostReplayStoreContract,
@@ -33,7 +33,7 @@ class TestSelector(ReplaySelectorContract):
     @pytest.fixture(autouse=True)
     def small_pieces(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Pieces of which a few dozen reports and dispatches have many."""
-        monkeypatch.setattr(replay_selection, "PIECE", 7)
+        monkeypatch.setattr(selector, "PIECE", 7)
 
 
 class TestReplaysWithoutTheirStore(LostReplayStoreContract):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator, Collection
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -21,7 +23,8 @@ from tests.contracts.readings import ReadingsContract
 from tests.contracts.recording import RecordingContract
 from tests.contracts.retention import ErasureContract, RetentionContract
 from tests.contracts.shared_time import SharedTimeContract
-from tests.contracts.sqlite_backend import BreakableDatabase
+from tests.contracts.sql_views import Row, SqlViewsContract
+from tests.contracts.sqlite_backend import BreakableDatabase, asked
 from tests.contracts.unrouted_store import UnroutedStoreContract
 
 
@@ -50,6 +53,16 @@ class SqliteStorageBackend:
     async def written(self) -> str:
         lines = await self.database.read(lambda connection: list(connection.iterdump()))
         return "\n".join(lines)
+
+    async def asked(self, statement: str) -> list[Row]:
+        if self.path is None:
+            return [*await self.database.read(lambda c: asked(c, statement))]
+        with closing(sqlite3.connect(f"file:{self.path}?mode=ro", uri=True)) as connection:
+            return [*asked(connection, statement)]
+
+    async def looked_up(self, statement: str) -> bool:
+        first, *_ = await self.asked(f"EXPLAIN QUERY PLAN {statement}")
+        return str(first["detail"]).startswith("SEARCH")
 
 
 async def _opened(path: Path | None, stack: AsyncExitStack) -> SqliteStorageBackend:
@@ -128,3 +141,13 @@ class TestErasure(ErasureContract):
 
 class TestRecording(RecordingContract):
     pass
+
+
+class TestSqlViews(SqlViewsContract):
+    TYPES: ClassVar = {
+        "integer": (int,),
+        "number": (int, float),
+        "text": (str,),
+        "instant": (str,),
+        "boolean": (int,),
+    }

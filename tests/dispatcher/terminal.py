@@ -7,10 +7,11 @@ import fcntl
 import os
 import pty
 import struct
-import sys
 import termios
 from pathlib import Path
 from typing import BinaryIO
+
+from tests.forks import python
 
 
 async def on_a_terminal(folder: Path, *words: str, **environment: str) -> str:
@@ -19,7 +20,7 @@ async def on_a_terminal(folder: Path, *words: str, **environment: str) -> str:
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     usual = {name: text for name, text in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "dispatcher", *words),
+        *python("dispatcher", *words),
         cwd=folder,
         env=usual | {"TERM": "xterm-256color"} | environment,
         stdout=slave,

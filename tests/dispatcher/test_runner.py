@@ -21,6 +21,7 @@ from dispatcher.pushing.http_sender import HttpSender
 from dispatcher.queue.base import News, Pending
 from dispatcher.retrying.outcome import Outcome
 from dispatcher.runner import SHORTEST_SLEEP, Runner
+from dispatcher.sharing import Sharing
 from dispatcher.worker import Worker
 from receiver.store.base import StoreUnavailable
 from tests.contracts.report_store import an_sms
@@ -127,6 +128,38 @@ async def test_looks_for_what_others_commit(bench: Bench, monkeypatch: pytest.Mo
     async with running(bench):
         await bench.receive()
         await heard.wait()
+
+
+async def test_one_that_cannot_tell_the_others_pushes_nothing_yet(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It starts with a full disk, as it always did. When there is room again it joins the other
+    dispatchers, and pushes what waits."""
+    put_up, full, looks = bench.queue.put_up, True, asyncio.Semaphore(0)
+
+    async def told(notice: bytes) -> str:
+        looks.release()
+        if full:
+            raise StoreUnavailable("database or disk is full")
+        return await put_up(notice)
+
+    monkeypatch.setattr(bench.queue, "put_up", told)
+    monkeypatch.setattr("dispatcher.runner.LOOK_EVERY", SOON)
+    heard = Heard(bench, acknowledged)
+    await bench.receive()
+    sharing = Sharing(bench.queue, bench.worker, bench.clock)
+    runner = Runner(bench.worker, bench.queue, bench.clock, sharing=sharing)
+    await runner.start()
+    bench.clock.advance(timedelta(seconds=1))
+    for _ in range(3):
+        await looks.acquire()
+    assert bench.sender.pushes == []
+
+    full = False
+    await heard.wait()
+    await runner.stop(timedelta(seconds=LIMIT))
+    assert "nothing is pushed before the database can be written" in caplog.text
+    assert (await bench.queue.news(bench.clock.now())).notices == {}
 
 
 async def test_an_idle_look_asks_one_thing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -387,7 +420,7 @@ async def test_never_started() -> None:
 async def test_survives_an_unavailable_store(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """While the store cannot be used the loop waits and says so; then it goes on."""
+    """While the store cannot be used the loop waits and says so, once; then it goes on."""
     monkeypatch.setattr("dispatcher.runner.AFTER_STORE_FAILURE", SOON)
     pending = bench.queue.pending
     failures = [StoreUnavailable("disk full"), StoreUnavailable("disk full")]
@@ -407,7 +440,7 @@ async def test_survives_an_unavailable_store(
 
     assert [
         record.getMessage() for record in caplog.records if record.name == "dlr.dispatcher"
-    ] == ["the dispatcher waits until the database can be used: disk full"] * 2
+    ] == ["the dispatcher waits until the database can be used: disk full"]
 
 
 async def test_attempt_that_cannot_be_recorded_is_repeated(

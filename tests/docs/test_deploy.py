@@ -13,12 +13,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models import units
+from grafana_foundation_sdk.models.dashboard import Dashboard
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from receiver.settings.configuration import size_text
@@ -255,6 +260,47 @@ def test_each_metric_of_the_dashboard_exists() -> None:
             named = re.findall(r"\b(?:dlr|process)_\w+", expression)
             assert named, expression
             assert [metric for metric in named if not known(metric)] == []
+
+
+def test_grafana_knows_each_field_of_the_dashboard() -> None:
+    """Grafana's own model of a dashboard reads it and loses nothing: Grafana ignores a field whose
+    name is wrong, silently. Units are those of its list, and no panel covers another."""
+    register_default_plugins()
+    text = json.loads((DEPLOY / "dashboard.json").read_text())
+    read = json.loads(JSONEncoder().encode(Dashboard.from_json(text)))
+    assert list(lost(text, read, "")) == []
+
+    known_units = {value for name, value in vars(units).items() if not name.startswith("_")}
+    places: set[tuple[int, int]] = set()
+    for panel in text["panels"]:
+        assert panel["fieldConfig"]["defaults"]["unit"] in known_units
+        at = panel["gridPos"]
+        covered = set(product(range(at["x"], at["x"] + at["w"]), range(at["y"], at["y"] + at["h"])))
+        assert not covered & places, panel["title"]
+        places |= covered
+
+
+def lost(written: Any, read: Any, place: str) -> Iterator[str]:
+    """The places of what is written, and not read."""
+    if isinstance(written, dict) and isinstance(read, dict):
+        for key, value in written.items():
+            yield from lost(value, read.get(key), f"{place}/{key}")
+    elif isinstance(written, list) and isinstance(read, list) and len(written) == len(read):
+        for number, (one, other) in enumerate(zip(written, read, strict=True)):
+            yield from lost(one, other, f"{place}/{number}")
+    elif written != read:
+        yield place
+
+
+def test_the_dashboard_shows_what_alerts_and_what_the_guide_names() -> None:
+    """Whoever is woken by an alert finds its metric there, and what the guide says is there is."""
+    dashboard = (DEPLOY / "dashboard.json").read_text()
+    guide = (DEPLOY.parent / "OPERATE.md").read_text()
+    (table,) = re.findall("^\\| question.*?\n\n", guide, re.DOTALL | re.MULTILINE)
+    named = re.findall(r"dlr_\w+", (DEPLOY / "alerts.yml").read_text() + table)
+
+    assert len(named) > 10
+    assert [name for name in sorted(set(named)) if name not in dashboard] == []
 
 
 def test_prometheus_reads_the_dashboards_expressions(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator
@@ -17,7 +18,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.docs.test_deploy import DEPLOY, expressions, tool
+from tests.docs.test_deploy import DEPLOY, tool
 from tests.end_to_end.processes import (
     Push,
     an_endpoint,
@@ -78,15 +79,17 @@ async def prometheus(folder: Path, target: str) -> AsyncIterator[str]:
 
 
 async def test_each_panel_shows_something(tmp_path: Path) -> None:
-    """With callbacks of all kinds, an endpoint that takes its pushes and one that does not, no
-    panel stays empty, and Prometheus evaluates all alerts without an error."""
+    """With callbacks of all kinds, an endpoint that takes its pushes, one that is down and one that
+    is gone, no panel stays empty, each legend has its labels, and Prometheus evaluates all alerts
+    without an error."""
 
     def answer(push: Push) -> int:
-        return 410 if push.path == "/gone" else 200
+        return {"/gone": 410, "/down": 503}.get(push.path, 200)
 
     async with customer(answer) as acme:
         gone = an_endpoint(f"{acme.url}/gone", "gone") + '[endpoint.outcome]\nstop_on = ["410"]\n'
-        configure(tmp_path, an_endpoint(acme.url) + gone + SETTINGS)
+        down = an_endpoint(f"{acme.url}/down", "down")
+        configure(tmp_path, an_endpoint(acme.url) + gone + down + SETTINGS)
         async with (
             running(tmp_path, "serve") as server,
             prometheus(tmp_path, server.url.removeprefix("http://")) as url,
@@ -108,16 +111,21 @@ async def test_each_panel_shows_something(tmp_path: Path) -> None:
                 except (aiohttp.ClientError, KeyError):
                     return None
 
+            nameless = []
             dashboard = json.loads((DEPLOY / "dashboard.json").read_text())
             for panel in dashboard["panels"]:
-                for text in expressions(panel):
-                    query = text.replace("$__rate_interval", "1m")
+                for target in panel["targets"]:
+                    query = target["expr"].replace("$__rate_interval", "1m")
 
                     async def shows(query: str = query) -> Any:
                         found = await ask("/api/v1/query", query=query)
                         return found and found["result"]
 
-                    await eventually(shows, f"{panel['title']}: {query}", SECONDS)
+                    shown = await eventually(shows, f"{panel['title']}: {query}", SECONDS)
+                    labels = re.findall(r"{{(\w+)}}", target["legendFormat"])
+                    if not set(labels) <= set(shown[0]["metric"]):
+                        nameless.append(target)
             groups = (await ask("/api/v1/rules"))["groups"]
 
+    assert nameless == []
     assert {rule["health"] for group in groups for rule in group["rules"]} <= {"ok", "unknown"}

@@ -11,9 +11,8 @@ import asyncio
 import os
 import re
 import signal
-import sys
 import time
-from asyncio.subprocess import DEVNULL, PIPE, Process
+from asyncio.subprocess import DEVNULL, PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,6 +21,8 @@ from typing import Any, Literal, TypeVar
 
 import aiohttp
 from aiohttp import web
+
+from tests.forks import Fork, fork
 
 T = TypeVar("T")
 
@@ -71,29 +72,21 @@ class Ended:
     err: str
 
 
-def _start(
+async def _start(
     folder: Path,
     words: Iterable[str],
     environment: Mapping[str, str],
     *,
     descriptors: int | None = None,
     stdin: int = DEVNULL,
-) -> Any:
+) -> Fork:
     inherited = {name: text for name, text in os.environ.items() if not name.startswith("DLR_")}
-    limit = f"ulimit -n {descriptors}; " if descriptors else ""
-    return asyncio.create_subprocess_exec(
-        "sh",
-        "-c",
-        f'{limit}exec "$0" "$@"',
-        sys.executable,
-        "-m",
-        "dispatcher",
-        *words,
-        cwd=folder,
-        env={**inherited, "COLUMNS": "200", **environment},
+    return await fork(
+        folder,
+        list(words),
+        {**inherited, "COLUMNS": "200", **environment},
         stdin=stdin,
-        stdout=PIPE,
-        stderr=PIPE,
+        descriptors=descriptors,
     )
 
 
@@ -106,19 +99,16 @@ async def dlr(
 ) -> Ended:
     """Run `dlr words…` in `folder` to its end, with the variables of `environment`; `stdin` is what
     is piped in."""
-    process: Process = await _start(
-        folder, words, environment, stdin=DEVNULL if stdin is None else PIPE
-    )
+    process = await _start(folder, words, environment, stdin=DEVNULL if stdin is None else PIPE)
     try:
         async with asyncio.timeout(limit):
             out, err = await process.communicate(stdin)
     finally:
         await _kill(process)
-    assert process.returncode is not None
-    return Ended(process.returncode, out.decode(), err.decode())
+    return Ended(await process.wait(), out.decode(), err.decode())
 
 
-async def _kill(process: Process) -> None:
+async def _kill(process: Fork) -> None:
     if process.returncode is None:
         process.kill()
         await process.wait()
@@ -161,9 +151,7 @@ class Lines:
 class Running:
     """A `dlr` process that listens. Made by `running`."""
 
-    def __init__(self, process: Process, session: aiohttp.ClientSession) -> None:
-        assert process.stdout is not None
-        assert process.stderr is not None
+    def __init__(self, process: Fork, session: aiohttp.ClientSession) -> None:
         self.url = ""
         self.out = Lines(process.stdout)
         self.err = Lines(process.stderr)
@@ -252,7 +240,7 @@ async def running(
 ) -> AsyncIterator[Running]:
     """`dlr words…` on a free port, listening; killed at the end if it has not ended by itself. With
     `descriptors` it may have so many open."""
-    process: Process = await _start(
+    process = await _start(
         folder, (*words, "--port", "0"), environment, descriptors=descriptors, stdin=stdin
     )
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=LIMIT)) as session:
@@ -267,7 +255,7 @@ async def running(
 @asynccontextmanager
 async def started(folder: Path, *words: str, **environment: str) -> AsyncIterator[Running]:
     """`dlr words…` that does not listen, while it runs; killed at the end like `running`."""
-    process: Process = await _start(folder, words, environment)
+    process = await _start(folder, words, environment)
     async with aiohttp.ClientSession() as session:
         command = Running(process, session)
         try:
@@ -317,6 +305,7 @@ class Customer:
     came: Tally = field(default_factory=Tally)
     may_answer: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
+    address: str = "127.0.0.1"
     _port: int = 0
     _runner: web.AppRunner | None = None
     _cut_at: dict[tuple[str, int], float] = field(default_factory=dict)  # by dispatch and attempt
@@ -327,9 +316,9 @@ class Customer:
         app.router.add_post("/{path:.*}", self._take)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self._port).start()
+        await web.TCPSite(self._runner, self.address, self._port).start()
         self._port = self._runner.addresses[0][1]
-        self.url = f"http://127.0.0.1:{self._port}"
+        self.url = f"http://{self.address}:{self._port}"
 
     async def stop(self) -> None:
         """Close the port: whoever calls is refused."""
@@ -367,9 +356,10 @@ class Customer:
 @asynccontextmanager
 async def customer(
     answer: Callable[[Push], int | Literal["cut"]] = lambda _: 200,
+    address: str = "127.0.0.1",
 ) -> AsyncIterator[Customer]:
     """A customer that listens and answers at once."""
-    new = Customer(answer)
+    new = Customer(answer, address=address)
     new.may_answer.set()
     await new.start()
     try:

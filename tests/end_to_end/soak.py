@@ -21,7 +21,6 @@ import asyncio
 import os
 import re
 import subprocess
-import sys
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -327,8 +326,17 @@ def a_place(kind: Kind, folder: Path) -> Iterator[Postgres | Sqlite]:
 # --- the run -----------------------------------------------------------------------------------
 
 
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
 async def soak(
-    kind: Kind, seconds: float, *, rate: float, seed: int, tell: Callable[[str], None] = print
+    kind: Kind,
+    seconds: float,
+    *,
+    rate: float,
+    seed: int,
+    tell: Callable[[str], None] = say,
 ) -> Soaked:
     rng = Random(seed)
     async with AsyncExitStack() as stack:
@@ -487,7 +495,6 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=50, help="callbacks a second")
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args()
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     run = asyncio.run(soak(given.database, given.seconds, rate=given.rate, seed=given.seed))
     print(told(run))
     for each in verdict(run, judge_sizes=given.seconds >= 600):

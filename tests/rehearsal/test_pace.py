@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from aiohttp import web
 from msgspec.structs import replace
+from yarl import URL
 
-from dispatcher.rehearsal import CHECKS, Verdict, select
-from dispatcher.rehearsal.check import Evidence
+from dispatcher.rehearsal import CHECKS, Verdict, select, verify_of
+from dispatcher.rehearsal.bodies import Body, Maker
+from dispatcher.rehearsal.check import Evidence, Stage
+from dispatcher.rehearsal.checks.answers import NESTED, WRONG_SHAPE
 from dispatcher.rehearsal.exchange import Exchange
+from dispatcher.rehearsal.growth import Footing, Growing, Start
 from dispatcher.rehearsal.judges import held, taken, under_load
 from dispatcher.rehearsal.plan import Plan
+from dispatcher.rehearsal.truth import DELIVERED, UNKNOWN, Expected, Held, Words
+from dispatcher.rehearsal.verify import Verifier
 from tests.data.webhooks.right_aiohttp import Webhook
 from tests.rehearsal.served import NOT_HERE, SMALL, a_target, listening, results, verdicts
 
@@ -187,6 +195,110 @@ def test_what_is_made_alone() -> None:
         *("burst", "fifty-at-once", "sustained", "growth"),
     }
     assert NOT_HERE
+
+
+class Remembers(Webhook):
+    """Knows in which order the bodies came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bodies: list[bytes] = []
+
+    async def body(self, request: web.Request) -> bytes:
+        self.bodies.append(await super().body(request))
+        return self.bodies[-1]
+
+
+async def test_what_runs_alone_runs_last_and_is_told_in_its_place() -> None:
+    """One check alone between others had these wait for one another twice. The results come in the
+    order of the list all the same."""
+    names = ["quick-answer", "garbage-json", "deep-nesting", "no-stack-trace"]
+    webhook = Remembers()
+    async with listening(webhook) as base:
+        found = await results(a_target(base, verified=False), select(names))
+
+    assert [each.check for each in found] == names
+    assert webhook.bodies.index(NESTED.data) > webhook.bodies.index(WRONG_SHAPE[2].data)
+
+
+def a_stage(pushes: int) -> Stage:
+    """Of a webhook of a second an answer that has had so many pushes since it was warm."""
+    client: Any = SimpleNamespace(pushes=pushes)
+
+    async def push(sent: Body) -> Exchange:
+        client.pushes += 1
+        return replace(an_exchange(1.0), sent=str(sent))
+
+    client.push = push
+    way: Any = SimpleNamespace(url=URL("http://webhook.example/dlr"))
+    wires: Any = None
+    make = Maker("run", "growth")
+    start = Start(make.report(), an_exchange(1.0), 0, None)
+    growing = Growing(Footing(1, 1.0), start)
+    return Stage(make, client, wires, way, Plan(), an_exchange(1.0), growing)
+
+
+@pytest.mark.parametrize(("before", "after"), [(130, 133), (10, 123)])
+async def test_growth_counts_what_came_before(before: int, after: int) -> None:
+    """A slow webhook is not pushed to for six more seconds when it has had as much already since it
+    was warm. Then some pushes show its pace, and the report of then comes once more."""
+    (check,) = select(["growth"])
+    stage = a_stage(before)
+
+    evidence = await check.perform(stage)
+
+    assert stage.client.pushes == after
+    assert evidence.expected[0].once
+    assert check.judge(evidence).verdict == "passed"
+
+
+class Asked(Verifier):
+    """Of an app that knows every message, after so many questions."""
+
+    def __init__(self, *, knows_after: int = 0) -> None:
+        super().__init__(verify_of("http://app.example/{messageId}"), SMALL)
+        self.knows_after = knows_after
+        self.under_way = self.most = self.questions = 0
+
+    async def ask(self, message_id: str) -> Held:  # noqa: ARG002
+        self.questions += 1
+        self.under_way += 1
+        self.most = max(self.most, self.under_way)
+        known = self.questions > self.knows_after
+        await asyncio.sleep(0.01)
+        self.under_way -= 1
+        return Held("DELIVERED" if known else None)
+
+
+WORDS = Words({DELIVERED: Held("DELIVERED")}, UNKNOWN)
+
+
+@pytest.mark.parametrize("slow", [True, False])
+async def test_looks_at_a_slow_app_do_not_wait_for_one_another(slow: bool) -> None:
+    """The fence and both looks are on their way together: a look that waits for the one before it
+    costs an answer's time. A quick app is asked one after the other, no more and no less."""
+    verifier = Asked()
+    if slow:
+        verifier.many(wide=True)
+
+    stored, held_then = await verifier.behind("fence", [Expected("m")], WORDS)
+
+    assert stored
+    assert held_then == {"m": Held("DELIVERED")}
+    assert verifier.questions == 3
+    assert verifier.most == (3 if slow else 1)
+
+
+async def test_a_slow_app_behind_a_queue_is_looked_at_again() -> None:
+    """What it held before it knew the fence does not count."""
+    verifier = Asked(knows_after=3)
+    verifier.many(wide=True)
+
+    stored, held_then = await verifier.behind("fence", [Expected("m")], WORDS)
+
+    assert stored
+    assert held_then == {"m": Held("DELIVERED")}
+    assert verifier.questions == 6
 
 
 class Counts(Webhook):

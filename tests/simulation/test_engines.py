@@ -8,10 +8,13 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dispatcher.cli import cli
 from dispatcher.simulation import engines
 from dispatcher.simulation.answer import answer, without_bounds
+from dispatcher.simulation.bounds import with_bounds
 from dispatcher.simulation.cohort import simulate_cohort
 from dispatcher.simulation.engines import (
     EXACT_SECONDS,
@@ -20,8 +23,11 @@ from dispatcher.simulation.engines import (
     is_small,
     simulate_with,
 )
+from dispatcher.simulation.exact import simulate_exact
+from dispatcher.simulation.scenario import Scenario
 from dispatcher.simulation.timeline import Exactness
 from tests.simulation.support import a_scenario
+from tests.simulation.test_cohort_agrees import tried
 
 SLOWS = {"behaves": "slows", "at": "10s", "lasts": "20s", "per_second": 4}
 
@@ -54,6 +60,86 @@ def test_few_of_them_are_followed_and_exact(said: dict[str, Any]) -> None:
     assert followed.exactness == exact.exactness == Exactness("exact")
     assert followed.totals == exact.totals
     assert followed.lateness == exact.lateness
+
+
+@st.composite
+def touchy(draw: st.DrawFn) -> Scenario:
+    """Minutes of reports to an endpoint that is down, and then one of which one push decides what
+    becomes of the next; or to one behind a breaker."""
+    down: dict[str, Any] = {
+        "behaves": draw(st.sampled_from(["refuses", "stalls"])),
+        "at": f"{draw(st.integers(20, 90))}s",
+        "lasts": f"{draw(st.integers(30, 90))}s",
+    }
+    slow = {"behaves": "up", "latency": f"{draw(st.sampled_from([20, 300, 1_000]))}ms"}
+    then: dict[str, Any] = {}
+    endpoint = {"window": draw(st.sampled_from([2, 4, 20])), "read_timeout": "5s"}
+    match draw(st.sampled_from(["paced", "flaps", "recovers now and then", "breaker"])):
+        case "paced":
+            then = {"behaves": draw(st.sampled_from(["slows", "limits"])), "per_second": 2.0}
+            then |= {"at": "120s", "lasts": draw(st.sampled_from(["60s", "1h"]))}
+        case "flaps":
+            down |= {"every": "20s", "each_time": f"{draw(st.integers(1, 15))}s"}
+        case "recovers now and then":
+            then = {"behaves": "up", "every": "20s", "each_time": "5s"}
+        case _:
+            endpoint |= {"breaker_failures": draw(st.sampled_from([1, 3])), "breaker_probe": "20s"}
+            down |= {"share": draw(st.sampled_from([0.1, 0.5, 1.0]))}
+    return a_scenario(
+        seed=draw(st.integers(1, 9)),
+        duration="4m",
+        until=draw(st.sampled_from(["6m", "30m"])),
+        arrivals={"per_second": draw(st.sampled_from([1.0, 2.0]))},
+        phase=[slow, down, *([then] if then else [])],
+        endpoint=endpoint,
+        schedule=draw(
+            st.sampled_from(
+                [{}, {"preset": "custom", "retries": 3, "waits": ["5s", "40s", "150s"]}]
+            )
+        ),
+    )
+
+
+def within_bounds(scenario: Scenario) -> None:
+    counted = with_bounds(simulate_cohort(scenario, one_by_one=0, followed=0), scenario)
+    bounds = counted.exactness.bounds
+    if bounds is None:  # nothing was held up
+        assert not counted.estimated
+        return
+    exact = simulate_exact(scenario)
+    assert bounds.late[0] <= exact.lateness.late <= bounds.late[1]
+    assert bounds.lost[0] <= exact.totals.exhausted <= bounds.lost[1]
+
+
+@tried(4)
+@given(touchy())
+def test_the_exact_figures_lie_within_the_bounds(scenario: Scenario) -> None:
+    """Where one push decides about the next there were no bounds at all: `the numbers can be far
+    off`. Whatever it does, the endpoint is no better than one that is always up, and no worse than
+    one that is down for all of its trouble."""
+    within_bounds(scenario)
+
+
+@pytest.mark.long
+def test_the_exact_figures_lie_within_the_bounds_of_hundreds() -> None:
+    """The same on others with each run."""
+    tried(200, others_each_time=True)(given(touchy())(within_bounds))()
+
+
+def test_bounds_of_an_outage_that_comes_and_goes() -> None:
+    """None late at best, as when it never came, and at worst as many as when it stays."""
+    outage = {"behaves": "stalls", "at": "60s", "lasts": "60s"}
+    said: dict[str, Any] = {"duration": "3m", "endpoint": {"window": 2}}
+    flaps = a_scenario(phase=[{**outage, "every": "9s", "each_time": "3s"}], **said)
+    stays = simulate_exact(a_scenario(phase=[outage], **said))
+    counted = simulate_cohort(flaps, one_by_one=0, followed=0)
+
+    bounds = with_bounds(counted, flaps).exactness.bounds
+
+    assert bounds is not None
+    assert bounds.late[0] == 0
+    assert stays.lateness.late <= bounds.late[1] < 90
+    assert bounds.lost == (0, 0)
 
 
 def test_auto_is_exact_for_as_long_as_ten_seconds() -> None:

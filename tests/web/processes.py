@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +16,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from tests.end_to_end.processes import LIMIT
+from tests.forks import python
 
 
 @dataclass
@@ -64,7 +64,7 @@ def running(folder: Path, words: Sequence[str], config: str) -> Iterator[Dlr]:
     (folder / "dlr.toml").write_text(config, "utf-8")
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "dispatcher", *words, "--port", "0"],
+            python("dispatcher", *words, "--port", "0"),
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=log,

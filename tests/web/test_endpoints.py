@@ -169,7 +169,9 @@ def a_health(hour: WindowFigures, **more: Any) -> EndpointHealth:
     return EndpointHealth(**fields | more)
 
 
-AN_OPEN_BREAKER = FlowFigures(0, 20, True, 7, "2026-03-02T12:00:30.000Z", None, None, False, None)
+AN_OPEN_BREAKER = FlowFigures(
+    0, 20, True, 7, "2026-03-02T12:00:30.000Z", None, None, False, None, 1, 20, None
+)
 
 
 @pytest.mark.parametrize(

@@ -1,32 +1,22 @@
-"""One recipient's data, in the store and in the queue: it goes in one transaction.
-
-In the queue those are bodies, members and answers of the dispatches that carry it.
-
-A retried push is the same bytes, so a body is never rewritten. An ended dispatch loses its body,
-which nobody will send again. A waiting one is cancelled, and what it carried of others becomes a
-new dispatch: with a new id, because its bytes are new; due at the same time and with as many
-attempts made, because the duty is the old one. A leased one is being sent just now: nothing is
-touched at all, and the erasure is to be asked for again.
-
-Answers of customers to these dispatches go as well: they may repeat what was pushed. So does any
-other answer that names the recipient, and the key and the selection of a replay that do.
-"""
+"""What an erasure asks of PostgreSQL (dispatcher/upkeep/erasing.py)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
-from msgspec import Struct
-
-from dispatcher.endpoints.endpoint import Target
-from dispatcher.forming.carried import without
 from dispatcher.forming.erasing import of_answers, of_bodies, of_replays, of_urls
-from dispatcher.forming.new_dispatch import NewDispatch
 from dispatcher.queue.postgres.insert_dispatch import insert_dispatches
 from dispatcher.queue.postgres.members import members_of
 from dispatcher.upkeep.base import Rows, StillLeased
-from receiver.dlr.identity import key_of_message
-from receiver.faults import without_credentials
+from dispatcher.upkeep.erasing import (
+    ErasureSearch,
+    Found,
+    Rest,
+    cut_urls,
+    formed_anew,
+    message_of,
+    rest_of,
+)
 from receiver.store.base import Traces
 from receiver.store.postgres.database import Connection, Database, row_of
 from receiver.store.postgres.erasure import (
@@ -38,22 +28,11 @@ from receiver.store.postgres.erasure import (
 )
 from receiver.store.postgres.rows import ids_of, numbers
 from receiver.store.recipient import Recipient
-from receiver.store.texts import unescaped
 
 _THESE = "= ANY(%s::bigint[])"
 
 
-class Found(Struct, frozen=True):
-    """What is the recipient's: reports and quarantine, dispatches by their bodies, and attempts and
-    replays that name it. Ids, ascending."""
-
-    traces: Traces
-    bodies: Sequence[int]
-    attempts: Sequence[int]
-    replays: Sequence[int]
-
-
-class PostgresErasure:
+class PostgresErasure(ErasureSearch):
     """Implements Erasure. The rows are gone when it returns. Their bytes stay in the server's files
     until it writes over them (VACUUM makes their room free), and in its log and backups until these
     are removed: that is the server's operator's."""
@@ -88,25 +67,31 @@ class PostgresErasure:
     async def left(self, _: Recipient) -> Sequence[str]:
         return []
 
-    async def _find(self, recipient: Recipient) -> Found:
-        database = self._database
-        bodies = each_span(database, _bodies(recipient))
-        attempts = each_span(database, _attempts(recipient))
-        traces = await find_traces(database, recipient)
-        carrying = [number async for number in bodies]
-        answers = [number async for number in attempts]
-        if recipient.source is not None:
-            answers = await database.question(lambda c: _own_answers(c, answers, recipient))
-            own = set(await database.question(lambda c: _members(c, traces.reports)))
-            others = _of_other_sources(set(carrying) - own, recipient)
-            spared = set(await database.question(others))
-            carrying = [number for number in carrying if number not in spared]
-        return Found(
-            traces=traces,
-            bodies=carrying,
-            attempts=answers,
-            replays=await database.question(lambda c: _replays(c, recipient)),
-        )
+    async def _traces(self, recipient: Recipient) -> Traces:
+        return await find_traces(self._database, recipient)
+
+    def _bodies(self, recipient: Recipient) -> AsyncIterator[int]:
+        return each_span(self._database, _bodies(recipient))
+
+    def _attempts(self, recipient: Recipient) -> AsyncIterator[int]:
+        return each_span(self._database, _attempts(recipient))
+
+    async def _own_answers(self, attempts: Sequence[int], recipient: Recipient) -> Sequence[int]:
+        values = {"attempts": [*attempts], "source": recipient.source}
+        return await self._database.question(lambda c: ids_of(c, _OWN_ANSWERS, values))
+
+    async def _carrying_reports(self, reports: Sequence[int]) -> Sequence[int]:
+        return await self._database.question(lambda c: _members(c, reports))
+
+    async def _of_other_sources(
+        self, dispatches: Collection[int], recipient: Recipient
+    ) -> Sequence[int]:
+        values = ([*dispatches], *message_of(recipient))
+        return await self._database.question(lambda c: ids_of(c, _OF_OTHER_SOURCES, values))
+
+    async def _replays(self, recipient: Recipient) -> Sequence[int]:
+        rows = "SELECT id, key, selection FROM replay ORDER BY id"
+        return await self._database.question(lambda c: of_replays(recipient, c.execute(rows)))
 
 
 def _carrying(connection: Connection, found: Found) -> list[int]:
@@ -153,14 +138,13 @@ def erase_from_dispatches(
         f" WHERE id {_THESE} AND state = 'waiting'",
         (chosen,),
     ).fetchall()
-    member_lists = members_of(connection, [number for number, *_ in rows])
-    for number, content_type, body in rows:
-        members = member_lists.get(number, [])
-        left = [report for report in members if report not in gone]
-        spared = _spared(connection, members, recipient)
-        rest = None if body is None else without(body, content_type, recipient, spared)
-        if left and (body is None or rest is not None):
-            _form_anew(connection, number, rest, left, new_id())
+    member_lists = members_of(connection, [row[0] for row in rows])
+    for row in rows:
+        members = member_lists.get(row[0], [])
+        of_others = ids_of(connection, _OF_OTHERS, ([*members], *message_of(recipient)))
+        rest = rest_of(row, members, gone, of_others, recipient)
+        if rest is not None:
+            _form_anew(connection, rest, new_id())
     for statement in (
         "UPDATE dispatch SET state = 'cancelled', due_at = NULL"
         f" WHERE id {_THESE} AND state = 'waiting'",
@@ -170,17 +154,9 @@ def erase_from_dispatches(
     ):
         connection.execute(statement, (chosen,))
     connection.execute(f"DELETE FROM dispatch_report WHERE report {_THESE}", (ids,))
-    _cut_urls(connection, recipient, chosen)
-
-
-def _cut_urls(connection: Connection, recipient: Recipient, chosen: Sequence[int]) -> None:
-    """Nobody calls the URLs of these dispatches any more; one that names the recipient loses its
-    query."""
-    rows = connection.execute(f"SELECT id, url FROM dispatch WHERE id {_THESE}", (chosen,))
-    for number, url in rows.fetchall():
-        if recipient.is_named_in(unescaped(url)):
-            shown = without_credentials(url)
-            connection.execute("UPDATE dispatch SET url = %s WHERE id = %s", (shown, number))
+    urls = connection.execute(f"SELECT id, url FROM dispatch WHERE id {_THESE}", (chosen,))
+    for change in cut_urls(recipient, urls.fetchall()):
+        connection.execute("UPDATE dispatch SET url = %s WHERE id = %s", change)
 
 
 def _erase_from_history(connection: Connection, found: Found) -> None:
@@ -212,9 +188,6 @@ _ATTEMPTS = "SELECT id, answer, error FROM attempt WHERE id > %s ORDER BY id LIM
 
 
 def _bodies(recipient: Recipient) -> Search:
-    """The dispatches whose bytes name it. One that has ended and has no bytes is looked at for its
-    URL, which may name it too."""
-
     def search(connection: Connection, after: int, most: int) -> tuple[list[int], int | None]:
         some = "SELECT id FROM dispatch WHERE id > %s ORDER BY id LIMIT %s"
         ids = ids_of(connection, some, (after, most))
@@ -236,11 +209,6 @@ def _attempts(recipient: Recipient) -> Search:
     return search
 
 
-def _replays(connection: Connection, recipient: Recipient) -> list[int]:
-    rows = connection.execute("SELECT id, key, selection FROM replay ORDER BY id")
-    return of_replays(recipient, rows)
-
-
 _OF_A_DISPATCH = """
     EXISTS (
         SELECT 1 FROM dispatch AS its JOIN dispatch_report AS member
@@ -257,46 +225,20 @@ OF_OTHER_SOURCES = {
 source. What became of a bucket in which another source has reports belongs to that one too."""
 
 
-def _own_answers(
-    connection: Connection, attempts: Sequence[int], recipient: Recipient
-) -> list[int]:
-    """Those whose dispatch carries no report of another source."""
-    statement = "SELECT id FROM attempt WHERE id = ANY(%(attempts)s::bigint[])"
-    own = f"{statement} AND NOT ({OF_OTHER_SOURCES['attempt']})"
-    values = {"attempts": [*attempts], "source": recipient.source}
-    return [number for (number,) in connection.execute(own, values)]
-
-
-_OTHERS = "report.message_key = %s AND report.source <> %s"
+_OWN_ANSWERS = f"""
+    SELECT id FROM attempt WHERE id = ANY(%(attempts)s::bigint[])
+        AND NOT ({OF_OTHER_SOURCES["attempt"]})
+"""
+_ANOTHERS = "report.message_key = %s AND report.source <> %s"
 """What has the recipient's messageId and is another source's."""
 
-
-def _others(recipient: Recipient) -> tuple[int, str | None]:
-    return key_of_message(recipient.message_id or ""), recipient.source
-
-
-def _spared(connection: Connection, members: Sequence[int], recipient: Recipient) -> set[int]:
-    """The places in a body, of these reports, where other sources' messages lie."""
-    statement = f"SELECT id FROM report WHERE id {_THESE} AND {_OTHERS}"
-    spared = set(ids_of(connection, statement, ([*members], *_others(recipient))))
-    return {place for place, report in enumerate(members) if report in spared}
-
-
-def _of_other_sources(
-    dispatches: Collection[int], recipient: Recipient
-) -> Callable[[Connection], list[int]]:
-    """Those that carry another source's message. (Where the reports are gone, nobody knows whose
-    message it was: better one body too many.)"""
-    statement = (
-        "SELECT DISTINCT dispatch.id FROM dispatch JOIN dispatch_report AS member"
-        " ON member.report BETWEEN first_report AND last_report AND member.dispatch = dispatch.id"
-        f" JOIN report ON report.id = member.report WHERE dispatch.id {_THESE}"
-        f" AND {_OTHERS}"
-    )
-    values = ([*dispatches], *_others(recipient))
-    return lambda connection: ids_of(connection, statement, values)
-
-
+_OF_OTHERS = f"SELECT id FROM report WHERE id {_THESE} AND {_ANOTHERS}"
+_OF_OTHER_SOURCES = f"""
+    SELECT DISTINCT dispatch.id FROM dispatch JOIN dispatch_report AS member
+        ON member.report BETWEEN first_report AND last_report AND member.dispatch = dispatch.id
+    JOIN report ON report.id = member.report
+    WHERE dispatch.id {_THESE} AND {_ANOTHERS}
+"""
 _DISPATCH = """
     SELECT endpoint, url, content_type, authorization_header, generation, attempts, created_at,
         due_at, replay
@@ -304,35 +246,15 @@ _DISPATCH = """
 """
 
 
-def _form_anew(
-    connection: Connection,
-    dispatch: int,
-    body: bytes | None,
-    members: Sequence[int],
-    webhook_id_end: str,
-) -> None:
-    endpoint, *to, generation, attempts, created_at, due_at, replay = row_of(
-        connection.execute(_DISPATCH, (dispatch,))
-    )
-    new = NewDispatch(
-        endpoint=endpoint,
-        to=Target(*to),
-        generation=generation,
-        body=body,
-        report_ids=members,
-        webhook_id_end=webhook_id_end,
-        created_at=created_at,
-        due_at=due_at,
-        attempts=attempts,
-        replay=replay,
-    )
-    (fresh,) = insert_dispatches(connection, [new])
+def _form_anew(connection: Connection, rest: Rest, webhook_id_end: str) -> None:
+    row = row_of(connection.execute(_DISPATCH, (rest.dispatch,)))
+    (fresh,) = insert_dispatches(connection, [formed_anew(rest, row, webhook_id_end)])
     # Their later reports go on waiting, for the new dispatch.
     connection.execute(
         "UPDATE message_under_way SET dispatch = %s WHERE dispatch = %s"
         " AND (source, message_key) IN"
         f" (SELECT source, message_key FROM report WHERE id {_THESE})",
-        (fresh, dispatch, [*members]),
+        (fresh, rest.dispatch, [*rest.reports]),
     )
 
 

@@ -29,7 +29,7 @@ from dispatcher.queue.base import (
 )
 from dispatcher.queue.names import DispatchNames
 from dispatcher.queue.ordering import BY_ITSELF, held_by, placed_by
-from dispatcher.queue.postgres import dispatch_search, leaving, ordering
+from dispatcher.queue.postgres import dispatch_search, leaving, notices, ordering
 from dispatcher.queue.postgres.arrays import columns_of
 from dispatcher.queue.postgres.counts import COUNTS, Compaction
 from dispatcher.queue.postgres.endpoints import make_known
@@ -62,10 +62,11 @@ _FOLLOW_URLS = """
     UPDATE endpoint SET url = mine.url FROM mine WHERE endpoint.name = mine.name
 """
 # Of this cluster's transactions, whatever they do and in whatever database.
-_NEWS = """
+_NEWS = f"""
     SELECT pg_current_snapshot()::text,
         EXISTS (SELECT FROM dispatch WHERE state = 'leased' AND lease_until <= %s),
-        (SELECT number FROM endpoint_version), EXISTS (SELECT FROM replay WHERE NOT tidy)
+        (SELECT number FROM endpoint_version), EXISTS (SELECT FROM replay WHERE NOT tidy),
+        {notices.NOTICES}
 """
 _FIRST_DUE = """
     SELECT min(due_at) FROM dispatch WHERE state = 'waiting' AND endpoint = wanted.name
@@ -231,7 +232,21 @@ class PostgresQueue:
 
     async def news(self, now: datetime) -> News:
         at = micros(now)
-        return await self._database.read(lambda c: News(*row_of(c.execute(_NEWS, (at,)))))
+        version, expired, endpoints, replays, names, told = await self._database.read(
+            lambda c: row_of(c.execute(_NEWS, (at,)))
+        )
+        return News(version, expired, endpoints, replays, dict(zip(names, told, strict=True)))
+
+    async def put_up(self, notice: bytes) -> str:
+        name = self._new_id()
+        await self._database.write_unflushed(lambda c: notices.put_up(c, name, notice))
+        return name
+
+    async def renew(self, dispatcher: str, notice: bytes) -> bool:
+        return await self._database.write_unflushed(lambda c: notices.renew(c, dispatcher, notice))
+
+    async def take_down(self, dispatcher: str, notice: bytes | None = None) -> None:
+        await self._database.write_unflushed(lambda c: notices.take_down(c, dispatcher, notice))
 
     async def pending(self, now: datetime) -> Pending:
         at, endpoints = micros(now), self._endpoints

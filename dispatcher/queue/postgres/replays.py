@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from array import array
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgspec
-
-from dispatcher.forming.new_dispatch import new_dispatch
-from dispatcher.queue.base import Forming
-from dispatcher.queue.ordering import held_by, placed_by
 from dispatcher.queue.postgres import leaving, ordering
+from dispatcher.queue.postgres.arrays import columns_of
 from dispatcher.queue.postgres.endpoints import put_endpoint
 from dispatcher.queue.postgres.insert_dispatch import insert_dispatches
 from dispatcher.replay.base import Portion
-from dispatcher.replay.items import PIECE, Items, read_piece, reports_of_piece
-from dispatcher.replay.pace import Fed, Original, Pace, Rate, rate
+from dispatcher.replay.items import PIECE, Items
 from dispatcher.replay.replay import (
     InvalidReplay,
     Item,
@@ -28,21 +20,30 @@ from dispatcher.replay.replay import (
     UnknownReplay,
     target_name,
 )
-from dispatcher.replay.request import Request, Selection
-from receiver.faults import without_credentials
+from dispatcher.replay.request import Request
+from dispatcher.replay.rows import (
+    COLUMNS,
+    NEW_COLUMNS,
+    Cancelled,
+    Count,
+    change_of,
+    dispatches_of,
+    encoded,
+    items_in,
+    new_replay,
+    own_endpoint,
+    placed_pieces,
+    replays_of,
+    writes_of,
+)
 from receiver.store.base import Message, StoredReport
-from receiver.store.instants import instant, instant_or_none, micros
+from receiver.store.instants import micros
 from receiver.store.postgres.database import Connection, Database, row_of
-from receiver.store.postgres.rows import COLUMNS, stored_report
+from receiver.store.postgres.rows import stored_report
+from receiver.store.report_rows import COLUMNS as REPORT_COLUMNS
 
-_STORED = """
-    SELECT id, key, state, created_at, selection, endpoint, url, rate, speed, stop_on_errors,
-        total, fed, dropped, started_at, last_fed_at, anchor_at, ended_at
-    FROM replay
-"""
-_INSERT = """
-    INSERT INTO replay (key, state, created_at, selection, endpoint, url, rate, speed,
-        stop_on_errors, total, ended_at, endpoints)
+_INSERT = f"""
+    INSERT INTO replay ({NEW_COLUMNS})
     VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
     ON CONFLICT (key) DO NOTHING RETURNING id
 """
@@ -115,8 +116,7 @@ class PostgresReplays:
                 assert found is not None
                 return found, False
             if request.to_url is not None:
-                name = target_name(number)
-                table = {"name": name, "url": request.to_url, "reports": "none"}
+                name, table = own_endpoint(number, request.to_url)
                 put_endpoint(connection, name, table, from_outside)
             made = _one(connection, "id = %s", number)
             assert made is not None
@@ -138,7 +138,7 @@ class PostgresReplays:
 
     async def reports(self, items: Sequence[Item]) -> dict[int, StoredReport]:
         ids = sorted({item.report for item in items})
-        statement = f"SELECT {COLUMNS} FROM report WHERE id = ANY(%s::bigint[])"
+        statement = f"SELECT {REPORT_COLUMNS} FROM report WHERE id = ANY(%s::bigint[])"
         rows = await self._database.read(lambda c: c.execute(statement, (ids,)).fetchall())
         return {report.id: report for report in map(stored_report, rows)}
 
@@ -160,10 +160,10 @@ class PostgresReplays:
     async def end(self, replay: int, state: ReplayState, now: datetime) -> int:
         """The first piece goes with the state; `tidy` finds what a crash leaves of the others."""
         piece = await self._database.write(lambda c: _end(c, replay, state, micros(now)))
-        cancelled = piece.cancelled
+        cancelled = piece.dispatches
         while not piece.last:
             piece = await self._database.write(lambda c: _cancel(c, replay))
-            cancelled += piece.cancelled
+            cancelled += piece.dispatches
         return cancelled
 
     async def finish(self, replay: int, now: datetime) -> bool:
@@ -176,87 +176,33 @@ class PostgresReplays:
         await self._database.write(lambda c: _tidied(c, replay))
 
 
-class Unfed:
-    """What running replays still have to read, for the store's retention.
-
-    The items of a replay never change, so they are read once, 8 bytes each.
-    """
-
-    def __init__(self) -> None:
-        self._items: dict[int, tuple[int, Sequence[int]]] = {}  # by replay: position of the first
-
-    def running(self, connection: Connection) -> dict[int, int]:
-        """The running replays, and how far each is fed."""
-        fed = "SELECT id, fed FROM replay WHERE NOT tidy AND state = 'running'"
-        return dict(connection.execute(fed).fetchall())
-
-    def among(
-        self, connection: Connection, reports: Sequence[int]
-    ) -> Iterator[tuple[int, set[int]]]:
-        """Each running replay, with those of these reports that it has not fed yet."""
-        running = self.running(connection)
-        self._items = {
-            replay: self._items.get(replay) or (fed, _reports_from(connection, replay, fed))
-            for replay, fed in running.items()
-        }
-        for replay, fed in running.items():
-            start, items = self._items[replay]
-            yield replay, {each for each in reports if _is_in(items, each, fed - start)}
+def running(connection: Connection) -> dict[int, int]:
+    """The running replays, and how far each is fed."""
+    fed = "SELECT id, fed FROM replay WHERE NOT tidy AND state = 'running'"
+    return dict(connection.execute(fed).fetchall())
 
 
-def _reports_from(connection: Connection, replay: int, position: int) -> Sequence[int]:
-    """The reports of a replay's items from this position on. They ascend."""
-    pieces = connection.execute(
+def pieces_from(connection: Connection, replay: int, position: int) -> list[tuple[int, str]]:
+    """The pieces that have items from this position on."""
+    pieces = (
         "SELECT position, items FROM replay_piece WHERE replay = %s AND position > %s"
-        " ORDER BY position",
-        (replay, position - PIECE),
+        " ORDER BY position"
     )
-    found = array("q")
-    for start, piece in pieces:
-        found.extend(islice(reports_of_piece(piece), max(0, position - start), None))
-    return found
-
-
-def _is_in(ascending: Sequence[int], value: int, start: int) -> bool:
-    place = bisect_left(ascending, value, start)
-    return place < len(ascending) and ascending[place] == value
+    return connection.execute(pieces, (replay, position - PIECE)).fetchall()
 
 
 def _insert(connection: Connection, request: Request, items: Items, now: datetime) -> int | None:
     """The id of a new replay; None when there is one with its key."""
-    at = micros(now)
-    row = connection.execute(
-        _INSERT,
-        (
-            request.key,
-            "running" if items else "done",
-            at,
-            msgspec.json.encode(request.selection).decode(),
-            request.to_endpoint,
-            None if request.to_url is None else without_credentials(request.to_url),
-            str(request.pace) if isinstance(request.pace, Rate) else None,
-            request.pace.speed if isinstance(request.pace, Original) else None,
-            request.stop_on_errors,
-            len(items),
-            None if items else at,
-            _encoded(items.endpoints),
-        ),
-    ).fetchone()
+    row = connection.execute(_INSERT, new_replay(request, items, now)).fetchone()
     if row is None:
         return None
     number = int(row[0])
     if request.to_url is not None:
-        name = target_name(number)
+        name, _ = own_endpoint(number, request.to_url)
         change = "UPDATE replay SET endpoint = %s, endpoints = %s WHERE id = %s"
-        connection.execute(change, (name, _encoded([name]), number))
-    pieces = list(items.pieces())
-    positions = [place * PIECE for place in range(len(pieces))]
-    connection.execute(_PIECES, (number, positions, pieces))
+        connection.execute(change, (name, encoded([name]), number))
+    connection.execute(_PIECES, (number, *columns_of(placed_pieces(items), 2)))
     return number
-
-
-def _encoded(names: Sequence[str]) -> str:
-    return msgspec.json.encode(names).decode()
 
 
 def _one(connection: Connection, condition: str, value: int | str) -> Replay | None:
@@ -264,73 +210,19 @@ def _one(connection: Connection, condition: str, value: int | str) -> Replay | N
 
 
 def _all(connection: Connection, rest: str, values: Sequence[Any]) -> list[Replay]:
-    rows = connection.execute(f"{_STORED} {rest}", values).fetchall()
-    counts: dict[int, list[_Count]] = {row[0]: [] for row in rows}
-    for replay, *count in connection.execute(_COUNTS, ([*counts],)):
-        counts[replay].append(_Count(*count))
-    return [_replay(row, counts[row[0]]) for row in rows]
-
-
-class _Count(NamedTuple):
-    """How many dispatches of a replay, with how many reports, are in a state; or were tried, with
-    how many attempts."""
-
-    state: Any
-    dispatches: int
-    reports: int
-    attempts: int
-
-
-def _replay(row: Sequence[Any], by_state: Sequence[_Count]) -> Replay:
-    number, key, state, created_at, selection, endpoint, url, at_rate, speed, stop, *counts = row
-    total, fed, dropped, started, last_fed, anchor, ended = counts
-    tried = [count for count in by_state if count.state == "tried"]
-    return Replay(
-        id=number,
-        key=key,
-        state=state,
-        created_at=instant(created_at),
-        selection=msgspec.json.decode(selection, type=Selection),
-        endpoint=endpoint,
-        url=url,
-        pace=_pace(at_rate, speed),
-        stop_on_errors=stop,
-        total=total,
-        fed=fed,
-        dropped=dropped,
-        held=sum(count.reports for count in by_state if count.state == "held"),
-        counts={
-            count.state: count.reports for count in by_state if count.state not in ("held", "tried")
-        },
-        tried=sum(count.dispatches for count in tried),
-        attempts=sum(count.attempts for count in tried),
-        acknowledged=sum(count.dispatches for count in by_state if count.state == "acknowledged"),
-        progress=Fed(instant_or_none(anchor), instant_or_none(last_fed)),
-        started_at=instant_or_none(started),
-        ended_at=instant_or_none(ended),
-    )
-
-
-def _pace(at_rate: str | None, speed: float | None) -> Pace:
-    if at_rate is not None:
-        return rate(at_rate)
-    return None if speed is None else Original(speed)
+    rows = connection.execute(f"SELECT {COLUMNS} FROM replay {rest}", values).fetchall()
+    counts = connection.execute(_COUNTS, ([row[0] for row in rows],))
+    return replays_of(rows, ((number, Count(*count)) for number, *count in counts))
 
 
 def items_of(connection: Connection, replay: int, position: int, limit: int) -> list[Item]:
     row = row_of(connection.execute("SELECT endpoints FROM replay WHERE id = %s", (replay,)))
-    endpoints = msgspec.json.decode(row[0], type=list[str])
     pieces = connection.execute(
         "SELECT position, items FROM replay_piece"
         " WHERE replay = %s AND position > %s AND position < %s ORDER BY position",
         (replay, position - PIECE, position + limit),
     )
-    return [
-        item
-        for start, piece in pieces
-        for place, item in enumerate(read_piece(piece, endpoints), start)
-        if position <= place < position + limit
-    ]
+    return items_in(pieces, row[0], position, limit)
 
 
 def _blocked(
@@ -354,45 +246,26 @@ _KEEP_ENDPOINTS = """
 
 
 def _feed(connection: Connection, portion: Portion, at: int, new_id: Callable[[], str]) -> bool:
-    formings = portion.formings
-    placed = [place for forming in formings for place in placed_by(forming)]
-    hold = [place for forming in formings for place in held_by(forming)]
-    freed = [(each.endpoint.name, report) for each in formings for report in each.freed]
-    freed += portion.gone
-    if not _all_there(connection, formings) or not ordering.may_form(
-        connection, portion.replay, placed, freed
+    writes = writes_of(portion)
+    # A recipient may have been erased since the bodies were made: they must not come back.
+    there = "SELECT count(*) FROM report WHERE id = ANY(%s::bigint[])"
+    found = row_of(connection.execute(there, (sorted(writes.reports),)))[0]
+    if found < len(writes.reports) or not ordering.may_form(
+        connection, portion.replay, writes.placed, writes.freed
     ):
         return False
     # An endpoint may have been removed since: what would wait for it, nobody would ever send.
-    names = [each.endpoint.name for each in formings if each.buckets or each.hold]
-    if any(removed for (removed,) in connection.execute(_KEEP_ENDPOINTS, (names,)).fetchall()):
+    kept = connection.execute(_KEEP_ENDPOINTS, (writes.endpoints,)).fetchall()
+    if any(removed for (removed,) in kept):
         return False
-    anchor = micros(portion.anchor_at)
-    change = (portion.fed_to, portion.dropped, anchor, at, at, portion.replay, portion.fed_from)
-    if connection.execute(_FEED, change).rowcount != 1:
+    if connection.execute(_FEED, change_of(portion, at)).rowcount != 1:
         return False
-    ordering.write(connection, portion.replay, hold, freed)
-    new = [
-        new_dispatch(
-            forming.endpoint, bucket, body, at, webhook_id_end=new_id(), replay=portion.replay
-        )
-        for forming in formings
-        for bucket, body in zip(forming.buckets, forming.bodies, strict=True)
-    ]
-    insert_dispatches(connection, new)
+    ordering.write(connection, portion.replay, writes.hold, writes.freed)
+    insert_dispatches(connection, dispatches_of(portion, at, new_id))
     return True
 
 
-def _all_there(connection: Connection, formings: Sequence[Forming]) -> bool:
-    """A recipient may have been erased since the bodies were made: they must not come back."""
-    buckets = (bucket.reports for forming in formings for bucket in forming.buckets)
-    members = {report.id for reports in buckets for report in reports}
-    members.update(report.id for forming in formings for report in forming.hold)
-    there = "SELECT count(*) FROM report WHERE id = ANY(%s::bigint[])"
-    return bool(row_of(connection.execute(there, (sorted(members),)))[0] == len(members))
-
-
-def _end(connection: Connection, replay: int, state: ReplayState, at: int) -> _Piece:
+def _end(connection: Connection, replay: int, state: ReplayState, at: int) -> Cancelled:
     changed = connection.execute(
         "UPDATE replay SET state = %s, ended_at = %s WHERE id = %s AND state = 'running'",
         (state, at, replay),
@@ -405,17 +278,10 @@ def _end(connection: Connection, replay: int, state: ReplayState, at: int) -> _P
     return _cancel(connection, replay)
 
 
-class _Piece(NamedTuple):
-    """How many dispatches were cancelled, and whether nothing waits or is held any more."""
-
-    cancelled: int
-    last: bool
-
-
-def _cancel(connection: Connection, replay: int) -> _Piece:
+def _cancel(connection: Connection, replay: int) -> Cancelled:
     let_go = connection.execute(_LET_GO, (replay, leaving.PIECE)).rowcount
     cancelled = connection.execute(_CANCEL, (replay, leaving.PIECE)).rowcount
-    return _Piece(cancelled, leaving.PIECE not in (let_go, cancelled))
+    return Cancelled(cancelled, leaving.PIECE not in (let_go, cancelled))
 
 
 def _finish(connection: Connection, replay: int, at: int) -> bool:

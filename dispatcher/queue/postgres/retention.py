@@ -1,37 +1,35 @@
-"""What retention removes: dispatches that have ended, whole, with their body and their attempts.
-
-And what the queue still needs of the store: reports that no endpoint may lose by its retention.
-"""
+"""What retention asks of PostgreSQL (dispatcher/upkeep/removal.py): of dispatches, and
+which reports the queue still needs."""
 
 from __future__ import annotations
 
 import functools
-from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from dispatcher.endpoints.base import NOBODY_KNOWN, Readers
-from dispatcher.forming.routing import ReportReader, goes_to
 from dispatcher.queue.postgres.members import members_of
-from dispatcher.queue.postgres.replays import Unfed
+from dispatcher.queue.postgres.replays import pieces_from, running
+from dispatcher.replay.unfed import Unfed
 from dispatcher.upkeep.base import Rows
+from dispatcher.upkeep.removal import (
+    TABLES,
+    DispatchRemoval,
+    Ended,
+    Formed,
+    holders_of,
+    last_beyond,
+    unread_of,
+)
 from receiver.store.base import Pause
-from receiver.store.instants import micros, micros_or_null
+from receiver.store.instants import micros_or_null
 from receiver.store.postgres.database import Connection, Database, row_of
+from receiver.store.postgres.partitions import ATTEMPTS, drop_if_empty, old_partitions
 from receiver.store.postgres.retention import PostgresRetention
 from receiver.store.postgres.rows import COLUMNS, ends_of, stored_report
-from receiver.store.removal import FIRST, Place
-
-BATCH = 200
-"""Dispatches in a transaction."""
-
-BATCH_REPORTS = 2_000
-"""Reports of these dispatches in a transaction: each is a row of `dispatch_report`."""
+from receiver.store.removal import Holders, Place
 
 _ENDED = "state NOT IN ('waiting', 'leased')"
-
-Ended = tuple[int, int, int, int]
-"""An ended dispatch: its id, first and last report, number of reports."""
 
 
 class NeededByEndpoints:
@@ -42,28 +40,20 @@ class NeededByEndpoints:
         self._readers = readers
         self._unfed = Unfed()
 
-    def holders(
-        self, connection: Connection, reports: Sequence[int]
-    ) -> Mapping[str, Collection[int]]:
-        held: defaultdict[str, set[int]] = defaultdict(set)
-        unread = _unread(connection, reports, self._readers.gone)
-        rows = connection.execute(_REPORTS, (sorted(set().union(*unread.values())),))
-        stored = [stored_report(row) for row in rows]
-        read = ReportReader()
-        for name, ids in unread.items():
-            rules = self._readers.rules.get(name)
-            held[name].update(
-                report.id
-                for report in stored
-                if report.id in ids and (rules is None or goes_to(report, rules, read))
-            )
-        for replay, unfed in self._unfed.among(connection, reports):
-            held[f"replay {replay}"] |= unfed
-        for statement in (_CARRIED, _HELD):
-            for name, report, needed in connection.execute(statement, ([*reports],)):
-                if needed or name not in self._readers.gone:
-                    held[name].add(report)
-        return {name: kept for name, kept in held.items() if kept}
+    def holders(self, connection: Connection, reports: Sequence[int]) -> Holders:
+        readers = connection.execute(_READERS).fetchall()
+        unread = unread_of(readers, reports, self._readers.gone)
+        ids = sorted(set().union(*unread.values()))
+        stored = [stored_report(row) for row in connection.execute(_REPORTS, (ids,))]
+        unfed = self._unfed.among(
+            reports, running(connection), functools.partial(pieces_from, connection)
+        )
+        carried = [
+            row
+            for statement in (_CARRIED, _HELD)
+            for row in connection.execute(statement, ([*reports],))
+        ]
+        return holders_of(self._readers, unread, stored, unfed, carried)
 
     def needs_any(self, connection: Connection, first: int, last: int) -> bool:
         """By where the readers are: whoever has read past `last` and carries nothing of these needs
@@ -72,20 +62,7 @@ class NeededByEndpoints:
         needs = {"first": first, "last": last, "gone": gone}
         if row_of(connection.execute(_NEEDS_ANY, needs))[0]:
             return True
-        return any(True for _ in self._unfed.running(connection))
-
-
-def _unread(
-    connection: Connection, reports: Sequence[int], gone: Collection[str]
-) -> dict[str, set[int]]:
-    """The reports among these that each endpoint has not read, whether they go to it or not."""
-    readers = connection.execute(_READERS).fetchall()
-    unread = {
-        name: {report for report in reports if report > read_to}
-        for name, read_to in readers
-        if name not in gone
-    }
-    return {name: ids for name, ids in unread.items() if ids}
+        return bool(running(connection))
 
 
 _REPORTS = f"SELECT {COLUMNS} FROM report WHERE id = ANY(%s::bigint[])"
@@ -113,7 +90,7 @@ _HELD = """
 """
 
 
-class QueueRetention(PostgresRetention):
+class QueueRetention(DispatchRemoval, PostgresRetention):
     """Implements Retention: of what the store holds, and of dispatches."""
 
     def __init__(self, database: Database, readers: Readers = NOBODY_KNOWN) -> None:
@@ -124,83 +101,70 @@ class QueueRetention(PostgresRetention):
         return QueueRetention(self._database, readers)
 
     async def purge_dispatches(self, *, before: datetime | None, most: int, pause: Pause) -> Rows:
-        removed: Counter[str] = Counter(dict.fromkeys(_TABLES, 0))
-        await self._give_up_for_the_gone(before, pause)
-        async for ended in self._formed_before(before):
-            removed.update(await self._removed(ended))
-            await pause()
-        async for ended in self._beyond(most):
-            removed.update(await self._removed(ended))
-            await pause()
-        return dict(removed)
+        """Attempts go with their dispatches. A partition of attempts goes once nothing is in it."""
+        rows = await super().purge_dispatches(before=before, most=most, pause=pause)
+        for number in await self._database.question(
+            lambda c: old_partitions(c, ATTEMPTS[0], "attempt")
+        ):
+            await self._database.write(
+                functools.partial(drop_if_empty, table="attempt", number=number)
+            )
+        return rows
 
     async def count_dispatches(self, *, before: datetime | None, most: int) -> Rows:
         gone = self._readers.gone
         return await self._database.question(lambda c: _count(c, before, most, gone))
 
-    async def _give_up_for_the_gone(self, before: datetime | None, pause: Pause) -> None:
-        """Cancel what has waited too long for endpoints that nobody works for."""
-        if before is None or not self._readers.gone:
-            return
-        after, end = FIRST, (micros(before), 0)
-        look = functools.partial(_waiting_between, gone=self._readers.gone)
-        while found := await self._database.question(look(after, end)):
-            after, old = found
-            if old:
-                await self._database.write(_cancel(old))
-                await pause()
+    async def _waiting_between(
+        self, after: Place, end: Place, endpoints: Collection[str], most: int
+    ) -> Sequence[tuple[int, int, bool]]:
+        values = (sorted(endpoints), *after, *end, most)
+        return await self._database.question(lambda c: c.execute(_WAITING, values).fetchall())
 
-    async def _formed_before(self, before: datetime | None) -> AsyncIterator[list[Ended]]:
-        """The ended dispatches that are too old, the oldest first. A piece may be empty."""
-        if before is None:
-            return
-        after, end = FIRST, (micros(before), 0)
-        while found := await self._database.question(_formed_between(after, end)):
-            after, ended = found
-            yield ended
+    async def _cancel(self, dispatches: Sequence[int]) -> None:
+        ids = ([*dispatches],)
+        await self._database.write(lambda c: c.execute(_CANCEL, ids).close())
 
-    async def _beyond(self, most: int) -> AsyncIterator[list[Ended]]:
-        """The ended dispatches of attempts that are too many. A piece may be empty."""
-        last = await self._database.question(lambda c: _last_attempt_to_go(c, most))
-        after = 0
-        while found := await self._database.question(_of_attempts(after, last)):
-            after, ended = found
-            yield ended
+    async def _formed_between(self, after: Place, end: Place, most: int) -> Sequence[Formed]:
+        values = (*after, *end, most)
+        return await self._database.question(lambda c: c.execute(_FORMED, values).fetchall())
 
-    async def _removed(self, ended: list[Ended]) -> Rows:
-        return await self._database.write(lambda c: _remove(c, ended)) if ended else {}
+    async def _last_attempt_to_go(self, most: int) -> int:
+        return await self._database.question(lambda c: _last_attempt_to_go(c, most))
+
+    async def _attempts_between(
+        self, after: int, last: int, most: int
+    ) -> Sequence[tuple[int, int]]:
+        values = (after, last, most)
+        return await self._database.question(lambda c: c.execute(_ATTEMPTS, values).fetchall())
+
+    async def _ended_among(self, dispatches: Sequence[int]) -> list[Ended]:
+        ids = ([*dispatches],)
+        return await self._database.question(lambda c: c.execute(_ENDED_AMONG, ids).fetchall())
+
+    async def _remove(self, ended: Sequence[Ended]) -> Rows:
+        return await self._database.write(lambda c: _remove(c, ended))
 
 
-_TABLES = ("dispatch", "dispatch_body", "dispatch_report", "attempt")
-
-
-def _waiting_between(
-    after: Place, end: Place, gone: Collection[str]
-) -> Callable[[Connection], tuple[Place, list[int]] | None]:
-    """The place looked at last, and what waits for the gone up to there; None when nothing is left.
-
-    All that is as old is looked at: retention removes most of it next."""
-    statement = (
-        f"SELECT created_at, id, state = 'waiting' AND endpoint = ANY(%s::text[]) FROM dispatch"
-        " WHERE (created_at, id) > (%s, %s) AND (created_at, id) < (%s, %s)"
-        f" ORDER BY created_at, id LIMIT {BATCH}"
-    )
-    values = (sorted(gone), *after, *end)
-
-    def find(connection: Connection) -> tuple[Place, list[int]] | None:
-        rows = connection.execute(statement, values).fetchall()
-        return (rows[-1][:2], [number for _, number, old in rows if old]) if rows else None
-
-    return find
-
-
-def _cancel(waiting: Sequence[int]) -> Callable[[Connection], object]:
-    """Those that still wait."""
-    statement = (
-        "UPDATE dispatch SET state = 'cancelled', due_at = NULL"
-        " WHERE id = ANY(%s::bigint[]) AND state = 'waiting'"
-    )
-    return lambda connection: connection.execute(statement, ([*waiting],))
+_WAITING = """
+    SELECT created_at, id, state = 'waiting' AND endpoint = ANY(%s::text[])
+    FROM dispatch WHERE (created_at, id) > (%s, %s) AND (created_at, id) < (%s, %s)
+    ORDER BY created_at, id LIMIT %s
+"""
+_CANCEL = """
+    UPDATE dispatch SET state = 'cancelled', due_at = NULL
+    WHERE id = ANY(%s::bigint[]) AND state = 'waiting'
+"""
+_FORMED = f"""
+    SELECT created_at, id, first_report, last_report, reports, {_ENDED} FROM dispatch
+    WHERE (created_at, id) > (%s, %s) AND (created_at, id) < (%s, %s)
+    ORDER BY created_at, id LIMIT %s
+"""
+_ATTEMPTS = "SELECT id, dispatch FROM attempt WHERE id > %s AND id <= %s ORDER BY id LIMIT %s"
+_ENDED_AMONG = f"""
+    SELECT id, first_report, last_report, reports FROM dispatch
+    WHERE id = ANY(%s::bigint[]) AND {_ENDED}
+"""
 
 
 def _count(
@@ -227,65 +191,15 @@ def _count(
         )[0]
         for table in ("dispatch_body", "attempt")
     )
-    return dict(zip(_TABLES, (counted[0], bodies, counted[1], attempts), strict=True))
+    return dict(zip(TABLES, (counted[0], bodies, counted[1], attempts), strict=True))
 
 
 def _last_attempt_to_go(connection: Connection, most: int) -> int:
-    """The attempt up to which they are more than the `most` newest (0: as many as there are)."""
     _, highest = ends_of(connection, "attempt")
-    return max(highest - most, 0) if most and highest is not None else 0
+    return last_beyond(highest, most)
 
 
-def _formed_between(
-    after: Place, end: Place
-) -> Callable[[Connection], tuple[Place, list[Ended]] | None]:
-    """The place looked at last, and the ended dispatches up to there; None when nothing is left."""
-    statement = (
-        f"SELECT created_at, id, first_report, last_report, reports, {_ENDED} FROM dispatch"
-        " WHERE (created_at, id) > (%s, %s) AND (created_at, id) < (%s, %s)"
-        f" ORDER BY created_at, id LIMIT {BATCH}"
-    )
-    return lambda connection: _bounded(connection.execute(statement, (*after, *end)))
-
-
-def _of_attempts(after: int, last: int) -> Callable[[Connection], tuple[int, list[Ended]] | None]:
-    """The attempt looked at last, and the ended dispatches of those up to there; None when nothing
-    is left."""
-
-    def find(connection: Connection) -> tuple[int, list[Ended]] | None:
-        rows = connection.execute(
-            "SELECT id, dispatch FROM attempt WHERE id > %s AND id <= %s ORDER BY id LIMIT %s",
-            (after, last, BATCH),
-        ).fetchall()
-        if not rows:
-            return None
-        ended = connection.execute(
-            "SELECT id, first_report, last_report, reports FROM dispatch"
-            f" WHERE id = ANY(%s::bigint[]) AND {_ENDED}",
-            (sorted({dispatch for _, dispatch in rows}),),
-        )
-        return rows[-1][0], list(ended)
-
-    return find
-
-
-def _bounded(
-    rows: Iterable[tuple[int, int, int, int, int, int]],
-) -> tuple[Place, list[Ended]] | None:
-    """As many dispatches as have a bounded number of reports together, but at least one."""
-    ended: list[Ended] = []
-    reports, looked_at = 0, None
-    for formed_at, number, first, final, size, has_ended in rows:
-        if ended and reports + size > BATCH_REPORTS:
-            break
-        looked_at = formed_at, number
-        if has_ended:
-            ended.append((number, first, final, size))
-            reports += size
-    return None if looked_at is None else (looked_at, ended)
-
-
-def _remove(connection: Connection, ended: list[Ended]) -> dict[str, int]:
+def _remove(connection: Connection, ended: Sequence[Ended]) -> dict[str, int]:
     ids = [number for number, *_ in ended]
     pairs = [
         (dispatch, report)

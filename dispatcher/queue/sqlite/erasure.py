@@ -1,36 +1,26 @@
-"""One recipient's data, in the store and in the queue: it goes in one transaction.
-
-In the queue those are bodies, members and answers of the dispatches that carry it.
-
-A retried push is the same bytes, so a body is never rewritten. An ended dispatch loses its body,
-which nobody will send again. A waiting one is cancelled, and what it carried of others becomes a
-new dispatch: with a new id, because its bytes are new; due at the same time and with as many
-attempts made, because the duty is the old one. A leased one is being sent just now: nothing is
-touched at all, and the erasure is to be asked for again.
-
-Answers of customers to these dispatches go as well: they may repeat what was pushed. So does any
-other answer that names the recipient, and the key and the selection of a replay that do.
-"""
+"""What an erasure asks of SQLite (dispatcher/upkeep/erasing.py)."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from pathlib import Path
 
-from msgspec import Struct
-
-from dispatcher.endpoints.endpoint import Target
-from dispatcher.forming.carried import without
 from dispatcher.forming.erasing import of_answers, of_bodies, of_replays, of_urls
-from dispatcher.forming.new_dispatch import NewDispatch
 from dispatcher.queue.sqlite.insert_dispatch import insert_dispatches
 from dispatcher.queue.sqlite.members import members_of
 from dispatcher.sandbox.store.sqlite.removal import count_messages, erase_messages
 from dispatcher.upkeep.base import Rows, StillLeased
-from receiver.dlr.identity import key_of_message
-from receiver.faults import without_credentials
+from dispatcher.upkeep.erasing import (
+    ErasureSearch,
+    Found,
+    Rest,
+    cut_urls,
+    formed_anew,
+    message_of,
+    rest_of,
+)
 from receiver.store.base import Traces
 from receiver.store.recipient import Recipient
 from receiver.store.sqlite.database import Database
@@ -49,20 +39,9 @@ from receiver.store.sqlite.erasure import (
     find_traces,
 )
 from receiver.store.sqlite.rows import LISTED, ids_of, listed
-from receiver.store.texts import unescaped
 
 
-class Found(Struct, frozen=True):
-    """What is the recipient's: reports and quarantine, dispatches by their bodies, and attempts and
-    replays that name it. Ids, ascending."""
-
-    traces: Traces
-    bodies: Sequence[int]
-    attempts: Sequence[int]
-    replays: Sequence[int]
-
-
-class SqliteErasure:
+class SqliteErasure(ErasureSearch):
     """Implements Erasure. What is erased is overwritten in the file and in its write-ahead log; in
     the log only if no other process is reading just then, which `left` tells."""
 
@@ -131,25 +110,33 @@ class SqliteErasure:
         file: Path | None = await file_of(self._database)
         return file is not None and await asyncio.to_thread(is_named_in_file, file, recipient)
 
-    async def _find(self, recipient: Recipient) -> Found:
-        database = self._database
-        bodies = each_span(database, "dispatch", _bodies(recipient))
-        attempts = each_span(database, "attempt", _attempts(recipient))
-        traces = await find_traces(database, recipient)
-        carrying = [number async for number in bodies]
-        answers = [number async for number in attempts]
-        if recipient.source is not None:
-            answers = await database.question(lambda c: _own_answers(c, answers, recipient))
-            own = set(await database.question(lambda c: _members(c, traces.reports)))
-            others = _of_other_sources(set(carrying) - own, recipient)
-            spared = set(await database.question(others))
-            carrying = [number for number in carrying if number not in spared]
-        return Found(
-            traces=traces,
-            bodies=carrying,
-            attempts=answers,
-            replays=await database.question(lambda c: _replays(c, recipient)),
+    async def _traces(self, recipient: Recipient) -> Traces:
+        return await find_traces(self._database, recipient)
+
+    def _bodies(self, recipient: Recipient) -> AsyncIterator[int]:
+        return each_span(self._database, "dispatch", _bodies(recipient))
+
+    def _attempts(self, recipient: Recipient) -> AsyncIterator[int]:
+        return each_span(self._database, "attempt", _attempts(recipient))
+
+    async def _own_answers(self, attempts: Sequence[int], recipient: Recipient) -> Sequence[int]:
+        values = {"attempts": listed(attempts), "source": recipient.source}
+        return await self._database.question(
+            lambda c: [number for (number,) in c.execute(_OWN_ANSWERS, values)]
         )
+
+    async def _carrying_reports(self, reports: Sequence[int]) -> Sequence[int]:
+        return await self._database.question(lambda c: _members(c, reports))
+
+    async def _of_other_sources(
+        self, dispatches: Collection[int], recipient: Recipient
+    ) -> Sequence[int]:
+        values = (listed(dispatches), *message_of(recipient))
+        return await self._database.question(lambda c: ids_of(c, _OF_OTHER_SOURCES, values))
+
+    async def _replays(self, recipient: Recipient) -> Sequence[int]:
+        rows = "SELECT id, key, selection FROM replay ORDER BY id"
+        return await self._database.question(lambda c: of_replays(recipient, c.execute(rows)))
 
 
 def _carrying(connection: sqlite3.Connection, found: Found) -> list[int]:
@@ -192,14 +179,13 @@ def erase_from_dispatches(
         f" WHERE id IN {LISTED} AND state = 'waiting'",
         (chosen,),
     ).fetchall()
-    member_lists = members_of(connection, [number for number, *_ in rows])
-    for number, content_type, body in rows:
-        members = member_lists.get(number, [])
-        left = [report for report in members if report not in gone]
-        spared = _spared(connection, members, recipient)
-        rest = None if body is None else without(body, content_type, recipient, spared)
-        if left and (body is None or rest is not None):
-            _form_anew(connection, number, rest, left, new_id())
+    member_lists = members_of(connection, [row[0] for row in rows])
+    for row in rows:
+        members = member_lists.get(row[0], [])
+        of_others = ids_of(connection, _OF_OTHERS, (listed(members), *message_of(recipient)))
+        rest = rest_of(row, members, gone, of_others, recipient)
+        if rest is not None:
+            _form_anew(connection, rest, new_id())
     for statement in (
         "UPDATE dispatch SET state = 'cancelled', due_at = NULL"
         f" WHERE id IN {LISTED} AND state = 'waiting'",
@@ -209,17 +195,9 @@ def erase_from_dispatches(
     ):
         connection.execute(statement, (chosen,))
     connection.execute(f"DELETE FROM dispatch_report WHERE report IN {LISTED}", (ids,))
-    _cut_urls(connection, recipient, chosen)
-
-
-def _cut_urls(connection: sqlite3.Connection, recipient: Recipient, chosen: str) -> None:
-    """Nobody calls the URLs of these dispatches any more; one that names the recipient loses its
-    query."""
-    rows = connection.execute(f"SELECT id, url FROM dispatch WHERE id IN {LISTED}", (chosen,))
-    for number, url in rows.fetchall():
-        if recipient.is_named_in(unescaped(url)):
-            shown = without_credentials(url)
-            connection.execute("UPDATE dispatch SET url = ? WHERE id = ?", (shown, number))
+    urls = connection.execute(f"SELECT id, url FROM dispatch WHERE id IN {LISTED}", (chosen,))
+    for change in cut_urls(recipient, urls.fetchall()):
+        connection.execute("UPDATE dispatch SET url = ? WHERE id = ?", change)
 
 
 def _erase_from_history(connection: sqlite3.Connection, found: Found) -> None:
@@ -240,9 +218,6 @@ def _members(connection: sqlite3.Connection, report_ids: Sequence[int]) -> list[
 
 
 def _bodies(recipient: Recipient) -> Search:
-    """The dispatches whose bytes name it. One that has ended and has no bytes is looked at for its
-    URL, which may name it too."""
-
     def search(connection: sqlite3.Connection, after: int, last: int) -> list[int]:
         rows = connection.execute(
             "SELECT id, reports, content_type, body FROM dispatch_body"
@@ -272,11 +247,6 @@ def _attempts(recipient: Recipient) -> Search:
     return search
 
 
-def _replays(connection: sqlite3.Connection, recipient: Recipient) -> list[int]:
-    rows = connection.execute("SELECT id, key, selection FROM replay ORDER BY id")
-    return of_replays(recipient, rows)
-
-
 _OF_A_DISPATCH = """
     EXISTS (
         SELECT 1 FROM dispatch AS its CROSS JOIN dispatch_report AS member
@@ -298,79 +268,36 @@ OF_OTHER_SOURCES = {
 source. What became of a bucket in which another source has reports belongs to that one too."""
 
 
-def _own_answers(
-    connection: sqlite3.Connection, attempts: Sequence[int], recipient: Recipient
-) -> list[int]:
-    """Those whose dispatch carries no report of another source."""
-    statement = "SELECT id FROM attempt WHERE id IN (SELECT value FROM json_each(:attempts))"
-    own = f"{statement} AND NOT ({OF_OTHER_SOURCES['attempt']})"
-    values = {"attempts": listed(attempts), "source": recipient.source}
-    return [number for (number,) in connection.execute(own, values)]
-
-
-_OTHERS = "report.message_key = ? AND report.source <> ?"
+_OWN_ANSWERS = f"""
+    SELECT id FROM attempt WHERE id IN (SELECT value FROM json_each(:attempts))
+        AND NOT ({OF_OTHER_SOURCES["attempt"]})
+"""
+_ANOTHERS = "report.message_key = ? AND report.source <> ?"
 """What has the recipient's messageId and is another source's."""
 
-
-def _others(recipient: Recipient) -> tuple[int, str | None]:
-    return key_of_message(recipient.message_id or ""), recipient.source
-
-
-def _spared(
-    connection: sqlite3.Connection, members: Sequence[int], recipient: Recipient
-) -> set[int]:
-    """The places in a body, of these reports, where other sources' messages lie."""
-    statement = f"SELECT id FROM report WHERE id IN {LISTED} AND {_OTHERS}"
-    spared = set(ids_of(connection, statement, (listed(members), *_others(recipient))))
-    return {place for place, report in enumerate(members) if report in spared}
-
-
-def _of_other_sources(
-    dispatches: Collection[int], recipient: Recipient
-) -> Callable[[sqlite3.Connection], list[int]]:
-    """Those that carry another source's message. (Where the reports are gone, nobody knows whose
-    message it was: better one body too many.)"""
-    statement = (
-        "SELECT DISTINCT dispatch.id FROM dispatch CROSS JOIN dispatch_report AS member"
-        " ON member.report BETWEEN first_report AND last_report AND member.dispatch = dispatch.id"
-        f" CROSS JOIN report ON report.id = member.report WHERE dispatch.id IN {LISTED}"
-        f" AND {_OTHERS}"
-    )
-    values = (listed(dispatches), *_others(recipient))
-    return lambda connection: ids_of(connection, statement, values)
+_OF_OTHERS = f"SELECT id FROM report WHERE id IN {LISTED} AND {_ANOTHERS}"
+_OF_OTHER_SOURCES = f"""
+    SELECT DISTINCT dispatch.id FROM dispatch CROSS JOIN dispatch_report AS member
+        ON member.report BETWEEN first_report AND last_report AND member.dispatch = dispatch.id
+    CROSS JOIN report ON report.id = member.report
+    WHERE dispatch.id IN {LISTED} AND {_ANOTHERS}
+"""
+_DISPATCH = """
+    SELECT endpoint, url, content_type, authorization, generation, attempts, created_at, due_at,
+        replay
+    FROM dispatch WHERE id = ?
+"""
 
 
-def _form_anew(
-    connection: sqlite3.Connection,
-    dispatch: int,
-    body: bytes | None,
-    members: Sequence[int],
-    webhook_id_end: str,
-) -> None:
-    endpoint, *to, generation, attempts, created_at, due_at, replay = connection.execute(
-        "SELECT endpoint, url, content_type, authorization, generation, attempts, created_at,"
-        " due_at, replay FROM dispatch WHERE id = ?",
-        (dispatch,),
-    ).fetchone()
-    new = NewDispatch(
-        endpoint=endpoint,
-        to=Target(*to),
-        generation=generation,
-        body=body,
-        report_ids=members,
-        webhook_id_end=webhook_id_end,
-        created_at=created_at,
-        due_at=due_at,
-        attempts=attempts,
-        replay=replay,
-    )
-    (fresh,) = insert_dispatches(connection, [new])
+def _form_anew(connection: sqlite3.Connection, rest: Rest, webhook_id_end: str) -> None:
+    row = connection.execute(_DISPATCH, (rest.dispatch,)).fetchone()
+    (fresh,) = insert_dispatches(connection, [formed_anew(rest, row, webhook_id_end)])
     # Their later reports go on waiting, for the new dispatch.
     connection.execute(
         "UPDATE message_under_way SET dispatch = ? WHERE dispatch = ?"
         " AND (source, message_key) IN"
         f" (SELECT source, message_key FROM report WHERE id IN {LISTED})",
-        (fresh, dispatch, listed(members)),
+        (fresh, rest.dispatch, listed(rest.reports)),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from itertools import count
 from typing import Self
 
 from dispatcher.endpoints.endpoint import Endpoint
@@ -31,7 +32,7 @@ from dispatcher.queue.base import (
 from dispatcher.queue.names import DispatchNames
 from dispatcher.queue.ordering import BY_ITSELF, held_by, placed_by
 from dispatcher.queue.rows import attempt_of, change_of, leased
-from dispatcher.queue.sqlite import dispatch_search, leaving, ordering
+from dispatcher.queue.sqlite import dispatch_search, leaving, notices, ordering
 from dispatcher.queue.sqlite.endpoints import make_known
 from dispatcher.queue.sqlite.insert_dispatch import insert_dispatches, repeat_event
 from dispatcher.queue.sqlite.many_rows import flat, insert_rows, marks, pieces
@@ -119,6 +120,7 @@ class SqliteQueue:
         self._names = DispatchNames(name)
         self._new_id = new_id
         self._endpoints: tuple[str, ...] = ()
+        self._slot: int | None = None  # among the dispatchers on this file
 
     @classmethod
     async def open(
@@ -143,6 +145,20 @@ class SqliteQueue:
     async def news(self, now: datetime) -> News:
         at = micros(now)
         return await self._database.read(lambda c: _news(c, at))
+
+    async def put_up(self, notice: bytes) -> str:
+        if self._slot is None:
+            free = (slot for slot in count(1) if self._database.claim(f"dispatcher{slot}"))
+            self._slot = next(free)
+        slot, name = self._slot, self._new_id()
+        await self._database.write_unflushed(lambda c: notices.put_up(c, slot, name, notice))
+        return name
+
+    async def renew(self, dispatcher: str, notice: bytes) -> bool:
+        return await self._database.write_unflushed(lambda c: notices.renew(c, dispatcher, notice))
+
+    async def take_down(self, dispatcher: str, notice: bytes | None = None) -> None:
+        await self._database.write_unflushed(lambda c: notices.take_down(c, dispatcher, notice))
 
     async def pending(self, now: datetime) -> Pending:
         at = micros(now)
@@ -339,10 +355,10 @@ class SqliteQueue:
     async def counts(self) -> Mapping[str, Mapping[DispatchState, int]]:
         statement = "SELECT endpoint, state, count FROM dispatch_count WHERE count > 0"
         counts: dict[str, dict[DispatchState, int]] = {}
-        for endpoint, state, count in await self._database.question(
+        for endpoint, state, number in await self._database.question(
             lambda connection: connection.execute(statement).fetchall()
         ):
-            counts.setdefault(endpoint, {})[state] = count
+            counts.setdefault(endpoint, {})[state] = number
         return counts
 
     def _new(
@@ -387,7 +403,13 @@ def _news(connection: sqlite3.Connection, at: int) -> News:
     endpoints, replays = connection.execute(
         "SELECT number, EXISTS (SELECT 1 FROM replay WHERE tidy = 0) FROM endpoint_version"
     ).fetchone()
-    return News(version(connection), _has_expired(connection, at), endpoints, bool(replays))
+    return News(
+        version(connection),
+        _has_expired(connection, at),
+        endpoints,
+        bool(replays),
+        notices.notices(connection),
+    )
 
 
 def _pending(connection: sqlite3.Connection, endpoints: Iterable[str], at: int) -> Pending:

@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from array import array
-from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
 
-import msgspec
-
-from dispatcher.forming.new_dispatch import new_dispatch
-from dispatcher.queue.base import Forming
-from dispatcher.queue.ordering import held_by, placed_by
 from dispatcher.queue.sqlite import leaving, ordering
 from dispatcher.queue.sqlite.endpoints import put_endpoint
 from dispatcher.queue.sqlite.insert_dispatch import insert_dispatches
 from dispatcher.replay.base import Portion
-from dispatcher.replay.items import PIECE, Items, read_piece, reports_of_piece
-from dispatcher.replay.pace import Fed, Original, Pace, Rate, rate
+from dispatcher.replay.items import PIECE, Items
 from dispatcher.replay.replay import (
     InvalidReplay,
     Item,
@@ -29,22 +20,37 @@ from dispatcher.replay.replay import (
     UnknownReplay,
     target_name,
 )
-from dispatcher.replay.request import Request, Selection
-from receiver.faults import without_credentials
+from dispatcher.replay.request import Request
+from dispatcher.replay.rows import (
+    COLUMNS,
+    NEW_COLUMNS,
+    Cancelled,
+    Count,
+    change_of,
+    dispatches_of,
+    encoded,
+    items_in,
+    new_replay,
+    own_endpoint,
+    placed_pieces,
+    replays_of,
+    writes_of,
+)
 from receiver.store.base import Message, StoredReport
-from receiver.store.instants import instant, instant_or_none, micros
+from receiver.store.instants import micros
+from receiver.store.report_rows import COLUMNS as REPORT_COLUMNS
 from receiver.store.sqlite.database import Database
-from receiver.store.sqlite.rows import COLUMNS, LISTED, listed, stored_report
+from receiver.store.sqlite.rows import LISTED, listed, stored_report
 
-_STORED = """
-    SELECT id, key, state, created_at, selection, endpoint, url, rate, speed, stop_on_errors,
-        total, fed, dropped, tried, attempts, started_at, last_fed_at, anchor_at, ended_at
-    FROM replay
-"""
-_INSERT = """
-    INSERT INTO replay (key, state, created_at, selection, endpoint, url, rate, speed,
-        stop_on_errors, total, ended_at, endpoints)
+_INSERT = f"""
+    INSERT INTO replay ({NEW_COLUMNS})
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+# Of `tried` the replay itself has the counts.
+_COUNTS = f"""
+    SELECT replay, state, dispatches, reports, 0 FROM replay_count WHERE replay IN {LISTED}
+    UNION ALL SELECT id, 'tried', tried, 0, attempts FROM replay WHERE id IN {LISTED}
+    ORDER BY 1, 2
 """
 _FEED = """
     UPDATE replay SET fed = ?, dropped = dropped + ?, anchor_at = ?, last_fed_at = ?,
@@ -103,8 +109,7 @@ class SqliteReplays:
                 return found, False
             number = _insert(connection, request, items, now)
             if request.to_url is not None:
-                name = target_name(number)
-                table = {"name": name, "url": request.to_url, "reports": "none"}
+                name, table = own_endpoint(number, request.to_url)
                 put_endpoint(connection, name, table, from_outside)
             made = _one(connection, "id = ?", number)
             assert made is not None
@@ -128,7 +133,7 @@ class SqliteReplays:
         ids = listed(sorted({item.report for item in items}))
         rows = await self._database.read(
             lambda c: c.execute(
-                f"SELECT {COLUMNS} FROM report WHERE id IN {LISTED}", (ids,)
+                f"SELECT {REPORT_COLUMNS} FROM report WHERE id IN {LISTED}", (ids,)
             ).fetchall()
         )
         return {report.id: report for report in map(stored_report, rows)}
@@ -151,10 +156,10 @@ class SqliteReplays:
     async def end(self, replay: int, state: ReplayState, now: datetime) -> int:
         """The first piece goes with the state; `tidy` finds what a crash leaves of the others."""
         piece = await self._database.write(lambda c: _end(c, replay, state, micros(now)))
-        cancelled = piece.cancelled
+        cancelled = piece.dispatches
         while not piece.last:
             piece = await self._database.write(lambda c: _cancel(c, replay))
-            cancelled += piece.cancelled
+            cancelled += piece.dispatches
         return cancelled
 
     async def finish(self, replay: int, now: datetime) -> bool:
@@ -167,77 +172,33 @@ class SqliteReplays:
         await self._database.write(lambda c: _tidied(c, replay))
 
 
-class Unfed:
-    """What running replays still have to read, for the store's retention.
-
-    The items of a replay never change, so they are read once, 8 bytes each.
-    """
-
-    def __init__(self) -> None:
-        self._items: dict[int, tuple[int, Sequence[int]]] = {}  # by replay: position of the first
-
-    def among(
-        self, connection: sqlite3.Connection, reports: Sequence[int]
-    ) -> Iterator[tuple[int, set[int]]]:
-        """Each running replay, with those of these reports that it has not fed yet."""
-        running = dict(
-            connection.execute("SELECT id, fed FROM replay WHERE tidy = 0 AND state = 'running'")
-        )
-        self._items = {
-            replay: self._items.get(replay) or (fed, _reports_from(connection, replay, fed))
-            for replay, fed in running.items()
-        }
-        for replay, fed in running.items():
-            start, items = self._items[replay]
-            yield replay, {each for each in reports if _is_in(items, each, fed - start)}
+def running(connection: sqlite3.Connection) -> dict[int, int]:
+    """The running replays, and how far each is fed."""
+    fed = "SELECT id, fed FROM replay WHERE tidy = 0 AND state = 'running'"
+    return dict(connection.execute(fed).fetchall())
 
 
-def _reports_from(connection: sqlite3.Connection, replay: int, position: int) -> Sequence[int]:
-    """The reports of a replay's items from this position on. They ascend."""
-    pieces = connection.execute(
+def pieces_from(
+    connection: sqlite3.Connection, replay: int, position: int
+) -> list[tuple[int, str]]:
+    """The pieces that have items from this position on."""
+    pieces = (
         "SELECT position, items FROM replay_piece WHERE replay = ? AND position > ?"
-        " ORDER BY position",
-        (replay, position - PIECE),
+        " ORDER BY position"
     )
-    found = array("q")
-    for start, piece in pieces:
-        found.extend(islice(reports_of_piece(piece), max(0, position - start), None))
-    return found
-
-
-def _is_in(ascending: Sequence[int], value: int, start: int) -> bool:
-    place = bisect_left(ascending, value, start)
-    return place < len(ascending) and ascending[place] == value
+    return connection.execute(pieces, (replay, position - PIECE)).fetchall()
 
 
 def _insert(connection: sqlite3.Connection, request: Request, items: Items, now: datetime) -> int:
-    at = micros(now)
-    number = connection.execute(
-        _INSERT,
-        (
-            request.key,
-            "running" if items else "done",
-            at,
-            msgspec.json.encode(request.selection).decode(),
-            request.to_endpoint,
-            None if request.to_url is None else without_credentials(request.to_url),
-            str(request.pace) if isinstance(request.pace, Rate) else None,
-            request.pace.speed if isinstance(request.pace, Original) else None,
-            request.stop_on_errors,
-            len(items),
-            None if items else at,
-            listed(items.endpoints),
-        ),
-    ).lastrowid
+    """The id of a new replay."""
+    number = connection.execute(_INSERT, new_replay(request, items, now)).lastrowid
     assert number is not None
     if request.to_url is not None:
-        name = target_name(number)
+        name, _ = own_endpoint(number, request.to_url)
         change = "UPDATE replay SET endpoint = ?, endpoints = ? WHERE id = ?"
-        connection.execute(change, (name, listed([name]), number))
-    connection.executemany(
-        "INSERT INTO replay_piece VALUES (?, ?, ?)",
-        ((number, place * PIECE, piece) for place, piece in enumerate(items.pieces())),
-    )
+        connection.execute(change, (name, encoded([name]), number))
+    pieces = [(number, *piece) for piece in placed_pieces(items)]
+    connection.executemany("INSERT INTO replay_piece VALUES (?, ?, ?)", pieces)
     return number
 
 
@@ -246,72 +207,19 @@ def _one(connection: sqlite3.Connection, condition: str, value: int | str) -> Re
 
 
 def _all(connection: sqlite3.Connection, rest: str, values: Sequence[Any]) -> list[Replay]:
-    rows = connection.execute(f"{_STORED} {rest}", values).fetchall()
-    counts: dict[int, list[_Count]] = {row[0]: [] for row in rows}
-    for replay, *count in connection.execute(
-        "SELECT replay, state, dispatches, reports FROM replay_count"
-        f" WHERE replay IN {LISTED} ORDER BY replay, state",
-        (listed(counts),),
-    ):
-        counts[replay].append(_Count(*count))
-    return [_replay(row, counts[row[0]]) for row in rows]
-
-
-class _Count(NamedTuple):
-    """How many dispatches of a replay, with how many reports, are in a state."""
-
-    state: Any
-    dispatches: int
-    reports: int
-
-
-def _replay(row: Sequence[Any], by_state: Sequence[_Count]) -> Replay:
-    number, key, state, created_at, selection, endpoint, url, at_rate, speed, stop, *counts = row
-    total, fed, dropped, tried, attempts, started, last_fed, anchor, ended = counts
-    return Replay(
-        id=number,
-        key=key,
-        state=state,
-        created_at=instant(created_at),
-        selection=msgspec.json.decode(selection, type=Selection),
-        endpoint=endpoint,
-        url=url,
-        pace=_pace(at_rate, speed),
-        stop_on_errors=stop,
-        total=total,
-        fed=fed,
-        dropped=dropped,
-        held=sum(reports for state, _, reports in by_state if state == "held"),
-        counts={state: reports for state, _, reports in by_state if state != "held"},
-        tried=tried,
-        attempts=attempts,
-        acknowledged=sum(n for state, n, _ in by_state if state == "acknowledged"),
-        progress=Fed(instant_or_none(anchor), instant_or_none(last_fed)),
-        started_at=instant_or_none(started),
-        ended_at=instant_or_none(ended),
-    )
-
-
-def _pace(at_rate: str | None, speed: float | None) -> Pace:
-    if at_rate is not None:
-        return rate(at_rate)
-    return None if speed is None else Original(speed)
+    rows = connection.execute(f"SELECT {COLUMNS} FROM replay {rest}", values).fetchall()
+    counts = connection.execute(_COUNTS, (listed(row[0] for row in rows),) * 2)
+    return replays_of(rows, ((number, Count(*count)) for number, *count in counts))
 
 
 def items_of(connection: sqlite3.Connection, replay: int, position: int, limit: int) -> list[Item]:
     row = connection.execute("SELECT endpoints FROM replay WHERE id = ?", (replay,)).fetchone()
-    endpoints = msgspec.json.decode(row[0], type=list[str])
     pieces = connection.execute(
         "SELECT position, items FROM replay_piece"
         " WHERE replay = ? AND position > ? AND position < ? ORDER BY position",
         (replay, position - PIECE, position + limit),
     )
-    return [
-        item
-        for start, piece in pieces
-        for place, item in enumerate(read_piece(piece, endpoints), start)
-        if position <= place < position + limit
-    ]
+    return items_in(pieces, row[0], position, limit)
 
 
 def _blocked(
@@ -331,47 +239,26 @@ def _blocked(
 def _feed(
     connection: sqlite3.Connection, portion: Portion, at: int, new_id: Callable[[], str]
 ) -> bool:
-    formings = portion.formings
-    placed = [place for forming in formings for place in placed_by(forming)]
-    hold = [place for forming in formings for place in held_by(forming)]
-    freed = [(each.endpoint.name, report) for each in formings for report in each.freed]
-    freed += portion.gone
-    if not _all_there(connection, formings) or not ordering.may_form(
-        connection, portion.replay, placed, freed
+    writes = writes_of(portion)
+    # A recipient may have been erased since the bodies were made: they must not come back.
+    there = f"SELECT count(*) FROM report WHERE id IN {LISTED}"
+    found: int = connection.execute(there, (listed(sorted(writes.reports)),)).fetchone()[0]
+    if found < len(writes.reports) or not ordering.may_form(
+        connection, portion.replay, writes.placed, writes.freed
     ):
         return False
     # An endpoint may have been removed since: what would wait for it, nobody would ever send.
-    names = listed([each.endpoint.name for each in formings if each.buckets or each.hold])
     removed = f"SELECT 1 FROM endpoint WHERE removed AND name IN {LISTED} LIMIT 1"
-    if connection.execute(removed, (names,)).fetchone():
+    if connection.execute(removed, (listed(writes.endpoints),)).fetchone():
         return False
-    anchor = micros(portion.anchor_at)
-    change = (portion.fed_to, portion.dropped, anchor, at, at, portion.replay, portion.fed_from)
-    if connection.execute(_FEED, change).rowcount != 1:
+    if connection.execute(_FEED, change_of(portion, at)).rowcount != 1:
         return False
-    ordering.write(connection, portion.replay, hold, freed)
-    new = [
-        new_dispatch(
-            forming.endpoint, bucket, body, at, webhook_id_end=new_id(), replay=portion.replay
-        )
-        for forming in formings
-        for bucket, body in zip(forming.buckets, forming.bodies, strict=True)
-    ]
-    insert_dispatches(connection, new)
+    ordering.write(connection, portion.replay, writes.hold, writes.freed)
+    insert_dispatches(connection, dispatches_of(portion, at, new_id))
     return True
 
 
-def _all_there(connection: sqlite3.Connection, formings: Sequence[Forming]) -> bool:
-    """A recipient may have been erased since the bodies were made: they must not come back."""
-    buckets = (bucket.reports for forming in formings for bucket in forming.buckets)
-    members = {report.id for reports in buckets for report in reports}
-    members.update(report.id for forming in formings for report in forming.hold)
-    there = f"SELECT count(*) FROM report WHERE id IN {LISTED}"
-    found: int = connection.execute(there, (listed(sorted(members)),)).fetchone()[0]
-    return found == len(members)
-
-
-def _end(connection: sqlite3.Connection, replay: int, state: ReplayState, at: int) -> _Piece:
+def _end(connection: sqlite3.Connection, replay: int, state: ReplayState, at: int) -> Cancelled:
     changed = connection.execute(
         "UPDATE replay SET state = ?, ended_at = ? WHERE id = ? AND state = 'running'",
         (state, at, replay),
@@ -384,17 +271,10 @@ def _end(connection: sqlite3.Connection, replay: int, state: ReplayState, at: in
     return _cancel(connection, replay)
 
 
-class _Piece(NamedTuple):
-    """How many dispatches were cancelled, and whether nothing waits or is held any more."""
-
-    cancelled: int
-    last: bool
-
-
-def _cancel(connection: sqlite3.Connection, replay: int) -> _Piece:
+def _cancel(connection: sqlite3.Connection, replay: int) -> Cancelled:
     let_go = connection.execute(_LET_GO, (replay, leaving.PIECE)).rowcount
     cancelled = connection.execute(_CANCEL, (replay, leaving.PIECE)).rowcount
-    return _Piece(cancelled, leaving.PIECE not in (let_go, cancelled))
+    return Cancelled(cancelled, leaving.PIECE not in (let_go, cancelled))
 
 
 def _finish(connection: sqlite3.Connection, replay: int, at: int) -> bool:

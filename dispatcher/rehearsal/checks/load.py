@@ -12,7 +12,7 @@ from dispatcher.rehearsal import rules
 from dispatcher.rehearsal.bodies import body
 from dispatcher.rehearsal.check import Check, Evidence, Stage
 from dispatcher.rehearsal.exchange import Exchange, seconds_of
-from dispatcher.rehearsal.growth import SAMPLE, Memory, footing, judged, memory_of
+from dispatcher.rehearsal.growth import SAMPLE, Memory, Start, footing, judged, memory_of
 from dispatcher.rehearsal.judges import NOTE, taken, under_load
 from dispatcher.rehearsal.truth import Expected
 from dispatcher.rehearsal.verdict import Judgement
@@ -75,6 +75,7 @@ def _judge_at_once(evidence: Evidence) -> Judgement:
 async def _sustained(stage: Stage) -> Evidence:
     """Evenly, whatever the answers do: a slow webhook must not slow its own test down. It is given
     four fifths of what it takes when a window is in flight."""
+    await _started(stage)
     loop = asyncio.get_running_loop()
     start = loop.time()
     window = await _together(stage, WINDOW)
@@ -110,18 +111,19 @@ async def _one(stage: Stage) -> tuple[Expected, Exchange]:
 
 
 async def _grown(stage: Stage) -> Evidence:
-    """As many pushes as are missing, and half of the number at least, for memory is compared with
-    that of a webhook that is warm; then some one after the other. The first report comes once
-    more at the end."""
-    old = stage.make.report()
-    known = [await stage.client.push(body([old]))]
-    early = stage.early
+    """As many pushes as are missing, and half of the number at least since the webhook was warm, or
+    what a slow one takes in LONGEST; then some one after the other. The report that began them
+    comes once more at the end."""
+    start = await _started(stage)
+    early = stage.growing.early
     if early is None:
         first = [exchange for _, exchange in [await _one(stage) for _ in range(SAMPLE)]]
         early = footing(stage.client.pushes, first)
     end = time.monotonic() + LONGEST
-    before = memory_of(stage.way.url)
-    most = max(stage.plan.growth, stage.client.pushes + stage.plan.growth // 2)
+    at_its_pace = int(WINDOW * LONGEST / max(stage.opening.seconds, 0.001))
+    most = start.pushes + min(stage.plan.growth // 2, at_its_pace)
+    if at_its_pace > stage.plan.growth:
+        most = max(most, stage.plan.growth)
     done: list[tuple[Expected, Exchange]] = []
 
     async def pushing() -> None:
@@ -133,16 +135,28 @@ async def _grown(stage: Stage) -> Evidence:
     await asyncio.gather(*(pushing() for _ in range(WINDOW)))
     last = [await _one(stage) for _ in range(SAMPLE if stage.opening.seconds < 0.5 else 2)]
     late = footing(stage.client.pushes, [exchange for _, exchange in last])
-    memory = Memory(before, memory_of(stage.way.url), len(done) + len(last))
-    between = f"pushed again after {memory.pushes:,} others"
-    known.append(await stage.client.push(body([old], what=between)))
+    since = stage.client.pushes - start.pushes
+    memory = Memory(start.memory, memory_of(stage.way.url), since)
+    between = f"pushed again after {since:,} others"
+    again = await stage.client.push(body([start.report], what=between))
+    old = Expected(start.report.message_id or "", once=True, what=between)
     evidence = _evidence([*done, *last])
     return replace(
         evidence,
-        exchanges=(*known, *evidence.exchanges),
-        expected=(Expected(old.message_id or "", once=True, what=between), *evidence.expected),
+        exchanges=(start.taken, again, *evidence.exchanges),
+        expected=(old, *evidence.expected),
         facts={"early": early, "late": late, "memory": memory},
     )
+
+
+async def _started(stage: Stage) -> Start:
+    """The webhook as it is when the first check asks that it is compared with."""
+    if stage.growing.start is None:
+        report = stage.make.report()
+        taken = await stage.client.push(body([report]))
+        memory = memory_of(stage.way.url)
+        stage.growing.start = Start(report, taken, stage.client.pushes, memory)
+    return stage.growing.start
 
 
 def _judge_grown(evidence: Evidence) -> Judgement:

@@ -14,13 +14,10 @@ minutes of midnight has a key on each of the two days.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from hashlib import blake2b
 from typing import Any
 
-import msgspec
-
 from receiver.store.base import DUPLICATE_DAYS, Counts
-from receiver.store.callback import Callback, Entry
+from receiver.store.callback import Callback, Entry, quarantine_digest
 from receiver.store.fresh import Stored
 from receiver.store.instants import MICROS_PER_DAY, micros
 from receiver.store.postgres.database import Connection, row_of
@@ -291,7 +288,7 @@ def _add_quarantined(connection: Connection, callbacks: Sequence[Callback]) -> N
     for callback in callbacks:
         of = (callback.source, callback.content_type)
         for bad in callback.verdict.quarantined:
-            digest = _digest(*of, bad.raw)
+            digest = quarantine_digest(*of, bad.raw)
             if digest in rows:
                 rows[digest][-1] += 1
             else:
@@ -303,9 +300,3 @@ def _add_quarantined(connection: Connection, callbacks: Sequence[Callback]) -> N
     numbered = [(id, *row) for id, row in zip(ids, rows.values(), strict=True)]
     for row in sorted(numbered, key=lambda row: row[-2]):  # in one order, as the keys
         connection.execute(_KEEP, row)
-
-
-def _digest(source: str, content_type: str | None, raw: bytes) -> bytes:
-    told = blake2b(msgspec.json.encode((source, content_type)), digest_size=32)
-    told.update(raw)
-    return told.digest()

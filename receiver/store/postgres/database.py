@@ -1,4 +1,4 @@
-"""A PostgreSQL database: a pool of connections, transactions on threads, and its migrations.
+"""A PostgreSQL database: transactions on threads, each with a connection, and its migrations.
 
 Every transaction is one function run on a thread with a connection of its own, as it is with SQLite
 (store/sqlite/database.py): the code of a transaction is read top to bottom, and an `await` never
@@ -18,17 +18,21 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from psycopg.errors import DeadlockDetected, NumericValueOutOfRange, SerializationFailure
-from psycopg_pool import ConnectionPool, PoolTimeout
+from psycopg.errors import (
+    DeadlockDetected,
+    NumericValueOutOfRange,
+    ReadOnlySqlTransaction,
+    SerializationFailure,
+)
 
 from receiver.store.base import StoreUnavailable, StoreUnreachable
 from receiver.store.migrations import Migration, is_missing
+from receiver.store.postgres.connections import Connections, connect
 from receiver.store.postgres.settled import Settled
-from receiver.store.postgres.texts import adapt_texts
 from receiver.store.proof import Proof
 
 T = TypeVar("T")
@@ -43,11 +47,18 @@ CONNECTIONS = 8
 QUESTIONS = 3
 """Of them at most so many for work that may take long: callbacks and pushes do not wait for it."""
 
-WAIT_SECONDS = 10.0
-"""How long a callback waits for a connection, or for a statement, before it is answered 503."""
+WAIT_SECONDS = 9.0
+"""How long a transaction waits for a connection, and how long the server works at a statement."""
+
+ASKING_SECONDS = 1.0
+"""How long whoever only reads waits for a connection while none can be made. Pages, metrics and
+/readyz tell soon what is the matter, and only callbacks and other writes wait for the end of it."""
 
 QUESTION_SECONDS = 30.0
 """How long a statement of a question may take."""
+
+ROUND_TRIP_SECONDS = 2.0
+"""How much longer than that the server's answer is waited for. Then the connection is left."""
 
 LOOK_SECONDS = 0.5
 """How often a server that cannot be reached at the start is tried."""
@@ -56,8 +67,7 @@ TRIES = 4
 """How often a transaction is begun that the database has broken off so that another one could go on
 (deadlock, serialisation failure)."""
 
-PREPARED_AFTER = 5
-"""How often a statement is run before it is prepared: psycopg's own number."""
+ALL_IN_USE = "the database cannot be used: all {} connections have been in use for {:g} s"
 
 MALFORMED = (
     "store.database is no URL of PostgreSQL: expected postgresql://USER@HOST:PORT/NAME, in which"
@@ -77,12 +87,21 @@ _BEGIN = (
 )
 
 
-def _begin(begin: str, seconds: float, *, more: str = "") -> str:
-    """What opens a transaction, in one round trip."""
+class Opening(NamedTuple):
+    """How a transaction is opened, in one round trip. `patience`: for how many seconds the answer
+    to one of its statements is waited for, which is longer than the server works at it. 0: for
+    ever. `asks`: it changes nothing that anybody needs, and need not wait for a lost server."""
+
+    begin: str
+    patience: float
+    asks: bool
+
+
+def _begin(begin: str, seconds: float, *, more: str = "", asks: bool = False) -> Opening:
     limits = _BEGIN.format(
         begin=begin, statement=int(seconds * 1000), lock=int(WAIT_SECONDS * 1000)
     )
-    return limits + more
+    return Opening(limits + more, seconds and seconds + ROUND_TRIP_SECONDS, asks)
 
 
 # A statement is planned once and used for long. If its table was small then, the plan reads all of
@@ -96,17 +115,19 @@ _WRITE = _begin(_READ_COMMITTED, WAIT_SECONDS, more=_BY_INDEX)
 _WRITE_UNFLUSHED = _begin(
     _READ_COMMITTED, WAIT_SECONDS, more=f"{_BY_INDEX}; SET LOCAL synchronous_commit = off"
 )
-_READ = _begin(_SNAPSHOT, WAIT_SECONDS, more=_BY_INDEX)
-_READ_SETTLED = _begin(_READ_COMMITTED, WAIT_SECONDS, more=_BY_INDEX)
-_QUESTION = _begin(_SNAPSHOT, QUESTION_SECONDS)
+_PROBE = _WRITE._replace(asks=True)
+_READ = _begin(_SNAPSHOT, WAIT_SECONDS, more=_BY_INDEX, asks=True)
+_READ_SETTLED = _begin(_READ_COMMITTED, WAIT_SECONDS, more=_BY_INDEX, asks=True)
+_QUESTION = _begin(_SNAPSHOT, QUESTION_SECONDS, asks=True)
 _MIGRATE = _begin(_READ_COMMITTED, 0)
 
 
 class Database:
     """An open PostgreSQL database, as `receiver.store.sqlite.database.Database` is a file."""
 
-    def __init__(self, pool: ConnectionPool[Connection]) -> None:
-        self._pool = pool
+    def __init__(self, url: str) -> None:
+        """Nothing is connected before the first transaction."""
+        self._connections = Connections(url)
         self._threads = ThreadPoolExecutor(CONNECTIONS, "dlr-postgres")
         self._questions = asyncio.Semaphore(QUESTIONS)
         self._settled = Settled()
@@ -120,10 +141,9 @@ class Database:
         Raises StoreUnreachable, with what the server or the network said last; StoreUnavailable for
         what is no URL.
         """
-        pooled = await asyncio.to_thread(_reached, url, wait)
-        if pooled:
+        if await asyncio.to_thread(_reached, url, wait):
             _LOG.info("%s", POOLED)
-        return cls(pool_of(url, pooled=pooled))
+        return cls(url)
 
     async def write(self, work: Work[T]) -> T:
         """Run `work` in one transaction (READ COMMITTED); when this returns, it is on disk.
@@ -149,7 +169,7 @@ class Database:
 
         async def probe(after_failure: bool) -> None:
             for work in large if after_failure else (small,):
-                await self._run(_WRITE, work)
+                await self._run(_PROBE, work)
 
         await self._proof.ask(probe)
 
@@ -194,18 +214,36 @@ class Database:
     async def close(self) -> None:
         """Finish what is running and close the connections."""
         await self._proof.end()
+        self._connections.close()  # whoever waits for one waits no longer
         await asyncio.to_thread(self._threads.shutdown)
-        await asyncio.to_thread(self._pool.close)
 
-    async def _run(self, begin: str, work: Work[T]) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._transaction, begin, work)
+    async def _run(self, opening: Opening, work: Work[T]) -> T:
+        is_lost = opening.asks and self._connections.lost
+        seconds = ASKING_SECONDS if is_lost else WAIT_SECONDS
+        deadline = time.monotonic() + seconds
+        running = self._threads.submit(self._transaction, opening, work, deadline)
+        given_up = False
 
-    def _transaction(self, begin: str, work: Work[T]) -> T:
-        """On a thread: one transaction, begun again if the database broke it off for another."""
+        def give_up() -> None:
+            nonlocal given_up
+            given_up = running.cancel()  # unless a thread has begun with it
+
+        watch = asyncio.get_running_loop().call_later(seconds, give_up)
+        try:
+            return await asyncio.wrap_future(running)
+        except asyncio.CancelledError:
+            if not given_up:
+                raise
+            raise StoreUnavailable(ALL_IN_USE.format(CONNECTIONS, seconds)) from None
+        finally:
+            watch.cancel()
+
+    def _transaction(self, opening: Opening, work: Work[T], deadline: float) -> T:
+        """On a thread: one transaction, begun again if the database broke it off for another. A
+        connection for it is waited for until `deadline`."""
         for left in reversed(range(TRIES)):
             try:
-                return self._once(begin, work)
+                return self._once(opening, work, deadline)
             except (DeadlockDetected, SerializationFailure) as error:
                 if not left:
                     raise _unavailable(error) from error
@@ -213,74 +251,40 @@ class Database:
                 raise OverflowError(str(error)) from error  # as SQLite's module has it
             except (psycopg.IntegrityError, psycopg.DataError):
                 raise  # the row is at fault and not the store: its neighbours can be written
-            except (psycopg.Error, PoolTimeout) as error:
+            except psycopg.Error as error:
                 raise _unavailable(error) from error
         raise AssertionError
 
-    def _once(self, begin: str, work: Work[T]) -> T:
-        connection = self._begun(begin)
+    def _once(self, opening: Opening, work: Work[T], deadline: float) -> T:
+        connection = self._connections.take(opening.begin, opening.patience, deadline)
+        is_astray = False
         try:
             result = work(connection)
-            connection.execute("COMMIT")
-        except BaseException:
+            done = connection.execute("COMMIT").statusmessage
+            if done != "COMMIT":  # a statement has failed, and `work` has hidden it
+                raise psycopg.InternalError(f"nothing was committed: {done}")
+        except BaseException as error:
+            is_astray = isinstance(error, ReadOnlySqlTransaction)  # it was the primary once
             with suppress(psycopg.Error):
                 connection.execute("ROLLBACK")
             raise
         finally:
-            self._pool.putconn(connection)
+            self._connections.give_back(connection, is_astray=is_astray)
         return result
-
-    def _begun(self, begin: str) -> Connection:
-        """A connection with an open transaction. One that broke while it was idle, as all do when
-        the server is restarted, is put away, and another one is taken."""
-        deadline = time.monotonic() + WAIT_SECONDS
-        while True:
-            connection = self._pool.getconn(max(0.0, deadline - time.monotonic()))
-            try:
-                connection.execute(begin, prepare=False)
-            except psycopg.OperationalError:
-                broken = connection.broken
-                self._pool.putconn(connection)
-                if not broken:
-                    raise
-            else:
-                return connection
 
 
 def _unavailable(error: Exception) -> StoreUnavailable:
-    return StoreUnavailable(f"the database cannot be used: {_said(error)}")
+    return StoreUnavailable(f"the database cannot be used: {said(error)}")
 
 
-def _said(error: Exception) -> str:
+def said(error: Exception) -> str:
     """What psycopg says names host, port, user and database, and no password."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def pool_of(url: str, *, pooled: bool = False) -> ConnectionPool[Connection]:
-    """`pooled`: a pooler is between. It may give each transaction another connection of its own, on
-    which a statement that was prepared before is missing, or another one has its name."""
-    pool = ConnectionPool[Connection](
-        url,
-        kwargs={
-            "autocommit": True,
-            "connect_timeout": int(WAIT_SECONDS),
-            "prepare_threshold": None if pooled else PREPARED_AFTER,
-        },
-        configure=adapt_texts,
-        min_size=1,
-        max_size=CONNECTIONS,
-        timeout=WAIT_SECONDS,
-        reconnect_timeout=WAIT_SECONDS,
-        name="dlr",
-        open=False,
-    )
-    pool.open()
-    return pool
-
-
 def _reached(url: str, wait: float) -> bool:
     """Wait until the server takes a connection, at most `wait` seconds. Returns whether a pooler is
-    between: it gives each client a process id of its own making, which is not the server's."""
+    between."""
     try:
         conninfo_to_dict(url)
     except psycopg.Error:  # which would repeat parts of the URL, and so of a password
@@ -288,14 +292,13 @@ def _reached(url: str, wait: float) -> bool:
     deadline, told = time.monotonic() + wait, False
     while True:
         try:
-            with psycopg.connect(url, connect_timeout=int(WAIT_SECONDS)) as connection:
-                (process,) = row_of(connection.execute("SELECT pg_backend_pid()"))
-                return bool(process != connection.info.backend_pid)
+            with connect(url) as link:
+                return link.is_pooled
         except psycopg.Error as error:
             if time.monotonic() >= deadline:
-                raise StoreUnreachable(f"cannot open the database: {_said(error)}") from error
+                raise StoreUnreachable(f"cannot open the database: {said(error)}") from error
             if not told:
-                _LOG.warning("waiting for the database, at most %g s: %s", wait, _said(error))
+                _LOG.warning("waiting for the database, at most %g s: %s", wait, said(error))
                 told = True
             time.sleep(LOOK_SECONDS)
 

@@ -6,7 +6,13 @@ from typing import Any
 
 from receiver.store.base import PartTotals, TotalsQuery
 from receiver.store.excerpt import Dimension
-from receiver.store.merging import by_source, part_durations, part_outcomes, part_prices
+from receiver.store.merging import (
+    by_source,
+    part_durations,
+    part_outcomes,
+    part_prices,
+    part_shares,
+)
 from receiver.store.postgres.database import Connection
 from receiver.store.postgres.totals import ASKED, OF_FINALITY, asked_of, said_in, tail_of
 
@@ -26,13 +32,27 @@ _DURATIONS = (
     f"SELECT {{value}}, bin, sum(reports)::bigint FROM {{of}} {ASKED} {OF_FINALITY} GROUP BY 1, 2",
     "duration_total",
 )
+_SHARES = (
+    """
+    SELECT {value}, start, sum(reports * (outcome = ANY(%(delivered_outcomes)s))::int)::bigint,
+        sum(reports)::bigint
+    FROM {of}
+    """
+    f"{ASKED} AND outcome = ANY(%(final_outcomes)s) GROUP BY 1, 2",
+    "total",
+)
 
 
 def part_totals(connection: Connection, query: TotalsQuery, dimension: Dimension) -> PartTotals:
     """The totals of one view of the database."""
     sums, lag = tail_of(connection)
     tail = by_source(sums) if dimension == "source" else sums.parts
-    asked = asked_of(query) | {"dimension": dimension}
+    said = said_in(connection)
+    asked = asked_of(query) | {
+        "dimension": dimension,
+        "delivered_outcomes": [id for id, outcome in said.items() if outcome.delivered],
+        "final_outcomes": [id for id, outcome in said.items() if outcome.final],
+    }
 
     def rows(ask: tuple[str, str]) -> list[Any]:
         statement, table = ask
@@ -41,8 +61,9 @@ def part_totals(connection: Connection, query: TotalsQuery, dimension: Dimension
         return connection.execute(statement, asked).fetchall()
 
     return PartTotals(
-        outcomes=part_outcomes(query, dimension, said_in(connection), rows(_OUTCOMES), tail),
+        outcomes=part_outcomes(query, dimension, said, rows(_OUTCOMES), tail),
         prices=part_prices(query, dimension, rows(_PRICES), tail),
         durations=part_durations(query, dimension, rows(_DURATIONS), tail),
+        shares=part_shares(query, dimension, rows(_SHARES), tail),
         lag=lag,
     )

@@ -1,9 +1,10 @@
 """Partitions: made ahead, one begun each day, and dropped as a whole.
 
-Reports, their bodies and search keys, and attempts lie in partitions of 2^30 ids each. Each day the
-sequence is moved on to the first id of the next one, so that a partition holds a day. Nothing rests
-on it: a day of more ids goes on in the next partition, and what comes before the first look of a
-day lies with the day before. Keys of reports have a partition for each day.
+Reports lie in partitions of 2^30 ids each, with their bodies and search keys, and with what says
+which dispatches carry them; attempts, too. Each day the sequence is moved on to the first id of the
+next partition, so that one holds a day. Nothing rests on it: a day of more ids goes on in the next
+partition, and what comes before the first look of a day lies with the day before. Keys of reports
+have a partition for each day.
 
 A new partition is a table of its own that is attached to the other ones. Nobody waits for that:
 readers and writers of the others go on.
@@ -11,7 +12,8 @@ readers and writers of the others go on.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 
@@ -30,7 +32,7 @@ AHEAD = 3
 FEWEST = 100_000
 """A partition of fewer ids goes on for another day: small installations need no table a day."""
 
-REPORTS = ("report_id", {"report": 0, "received_body": 0, "search_key": 18})
+REPORTS = ("report_id", {"report": 0, "received_body": 0, "search_key": 18, "dispatch_report": 0})
 ATTEMPTS = ("attempt_id", {"attempt": 0})
 """A sequence, and the tables that are partitioned by its ids: the partition key is the id, shifted
 by so many bits (search keys lie by block)."""
@@ -69,6 +71,21 @@ async def keep_partitions(database: Database, now: datetime) -> None:
         await database.write_unflushed(partial(_next, sequence=sequence, today=today, begin=True))
 
 
+def make_for(connection: Connection, tables: Mapping[str, int], last: int) -> None:
+    """Make the partitions of these tables for all ids up to this one, each in a transaction."""
+    for number in range((last >> ID_BITS) + 1):
+        for table, bits in tables.items():
+            with connection.transaction():
+                _make(connection, table=table, bits=bits, number=number)
+
+
+def make_keys_for(connection: Connection, days: Iterable[int]) -> None:
+    """Make the partitions of the reports' keys of these days, each in a transaction."""
+    for day in days:
+        with connection.transaction():
+            _make_keys(connection, day=day)
+
+
 def old_partitions(connection: Connection, sequence: str, table: str) -> list[int]:
     """The partitions of a table that get no more ids, the oldest first."""
     current = _last(connection, sequence) >> ID_BITS
@@ -92,6 +109,22 @@ def drop(connection: Connection, tables: Iterable[str], number: int) -> bool:
     except LockNotAvailable:
         return False
     return True
+
+
+def drop_if_empty(connection: Connection, table: str, number: int) -> None:
+    """Drop a partition by id that nothing is in any more, unless the table is in use just now."""
+    if _has_any(connection, table, number):
+        return
+    with suppress(LockNotAvailable), connection.transaction():
+        connection.execute(_BRIEFLY)
+        connection.execute(f"LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE")
+        if not _has_any(connection, table, number):
+            connection.execute(f"DROP TABLE IF EXISTS {table}_{number}")
+
+
+def _has_any(connection: Connection, table: str, number: int) -> bool:
+    any_of = f"SELECT EXISTS (SELECT FROM {table} WHERE id >= %s AND id < %s)"
+    return bool(row_of(connection.execute(any_of, (first_of(number), first_of(number + 1))))[0])
 
 
 _BRIEFLY = "SET LOCAL lock_timeout = '200ms'"

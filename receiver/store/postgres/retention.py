@@ -1,14 +1,17 @@
 """Removing reports and quarantine from PostgreSQL (store/removal.py).
 
-Whole partitions go first, where all in them goes (partitions.py). Only those who read the store
-know whether a report is still needed: `Needed` asks them.
+Reports go with their partition (partitions.py), which holds those of a day: to delete a day's
+reports one by one would cost as much as storing them, every day. So the oldest reports of a
+partition stay until the youngest is too old as well, up to WHOLE_WITHIN longer. Row by row go the
+reports of partitions that span more time or get more reports, and of those in which somebody still
+needs one. Only those who read the store know whether a report is still needed: `Needed` asks them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Protocol
 
@@ -28,6 +31,7 @@ from receiver.store.postgres.partitions import (
 from receiver.store.postgres.rows import REPORT_ID, ids_of, numbers, texts
 from receiver.store.removal import (
     AFTER_ALL,
+    FIRST,
     KEY_BATCH,
     Holders,
     Place,
@@ -38,6 +42,10 @@ from receiver.store.removal import (
     instants_of,
     place_of_age,
 )
+
+WHOLE_WITHIN = timedelta(hours=26)
+"""How much older than its youngest report the oldest of a partition may be if they are to go
+together: a day, and as long as it may take until a new one is begun."""
 
 COUNTED = 1_000_000
 """Ids whose reports are counted in one statement."""
@@ -62,6 +70,7 @@ class PostgresRetention(Removal):
     def __init__(self, database: Database, needed: Needed) -> None:
         self._database = database
         self._needed = needed
+        self._go_whole = _NO_IDS
 
     async def last_stored_at(self) -> datetime | None:
         statement = "SELECT received_at FROM report ORDER BY id DESC LIMIT 1"
@@ -77,7 +86,9 @@ class PostgresRetention(Removal):
         pause: Pause,
         held: Counter[str] | None = None,
     ) -> Rows:
-        whole = await self._drop_partitions(before, most, pause)
+        whole, busy = await self._drop_partitions(before, most, pause)
+        if busy:  # the next purge drops it
+            return {"report": whole, "report_key": 0}
         rows = await super().purge_reports(
             now=now, before=before, most=most, pause=pause, held=held
         )
@@ -86,25 +97,35 @@ class PostgresRetention(Removal):
             keys += await self._purge_keys(now, pause)
         return {"report": whole + rows["report"], "report_key": keys}
 
-    async def _drop_partitions(self, before: datetime | None, most: int, pause: Pause) -> int:
-        """Drop the partitions of which every report goes. Returns how many reports that are."""
+    async def _drop_partitions(
+        self, before: datetime | None, most: int, pause: Pause
+    ) -> tuple[int, bool]:
+        """Drop the partitions of which every report goes. Returns how many reports that are, and
+        whether somebody was just reading the table, so that it could not be done."""
         dropped = 0
         for number in await self._database.question(
             lambda c: old_partitions(c, REPORT_ID, "report")
         ):
             end, followed = await self._end_of_reports(before, most)
             first, last = first_of(number), first_of(number + 1) - 1
-            if last > followed or not await self._all_go(first, last, end):
+            if last > followed or not await self._all_go(number, end):
                 continue
             reports = await self._count(first, last)
-            dropped += await self._database.write(partial(_drop, number=number, reports=reports))
+            if not await self._database.write(partial(_drop, number=number, reports=reports)):
+                return dropped, True
+            dropped += reports
             await pause()
-        return dropped
+        return dropped, False
 
-    async def _all_go(self, first: int, last: int, end: Place) -> bool:
-        return await self._database.question(
-            lambda c: _is_old(c, first, last, end) and not self._needed.needs_any(c, first, last)
-        )
+    async def _all_go(self, number: int, end: Place) -> bool:
+        def all_go(connection: Connection) -> bool:
+            youngest = _youngest(connection, number)
+            first, last = first_of(number), first_of(number + 1) - 1
+            return (youngest is None or youngest < end) and not self._needed.needs_any(
+                connection, first, last
+            )
+
+        return await self._database.question(all_go)
 
     async def _count(self, first: int, last: int) -> int:
         """How many reports there are, some ids at a time."""
@@ -119,11 +140,15 @@ class PostgresRetention(Removal):
         return counted
 
     async def _end_of_reports(self, before: datetime | None, most: int) -> tuple[Place, int]:
-        def end(connection: Connection) -> tuple[Place, int]:
+        def end(connection: Connection) -> tuple[Place, int, tuple[int, int]]:
             too_many = _reports(connection) - most if most else 0
-            return _end_of(connection, "report", before, too_many), followed_to(connection)
+            end = _end_of(connection, "report", before, too_many)
+            too_old = before is not None and end == place_of_age(before)
+            whole = _go_whole(connection, end) if too_old else _NO_IDS
+            return end, followed_to(connection), whole
 
-        return await self._database.question(end)
+        place, followed, self._go_whole = await self._database.question(end)
+        return place, followed
 
     async def _end_of_quarantine(self, before: datetime | None, most: int) -> Place:
         return await self._database.question(lambda c: _end_of_quarantine(c, before, most))
@@ -131,9 +156,10 @@ class PostgresRetention(Removal):
     async def _rows_after(self, table: Table, after: Place, end: Place, most: int) -> list[Place]:
         statement = (
             f"SELECT received_at, id FROM {table} WHERE (received_at, id) > (%s, %s)"
-            f" AND {_BEFORE_END} ORDER BY received_at, id LIMIT %s"
+            f" AND {_BEFORE_END} AND (id < %s OR id > %s) ORDER BY received_at, id LIMIT %s"
         )
-        values = (*after, *end, most)
+        spared = self._go_whole if table == "report" else _NO_IDS
+        values = (*after, *end, *spared, most)
         return await self._database.question(
             lambda c: [(at, id) for at, id in c.execute(statement, values)]
         )
@@ -190,13 +216,28 @@ def _count_piece(connection: Connection, *, first: int, last: int) -> tuple[int,
     return number, highest
 
 
-def _drop(connection: Connection, *, number: int, reports: int) -> int:
-    """Drop a partition of so many reports. Returns how many have gone."""
+def _drop(connection: Connection, *, number: int, reports: int) -> bool:
+    """Drop a partition of so many reports, unless somebody is just reading the table."""
     connection.execute(_LOCK)
     if not drop(connection, REPORTS[1], number):
-        return 0
+        return False
     connection.execute("UPDATE followed SET reports = reports - %s", (reports,))
-    return reports
+    return True
+
+
+_NO_IDS = (0, -1)
+
+
+def _go_whole(connection: Connection, end: Place) -> tuple[int, int]:
+    """The first and the last id of the partitions that are about to go as a whole: some of their
+    reports are before `end`, and the others will be soon."""
+    soon = (end[0] + WHOLE_WITHIN // timedelta(microseconds=1), 0)
+    going = [
+        number
+        for number in old_partitions(connection, REPORT_ID, "report")
+        if end <= (_youngest(connection, number) or FIRST) < soon
+    ]
+    return (first_of(going[0]), first_of(going[-1] + 1) - 1) if going else _NO_IDS
 
 
 # --- what is old --------------------------------------------------------------------------------
@@ -222,14 +263,14 @@ def _end_of_quarantine(connection: Connection, before: datetime | None, most: in
     return _end_of(connection, "quarantine", before, there - most)
 
 
-def _is_old(connection: Connection, first: int, last: int, end: Place) -> bool:
-    """Whether all reports of these ids are before `end`."""
+def _youngest(connection: Connection, number: int) -> Place | None:
+    """The place of the youngest report of a partition; None when it has none."""
     youngest = (
-        "SELECT received_at, id FROM report WHERE id BETWEEN %s AND %s"
+        "SELECT received_at, id FROM report WHERE id >= %s AND id < %s"
         " ORDER BY received_at DESC, id DESC LIMIT 1"
     )
-    row = connection.execute(youngest, (first, last)).fetchone()
-    return row is None or (row[0], row[1]) < end
+    row = connection.execute(youngest, (first_of(number), first_of(number + 1))).fetchone()
+    return row and (row[0], row[1])
 
 
 def _reports(connection: Connection) -> int:

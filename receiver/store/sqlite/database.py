@@ -27,8 +27,9 @@ from receiver.store.sqlite.turns import Turns
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
-BUSY_TIMEOUT_SECONDS = 10.0
-"""How long a writer waits for another process that is writing to the same file."""
+BUSY_TIMEOUT_SECONDS = 9.0
+"""How long a writer waits for another process that is writing to the same file: less than a
+callback waits, so that its answer tells the reason."""
 
 _FLUSHED = "PRAGMA synchronous = FULL"  # 200 means on disk
 _FLUSHED_AT_CHECKPOINTS = "PRAGMA synchronous = NORMAL"  # all that WAL alone would do

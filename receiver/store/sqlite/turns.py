@@ -44,7 +44,9 @@ class Turns:
                 self._file = opened_beside(path, "turn")
         if self._file is not None and not _locked(self._file, shared=True):
             self._file.close()
-            raise StoreUnavailable(f"{path} is being restored: start again when it is done")
+            raise StoreUnavailable(
+                f"{path} is being restored, or moved to PostgreSQL: start again when it is done"
+            )
 
     @contextmanager
     def turn(self, limit: float) -> Iterator[None]:
@@ -60,6 +62,11 @@ class Turns:
             yield
         finally:
             self._give(_TURN)
+
+    def stay_alone(self) -> bool:
+        """Whether no other process has the database open. Then none can open it until these are
+        closed."""
+        return self._file is None or _locked(self._file, shared=False)
 
     def close(self) -> None:
         if self._file is not None:

@@ -84,6 +84,11 @@ async def test_over_http(folder: Path) -> None:
     }
     assert [row["value"] for row in shown["rows"]] == ["acme", "beta", ""]
     assert (shown["total"]["reports"], shown["behind"]) == (4, 0)
+    of_days = [
+        (row["deliveredShares"]["buckets"], float(row["deliveredShares"]["p50"]))
+        for row in shown["rows"]
+    ]
+    assert of_days == [(1, 0.5), (1, 0.5), (1, 1.0)]
 
 
 async def test_on_the_command_line(folder: Path) -> None:
@@ -101,6 +106,8 @@ async def test_on_the_command_line(folder: Path) -> None:
     assert {row["endpoint"]: (row["cost EUR"], row["cost USD"]) for row in rows} == {
         name: (cost.get("EUR", ""), cost.get("USD", "")) for name, (*_, cost) in ROWS.items()
     }
+    shares = {row["endpoint"]: [row[f"share p{percent}"] for percent in (5, 50)] for row in rows}
+    assert shares == {"acme": ["0.5"] * 2, "beta": ["0.5"] * 2, "": ["1.0"] * 2}
 
 
 async def shown_of(bench: Bench, most: int | None) -> TotalsAnswer:

@@ -139,6 +139,15 @@ async def test_a_failure_is_logged_and_survived(caplog: pytest.LogCaptureFixture
     ]
 
 
+async def test_an_outage_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    """A database that is gone fails each look, and that is told once a minute."""
+    looks = Looks(*(StoreUnavailable("gone") for _ in range(5)))
+    async with running(repeating(looks)):
+        await looks.begin(6)
+
+    assert [each.getMessage() for each in caplog.records] == ["the test waits for its store: gone"]
+
+
 async def test_waits_after_a_failure() -> None:
     """What failed is left alone for as long as was asked for."""
     looks = Looks(StoreUnavailable("disk full"))

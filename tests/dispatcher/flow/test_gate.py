@@ -6,6 +6,8 @@ from datetime import timedelta
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from dispatcher.flow.breaker import Breaker
@@ -216,6 +218,49 @@ async def test_a_rate_limit_does_not_starve_fresh_reports() -> None:
         assert len(numbers) == pytest.approx(32, abs=2)
         assert numbers.count(1) >= 7
         assert numbers.count(2) >= 15
+
+
+@given(
+    per_second=st.floats(0.01, 500),
+    looks=st.lists(st.integers(0, 5_000_000), max_size=30),
+    takes=st.sets(st.integers(0, 29)),
+)
+def test_looks_leave_a_rate_limit_as_it_is(
+    per_second: float, looks: list[int], takes: set[int]
+) -> None:
+    """Its state depends on what went when, and not on how often anybody has looked between. Sums
+    of rounded parts differed by a microsecond after some looks."""
+    seldom = often = RateLimit.fresh(per_second, START)
+    now = START
+    for number, microseconds in enumerate(looks):
+        now += timedelta(microseconds=microseconds)
+        often = often.at_instant(now)
+        if number in takes:
+            seldom = seldom.at_instant(now).taken(1)
+            often = often.taken(1)
+        assert seldom.at_instant(now) == often
+        if not often.free:
+            assert seldom.next_at() == often.next_at()
+
+
+async def test_a_retry_that_may_use_what_is_kept_is_waited_for() -> None:
+    """While no new report waits, a retry may use all of the rate. So its due time is what is
+    waited for, though the part of the rate that retries always have is used up. It began 0.2 s late
+    here.
+    """
+    limited, step = an_endpoint(rate_limit=1.5, bucket_size=1), timedelta(milliseconds=700)
+    async with a_bench(limited) as bench:
+        bench.sender.always(503)
+        for _ in range(3):
+            await bench.receive()
+            await bench.work()
+            bench.clock.advance(step)
+
+        await bench.run_until_idle(timedelta(seconds=90))
+
+        assert bench.timeline() == [0 * step, step, 2 * step] + [
+            MINUTE + number * step for number in range(3)
+        ]
 
 
 async def test_is_not_looked_for_before_it_may_go() -> None:

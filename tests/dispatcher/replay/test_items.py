@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
-from dispatcher.queue.sqlite.replays import SqliteReplays, Unfed
+from dispatcher.queue.sqlite.replays import SqliteReplays, pieces_from, running
 from dispatcher.replay.base import Portion
 from dispatcher.replay.items import PIECE, Items, read_piece, write_piece
 from dispatcher.replay.replay import Item
 from dispatcher.replay.request import Request, Selection
+from dispatcher.replay.unfed import Unfed
 from dispatcher.storage import new_id
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
@@ -69,7 +71,9 @@ async def test_retention_knows_what_is_not_fed(fed: int) -> None:
         before = Unfed()
 
         async def left(unfed: Unfed) -> set[int]:
-            ((of, reports),) = await bench.database.read(lambda c: list(unfed.among(c, every)))
+            ((of, reports),) = await bench.database.read(
+                lambda c: list(unfed.among(every, running(c), partial(pieces_from, c)))
+            )
             assert of == replay.id
             return reports
 

@@ -15,7 +15,7 @@ import pytest
 from phonenumbers import COUNTRY_CODE_TO_REGION_CODE
 
 from receiver.answers import BadQuery
-from receiver.api.filters import asked_totals, totals_query
+from receiver.api.filters import AskedTotals, asked_totals, totals_query
 from receiver.api.totals import PERCENTS, TotalsAnswer, totals_answer
 from receiver.dlr.statuses import GROUP_NAMES
 from receiver.store.base import ReportStore, TotalsQuery
@@ -153,6 +153,33 @@ async def test_how_the_delivery_rate_varied(backend: SqliteBackend) -> None:
     assert shown["deliveredShares"] == shares
     nothing = await answered(backend.store, TotalsQuery(HOUR, 0, HOUR))
     assert nothing["deliveredShares"] == {"buckets": 0, **dict.fromkeys(list(shares)[1:])}
+
+
+async def test_how_the_delivery_rate_of_a_row_varied(backend: SqliteBackend) -> None:
+    """Each row has the percentiles of its own rate by hour. Two networks of one country are one
+    row, and so are their reports of one hour."""
+    statuses = ["DELIVERED_TO_HANDSET", "REJECTED_NETWORK", *["DELIVERED_TO_HANDSET"] * 2]
+    for hour, status in enumerate(statuses):
+        items = [
+            an_sms(f"a{hour}", status, to="41793026727", mccMnc="22801"),
+            an_sms(f"b{hour}", to="41793026728", mccMnc="22802"),
+            an_sms(f"c{hour}", "PENDING_ENROUTE", to="41793026728", mccMnc="22802"),
+        ]
+        await backend.store.add([a_callback(*items, at=NOON + timedelta(hours=hour))])
+    await backend.read_model.turn(5)
+
+    async def rows(by: str) -> dict[str, list[Any]]:
+        shown = await totals_answer(backend.store, AskedTotals(TotalsQuery(HOUR, START, END), by))
+        found = msgspec.to_builtins(shown, builtin_types=(Decimal,))["rows"]
+        return {row["value"]: list(row["deliveredShares"].values()) for row in found}
+
+    assert await rows("operator") == {
+        "22801": [4, 0.0, 0.0, 1.0, 1.0, 1.0],
+        "22802": [4, *[1.0] * 5],
+    }
+    assert await rows("country") == {"41": [4, 0.5, 0.5, 1.0, 1.0, 1.0]}
+    assert await rows("source") == {"default": [4, 0.5, 0.5, 1.0, 1.0, 1.0]}
+    assert {row[0] for row in (await rows("error")).values()} == {4}
 
 
 def test_calling_codes() -> None:

@@ -199,6 +199,32 @@ async def test_a_large_head(tmp_path: Path) -> None:
         await still_works(running.url)
 
 
+async def test_a_browser_with_large_cookies(tmp_path: Path) -> None:
+    """Programs on one host share their cookies whatever their port, so a browser may have too many
+    of them. It gets a page that says what to do, also if its head comes in pieces, after a request
+    that was good. A program gets JSON, and so does a browser below /api."""
+    accept = ("Accept", "text/html,application/xhtml+xml;q=0.9")
+    cookies = ("Cookie", "x" * 9000)
+
+    def asked(path: str, *headers: tuple[str, str]) -> bytes:
+        return request(b"", path=path, method="GET", content_type=None, headers=headers)
+
+    async with served(tmp_path, "") as running:
+        for path, headers, kind in (
+            ("/messages", (accept, cookies), "text/html"),
+            ("/messages", (cookies,), "application/json"),
+            ("/api/messages", (accept, cookies), "application/json"),
+        ):
+            async with connected(running.url) as wire:
+                await wire.send(asked("/readyz", accept))
+                assert (await wire.reply()).status == 200
+                whole = asked(path, *headers)
+                await wire.send(whole[:300])
+                await wire.send(whole[300:])
+                reply = await wire.reply()
+                assert (reply.status, reply.headers["content-type"].split(";")[0]) == (431, kind)
+
+
 async def test_connections(tmp_path: Path) -> None:
     """One connection too many is told to come again, and the next one is served once there is
     room."""

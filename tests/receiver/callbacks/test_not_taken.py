@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import re
+import socket
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -382,8 +383,36 @@ async def test_check_live(tmp_path: Path) -> None:
         url = server.url
     gone = await dlr(tmp_path, "check", "--live", "--url", url)
     assert gone.code == 1
-    said = "nothing answers there; start `dlr serve`, or give --url"
-    assert gone.err == f"dlr: {url}/readyz: {said}\n"
+    nothing = "nothing answers there; start `dlr serve`, or give --url"
+    assert gone.err == f"dlr: {url}/readyz: {nothing}\n"
+
+
+async def test_check_live_and_open_find_a_dispatcher(tmp_path: Path) -> None:
+    """`dlr dispatch` listens on a port of its own. Whoever asked on its machine was told that
+    nothing runs. Alone it is no whole dlr, so the exit code says that callbacks are not taken."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    configure(tmp_path, "")
+    async with running(tmp_path, "dispatch") as server:
+        ours = server.url.rpartition(":")[2]
+        where: dict[str, Any] = {"DLR_SERVER_DISPATCH_PORT": ours, "BROWSER": "true"}
+        where["DLR_SERVER_PORT"] = str(port)
+        live = await dlr(tmp_path, "check", "--live", **where)
+        assert (live.code, live.out) == (1, f"{server.url} (dlr dispatch): ready\n")
+        alone, nothing = live.err.splitlines()
+        assert alone.startswith("dlr: only `dlr dispatch` runs here")
+        assert alone.endswith(f"--url {server.url}")
+        assert nothing.startswith(f"dlr: http://127.0.0.1:{port}/readyz: nothing answers there")
+        pages = await dlr(tmp_path, "open", **where)
+        assert (pages.code, pages.out) == (0, f"{server.url}/\n")
+        async with running(tmp_path, "receive") as receiver:
+            where["DLR_SERVER_PORT"] = receiver.url.rpartition(":")[2]
+            both = await dlr(tmp_path, "check", "--live", **where)
+            assert (both.code, both.err) == (0, "")
+            assert [line.partition(": ")[2][:5] for line in both.out.splitlines()] == [
+                *("ready", "none ", "ready")
+            ]
 
 
 async def test_check_live_with_a_digest(tmp_path: Path) -> None:

@@ -207,3 +207,22 @@ async def test_many_submitters(ledger: Ledger) -> None:
 
     assert results == [item.upper() for item in items]
     assert len(ledger.groups) <= 3
+
+
+async def test_nobody_waits_longer_than_the_patience(ledger: Ledger) -> None:
+    """Neither for its own commit, nor for the one before it. What nobody waits for any more is not
+    committed, unless that has begun: a database that is gone would have to make up for all that
+    came meanwhile, and of each was told that it is not stored."""
+    writer = GroupCommit(ledger.commit, patience=0.01)
+    ledger.hold()
+    first = await waiting(writer, "a")
+    await ledger.begun.wait()
+    later = await waiting(writer, "bc")
+    answers = await asyncio.gather(*first, *later, return_exceptions=True)
+    assert [str(each) for each in answers] == ["the database has not answered for 0.01 s"] * 3
+    assert all(isinstance(each, StoreUnavailable) for each in answers)
+
+    patient = await waiting(writer, "d")
+    ledger.let_go()
+    assert await asyncio.gather(*patient) == ["D"]
+    assert ledger.groups == [["a"], ["d"]]

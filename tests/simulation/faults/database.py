@@ -27,6 +27,9 @@ class Stepping(Protocol):
     async def step(self, name: str, act: Callable[[], Awaitable[T]], *, writes: bool) -> T:
         """Run `act`, unless a fault comes before; its result is lost when one comes after."""
 
+    def claim(self, name: str) -> bool:
+        """Whether it holds this lock now, which ends with the process."""
+
     def flushed(self) -> None:
         """What is written now, and all that was before, outlives a power cut."""
 
@@ -51,6 +54,9 @@ class SteppedDatabase(Database):
         here = AtOnce(connection)
         super().__init__(here, here)
         self._process = process
+
+    def claim(self, name: str) -> bool:
+        return self._process.claim(name)
 
     async def write(self, work: Work[T]) -> T:
         async def write() -> T:

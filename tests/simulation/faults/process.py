@@ -30,6 +30,7 @@ from dispatcher.replay.feeder import Feeder, Feeding
 from dispatcher.replay.replaying import Replaying
 from dispatcher.retrying.outcome import Answer
 from dispatcher.runner import Runner
+from dispatcher.sharing import Sharing
 from dispatcher.worker import Worker
 from receiver.store.base import Counts, StoreUnavailable
 from receiver.store.callback import Callback
@@ -191,7 +192,10 @@ class Process:
             listeners=[self.world.watch.told],
             rng=Random(self.name),
         )
-        self.runner = Runner(self.worker, self.queue, self.clock, self.registry, time, self.wakeups)
+        sharing = Sharing(self.queue, self.worker, self.clock)
+        self.runner = Runner(
+            self.worker, self.queue, self.clock, self.registry, time, self.wakeups, sharing
+        )
         await self.runner.start()
         feeder = Feeder(self.replays, self.registry, self.clock.now)
         runner = self.runner
@@ -199,6 +203,13 @@ class Process:
         runner.on_change(lambda news: self.feeding.wake() if news.replays else None)
         self.feeding.start()
         self.ready = True
+
+    def claim(self, name: str) -> bool:
+        holder = self.world.locks.get(name)
+        if holder is not None and not holder.dead:
+            return False
+        self.world.locks[name] = self
+        return True
 
     # --- life and death -------------------------------------------------------------------------
 

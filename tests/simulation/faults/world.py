@@ -61,6 +61,7 @@ class World:
         self.platform = Platform(self, self._rng("platform"), self._rng("tenants"))
         self.operator = Operator(self, self._rng("operator"))
         self.processes: dict[int, Process] = {}
+        self.locks: dict[str, Process] = {}
         self._starts = self._rng("starts")
         self._violation: str | None = None
         self._wall_ahead = timedelta()

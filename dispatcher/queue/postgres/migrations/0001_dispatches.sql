@@ -80,11 +80,13 @@ CREATE TABLE dispatch_body (
     dispatch bigint PRIMARY KEY,
     body bytea NOT NULL
 );
+-- In the partitions of the reports (receiver/store/postgres/partitions.py), which they go with.
 CREATE TABLE dispatch_report (
     report bigint NOT NULL,
     dispatch bigint NOT NULL,
     PRIMARY KEY (report, dispatch)
-);
+) PARTITION BY RANGE (report);
+CREATE TABLE dispatch_report_0 PARTITION OF dispatch_report FOR VALUES FROM (0) TO (1073741824);
 -- The reports of a dispatch whose reports are far apart.
 CREATE TABLE dispatch_members (
     dispatch bigint PRIMARY KEY,
@@ -395,4 +397,216 @@ CREATE TABLE common_time (
     instant bigint NOT NULL,
     last_dispatch bigint NOT NULL DEFAULT 0,
     last_attempt bigint NOT NULL DEFAULT 0
+);
+
+-- Views for other programs that read the database, such as Grafana. Their names and columns are a
+-- contract (views.py); the tables are not. `…_us` are microseconds since 1970 UTC, `…_at` the same
+-- instant as timestamptz. A migration that changes a column of a table drops the views of it first,
+-- and makes them again.
+
+-- A stored JSON text. A text of PostgreSQL cannot hold U+0000: it is given as columns hold it
+-- (receiver/store/postgres/texts.py), as U+E000 and 0.
+CREATE FUNCTION dlr_json(said text) RETURNS json LANGUAGE sql STABLE PARALLEL SAFE RETURN
+    CASE WHEN strpos(said, '\u0000') > 0
+        THEN regexp_replace(said, '(?<!\\)((?:\\\\)*)\\u0000', '\1\\ue0000', 'g') ELSE said
+    END::json;
+
+CREATE VIEW dlr_reports AS
+WITH read AS (
+    SELECT
+        report.*,
+        item_of.*,
+        -- Names of the other generation may stand beside these, with any value.
+        CASE generation WHEN 'v3' THEN "messageCount" ELSE "smsCount" END::bigint AS parts,
+        (price ->> 'pricePerMessage')::numeric AS price_per_part,
+        -- No zone is more than 14 hours from UTC. Some clients send such an offset.
+        CASE WHEN substr("sentAt", length("sentAt") - 3, 2) < '15' THEN "sentAt"::timestamptz END
+            AS sent_at,
+        CASE WHEN substr("doneAt", length("doneAt") - 3, 2) < '15' THEN "doneAt"::timestamptz END
+            AS done_at
+    FROM report CROSS JOIN LATERAL json_to_record(dlr_json(convert_from(item, 'UTF8'))) AS item_of (
+        "messageId" text, "bulkId" text, "to" text, "from" text, sender text, "mccMnc" text,
+        "callbackData" text, "sentAt" text, "doneAt" text, "smsCount" text, "messageCount" text,
+        status json, error json, price json
+    )
+)
+SELECT
+    id AS report_id,
+    to_timestamp(received_at / 1000000.0) AS received_at,
+    received_at AS received_us,
+    source,
+    format,
+    generation,
+    final,
+    duplicates,
+    "messageId" AS message_id,
+    "bulkId" AS bulk_id,
+    "to" AS recipient,
+    CASE generation WHEN 'v3' THEN sender ELSE "from" END AS sender,
+    "mccMnc" AS mcc_mnc,
+    "callbackData" AS callback_data,
+    sent_at,
+    done_at,
+    extract(epoch FROM done_at - sent_at) AS sent_to_done_seconds,
+    status_group AS status_group_id,
+    CASE status_group
+        WHEN 0 THEN 'ACCEPTED' WHEN 1 THEN 'PENDING' WHEN 2 THEN 'UNDELIVERABLE'
+        WHEN 3 THEN 'DELIVERED' WHEN 4 THEN 'EXPIRED' WHEN 5 THEN 'REJECTED'
+        ELSE status ->> 'groupName'
+    END AS status_group,
+    (status ->> 'id')::bigint AS status_id,
+    status ->> 'name' AS status,
+    (error ->> 'id')::bigint AS error_id,
+    error ->> 'name' AS error,
+    (error ->> 'permanent')::boolean AS error_permanent,
+    parts,
+    price_per_part,
+    price ->> 'currency' AS currency,
+    CASE WHEN final THEN price_per_part * greatest(coalesce(parts, 1), 1) END AS cost
+FROM read;
+
+CREATE VIEW dlr_messages AS
+WITH ranked AS (
+    SELECT *,
+        row_number() OVER (of_message ORDER BY final DESC, done_at DESC NULLS LAST, report_id DESC)
+            AS rank,
+        count(*) OVER of_message AS reports,
+        min(received_us) OVER of_message AS first_us,
+        max(received_us) OVER of_message AS last_us
+    FROM dlr_reports
+    WHERE message_id IS NOT NULL
+    WINDOW of_message AS (PARTITION BY source, message_id)
+)
+SELECT
+    source,
+    message_id,
+    reports,
+    to_timestamp(first_us / 1000000.0) AS first_received_at,
+    first_us AS first_received_us,
+    to_timestamp(last_us / 1000000.0) AS last_received_at,
+    last_us AS last_received_us,
+    report_id,
+    bulk_id,
+    recipient,
+    sender,
+    mcc_mnc,
+    final,
+    sent_at,
+    done_at,
+    sent_to_done_seconds,
+    status_group_id,
+    status_group,
+    status_id,
+    status,
+    error_id,
+    error,
+    parts,
+    currency,
+    cost
+FROM ranked WHERE rank = 1;
+
+CREATE VIEW dlr_dispatches AS
+SELECT
+    (SELECT name FROM queue_name) || '-' || id AS dispatch_id,
+    id AS dispatch_number,
+    endpoint,
+    state,
+    attempts,
+    reports,
+    to_timestamp(created_at / 1000000.0) AS created_at,
+    created_at AS created_us,
+    to_timestamp(due_at / 1000000.0) AS due_at,
+    due_at AS due_us,
+    replay AS replay_id
+FROM dispatch;
+
+CREATE VIEW dlr_dispatched_reports AS
+SELECT
+    dispatch_report.report AS report_id,
+    (SELECT name FROM queue_name) || '-' || dispatch.id AS dispatch_id,
+    dispatch.id AS dispatch_number,
+    endpoint,
+    state,
+    replay AS replay_id
+FROM dispatch_report JOIN dispatch ON dispatch.id = dispatch_report.dispatch;
+
+CREATE VIEW dlr_attempts AS
+SELECT
+    attempt.id AS attempt_id,
+    (SELECT name FROM queue_name) || '-' || dispatch.id AS dispatch_id,
+    dispatch.id AS dispatch_number,
+    endpoint,
+    number,
+    to_timestamp(started_at / 1000000.0) AS started_at,
+    started_at AS started_us,
+    duration_ms / 1000 AS duration_seconds,
+    status AS http_status,
+    outcome,
+    error
+FROM attempt JOIN dispatch ON dispatch.id = attempt.dispatch;
+
+CREATE VIEW dlr_quarantine AS
+SELECT
+    id AS entry_id,
+    to_timestamp(received_at / 1000000.0) AS received_at,
+    received_at AS received_us,
+    source,
+    content_type,
+    length(body) AS size_bytes,
+    place,
+    reason,
+    repeats
+FROM quarantine;
+
+CREATE VIEW dlr_endpoints AS
+SELECT
+    name AS endpoint,
+    paused,
+    removed,
+    coalesce(sum(count) FILTER (WHERE state = 'waiting'), 0)::bigint AS waiting,
+    coalesce(sum(count) FILTER (WHERE state = 'leased'), 0)::bigint AS leased,
+    coalesce(sum(count) FILTER (WHERE state = 'acknowledged'), 0)::bigint AS acknowledged,
+    coalesce(sum(count) FILTER (WHERE state = 'exhausted'), 0)::bigint AS exhausted,
+    coalesce(sum(count) FILTER (WHERE state = 'cancelled'), 0)::bigint AS cancelled
+FROM endpoint LEFT JOIN dispatch_count ON dispatch_count.endpoint = name
+GROUP BY name;
+
+CREATE VIEW dlr_totals_by_hour AS
+WITH read AS (
+    SELECT total.*, dlr_json(said) AS said FROM total LEFT JOIN outcome ON outcome.id = total.outcome
+    WHERE span = 3600
+)
+SELECT
+    to_timestamp(start) AS hour_at,
+    start * 1000000 AS hour_us,
+    source,
+    (said ->> 0)::boolean AS final,
+    (said ->> 1)::bigint AS status_group_id,
+    CASE said ->> 1
+        WHEN '0' THEN 'ACCEPTED' WHEN '1' THEN 'PENDING' WHEN '2' THEN 'UNDELIVERABLE'
+        WHEN '3' THEN 'DELIVERED' WHEN '4' THEN 'EXPIRED' WHEN '5' THEN 'REJECTED'
+    END AS status_group,
+    (said ->> 2)::bigint AS status_id,
+    said ->> 3 AS status,
+    (said ->> 5)::bigint AS error_id,
+    said ->> 6 AS error,
+    reports
+FROM read;
+
+CREATE VIEW dlr_costs_by_hour AS
+SELECT
+    to_timestamp(start) AS hour_at,
+    start * 1000000 AS hour_us,
+    source,
+    currency,
+    reports,
+    sum AS cost
+FROM price_total
+WHERE span = 3600 AND final;
+
+-- The dispatchers that work on this database, with what each tells the others about its shares of
+-- the endpoints' limits (dispatcher/flow/members.py).
+CREATE TABLE live_dispatcher (
+    name text PRIMARY KEY,
+    notice bytea NOT NULL
 );

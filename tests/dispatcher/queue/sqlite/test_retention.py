@@ -14,8 +14,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from dispatcher.queue.sqlite.erasure import OF_OTHER_SOURCES, Found, SqliteErasure
+from dispatcher.queue.sqlite.erasure import OF_OTHER_SOURCES, SqliteErasure
 from dispatcher.storage import storage
+from dispatcher.upkeep.erasing import Found
 from receiver.store.recipient import Recipient
 from receiver.store.sqlite.disk import rows_that_name
 from receiver.store.sqlite.retention import BATCH

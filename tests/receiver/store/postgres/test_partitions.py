@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
+from datetime import datetime, timedelta
 from itertools import groupby
+from typing import Any
 
 import pytest
 
@@ -32,6 +34,7 @@ from tests.contracts.store_retention import at_once, check_finds_only
 from tests.postgres import EmptyDatabase, a_database
 
 LATER = NOON + 100 * DAY
+HOUR = timedelta(hours=1)
 MIDNIGHT = NOON.replace(hour=0)
 
 
@@ -192,9 +195,70 @@ async def test_one_young_report_keeps_its_partition(backend: PostgresBackend) ->
     await check_finds_only(backend.store, ["young", "m2-0", "m2-1", "m2-2", "today"])
 
 
+async def test_the_reports_of_a_day_go_together(backend: PostgresBackend) -> None:
+    """Retention looks every minute, and each time some reports of a day are too old. Deleted one by
+    one, a day's reports would take as long to go as they took to come. They wait for the youngest
+    of their day, and the partition is dropped; reports of other partitions do not wait."""
+    await keep_partitions(backend.database, MIDNIGHT)
+    hours = (1, 12, 23)
+    early, noon, late = (a_callback(an_sms(f"{n}h"), at=MIDNIGHT + n * HOUR) for n in hours)
+    await backend.store.add([early, noon, late])
+    await keep_partitions(backend.database, MIDNIGHT + DAY)
+    await backend.store.add([a_callback(an_sms("next day"), at=MIDNIGHT + DAY)])
+    await backend.store.add([a_callback(an_sms("wrong clock"), at=MIDNIGHT)])
+    await backend.read_model.catch_up()
+
+    async def purged(before: datetime) -> list[str | None]:
+        """The messages that go at this time; those that would were counted before."""
+        retention, there = backend.retention(), message_ids(await everything(backend.store))
+        asked: dict[str, Any] = {"now": LATER, "before": before, "most": 0}
+        counted = await retention.count_reports(**asked)
+        removed = await retention.purge_reports(**asked, pause=at_once)
+        left = message_ids(await everything(backend.store))
+        gone = [each for each in there if each not in left]
+        assert len(gone) == removed["report"] == counted["report"]
+        return gone
+
+    assert await purged(MIDNIGHT + 13 * HOUR) == ["wrong clock"]
+    assert await purged(MIDNIGHT + 22 * HOUR) == []
+    assert await purged(MIDNIGHT + 24 * HOUR) == ["1h", "12h", "23h"]
+    assert "0" not in await tables(backend, "report")
+
+
+async def three_days_in_one(backend: PostgresBackend) -> None:
+    await keep_partitions(backend.database, NOON)
+    await backend.store.add([a_callback(an_sms(f"m{n}"), at=NOON + n * DAY) for n in range(3)])
+    await keep_partitions(backend.database, NOON + 3 * DAY)
+    await backend.store.add([a_callback(an_sms("today"), at=NOON + 3 * DAY)])
+    await backend.read_model.catch_up()
+
+
+async def test_reports_of_several_days_go_one_by_one(backend: PostgresBackend) -> None:
+    """A partition goes on for days where few reports come, or where they came from a SQLite file:
+    they would have to wait too long for their youngest."""
+    await three_days_in_one(backend)
+    retention = backend.retention()
+
+    removed = await retention.purge_reports(now=LATER, before=MIDNIGHT + DAY, most=0, pause=at_once)
+
+    assert removed["report"] == 1
+    assert "0" in await tables(backend, "report")
+
+
+async def test_a_limit_by_number_does_not_wait(backend: PostgresBackend) -> None:
+    """Who says how many reports may stay has no room for more."""
+    await three_days(backend)
+
+    removed = await backend.retention().purge_reports(
+        now=LATER, before=MIDNIGHT, most=9, pause=at_once
+    )
+
+    assert removed["report"] == 2
+
+
 async def test_a_reader_keeps_nobody_waiting(backend: PostgresBackend) -> None:
-    """Somebody reads the table for long: its partition goes the next time, and its reports row by
-    row meanwhile. Making a partition does not wait for a reader at all."""
+    """Somebody reads the table for long: its partition goes the next time, and no report is deleted
+    meanwhile. Making a partition does not wait for a reader at all."""
     await three_days(backend)
     other = await backend.another()
 
@@ -204,7 +268,7 @@ async def test_a_reader_keeps_nobody_waiting(backend: PostgresBackend) -> None:
         )
         await keep_partitions(backend.database, NOON + 4 * DAY)
 
-    assert removed["report"] == 4
+    assert removed["report"] == 0
     assert await tables(backend, "report") == [str(n) for n in range(8)]
     await backend.retention().purge_reports(now=LATER, before=MIDNIGHT + DAY, most=0, pause=at_once)
     assert await tables(backend, "report") == [str(n) for n in range(1, 8)]
