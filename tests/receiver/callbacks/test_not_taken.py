@@ -410,9 +410,11 @@ async def test_check_live_and_open_find_a_dispatcher(tmp_path: Path) -> None:
             where["DLR_SERVER_PORT"] = receiver.url.rpartition(":")[2]
             both = await dlr(tmp_path, "check", "--live", **where)
             assert (both.code, both.err) == (0, "")
-            assert [line.partition(": ")[2][:5] for line in both.out.splitlines()] == [
+            ready, callbacks, size, pushes = both.out.splitlines()
+            assert [line.partition(": ")[2][:5] for line in (ready, callbacks, pushes)] == [
                 *("ready", "none ", "ready")
             ]
+            assert size.startswith("database: ")
 
 
 async def test_check_live_with_a_digest(tmp_path: Path) -> None:
