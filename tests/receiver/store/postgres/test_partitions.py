@@ -288,8 +288,8 @@ async def test_a_locked_table_is_told(backend: PostgresBackend) -> None:
 def test_a_partition_that_another_process_has_made_meanwhile_is_seen(
     empty_postgres: EmptyDatabase,
 ) -> None:
-    """Processes that start together look for a partition, and then wait for each other. One that had
-    looked remembered that there was none, and failed because there was one."""
+    """Processes that start together look for a partition, and then wait for each other. One that
+    had looked remembered that there was none, and failed because there was one."""
     with (
         psycopg.connect(empty_postgres.url) as waiting,
         in_autocommit(empty_postgres.url) as making,
