@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator, MutableMapping
 from importlib import import_module
+from io import TextIOWrapper
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -118,6 +121,10 @@ SUMMARIES = {
 """What `dlr --help` says of each command: the first paragraph of its own help, a test holds it."""
 
 
+_STREAMS = 3
+"""Standard input, output and error have the numbers below it."""
+
+
 class _Commands(MutableMapping[str, click.Command]):
     """The commands by name; a module is imported when its command is wanted."""
 
@@ -159,6 +166,10 @@ def _prepare_log() -> None:
         logging.lastResort.setFormatter(ShownFormatter())
 
 
+class _OutputClosed(Exception):
+    """Whoever read the output has closed it, as in `dlr reports | head`."""
+
+
 class _Group(click.Group):
     """Lists its commands without importing them, below headings, and knows the old words."""
 
@@ -186,6 +197,20 @@ class _Group(click.Group):
                         for name in names
                     ]
                 )
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Runs the command. click and rich would end with exit code 1 when the output is closed
+        early, and 1 is an answer of ours."""
+        try:
+            done = super().invoke(ctx)
+            sys.stdout.flush()
+            return done
+        except BrokenPipeError as error:
+            raise _OutputClosed from error
+        except SystemExit as ended:
+            if isinstance(ended.__context__, BrokenPipeError):  # rich
+                raise _OutputClosed from ended
+            raise
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """What may follow `dlr`, without importing it."""
@@ -215,6 +240,7 @@ def cli() -> None:
 
 def main() -> None:
     """The entry point: errors are one readable line, unless --debug."""
+    _prepare_streams()
     debug = "--debug" in sys.argv or bool(os.environ.get("DLR_DEBUG"))
     if debug:
         sys.argv = [word for word in sys.argv if word != "--debug"]
@@ -229,8 +255,10 @@ def main() -> None:
         sys.exit(1 if _is_not_there(error) else 2)
     except click.Abort:
         sys.exit(130)
-    except BrokenPipeError:  # `dlr reports | head`
+    except _OutputClosed:
+        # For what is still to be flushed.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except Exception as error:  # a defect of ours too: no traceback either, unless asked for
         if debug and not _is_ambiguous(error):
             raise
@@ -238,6 +266,25 @@ def main() -> None:
             _say(str(error))
             sys.exit(1)
         _fail(*_faults(error))
+
+
+def _prepare_streams() -> None:
+    """Standard streams that every command can write to, however it was started.
+
+    The number of a stream that was closed would be given to the next file or connection, and libuv
+    ends a process that closes one of those. A pipe gets UTF-8 in every locale, because JSON is
+    UTF-8; a terminal of another encoding gets a question mark for what it cannot show.
+    """
+    while (number := os.open(os.devnull, os.O_RDWR)) < _STREAMS:
+        pass
+    os.close(number)
+    sys.stdout = sys.stdout or Path(os.devnull).open("w")  # noqa: SIM115
+    sys.stderr = sys.stderr or Path(os.devnull).open("w")  # noqa: SIM115
+    if isinstance(sys.stdout, TextIOWrapper):
+        if sys.stdout.isatty():
+            sys.stdout.reconfigure(errors="replace")
+        else:
+            sys.stdout.reconfigure(encoding="utf-8")
 
 
 def _fail(*lines: str) -> NoReturn:

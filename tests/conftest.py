@@ -13,8 +13,10 @@ import pytest
 
 from dispatcher.queue.postgres.schema import MIGRATIONS as QUEUE_MIGRATIONS
 from receiver.store.postgres.schema import MIGRATIONS as STORE_MIGRATIONS
-from tests import postgres
+from tests import migrated, postgres
 from tests.postgres import EmptyDatabase, a_database
+
+migrated.install()
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +35,30 @@ def empty_postgres(postgres_server: str) -> Iterator[EmptyDatabase]:
     """A PostgreSQL database of this process with all tables, to be opened empty by each test."""
     with a_database(postgres_server) as url:
         yield EmptyDatabase(url, [*STORE_MIGRATIONS, *QUEUE_MIGRATIONS])
+
+
+LONGEST = (
+    "tests/integration/",
+    "tests/contracts/test_receiver_store.py",
+    "tests/end_to_end/",
+    "tests/simulation/faults/",
+    "tests/benchmarks/",
+    "tests/docs/test_installation.py",
+    "tests/docs/test_guides_of",
+    "tests/web/",
+    "tests/rehearsal/",
+    "tests/security/",
+    "tests/sdk/",
+)
+"""What takes longest begins first, so that at the end no worker is alone with a minute of work."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With several workers, which get files in this order (`--no-loadscope-reorder`)."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: _rank(item.nodeid))
+
+
+def _rank(nodeid: str) -> int:
+    starts = (number for number, start in enumerate(LONGEST) if nodeid.startswith(start))
+    return next(starts, len(LONGEST))

@@ -167,9 +167,6 @@ async def _migrate(url: str, migrations: Sequence[Migration]) -> None:
 class BreakableDatabase(Database):
     """A database whose next transaction can be broken off."""
 
-    tries_twice = False
-    """Whether each transaction that writes is broken off once when it has done all."""
-
     _breaks_after: int | None = None
     _read_only = False
 
@@ -194,23 +191,9 @@ class BreakableDatabase(Database):
 
     def _broken(self, work: Work[T]) -> Work[T]:
         statements, self._breaks_after = self._breaks_after, None
-        if statements is not None:
-            return lambda connection: work(cast(Connection, Doomed(connection, statements)))
-        return _twice(work) if self.tries_twice else work
-
-
-def _twice(work: Work[T]) -> Work[T]:
-    tried = False
-
-    def tried_again(connection: Connection) -> T:
-        nonlocal tried
-        result = work(connection)
-        if not tried:
-            tried = True
-            raise psycopg.errors.SerializationFailure("for the test")
-        return result
-
-    return tried_again
+        if statements is None:
+            return work
+        return lambda connection: work(cast(Connection, Doomed(connection, statements)))
 
 
 class Doomed:

@@ -107,6 +107,9 @@ class Forking:
         for number, descriptor in enumerate(standard):
             os.dup2(descriptor, number)
             os.close(descriptor)
+        # Python has seen once whether they can be read from another place, as a pipe cannot.
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
+        sys.stderr = open(2, "w", buffering=1, errors="backslashreplace", closefd=False)  # noqa: SIM115
         for each in (self._listening, self._child_ended, self._wake, *self._running):
             each.close()
 

@@ -7,9 +7,25 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from dispatcher.capsule.base import Span
+from dispatcher.capsule.base import CapturedReport, Span, Window
 from dispatcher.capsule.capsule import SharedAttempt, SharedDispatch
-from receiver.store.instants import instant
+from receiver.store.instants import instant, micros
+
+
+def asked_of(window: Window, first: int = 0, last: int = 0) -> dict[str, Any]:
+    """A window, and the first id and the last, as a database compares them."""
+    return {
+        "since": micros(window.since),
+        "until": micros(window.until),
+        "endpoint": window.endpoint,
+        "first": first,
+        "last": last,
+    }
+
+
+def reports_of(rows: Iterable[tuple[Any, ...]]) -> list[CapturedReport]:
+    """The rows: received_at, source, format, item."""
+    return [CapturedReport(instant(at), *told) for at, *told in rows]
 
 
 def span_of(rows: Sequence[tuple[Any, ...]]) -> Span | None:

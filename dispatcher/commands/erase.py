@@ -58,7 +58,7 @@ def erase(
         erased = opened.erasure.count if dry_run else partial(_erased, opened)
         touched = await erased(recipient)
         if any(touched.values()):
-            print_counts("would touch" if dry_run else "touched", touched)
+            print_counts("would erase" if dry_run else "erased", touched)
         else:
             say(f"nothing is stored of {to or message_id}")
         if dry_run:

@@ -80,8 +80,12 @@ def output(path: Path | None) -> Iterator[Output]:
 def finished(path: Path) -> Iterator[Path]:
     """Where to write what is to be at `path`. It is there when the block has come to its end.
 
-    A new file is its owner's alone, because it names people; one that is there keeps its mode.
+    A new file is its owner's alone, because it names people; one that is there keeps its mode. A
+    device or a pipe (/dev/stdout) is written to and not replaced, which root could do.
     """
+    if path.exists() and not path.is_file():
+        yield path
+        return
     unfinished = path.with_name(f".{path.name}.unfinished")
     unfinished.unlink(missing_ok=True)  # of a process that was killed
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o600

@@ -16,6 +16,7 @@ from dispatcher.commands.list_output import Listing
 from dispatcher.commands.options import Id, fail, listing_options, look, settings_of
 from dispatcher.endpoints.registry import registry_of
 from dispatcher.storage import Storage
+from receiver.answers import BadQuery
 from receiver.api.filters import (
     MESSAGE_FILTERS,
     PLACE_FILTERS,
@@ -30,6 +31,7 @@ from receiver.api.filters import (
 )
 from receiver.api.parameters import number
 from receiver.callbacks.intake import Limits
+from receiver.faults import quoted
 
 
 @click.command()
@@ -136,7 +138,7 @@ def quarantine(
     elif retry is not None:
         from dispatcher.commands.audit import changing  # what lists do not need
 
-        again = None if retry == "all" else number(retry, "--retry")
+        again = _entry_or_all(retry)
         settings = settings_of(config, database)
         limits = Limits(items=settings.limits.items, field=settings.limits.field)
 
@@ -152,6 +154,16 @@ def quarantine(
         look(config, database, lambda s: list_output.print_quarantined(s, entry, listing))
 
 
+def _entry_or_all(retry: str) -> int | None:
+    """The id of an entry; `None`: all of them."""
+    if retry == "all":
+        return None
+    try:
+        return number(retry, "--retry")
+    except BadQuery:
+        fail(f'--retry: expected the id of an entry or "all", got {quoted(retry)}')
+
+
 @click.command()
 @filter_options(TOTALS_FILTERS)
 @listing_options
@@ -162,7 +174,8 @@ def totals(config: Path | None, database: str | None, listing: Listing, **filter
     provider charges every part of a long SMS. There is one column for each currency. The columns
     p50 to p99 are percentiles of the seconds from sentAt to doneAt. With --by there is one row for
     each endpoint, operator, country, sender, source or error instead. A row of an endpoint has the
-    reports that it took.
+    reports that it took. The columns share p5 to p95 are percentiles of the row's deliveredShare:
+    in the worst 5 % of the hours (--bucket day: days) it was p5 or less.
 
     Example: dlr totals --by operator --since 2026-11-01
     """

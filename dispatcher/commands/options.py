@@ -207,7 +207,22 @@ def look(
     run_to_end(run())
 
 
+_ROWS = {
+    "report": ("report", "reports"),
+    "report_key": ("search key of a report", "search keys of reports"),
+    "received_body": ("body as it was received", "bodies as they were received"),
+    "quarantine": ("quarantine entry", "quarantine entries"),
+    "dispatch": ("dispatch", "dispatches"),
+    "dispatch_body": ("body of a dispatch", "bodies of dispatches"),
+    "dispatch_report": ("report in a dispatch", "reports in dispatches"),
+    "attempt": ("attempt", "attempts"),
+    "replay": ("replay", "replays"),
+}
+"""What a row of each table is called, and several of them."""
+
+
 def print_counts(verb: str, rows: Mapping[str, int]) -> None:
     """A line for each table: what was or would be done to how many of its rows."""
     for table, count in rows.items():
-        say(f"{verb} {count:>9} of {table}")
+        one, several = _ROWS.get(table, (table, table))
+        say(f"{verb} {count:>9} {one if count == 1 else several}")

@@ -69,6 +69,7 @@ def purge(
                 told.details |= removed
             print_counts("removed", removed)
         for holder, reports in sorted(held.items()):
-            say(f"{'held back':<12} {reports:>9} of report for {holder}")
+            noun = "report" if reports == 1 else "reports"
+            say(f"{'held back':<12} {reports:>9} {noun} for {holder}")
 
     look(config, database, work)

@@ -32,6 +32,9 @@ MATTERING = (
 """The columns that are left out last, the first of them last of all. The others are left out from
 the right."""
 
+LEAST = ("errors", "statusGroups")
+"""Long texts that stand beside figures: they are left out first of all."""
+
 GAP = 2
 """Blanks between two columns."""
 
@@ -96,6 +99,7 @@ def _together(widths: Iterable[int]) -> int:
 def _least_first(headings: Sequence[str]) -> tuple[Sequence[int], Sequence[int]]:
     """The columns in the order in which they are left out: those that do not matter, the others."""
     others = [at for at, heading in enumerate(headings) if heading not in MATTERING]
+    others.sort(key=lambda at: headings[at] in LEAST)
     mattering = [at for at, heading in enumerate(headings) if heading in MATTERING]
     mattering.sort(key=lambda at: MATTERING.index(headings[at]), reverse=True)
     return others[::-1], mattering

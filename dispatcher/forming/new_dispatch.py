@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
 
 from dispatcher.endpoints.endpoint import Endpoint, Target
 from dispatcher.forming.bucket import is_as_stored
-from dispatcher.queue.base import Bucket, Lease, Leased
+from dispatcher.queue.base import Bucket, Forming, Lease, Leased
 from dispatcher.queue.names import DispatchNames
 from receiver.dlr.model import Generation
 from receiver.store.base import Message
@@ -73,6 +74,39 @@ def new_dispatch(
     )
 
 
+def dispatches_of(
+    forming: Forming, leases: Mapping[str, Lease], now: datetime, new_id: Callable[[], str]
+) -> list[tuple[NewDispatch, bytes | None]]:
+    """The dispatches of a forming, with the bytes to be sent. They are leased; one that has no
+    bytes waits."""
+    endpoint, at = forming.endpoint, micros(now)
+    return [
+        (
+            new_dispatch(
+                endpoint,
+                bucket,
+                body,
+                at,
+                webhook_id_end=new_id(),
+                lease=None if body is None else leases[endpoint.name],
+            ),
+            body,
+        )
+        for bucket, body in zip(forming.buckets, forming.bodies, strict=True)
+    ]
+
+
+def leased_of(
+    names: DispatchNames, numbers: Sequence[int], new: Sequence[tuple[NewDispatch, bytes | None]]
+) -> list[Leased]:
+    """Those to be sent now, of dispatches that were stored under these ids."""
+    return [
+        _formed(names, number, each, body, each.lease)
+        for number, (each, body) in zip(numbers, new, strict=True)
+        if body is not None and each.lease is not None
+    ]
+
+
 def new_event(endpoint: str, to: Target, body: bytes, webhook_id_end: str, at: int) -> NewDispatch:
     """The bytes of an event that is no report, as a dispatch that is due at once."""
     return NewDispatch(
@@ -109,7 +143,7 @@ def row_of(new: NewDispatch) -> tuple[Any, ...]:
     )
 
 
-def formed(
+def _formed(
     names: DispatchNames, number: int, new: NewDispatch, body: bytes, lease: Lease
 ) -> Leased:
     """A dispatch that was stored under this number, in the hands of who formed it."""

@@ -88,7 +88,7 @@ def judged(report: StoredReport, known: Known, forgotten_to: int, now: datetime)
     """Why the report did or did not go to this endpoint. Of reports up to `forgotten_to` the
     dispatches may have been removed by retention."""
     if known.dispatches:
-        return _dispatched(known, now)
+        return _dispatched(report, known, now)
     if known.reading is not None and known.reading.held:
         return _held(known, known.reading)
     return _not_taken_yet(report, known, forgotten_to)
@@ -134,10 +134,10 @@ _BY_WEIGHT: Sequence[DispatchState] = (
 """Of several dispatches: what is under way is told first, then what has succeeded."""
 
 
-def _dispatched(known: Known, now: datetime) -> Judged:
+def _dispatched(report: StoredReport, known: Known, now: datetime) -> Judged:
     told = min(known.dispatches, key=lambda each: _BY_WEIGHT.index(each.state))
     verdict: Verdict = told.state
-    words, following = _of_state(told, now, known)
+    words, following = _of_state(told, report.id, now, known)
     words += _last_failure(known.last_attempts.get(told.id))
     if known.name == OWN_URLS:
         words += f", to {without_credentials(told.url)}"
@@ -154,9 +154,12 @@ def _dispatched(known: Known, now: datetime) -> Judged:
     return Judged(known.name, verdict, words, following, dispatches=known.dispatches)
 
 
-def _of_state(dispatch: StoredDispatch, now: datetime, known: Known) -> tuple[str, str | None]:
+def _of_state(
+    dispatch: StoredDispatch, report: int, now: datetime, known: Known
+) -> tuple[str, str | None]:
     made = _attempts(dispatch.attempts)
-    again = f"To push the report again: `{_again(dispatch)}`."
+    replay = f"dlr replays start --id {report} --to-endpoint {dispatch.endpoint}"
+    again = f"To push the report again: `{replay}`."
     match dispatch.state:
         case "acknowledged":
             return f"dispatch {dispatch.id} was acknowledged after {made}", None
@@ -167,11 +170,6 @@ def _of_state(dispatch: StoredDispatch, now: datetime, known: Known) -> tuple[st
         case "cancelled":
             return f"dispatch {dispatch.id} was cancelled after {made}", again
     return f"dispatch {dispatch.id} waits after {made}", _next_attempt(dispatch, now, known)
-
-
-def _again(dispatch: StoredDispatch) -> str:
-    ids = " ".join(f"--id {each}" for each in dispatch.report_ids[:1])
-    return f"dlr replays start {ids} --to-endpoint {dispatch.endpoint}"
 
 
 def _next_attempt(dispatch: StoredDispatch, now: datetime, known: Known) -> str:

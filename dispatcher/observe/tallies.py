@@ -6,7 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
-from dispatcher.observe.base import ActivitySpan
+from dispatcher.observe.base import (
+    ACTIVITY_KEPT,
+    Activity,
+    ActivitySpan,
+    AttemptCount,
+    LatenessCount,
+)
 from receiver.store.histogram import bin_of
 
 TAIL_MOST: Final = 2_000
@@ -63,3 +69,30 @@ def summed(stored: Sequence[Row], tail: Sequence[Row]) -> Sequence[Row]:
 def counted_since(counts: Counter[tuple[Any, ...]], since: int) -> Sequence[Row]:
     """Of counts by the key of a table those that began then or later, without span and start."""
     return [(*rest, count) for (_, *rest, start), count in counts.items() if start >= since]
+
+
+def activity_of(
+    attempts: Sequence[Row],
+    lateness: Sequence[Row],
+    tail: Sequence[Row],
+    *,
+    span: int,
+    start: int,
+    endpoint: str | None,
+    lag: int,
+) -> Activity:
+    """What the tallies since `start` say of an endpoint (None: of all), with the `tail` of attempts
+    that were not counted yet. `lag`: how many attempts there may be after these."""
+    own = [row for row in tail if endpoint is None or row[5] == endpoint]
+    of_attempts = counted_since(attempts_by_key(own, span), start)
+    of_lateness = counted_since(lateness_by_key(own, span), start)
+    return Activity(
+        attempts=[AttemptCount(*row) for row in summed(attempts, of_attempts)],
+        lateness=[LatenessCount(*row) for row in summed(lateness, of_lateness)],
+        lag=lag,
+    )
+
+
+def gone_before(at: int) -> list[tuple[int, int]]:
+    """For each span, up to when its tallies are asked for no more at an instant, in seconds."""
+    return [(SPANS[span], at - int(kept.total_seconds())) for span, kept in ACTIVITY_KEPT.items()]

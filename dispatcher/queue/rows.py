@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec import structs
 
-from dispatcher.queue.base import Lease, Leased, Reading, Record, StoredAttempt, StoredDispatch
+from dispatcher.queue.base import (
+    Lease,
+    Leased,
+    NotWaiting,
+    Pending,
+    Reading,
+    Record,
+    StoredAttempt,
+    StoredDispatch,
+    UnknownDispatch,
+)
 from dispatcher.queue.names import DispatchNames
+from dispatcher.retrying.dispatch import TRANSITIONS, DispatchState, InvalidTransition
 from receiver.store.instants import instant, instant_or_none, micros, micros_or_null
 
 SPARSE = 4
@@ -142,3 +153,53 @@ def _failures(newest: Iterable[tuple[str, bool]]) -> Mapping[str, int]:
         elif endpoint not in ended:
             failures[endpoint] = failures.get(endpoint, 0) + 1
     return failures
+
+
+def pending_of(
+    at: int,
+    *,
+    first_due: Mapping[str, int],
+    read_to: Mapping[str, int],
+    highest: int,
+    freed: Collection[str],
+    expiry: int | None,
+) -> Pending:
+    """What there is to do at an instant. `first_due`: when the first that waits is due, of the
+    endpoints for which any waits. `read_to`: of those that are there. `highest`: the newest
+    report. `expiry`: when the first lease ends."""
+    return Pending(
+        due=frozenset(name for name, due in first_due.items() if due <= at),
+        unread={name: to for name, to in read_to.items() if to < highest or name in freed},
+        freed=frozenset(freed),
+        first_due={name: instant(due) for name, due in first_due.items()},
+        lease_until=instant_or_none(expiry),
+    )
+
+
+def counts_by_endpoint(
+    rows: Iterable[tuple[str, DispatchState, int]],
+) -> Mapping[str, Mapping[DispatchState, int]]:
+    counts: dict[str, dict[DispatchState, int]] = {}
+    for endpoint, state, count in rows:
+        counts.setdefault(endpoint, {})[state] = count
+    return counts
+
+
+def state_of(name: str, row: Sequence[Any] | None) -> DispatchState:
+    """The state in the row of a dispatch. Raises UnknownDispatch when there is none."""
+    if row is None:
+        raise UnknownDispatch(name)
+    state: DispatchState = row[0]
+    return state
+
+
+def check_cancelled(name: str, state: DispatchState) -> None:
+    """Raises InvalidTransition."""
+    if "cancelled" not in TRANSITIONS[state]:
+        raise InvalidTransition(name, state, "cancelled")
+
+
+def check_waits(name: str, state: DispatchState) -> None:
+    """Raises NotWaiting."""
+    if state != "waiting":
+        raise NotWaiting(name, state)

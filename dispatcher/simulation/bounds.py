@@ -10,7 +10,8 @@ and of the reports.
 Where one push decides what becomes of the next, an endpoint that limits, slows, or comes and goes
 is played twice: as one that is never troubled by it, and as one that is down all the time. What a
 breaker makes of either is played too, and what the same endpoints are without a breaker. Whatever
-one push does to the next, the endpoint answers at most as the first and at least as the second.
+one push does to the next, the endpoint answers at most as the first and at least as the second. A
+breaker's probe may go an interval sooner or later, and so many reports more are between the bounds.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from datetime import timedelta
 
 from msgspec import structs
 
+from dispatcher.simulation.arrivals import Arrivals
 from dispatcher.simulation.cohort import simulate_cohort
 from dispatcher.simulation.latency import LogNormal
 from dispatcher.simulation.scenario import LIMITED, PACED, Phase, Scenario
@@ -57,6 +59,9 @@ def bounds(timeline: Timeline, scenario: Scenario, watch: Watch) -> Bounds | Non
     around = round(NEAR * reports)
     if scenario.arrivals.by_chance:  # another seed has more reports, or fewer
         around += round(_DEVIATIONS * math.sqrt(reports))
+    if scenario.endpoint.breaker_failures:  # a probe that goes sooner or later finds it up then
+        lasts = Arrivals(scenario).duration
+        around += round(reports * min(1.0, scenario.endpoint.breaker_probe / lasts))
     return Bounds(_widened(late, around), _widened(lost, around) if any(lost) else (0, 0))
 
 

@@ -79,7 +79,7 @@ _TOO_LONG = "it has a number that is too long"
 
 def _table(file: Path) -> dict[str, Any]:
     try:
-        text = file.read_bytes().decode()
+        text = file.read_bytes().decode("utf-8-sig")  # Notepad writes a byte order mark
         return tomllib.loads(text)
     except FileNotFoundError:
         fault = "there is no such file"
@@ -345,7 +345,7 @@ def _instead(raw: object, hint: Hint) -> str:
 def _came(raw: object, secret: bool = False) -> str:
     """What was found, for people. Of a secret only its kind."""
     if isinstance(raw, str):
-        length = f"a text of {len(raw)} characters"
+        length = f"a text of {len(raw)} character{'' if len(raw) == 1 else 's'}"
         return length if secret else quoted(without_credentials(raw))
     for kind, noun in ((list, "a list"), (dict, "a table"), (date | time, "a date or time")):
         if isinstance(raw, kind):

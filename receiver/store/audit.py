@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-from msgspec import Struct
+import msgspec
+from msgspec import Struct, structs
+
+from receiver.store.instants import instant, micros, micros_or_null
 
 COMMAND_LINE = "command line"
 """From where a change came that was not made over HTTP."""
@@ -45,6 +48,41 @@ class AuditQuery(Struct, frozen=True, kw_only=True):
     subject: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+
+
+def begun_row(change: BegunChange) -> tuple[Any, ...]:
+    """at, who, origin, what, subject."""
+    return micros(change.at), change.who, change.origin, change.what, change.subject
+
+
+def ended_row(
+    change: int, outcome: ChangeOutcome, subject: str | None, details: Mapping[str, Any]
+) -> tuple[Any, ...]:
+    """outcome, subject, details, id."""
+    return outcome, subject, msgspec.json.encode(details).decode(), change
+
+
+def asked_of(query: AuditQuery) -> dict[str, Any]:
+    """The fields of a query, as a database compares them."""
+    return structs.asdict(query) | {
+        "since": micros_or_null(query.since),
+        "until": micros_or_null(query.until),
+    }
+
+
+def stored_change(row: Sequence[Any]) -> Change:
+    """The row: id, at, who, origin, what, subject, outcome, details."""
+    number, at, who, origin, what, subject, outcome, details = row
+    return Change(
+        id=number,
+        at=instant(at),
+        who=who,
+        origin=origin,
+        what=what,
+        subject=subject,
+        outcome=outcome,
+        details=msgspec.json.decode(details, type=dict[str, Any]),
+    )
 
 
 class AuditLog(Protocol):

@@ -38,7 +38,7 @@ def _migration(part: str, entry: Traversable) -> Migration:
     found = re.fullmatch(r"(\d{4})_(\w+)\.sql", entry.name)
     if found is None:
         raise ValueError(f"{entry.name}: a migration is named 0001_what_it_does.sql")
-    return Migration(part, int(found[1]), found[2], entry.read_text())
+    return Migration(part, int(found[1]), found[2], entry.read_text("utf-8"))
 
 
 def is_missing(step: Migration, of: Iterable[Migration], versions: Mapping[str, int]) -> bool:

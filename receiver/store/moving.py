@@ -286,6 +286,7 @@ class _Move:
             with self._source.view() as view:
                 changed = self._take_over(view)
             self._tell("follow", changed)
+            self._look(0)
             if changed <= FEW:
                 if self._source.stands_still():
                     return

@@ -14,7 +14,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from statistics import median
+from typing import Any
 
 from msgspec import Struct
 
@@ -25,19 +28,16 @@ from receiver.store.postgres.partitions import keep_partitions
 from receiver.store.postgres.store import PostgresStore
 from tests import postgres
 from tests.benchmarks.postgres_push import postmaster_of
-from tests.benchmarks.postgres_queue import durable_server, migrated, processes
+from tests.benchmarks.postgres_queue import durable_server, migrated
 from tests.benchmarks.processes import CPU_TICK, cpu_of_children
 from tests.benchmarks.results import Row, arguments, print_rows, print_table
 from tests.contracts.report_store import NOON, a_callback, an_sms
 
 BATCH = 512
 
-STARTS = 10.0
-"""Seconds in which a process is ready to begin, with its callbacks made."""
-
 Batch = Sequence[Callback]
-Took = tuple[float, float]
-"""The instant (of time.time) at which a process had written all, and the CPU that it took."""
+Took = tuple[float, float, float]
+"""The instants (of time.time) at which a process began and had written all, and its CPU."""
 
 
 class Written(Struct, frozen=True):
@@ -56,11 +56,10 @@ class Ingest(Struct, frozen=True):
 
 
 class Job(Struct, frozen=True):
-    """What one receiver writes, beginning at an instant (of time.time)."""
+    """What one receiver writes."""
 
     url: str
     batches: range
-    begin: float
 
 
 def ingest(*, rounds: int, batches: int, receivers: Sequence[int] = (1, 2, 4)) -> Ingest:
@@ -77,15 +76,19 @@ def ingest(*, rounds: int, batches: int, receivers: Sequence[int] = (1, 2, 4)) -
 
 def _written(url: str, write: Callable[[Job], Took], shares: Sequence[range]) -> Written:
     """Into a new database, each share by a process of its own."""
-    with migrated(url) as address, processes(len(shares)) as pool:
+    context = get_context("spawn")
+    start = context.Barrier(len(shares))
+    with (
+        migrated(url) as address,
+        ProcessPoolExecutor(len(shares), context, _begin_together, (start,)) as pool,
+    ):
         asyncio.run(_make_room(address))
         before = cpu_of_children(postmaster := postmaster_of(url))
-        begin = time.time() + STARTS
-        took = list(pool.map(write, [Job(address, share, begin) for share in shares]))
+        took = list(pool.map(write, [Job(address, share) for share in shares]))
         of_server = cpu_of_children(postmaster) - before
     rows = BATCH * sum(map(len, shares))
-    seconds = max(end for end, _ in took) - begin
-    cpu = sum(cpu for _, cpu in took)
+    seconds = max(end for _, end, _ in took) - min(begin for begin, _, _ in took)
+    cpu = sum(cpu for _, _, cpu in took)
     return Written(rows / seconds, rows / cpu, rows / max(of_server, CPU_TICK))
 
 
@@ -95,12 +98,19 @@ async def _make_room(url: str) -> None:
     await database.close()
 
 
-def _wait(job: Job) -> float:
-    """Until the job begins. Returns the CPU that this process has used so far."""
-    late = time.time() - job.begin
-    assert late < 0, f"the process was ready {late:.1f} s too late"
-    time.sleep(-late)
-    return time.process_time()
+_start: Any = None
+"""In a process: what all of them wait at until the last one is ready."""
+
+
+def _begin_together(start: Any) -> None:
+    global _start
+    _start = start
+
+
+def _wait() -> tuple[float, float]:
+    """Until all are ready. Returns the time, and the CPU that this process has used so far."""
+    _start.wait()
+    return time.time(), time.process_time()
 
 
 def _batch(number: int) -> list[Callback]:
@@ -118,11 +128,11 @@ async def _receive(job: Job) -> Took:
     database = await Database.open(job.url)
     try:
         store = PostgresStore(database)
-        before = _wait(job)
+        began, before = _wait()
         for batch in batches:
             counts = await store.add(batch)
             assert all(each.stored == 1 for each in counts)
-        return time.time(), time.process_time() - before
+        return began, time.time(), time.process_time() - before
     finally:
         await database.close()
 
@@ -130,9 +140,9 @@ async def _receive(job: Job) -> Took:
 def copy(job: Job) -> Took:
     """In a process: what of the same rows can be prepared is prepared before the clock runs."""
     reports, keys = _rows([_batch(number) for number in job.batches])
-    before = _wait(job)
+    began, before = _wait()
     _copy_rows(job.url, reports, keys)
-    return time.time(), time.process_time() - before
+    return began, time.time(), time.process_time() - before
 
 
 def _copy_rows(url: str, reports: Sequence[bytes], keys: Sequence[bytes]) -> None:

@@ -49,7 +49,7 @@ def pushed(
         words += ["--config", str(config), "--database", database]
         running = [stack.enter_context(server(words)) for _ in range(dispatchers)]
         before = sum(cpu_seconds(each.pid) for each in running)
-        asyncio.run(fill(database, reports, at_once=reports))  # all at once: nobody begins before
+        asyncio.run(fill(database, reports, at_once=20_000))  # nobody begins before
         of_server = cpu_of_children(postmaster := postmaster_of(url))
         await_pushes(sink, -(-reports // size))
         cpu = sum(cpu_seconds(each.pid) for each in running) - before

@@ -131,7 +131,7 @@ class Job(Struct, frozen=True):
 
 def dispatchers(url: str, number: int, seconds: float, at_once: int, failing: bool) -> float:
     """Dispatches a second that so many dispatchers together form and record."""
-    with migrated(url) as database_url, processes(number) as pool:
+    with migrated(url) as database_url, _processes(number) as pool:
         begin = time.time() + 2.0
         jobs = [
             Job(database_url, f"e{n}", at_once, begin, begin + seconds, failing)
@@ -141,7 +141,7 @@ def dispatchers(url: str, number: int, seconds: float, at_once: int, failing: bo
 
 
 @contextmanager
-def processes(number: int) -> Iterator[ProcessPoolExecutor]:
+def _processes(number: int) -> Iterator[ProcessPoolExecutor]:
     with ProcessPoolExecutor(number, mp_context=get_context("spawn")) as pool:
         yield pool
 
@@ -253,7 +253,7 @@ def churn(url: str, seconds: float, number: int, at_once: int, *, held: bool) ->
     """What is there, in a table, after each of five parts of the time. `held`: a reader keeps its
     view of the database all the time, as a backup does, and nothing can be vacuumed."""
     rows: list[tuple[str, ...]] = []
-    with migrated(url) as database_url, processes(number) as pool:
+    with migrated(url) as database_url, _processes(number) as pool:
         begin = time.time() + 2.0
         jobs = [
             Job(database_url, f"e{n}", at_once, begin, begin + seconds, True) for n in range(number)

@@ -21,7 +21,7 @@ from dispatcher.endpoints.endpoint import Target
 from dispatcher.queue.sqlite.insert_dispatch import insert_event
 from dispatcher.storage import MIGRATIONS, MOVED, Storage, new_id
 from receiver.store.base import StoreUnavailable
-from receiver.store.copies import CopyFailed, CopyRefused
+from receiver.store.copies import CopyBrokenOff, CopyFailed, CopyRefused
 from receiver.store.instants import micros
 from receiver.store.moving import Compared, move, unequal
 from receiver.store.postgres import moving as postgres
@@ -280,6 +280,17 @@ async def test_given_up_it_leaves_nothing_in_the_file(path: Path, target: str) -
 def schema(path: Path) -> list[Any]:
     with closing(sqlite3.connect(path)) as file:
         return file.execute("SELECT type, name, sql FROM sqlite_schema ORDER BY 1, 2").fetchall()
+
+
+def test_it_is_broken_off_while_it_waits(empty: Path, target: str) -> None:
+    """For the file to stand still, though nothing changes in it."""
+    steps: list[str] = []
+    with ends_of(empty, target) as (source, there):
+        source.stands_still = lambda: False
+        source.wait = lambda: None
+        watch = lambda _: "follow" not in steps  # noqa: E731
+        with pytest.raises(CopyBrokenOff):
+            move(source, there, MOVED, watch, lambda step, _: steps.append(step))
 
 
 # --- refused ------------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ async def test_who_holds_back_what_is_told(tmp_path: Path) -> None:
 
         last = await eventually(told, "what is held back, as soon as all is added up")
         await server.stop()
-    assert last == "held back 2 of report for acme"
+    assert last == "held back 2 reports for acme"
 
     async with running(tmp_path, "serve") as server, aiohttp.ClientSession(server.url) as session:
 

@@ -113,7 +113,7 @@ class Run:
 
     async def moment(self) -> None:
         """Until some callbacks more have been answered."""
-        await self.came.reach(self.came.count + self.rng.randrange(10, 40))
+        await self.came.reach(self.came.count + self.rng.randrange(5, 25))
 
     async def end(self) -> None:
         """Nothing new comes, and what had to be answered is."""

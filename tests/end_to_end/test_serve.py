@@ -473,7 +473,7 @@ async def test_erase_says_what_it_did(tmp_path: Path) -> None:
 
     assert (nothing.code, nothing.out) == (1, "nothing is stored of +41 79 000 07 28\n")
     assert (erased.code, erased.err) == (0, "")
-    assert re.search(r"touched +1 of report\n", erased.out)
+    assert re.search(r"erased +1 report\n", erased.out)
     assert (again.code, again.out) == (1, "nothing is stored of 41790000727\n")
     assert left.code == 1
     assert left.err == (

@@ -188,7 +188,12 @@ COMMANDS: Mapping[str, Sequence[Sequence[str]]] = {
         ("backup", "x", "--database", A_PATH),
     ],
     "restore": [("restore", A_PATH, "--replace"), ("restore", POISON)],
-    "migrate": [("migrate",), ("migrate", "--database", A_PATH)],
+    "migrate": [
+        ("migrate",),
+        ("migrate", "--database", A_PATH),
+        ("migrate", "--from", A_PATH, "--to", "postgresql://127.0.0.1:1/x"),
+        ("migrate", "--from", A_PATH, "--give-up"),
+    ],
     "demo": [("demo", "--seed", POISON)],
     "listen": [("listen", "--bind", POISON)],
     "config": [("config", "check", "--config", A_PATH), ("config", POISON)],

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from dispatcher.observe.base import RecordedAttempt, recorded_attempt
-from receiver.store.instants import instant, instant_or_none
 from receiver.store.postgres.database import Database
 
 _AFTER = """
@@ -31,23 +29,3 @@ class PostgresHistory:
             "attempt_id", lambda c, settled: c.execute(_AFTER, (attempt, settled, limit)).fetchall()
         )
         return [recorded_attempt(row) for row in rows]
-
-
-def _attempt(row: Sequence[Any]) -> RecordedAttempt:
-    number, dispatch, endpoint, nth, reports, started_at, ms, status, outcome, error, *now = row
-    state, due_at, note = now
-    return RecordedAttempt(
-        id=number,
-        dispatch=dispatch,
-        endpoint=endpoint,
-        number=nth,
-        reports=reports,
-        started_at=instant(started_at),
-        duration_ms=ms,
-        status=status,
-        outcome=outcome,
-        error=error,
-        state=state,
-        due_at=instant_or_none(due_at),
-        note=note,
-    )

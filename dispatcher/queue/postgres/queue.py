@@ -7,9 +7,8 @@ from datetime import datetime
 from typing import Self
 
 from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.forming.new_dispatch import NewDispatch, formed, new_dispatch
+from dispatcher.forming.new_dispatch import dispatches_of, leased_of
 from dispatcher.queue.base import (
-    Bucket,
     BytesGone,
     DispatchSearch,
     Forming,
@@ -17,7 +16,6 @@ from dispatcher.queue.base import (
     Lease,
     Leased,
     News,
-    NotWaiting,
     Pending,
     Readings,
     Record,
@@ -25,7 +23,6 @@ from dispatcher.queue.base import (
     StoredAttempt,
     StoredDispatch,
     StoredRequest,
-    UnknownDispatch,
 )
 from dispatcher.queue.names import DispatchNames
 from dispatcher.queue.ordering import BY_ITSELF, held_by, placed_by
@@ -43,11 +40,20 @@ from dispatcher.queue.postgres.stored import (
     of_reports,
     stored_dispatches,
 )
-from dispatcher.queue.rows import attempt_of, change_of, leased
+from dispatcher.queue.rows import (
+    attempt_of,
+    change_of,
+    check_cancelled,
+    check_waits,
+    counts_by_endpoint,
+    leased,
+    pending_of,
+    state_of,
+)
 from dispatcher.queue.search import END
-from dispatcher.retrying.dispatch import TRANSITIONS, DispatchState, InvalidTransition
+from dispatcher.retrying.dispatch import DispatchState
 from receiver.store.base import Message, StoredReport
-from receiver.store.instants import instant, instant_or_none, micros
+from receiver.store.instants import instant, micros
 from receiver.store.postgres.database import Connection, Database, row_of
 
 _NAME_QUEUE = """
@@ -279,16 +285,12 @@ class PostgresQueue:
     ) -> list[Leased]:
         def form(connection: Connection) -> list[Leased]:
             new = [
-                (self._new(forming.endpoint, bucket, body, leases, now), body)
+                each
                 for forming in _take_over(connection, formings)
-                for bucket, body in zip(forming.buckets, forming.bodies, strict=True)
+                for each in dispatches_of(forming, leases, now, self._new_id)
             ]
             numbers = insert_dispatches(connection, [each for each, _ in new])
-            return [
-                formed(self._names, number, each, body, each.lease)
-                for number, (each, body) in zip(numbers, new, strict=True)
-                if body is not None and each.lease is not None
-            ]
+            return leased_of(self._names, numbers, new)
 
         return await self._database.write(form)
 
@@ -437,25 +439,9 @@ class PostgresQueue:
         return None if row is None else StoredRequest(*row)
 
     async def counts(self) -> Mapping[str, Mapping[DispatchState, int]]:
-        counts: dict[str, dict[DispatchState, int]] = {}
-        for endpoint, state, count in await self._database.question(
-            lambda connection: connection.execute(COUNTS).fetchall()
-        ):
-            counts.setdefault(endpoint, {})[state] = count
-        return counts
-
-    def _new(
-        self,
-        endpoint: Endpoint,
-        bucket: Bucket,
-        body: bytes | None,
-        leases: Mapping[str, Lease],
-        now: datetime,
-    ) -> NewDispatch:
-        """Leased; one that has no bytes to be sent waits."""
-        lease = None if body is None else leases[endpoint.name]
-        end = self._new_id()
-        return new_dispatch(endpoint, bucket, body, micros(now), webhook_id_end=end, lease=lease)
+        return counts_by_endpoint(
+            await self._database.question(lambda c: c.execute(COUNTS).fetchall())
+        )
 
 
 def _queue_name(connection: Connection) -> str | None:
@@ -474,17 +460,13 @@ def _pending(connection: Connection, endpoints: Sequence[str], at: int, settled:
     highest, expiry, any_freed = row_of(connection.execute(_PLACE, (settled,)))
     freed = [e for e in endpoints if ordering.freed(connection, e, 1)] if any_freed else ()
     readers = connection.execute(_READERS, ([*endpoints],)).fetchall()
-    first_due = {name: due for name, _, due in readers if due is not None}
-    return Pending(
-        due=frozenset(name for name, due in first_due.items() if due <= at),
-        unread={
-            name: read_to
-            for name, read_to, _ in readers
-            if read_to is not None and (read_to < (highest or 0) or name in freed)
-        },
-        freed=frozenset(freed),
-        first_due={name: instant(due) for name, due in first_due.items()},
-        lease_until=instant_or_none(expiry),
+    return pending_of(
+        at,
+        first_due={name: due for name, _, due in readers if due is not None},
+        read_to={name: read_to for name, read_to, _ in readers if read_to is not None},
+        highest=highest or 0,
+        freed=freed,
+        expiry=expiry,
     )
 
 
@@ -532,18 +514,14 @@ def _first_due(connection: Connection, endpoints: Iterable[str]) -> dict[str, in
 
 
 def _cancel(connection: Connection, name: str, number: int) -> None:
-    state = _state(connection, name, number)
-    if "cancelled" not in TRANSITIONS[state]:
-        raise InvalidTransition(name, state, "cancelled")
+    check_cancelled(name, _state(connection, name, number))
     connection.execute(
         "UPDATE dispatch SET state = 'cancelled', due_at = NULL WHERE id = %s", (number,)
     )
 
 
 def _retry(connection: Connection, name: str, number: int, at: int) -> None:
-    state = _state(connection, name, number)
-    if state != "waiting":
-        raise NotWaiting(name, state)
+    check_waits(name, _state(connection, name, number))
     connection.execute("UPDATE dispatch SET due_at = least(due_at, %s) WHERE id = %s", (at, number))
 
 
@@ -559,7 +537,4 @@ def _state(connection: Connection, name: str, number: int) -> DispatchState:
     row = connection.execute(
         "SELECT state FROM dispatch WHERE id = %s FOR NO KEY UPDATE", (number,)
     ).fetchone()
-    if row is None:
-        raise UnknownDispatch(name)
-    state: DispatchState = row[0]
-    return state
+    return state_of(name, row)

@@ -16,21 +16,15 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from dispatcher.observe.base import (
-    ACTIVITY_KEPT,
-    Activity,
-    ActivitySpan,
-    AttemptCount,
-    LatenessCount,
-)
+from dispatcher.observe.base import Activity, ActivitySpan
 from dispatcher.observe.tallies import (
     SPANS,
     TAIL_MOST,
     Row,
+    activity_of,
     attempts_by_key,
-    counted_since,
+    gone_before,
     lateness_by_key,
-    summed,
 )
 from receiver.store.base import TURN
 from receiver.store.instants import micros
@@ -119,8 +113,7 @@ def _prune(connection: sqlite3.Connection, at: int) -> None:
     """Once an hour drop what nobody asks for any more. `at` is the time of the oldest attempt that
     was counted now: after a clock that was ahead for a moment, the newest would drop all."""
     if connection.execute(_PRUNE, (at // 3_600,)).rowcount:
-        for span, kept in ACTIVITY_KEPT.items():
-            gone = (SPANS[span], at - int(kept.total_seconds()))
+        for gone in gone_before(at):
             connection.execute("DELETE FROM attempt_tally WHERE span = ? AND start < ?", gone)
             connection.execute("DELETE FROM lateness_tally WHERE span = ? AND start < ?", gone)
 
@@ -137,24 +130,14 @@ def _activity(
     read_to, tail = _read_on(connection, TAIL_MOST)
     if tail:
         read_to = tail[-1][0]
-    if endpoint is not None:
-        tail = [row for row in tail if row[5] == endpoint]
     (newest,) = connection.execute("SELECT coalesce(max(id), 0) FROM attempt").fetchone()
-    return Activity(
-        attempts=[
-            AttemptCount(*row)
-            for row in summed(
-                _stored(connection, _ATTEMPTS, span, start, endpoint),
-                counted_since(attempts_by_key(tail, span), start),
-            )
-        ],
-        lateness=[
-            LatenessCount(*row)
-            for row in summed(
-                _stored(connection, _LATENESS, span, start, endpoint),
-                counted_since(lateness_by_key(tail, span), start),
-            )
-        ],
+    return activity_of(
+        _stored(connection, _ATTEMPTS, span, start, endpoint),
+        _stored(connection, _LATENESS, span, start, endpoint),
+        tail,
+        span=span,
+        start=start,
+        endpoint=endpoint,
         lag=max(newest - read_to, 0),
     )
 

@@ -9,9 +9,8 @@ from itertools import count
 from typing import Self
 
 from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.forming.new_dispatch import NewDispatch, formed, new_dispatch
+from dispatcher.forming.new_dispatch import dispatches_of, leased_of
 from dispatcher.queue.base import (
-    Bucket,
     BytesGone,
     DispatchSearch,
     Forming,
@@ -19,7 +18,6 @@ from dispatcher.queue.base import (
     Lease,
     Leased,
     News,
-    NotWaiting,
     Pending,
     Readings,
     Record,
@@ -27,11 +25,19 @@ from dispatcher.queue.base import (
     StoredAttempt,
     StoredDispatch,
     StoredRequest,
-    UnknownDispatch,
 )
 from dispatcher.queue.names import DispatchNames
 from dispatcher.queue.ordering import BY_ITSELF, held_by, placed_by
-from dispatcher.queue.rows import attempt_of, change_of, leased
+from dispatcher.queue.rows import (
+    attempt_of,
+    change_of,
+    check_cancelled,
+    check_waits,
+    counts_by_endpoint,
+    leased,
+    pending_of,
+    state_of,
+)
 from dispatcher.queue.sqlite import dispatch_search, leaving, notices, ordering
 from dispatcher.queue.sqlite.endpoints import make_known
 from dispatcher.queue.sqlite.insert_dispatch import insert_dispatches, repeat_event
@@ -45,9 +51,9 @@ from dispatcher.queue.sqlite.stored import (
     of_reports,
     stored_dispatches,
 )
-from dispatcher.retrying.dispatch import TRANSITIONS, DispatchState, InvalidTransition
+from dispatcher.retrying.dispatch import DispatchState
 from receiver.store.base import Message, StoredReport
-from receiver.store.instants import instant, instant_or_none, micros
+from receiver.store.instants import instant, micros
 from receiver.store.migrations import migrations_of
 from receiver.store.sqlite.database import Database, version
 from receiver.store.sqlite.rows import LISTED, listed
@@ -184,17 +190,13 @@ class SqliteQueue:
     ) -> list[Leased]:
         def form(connection: sqlite3.Connection) -> list[Leased]:
             new = [
-                (self._new(forming.endpoint, bucket, body, leases, now), body)
+                each
                 for forming in formings
                 if _take_over(connection, forming)
-                for bucket, body in zip(forming.buckets, forming.bodies, strict=True)
+                for each in dispatches_of(forming, leases, now, self._new_id)
             ]
             numbers = insert_dispatches(connection, [each for each, _ in new])
-            return [
-                formed(self._names, number, each, body, each.lease)
-                for number, (each, body) in zip(numbers, new, strict=True)
-                if body is not None and each.lease is not None
-            ]
+            return leased_of(self._names, numbers, new)
 
         return await self._database.write(form)
 
@@ -354,25 +356,9 @@ class SqliteQueue:
 
     async def counts(self) -> Mapping[str, Mapping[DispatchState, int]]:
         statement = "SELECT endpoint, state, count FROM dispatch_count WHERE count > 0"
-        counts: dict[str, dict[DispatchState, int]] = {}
-        for endpoint, state, number in await self._database.question(
-            lambda connection: connection.execute(statement).fetchall()
-        ):
-            counts.setdefault(endpoint, {})[state] = number
-        return counts
-
-    def _new(
-        self,
-        endpoint: Endpoint,
-        bucket: Bucket,
-        body: bytes | None,
-        leases: Mapping[str, Lease],
-        now: datetime,
-    ) -> NewDispatch:
-        """Leased; one that has no bytes to be sent waits."""
-        lease = None if body is None else leases[endpoint.name]
-        end = self._new_id()
-        return new_dispatch(endpoint, bucket, body, micros(now), webhook_id_end=end, lease=lease)
+        return counts_by_endpoint(
+            await self._database.question(lambda c: c.execute(statement).fetchall())
+        )
 
 
 def _queue_name(connection: sqlite3.Connection) -> str | None:
@@ -419,14 +405,13 @@ def _pending(connection: sqlite3.Connection, endpoints: Iterable[str], at: int) 
     ).fetchone()
     freed = [e for e in endpoints if ordering.freed(connection, e, 1)] if any_freed else ()
     read_to = dict(connection.execute("SELECT name, read_to FROM endpoint WHERE NOT removed"))
-    readers = [e for e in endpoints if e in read_to]
-    first_due = _first_due(connection, endpoints)
-    return Pending(
-        due=frozenset(e for e, due in first_due.items() if due <= at),
-        unread={e: read_to[e] for e in readers if read_to[e] < highest or e in freed},
-        freed=frozenset(freed),
-        first_due={e: instant(due) for e, due in first_due.items()},
-        lease_until=instant_or_none(_first_expiry(connection)),
+    return pending_of(
+        at,
+        first_due=_first_due(connection, endpoints),
+        read_to={e: read_to[e] for e in endpoints if e in read_to},
+        highest=highest,
+        freed=freed,
+        expiry=_first_expiry(connection),
     )
 
 
@@ -500,18 +485,14 @@ def _first_due(connection: sqlite3.Connection, endpoints: Iterable[str]) -> dict
 
 
 def _cancel(connection: sqlite3.Connection, name: str, number: int) -> None:
-    state = _state(connection, name, number)
-    if "cancelled" not in TRANSITIONS[state]:
-        raise InvalidTransition(name, state, "cancelled")
+    check_cancelled(name, _state(connection, name, number))
     connection.execute(
         "UPDATE dispatch SET state = 'cancelled', due_at = NULL WHERE id = ?", (number,)
     )
 
 
 def _retry(connection: sqlite3.Connection, name: str, number: int, at: int) -> None:
-    state = _state(connection, name, number)
-    if state != "waiting":
-        raise NotWaiting(name, state)
+    check_waits(name, _state(connection, name, number))
     connection.execute("UPDATE dispatch SET due_at = min(due_at, ?) WHERE id = ?", (at, number))
 
 
@@ -524,7 +505,4 @@ def _repeat_event(
 
 def _state(connection: sqlite3.Connection, name: str, number: int) -> DispatchState:
     row = connection.execute("SELECT state FROM dispatch WHERE id = ?", (number,)).fetchone()
-    if row is None:
-        raise UnknownDispatch(name)
-    state: DispatchState = row[0]
-    return state
+    return state_of(name, row)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from dispatcher.capsule.base import CapturedReport, Span, Window
 from dispatcher.capsule.capsule import SharedDispatch
-from dispatcher.capsule.rows import dispatches_of, span_of
-from receiver.store.instants import instant, micros
+from dispatcher.capsule.rows import asked_of, dispatches_of, reports_of, span_of
 from receiver.store.sqlite.database import Database
 
 REPORT_SPAN = """
@@ -52,8 +51,7 @@ class SqliteRecording:
         return span_of(await self._rows(DISPATCH_SPAN, window, first, last))
 
     async def reports(self, window: Window, first: int, last: int) -> Sequence[CapturedReport]:
-        rows = await self._rows(_REPORTS, window, first, last)
-        return [CapturedReport(instant(at), *told) for at, *told in rows]
+        return reports_of(await self._rows(_REPORTS, window, first, last))
 
     async def dispatches(self, window: Window, first: int, last: int) -> Sequence[SharedDispatch]:
         return list(dispatches_of(await self._rows(_DISPATCHES, window, first, last)))
@@ -61,11 +59,5 @@ class SqliteRecording:
     async def _rows(
         self, query: str, window: Window, first: int = 0, last: int = 0
     ) -> Sequence[tuple[Any, ...]]:
-        asked: Mapping[str, object] = {
-            "since": micros(window.since),
-            "until": micros(window.until),
-            "endpoint": window.endpoint,
-            "first": first,
-            "last": last,
-        }
+        asked = asked_of(window, first, last)
         return await self._database.question(lambda c: c.execute(query, asked).fetchall())

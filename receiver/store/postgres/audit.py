@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
-from receiver.store.audit import AuditQuery, BegunChange, Change, ChangeOutcome
-from receiver.store.instants import instant, micros, micros_or_null
+from receiver.store.audit import (
+    AuditQuery,
+    BegunChange,
+    Change,
+    ChangeOutcome,
+    asked_of,
+    begun_row,
+    ended_row,
+    stored_change,
+)
 from receiver.store.postgres.database import Connection, Database, row_of
 
 _INSERT = """
@@ -35,7 +41,7 @@ class PostgresAudit:
         self._database = database
 
     async def begin(self, change: BegunChange) -> int:
-        row = (micros(change.at), change.who, change.origin, change.what, change.subject)
+        row = begun_row(change)
 
         def insert(connection: Connection) -> int:
             return int(row_of(connection.execute(_INSERT, row))[0])
@@ -45,43 +51,11 @@ class PostgresAudit:
     async def end(
         self, change: int, outcome: ChangeOutcome, subject: str | None, details: Mapping[str, Any]
     ) -> None:
-        row = (outcome, subject, msgspec.json.encode(details).decode(), change)
+        row = ended_row(change, outcome, subject, details)
         await self._database.write_unflushed(lambda c: c.execute(_END, row).close())
 
     async def changes(self, query: AuditQuery) -> Sequence[Change]:
-        wanted = {
-            "before": query.before,
-            "who": query.who,
-            "what": query.what,
-            "subject": query.subject,
-            "since": micros_or_null(query.since),
-            "until": micros_or_null(query.until),
-            "limit": query.limit,
-        }
-
-        def find(connection: Connection) -> list[Change]:
-            return [_change(*row) for row in connection.execute(_CHANGES, wanted)]
-
-        return await self._database.read(find)
-
-
-def _change(
-    number: int,
-    at: int,
-    who: str | None,
-    origin: str,
-    what: str,
-    subject: str | None,
-    outcome: ChangeOutcome | None,
-    details: str,
-) -> Change:
-    return Change(
-        id=number,
-        at=instant(at),
-        who=who,
-        origin=origin,
-        what=what,
-        subject=subject,
-        outcome=outcome,
-        details=msgspec.json.decode(details, type=dict[str, Any]),
-    )
+        wanted = asked_of(query)
+        return await self._database.read(
+            lambda c: [stored_change(row) for row in c.execute(_CHANGES, wanted)]
+        )

@@ -30,10 +30,11 @@ FETCHED = 5_000
 LOOK_SECONDS = 0.1
 """How often a database that is being filled is looked at."""
 
-# The statements of a move take as long as they take. Tables that nobody has analysed yet are read
-# by their indexes.
+# The statements of a move take as long as they take, and wait for nobody. Tables that nobody has
+# analysed yet are read by their indexes.
 _BEGIN = (
     "SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0;"
+    " SET LOCAL lock_timeout = '10s';"
     " SET LOCAL enable_seqscan = off; SET LOCAL jit = off"
 )
 _UNFLUSHED = "SET LOCAL synchronous_commit = off"
@@ -68,7 +69,8 @@ def opened(url: str, tables: Sequence[Table]) -> Iterator[PostgresTarget]:
     """A migrated database that these tables can be moved to. Raises CopyFailed when it, or the way
     to it, breaks: the move can be asked for again."""
     try:
-        with closing(psycopg.connect(url, autocommit=True)) as connection:
+        # A pooler in transaction mode may be between, which knows no prepared statements.
+        with closing(psycopg.connect(url, autocommit=True, prepare_threshold=None)) as connection:
             adapt_texts(connection)
             yield PostgresTarget(connection, tables)
     except psycopg.Error as error:

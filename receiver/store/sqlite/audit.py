@@ -6,10 +6,16 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
-from receiver.store.audit import AuditQuery, BegunChange, Change, ChangeOutcome
-from receiver.store.instants import instant, micros, micros_or_null
+from receiver.store.audit import (
+    AuditQuery,
+    BegunChange,
+    Change,
+    ChangeOutcome,
+    asked_of,
+    begun_row,
+    ended_row,
+    stored_change,
+)
 from receiver.store.sqlite.database import Database
 
 _INSERT = "INSERT INTO audit (at, who, origin, what, subject) VALUES (?, ?, ?, ?, ?)"
@@ -18,9 +24,10 @@ _END = "UPDATE audit SET outcome = ?, subject = ?, details = ? WHERE id = ?"
 
 _CHANGES = """
     SELECT id, at, who, origin, what, subject, outcome, details FROM audit
-    WHERE (?1 IS NULL OR id < ?1) AND (?2 IS NULL OR who = ?2) AND (?3 IS NULL OR what = ?3)
-        AND (?4 IS NULL OR subject = ?4) AND (?5 IS NULL OR at >= ?5) AND (?6 IS NULL OR at < ?6)
-    ORDER BY id DESC LIMIT ?7
+    WHERE (:before IS NULL OR id < :before) AND (:who IS NULL OR who = :who)
+        AND (:what IS NULL OR what = :what) AND (:subject IS NULL OR subject = :subject)
+        AND (:since IS NULL OR at >= :since) AND (:until IS NULL OR at < :until)
+    ORDER BY id DESC LIMIT :limit
 """
 
 
@@ -31,7 +38,7 @@ class SqliteAudit:
         self._database = database
 
     async def begin(self, change: BegunChange) -> int:
-        row = (micros(change.at), change.who, change.origin, change.what, change.subject)
+        row = begun_row(change)
 
         def insert(connection: sqlite3.Connection) -> int:
             number = connection.execute(_INSERT, row).lastrowid
@@ -43,41 +50,11 @@ class SqliteAudit:
     async def end(
         self, change: int, outcome: ChangeOutcome, subject: str | None, details: Mapping[str, Any]
     ) -> None:
-        row = (outcome, subject, msgspec.json.encode(details).decode(), change)
+        row = ended_row(change, outcome, subject, details)
         await self._database.write_unflushed(lambda c: c.execute(_END, row).close())
 
     async def changes(self, query: AuditQuery) -> Sequence[Change]:
-        wanted = (
-            query.before,
-            query.who,
-            query.what,
-            query.subject,
-            micros_or_null(query.since),
-            micros_or_null(query.until),
-            query.limit,
-        )
+        wanted = asked_of(query)
         return await self._database.read(
-            lambda c: [_change(*row) for row in c.execute(_CHANGES, wanted)]
+            lambda c: [stored_change(row) for row in c.execute(_CHANGES, wanted)]
         )
-
-
-def _change(
-    number: int,
-    at: int,
-    who: str | None,
-    origin: str,
-    what: str,
-    subject: str | None,
-    outcome: ChangeOutcome | None,
-    details: str,
-) -> Change:
-    return Change(
-        id=number,
-        at=instant(at),
-        who=who,
-        origin=origin,
-        what=what,
-        subject=subject,
-        outcome=outcome,
-        details=msgspec.json.decode(details, type=dict[str, Any]),
-    )

@@ -55,6 +55,7 @@ def refuse_target(database: Path, target: Path, *, replace: bool) -> None:
     """Raises CopyRefused where a copy of the database may not be written."""
     if target.is_dir():
         raise CopyRefused(f"{target} is a folder: give the name of a file")
+    refuse_what_is_no_file(target)
     if target.exists():
         if database.exists() and target.samefile(database):
             raise CopyRefused(f"{target} is the database itself: give another name")
@@ -69,6 +70,13 @@ def refuse_target(database: Path, target: Path, *, replace: bool) -> None:
                 f"{beside} belongs to another database and would be taken for a part of {target}:"
                 " remove it, or choose another name"
             )
+
+
+def refuse_what_is_no_file(path: Path) -> None:
+    """Raises CopyRefused for a device, a pipe or a socket: a rename would put a file in its place,
+    and root may rename over /dev/null."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise CopyRefused(f"{path} is a device or a pipe: give the name of a file")
 
 
 def opened_to_read(database: Path) -> sqlite3.Connection:

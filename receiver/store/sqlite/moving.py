@@ -19,7 +19,7 @@ from typing import Any
 
 from receiver.store.base import StoreUnavailable
 from receiver.store.callback import quarantine_digest
-from receiver.store.copies import CopyRefused
+from receiver.store.copies import CopyFailed, CopyRefused
 from receiver.store.migrations import Migration, is_missing
 from receiver.store.moving import Changes, Columns, Key, Row, Table
 from receiver.store.sqlite.backup import opened_to_read, versions_in
@@ -106,6 +106,11 @@ class SqliteSource:
         self._target = target
         self._claims = claims
         self._turns = Turns(path)
+        if not self._turns.are_locks:
+            raise CopyRefused(
+                f"nobody can tell here whether {path} is in use: move it on Linux or macOS, from a"
+                " folder that you may write to"
+            )
         self._reader = _connected(path)
         self._writer = _connected(path)
         self._state = self._read_state()
@@ -281,18 +286,21 @@ def opened(path: Path, target: str, migrations: Sequence[Migration]) -> Iterator
     """A file that can be moved to `target`, as that may be shown.
 
     Raises CopyRefused: it is no file of dlr's, of another schema, a sandbox's, not ready for it, or
-    is being moved by another process.
+    is being moved by another process. Raises CopyFailed when it cannot be read or written.
     """
     with closing(opened_to_read(path)) as database:
         _refuse(path, database, migrations)
     claims = Claims(path)
     if not claims.take("move"):
         raise CopyRefused(f"another dlr is moving {path}: wait until it has ended")
-    source = SqliteSource(path, target, claims)
     try:
-        yield source
-    finally:
-        source.end()
+        source = SqliteSource(path, target, claims)
+        try:
+            yield source
+        finally:
+            source.end()
+    except sqlite3.Error as error:
+        raise CopyFailed(f"{path} cannot be used: {error}") from error
 
 
 def moved_to(connection: sqlite3.Connection) -> str | None:

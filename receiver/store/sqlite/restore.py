@@ -19,6 +19,7 @@ from receiver.store.sqlite.backup import (
     becoming,
     copied,
     opened_to_read,
+    refuse_what_is_no_file,
     refuse_without_room,
     versions_in,
 )
@@ -44,6 +45,7 @@ def restore(
     nothing was written to it. Raises CopyRefused, CopyFailed, CopyBrokenOff and OSError; then the
     database is as it was.
     """
+    refuse_what_is_no_file(database)
     _refuse_backup(backup, database, whole_without_log=whole_without_log)
     with closing(opened_to_read(backup)) as source:
         judge(versions_in(source))

@@ -63,10 +63,21 @@ class Turns:
         finally:
             self._give(_TURN)
 
+    @property
+    def are_locks(self) -> bool:
+        """Whether others can be seen at all."""
+        return self._file is not None
+
     def stay_alone(self) -> bool:
         """Whether no other process has the database open. Then none can open it until these are
-        closed."""
-        return self._file is None or _locked(self._file, shared=False)
+        closed. False, too, on a file system without locks, where nobody knows."""
+        if self._file is None:
+            return False
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _OPEN)
+        except OSError:
+            return False
+        return True
 
     def close(self) -> None:
         if self._file is not None:

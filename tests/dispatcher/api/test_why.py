@@ -129,10 +129,14 @@ async def test_what_became_of_its_dispatch(bench: Bench) -> None:
     )
     assert one.next == "To push the report again: `dlr replays start --id 1 --to-endpoint acme`."
 
-    await bench.receive(an_sms("b"))
+    await bench.receive(an_sms("b"), an_sms("c"))
     await bench.work()
     await bench.queue.cancel("db-2")
-    assert (await desk.verdict(report=2)).verdict == "cancelled"
+    for report in (2, 3):  # of one dispatch; what is to be pushed again is the one that is asked of
+        one = await desk.verdict(report=report)
+        assert one.verdict == "cancelled"
+        assert one.next is not None
+        assert f" --id {report} " in one.next
 
 
 @pytest.mark.parametrize("paused", [False, True])

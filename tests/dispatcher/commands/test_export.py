@@ -6,6 +6,7 @@ import asyncio
 import csv
 import io
 import json
+import os
 import tracemalloc
 from collections.abc import AsyncIterator, Callable, Coroutine
 from operator import attrgetter
@@ -226,6 +227,17 @@ def test_output_file(database: Path, tmp_path: Path) -> None:
     with file.open(newline="") as opened:
         assert list(csv.reader(opened)) == list(csv.reader(io.StringIO(printed)))
     assert [each.name for each in tmp_path.glob("*reports*")] == ["reports.csv"]
+
+
+def test_a_device_is_written_to(database: Path, tmp_path: Path) -> None:
+    """Root put a file in the place of /dev/null with `--output /dev/null`."""
+    device = tmp_path / "device"
+    device.symlink_to(os.devnull)
+
+    done = dlr(database, "reports", "--format", "csv", "--output", str(device))
+
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert device.is_symlink()
 
 
 def test_unfinished_file_is_not_left(database: Path, tmp_path: Path) -> None:

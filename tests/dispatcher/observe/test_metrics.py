@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from dispatcher.observe.events import AttemptMade
 from dispatcher.observe.metrics import (
     AttemptMetrics,
+    DispatcherMetrics,
     FileMetrics,
     HeldMetrics,
     LossMetrics,
@@ -249,6 +250,7 @@ def all_metrics() -> set[str]:
     ReconcileMetrics(registry)
     Places(registry)
     HeldMetrics(registry)
+    DispatcherMetrics(registry, lambda: 1)
     return {name for name in families(registry) if name.startswith("dlr_")}
 
 
@@ -270,8 +272,7 @@ async def test_the_service_has_every_metric(tmp_path: Path) -> None:
         session.get(f"{running.url}/metrics") as response,
     ):
         shown = set(re.findall(r"^# TYPE (\S+)", await response.text(), re.MULTILINE))
-    pushes = {
-        name for name in all_metrics() if re.match("dlr_attempt|dlr_reports_ack|.*_ended", name)
-    }
+    of_pushes = "dlr_attempt|dlr_reports_ack|dlr_dispatchers|.*_ended"
+    pushes = {name for name in all_metrics() if re.match(of_pushes, name)}
     assert shown >= all_metrics() - pushes
     assert not shown & pushes

@@ -314,6 +314,14 @@ def test_file_that_is_not_utf8(tmp_path: Path) -> None:
         read(Town, file, {})
 
 
+def test_file_of_a_windows_editor(tmp_path: Path) -> None:
+    """A byte order mark and CRLF are no part of the settings."""
+    file = tmp_path / "town.toml"
+    file.write_bytes(b'\xef\xbb\xbftitle = "a"\r\n')
+
+    assert read(Town, file, {}).title == "a"
+
+
 def test_file_that_is_not_there(tmp_path: Path) -> None:
     """A file that was named and is missing, or cannot be read, is a fault."""
     with pytest.raises(ConfigurationError, match=r"none\.toml: there is no such file"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -75,6 +76,12 @@ async def test_what_a_backup_refuses(database: Path) -> None:
         copy(database, folder)
     with refused("there is no folder", folder):
         copy(database, folder / "none" / "copy.db")
+    device = folder / "device"
+    device.symlink_to(os.devnull)  # root can put a file in the place of a device
+    with refused("device is a device or a pipe", folder):
+        copy(database, device, replace=True)
+    with refused("device is a device or a pipe", folder):
+        put_back(database, device, replace=True)
     (folder / "other.db-wal").write_text("x")
     with refused("other.db-wal belongs to another database", folder):
         copy(database, folder / "other.db")
