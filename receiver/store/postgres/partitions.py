@@ -95,7 +95,12 @@ def old_partitions(connection: Connection, sequence: str, table: str) -> list[in
 
 
 def exists(connection: Connection, table: str) -> bool:
-    return bool(row_of(connection.execute("SELECT to_regclass(%s) IS NOT NULL", (table,)))[0])
+    """Whether there is such a table now. It is read from the catalogue, because to_regclass may
+    remember from an earlier statement of the transaction that there was none."""
+    return bool(row_of(connection.execute(_EXISTS, (table,)))[0])
+
+
+_EXISTS = "SELECT EXISTS (SELECT FROM pg_class WHERE relname = %s AND pg_table_is_visible(oid))"
 
 
 def drop(connection: Connection, tables: Iterable[str], number: int) -> bool:

@@ -8,13 +8,14 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from typing import Any
 
+import psycopg
 import pytest
 
 from dispatcher.queue.postgres.schema import MIGRATIONS as QUEUE_MIGRATIONS
 from receiver.dlr.json_format import encode_body
 from receiver.store.base import Counts, StoreUnavailable
 from receiver.store.postgres import partitions
-from receiver.store.postgres.partitions import first_of, keep_partitions
+from receiver.store.postgres.partitions import exists, first_of, keep_partitions
 from receiver.store.postgres.rows import ids_of
 from receiver.store.postgres.schema import MIGRATIONS as STORE_MIGRATIONS
 from tests.contracts.postgres_backend import PostgresBackend
@@ -31,7 +32,7 @@ from tests.contracts.report_store import (
     received,
 )
 from tests.contracts.store_retention import at_once, check_finds_only
-from tests.postgres import EmptyDatabase, a_database
+from tests.postgres import EmptyDatabase, a_database, in_autocommit
 
 LATER = NOON + 100 * DAY
 HOUR = timedelta(hours=1)
@@ -282,3 +283,21 @@ async def test_a_locked_table_is_told(backend: PostgresBackend) -> None:
             await keep_partitions(backend.database, NOON)
 
     await keep_partitions(backend.database, NOON)
+
+
+def test_a_partition_that_another_process_has_made_meanwhile_is_seen(
+    empty_postgres: EmptyDatabase,
+) -> None:
+    """Processes that start together look for a partition, and then wait for each other. One that
+    had looked remembered that there was none, and failed because there was one."""
+    with (
+        psycopg.connect(empty_postgres.url) as waiting,
+        in_autocommit(empty_postgres.url) as making,
+    ):
+        assert not exists(waiting, "made_meanwhile")
+        making.execute("CREATE TABLE made_meanwhile ()")
+        try:
+            assert exists(waiting, "made_meanwhile")
+        finally:
+            waiting.rollback()
+            making.execute("DROP TABLE made_meanwhile")
