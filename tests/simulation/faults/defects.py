@@ -356,7 +356,7 @@ SHOWN_BY = {
     "a retry is encoded anew": 8,
     "two dispatchers form the same": 76,
     "all leases are rescued": 1,
-    "nobody wakes for what is due": 403,
+    "nobody wakes for what is due": 1201,
     "leases are not given back": 106,
     "no lease is rescued": 7,
     "an attempt too many": 21,
