@@ -48,7 +48,7 @@ def migrate(
     format_: Format,
     give_up: bool,
 ) -> None:
-    """Bring the database to the current schema, or move a file to PostgreSQL.
+    """Bring the database to the current schema, or to PostgreSQL.
 
     `dlr serve` does the first at its start.
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from dispatcher.cli import cli
 from dispatcher.commands import simulation_progress
+from receiver.store.postgres.database import said
 
 
 @pytest.mark.parametrize(("given", "came"), [("", "nothing"), (".", "the folder .")])
@@ -55,3 +56,8 @@ def test_a_line_of_progress_is_not_repeated(
     for share in (0.5, 1.0, 1.0, 1.0):
         show(share)
     assert capsys.readouterr().err == "moving: 50%\nmoving: 100%\n"
+
+
+def test_what_the_driver_says_reads_as_sentences() -> None:
+    error = OSError("No such file or directory\n\tIs the server running locally?\n")
+    assert said(error) == "No such file or directory. Is the server running locally?"
