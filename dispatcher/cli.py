@@ -112,7 +112,7 @@ SUMMARIES = {
     "config": "Check the settings, or print their JSON Schema.",
     "backup": "Copy the database to FILE while `dlr` runs, and check the copy.",
     "restore": "Put a backup where the database is.",
-    "migrate": "Bring the database to the current schema, or to PostgreSQL.",
+    "migrate": "Upgrade the schema of the database, or move it to PostgreSQL.",
     "purge": "Remove what is old: reports, quarantine, ended dispatches.",
     "erase": "Erase the data of one recipient.",
     "views": "Print the SQL views of the database, for Grafana and others.",

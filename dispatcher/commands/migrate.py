@@ -48,7 +48,7 @@ def migrate(
     format_: Format,
     give_up: bool,
 ) -> None:
-    """Bring the database to the current schema, or to PostgreSQL.
+    """Upgrade the schema of the database, or move it to PostgreSQL.
 
     `dlr serve` does the first at its start.
 

@@ -10,7 +10,7 @@ from ipaddress import IPv6Address, ip_network
 from aiohttp import web
 
 from dispatcher.clocks.clock import wall_time
-from dispatcher.flow.rate_limit import RateLimit
+from dispatcher.flow.rate_limit import BURST, RateLimit
 from dispatcher.web.site import Site, form, local_path, page
 from receiver.api.sessions import SESSION, SESSION_AGE
 from receiver.api.tokens import SIGN_IN
@@ -32,7 +32,7 @@ class Tries:
     """Which tries to sign in are looked at."""
 
     def __init__(self, now: datetime) -> None:
-        self._all = RateLimit.fresh(TRIES_IN_ALL, now)
+        self._all = RateLimit.fresh(TRIES_IN_ALL, now - BURST)  # nobody has tried yet
         self._of: OrderedDict[str, RateLimit] = OrderedDict()
 
     def admit(self, address: Address | None, now: datetime) -> bool:

@@ -166,6 +166,17 @@ class SqlViewsContract:
         assert (first["parts"], first["price_per_part"], first["cost"]) == (3, 0.01, 0.03)
         assert (second["cost"], third["parts"], third["generation"]) == (None, 2, "v3")
 
+    async def test_what_is_of_another_generation(self, backend: ReadBackend) -> None:
+        """Names of the other generation beside the report's own may have any value, and zones that
+        are none are nobody's instant. A fraction of a second may have more digits."""
+        odd = a_v3_item(messageId="odd", sender="mine", messageCount=2)
+        odd |= {"from": {"no": 1}, "smsCount": "x", "sentAt": "2026-03-02T11:59:58.750+2300"}
+        odd["doneAt"] = "2026-03-02T11:59:58.750000+0000"
+        await backend.storage.store.add([a_callback(odd)])
+        (row,) = await self.rows(backend, "SELECT * FROM dlr_reports WHERE message_id = 'odd'")
+        assert (row["sender"], row["parts"], row["sent_at"]) == ("mine", 2, None)
+        assert row["done_at"] == "2026-03-02T11:59:58.750Z"
+
     async def test_messages(self, backend: ReadBackend) -> None:
         """One row a message: a final report outranks what came after it."""
         statement = "SELECT * FROM dlr_messages WHERE message_id = 'a'"

@@ -33,7 +33,6 @@ from tests.contracts.storage_on_postgres import PostgresStorageBackend, postgres
 from tests.contracts.unrouted_store import UnroutedStoreContract
 from tests.dispatcher.support import a_bench
 from tests.postgres import in_autocommit
-from tests.receiver.payloads import a_v3_item
 
 __all__ = ["postgres_storage"]
 
@@ -133,12 +132,3 @@ class TestSqlViews(SqlViewsContract):
         )
         assert [from_database(row["recipient"]) for row in found] == texts
         assert await backend.asked("SELECT * FROM dlr_totals_by_hour")
-
-    async def test_what_is_of_another_generation(self, backend: PostgresStorageBackend) -> None:
-        """Names of the other generation beside the report's own may have any value, and zones that
-        are none are nobody's instant."""
-        odd = a_v3_item(messageId="odd", sender="mine", messageCount=2)
-        odd |= {"from": {"no": 1}, "smsCount": "x", "sentAt": "2026-03-02T11:59:58.750+2300"}
-        await backend.storage.store.add([a_callback(odd)])
-        (row,) = await backend.asked("SELECT * FROM dlr_reports WHERE message_id = 'odd'")
-        assert (row["sender"], row["parts"], row["sent_at"]) == ("mine", 2, None)

@@ -37,6 +37,14 @@ def test_who_guesses_keeps_nobody_else_out() -> None:
     assert tries.admit(colleague, NOW + timedelta(seconds=1))
 
 
+def test_two_may_try_at_the_same_moment() -> None:
+    """Right after the start too: the second one was refused for the first one's try."""
+    tries = Tries(NOW)
+
+    assert tries.admit(ip_address("203.0.113.7"), NOW)
+    assert tries.admit(ip_address("203.0.113.8"), NOW)
+
+
 def test_a_network_of_ipv6_is_one_address() -> None:
     """Its owner has 2⁶⁴ of them."""
     tries = Tries(NOW)

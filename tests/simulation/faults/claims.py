@@ -152,7 +152,11 @@ class Claims:
     def heard(self, process: Process, name: str, acknowledged: bool) -> None:
         gate = self._known[process].gates[name]
         gate.heard += 1
-        gate.failures = 0 if acknowledged else gate.failures + 1
+        gate.failures += 1
+        if acknowledged:  # the others hear of it with their next look
+            for known in self._known.values():
+                if name in known.gates:
+                    known.gates[name].failures = 0
         probe_every = gate.endpoint.breaker_probe.total_seconds()
         gate.probe_from = self._world.passed + probe_every / SLEW
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from dispatcher.clocks.common_time import TOLD_TO
 from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.flow.members import SURE
 from dispatcher.queue.base import Leased
 from dispatcher.retrying.outcome import Answer
 from receiver.store.instants import micros
@@ -94,6 +95,7 @@ class Pushes:
         """Where nothing befalls and there is room, a retry goes when it is due."""
         waiting = [row for row in self._ledger.rows.values() if row.state in OPEN]
         free = not endpoint.rate_limit and not endpoint.breaker_failures
+        free &= self._world.plan.look_every < SURE.total_seconds()  # nobody has room in between
         if self._world.plan.calm and free and len(waiting) < endpoint.window // 2:
             before = self._ledger.recorded_send(sent.dispatch, sent.number - 1)
             # A wait that counts from the start may be over before the attempt has ended.

@@ -10,7 +10,7 @@ from tests.simulation.faults.defects import FOUND, PLANTED, SHOWN_BY, Defect
 from tests.simulation.faults.world import play, violations
 
 SEEDS = 500
-"""Within so many each is caught."""
+"""Within so many, or by the seed that SHOWN_BY names, each is caught."""
 
 
 @pytest.mark.parametrize("name", PLANTED)

@@ -16,8 +16,8 @@ from tests.simulation.faults.test_defects import SEEDS
 from tests.simulation.faults.world import play, violations
 
 SHORT = SEEDS
-"""As many as show each planted defect (test_defects.py)."""
-LONG = 11_000
+"""As many as a planted defect is looked for in (test_defects.py)."""
+LONG = 12_000
 
 AT_ONCE = 50
 """Seeds that one process of the machine plays in a go."""

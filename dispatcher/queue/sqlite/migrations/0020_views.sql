@@ -7,14 +7,17 @@ WITH instants AS (
     SELECT *,
         item ->> '$.sentAt' AS sent,
         item ->> '$.doneAt' AS done,
-        coalesce(item ->> '$.smsCount', item ->> '$.messageCount') AS count
+        -- Names of the other generation may stand beside these, with any value.
+        item ->> iif(generation = 'v3', '$.messageCount', '$.smsCount') AS count
     FROM report
 ),
 read AS (
     SELECT *,
         -- The items have a zone without a colon, which SQLite cannot read.
-        strftime('%Y-%m-%dT%H:%M:%fZ', substr(sent, 1, 26) || ':' || substr(sent, 27)) AS sent_at,
-        strftime('%Y-%m-%dT%H:%M:%fZ', substr(done, 1, 26) || ':' || substr(done, 27)) AS done_at,
+        strftime('%Y-%m-%dT%H:%M:%fZ', substr(sent, 1, length(sent) - 2) || ':' || substr(sent, -2))
+            AS sent_at,
+        strftime('%Y-%m-%dT%H:%M:%fZ', substr(done, 1, length(done) - 2) || ':' || substr(done, -2))
+            AS done_at,
         item ->> '$.price.pricePerMessage' AS price
     FROM instants
 )
@@ -30,7 +33,7 @@ SELECT
     item ->> '$.messageId' AS message_id,
     item ->> '$.bulkId' AS bulk_id,
     item ->> '$.to' AS recipient,
-    coalesce(item ->> '$.sender', item ->> '$.from') AS sender,
+    item ->> iif(generation = 'v3', '$.sender', '$.from') AS sender,
     item ->> '$.mccMnc' AS mcc_mnc,
     item ->> '$.callbackData' AS callback_data,
     sent_at,
