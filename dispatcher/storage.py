@@ -313,10 +313,13 @@ def restore(
 async def move(source: Path, target: str, *, watch: Watch, tell: Tell) -> Sequence[Compared]:
     """Move a SQLite file to an empty PostgreSQL database, or go on with it (how it goes is told by
     receiver/store/moving.py). Raises CopyRefused, CopyFailed, CopyBrokenOff, StoreUnavailable."""
-    is_file = source.parts[0] not in ("postgresql:", "postgres:")
-    if not is_file or not is_postgres(target):
-        raise CopyRefused("a move goes from a SQLite file to PostgreSQL: --to postgresql://…")
     shown = without_credentials(target)
+    is_file = source.parts[:1] not in (("postgresql:",), ("postgres:",))
+    if not is_file or not is_postgres(target):
+        raise CopyRefused(
+            "a move goes from a SQLite file to PostgreSQL: expected --from FILE --to postgresql://…,"
+            f" got --from {without_credentials(str(source))} --to {shown or 'nothing'}"
+        )
     with opened_source(source, shown, MIGRATIONS) as file:
         await migrate(target)
         from receiver.store.postgres.moving import opened

@@ -65,13 +65,14 @@ def _progress(what: str) -> Iterator[Watch]:
 
 
 def _lines(what: str) -> Watch:
-    told = time.monotonic()
+    told, last = time.monotonic(), ""
 
     def show(share: float) -> bool:
-        nonlocal told
-        if time.monotonic() - told >= LINE_EVERY_SECONDS:
-            told = time.monotonic()
-            say(f"{what}: {share:.0%}", err=True)
+        nonlocal told, last
+        line = f"{what}: {share:.0%}"
+        if line != last and time.monotonic() - told >= LINE_EVERY_SECONDS:
+            told, last = time.monotonic(), line
+            say(line, err=True)
         return True
 
     return show

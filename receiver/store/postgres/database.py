@@ -278,8 +278,10 @@ def _unavailable(error: Exception) -> StoreUnavailable:
 
 
 def said(error: Exception) -> str:
-    """What psycopg says names host, port, user and database, and no password."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """What psycopg says names host, port, user and database, and no password. libpq begins a line
+    with a tab where its next sentence begins, such as "Is the server running on that host?"."""
+    sentences = str(error).replace("\n\t", ". ")
+    return " ".join(sentences.split()) or type(error).__name__
 
 
 def _reached(url: str, wait: float) -> bool:
