@@ -86,7 +86,7 @@ def cpu_of_children(pid: int) -> float:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         ended = (int(fields[13]) + int(fields[14])) * CPU_TICK
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        with suppress(FileNotFoundError):  # one has ended since it was listed
+        with suppress(FileNotFoundError, ProcessLookupError):  # one ended since the list
             return ended + sum(cpu_seconds(int(child)) for child in children)
 
 
