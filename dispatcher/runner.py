@@ -57,11 +57,6 @@ SHORTEST_SLEEP = timedelta(milliseconds=20)
 """What is due may have to wait for room in its window: without this the loop would look for it
 4,000 times a second."""
 
-AFTER_OVERTAKEN = timedelta(milliseconds=10)
-"""How long to leave new reports to the dispatcher that was faster: about as long as its commit
-takes. Otherwise the loop would form the same reports in vain until that commit is done, and two
-dispatchers would need twice the CPU of one for each push."""
-
 SHORT_AGAIN = timedelta(seconds=60)
 """How long pushes must not have run short before it is told again."""
 
@@ -187,18 +182,16 @@ class Runner:
         self._tell.append(tell)
 
     async def _turn(self) -> float | None:
-        """Take on what there is to do. Returns in how many seconds to look again, or None."""
+        """Take on what there is to do. Returns 0 when there may be more, otherwise None."""
         self._turning, at = True, self._clock.now()
         leased = await self._worker.claim()
         self._tell_of_shortage()
-        if not leased and not self._worker.overtaken:
+        if not leased:
             await self._set_alarm(at)
         self._turning = False
         self._turned_at = self._clock.now()
         for dispatch in leased:
             self._begin(dispatch)
-        if not leased and self._worker.overtaken:
-            return AFTER_OVERTAKEN.total_seconds()
         if leased or self._worker.more_to_read:
             return 0
         if not self._running and not self._loop.woken:

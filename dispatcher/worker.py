@@ -85,8 +85,6 @@ class Worker:
         self._fresh: Collection[str] = ()  # endpoints of whose reports it saw new ones
         self.more_to_read = False
         """Whether the last `claim` only read reports that go nowhere, and there may be more."""
-        self.overtaken = False
-        """Whether the last `claim` came too late for new reports: another dispatcher was faster."""
 
     async def tick(self) -> int:
         """Do everything that is due at this instant, once. Returns how many attempts were made."""
@@ -110,8 +108,7 @@ class Worker:
             return await self._claim()
 
     async def _claim(self) -> list[Leased]:
-        self.more_to_read = self.overtaken = False
-        self._saw = None
+        self.more_to_read, self._saw = False, None
         self._forget_the_gone()
         now = self._clock.now()
         places = self._places(now)
@@ -188,9 +185,8 @@ class Worker:
             for name in pending.unread
             if name in places and places[name].all
         ]
-        formed = await self._former.form(readers, pending, self._leases)
-        self.more_to_read, self.overtaken = formed.only_read, formed.overtaken
-        return formed.leased
+        leased, self.more_to_read = await self._former.form(readers, pending, self._leases)
+        return leased
 
     def _leases(self, names: Iterable[str]) -> dict[str, Lease]:
         """A new lease for each of these endpoints."""

@@ -49,16 +49,6 @@ class Reader(Struct, frozen=True):
     room: int
 
 
-class Formed(Struct, frozen=True):
-    """What came of one look. `leased`: the new dispatches. If there are none: `only_read` says that
-    reports that go nowhere were read, and there may be more; `overtaken` that another dispatcher
-    was faster, and has read on or is just doing so."""
-
-    leased: list[Leased]
-    only_read: bool = False
-    overtaken: bool = False
-
-
 class Former:
     """Forms the dispatches of one worker. It remembers whose turn is next, and who is set aside."""
 
@@ -75,18 +65,16 @@ class Former:
         readers: Iterable[Reader],
         pending: Pending,
         leases: NewLeases,
-    ) -> Formed:
-        """Dispatches of what these endpoints have not read, as far as each has room."""
+    ) -> tuple[list[Leased], bool]:
+        """Dispatches of what these endpoints have not read, as far as each has room. And whether
+        only reports that go nowhere were read, and there may be more."""
         filled = await self._fill(self._not_aside(readers), pending)
         formings = await self._encoded(filled)
         if not formings:
-            return Formed([])
+            return [], False
         leased = await self._form_apart(formings, leases)
-        return Formed(
-            leased,
-            only_read=not leased and any(each.read_to > each.read_from for each in formings),
-            overtaken=not leased and any(body is not None for f in formings for body in f.bodies),
-        )
+        only_read = not leased and any(each.read_to > each.read_from for each in formings)
+        return leased, only_read
 
     def set_aside(self, now: datetime) -> dict[str, datetime]:
         """Those that are set aside now, and when each gets new dispatches again."""

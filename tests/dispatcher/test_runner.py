@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,7 +18,7 @@ from dispatcher.commands.scripted_endpoint import Script, ScriptedEndpoint
 from dispatcher.endpoints.endpoint import Rules
 from dispatcher.observe.events import AttemptMade
 from dispatcher.pushing.http_sender import HttpSender
-from dispatcher.queue.base import Forming, Lease, Leased, News, Pending
+from dispatcher.queue.base import News, Pending
 from dispatcher.retrying.outcome import Outcome
 from dispatcher.runner import SHORTEST_SLEEP, Runner
 from dispatcher.sharing import Sharing
@@ -514,54 +514,3 @@ async def test_reads_past_what_goes_elsewhere() -> None:
 
         async with running(bench):
             await heard.wait()
-
-
-async def test_leaves_new_reports_to_the_dispatcher_that_is_faster(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Two dispatchers see the same new reports, and one commits them. The other one waits a moment,
-    or for a wake, before it looks again.
-
-    Once it formed the same reports without a pause until that commit was done: more than half of
-    all that two dispatchers formed was lost.
-    """
-    monkeypatch.setattr("dispatcher.runner.AFTER_OVERTAKEN", HOUR)
-    heard, formed, form = Heard(bench, acknowledged), asyncio.Queue[int](), bench.queue.form
-    commits = True
-
-    async def counted(
-        now: datetime, leases: Mapping[str, Lease], formings: Sequence[Forming]
-    ) -> list[Leased]:
-        formed.put_nowait(len(formings))
-        return [] if commits else await form(now, leases, formings)
-
-    monkeypatch.setattr(bench.queue, "form", counted)
-    await bench.receive()
-
-    async with running(bench) as runner:
-        await asyncio.wait_for(formed.get(), LIMIT)
-        for _ in range(100):  # turns of the database's thread, which a spinning loop would use
-            await bench.next_due()
-        assert formed.empty()
-        commits = False
-        runner.wake()
-        await heard.wait()
-
-
-async def test_comes_back_to_what_another_dispatcher_was_faster_with(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The other one has not taken all: the rest is sent though nobody wakes the loop."""
-    heard, form = Heard(bench, acknowledged), bench.queue.form
-    tries = iter((False, False))
-
-    async def overtaken_twice(
-        now: datetime, leases: Mapping[str, Lease], formings: Sequence[Forming]
-    ) -> list[Leased]:
-        return await form(now, leases, formings) if next(tries, True) else []
-
-    monkeypatch.setattr(bench.queue, "form", overtaken_twice)
-    await bench.receive()
-
-    async with running(bench):
-        await heard.wait()

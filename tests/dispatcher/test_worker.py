@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -366,27 +365,6 @@ async def test_two_workers_send_each_report_once(bench: Bench) -> None:
     assert sum(push.reports for push in first) == 10
     attempts = [(push.name, push.number) for push in bench.sender.pushes]
     assert len(attempts) == len(set(attempts))
-
-
-async def test_a_claim_tells_that_another_worker_was_faster(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Another worker commits the reports that this one has just formed: it gets nothing, and knows
-    why. The next claim finds nothing new."""
-    other, form = bench.another_worker(an_endpoint()), bench.queue.form
-
-    async def overtaken(*given: Any) -> list[Leased]:
-        monkeypatch.setattr(bench.queue, "form", form)
-        assert await other.tick() == 1
-        return await form(*given)
-
-    monkeypatch.setattr(bench.queue, "form", overtaken)
-    await bench.receive()
-
-    assert await bench.worker.claim() == []
-    assert bench.worker.overtaken
-    assert await bench.worker.claim() == []
-    assert not bench.worker.overtaken
 
 
 async def test_given_back_dispatch_is_due_again(bench: Bench) -> None:
