@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -82,10 +82,12 @@ def cpu_seconds(pid: int) -> float:
 def cpu_of_children(pid: int) -> float:
     """What the children of a process have used, those that have ended included: the sessions of a
     PostgreSQL server and its own workers."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    ended = (int(fields[13]) + int(fields[14])) * CPU_TICK
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return ended + sum(cpu_seconds(int(child)) for child in children)
+    while True:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        ended = (int(fields[13]) + int(fields[14])) * CPU_TICK
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        with suppress(FileNotFoundError, ProcessLookupError):  # one ended since the list
+            return ended + sum(cpu_seconds(int(child)) for child in children)
 
 
 def run(arguments: Sequence[str]) -> Any:
