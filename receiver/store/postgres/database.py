@@ -51,14 +51,14 @@ WAIT_SECONDS = 9.0
 """How long a transaction waits for a connection, and how long the server works at a statement."""
 
 ASKING_SECONDS = 1.0
-"""How long whoever only reads waits for a connection while none can be made. Pages, metrics and
-/readyz tell soon what is the matter, and only callbacks and other writes wait for the end of it."""
+"""How long a read waits for a connection while the server is lost. So pages, metrics and /readyz
+answer soon with the reason. Only callbacks and other writes wait for the server to come back."""
 
 QUESTION_SECONDS = 30.0
 """How long a statement of a question may take."""
 
 ROUND_TRIP_SECONDS = 2.0
-"""How much longer than that the server's answer is waited for. Then the connection is left."""
+"""How much longer than that we wait for the server's answer, before we give the connection up."""
 
 LOOK_SECONDS = 0.5
 """How often a server that cannot be reached at the start is tried."""
@@ -76,7 +76,7 @@ MALFORMED = (
 
 POOLED = (
     "a connection pooler, such as pgbouncer, is in front of the database: statements are not"
-    " prepared, which costs both some CPU"
+    " prepared, which costs dlr and the database some CPU"
 )
 
 # A machine that is cut off in the middle of a transaction keeps its locks for as long as the server
@@ -88,9 +88,9 @@ _BEGIN = (
 
 
 class Opening(NamedTuple):
-    """How a transaction is opened, in one round trip. `patience`: for how many seconds the answer
-    to one of its statements is waited for, which is longer than the server works at it. 0: for
-    ever. `asks`: it changes nothing that anybody needs, and need not wait for a lost server."""
+    """How a transaction is opened, in one round trip. `patience`: how many seconds we wait for the
+    answer to each statement, longer than the server may work at it; 0 is without a limit. `asks`:
+    it changes nothing that is needed, so it does not wait long for a lost server."""
 
     begin: str
     patience: float
@@ -214,7 +214,7 @@ class Database:
     async def close(self) -> None:
         """Finish what is running and close the connections."""
         await self._proof.end()
-        self._connections.close()  # whoever waits for one waits no longer
+        self._connections.close()  # ends the waiting for one
         await asyncio.to_thread(self._threads.shutdown)
 
     async def _run(self, opening: Opening, work: Work[T]) -> T:
