@@ -417,7 +417,7 @@ def _show_connections(common: _Common) -> None:
             if others is None
             else (
                 opened.served + others.served,
-                most + others.connections,
+                most + others.most,
                 opened.full or others.full,
             )
         ),

@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pickle import loads
 
@@ -23,6 +23,7 @@ import uvloop
 from dispatcher.api.page_guard import page_guard_of
 from dispatcher.clocks.clock import machine_clock
 from dispatcher.clocks.common_time import CommonTime, boot_id
+from dispatcher.flow.descriptors import raised_limit, shares
 from dispatcher.observe import logs
 from dispatcher.receivers.channel import Channel, Kind
 from dispatcher.receivers.receiving import receiver_of, spare_the_collector
@@ -33,7 +34,7 @@ from dispatcher.storage import Storage, storage
 from receiver.callbacks.app import new_app
 from receiver.callbacks.events import CallbackAnswered, Listener
 from receiver.metrics import bare_registry
-from receiver.server import Opened, listening
+from receiver.server import REFUSED_MOST, Opened, listening
 from receiver.store.base import StoreUnavailable
 
 log = logging.getLogger("dlr.service")
@@ -138,17 +139,20 @@ async def _receive(
     settings, clock = order.settings, machine_clock(order.speed)
     await CommonTime(opened.time, clock, boot_id()).join()
     app, registry = new_app(body_limit=settings.server.body_limit), bare_registry()
-    connections = Opened()
+    shared = shares(raised_limit(), settings.limits.connections, refused=REFUSED_MOST, pushes=False)
+    connections = Opened(shared.refused)
     page_guard_of(settings).add_to(app)
     receiver = receiver_of(settings, opened.store, clock, registry, first.stored, listeners)
     receiver.add_routes(app)
     connections.on_head_not_read = receiver.head_not_read
-    first.numbers = lambda: Numbers(connections.served, connections.full, samples_of(registry))
+    first.numbers = lambda: Numbers(
+        connections.served, shared.connections, connections.full, samples_of(registry)
+    )
     mine = beginnings_of(source.name for source in settings.source)
     async with listening(
         app,
         settings.server,
-        settings.limits,
+        replace(settings.limits, connections=shared.connections),
         connections,
         around=callbacks_only(receiver.around, mine),
         bound=bound,

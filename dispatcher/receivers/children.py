@@ -112,9 +112,9 @@ class Children:
         await asyncio.gather(*(each.ask() for each in self._all))
 
     @property
-    def connections(self) -> int:
+    def most(self) -> int:
         """The connections that they may have at once."""
-        return sum(each.order.settings.limits.connections for each in self._all)
+        return sum(each.numbers.most for each in self._all)
 
     @property
     def served(self) -> int:
@@ -147,7 +147,7 @@ class _Child:
         self.tried = asyncio.Event()
         self.numbers = Numbers()
         self.counted_before: Samples = {}  # by processes that have ended, as they told last
-        self.order = order
+        self._order = order
         self._ports: Ports = ()
         self._stopping = asyncio.Event()
         self._missing_since: float | None = monotonic()  # None: it listens
@@ -222,7 +222,7 @@ class _Child:
                 return error.strerror or str(error)
         ended = asyncio.Event()
         self._channel = Channel(ours, self._take, ended.set)
-        self._channel.send(Kind.ORDER, dumps(self.order))
+        self._channel.send(Kind.ORDER, dumps(self._order))
         if self._stopping.is_set():
             self._channel.finish()
         code = await self._process.wait()

@@ -13,13 +13,20 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from aiohttp import web
+from aiohttp import StreamReader, web
+from aiohttp.streams import EMPTY_PAYLOAD
 
 from receiver.answers import Handler
 from receiver.server import ClientConnection, Opened
 
 HandOver = Callable[[int, bytes], None]
 """Takes a connection's descriptor and the bytes that were read of its next request."""
+
+HELD_MOST = 64 * 1024
+"""Bytes of a next request after which nothing more is read until the one before it is answered."""
+
+HEAD_MOST = 16 * 1024
+"""Bytes of a callback's head that are held until it is whole and tells the length of its body."""
 
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,15})[ \t]*\r\n", re.IGNORECASE)
 
@@ -44,10 +51,19 @@ def size_of(begun: bytes) -> int | None:
     return None if found is None else end + 4 + int(found[1])
 
 
-class SortingConnection(ClientConnection):
-    """A connection that is handed over between two requests, as soon as one is no callback."""
+def _has_head(begun: bytes) -> bool:
+    """Whether the head is whole, or longer than one that is waited for."""
+    return len(begun) > HEAD_MOST or b"\r\n\r\n" in begun
 
-    __slots__ = ("_beginnings", "_hand_over", "_held", "_left")
+
+class SortingConnection(ClientConnection):
+    """A connection that is handed over between two requests, as soon as one is no callback.
+
+    aiohttp's parser is given the bytes of one request at a time. What comes after them is held
+    until the request is answered: only then can the connection be handed over.
+    """
+
+    __slots__ = ("_beginnings", "_body", "_hand_over", "_held", "_left")
 
     def __init__(
         self,
@@ -61,35 +77,60 @@ class SortingConnection(ClientConnection):
         super().__init__(manager, opened, **options)
         self._beginnings = beginnings
         self._hand_over = hand_over
-        self._held = b""  # of a request that could be either
-        self._left: int | None = None  # bytes of a request that have not come; None: not known
+        self._held = b""  # of the next request
+        self._body: StreamReader | None = EMPTY_PAYLOAD  # None: a head has come in part
+        self._left: int | None = None  # bytes of this request that have not come; None: not known
 
     def data_received(self, data: bytes) -> None:
-        if self._is_between_requests():
-            data = self._held + data
-            mine = is_callback(data, self._beginnings)
-            self._held = data if mine is None else b""
-            if mine is None:
-                return
-            if not mine:
-                self._leave(data)
-                return
-            size = size_of(data)
-            self._left = None if size is None else size - len(data)
-        elif self._left is not None:
+        if self._body is None or not self._body.is_eof():
+            self._give(data)
+            return
+        self._held += data
+        self._sort()
+
+    def _give(self, data: bytes) -> None:
+        """Have aiohttp read on in a request."""
+        if self._left is not None:
+            data, self._held = data[: self._left], data[self._left :]
             self._left -= len(data)
         super().data_received(data)
+        if self._messages and self._body is None:  # its head is whole
+            self._body = self._messages[-1][1]
 
-    def _is_between_requests(self) -> bool:
-        """Whether these bytes begin a request, and aiohttp's parser holds none of another. A client
-        that sent a second request before the answer to the first (`_left` < 0) is never between."""
-        if self._force_close or self._close or (self._left is not None and self._left < 0):
-            return False
-        if self._heads_read == self._request_count:  # a head has come in part
-            return False
-        if self._request_count == 0:
-            return True
-        return self._waiter is not None and not self._waiter.done()
+    def _sort(self) -> None:
+        """See whose the next request is, once the one before it is answered."""
+        transport = self.transport
+        if not self._held or self._force_close or self._close or transport is None:
+            return
+        if not self._waits():
+            if not self._request_in_progress:  # it waits in a moment
+                self._loop.call_soon(self._sort)
+            elif len(self._held) > HELD_MOST:
+                transport.pause_reading()
+            return
+        transport.resume_reading()
+        mine = is_callback(self._held, self._beginnings)
+        if mine is None or (mine and not _has_head(self._held)):
+            return
+        data, self._held = self._held, b""
+        if mine:
+            self._body, self._left = None, size_of(data)
+            self._give(data)
+        else:
+            self._leave(data)
+
+    def _waits(self) -> bool:
+        """Whether all that came before is answered."""
+        waiter = self._waiter
+        return self._request_count == 0 or (waiter is not None and not waiter.done())
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        finished = await super().finish_response(request, resp, start_time)
+        if self._held:
+            self._loop.call_soon(self._sort)
+        return finished
 
     def _leave(self, begun: bytes) -> None:
         transport = self.transport
@@ -110,8 +151,8 @@ class SortingConnection(ClientConnection):
 def callbacks_only(
     around: Callable[[Handler], Handler], beginnings: tuple[bytes, ...]
 ) -> Callable[[Handler], Handler]:
-    """`around` for this process's server. A request that could not be handed over, because it came
-    before the answer to the one before it, has its connection closed unanswered, after that answer:
+    """`around` for this process's server. One request cannot be handed over: what comes together
+    with the end of a chunked body, before its answer. Its connection is closed after that answer:
     HTTP/1.1 has its client send it again."""
 
     def wrapped(otherwise: Handler) -> Handler:

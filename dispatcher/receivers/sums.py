@@ -20,6 +20,7 @@ class Numbers(Struct, frozen=True):
     """What a process tells of its connections, and of its callbacks since it was started."""
 
     served: int = 0
+    most: int = 0  # that may be served at once
     full: bool = False
     samples: list[tuple[Key, float]] = []
 
