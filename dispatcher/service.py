@@ -191,7 +191,7 @@ class _Common:
     places: Places
     tokens: ApiTokens
     sessions: Sessions
-    others: Children | None  # processes that take callbacks beside this one
+    others: Children | None  # processes that take callbacks for this one
 
     @property
     def schedule(self) -> RetrySchedule:
@@ -288,7 +288,7 @@ async def service(
 def _other_receivers(
     settings: Settings, parts: Parts, clock: Clock | None
 ) -> tuple[Settings, Children | None]:
-    """The settings of this process, and those that take callbacks beside it, if there are any."""
+    """The settings of this process, and those that take callbacks for it, if there are any."""
     if settings.server.receivers == 1 or not parts.receives or parts.sandbox:
         return settings, None
     speed = 1.0 if clock is None else clock.speed
@@ -661,31 +661,32 @@ async def _listening(
     bound: socket.socket | None,
     shown: Certificate | None,
 ) -> AsyncIterator[str]:
-    """Take connections until the block ends, with the other receivers if there are any."""
+    """Take connections until the block ends. If others take callbacks, they listen on the port, and
+    this process gets the connections that ask for something else."""
     server, others = common.settings.server, common.others
     limits = replace(common.settings.limits, connections=common.shares.connections)
     _show_connections(common)
     scheme, tls = ("http", None) if shown is None else ("https", shown.context())
-    async with AsyncExitStack() as stack:
-        ports = [[]] if bound is None else [[bound]]
-        if others is not None:
-            ports = stack.enter_context(shared_port(server, 1 + len(others)))
-        listener = await stack.enter_async_context(
-            listening(
-                common.app,
-                server,
-                limits,
-                common.opened_connections,
-                around=None if receiver is None else receiver.around,
-                bound=ports[0],
-                tls=tls,
-            )
-        )
-        if others is not None and receiver is not None:
+    served = partial(
+        listening,
+        common.app,
+        server,
+        limits,
+        common.opened_connections,
+        around=None if receiver is None else receiver.around,
+        tls=tls,
+    )
+    url = f"{scheme}://{host_in_url(server.bind)}"
+    if others is None or receiver is None:
+        async with served(bound=None if bound is None else [bound]) as listener:
+            yield f"{url}:{listener.port}"
+        return
+    with shared_port(server, len(others)) as ports:
+        async with served(bound=[]) as listener:
             told = Told(receiver.wake, receiver.not_taken.add, listener)
-            await stack.enter_async_context(others.running(ports[1:], told))
-            common.health.add(others.trouble)
-        yield f"{scheme}://{host_in_url(server.bind)}:{listener.port}"
+            async with others.running(ports, told):
+                common.health.add(others.trouble)
+                yield f"{url}:{ports[0][0].getsockname()[1]}"
 
 
 def _certificate(settings: Settings) -> Certificate:

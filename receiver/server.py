@@ -215,7 +215,7 @@ class _Full(asyncio.Protocol):
 
 
 class Listener:
-    """Where the server listens, and how it takes connections besides."""
+    """Where the server listens, and how it takes connections besides. `port` 0: nowhere."""
 
     def __init__(self, connection: Callable[..., asyncio.Protocol]) -> None:
         self.port = 0
@@ -243,14 +243,15 @@ async def listening(
     limits: LimitSettings,
     opened: Opened | None = None,
     around: Callable[[Handler], Handler] | None = None,
-    bound: Sequence[socket.socket] = (),
+    bound: Sequence[socket.socket] | None = None,
     tls: ssl.SSLContext | None = None,
     connect: Callable[..., ClientConnection] = ClientConnection,
 ) -> AsyncIterator[Listener]:
     """Serve `app` until the block ends, then in order: no new connection, requests under way are
     answered, all is closed. `opened` is counted up and down. `around` may take requests before they
     come to the application's router. `bound` is listened on instead of the address of the settings,
-    and stays open. `tls` None: what is served is plain. `connect` makes the connections.
+    and stays open; if it is empty, connections come by the `Listener` only. `tls` None: what is
+    served is plain. `connect` makes the connections.
     """
     opened = Opened() if opened is None else opened
     # aiohttp takes a limit of 0 for none. Its own access log costs four tenths of the rate.
@@ -272,12 +273,13 @@ async def listening(
             return connect(manager, opened, begun=begun, loop=loop, **options)
 
         listener = Listener(connection)
-        servers = [await listener.listen(each) for each in bound]
-        if not servers:
+        servers = [await listener.listen(each) for each in bound or ()]
+        if bound is None:
             with naming_the_address(server.bind, server.port):
                 place: dict[str, Any] = {"host": server.bind, "port": server.port}
                 servers = [await loop.create_server(connection, **place, backlog=BACKLOG, ssl=tls)]
-        listener.port = servers[0].sockets[0].getsockname()[1]
+        if servers:
+            listener.port = servers[0].sockets[0].getsockname()[1]
         try:
             yield listener
         finally:

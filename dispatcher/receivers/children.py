@@ -1,4 +1,4 @@
-"""The processes that take callbacks beside the first one, as the first one sees them.
+"""The processes that take callbacks, as the first one sees them.
 
 Each is a child (child.py) that is started again when it ends. Until it listens, the first process
 takes what comes to its sockets.
@@ -77,11 +77,10 @@ class Children:
     """All of them, each with an order."""
 
     def __init__(self, orders: Sequence[Order]) -> None:
-        count = len(orders) + 1
         self._stop_timeout = max(each.settings.server.stop_timeout for each in orders)
         self._all = [
-            _Child(f"receiver {number} of {count}", order)
-            for number, order in enumerate(orders, start=2)
+            _Child(f"receiver {number} of {len(orders)}", order)
+            for number, order in enumerate(orders, start=1)
         ]
 
     def __len__(self) -> int:

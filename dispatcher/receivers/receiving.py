@@ -51,10 +51,10 @@ def receiver_of(
 
 
 def shared_out(settings: Settings) -> list[Settings]:
-    """The settings of each process, with its share of the limits that hold for all together. The
-    first one, which serves everything else too, has what is left over of the connections. Each can
+    """The settings of each process, the first one and the receivers, with its share of the limits
+    that hold for all together. The first one has what is left over of the connections. Each can
     take the largest body."""
-    limits, count = settings.limits, settings.server.receivers
+    limits, count = settings.limits, 1 + settings.server.receivers
     connections = max(limits.connections // count, 1)
     bodies = max(limits.bodies // count, min(limits.bodies, settings.server.body_limit))
     first = max(limits.connections - connections * (count - 1), 1)

@@ -12,7 +12,7 @@ second is the rate at which the busiest process would fill a core of its own.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -57,7 +57,7 @@ def measured(database: str, folder: Path, receivers: int, seconds: float) -> Rou
     words = ["dispatcher", "receive", "--port", "0", "--receivers", str(receivers)]
     with server([*words, "--config", str(config), "--database", database]) as running:
         processes = [running.pid, *children_of(running)]
-        assert len(processes) == receivers
+        assert len(processes) == (1 if receivers == 1 else 1 + receivers)
         before = [cpu_seconds(each) for each in processes]
         result = load(running, "json", seconds=seconds, connections=CONNECTIONS)
         settle(running.pid)
@@ -102,12 +102,13 @@ def rows(*, kind: Literal["sqlite", "postgresql"], rounds: int, seconds: float) 
         for _ in range(rounds):
             for count, results in found.items():
                 results.append(measured(next(fresh), Path(folder), count, seconds))
+    figures: tuple[tuple[str, str, Callable[[Round], float]], ...] = (
+        ("callbacks", "/s", lambda each: each.rate),
+        ("CPU a callback, all", " us", lambda each: each.micros),
+        ("callbacks by CPU of the busiest", "/s", lambda each: each.of_the_busiest),
+    )
     for count in COUNTS[1:]:
-        for what, unit, figure in (
-            ("callbacks", "/s", lambda each: each.rate),
-            ("CPU a callback, all", " us", lambda each: each.micros),
-            ("callbacks by CPU of the busiest", "/s", lambda each: each.of_the_busiest),
-        ):
+        for what, unit, figure in figures:
             yield Row(
                 what=f"{what}, {count} receivers",
                 measured=[figure(each) for each in found[count]],

@@ -63,7 +63,7 @@ def test_limits_are_divided_among_the_processes() -> None:
     settings = read_settings(
         None,
         {
-            "DLR_SERVER_RECEIVERS": "3",
+            "DLR_SERVER_RECEIVERS": "2",
             "DLR_LIMITS_CONNECTIONS": "100",
             "DLR_LIMITS_BODIES": "18MB",
         },

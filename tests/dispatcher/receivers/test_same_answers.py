@@ -1,21 +1,16 @@
-"""With several receivers a client does not choose the process that accepts its connection. Nobody
-outside can tell: a process that takes callbacks alone hands any other request to the first one, and
-both answer, count and tell alike. In whatever pieces a request comes, and whatever came before.
+"""With several receivers, a process that takes callbacks accepts each connection. It hands the
+connection to the first one when it asks for anything else. Nobody outside can tell: they answer,
+count and tell as one process does, in whatever pieces a request comes, and whatever came before it.
 """
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
-from dispatcher.receivers.ports import shared_port
 from dispatcher.service import Parts, service
 from dispatcher.settings.settings import read_settings
-from receiver.settings.settings import ServerSettings
 from tests.receiver.callbacks.test_short_way import REQUESTS, SETTINGS, comparable
 from tests.receiver.payloads import a_json_body, an_item
 from tests.receiver.served import Reply, Wire, connected, get, request
@@ -103,23 +98,8 @@ def plain(reply: Reply) -> Any:
     return status, headers, b"" if b'"receivedAt"' in body else body
 
 
-@contextmanager
-def ports_apart(found: list[int]) -> Iterator[None]:
-    """Give each process a port of its own, so that a test can choose the process."""
-
-    @contextmanager
-    def apart(server: ServerSettings, processes: int) -> Iterator[list[list[socket.socket]]]:
-        with ExitStack() as stack:
-            each = [stack.enter_context(shared_port(server, 1))[0] for _ in range(processes)]
-            found.extend(sockets[0].getsockname()[1] for sockets in each)
-            yield each
-
-    with patch("dispatcher.service.shared_port", apart):
-        yield
-
-
 async def test_nobody_can_tell_which_process_answers(tmp_path: Path) -> None:
-    """All requests go to one process, and then, in another installation, to the second of two."""
+    """One process answers everything; then two receivers get all requests, and keep callbacks."""
     found = []
     for receivers in (1, 2):
         folder = tmp_path / str(receivers)
@@ -129,16 +109,14 @@ async def test_nobody_can_tell_which_process_answers(tmp_path: Path) -> None:
             f'[store]\ndatabase = "{folder}/dlr.db"\n{SETTINGS}'
             f'[[api.token]]\nname = "t"\nscope = "operate"\nsecret = "{TOKEN}"\n'
         )
-        settings, ports = read_settings(folder / "dlr.toml", {}), list[int]()
-        with ports_apart(ports):
-            async with service(settings, parts=Parts(dispatches=False)) as running:
-                url = f"http://127.0.0.1:{ports[1]}" if ports else running.url
-                found.append(await answers_of(url))
-                async with connected(url) as wire:
-                    await wire.send(REQUESTS["chunked"] + asked("/healthz"))
-                    assert (await wire.reply()).status == 200
-                    # The end of a chunked body is known to the parser alone.
-                    assert (await wire.reply()).status == (0 if ports else 200)
-    one, second_of_two = found
+        settings = read_settings(folder / "dlr.toml", {})
+        async with service(settings, parts=Parts(dispatches=False)) as running:
+            found.append(await answers_of(running.url))
+            async with connected(running.url) as wire:
+                await wire.send(REQUESTS["chunked"] + asked("/healthz"))
+                assert (await wire.reply()).status == 200
+                # Only the parser knows where a chunked body ends, and it has read on.
+                assert (await wire.reply()).status == (200 if receivers == 1 else 0)
+    one, several = found
     for name, reply in one.items():
-        assert second_of_two[name] == reply, name
+        assert several[name] == reply, name
