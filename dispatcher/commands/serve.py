@@ -69,7 +69,7 @@ def _serving(command: Command) -> Command:
 _receivers = click.option(
     "--receivers",
     type=click.IntRange(1, 64),
-    help="Processes that take callbacks, all on one port. Default: 1.",
+    help="How many processes take callbacks, all on one port. Default: 1, this process itself.",
 )
 
 

@@ -1,4 +1,4 @@
-"""The processes that take callbacks, as the first one sees them.
+"""The processes that take callbacks, as the first process sees them.
 
 Each is a child (child.py) that is started again when it ends. Until it listens, the first process
 takes what comes to its sockets.
