@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import generate_latest
 
-from dispatcher.receivers.children import ending, pause_after
+from dispatcher.receivers.child import Order
+from dispatcher.receivers.children import Children, ending, pause_after
 from dispatcher.receivers.receiving import shared_out
 from dispatcher.receivers.sums import Summed, samples_of, total
-from dispatcher.settings.settings import read_settings
+from dispatcher.settings.settings import Settings, read_settings
 from receiver.metrics import bare_registry
 
 MB = 1024**2
@@ -25,6 +27,16 @@ def test_a_process_that_dies_at_once_is_started_more_and_more_rarely() -> None:
 
 def test_how_a_process_ended_is_told_in_words() -> None:
     assert [ending(-9), ending(1), ending(-99)] == ["SIGKILL", "exit code 1", "signal 99"]
+
+
+async def test_receivers_that_are_missing_for_long_are_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """/readyz gives it as the reason. A start takes its time."""
+    children = Children([Order(Settings(), 1.0)] * 2)
+    assert children.trouble() is None
+    monkeypatch.setattr("dispatcher.receivers.children.MISSING_SECONDS", -1.0)
+    assert children.trouble() == "not running: receiver 1 of 2, receiver 2 of 2"
 
 
 def counted(*, taken: int, refused: int, seconds: float) -> CollectorRegistry:
