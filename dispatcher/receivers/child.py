@@ -50,7 +50,8 @@ _LEFT_TO_THE_FIRST = (
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What such a process is to do. Its settings hold secrets."""
+    """What such a process is to do. Its settings hold secrets. It is pickled, because both ends of
+    the channel are ours."""
 
     settings: Settings
     speed: float

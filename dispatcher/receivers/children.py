@@ -226,7 +226,7 @@ class _Child:
             self._channel.finish()
         code = await self._process.wait()
         await ended.wait()  # of what it had told before
-        await asyncio.gather(*self._handed_over)
+        await asyncio.gather(*self._handed_over, return_exceptions=True)
         self._channel.close()
         self._channel = None
         self._told.set()
