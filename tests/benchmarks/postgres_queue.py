@@ -239,13 +239,13 @@ _TABLES = """
     SELECT relname, n_live_tup, n_dead_tup, pg_table_size(relid), pg_indexes_size(relid),
         autovacuum_count
     FROM pg_stat_user_tables
-    WHERE relname IN ('dispatch', 'dispatch_body', 'dispatch_report_0', 'dispatch_count',
-        'endpoint', 'attempt_0')
+    WHERE relname IN ('dispatch_open', 'dispatch_ended_0', 'dispatch_body', 'dispatch_report_0',
+        'dispatch_count', 'endpoint', 'attempt_0')
     ORDER BY relname
 """
 _INDEXES = """
     SELECT indexrelname, pg_relation_size(indexrelid) FROM pg_stat_user_indexes
-    WHERE relname = 'dispatch' ORDER BY 2 DESC
+    WHERE relname = 'dispatch_open' ORDER BY 2 DESC
 """
 
 
