@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from dispatcher.queue.postgres import ended
 from dispatcher.queue.postgres.schema import MIGRATIONS as QUEUE_MIGRATIONS
 from receiver.store.postgres import partitions
 from receiver.store.postgres.database import Connection, row_of
@@ -130,18 +131,23 @@ async def test_a_day_leaves_with_its_partitions(
 
 
 async def test_what_waits_keeps_nothing_but_itself(
-    backend: PostgresStorageBackend, bench: Bench
+    backend: PostgresStorageBackend, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One dispatch of a day fails for days. The others of its day, and their attempts, go; it keeps
-    its body and its attempts, is delivered at last, and goes then."""
+    its body and its attempts, is delivered at last, and goes then. Where too many attempts would
+    have to be moved, their partition waits."""
     bench.sender.answers(200, 503, 503, 200)
     await pushed(bench, "fine", "failing")
     await next_day(backend, bench, "m1")
 
+    monkeypatch.setattr(ended, "MOVED", 0)
     removed = await purged(backend, before=START + DAY)
 
     assert removed == {"dispatch": 1, "dispatch_report": 1, "attempt": 1}
-    assert not {"attempt_0", "dispatch_ended_0"} & await there(backend)
+    assert {"attempt_0", "dispatch_ended_0"} & await there(backend) == {"attempt_0"}
+    monkeypatch.undo()
+    assert await purged(backend, before=START + DAY) == {}
+    assert "attempt_0" not in await there(backend)
     waiting, _ = await bench.dispatches()
     shown = await bench.queue.dispatch(waiting.id)
     assert shown is not None
