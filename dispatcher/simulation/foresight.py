@@ -14,8 +14,9 @@ from heapq import heappop, heappush
 
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.base import Forming, Lease, Leased, Pending, Record
-from dispatcher.queue.sqlite.queue import SqliteQueue
-from receiver.store.sqlite.database import Database
+from dispatcher.queue.sqlite.queue import SqliteQueue, claim
+from dispatcher.simulation.database_in_place import DatabaseInPlace
+from dispatcher.simulation.put_off import PutOff
 
 
 class ForeseeingQueue(SqliteQueue):
@@ -25,8 +26,11 @@ class ForeseeingQueue(SqliteQueue):
     knows = True
     """Whether all that is due or leased is known. No more after what only a fault can do."""
 
-    def __init__(self, database: Database, name: str, new_id: Callable[[], str]) -> None:
+    def __init__(self, database: DatabaseInPlace, name: str, new_id: Callable[[], str]) -> None:
         super().__init__(database, name, new_id)
+        self._in_place = database
+        self._put_off = PutOff(self._names, new_id)
+        database.first = self._put_off.store
         self._endpoint = ""
         self._sees = False  # what is unread
         self._arrived = self._read_to = 0  # reports; their ids count from 1
@@ -46,9 +50,13 @@ class ForeseeingQueue(SqliteQueue):
         self._arrived += reports
 
     @property
+    def _foresees(self) -> bool:
+        return self.knows and self._sees
+
+    @property
     def all_read(self) -> bool:
         """Whether there is surely nothing unread."""
-        return self.knows and self._sees and self._read_to >= self._arrived
+        return self._foresees and self._read_to >= self._arrived
 
     def idle(self, now: datetime) -> bool:
         """Whether there is surely nothing to claim now."""
@@ -60,7 +68,7 @@ class ForeseeingQueue(SqliteQueue):
     # --- asked ----------------------------------------------------------------------------------
 
     async def pending(self, now: datetime) -> Pending:
-        if self.knows and self._sees:
+        if self._foresees:
             is_due = bool(self._due) and self._due[0] <= now
             return Pending(
                 frozenset([self._endpoint] if is_due else ()),
@@ -95,7 +103,9 @@ class ForeseeingQueue(SqliteQueue):
     async def claim_due(
         self, now: datetime, leases: Mapping[str, Lease], room: Mapping[str, int]
     ) -> list[Leased]:
-        claimed = await super().claim_due(now, leases, room)
+        if self._put_off.matters_to_claims(now):
+            self._in_place.aside(self._put_off.store)
+        claimed = self._in_place.aside(lambda c: claim(c, self._names, now, leases, room))
         for each in claimed:
             heappop(self._due)  # what is due first is claimed first
             self._lent(each.lease)
@@ -104,7 +114,11 @@ class ForeseeingQueue(SqliteQueue):
     async def form(
         self, now: datetime, leases: Mapping[str, Lease], formings: Sequence[Forming]
     ) -> list[Leased]:
-        formed = await super().form(now, leases, formings)
+        if self._foresees and all(None not in each.bodies for each in formings):
+            formed = self._put_off.form(now, leases, formings)
+            self._store_what_is_full()
+        else:
+            formed = await super().form(now, leases, formings)
         for each in formed:
             self._lent(each.lease)
         for forming in formings:
@@ -114,7 +128,11 @@ class ForeseeingQueue(SqliteQueue):
         return formed
 
     async def record(self, records: Sequence[Record]) -> list[bool]:
-        recorded = await super().record(records)
+        if self._foresees:
+            recorded = self._put_off.record(records)
+            self._store_what_is_full()
+        else:
+            recorded = await super().record(records)
         for each, was_held in zip(records, recorded, strict=True):
             if was_held:
                 self._held[each.token] = self._held.get(each.token, 0) - 1
@@ -127,6 +145,10 @@ class ForeseeingQueue(SqliteQueue):
     ) -> None:
         self.knows = False
         await super().release(dispatches, broken_off=broken_off)
+
+    def _store_what_is_full(self) -> None:
+        if self._put_off.full:
+            self._in_place.aside(self._put_off.store)
 
     def _lent(self, lease: Lease) -> None:
         if lease.token not in self._held:
