@@ -532,7 +532,7 @@ def test_a_wrong_foresight_ends_the_simulation(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(PutOff, "__init__", begin_wrongly)
 
-    with pytest.raises(OtherwiseStored, match="dispatch [0-9]+ instead of"):
+    with pytest.raises(OtherwiseStored, match=r"dispatch [0-9]+ instead of"):
         simulated(duration="10s")
 
 
