@@ -14,7 +14,7 @@ from heapq import heappop, heappush
 
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.base import Forming, Lease, Leased, Pending, Record
-from dispatcher.queue.sqlite.queue import SqliteQueue, claim
+from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.simulation.database_in_place import DatabaseInPlace
 from dispatcher.simulation.put_off import PutOff
 
@@ -28,9 +28,7 @@ class ForeseeingQueue(SqliteQueue):
 
     def __init__(self, database: DatabaseInPlace, name: str, new_id: Callable[[], str]) -> None:
         super().__init__(database, name, new_id)
-        self._in_place = database
-        self._put_off = PutOff(self._names, new_id)
-        database.first = self._put_off.store
+        self._put_off = PutOff(database, self._names, new_id)
         self._endpoint = ""
         self._sees = False  # what is unread
         self._arrived = self._read_to = 0  # reports; their ids count from 1
@@ -88,7 +86,7 @@ class ForeseeingQueue(SqliteQueue):
         return min(self._due[:1] + self._next_lease_end(), default=None)
 
     async def release_expired(self, now: datetime) -> int:
-        if self.knows and not any(end <= now for end in self._next_lease_end()):
+        if self.knows and not ((ends := self._next_lease_end()) and ends[0] <= now):
             return 0
         self.knows = False
         return await super().release_expired(now)
@@ -103,9 +101,7 @@ class ForeseeingQueue(SqliteQueue):
     async def claim_due(
         self, now: datetime, leases: Mapping[str, Lease], room: Mapping[str, int]
     ) -> list[Leased]:
-        if self._put_off.matters_to_claims(now):
-            self._in_place.aside(self._put_off.store)
-        claimed = self._in_place.aside(lambda c: claim(c, self._names, now, leases, room))
+        claimed = self._put_off.claim(now, leases, room)
         for each in claimed:
             heappop(self._due)  # what is due first is claimed first
             self._lent(each.lease)
@@ -116,7 +112,6 @@ class ForeseeingQueue(SqliteQueue):
     ) -> list[Leased]:
         if self._foresees and all(None not in each.bodies for each in formings):
             formed = self._put_off.form(now, leases, formings)
-            self._store_what_is_full()
         else:
             formed = await super().form(now, leases, formings)
         for each in formed:
@@ -130,7 +125,6 @@ class ForeseeingQueue(SqliteQueue):
     async def record(self, records: Sequence[Record]) -> list[bool]:
         if self._foresees:
             recorded = self._put_off.record(records)
-            self._store_what_is_full()
         else:
             recorded = await super().record(records)
         for each, was_held in zip(records, recorded, strict=True):
@@ -145,10 +139,6 @@ class ForeseeingQueue(SqliteQueue):
     ) -> None:
         self.knows = False
         await super().release(dispatches, broken_off=broken_off)
-
-    def _store_what_is_full(self) -> None:
-        if self._put_off.full:
-            self._in_place.aside(self._put_off.store)
 
     def _lent(self, lease: Lease) -> None:
         if lease.token not in self._held:

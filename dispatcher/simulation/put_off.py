@@ -18,10 +18,11 @@ from dispatcher.forming.new_dispatch import NewDispatch, dispatches_of, leased_o
 from dispatcher.queue.base import Forming, Lease, Leased, Record
 from dispatcher.queue.names import DispatchNames
 from dispatcher.queue.sqlite.insert_dispatch import insert_dispatches
-from dispatcher.queue.sqlite.queue import record_attempts, take_over
+from dispatcher.queue.sqlite.queue import claim, record_attempts, take_over
+from dispatcher.simulation.database_in_place import DatabaseInPlace
 
 MOST = 256
-"""How many dispatches and attempts are gathered."""
+"""How many attempts are gathered, with the dispatches that were formed meanwhile."""
 
 
 class OtherwiseStored(Exception):
@@ -32,7 +33,11 @@ class PutOff:
     """Of one endpoint that does not keep the order, and whose dispatches only one worker forms,
     claims and records."""
 
-    def __init__(self, names: DispatchNames, new_id: Callable[[], str]) -> None:
+    def __init__(
+        self, database: DatabaseInPlace, names: DispatchNames, new_id: Callable[[], str]
+    ) -> None:
+        database.first = self._store
+        self._database = database
         self._names = names
         self._new_id = new_id
         self._formings: list[Forming] = []
@@ -41,13 +46,13 @@ class PutOff:
         self._records: list[Record] = []
         self._first_due: datetime | None = None  # of what the records leave waiting
 
-    @property
-    def full(self) -> bool:
-        return len(self._new) + len(self._records) >= MOST
-
-    def matters_to_claims(self, now: datetime) -> bool:
-        """Whether any of it is due by now."""
-        return self._first_due is not None and self._first_due <= now
+    def claim(
+        self, now: datetime, leases: Mapping[str, Lease], room: Mapping[str, int]
+    ) -> list[Leased]:
+        """As DispatchQueue.claim_due."""
+        if self._first_due is not None and self._first_due <= now:
+            self._database.aside(self._store)
+        return self._database.aside(lambda c: claim(c, self._names, now, leases, room))
 
     def form(
         self, now: datetime, leases: Mapping[str, Lease], formings: Sequence[Forming]
@@ -71,9 +76,11 @@ class PutOff:
             due_at = each.due_at
             if due_at is not None and (self._first_due is None or due_at < self._first_due):
                 self._first_due = due_at
+        if len(self._records) >= MOST:
+            self._database.aside(self._store)
         return [True] * len(records)
 
-    def store(self, connection: sqlite3.Connection) -> None:
+    def _store(self, connection: sqlite3.Connection) -> None:
         """Store all of it. Raises OtherwiseStored, each time that it is tried again."""
         if self._formings:
             first, last = self._formings[0], self._formings[-1]
