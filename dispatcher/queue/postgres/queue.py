@@ -67,9 +67,13 @@ _FOLLOW_URLS = """
     )
     UPDATE endpoint SET url = mine.url FROM mine WHERE endpoint.name = mine.name
 """
-# Of this cluster's transactions, whatever they do and in whatever database.
+# The version: how many transactions of this cluster have ended, whatever they did and in whatever
+# database, without those that have renewed a notice; and which ones are under way.
 _NEWS = f"""
-    SELECT pg_current_snapshot()::text,
+    SELECT concat(
+            pg_snapshot_xmax(pg_current_snapshot())::text::bigint - {notices.RENEWALS}, ':',
+            split_part(pg_current_snapshot()::text, ':', 3)
+        ),
         EXISTS (SELECT FROM dispatch WHERE state = 'leased' AND lease_until <= %s),
         (SELECT number FROM endpoint_version), EXISTS (SELECT FROM replay WHERE NOT tidy),
         {notices.NOTICES}

@@ -617,8 +617,10 @@ FROM price_total
 WHERE span = 3600 AND final;
 
 -- The dispatchers that work on this database, with what each tells the others about its shares of
--- the endpoints' limits (dispatcher/flow/members.py).
+-- the endpoints' limits (dispatcher/flow/members.py). `renewals`: how many transactions have renewed
+-- the notice. They change nothing else, and so are no news.
 CREATE TABLE live_dispatcher (
     name text PRIMARY KEY,
-    notice bytea NOT NULL
+    notice bytea NOT NULL,
+    renewals bigint NOT NULL DEFAULT 0
 );
