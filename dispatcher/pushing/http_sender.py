@@ -190,7 +190,7 @@ class HttpSender:
         sending: Sending | None,
         token: str | None = None,
     ) -> _Reply:
-        headers = _headers(dispatch, endpoint, self._now(), token)
+        headers = _headers(dispatch, endpoint, self._now, token)
         if sending is not None:
             sending(dispatch, endpoint, {**OF_EVERY_PUSH, **headers})
         return await self._reply(endpoint, _Request(dispatch.url, dispatch.body, headers))
@@ -226,12 +226,13 @@ class HttpSender:
         time, while the request was on its way. A push that arrives twice by this has one id.
         """
         until = asyncio.get_running_loop().time() + endpoint.exchange_time.total_seconds()
-        first, again = Exchange(until), Exchange(until, needs_new=True)
+        first = Exchange(until)
         try:
             return await self._exchanged(endpoint, request, first, kept)
         except FAILURES as error:
             if not (first.reused and first.silent and broke_off(error)):
                 raise
+        again = Exchange(until, needs_new=True)
         try:
             reply = await self._exchanged(endpoint, request, again, kept)
         except FAILURES as error:
@@ -337,7 +338,7 @@ def _encoded(way: _Way, request: _Request) -> bytes:
 
 
 def _headers(
-    dispatch: Leased, endpoint: Endpoint, now: datetime, token: str | None
+    dispatch: Leased, endpoint: Endpoint, now: Callable[[], datetime], token: str | None
 ) -> dict[str, str]:
     ours = {
         "Content-Type": dispatch.content_type,
@@ -353,7 +354,7 @@ def _headers(
         ours["Authorization"] = dispatch.authorization
     if endpoint.security is None:
         return overruled(endpoint.headers, ours)
-    proven = proof(endpoint.security, dispatch.body, dispatch.webhook_id, now, token)
+    proven = proof(endpoint.security, dispatch.body, dispatch.webhook_id, now(), token)
     return overruled(endpoint.headers, {**ours, **proven})
 
 
