@@ -249,7 +249,7 @@ class Receiver:
         counts = await self._writer.submit(callback)
         stored = StoredCallback(callback, size, counts)
         if counts.stored:
-            self._wake()
+            self.wake()
         if verdict.readable:
             return stored
         request[STORED] = stored
@@ -257,7 +257,7 @@ class Receiver:
         _leave(request, code, str(verdict.quarantined[0]))
         return fault(status, code, f"{verdict.quarantined[0]}; kept in quarantine")
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         """The reports are on disk: whatever fails from here on, the answer is 200."""
         try:
             self._on_stored()
