@@ -133,7 +133,9 @@ class LimitSettings:
 class StoreSettings:
     """`database` is a path or a URL. A URL may hold a password, hence it is not in the repr."""
 
-    database: Annotated[str, Form("a path or a URL", bool)] = field(default="dlr.db", repr=False)
+    database: Annotated[str, Form("a path or a URL", str.strip)] = field(
+        default="dlr.db", repr=False
+    )
     wait: Annotated[timedelta, Between(timedelta(0))] = timedelta(seconds=30)  # at the start
 
 
