@@ -76,7 +76,6 @@ from dispatcher.upkeep.log_watch import LogWatch
 from dispatcher.upkeep.retention import Upkeep
 from dispatcher.upkeep.room import Room
 from dispatcher.worker import Worker
-from receiver.answers import Handler
 from receiver.api.audit import AuditApi, Auditor
 from receiver.api.event_stream import EventStream, ReportTrack, Track
 from receiver.api.health import Health
@@ -93,6 +92,7 @@ from receiver.callbacks.events import Listener as CallbackListener
 from receiver.callbacks.events import Teller
 from receiver.callbacks.forwarded import proxies_of
 from receiver.callbacks.intake import Limits
+from receiver.callbacks.short_way import ShortWay
 from receiver.metrics import (
     Places,
     Readiness,
@@ -259,9 +259,9 @@ async def service(
             for wake in wakes:
                 wake()
 
-        around = None
+        short = None
         if parts.receives:
-            around = _add_receiver(common, on_stored, callback_listeners)
+            short = _add_receiver(common, on_stored, callback_listeners)
         else:
             _tell_of_strays(common, callback_listeners)
         seen = _add_api(common, on_stored, runner, sender)
@@ -271,7 +271,7 @@ async def service(
         if pages is not None:
             pages(seen(sandbox=sandbox, advance=advance))
         shown = _certificate(settings) if parts.tls else None
-        url = await stack.enter_async_context(_listening(common, around, bound, shown))
+        url = await stack.enter_async_context(_listening(common, short, bound, shown))
         async with _running(runner, common.health, settings):
             followings = [each for each in (following, counting) if each is not None]
             for job in [*followings, *_beside(common, parts, runner, sandbox, on_stored)]:
@@ -399,7 +399,7 @@ def _show_connections(common: _Common) -> None:
 
 def _add_receiver(
     common: _Common, on_stored: Callable[[], None], listeners: Sequence[CallbackListener]
-) -> Callable[[Handler], Handler]:
+) -> ShortWay:
     """The receiver: takes callbacks under /notify. Returns its short way, for the server."""
     settings, clock, metrics = common.settings, common.clock, ReceiverMetrics(common.metrics)
     receiver = Receiver(
@@ -422,7 +422,7 @@ def _add_receiver(
     common.opened_connections.on_head_not_read = receiver.head_not_read
     receiver.add_routes(common.app)
     add_routes(common.app, NotTakenApi(receiver.not_taken))
-    return receiver.around
+    return receiver.short_way
 
 
 def _tell_of_strays(common: _Common, listeners: Sequence[CallbackListener]) -> None:
@@ -636,7 +636,7 @@ def _reconciling(common: _Common, on_stored: Callable[[], None]) -> Iterator[Rec
 @asynccontextmanager
 async def _listening(
     common: _Common,
-    around: Callable[[Handler], Handler] | None,
+    short: ShortWay | None,
     bound: socket.socket | None,
     shown: Certificate | None,
 ) -> AsyncIterator[str]:
@@ -645,7 +645,7 @@ async def _listening(
     _show_connections(common)
     opened = common.opened_connections
     scheme, tls = ("http", None) if shown is None else ("https", shown.context())
-    async with listening(common.app, server, limits, opened, around, bound, tls) as port:
+    async with listening(common.app, server, limits, opened, short, bound, tls) as port:
         yield f"{scheme}://{host_in_url(server.bind)}:{port}"
 
 

@@ -19,9 +19,10 @@ from typing import Any, cast
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import LineTooLong
 
-from receiver.answers import SERVER_NAME, Handler, fault, fault_page
+from receiver.answers import SERVER_NAME, fault, fault_page
 from receiver.callbacks.events import Sparing
 from receiver.callbacks.not_taken import NotTakenBecause
+from receiver.callbacks.short_way import Connection, ShortWay
 from receiver.settings.settings import LimitSettings, ServerSettings
 
 log = logging.getLogger("dlr.http")
@@ -80,13 +81,15 @@ class Opened:
         return self.served >= most
 
 
-class ClientConnection(web.RequestHandler):
+class ClientConnection(Connection):
     """One connection; its errors are answered in our form and do not fill the log."""
 
     __slots__ = ("_head", "_heads_read", "_open")
 
-    def __init__(self, manager: web.Server, opened: Opened, **options: Any) -> None:
-        super().__init__(manager, **options)
+    def __init__(
+        self, manager: web.Server, opened: Opened, short: ShortWay | None, **options: Any
+    ) -> None:
+        super().__init__(manager, short, **options)
         self._open = opened
         self._head = b""
         self._heads_read = -1
@@ -209,13 +212,13 @@ async def listening(
     server: ServerSettings,
     limits: LimitSettings,
     opened: Opened | None = None,
-    around: Callable[[Handler], Handler] | None = None,
+    short: ShortWay | None = None,
     bound: socket.socket | None = None,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[int]:
     """Serve `app` until the block ends, then in order: no new connection, requests under way are
-    answered, all is closed. Yields the port. `opened` is counted up and down. `around` may take
-    requests before they come to the application's router. `bound` is listened on instead of the
+    answered, all is closed. Yields the port. `opened` is counted up and down. `short` may take
+    requests before they come to the application. `bound` is listened on instead of the
     address of the settings, and stays open. `tls` None: what is served is plain.
     """
     opened = Opened() if opened is None else opened
@@ -226,16 +229,13 @@ async def listening(
     try:
         manager = runner.server
         assert manager is not None
-        if around is not None:
-            # The application makes requests that are more than a BaseRequest.
-            manager.request_handler = cast(Any, around(cast(Handler, manager.request_handler)))
         loop = asyncio.get_running_loop()
         options = _options(limits)
 
         def connection() -> asyncio.Protocol:
             if opened.is_full(limits.connections):
                 return _Full(opened)
-            return ClientConnection(manager, opened, loop=loop, **options)
+            return ClientConnection(manager, opened, short, loop=loop, **options)
 
         with naming_the_address(server.bind, server.port):
             place: dict[str, Any] = {"host": server.bind, "port": server.port}
