@@ -94,7 +94,8 @@ class SortingConnection(ClientConnection):
     def _give(self, data: bytes) -> None:
         """Have aiohttp read on in a request."""
         if self._left is not None:
-            data, self._held = data[: self._left], data[self._left :]
+            # aiohttp calls for more with b"" while it is given this; what is held stays.
+            data, self._held = data[: self._left], self._held + data[self._left :]
             self._left -= len(data)
         super().data_received(data)
         if self._taking:  # all of it was here
@@ -133,8 +134,8 @@ class SortingConnection(ClientConnection):
 
     def _answer(self, data: bytes) -> None:
         super()._answer(data)
-        if self._held:
-            self._sort()
+        if self._held:  # looked at when the answer is written: uvloop does so after this callback
+            self._loop.call_soon(self._sort)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
