@@ -207,9 +207,10 @@ class Runner:
 
     def _tell_of_shortage(self) -> None:
         """Log it once, and again only after it has been over for SHORT_AGAIN."""
-        total, now = self._worker.total, self._clock.now()
+        total = self._worker.total
         if total is None or not total.short:
             return
+        now = self._clock.now()
         if self._short_until is None or now >= self._short_until:
             text = "pushes run short: %d may be under way at once (open files), and endpoints wait"
             log.warning(text, total.most)

@@ -56,8 +56,10 @@ class Worker:
         listeners: Sequence[Listener] = (),
         rng: Random | None = None,
         total: Total | None = None,
+        grouped: bool = True,
     ) -> None:
-        """`total` None: each endpoint has its window, whatever the others have."""
+        """`total` None: each endpoint has its window, whatever the others have. `grouped`: as
+        Attempts."""
         self._gates: dict[str, Gate] = {}  # also of removed endpoints with pushes under way
         self._names: tuple[str, ...] = ()  # of the endpoints that it works for
         # When a due dispatch was taken last, or there was no room to take one.
@@ -76,6 +78,7 @@ class Worker:
             schedule=schedule,
             rng=Random() if rng is None else rng,
             listeners=listeners,
+            grouped=grouped,
         )
         # Two claims at once would each take all the room that there is.
         self._claiming = asyncio.Lock()

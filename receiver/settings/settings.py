@@ -92,6 +92,8 @@ class ServerSettings:
     bind: Host = "127.0.0.1"
     port: Annotated[int, Between(0, 65_535)] = 8080
     dispatch_port: Annotated[int, Between(0, 65_535)] | None = field(default=None, kw_only=True)
+    # Processes that take callbacks, all on `port`. 1: this one. More have the first do the rest.
+    receivers: Annotated[int, Between(1, 64)] = field(default=1, kw_only=True)
     body_limit: Annotated[ByteSize, Between(1)] = 10 * 1024**2
     stop_timeout: timedelta = timedelta(seconds=20)  # for requests under way, at an orderly stop
     without_credentials: Literal["refused", "allowed"] = "refused"

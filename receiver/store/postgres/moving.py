@@ -21,7 +21,7 @@ from receiver.store.base import StoreUnreachable
 from receiver.store.copies import CopyFailed, CopyRefused
 from receiver.store.moving import Changes, Columns, Compared, Key, Look, Row, State, Sum, Table
 from receiver.store.postgres.database import Connection, Database, row_of, said
-from receiver.store.postgres.partitions import ATTEMPTS, REPORTS, make_for, make_keys_for
+from receiver.store.postgres.partitions import ALL, make_for, make_keys_for
 from receiver.store.postgres.texts import adapt_texts
 
 FETCHED = 5_000
@@ -135,8 +135,12 @@ class PostgresTarget:
         return bool(row_of(self._connection.execute(has))[0])
 
     def begin(self, move: str, ids: Mapping[str, int], days: Iterable[int]) -> None:
-        for _, partitioned in (REPORTS, ATTEMPTS):
-            last = max(ids.get(table, 0) for table in partitioned)
+        for sequence, partitioned in ALL:
+            last = max(
+                ids.get(table.name, 0)
+                for table in self._tables
+                if table.sequence == sequence or table.name in partitioned
+            )
             make_for(self._connection, partitioned, last)
         make_keys_for(self._connection, days)
         with self._transaction() as connection:
