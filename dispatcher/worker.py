@@ -174,6 +174,7 @@ class Worker:
                 del self._gates[name]
                 self._taken_at.pop(name, None)
                 self._former.forget(name)
+                self._alternation.forget(name)
 
     async def _claim_due(self, pending: Pending, places: Mapping[str, Room]) -> list[Leased]:
         """Lease dispatches that are due again."""
@@ -190,17 +191,18 @@ class Worker:
         self, pending: Pending, places: Mapping[str, Room], began: datetime
     ) -> Sequence[Leased]:
         """Make dispatches, leased, of reports that are new in the store. `began`: this look."""
+        unread = {n: at for n, at in pending.unread.items() if n in places and places[n].all}
+        awaited = self._alternation.awaited(unread, self._clock.now())
         readers = [
             Reader(self._gates[name].endpoint, places[name].all)
-            for name in pending.unread
-            if name in places and places[name].all
+            for name in unread
+            if name not in awaited
         ]
         formed = await self._former.form(readers, pending, self._leases)
         self.more_to_read, now = formed.only_read, self._clock.now()
         if formed.leased:
-            names = {each.endpoint for each in formed.leased}
-            others = {name: self._gates[name].others for name in names}
-            self._alternation.formed(others, began, now)
+            others = {name: self._gates[name].others for name in formed.read_to}
+            self._alternation.formed(formed.read_to, others, began, now)
         self._alternation.overtaken(formed.overtaken, now)
         return formed.leased
 

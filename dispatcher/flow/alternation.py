@@ -3,9 +3,9 @@
 Whoever forms dispatches of new reports has the endpoint locked until its transaction is on disk.
 Another dispatcher that looks meanwhile sees the same reports, reads and encodes them, and is
 overtaken: all of that was in vain. So a dispatcher that has formed for an endpoint leaves it to the
-others for as long as they need to form, and one that was overtaken leaves it to the faster one for
-as long as that may still need. Nobody asks anybody, and whoever dies holds nobody up. If two begin
-together all the same, one of them is overtaken and so falls into step.
+others for as long as they need to form. If they are not done by then, it waits a little longer,
+unless they do not come at all. One that was overtaken leaves the endpoint to the faster one for as
+long as that may still need. Nobody asks anybody, and whoever dies holds nobody up.
 """
 
 from __future__ import annotations
@@ -13,9 +13,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
+from msgspec import Struct
+
 AFTER_FORMING = 1.25
 """How long to leave the endpoint to each of the others, by how long forming has taken here. Theirs
 may take a little longer: with exactly as long, many looks would come just before their commit."""
+
+LONGER = 1.25
+"""How much longer to wait at most, by the same, as long as none of them has formed."""
+
+AGAIN = 0.25
+"""The same until the next look whether one of them has."""
 
 AFTER_OVERTAKEN = 0.5
 """The same for one that was overtaken: on average the faster one is half-way through."""
@@ -27,12 +35,20 @@ LONGEST = timedelta(milliseconds=200)
 """In the world's time: no endpoint is left to the others for longer, however slow the disk is."""
 
 
+class Formed(Struct, frozen=True):
+    """Up to which report dispatches were formed here, and until when the others may follow."""
+
+    read_to: int
+    until: datetime
+
+
 class Alternation:
     """The endpoints that one dispatcher leaves to the others, and until when."""
 
     def __init__(self, speed: float) -> None:
         self._longest = LONGEST * speed
         self._took = FIRST * speed
+        self._last: dict[str, Formed] = {}
         self.until: dict[str, datetime] = {}
         """The endpoints that are left to the others, and until when, as of the last look."""
 
@@ -40,22 +56,45 @@ class Alternation:
         """A new look begins: take those up again that have been left for long enough."""
         self.until = {name: until for name, until in self.until.items() if until > now}
 
-    def formed(self, others: Mapping[str, int], began: datetime, now: datetime) -> None:
-        """Dispatches were formed by a look that began then. `others`: for which endpoints, and how
-        many other dispatchers share each."""
-        self._took = max(now - began, timedelta())
-        for name, number in others.items():
-            if number:
+    def formed(
+        self, read_to: Mapping[str, int], others: Mapping[str, int], began: datetime, now: datetime
+    ) -> None:
+        """Dispatches were formed for these endpoints, by a look that began then. `others`: how many
+        other dispatchers share each."""
+        self._took = min(max(now - began, timedelta()), self._longest)
+        for name in read_to:
+            self._last.pop(name, None)
+            if number := others[name]:
                 self._leave(name, number * AFTER_FORMING, now)
+                times = number * AFTER_FORMING + LONGER
+                until = now + min(times * self._took, self._longest)
+                self._last[name] = Formed(read_to[name], until)
 
     def overtaken(self, endpoints: Iterable[str], now: datetime) -> None:
         """Another dispatcher has formed for these, or is just doing so."""
         for name in endpoints:
             self._leave(name, AFTER_OVERTAKEN, now)
 
+    def awaited(self, read_to: Mapping[str, int], now: datetime) -> frozenset[str]:
+        """Those of these endpoints, which have read so far, where another dispatcher has not formed
+        yet, and is waited for."""
+        waits = frozenset(
+            name
+            for name, last in self._last.items()
+            if last.until > now and read_to.get(name) == last.read_to
+        )
+        for name in waits:
+            self._leave(name, AGAIN, now)
+        return waits
+
     def clock_stepped(self, by: timedelta) -> None:
         """The clock has gone so far in one step."""
         self.until = {name: until + by for name, until in self.until.items()}
+        self._last = {n: Formed(last.read_to, last.until + by) for n, last in self._last.items()}
+
+    def forget(self, name: str) -> None:
+        """Keep nothing about an endpoint that no longer exists."""
+        self._last.pop(name, None)
 
     def _leave(self, name: str, times: float, now: datetime) -> None:
         self.until[name] = now + min(times * self._took, self._longest)

@@ -50,11 +50,13 @@ class Reader(Struct, frozen=True):
 
 
 class Formed(Struct, frozen=True):
-    """What came of one look. `leased`: the new dispatches. `only_read`: there are none, because the
-    reports that were read go nowhere, and there may be more. `overtaken`: endpoints for which
-    another dispatcher was faster; it has read on there, or is just doing so."""
+    """What came of one look. `leased`: the new dispatches, and `read_to`: up to which report each
+    of their endpoints has read now. `only_read`: there are none, because the reports that were read
+    go nowhere, and there may be more. `overtaken`: endpoints for which another dispatcher was
+    faster; it has read on there, or is just doing so."""
 
     leased: Sequence[Leased] = ()
+    read_to: Mapping[str, int] = {}
     only_read: bool = False
     overtaken: frozenset[str] = frozenset()
 
@@ -82,9 +84,15 @@ class Former:
         if not formings:
             return Formed()
         leased = await self._form_apart(formings, leases)
-        overtaken = _with_bytes(formings) - {each.endpoint for each in leased}
+        names = {each.endpoint for each in leased}
+        overtaken = _with_bytes(formings) - names
         read = any(each.read_to > each.read_from for each in formings)
-        return Formed(leased, read and not leased and not overtaken, overtaken)
+        return Formed(
+            leased,
+            {each.endpoint.name: each.read_to for each in formings if each.endpoint.name in names},
+            only_read=read and not leased and not overtaken,
+            overtaken=overtaken,
+        )
 
     def set_aside(self, now: datetime) -> dict[str, datetime]:
         """Those that are set aside now, and when each gets new dispatches again."""

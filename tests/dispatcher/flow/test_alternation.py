@@ -9,7 +9,9 @@ import pytest
 from dispatcher.flow.alternation import (
     AFTER_FORMING,
     AFTER_OVERTAKEN,
+    AGAIN,
     FIRST,
+    LONGER,
     LONGEST,
     Alternation,
 )
@@ -20,14 +22,17 @@ AT = START + TOOK
 
 
 def formed(others: int, took: timedelta = TOOK) -> Alternation:
-    """Dispatches were formed for Acme, until AT."""
+    """Dispatches of the reports up to 7 were formed for Acme, until AT."""
     alternation = Alternation(1)
-    alternation.formed({"acme": others}, AT - took, AT)
+    alternation.formed({"acme": 7}, {"acme": others}, AT - took, AT)
     return alternation
 
 
 def test_alone_it_leaves_nothing() -> None:
-    assert formed(0).until == {}
+    alternation = formed(0)
+
+    assert alternation.until == {}
+    assert alternation.awaited({"acme": 7}, AT) == frozenset()
 
 
 @pytest.mark.parametrize("others", [1, 3])
@@ -40,6 +45,17 @@ def test_each_of_the_others_is_given_time(others: int) -> None:
     assert alternation.until == {"acme": until}
     alternation.look(until)
     assert alternation.until == {}
+
+
+def test_one_that_has_not_formed_is_waited_for() -> None:
+    alternation = formed(1)
+    later = AT + AFTER_FORMING * TOOK
+    alternation.look(later)
+
+    assert alternation.awaited({"acme": 8, "beta": 7}, later) == frozenset()  # it has
+    assert alternation.awaited({"acme": 7, "beta": 7}, later) == {"acme"}
+    assert alternation.until == {"acme": later + AGAIN * TOOK}
+    assert alternation.awaited({"acme": 7}, later + LONGER * TOOK) == frozenset()  # it won't
 
 
 def test_one_that_is_overtaken_waits() -> None:
@@ -59,6 +75,7 @@ def test_no_wait_is_long(took: timedelta) -> None:
 
     (until,) = alternation.until.values()
     assert AT <= until <= AT + LONGEST
+    assert alternation.awaited({"acme": 7}, AT + LONGEST) == frozenset()
 
 
 def test_a_step_of_the_clock() -> None:
@@ -66,3 +83,6 @@ def test_a_step_of_the_clock() -> None:
     alternation.clock_stepped(day)
 
     assert alternation.until == {"acme": AT + day + AFTER_FORMING * TOOK}
+    assert alternation.awaited({"acme": 7}, AT + day + TOOK) == {"acme"}
+    alternation.forget("acme")
+    assert alternation.awaited({"acme": 7}, AT + day + TOOK) == frozenset()
