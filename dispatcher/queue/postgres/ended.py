@@ -8,6 +8,8 @@ A partition of dispatches is detached first: from then on nobody finds its dispa
 is added to it. Then its dispatches are counted, and what else there is of them is deleted: bodies,
 which only those have that were not acknowledged at once, and lists of reports that are far apart.
 Then it is dropped. Whoever is stopped in between, or another dispatcher, goes on from there.
+Bodies have no partitions, because each claim would look into all of them for the body of a
+dispatch: measured, 1.3 times the time of a claim with 30 partitions, and 1.9 times with 90.
 
 A partition of attempts is dropped once no ended dispatch has attempts in it. The attempts of those
 that are open are moved to `attempt_other`. Attempts that came days after their dispatch was formed
