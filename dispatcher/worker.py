@@ -195,6 +195,8 @@ class Worker:
             for name in pending.unread
             if name in places and places[name].all
         ]
+        if not readers:
+            return []
         formed = await self._former.form(readers, pending, self._leases)
         self.more_to_read, now = formed.only_read, self._clock.now()
         if formed.leased:
