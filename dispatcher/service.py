@@ -673,7 +673,7 @@ async def _listening(
         server,
         limits,
         common.opened_connections,
-        around=None if receiver is None else receiver.around,
+        short=None if receiver is None else receiver.short_way,
         tls=tls,
     )
     url = f"{scheme}://{host_in_url(server.bind)}"

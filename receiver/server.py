@@ -20,9 +20,10 @@ from typing import Any, cast
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import LineTooLong
 
-from receiver.answers import SERVER_NAME, Handler, fault, fault_page
+from receiver.answers import SERVER_NAME, fault, fault_page
 from receiver.callbacks.events import Sparing
 from receiver.callbacks.not_taken import NotTakenBecause
+from receiver.callbacks.short_way import Connection, ShortWay
 from receiver.settings.settings import LimitSettings, ServerSettings
 
 log = logging.getLogger("dlr.http")
@@ -84,16 +85,22 @@ class Opened:
         return self.served >= most
 
 
-class ClientConnection(web.RequestHandler):
+class ClientConnection(Connection):
     """One connection; its errors are answered in our form and do not fill the log."""
 
     __slots__ = ("_begun", "_head", "_heads_read", "_open")
 
     def __init__(
-        self, manager: web.Server, opened: Opened, *, begun: bytes = b"", **options: Any
+        self,
+        manager: web.Server,
+        opened: Opened,
+        short: ShortWay | None,
+        *,
+        begun: bytes = b"",
+        **options: Any,
     ) -> None:
         """`begun` was read of the connection already."""
-        super().__init__(manager, **options)
+        super().__init__(manager, short, **options)
         self._open = opened
         self._begun = begun
         self._head = b""
@@ -242,16 +249,16 @@ async def listening(
     server: ServerSettings,
     limits: LimitSettings,
     opened: Opened | None = None,
-    around: Callable[[Handler], Handler] | None = None,
+    short: ShortWay | None = None,
     bound: Sequence[socket.socket] | None = None,
     tls: ssl.SSLContext | None = None,
     connect: Callable[..., ClientConnection] = ClientConnection,
 ) -> AsyncIterator[Listener]:
     """Serve `app` until the block ends, then in order: no new connection, requests under way are
-    answered, all is closed. `opened` is counted up and down. `around` may take requests before they
-    come to the application's router. `bound` is listened on instead of the address of the settings,
-    and stays open; if it is empty, connections come by the `Listener` only. `tls` None: what is
-    served is plain. `connect` makes the connections.
+    answered, all is closed. `opened` is counted up and down. `short` may take requests before they
+    come to the application. `bound` is listened on instead of the address of the settings, and
+    stays open; if it is empty, connections come by the `Listener` only. `tls` None: what is served
+    is plain. `connect` makes the connections.
     """
     opened = Opened() if opened is None else opened
     # aiohttp takes a limit of 0 for none. Its own access log costs four tenths of the rate.
@@ -261,16 +268,13 @@ async def listening(
     try:
         manager = runner.server
         assert manager is not None
-        if around is not None:
-            # The application makes requests that are more than a BaseRequest.
-            manager.request_handler = cast(Any, around(cast(Handler, manager.request_handler)))
         loop = asyncio.get_running_loop()
         options = _options(limits)
 
         def connection(begun: bytes = b"") -> asyncio.Protocol:
             if opened.is_full(limits.connections):
                 return _Full(opened)
-            return connect(manager, opened, begun=begun, loop=loop, **options)
+            return connect(manager, opened, short, begun=begun, loop=loop, **options)
 
         listener = Listener(connection)
         servers = [await listener.listen(each) for each in bound or ()]

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import hypothesis
 import pytest
 
 from dispatcher.queue.postgres.schema import MIGRATIONS as QUEUE_MIGRATIONS
@@ -18,6 +19,10 @@ from tests import migrated, postgres
 from tests.postgres import EmptyDatabase, a_database
 
 migrated.install()
+
+# How long an example takes depends on what else the machine does.
+hypothesis.settings.register_profile("dlr", deadline=None)
+hypothesis.settings.load_profile("dlr")
 
 
 @pytest.fixture(scope="session")

@@ -141,6 +141,8 @@ async def _receive(
     app, registry = new_app(body_limit=settings.server.body_limit), bare_registry()
     shared = shares(raised_limit(), settings.limits.connections, refused=REFUSED_MOST, pushes=False)
     connections = Opened(shared.refused)
+    mine = beginnings_of(source.name for source in settings.source)
+    app.middlewares.insert(0, callbacks_only(mine))
     page_guard_of(settings).add_to(app)
     receiver = receiver_of(settings, opened.store, clock, registry, first.stored, listeners)
     receiver.add_routes(app)
@@ -148,13 +150,12 @@ async def _receive(
     first.numbers = lambda: Numbers(
         connections.served, shared.connections, connections.full, samples_of(registry)
     )
-    mine = beginnings_of(source.name for source in settings.source)
     async with listening(
         app,
         settings.server,
         replace(settings.limits, connections=shared.connections),
         connections,
-        around=callbacks_only(receiver.around, mine),
+        short=receiver.short_way,
         bound=bound,
         connect=partial(SortingConnection, beginnings=mine, hand_over=first.hand_over),
     ):

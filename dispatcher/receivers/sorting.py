@@ -15,8 +15,10 @@ from typing import Any
 
 from aiohttp import StreamReader, web
 from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.typedefs import Middleware
 
 from receiver.answers import Handler
+from receiver.callbacks.short_way import ShortWay
 from receiver.server import ClientConnection, Opened
 
 HandOver = Callable[[int, bytes], None]
@@ -69,12 +71,13 @@ class SortingConnection(ClientConnection):
         self,
         manager: web.Server,
         opened: Opened,
+        short: ShortWay | None,
         *,
         beginnings: tuple[bytes, ...],
         hand_over: HandOver,
         **options: Any,
     ) -> None:
-        super().__init__(manager, opened, **options)
+        super().__init__(manager, opened, short, **options)
         self._beginnings = beginnings
         self._hand_over = hand_over
         self._held = b""  # of the next request
@@ -94,7 +97,9 @@ class SortingConnection(ClientConnection):
             data, self._held = data[: self._left], data[self._left :]
             self._left -= len(data)
         super().data_received(data)
-        if self._messages and self._body is None:  # its head is whole
+        if self._taking:  # all of it was here
+            self._body = EMPTY_PAYLOAD
+        elif self._messages and self._body is None:  # its head is whole
             self._body = self._messages[-1][1]
 
     def _sort(self) -> None:
@@ -103,7 +108,7 @@ class SortingConnection(ClientConnection):
         if not self._held or self._force_close or self._close or transport is None:
             return
         if not self._waits():
-            if not self._request_in_progress:  # it waits in a moment
+            if not self._taking and not self._request_in_progress:  # it waits in a moment
                 self._loop.call_soon(self._sort)
             elif len(self._held) > HELD_MOST:
                 transport.pause_reading()
@@ -121,8 +126,15 @@ class SortingConnection(ClientConnection):
 
     def _waits(self) -> bool:
         """Whether all that came before is answered."""
+        if self._taking:
+            return False
         waiter = self._waiter
         return self._request_count == 0 or (waiter is not None and not waiter.done())
+
+    def _answer(self, data: bytes) -> None:
+        super()._answer(data)
+        if self._held:
+            self._sort()
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -148,23 +160,17 @@ class SortingConnection(ClientConnection):
         transport.abort()  # closes this process's descriptor; the connection stays open
 
 
-def callbacks_only(
-    around: Callable[[Handler], Handler], beginnings: tuple[bytes, ...]
-) -> Callable[[Handler], Handler]:
-    """`around` for this process's server. One request cannot be handed over: what comes together
-    with the end of a chunked body, before its answer. Its connection is closed after that answer:
+def callbacks_only(beginnings: tuple[bytes, ...]) -> Middleware:
+    """A middleware, before all others. One request cannot be handed over: what comes together with
+    the end of a chunked body, before its answer. Its connection is closed after that answer:
     HTTP/1.1 has its client send it again."""
 
-    def wrapped(otherwise: Handler) -> Handler:
-        taken = around(otherwise)
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        line = f"{request.method} {request.raw_path} ".encode("utf-8", "surrogateescape")
+        if line.startswith(beginnings):
+            return await handler(request)
+        request.protocol.force_close()
+        return web.Response()
 
-        async def handle(request: web.Request) -> web.StreamResponse:
-            line = f"{request.method} {request.raw_path} ".encode("utf-8", "surrogateescape")
-            if line.startswith(beginnings):
-                return await taken(request)
-            request.protocol.force_close()
-            return web.Response()
-
-        return handle
-
-    return wrapped
+    return middleware

@@ -214,7 +214,6 @@ def grafted(good: Any, drawn: st.DataObject) -> Any:
 @pytest.mark.parametrize("path", POSTED)
 @settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(drawn=st.data())

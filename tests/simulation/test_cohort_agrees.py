@@ -83,7 +83,6 @@ def tried(examples: int, *, others_each_time: bool = False) -> settings:
     return settings(
         max_examples=examples,
         derandomize=not others_each_time,
-        deadline=None,
         suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     )
 

@@ -100,7 +100,7 @@ def fate(arrived: int, waits: list[int], start: int, end: int) -> tuple[int, int
     return 1 + len(waits), None
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     waits=st.lists(st.integers(0, 900), max_size=8),
     start=st.integers(0, 900),
@@ -480,7 +480,7 @@ def test_foresight_changes_nothing(
     assert troubled(endpoint) == with_foresight
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(scenario=scenarios(by_chance=True))
 def test_nothing_that_is_spared_changes_anything(scenario: Scenario) -> None:
     """Whatever the scenario says: with all indexes and consequences, with each callback stored when

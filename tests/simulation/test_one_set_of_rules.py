@@ -101,7 +101,7 @@ events = st.one_of(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(endpoint=endpoints, happens=st.lists(events, max_size=80))
 def test_the_same_room_at_each_instant(endpoint: Endpoint, happens: list[str | int]) -> None:
     """Whatever begins, ends, fails and passes: both have as much room, for retries and for first

@@ -122,7 +122,7 @@ async def test_a_report_that_is_held_loses_no_retry() -> None:
         assert bench.timeline() == [MINUTE * 0, MINUTE, MINUTE]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.lists(
         st.tuples(st.sampled_from("abc"), st.integers(0, 3), st.booleans()), min_size=1, max_size=14

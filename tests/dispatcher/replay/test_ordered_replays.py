@@ -390,7 +390,7 @@ async def test_a_worker_that_was_faster(bench: ReplayBench) -> None:
 _Step = tuple[str, str, int]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.tuples(
