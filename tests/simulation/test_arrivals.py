@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dispatcher.simulation.arrivals import Arrivals, falls_in
@@ -91,7 +91,6 @@ def test_chance_is_that_of_the_seed() -> None:
     assert of[0] == of[1] != of[2]
 
 
-@settings(deadline=None)
 @given(
     pieces=st.lists(
         st.tuples(st.floats(1, 1e4), st.sampled_from([0.0, 0.5, 1.0, 30.0])), min_size=1
@@ -105,7 +104,6 @@ def test_a_curve_and_its_inverse_agree(pieces: list[tuple[float, float]], total:
     assert curve.total(curve.at(total)) == pytest.approx(total, rel=1e-6, abs=1e-6)
 
 
-@settings(deadline=None)
 @given(
     at=st.integers(0, 4000),
     rate=st.sampled_from([0.01, 0.3, 1.0, 7.0]),
@@ -165,7 +163,6 @@ def read(callback: Callback) -> Report:
     return decode_item(entry.item, entry.generation)
 
 
-@settings(deadline=None)
 @given(share=st.floats(0, 1), number=st.integers(1, 500))
 def test_a_share_is_spread_evenly(share: float, number: int) -> None:
     """Of the first n as many as the share of n, but for one."""
