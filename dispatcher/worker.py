@@ -198,6 +198,8 @@ class Worker:
             for name in unread
             if name not in awaited
         ]
+        if not readers:
+            return []
         formed = await self._former.form(readers, pending, self._leases)
         self.more_to_read, now = formed.only_read, self._clock.now()
         if formed.leased:

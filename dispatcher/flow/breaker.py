@@ -38,7 +38,9 @@ class Breaker(Struct, frozen=True):
 
     def after(self, acknowledged: bool, now: datetime) -> Breaker:
         """After an attempt that ended at `now`."""
-        if acknowledged or not self.threshold:
+        if not self.threshold:
+            return self
+        if acknowledged:
             return Breaker(self.threshold, self.probe_every)
         failed = structs.replace(self, failures=self.failures + 1, probe_at=None)
         stays_open = self.is_open or failed.failures >= self.threshold
