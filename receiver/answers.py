@@ -147,15 +147,6 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
     """A middleware: no error leaves as a page or as a traceback."""
     try:
         return await handler(request)
-    except BadQuery as error:
-        return fault(400, "bad_query", str(error))
-    except NotTaken as error:
-        return fault(error.status, error.code, str(error))
-    except AmbiguousMessage as error:
-        why = f"{error}; name one of them as source"
-        return fault(409, "ambiguous", why, sources=error.sources)
-    except StoreUnavailable as error:
-        return fault(503, "store_unavailable", str(error))
     except web.HTTPException as error:
         if error.status < 400:
             raise
@@ -163,18 +154,36 @@ async def errors_as_json(request: web.Request, handler: Handler) -> web.StreamRe
         if "Allow" in error.headers:
             response.headers["Allow"] = error.headers["Allow"]
         return response
-    except web.RequestPayloadError as error:
-        # cut off, or not compressed as its Content-Encoding says: aiohttp has kept no bytes of it
-        return fault(400, "unreadable", " ".join(f"the body cannot be read: {error}".split()))
-    except ConnectionError:
-        return fault(400, "disconnected", "the client has disconnected")  # to nobody
-    except Exception:
-        log.exception(
-            "%s %s failed and was answered 500; this is a defect of dlr, please report it",
-            request.method,
-            request.path,
-        )
-        return fault(500, "internal_error", "internal error; see the log of dlr")
+    except Exception as error:  # noqa: BLE001 - told and logged there
+        return fault_of(error, request.method, request.path)
+
+
+def fault_of(error: BaseException, method: str, path: str) -> web.Response:
+    """The answer to a request that has ended with an error, which is logged if it is a defect."""
+    match error:
+        case BadQuery():
+            return fault(400, "bad_query", str(error))
+        case NotTaken():
+            return fault(error.status, error.code, str(error))
+        case AmbiguousMessage():
+            why = f"{error}; name one of them as source"
+            return fault(409, "ambiguous", why, sources=error.sources)
+        case StoreUnavailable():
+            return fault(503, "store_unavailable", str(error))
+        case web.RequestPayloadError():
+            # cut off, or not compressed as its Content-Encoding says: aiohttp has kept no bytes
+            text = " ".join(f"the body cannot be read: {error}".split())
+            return fault(400, "unreadable", text)
+        case ConnectionError():
+            return fault(400, "disconnected", "the client has disconnected")  # to nobody
+        case _:
+            log.error(
+                "%s %s failed and was answered 500; this is a defect of dlr, please report it",
+                method,
+                path,
+                exc_info=error,
+            )
+            return fault(500, "internal_error", "internal error; see the log of dlr")
 
 
 def _http_error(request: web.Request, error: web.HTTPException) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from aiohttp import web
+from aiohttp.http import RawRequestMessage
 
 from receiver.answers import (
     ErrorAnswer,
@@ -24,7 +25,7 @@ from receiver.answers import (
 )
 from receiver.callbacks.arriving import BodyReader, Room
 from receiver.callbacks.auth import Authenticator, Refusal, RequestFacts, as_text
-from receiver.callbacks.body import BodyText, Unsupported, received_text
+from receiver.callbacks.body import BodyText, Unsupported, plain_format, received_text, text_of
 from receiver.callbacks.events import (
     BECAUSE,
     STORED,
@@ -43,7 +44,7 @@ from receiver.callbacks.not_taken import (
     Reason,
     safe_segment,
 )
-from receiver.callbacks.short_way import short_way
+from receiver.callbacks.short_way import ShortWay
 from receiver.dlr.model import Format
 from receiver.routes import Reply, RequestBody, Route, add_route, ref
 from receiver.store.base import Counts, ReportStore
@@ -149,9 +150,12 @@ class Receiver:
         self._teller = Teller(self._sources, [self._answered, *listeners])
         self.head_not_read = self._teller.head_not_read
         """For the server: tells of a request that comes to no route."""
-        self.around = short_way(self._notify_from, self._teller, self._sources)
+        self._commit = commit or store.add
+        self._writer = GroupCommit(self._add, patience=PATIENCE_SECONDS)
+        self.short_way = ShortWay(
+            self._plain_callback, self._writer.add, self._teller, self._sources
+        )
         """For the server: takes most callbacks past the router and the middlewares."""
-        self._writer = GroupCommit(commit or store.add, patience=PATIENCE_SECONDS)
 
     def add_routes(self, app: web.Application) -> None:
         notify = self.notify
@@ -248,8 +252,6 @@ class Receiver:
         )
         counts = await self._writer.submit(callback)
         stored = StoredCallback(callback, size, counts)
-        if counts.stored:
-            self._wake()
         if verdict.readable:
             return stored
         request[STORED] = stored
@@ -257,7 +259,38 @@ class Receiver:
         _leave(request, code, str(verdict.quarantined[0]))
         return fault(status, code, f"{verdict.quarantined[0]}; kept in quarantine")
 
-    def _wake(self) -> None:
+    def _plain_callback(
+        self, source: str, head: RawRequestMessage, peer: str | None, body: bytes
+    ) -> Callback | None:
+        """The short way of `_notify`: a callback that is let in, small, and readable; None for any
+        other, which comes to `_notify` then."""
+        content_type = head.headers.get("Content-Type")
+        form = plain_format(content_type)
+        if (
+            form is None
+            or content_type is None
+            or len(body) > min(LARGE_BODY[form], self._limits.body)
+        ):
+            return None
+        authenticator = self._authenticators.get(source)
+        if authenticator is not None:
+            facts = RequestFacts(peer, head.headers, head.url.query)
+            if authenticator.before_body(facts) or authenticator.after_body(
+                facts, body, self._now()
+            ):
+                return None
+        verdict = verdict_on(text_of(body, form), self._limits)
+        if not verdict.readable:
+            return None
+        return Callback(source, form, as_text(content_type), self._now(), verdict)
+
+    async def _add(self, callbacks: Sequence[Callback]) -> Sequence[Counts]:
+        counts = await self._commit(callbacks)
+        if any(each.stored for each in counts):
+            self.wake()
+        return counts
+
+    def wake(self) -> None:
         """The reports are on disk: whatever fails from here on, the answer is 200."""
         try:
             self._on_stored()

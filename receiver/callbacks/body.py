@@ -59,7 +59,7 @@ def received_text(
 
     Raises NotTaken for one that is too large when it is inflated, which is not even kept.
     """
-    if content_encoding is None and (plain := _plain_format(content_type)) is not None:
+    if content_encoding is None and (plain := plain_format(content_type)) is not None:
         return text_of(body, plain)
     fault: MalformedBody | None = None
     told: str | None = None
@@ -194,7 +194,7 @@ def _format_named(kind: str) -> Format | None:
 
 
 @lru_cache(maxsize=256)
-def _plain_format(content_type: str | None) -> Format | None:
+def plain_format(content_type: str | None) -> Format | None:
     """The format of a Content-Type that names one, and no charset; `None` for any other."""
     if content_type is None or "charset" in content_type.lower():
         return None

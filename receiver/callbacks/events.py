@@ -10,7 +10,7 @@ import itertools
 import logging
 import re
 import secrets
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from time import monotonic, perf_counter
 
 from aiohttp import web
@@ -66,8 +66,8 @@ class RequestIds:
         self._start = secrets.token_hex(4)
         self._number = itertools.count(1)
 
-    def of(self, request: web.BaseRequest) -> str:
-        given = request.headers.get(REQUEST_ID)
+    def of(self, headers: Mapping[str, str]) -> str:
+        given = headers.get(REQUEST_ID)
         if given is not None and _USABLE(given):
             return given
         return self.fresh()
@@ -101,20 +101,20 @@ class Teller:
         # Not left there: the request of a silent connection lives until the next one comes.
         stored = request.pop(STORED, None)
         status, because = response.status, request.get(BECAUSE)
-        return self.tell(request, source, status, started, stored, because)
+        return self.tell(request.headers, source, status, started, stored, because)
 
     def tell(
         self,
-        request: web.BaseRequest,
+        headers: Mapping[str, str],
         source: str | None,
         status: int,
         started: float,
         stored: StoredCallback | None,
         because: NotTakenBecause | None = None,
     ) -> str:
-        """The same with what is in hand already."""
+        """The same with what is in hand already; `headers` are those of the request."""
         event = CallbackAnswered(
-            self._ids.of(request),
+            self._ids.of(headers),
             source if source in self._sources else None,
             status,
             perf_counter() - started,

@@ -8,13 +8,20 @@ bare server's rate against 0.1, see tests/benchmarks).
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Generic, TypeVar
 
 from receiver.store.base import StoreUnavailable
 
+log = logging.getLogger("dlr.store")
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+Told = Callable[[Result | BaseException], None]
+"""Told what became of an item: its result, or what `commit` raised for it."""
 
 
 class GroupCommit(Generic[Item, Result]):
@@ -38,29 +45,43 @@ class GroupCommit(Generic[Item, Result]):
         self._commit = commit
         self._patience = patience
         self._largest_group = largest_group
-        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._waiting: list[_Waiting[Item, Result]] = []
+        self._committing: list[_Waiting[Item, Result]] = []
         self._draining: asyncio.Task[None] | None = None
+        self._watch: asyncio.TimerHandle | None = None
 
     async def submit(self, item: Item) -> Result:
         """Wait until the item is committed. Raises what `commit` raised for it; StoreUnavailable
         when that lasts too long: then it may be committed later, unless it has not begun yet."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
+        self.add(item, partial(_settle, future))
+        return await future
+
+    def add(self, item: Item, told: Told[Result]) -> None:
+        """As `submit`, for whoever is no task: `told` is called with what `submit` would return or
+        raise. All items of a group are told in one go."""
+        loop = asyncio.get_running_loop()
+        self._waiting.append(_Waiting(item, told, loop.time()))
         # The task lives only while there is work: a writer that has died unseen, and lets every
         # later request hang, cannot happen.
         if self._draining is None:
             self._draining = asyncio.create_task(self._drain())
-        if self._patience is None:
-            return await future
-        watch = asyncio.get_running_loop().call_later(self._patience, self._give_up, future)
-        try:
-            return await future
-        finally:
-            watch.cancel()
+        # One for all, because most are told long before.
+        if self._patience is not None and self._watch is None:
+            self._watch = loop.call_later(self._patience, self._give_up, self._patience)
 
-    def _give_up(self, future: asyncio.Future[Result]) -> None:
-        text = f"the database has not answered for {self._patience:g} s"
-        _settle(future, StoreUnavailable(text))
+    def _give_up(self, patience: float) -> None:
+        """Tell those who have waited too long, and look again when the next one will have."""
+        loop = asyncio.get_running_loop()
+        self._watch = None
+        for each in (*self._committing, *self._waiting):  # the oldest first
+            if each.told is None:
+                continue
+            if each.since + patience > loop.time():
+                self._watch = loop.call_at(each.since + patience, self._give_up, patience)
+                return
+            text = f"the database has not answered for {patience:g} s"
+            each.settle(StoreUnavailable(text))
 
     async def _drain(self) -> None:
         try:
@@ -68,38 +89,60 @@ class GroupCommit(Generic[Item, Result]):
                 group = self._waiting[: self._largest_group]
                 del self._waiting[: len(group)]
                 # While a database is gone, more come than are tried.
-                if wanted := [each for each in group if not _is_given_up(each[1])]:
-                    await self._commit_group(wanted)
+                self._committing = [each for each in group if each.told is not None]
+                if self._committing:
+                    await self._commit_group(self._committing)
         finally:
+            self._committing = []
             self._draining = None
 
-    async def _commit_group(self, group: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+    async def _commit_group(self, group: list[_Waiting[Item, Result]]) -> None:
         try:
-            results = await self._commit([item for item, _ in group])
+            results = await self._commit([each.item for each in group])
         except StoreUnavailable as error:
-            for _, future in group:
-                _settle(future, error)
+            for each in group:
+                each.settle(error)
         except Exception as error:  # noqa: BLE001 - handed on to whoever waits
             if len(group) == 1:
-                _settle(group[0][1], error)
+                group[0].settle(error)
                 return
             for alone in group:
                 await self._commit_group([alone])
-        except BaseException:
-            for _, future in group:
-                future.cancel()
+        except BaseException as error:
+            for each in group:
+                each.settle(error)
             raise
         else:
-            for (_, future), result in zip(group, results, strict=True):
-                if not future.done():
-                    future.set_result(result)
+            for each, result in zip(group, results, strict=True):
+                each.settle(result)
 
 
-def _is_given_up(future: asyncio.Future[Result]) -> bool:
-    """Not that of one whose sender has gone: its item is committed all the same."""
-    return future.done() and not future.cancelled()
+class _Waiting(Generic[Item, Result]):
+    """An item, and who is told of it: nobody any more, once that has been done."""
+
+    __slots__ = ("item", "since", "told")
+
+    def __init__(self, item: Item, told: Told[Result], since: float) -> None:
+        self.item = item
+        self.told: Told[Result] | None = told
+        self.since = since
+
+    def settle(self, outcome: Result | BaseException) -> None:
+        told, self.told = self.told, None
+        if told is None:
+            return
+        try:
+            told(outcome)
+        except Exception:  # its neighbours wait, too
+            log.exception("what became of a callback could not be told")
 
 
-def _settle(future: asyncio.Future[Result], error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
+def _settle(future: asyncio.Future[Result], outcome: Result | BaseException) -> None:
+    if future.done():  # whoever waited has gone
+        return
+    if isinstance(outcome, asyncio.CancelledError):
+        future.cancel()
+    elif isinstance(outcome, BaseException):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)

@@ -5,8 +5,10 @@ logs and metrics. What a middleware would refuse is refused.
 
 from __future__ import annotations
 
+import asyncio
 import gzip
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -14,12 +16,15 @@ from unittest.mock import patch
 import pytest
 from aiohttp import web
 
-from dispatcher.service import Parts, service
+from dispatcher.service import Parts, Service, service
 from dispatcher.settings.settings import read_settings
-from receiver.answers import Handler
 from receiver.callbacks.events import CallbackAnswered
+from receiver.callbacks.short_way import EARLY_MOST, ShortWay
+from receiver.store.base import Counts, StoreUnavailable
+from receiver.store.callback import Callback
+from receiver.store.sqlite.store import SqliteStore
 from tests.receiver.payloads import V2_JSON, V2_XML, V3_JSON
-from tests.receiver.served import REPORT, Reply, connected, get, post, request, served
+from tests.receiver.served import LIMIT, REPORT, Reply, connected, get, post, request, served
 
 SETTINGS = """
 [[source]]
@@ -103,13 +108,13 @@ def facts(event: CallbackAnswered) -> Any:
     return event.source, event.status, event.because, told
 
 
-def no_short_way(*_: object) -> Callable[[Handler], Handler]:
-    return lambda otherwise: otherwise
+def not_plain(*_: object) -> None:
+    """No request is a plain callback."""
 
 
 async def test_nobody_can_tell(tmp_path_factory: pytest.TempPathFactory) -> None:
     short = await answered(tmp_path_factory.mktemp("short"))
-    with patch("receiver.callbacks.app.short_way", no_short_way):
+    with patch.object(ShortWay, "source_of", not_plain):
         long = await answered(tmp_path_factory.mktemp("long"))
     for name, reply in long[0].items():
         assert short[0][name] == reply, name
@@ -125,3 +130,124 @@ async def test_the_router_is_not_asked(tmp_path: Path) -> None:
                 "duplicates": 0,
                 "quarantined": 0,
             }
+
+
+# --- one connection, whose callback is being stored ----------------------------------------------
+
+
+class Held:
+    """A store that commits when it is told to."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.go = asyncio.Event()
+
+    @asynccontextmanager
+    async def served(self, folder: Path, text: str = "") -> AsyncIterator[Service]:
+        add = SqliteStore.add
+
+        async def held(store: SqliteStore, callbacks: Sequence[Callback]) -> list[Counts]:
+            self.asked.set()
+            await self.go.wait()
+            return await add(store, callbacks)
+
+        with patch.object(SqliteStore, "add", held):
+            async with served(folder, text) as running:
+                yield running
+
+    async def committing(self) -> None:
+        async with asyncio.timeout(LIMIT):
+            await self.asked.wait()
+
+
+LATER = {
+    "another callback": (request(), 200),
+    "two at once": (request() * 2, 200),
+    "an unreadable one": (request(b"garbage"), 400),
+    "a question": (request(b"", path="/healthz", method="GET", content_type=None), 200),
+    "what is no HTTP": (b"garbage\r\n\r\n", 400),
+}
+
+
+@pytest.mark.parametrize("later", LATER)
+async def test_answers_have_the_order_of_their_requests(tmp_path: Path, later: str) -> None:
+    """Whatever follows on the connection while a callback is being stored waits for its answer."""
+    held, (data, status) = Held(), LATER[later]
+    async with held.served(tmp_path) as running, connected(running.url) as wire:
+        await wire.send(request())
+        await held.committing()
+        await wire.send(data[:7])
+        await get(running.url, "/healthz")  # what was sent has been read
+        await wire.send(data[7:])
+        await get(running.url, "/healthz")
+        held.go.set()
+        assert (await wire.reply()).json == {"stored": 1, "duplicates": 0, "quarantined": 0}
+        assert (await wire.reply()).status == status
+
+
+async def test_more_than_fits_waits_at_the_sender(tmp_path: Path) -> None:
+    """A client that sends on and on is read no further; all of it is answered in the end."""
+    held, count = Held(), 3 * EARLY_MOST // len(request())
+    async with held.served(tmp_path) as running, connected(running.url) as wire:
+        await wire.send(request())
+        await held.committing()
+        sending = asyncio.create_task(wire.send(request() * count))
+        await get(running.url, "/healthz")
+        held.go.set()
+        assert [(await wire.reply()).status for _ in range(1 + count)] == [200] * (1 + count)
+        assert await sending
+
+
+async def test_a_stop_waits_for_the_answer(tmp_path: Path) -> None:
+    held = Held()
+    async with AsyncExitStack() as stack:
+        running = await stack.enter_async_context(held.served(tmp_path))
+        async with connected(running.url) as wire:
+            await wire.send(request())
+            await held.committing()
+            stopping = asyncio.create_task(stack.aclose())
+            await asyncio.sleep(0)
+            held.go.set()
+            assert (await wire.reply()).status == 200
+            assert await wire.closed()
+            await stopping
+
+
+async def test_a_connection_is_not_idle_while_its_callback_is_stored(tmp_path: Path) -> None:
+    held = Held()
+    async with (
+        held.served(tmp_path, '[limits]\nidle_timeout = "50ms"') as running,
+        connected(running.url) as wire,
+        connected(running.url) as idle,
+    ):
+        await wire.send(request())
+        await held.committing()
+        assert await idle.closed()  # it has been idle for as long
+        held.go.set()
+        assert (await wire.reply()).status == 200
+        assert await wire.closed()  # now it is idle, too
+
+
+async def test_a_client_that_leaves_is_stored_all_the_same(tmp_path: Path) -> None:
+    held = Held()
+    async with held.served(tmp_path) as running:
+        async with connected(running.url) as wire:
+            await wire.send(request())
+            await held.committing()
+        held.go.set()
+        assert (await post(running.url)).json["duplicates"] == 1
+
+
+@pytest.mark.parametrize("error", [StoreUnavailable("the disk is full"), ValueError("a defect")])
+async def test_what_the_database_raises_is_answered_the_same(
+    tmp_path: Path, error: Exception
+) -> None:
+    """503 and 500 are written by the short way itself: what was tried is not tried again."""
+    with patch.object(SqliteStore, "add", side_effect=error) as add:
+        async with served(tmp_path) as running:
+            short = await post(running.url)
+            assert add.call_count == 1
+            with patch.object(ShortWay, "source_of", not_plain):
+                long = await post(running.url)
+    assert comparable(short) == comparable(long)
+    assert short.status == (503 if isinstance(error, StoreUnavailable) else 500)

@@ -6,7 +6,6 @@ and are planted again, so that the seeds of today would show them again.
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -179,9 +178,7 @@ def _answers_before_the_commit() -> Patch:
     async def at_once(self: GroupCommit[Any, Any], item: Any) -> Any:
         if not isinstance(item, Callback):
             return await submit(self, item)
-        self._waiting.append((item, asyncio.get_running_loop().create_future()))
-        if self._draining is None:
-            self._draining = asyncio.create_task(self._drain())
+        self.add(item, lambda _: None)
         return None
 
     return patch.object(GroupCommit, "submit", at_once)
