@@ -17,17 +17,16 @@ COLUMNS = (
 
 def stored_report(row: Sequence[Any]) -> StoredReport:
     """The report in these columns. SQLite has the item as a text, and truth as a number."""
-    number, received_at, source, form, generation, final, group, duplicates, *rest = row
-    key, told, item, url, wanted = rest
+    number, at, source, form, generation, final, group, repeats, key, told, item, url, wanted = row
     return StoredReport(
         id=number,
-        received_at=instant(received_at),
+        received_at=instant(at),
         source=source,
         format=form,
         generation=generation,
         final=bool(final),
         status_group=group,
-        duplicates=duplicates,
+        duplicates=repeats,
         message_key=key,
         identity=told,
         item=item if isinstance(item, bytes) else item.encode(),
