@@ -59,8 +59,10 @@ class Attempts:
         schedule: RetrySchedule,
         rng: Random,
         listeners: Sequence[Listener] = (),
+        grouped: bool = True,
     ) -> None:
-        """`schedule` is for endpoints without one of their own."""
+        """`schedule` is for endpoints without one of their own. `grouped`: attempts that end while
+        others are being recorded are recorded together after these."""
         self._outbox = outbox
         self._queue = queue
         self._sender = sender
@@ -69,7 +71,7 @@ class Attempts:
         self._rng = rng
         self._listeners = listeners
         self._store_records = queue.record
-        self._records = GroupCommit(self._record)
+        self._submit = GroupCommit(self._record).submit if grouped else self._record_alone
         self.stepped = timedelta()
         """All steps of the clock together."""
 
@@ -200,14 +202,17 @@ class Attempts:
         """Whether it was recorded. What an answer says may be what no database takes; what it means
         is recorded all the same."""
         try:
-            return await self._records.submit((record, self.stepped))
+            return await self._submit((record, self.stepped))
         except StoreUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - told, and recorded without the answer
             tell_unforeseen("the answer of an endpoint cannot be recorded", error)
             told = record.answer
             plain = Answer(told.duration_ms, told.status, told.failure, unforeseen(error))
-            return await self._records.submit((structs.replace(record, answer=plain), self.stepped))
+            return await self._submit((structs.replace(record, answer=plain), self.stepped))
+
+    async def _record_alone(self, record: tuple[Record, timedelta]) -> bool:
+        return (await self._record([record]))[0]
 
     async def _record(self, records: Sequence[tuple[Record, timedelta]]) -> Sequence[bool]:
         """Each record comes with what the steps of the clock were when it was judged."""

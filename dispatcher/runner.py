@@ -57,6 +57,9 @@ SHORTEST_SLEEP = timedelta(milliseconds=20)
 """What is due may have to wait for room in its window: without this the loop would look for it
 4,000 times a second."""
 
+SHORTEST_WAIT = timedelta(milliseconds=1)
+"""Of what is left to other dispatchers for a moment: timers are no finer."""
+
 SHORT_AGAIN = timedelta(seconds=60)
 """How long pushes must not have run short before it is told again."""
 
@@ -182,11 +185,12 @@ class Runner:
         self._tell.append(tell)
 
     async def _turn(self) -> float | None:
-        """Take on what there is to do. Returns 0 when there may be more, otherwise None."""
+        """Take on what there is to do. Returns in how many seconds to look again: 0 when there may
+        be more, None when somebody wakes for it."""
         self._turning, at = True, self._clock.now()
         leased = await self._worker.claim()
         self._tell_of_shortage()
-        if not leased:
+        if not leased and not self._worker.left_to_others:
             await self._set_alarm(at)
         self._turning = False
         self._turned_at = self._clock.now()
@@ -194,15 +198,19 @@ class Runner:
             self._begin(dispatch)
         if leased or self._worker.more_to_read:
             return 0
+        if left := self._worker.left_to_others:
+            sleep = (min(left.values()) - self._clock.now()) / self._clock.speed
+            return max(sleep, SHORTEST_WAIT).total_seconds()
         if not self._running and not self._loop.woken:
             self._quiet.set()
         return None
 
     def _tell_of_shortage(self) -> None:
         """Log it once, and again only after it has been over for SHORT_AGAIN."""
-        total, now = self._worker.total, self._clock.now()
+        total = self._worker.total
         if total is None or not total.short:
             return
+        now = self._clock.now()
         if self._short_until is None or now >= self._short_until:
             text = "pushes run short: %d may be under way at once (open files), and endpoints wait"
             log.warning(text, total.most)
@@ -223,7 +231,8 @@ class Runner:
                 dispatch.name,
                 error,
             )
-        self.wake()
+        if dispatch.endpoint not in self._worker.left_to_others:  # there it looks by itself
+            self.wake()
 
     async def _set_alarm(self, looked_at: datetime) -> None:
         """Have the loop woken at the next due time or earlier: an alarm that comes before it stays,

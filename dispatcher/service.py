@@ -51,6 +51,11 @@ from dispatcher.observe.metrics import (
 from dispatcher.pushing.example import ExamplePushes
 from dispatcher.pushing.http_sender import HttpSender
 from dispatcher.pushing.leads_to import LeadsTo
+from dispatcher.receivers.child import Order
+from dispatcher.receivers.children import Children, Told
+from dispatcher.receivers.ports import shared_port
+from dispatcher.receivers.receiving import receiver_of, shared_out
+from dispatcher.receivers.sums import Summed
 from dispatcher.reconcile.scheduled import ReconcileMetrics, Reconciling
 from dispatcher.reconcile.spool import Spool
 from dispatcher.replay.feeder import Feeder, Feeding
@@ -86,19 +91,16 @@ from receiver.api.sessions import Sessions
 from receiver.api.store_api import StoreApi
 from receiver.api.tokens import ApiTokens
 from receiver.callbacks.app import Receiver, new_app
-from receiver.callbacks.arriving import BodyReader
-from receiver.callbacks.auth import authenticators_of
 from receiver.callbacks.events import Listener as CallbackListener
 from receiver.callbacks.events import Teller
 from receiver.callbacks.forwarded import proxies_of
 from receiver.callbacks.intake import Limits
-from receiver.callbacks.short_way import ShortWay
 from receiver.metrics import (
     Places,
     Readiness,
     ReceiverMetrics,
-    RefusedCallbacks,
     Scrape,
+    bare_registry,
     new_registry,
 )
 from receiver.routes import add_routes
@@ -189,6 +191,7 @@ class _Common:
     places: Places
     tokens: ApiTokens
     sessions: Sessions
+    others: Children | None  # processes that take callbacks for this one
 
     @property
     def schedule(self) -> RetrySchedule:
@@ -233,13 +236,14 @@ async def service(
     `pages` adds the pages for people (web/).
     """
     store = settings.store
+    settings, others = _other_receivers(settings, parts, clock)
     async with AsyncExitStack() as stack:
         opened = await stack.enter_async_context(
             storage(store.database, wait=store.wait.total_seconds())
         )
         if parts.sandbox and not await opened.sandbox.claim():
             raise StoreUnavailable(_CLAIMED.format(store.database))
-        common = _common(settings, opened, clock or SystemClock(), parts)
+        common = _common(settings, opened, clock or SystemClock(), parts, others)
         time = await _common_time(common)
         runner = sender = counting = None
         pushes = PushLog() if parts.sandbox else None
@@ -259,9 +263,9 @@ async def service(
             for wake in wakes:
                 wake()
 
-        short = None
+        receiver = None
         if parts.receives:
-            short = _add_receiver(common, on_stored, callback_listeners)
+            receiver = _add_receiver(common, on_stored, callback_listeners)
         else:
             _tell_of_strays(common, callback_listeners)
         seen = _add_api(common, on_stored, runner, sender)
@@ -271,7 +275,7 @@ async def service(
         if pages is not None:
             pages(seen(sandbox=sandbox, advance=advance))
         shown = _certificate(settings) if parts.tls else None
-        url = await stack.enter_async_context(_listening(common, short, bound, shown))
+        url = await stack.enter_async_context(_listening(common, receiver, bound, shown))
         async with _running(runner, common.health, settings):
             followings = [each for each in (following, counting) if each is not None]
             for job in [*followings, *_beside(common, parts, runner, sandbox, on_stored)]:
@@ -281,7 +285,20 @@ async def service(
             yield Service(url, opened, common.app, common.endpoints, trust_file)
 
 
-def _common(settings: Settings, opened: Storage, clock: Clock, parts: Parts) -> _Common:
+def _other_receivers(
+    settings: Settings, parts: Parts, clock: Clock | None
+) -> tuple[Settings, Children | None]:
+    """The settings of this process, and those that take callbacks for it, if there are any."""
+    if settings.server.receivers == 1 or not parts.receives or parts.sandbox:
+        return settings, None
+    speed = 1.0 if clock is None else clock.speed
+    own, *others = shared_out(settings)
+    return own, Children([Order(each, speed) for each in others])
+
+
+def _common(
+    settings: Settings, opened: Storage, clock: Clock, parts: Parts, others: Children | None
+) -> _Common:
     app = new_app(body_limit=settings.server.body_limit)
     page_guard_of(settings).add_to(app)
     sessions = Sessions(settings.api)
@@ -305,6 +322,7 @@ def _common(settings: Settings, opened: Storage, clock: Clock, parts: Parts) -> 
         places=Places(registry),
         tokens=tokens,
         sessions=sessions,
+        others=others,
     )
 
 
@@ -390,8 +408,20 @@ def _show_pushes(common: _Common, worker: Worker) -> None:
 
 
 def _show_connections(common: _Common) -> None:
-    opened, most = common.opened_connections, common.shares.connections
-    common.places.add("connections", lambda: (opened.served, most, opened.full))
+    """How many there are in all processes; what runs short is told of this one."""
+    opened, most, others = common.opened_connections, common.shares.connections, common.others
+    common.places.add(
+        "connections",
+        lambda: (
+            (opened.served, most, opened.full)
+            if others is None
+            else (
+                opened.served + others.served,
+                most + others.most,
+                opened.full or others.full,
+            )
+        ),
+    )
     common.health.add_shortage(
         lambda: f"connections: {opened.served} of {most} are in use" if opened.full else None
     )
@@ -399,30 +429,19 @@ def _show_connections(common: _Common) -> None:
 
 def _add_receiver(
     common: _Common, on_stored: Callable[[], None], listeners: Sequence[CallbackListener]
-) -> ShortWay:
-    """The receiver: takes callbacks under /notify. Returns its short way, for the server."""
-    settings, clock, metrics = common.settings, common.clock, ReceiverMetrics(common.metrics)
-    receiver = Receiver(
-        common.opened.store,
-        sources=[source.name for source in settings.source],
-        # The senders' signatures are judged by it, and they go by the wall clock.
-        now=clock.believed_wall if isinstance(clock, SystemClock) else clock.now,
-        on_stored=on_stored,
-        commit=metrics.timed(common.opened.store.add),
-        listeners=[metrics.answered, *listeners],
-        authenticators=authenticators_of(settings.source, proxies_of(settings.server)),
-        limits=common.limits,
-        bodies=BodyReader(
-            limit=settings.server.body_limit,
-            timeout=settings.limits.body_timeout,
-            at_once=settings.limits.bodies,
-        ),
+) -> Receiver:
+    """The receiver: takes callbacks under /notify."""
+    registry, others = common.metrics, common.others
+    if others is not None:
+        registry = bare_registry()
+        common.metrics.register(Summed(registry, others.counted))
+    receiver = receiver_of(
+        common.settings, common.opened.store, common.clock, registry, on_stored, listeners
     )
-    RefusedCallbacks(common.metrics, receiver.refused)
     common.opened_connections.on_head_not_read = receiver.head_not_read
     receiver.add_routes(common.app)
     add_routes(common.app, NotTakenApi(receiver.not_taken))
-    return receiver.short_way
+    return receiver
 
 
 def _tell_of_strays(common: _Common, listeners: Sequence[CallbackListener]) -> None:
@@ -557,6 +576,8 @@ def _scrape(common: _Common) -> Scrape:
     """`/metrics`, and what is measured only when somebody asks."""
     metrics, figures, now = common.metrics, common.opened.figures, common.clock.now
     scrape = Scrape(metrics)
+    if common.others is not None:
+        scrape.before(common.others.ask)
     scrape.before(Readiness(metrics, common.health.reasons).measure)
     scrape.before(common.places.measure)
     scrape.before(FileMetrics(metrics, common.opened.files).measure)
@@ -636,17 +657,36 @@ def _reconciling(common: _Common, on_stored: Callable[[], None]) -> Iterator[Rec
 @asynccontextmanager
 async def _listening(
     common: _Common,
-    short: ShortWay | None,
+    receiver: Receiver | None,
     bound: socket.socket | None,
     shown: Certificate | None,
 ) -> AsyncIterator[str]:
-    server = common.settings.server
+    """Take connections until the block ends. If others take callbacks, they listen on the port, and
+    this process gets the connections that ask for something else."""
+    server, others = common.settings.server, common.others
     limits = replace(common.settings.limits, connections=common.shares.connections)
     _show_connections(common)
-    opened = common.opened_connections
     scheme, tls = ("http", None) if shown is None else ("https", shown.context())
-    async with listening(common.app, server, limits, opened, short, bound, tls) as port:
-        yield f"{scheme}://{host_in_url(server.bind)}:{port}"
+    served = partial(
+        listening,
+        common.app,
+        server,
+        limits,
+        common.opened_connections,
+        short=None if receiver is None else receiver.short_way,
+        tls=tls,
+    )
+    url = f"{scheme}://{host_in_url(server.bind)}"
+    if others is None or receiver is None:
+        async with served(bound=None if bound is None else [bound]) as listener:
+            yield f"{url}:{listener.port}"
+        return
+    with shared_port(server, len(others)) as ports:
+        async with served(bound=[]) as listener:
+            told = Told(receiver.wake, receiver.not_taken.add, listener)
+            async with others.running(ports, told):
+                common.health.add(others.trouble)
+                yield f"{url}:{ports[0][0].getsockname()[1]}"
 
 
 def _certificate(settings: Settings) -> Certificate:

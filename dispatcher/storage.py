@@ -174,6 +174,18 @@ async def _refuse_while_moved(database: Database | PostgresDatabase, wait: float
     await wait_until_moved(database, wait)
 
 
+async def _refuse_foreign(url: str) -> None:
+    """Raises CopyRefused for a PostgreSQL database that is another program's."""
+    database = await _open(url)
+    try:
+        assert not isinstance(database, Database)
+        from receiver.store.postgres.moving import refuse_foreign
+
+        await refuse_foreign(database)
+    finally:
+        await database.close()
+
+
 def is_postgres(url: str) -> bool:
     """Whether a database is asked for that is no file."""
     return url.startswith(("postgresql://", "postgres://"))
@@ -321,6 +333,7 @@ async def move(source: Path, target: str, *, watch: Watch, tell: Tell) -> Sequen
             f" got --from {without_credentials(str(source))} --to {shown or 'nothing'}"
         )
     with opened_source(source, shown, MIGRATIONS) as file:
+        await _refuse_foreign(target)
         await migrate(target)
         from receiver.store.postgres.moving import opened
 

@@ -18,6 +18,7 @@ from msgspec import Struct
 from dispatcher.attempts import Attempts, Sender
 from dispatcher.clocks.clock import Clock
 from dispatcher.endpoints.endpoint import Endpoint
+from dispatcher.flow.alternation import Alternation
 from dispatcher.flow.gate import CLOSED, Flows, Gate
 from dispatcher.flow.share import NOTHING, Share
 from dispatcher.flow.total import Total
@@ -55,8 +56,10 @@ class Worker:
         listeners: Sequence[Listener] = (),
         rng: Random | None = None,
         total: Total | None = None,
+        grouped: bool = True,
     ) -> None:
-        """`total` None: each endpoint has its window, whatever the others have."""
+        """`total` None: each endpoint has its window, whatever the others have. `grouped`: as
+        Attempts."""
         self._gates: dict[str, Gate] = {}  # also of removed endpoints with pushes under way
         self._names: tuple[str, ...] = ()  # of the endpoints that it works for
         # When a due dispatch was taken last, or there was no room to take one.
@@ -66,6 +69,7 @@ class Worker:
         self._new_token = new_token
         self._total = total
         self._former = Former(outbox, queue, clock)
+        self._alternation = Alternation(clock.speed)
         self._attempts = Attempts(
             outbox=outbox,
             queue=queue,
@@ -74,6 +78,7 @@ class Worker:
             schedule=schedule,
             rng=Random() if rng is None else rng,
             listeners=listeners,
+            grouped=grouped,
         )
         # Two claims at once would each take all the room that there is.
         self._claiming = asyncio.Lock()
@@ -114,6 +119,9 @@ class Worker:
         places = self._places(now)
         full = {name for name, place in places.items() if not place.retries}
         self._taken_at.update(dict.fromkeys(full, now))
+        self._alternation.look(now)
+        if left := self._alternation.until:
+            places = {name: CLOSED if name in left else each for name, each in places.items()}
         if not any(place.all for place in places.values()):
             return []
         pending = await self._queue.pending(now)
@@ -130,7 +138,7 @@ class Worker:
             self._taken_at[dispatch.endpoint] = now
             places[dispatch.endpoint] = _one_less(places[dispatch.endpoint])
         try:
-            leased += await self._form(pending, places)
+            leased += await self._form(pending, places, now)
         except Exception:
             with suppress(StoreUnavailable):  # then these leases will run out
                 await self.give_back(leased)
@@ -178,15 +186,23 @@ class Worker:
             return []
         return await self._queue.claim_due(self._clock.now(), self._leases(wanted), wanted)
 
-    async def _form(self, pending: Pending, places: Mapping[str, Room]) -> list[Leased]:
-        """Make dispatches, leased, of reports that are new in the store."""
+    async def _form(
+        self, pending: Pending, places: Mapping[str, Room], began: datetime
+    ) -> Sequence[Leased]:
+        """Make dispatches, leased, of reports that are new in the store. `began`: this look."""
         readers = [
             Reader(self._gates[name].endpoint, places[name].all)
             for name in pending.unread
             if name in places and places[name].all
         ]
-        leased, self.more_to_read = await self._former.form(readers, pending, self._leases)
-        return leased
+        formed = await self._former.form(readers, pending, self._leases)
+        self.more_to_read, now = formed.only_read, self._clock.now()
+        if formed.leased:
+            names = {each.endpoint for each in formed.leased}
+            others = {name: self._gates[name].others for name in names}
+            self._alternation.formed(others, began, now)
+        self._alternation.overtaken(formed.overtaken, now)
+        return formed.leased
 
     def _leases(self, names: Iterable[str]) -> dict[str, Lease]:
         """A new lease for each of these endpoints."""
@@ -244,6 +260,12 @@ class Worker:
         return {name: self._gates[name] for name in self._names}
 
     @property
+    def left_to_others(self) -> Mapping[str, datetime]:
+        """The endpoints that the last `claim` has left to other dispatchers, or that the next one
+        will, and until when."""
+        return self._alternation.until
+
+    @property
     def over(self) -> list[str]:
         """Endpoints, also removed ones, with more pushes under way than its share."""
         return [name for name, gate in self._gates.items() if gate.under_way > gate.window]
@@ -270,6 +292,7 @@ class Worker:
         self._taken_at = {name: at + by for name, at in self._taken_at.items()}
         until = self.shares_hold_until
         self.shares_hold_until = until and until + by
+        self._alternation.clock_stepped(by)
         for gate in self._gates.values():
             gate.clock_stepped(by)
 

@@ -78,11 +78,16 @@ _COMMIT_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 _COMMIT_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
-def new_registry() -> CollectorRegistry:
-    """A registry with what every process tells of itself."""
+def bare_registry() -> CollectorRegistry:
+    """A registry with nothing in it."""
     # Otherwise each counter has a second series, which nobody asks for.
     disable_created_metrics()  # type: ignore[no-untyped-call]
-    registry = CollectorRegistry()
+    return CollectorRegistry()
+
+
+def new_registry() -> CollectorRegistry:
+    """A registry with what every process tells of itself."""
+    registry = bare_registry()
     ProcessCollector(registry=registry)  # process_…: the names all dashboards know
     GCCollector(registry=registry)
     build = Info("dlr_build", "The version that is running.", registry=registry)

@@ -12,14 +12,15 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 from typing import Any, cast
 
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import LineTooLong
 
-from receiver.answers import SERVER_NAME, fault, fault_page
+from receiver.answers import SERVER_NAME, Handler, fault, fault_page
 from receiver.callbacks.events import Sparing
 from receiver.callbacks.not_taken import NotTakenBecause
 from receiver.callbacks.short_way import Connection, ShortWay
@@ -30,6 +31,9 @@ log = logging.getLogger("dlr.http")
 LINGER_SECONDS = 2.0
 """How long the rest of a refused body is read and thrown away, so that the client, which is still
 sending, gets to the answer instead of a reset connection."""
+
+BACKLOG = 1024
+"""Connections that wait to be accepted."""
 
 REFUSED_MOST = 250
 """Connections that are told so at once, where descriptors are plenty. One more takes the place of
@@ -84,13 +88,21 @@ class Opened:
 class ClientConnection(Connection):
     """One connection; its errors are answered in our form and do not fill the log."""
 
-    __slots__ = ("_head", "_heads_read", "_open")
+    __slots__ = ("_begun", "_head", "_heads_read", "_open")
 
     def __init__(
-        self, manager: web.Server, opened: Opened, short: ShortWay | None, **options: Any
+        self,
+        manager: web.Server,
+        opened: Opened,
+        *,
+        short: ShortWay | None = None,
+        begun: bytes = b"",
+        **options: Any,
     ) -> None:
+        """`begun` was read of the connection already."""
         super().__init__(manager, short, **options)
         self._open = opened
+        self._begun = begun
         self._head = b""
         self._heads_read = -1
 
@@ -105,6 +117,9 @@ class ClientConnection(Connection):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._open.served += 1
         super().connection_made(transport)
+        if self._begun:
+            self.data_received(self._begun)
+            self._begun = b""
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self._open.served -= 1
@@ -206,6 +221,28 @@ class _Full(asyncio.Protocol):
             self._timer.cancel()
 
 
+class Listener:
+    """Where the server listens, and how it takes connections besides. `port` 0: nowhere."""
+
+    def __init__(self, connection: Callable[..., asyncio.Protocol]) -> None:
+        self.port = 0
+        self._connection = connection
+
+    async def listen(self, bound: socket.socket) -> asyncio.Server:
+        """Listen on this socket too, until what is returned is closed. `bound` stays open."""
+        loop = asyncio.get_running_loop()
+        return await loop.create_server(self._connection, sock=bound.dup(), backlog=BACKLOG)
+
+    async def take(self, accepted: socket.socket, begun: bytes) -> None:
+        """Serve a connection that another process has accepted, and of which it read `begun`."""
+        accepted.setblocking(False)
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.connect_accepted_socket(partial(self._connection, begun), accepted)
+        except OSError:  # its client is gone
+            accepted.close()
+
+
 @asynccontextmanager
 async def listening(
     app: web.Application,
@@ -213,13 +250,16 @@ async def listening(
     limits: LimitSettings,
     opened: Opened | None = None,
     short: ShortWay | None = None,
-    bound: socket.socket | None = None,
+    around: Callable[[Handler], Handler] | None = None,
+    bound: Sequence[socket.socket] | None = None,
     tls: ssl.SSLContext | None = None,
-) -> AsyncIterator[int]:
+    connect: Callable[..., ClientConnection] = ClientConnection,
+) -> AsyncIterator[Listener]:
     """Serve `app` until the block ends, then in order: no new connection, requests under way are
-    answered, all is closed. Yields the port. `opened` is counted up and down. `short` may take
-    requests before they come to the application. `bound` is listened on instead of the
-    address of the settings, and stays open. `tls` None: what is served is plain.
+    answered, all is closed. `opened` is counted up and down. `short` may take callbacks before they
+    come to the application, and `around` any other request. `bound` is listened on instead of the
+    address of the settings, and stays open; if it is empty, connections come by the `Listener`
+    only. `tls` None: what is served is plain. `connect` makes the connections.
     """
     opened = Opened() if opened is None else opened
     # aiohttp takes a limit of 0 for none. Its own access log costs four tenths of the rate.
@@ -229,23 +269,30 @@ async def listening(
     try:
         manager = runner.server
         assert manager is not None
+        if around is not None:
+            # The application makes requests that are more than a BaseRequest.
+            manager.request_handler = cast(Any, around(cast(Handler, manager.request_handler)))
         loop = asyncio.get_running_loop()
         options = _options(limits)
 
-        def connection() -> asyncio.Protocol:
+        def connection(begun: bytes = b"") -> asyncio.Protocol:
             if opened.is_full(limits.connections):
                 return _Full(opened)
-            return ClientConnection(manager, opened, short, loop=loop, **options)
+            return connect(manager, opened, short=short, begun=begun, loop=loop, **options)
 
-        with naming_the_address(server.bind, server.port):
-            place: dict[str, Any] = {"host": server.bind, "port": server.port}
-            if bound is not None:
-                place = {"sock": bound.dup()}
-            listener = await loop.create_server(connection, **place, backlog=1024, ssl=tls)
+        listener = Listener(connection)
+        servers = [await listener.listen(each) for each in bound or ()]
+        if bound is None:
+            with naming_the_address(server.bind, server.port):
+                place: dict[str, Any] = {"host": server.bind, "port": server.port}
+                servers = [await loop.create_server(connection, **place, backlog=BACKLOG, ssl=tls)]
+        if servers:
+            listener.port = servers[0].sockets[0].getsockname()[1]
         try:
-            yield listener.sockets[0].getsockname()[1]
+            yield listener
         finally:
-            listener.close()
+            for each in servers:
+                each.close()
     finally:
         await runner.cleanup()
 

@@ -91,11 +91,11 @@ def named(url: str, database: str) -> str:
 
 
 @contextmanager
-def a_database(url: str) -> Iterator[str]:
-    """The URL of a new, empty database, which is dropped at the end."""
+def a_database(url: str, template: str = "template1") -> Iterator[str]:
+    """The URL of a new database, a copy of another one, which is dropped at the end."""
     name = f"dlr_{token_hex(6)}"
     with in_autocommit(url) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         try:
             yield named(url, name)
         finally:

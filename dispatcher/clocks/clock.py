@@ -158,6 +158,11 @@ class CompressedClock(MachineClock):
     """Runs `speed` times as fast as the world, and never looks at the wall clock again."""
 
 
+def machine_clock(speed: float) -> MachineClock:
+    """The time of the world, or a compressed one."""
+    return SystemClock() if speed == 1.0 else CompressedClock(speed)
+
+
 class VirtualClock:
     """Stands still until it is moved. Never goes back."""
 

@@ -76,8 +76,8 @@ def settings_of(config: Path | None, database: str | None) -> Settings:
     settings = read_settings(config, os.environ)
     if database is None:
         return settings
-    if not database or Path(database).is_dir():
-        came = f"the folder {database}" if database else "nothing"
+    if not database.strip() or Path(database).is_dir():
+        came = f"the folder {database}" if database.strip() else "nothing"
         fail(f"--database: expected a SQLite file or postgresql://…, got {came}")
     return replace(settings, store=replace(settings.store, database=database))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import shlex
 import signal
@@ -16,7 +15,7 @@ from typing import Any
 
 import click
 
-from dispatcher.clocks.clock import Clock, CompressedClock, SystemClock
+from dispatcher.clocks.clock import Clock, machine_clock
 from dispatcher.commands.gone import gone_lines
 from dispatcher.commands.options import (
     PORT,
@@ -32,6 +31,7 @@ from dispatcher.commands.saying import say, say_in_json
 from dispatcher.endpoints.registry import Registered
 from dispatcher.observe import logs
 from dispatcher.observe.attempt_lines import AttemptLines
+from dispatcher.receivers.receiving import spare_the_collector
 from dispatcher.sandbox.certificate import require_package
 from dispatcher.sandbox.messages.outcomes import MAGIC
 from dispatcher.service import Parts, service
@@ -41,7 +41,7 @@ from dispatcher.settings.settings import OWN_URLS, Settings
 from dispatcher.web.pages import add_pages
 from receiver.faults import without_credentials
 from receiver.settings.configuration import ConfigurationError
-from receiver.settings.settings import may_listen
+from receiver.settings.settings import ServerSettings, may_listen
 
 log = logging.getLogger("dlr.dispatcher")
 
@@ -66,8 +66,16 @@ def _serving(command: Command) -> Command:
     return with_settings(command)
 
 
+_receivers = click.option(
+    "--receivers",
+    type=click.IntRange(1, 64),
+    help="How many processes take callbacks, all on one port. Default: 1, this process itself.",
+)
+
+
 @click.command()
 @_serving
+@_receivers
 def serve(**options: Any) -> None:
     """Run receiver and dispatcher in one process.
 
@@ -78,6 +86,7 @@ def serve(**options: Any) -> None:
 
 @click.command()
 @_serving
+@_receivers
 def receive(**options: Any) -> None:
     """Run the receiver alone: it stores callbacks in the database.
 
@@ -150,20 +159,25 @@ def _serve(
     port: int | None,
     no_web: bool,
     speed: float,
+    receivers: int | None = None,
 ) -> None:
     settings = _settings(config, database)
     server = settings.server
     if port is None:
         port = server.port if parts.receives else server.port_of_dispatch
     server = replace(
-        server, bind=server.bind if bind is None else bind, port=port, dispatch_port=None
+        server,
+        bind=server.bind if bind is None else bind,
+        port=port,
+        dispatch_port=None,
+        receivers=_receivers_of(parts, server, receivers, settings.store.database),
     )
     if (refusal := may_listen(server, settings.api)) is not None:
         fail(refusal)
     if parts.sandbox and (refusal := may_mount(server, settings.sandbox)) is not None:
         fail(refusal)
     logs.set_up(settings.log.format, settings.log.level)
-    clock = SystemClock() if speed == 1.0 else CompressedClock(speed)
+    clock = machine_clock(speed)
     look = "dlr reports"
     for name, value in (("--config", config), ("--database", database)):
         if value is not None:
@@ -171,6 +185,16 @@ def _serve(
     pages = settings.web.pages and not no_web
     settings = replace(settings, server=server, web=replace(settings.web, pages=pages))
     run_to_end(_until_stopped(settings, parts, clock, look))
+
+
+def _receivers_of(parts: Parts, server: ServerSettings, given: int | None, database: str) -> int:
+    """How many processes take callbacks. A sandbox is the only one on its database."""
+    if not parts.receives or parts.sandbox:
+        return 1
+    receivers = server.receivers if given is None else given
+    if receivers > 1 and database == ":memory:":
+        fail(f"--receivers {receivers}: the processes share a database, and :memory: has only one")
+    return receivers
 
 
 _REFUSED = {
@@ -210,7 +234,7 @@ async def _until_stopped(settings: Settings, parts: Parts, clock: Clock, look: s
             pages=add_pages if settings.web.pages else None,
         ) as running,
     ):
-        _spare_the_collector()
+        spare_the_collector()
         say(f"listening on {running.url}")
         endpoints = await running.endpoints.all()
         for line in _what_next(settings, parts, running.url, look, list(endpoints)):
@@ -228,15 +252,6 @@ async def _until_stopped(settings: Settings, parts: Parts, clock: Clock, look: s
         await stop.wait()
         say("stopping: running attempts end, then all is committed")
         sys.stdout.flush()
-
-
-def _spare_the_collector() -> None:
-    """What lives as long as the process is not looked through again and again for garbage, and the
-    rest more rarely: a report makes many objects and no cycles. It took 12 % off the CPU time of a
-    callback (138 to 121 us, median of six interleaved rounds)."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
 
 
 @asynccontextmanager

@@ -107,6 +107,11 @@ class Gate:
         return most if self._share is None else min(self._share.window, most)
 
     @property
+    def others(self) -> int:
+        """How many other dispatchers have a share of its limits."""
+        return 0 if self._share is None else self._share.others
+
+    @property
     def _rate_share(self) -> float | None:
         """Pushes a second, in the world's time."""
         limit = self.endpoint.rate_limit

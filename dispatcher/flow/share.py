@@ -41,11 +41,13 @@ limit holds."""
 
 class Share(Struct, frozen=True):
     """What one dispatcher may use: `window` pushes under way (0: it pushes nothing there), and
-    `rate` of them a second. `probes`: it makes the probes of an open breaker, and nobody else."""
+    `rate` of them a second. `probes`: it makes the probes of an open breaker, and nobody else.
+    `others`: how many other dispatchers have a share."""
 
     window: int
     rate: float | None = None
     probes: bool = False
+    others: int = 0
 
 
 NOTHING = Share(0)
@@ -77,7 +79,7 @@ def share_of(endpoint: str, dispatcher: str, serving: Serving) -> Share:
     place, count = sharing.index(dispatcher), len(sharing)
     window, rest = divmod(limits.window, count)
     rate = None if limits.rate is None else limits.rate / count
-    return Share(window + (place < rest), rate, place == 0)
+    return Share(window + (place < rest), rate, place == 0, count - 1)
 
 
 def least(shares: Iterable[Share]) -> Share:
@@ -88,6 +90,7 @@ def least(shares: Iterable[Share]) -> Share:
         min((share.window for share in each), default=0),
         min(rates, default=None),
         bool(each) and all(share.probes for share in each),
+        max((share.others for share in each), default=0),
     )
 
 

@@ -49,6 +49,16 @@ class Reader(Struct, frozen=True):
     room: int
 
 
+class Formed(Struct, frozen=True):
+    """What came of one look. `leased`: the new dispatches. `only_read`: there are none, because the
+    reports that were read go nowhere, and there may be more. `overtaken`: endpoints for which
+    another dispatcher was faster; it has read on there, or is just doing so."""
+
+    leased: Sequence[Leased] = ()
+    only_read: bool = False
+    overtaken: frozenset[str] = frozenset()
+
+
 class Former:
     """Forms the dispatches of one worker. It remembers whose turn is next, and who is set aside."""
 
@@ -65,16 +75,16 @@ class Former:
         readers: Iterable[Reader],
         pending: Pending,
         leases: NewLeases,
-    ) -> tuple[list[Leased], bool]:
-        """Dispatches of what these endpoints have not read, as far as each has room. And whether
-        only reports that go nowhere were read, and there may be more."""
+    ) -> Formed:
+        """Form dispatches of what these endpoints have not read, as far as each has room."""
         filled = await self._fill(self._not_aside(readers), pending)
         formings = await self._encoded(filled)
         if not formings:
-            return [], False
+            return Formed()
         leased = await self._form_apart(formings, leases)
-        only_read = not leased and any(each.read_to > each.read_from for each in formings)
-        return leased, only_read
+        overtaken = _with_bytes(formings) - {each.endpoint for each in leased}
+        read = any(each.read_to > each.read_from for each in formings)
+        return Formed(leased, read and not leased and not overtaken, overtaken)
 
     def set_aside(self, now: datetime) -> dict[str, datetime]:
         """Those that are set aside now, and when each gets new dispatches again."""
@@ -211,6 +221,13 @@ async def _routes(reports: Sequence[StoredReport], readers: Iterable[Reader]) ->
             with suppress(Exception):  # it is the failure of the endpoints whose rules ask for it
                 routes.read(report)
     return routes
+
+
+def _with_bytes(formings: Iterable[Forming]) -> frozenset[str]:
+    """The endpoints of which new dispatches are leased from the start, if these are formed."""
+    return frozenset(
+        each.endpoint.name for each in formings if any(body is not None for body in each.bodies)
+    )
 
 
 def _room_to_form(reader: Reader) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from dispatcher.observe.base import (
@@ -45,6 +46,15 @@ def lateness_by_key(rows: Iterable[Row], span: int) -> Counter[tuple[Any, ...]]:
     return counts
 
 
+def in_spans(seconds: int, counts: Counter[tuple[Any, ...]]) -> Counter[tuple[Any, ...]]:
+    """The same counts in spans of so many seconds, of which theirs is a part."""
+    longer: Counter[tuple[Any, ...]] = Counter()
+    for (_, *key, start), count in counts.items():
+        longer[seconds, *key, start // seconds * seconds] += count
+    return longer
+
+
+@lru_cache(maxsize=4096)
 def _bin(milliseconds: int) -> int:
     """The bin of a duration that is rounded to four binary digits: so a fourth of the rows."""
     shift = max(milliseconds.bit_length() - 4, 0)

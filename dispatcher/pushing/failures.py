@@ -6,12 +6,20 @@ import re
 import ssl
 
 import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 
 from dispatcher.pushing.oauth import NoToken
 from dispatcher.retrying.outcome import Outcome
 from dispatcher.security.addresses import NotAllowed
 
-FAILURES = (NoToken, aiohttp.ClientError, OSError, TimeoutError, ValueError)
+FAILURES = (
+    NoToken,
+    aiohttp.ClientError,
+    HttpProcessingError,
+    OSError,
+    TimeoutError,
+    ValueError,
+)
 """The exceptions in which a request can end. Any other is a defect of dlr."""
 
 _QUOTED = re.compile(r":? b['\"].*")
@@ -46,7 +54,7 @@ def failure_of(error: Exception) -> tuple[Outcome, str]:
             return Outcome.UNREACHABLE, _words(error.os_error)
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
             return Outcome.BROKEN_OFF, "the connection ended before the answer did"
-        case aiohttp.ClientResponseError():
+        case aiohttp.ClientResponseError() | HttpProcessingError():
             return Outcome.NOT_HTTP, f"{_NOT_HTTP}{_in_one_line(error.message)}"[:200]
         case aiohttp.ClientOSError() | ConnectionError():
             return Outcome.BROKEN_OFF, _words(error)

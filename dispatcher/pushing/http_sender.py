@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -12,11 +13,20 @@ from typing import Self
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
+from aiohttp.connector import Connection
+from aiohttp.http import RawResponseMessage
+from aiohttp.streams import StreamReader
 from msgspec import Struct, structs
 
 from dispatcher.clocks.clock import SystemClock
 from dispatcher.endpoints.endpoint import Endpoint
-from dispatcher.pushing.exchange import Exchange, Kept, TappedConnector, current
+from dispatcher.pushing.exchange import (
+    HEADER_MOST,
+    HEADERS_MOST,
+    Exchange,
+    Kept,
+    TappedConnector,
+)
 from dispatcher.pushing.failures import FAILURES, broke_off, failure_of, notes_of, oddity_of
 from dispatcher.pushing.oauth import NoToken, TokenRequest, Tokens
 from dispatcher.pushing.resolver import Resolver
@@ -40,11 +50,10 @@ ANSWER_READ = 64 * 1024
 """Bytes of an answer that are read so that the connection can serve the next push. A longer answer
 costs its connection and nothing else."""
 
-HEADER_MOST = 72 * 1024
-"""Bytes of one header of an answer that aiohttp reads: 64 KB and the name. Of an answer with a
-longer one, or with more headers, only the status is read."""
+WAYS_KEPT = 1024
+"""URLs of which it is remembered how to get there."""
 
-HEADERS_MOST = 256
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 _SENT_AGAIN = (
     "the endpoint closed the kept-alive connection at that moment; dlr sent the"
@@ -77,10 +86,21 @@ class _Request(Struct, frozen=True):
     headers: Mapping[str, str]
 
 
-class HttpSender:
-    """Implements Sender (attempts.py) on aiohttp sessions. Use it as an async context manager.
+class _Way(Struct, frozen=True):
+    """How a request gets to a URL: what opens the connection for `to`, of which aiohttp has read
+    the URL, and what is sent first, up to the headers of the request itself."""
 
-    There are two sessions, so that a connection made without a check of its address never serves
+    connector: TappedConnector
+    to: aiohttp.ClientRequest
+    line: str
+    headers: Mapping[str, str]
+
+
+class HttpSender:
+    """Implements Sender (attempts.py) on connections of aiohttp's. Use it as an async context
+    manager.
+
+    There are two connectors, so that a connection made without a check of its address never serves
     an endpoint that is checked. `now` is the world's time, which signatures and tokens live by.
     `resolver` None asks the system for addresses (resolver.py). `connections`: when as many are
     open, one that waits for its next push is closed for a new one; None: however many there are.
@@ -101,30 +121,29 @@ class HttpSender:
         self._policy = policy
         self._resolver = resolver
         self._kept = Kept(connections)
-        self._session: aiohttp.ClientSession | None = None
-        self._checked_session: aiohttp.ClientSession | None = None
+        self._connector: TappedConnector | None = None
+        self._checked_connector: TappedConnector | None = None
+        self._way = lru_cache(WAYS_KEPT)(self._way_to)
         self._tokens = Tokens(now)
         self._contexts: dict[Tls, ssl.SSLContext] = {}
 
     async def __aenter__(self) -> Self:
         self._resolver = self._resolver or Resolver()
         # Limits are those of each endpoint and of all of them (flow/), not of a host.
-        self._session = new_session(TappedConnector(self._kept, limit=0, resolver=self._resolver))
-        self._checked_session = new_session(
-            TappedConnector(
-                self._kept,
-                limit=0,
-                resolver=self._resolver,
-                socket_factory=AddressCheck(self._policy),
-            )
+        self._connector = TappedConnector(self._kept, limit=0, resolver=self._resolver)
+        self._checked_connector = TappedConnector(
+            self._kept,
+            limit=0,
+            resolver=self._resolver,
+            socket_factory=AddressCheck(self._policy),
         )
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._tokens.close()
-        for session in (self._session, self._checked_session):
-            if session is not None:
-                await session.close()
+        for connector in (self._connector, self._checked_connector):
+            if connector is not None:
+                await connector.close()
         if self._resolver is not None:
             await self._resolver.close()
 
@@ -171,7 +190,7 @@ class HttpSender:
         sending: Sending | None,
         token: str | None = None,
     ) -> _Reply:
-        headers = _headers(dispatch, endpoint, self._now(), token)
+        headers = _headers(dispatch, endpoint, self._now, token)
         if sending is not None:
             sending(dispatch, endpoint, {**OF_EVERY_PUSH, **headers})
         return await self._reply(endpoint, _Request(dispatch.url, dispatch.body, headers))
@@ -207,12 +226,13 @@ class HttpSender:
         time, while the request was on its way. A push that arrives twice by this has one id.
         """
         until = asyncio.get_running_loop().time() + endpoint.exchange_time.total_seconds()
-        first, again = Exchange(until), Exchange(until, needs_new=True)
+        first = Exchange(until)
         try:
             return await self._exchanged(endpoint, request, first, kept)
         except FAILURES as error:
             if not (first.reused and first.silent and broke_off(error)):
                 raise
+        again = Exchange(until, needs_new=True)
         try:
             reply = await self._exchanged(endpoint, request, again, kept)
         except FAILURES as error:
@@ -225,35 +245,57 @@ class HttpSender:
     ) -> _Reply:
         """One request on one connection. An exception that comes when the status is known is no
         failure of the request."""
-        body = bytearray()
-        response: aiohttp.ClientResponse | None = None
-        before = current.set(exchange)
+        body, whole = bytearray(), True
+        head: RawResponseMessage | None = None
         try:
-            async with (
-                asyncio.timeout_at(exchange.until),
-                self._session_for(endpoint, request.url).post(
-                    as_written(_target(request.url, endpoint)),
-                    data=request.body,
-                    headers=request.headers,
-                    timeout=_timeout(endpoint.connect_timeout, endpoint.read_timeout),
-                    ssl=self._trust(endpoint.tls),
-                    allow_redirects=False,
-                ) as response,
-            ):
-                exchange.answered = True
-                await _read(response, body, kept)
+            way = self._way(request.url, endpoint.checked, endpoint.tls)
+            async with asyncio.timeout_at(exchange.until):
+                connection, tap = await way.connector.tapped(
+                    exchange, way.to, _connecting(endpoint.connect_timeout)
+                )
+                try:
+                    patience = endpoint.read_timeout.total_seconds()
+                    plain = await tap.post(_encoded(way, request), patience)
+                    if plain is None:
+                        head, content = await _head(connection)
+                        exchange.answered = True
+                        whole = await _read(content, body, kept)
+                except BaseException:
+                    connection.close()
+                    raise
+                if tap.rest() and whole:
+                    connection.release()
+                else:
+                    connection.close()
         except FAILURES as error:
-            return _all_the_same(error, exchange, response, bytes(body), kept)
-        finally:
-            exchange.end()
-            current.reset(before)
-        return _Reply(response.status, bytes(body), response.headers.get("Retry-After"))
+            return _all_the_same(error, exchange, head, bytes(body), kept)
+        if plain is not None:
+            return _Reply(plain.status, plain.body[:kept], plain.retry_after)
+        assert head is not None
+        return _Reply(head.code, bytes(body), head.headers.get("Retry-After"))
 
-    def _session_for(self, endpoint: Endpoint, url: str) -> aiohttp.ClientSession:
-        checked = (endpoint.checked or self._policy.loopback_only) and not self._policy.names(url)
-        session = self._checked_session if checked else self._session
-        assert session is not None, "HttpSender is used as a context manager"
-        return session
+    def _way_to(self, url: str, checked: bool, tls: Tls) -> _Way:
+        """Raises `NotAllowed`, and what else is raised for a URL that cannot be called.
+
+        The URL is judged again before it is called, because whoever made the endpoint may not have
+        looked at it.
+        """
+        if checked and (fault := target_fault(url)) is not None:
+            raise NotAllowed(fault)
+        checked = (checked or self._policy.loopback_only) and not self._policy.names(url)
+        connector = self._checked_connector if checked else self._connector
+        assert connector is not None, "HttpSender is used as a context manager"
+        target = as_written(url)
+        if target.scheme not in connector.allowed_protocol_schema_set:
+            raise aiohttp.NonHttpUrlClientError(target)
+        to = aiohttp.ClientRequest(
+            "POST",
+            target,
+            headers=OF_EVERY_PUSH,
+            loop=asyncio.get_running_loop(),
+            ssl=self._trust(tls),
+        )
+        return _Way(connector, to, f"POST {to.url.raw_path_qs} HTTP/1.1", dict(to.headers))
 
     def _trust(self, tls: Tls) -> ssl.SSLContext | bool:
         """What `ssl=` takes. A context is made once, at the first push."""
@@ -280,23 +322,23 @@ def new_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
     )
 
 
-def _target(url: str, endpoint: Endpoint) -> str:
-    """The URL, judged again before it is called, because whoever made the endpoint may not have
-    looked at it. Raises `NotAllowed`."""
-    if endpoint.checked and (fault := target_fault(url)) is not None:
-        raise NotAllowed(fault)
-    return url
-
-
 @lru_cache
-def _timeout(connect: timedelta, read: timedelta) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(
-        total=None, sock_connect=connect.total_seconds(), sock_read=read.total_seconds()
-    )
+def _connecting(limit: timedelta) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=limit.total_seconds())
+
+
+def _encoded(way: _Way, request: _Request) -> bytes:
+    """The whole request. Raises ValueError for a header that would begin another line."""
+    length = {"Content-Length": str(len(request.body))}
+    headers = overruled(way.headers, {**request.headers, **length})
+    lines = [way.line, *(f"{name}: {value}" for name, value in headers.items())]
+    if _CONTROL.search("".join(lines)):
+        raise ValueError("a header has a control character")
+    return "\r\n".join([*lines, "", ""]).encode() + request.body
 
 
 def _headers(
-    dispatch: Leased, endpoint: Endpoint, now: datetime, token: str | None
+    dispatch: Leased, endpoint: Endpoint, now: Callable[[], datetime], token: str | None
 ) -> dict[str, str]:
     ours = {
         "Content-Type": dispatch.content_type,
@@ -312,39 +354,49 @@ def _headers(
         ours["Authorization"] = dispatch.authorization
     if endpoint.security is None:
         return overruled(endpoint.headers, ours)
-    proven = proof(endpoint.security, dispatch.body, dispatch.webhook_id, now, token)
+    proven = proof(endpoint.security, dispatch.body, dispatch.webhook_id, now(), token)
     return overruled(endpoint.headers, {**ours, **proven})
 
 
-async def _read(response: aiohttp.ClientResponse, body: bytearray, kept: int) -> None:
-    """The first `kept` bytes of the answer into `body`. A body that ends early raises."""
+async def _head(connection: Connection) -> tuple[RawResponseMessage, StreamReader]:
+    """The head of the answer as aiohttp reads it, and the body that comes; no interim answer."""
+    assert connection.protocol is not None
+    while True:
+        head, content = await connection.protocol.read()
+        if not 100 <= head.code < 200 or head.code == 101:
+            return head, content
+
+
+async def _read(content: StreamReader, body: bytearray, kept: int) -> bool:
+    """The first `kept` bytes of the answer into `body`. A body that ends early raises. Whether it
+    was read to its end."""
     read = 0
-    async for chunk in response.content.iter_any():
+    async for chunk in content.iter_any():
         body += chunk[: kept - len(body)]
         read += len(chunk)
         if read > ANSWER_READ:
-            response.close()
-            break
+            return False
+    return True
 
 
 def _all_the_same(
     error: Exception,
     exchange: Exchange,
-    response: aiohttp.ClientResponse | None,
+    head: RawResponseMessage | None,
     body: bytes,
     kept: int,
 ) -> _Reply:
     """The reply of an answer whose status came before `error`; raises `error` when none came."""
     failure, note = oddity_of(error)
-    if response is not None:
+    if head is not None:
         whole = len(body) == kept
-        asked = response.headers.get("Retry-After")
-        return _Reply(response.status, body, asked, None if whole else failure, (note,))
-    if (head := exchange.head()) is None:
+        asked = head.headers.get("Retry-After")
+        return _Reply(head.code, body, asked, None if whole else failure, (note,))
+    if (heard := exchange.head()) is None:
         raise error
-    whole = head.whole or len(head.body) >= kept
-    body = head.body[:kept]
-    return _Reply(head.status, body, head.retry_after, None if whole else failure, (note,))
+    whole = heard.whole or len(heard.body) >= kept
+    body = heard.body[:kept]
+    return _Reply(heard.status, body, heard.retry_after, None if whole else failure, (note,))
 
 
 def _milliseconds_since(started: float) -> float:

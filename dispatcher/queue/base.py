@@ -106,9 +106,10 @@ class Pending(Struct, frozen=True):
 
 class News(Struct, frozen=True):
     """Whether there may be something to do that nobody has told of. `version` is another one after
-    whatever anybody has committed, in whatever process, and `endpoints` after each change of them
-    at run time. `expired`: a lease has run out. `replays`: one has anything left to be done.
-    `notices`: what the dispatchers that work on this database tell each other."""
+    whatever anybody has committed, in whatever process. Renewed notices may be left out of that.
+    `endpoints` is another one after each change of them at run time. `expired`: a lease has run
+    out. `replays`: one has anything left to be done. `notices`: what the dispatchers that work on
+    this database tell each other."""
 
     version: object
     expired: bool

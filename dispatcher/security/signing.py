@@ -110,6 +110,8 @@ def overruled(fixed: Mapping[str, str], winners: Mapping[str, str]) -> dict[str,
 
     The provider's rule: a fixed `Authorization` loses against the security setting.
     """
+    if not fixed:
+        return dict(winners)
     taken = {name.lower() for name in winners}
     return {
         **{name: value for name, value in fixed.items() if name.lower() not in taken},

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import count, takewhile
 from random import Random
 
 from dispatcher.simulation.curve import curve_of
 from dispatcher.simulation.replayed import replayed
 from dispatcher.simulation.scenario import START, ArrivalSettings, Scenario
-from receiver.dlr.identity import key_of_message
 from receiver.dlr.instants import format_instant
 from receiver.dlr.model import Format, Generation
 from receiver.dlr.statuses import DELIVERED, PENDING
@@ -68,8 +67,9 @@ class Arrivals:
         for callback, (at, size) in enumerate(self.instants()):
             generation: Generation = "v3" if falls_in(mix.v3, callback) else "v2"
             when = START + at * MICROSECOND
+            done = format_instant(when)
             entries = [
-                _entry(number, when, generation, falls_in(mix.intermediate, number))
+                _entry(number, done, generation, falls_in(mix.intermediate, number))
                 for _, number in zip(range(size), numbers, strict=False)
             ]
             form: Format = "xml" if falls_in(mix.xml, callback) else "json"
@@ -103,19 +103,17 @@ def falls_in(share: float, number: int) -> bool:
     return share > 0 and int((number + 1) * share) > int(number * share)
 
 
-def _entry(number: int, at: datetime, generation: Generation, intermediate: bool) -> Entry:
-    """As intake.py would make it of a received report; that takes ten times as long."""
-    message_id = f"simulated-{number}"
-    key = key_of_message(message_id)
-    done = format_instant(at)
+def _entry(number: int, done: str, generation: Generation, intermediate: bool) -> Entry:
+    """As intake.py would make it of a received report, which takes ten times as long. Its number
+    stands for the hashes of its message and of the report."""
     to = 41_790_000_000 + number % 10_000_000
     return Entry(
-        message_key=key,
-        identity=key,  # one report a message
+        message_key=number,
+        identity=number,  # one report a message
         generation=generation,
         final=not intermediate,
         item=(
-            f'{{"bulkId":"simulated","messageId":"{message_id}","to":"{to}","sentAt":"{done}",'
+            f'{{"bulkId":"simulated","messageId":"simulated-{number}","to":"{to}","sentAt":"{done}",'
             f'"doneAt":"{done}",{_V3 if generation == "v3" else _V2},'
             f'"status":{_PENDING if intermediate else _DELIVERED}}}'
         ).encode(),

@@ -24,20 +24,31 @@ class DatabaseInPlace(Database):
     def __init__(self) -> None:
         self._connection = sqlite3.connect(":memory:", isolation_level=None)
         self._claims = Claims(None)
+        self.first: Work[object] | None = None
+        """What is done before anything else that is asked or written."""
         add_functions(self._connection)
         self._connection.execute("BEGIN")  # else each statement would be a transaction
 
     async def write(self, work: Work[T]) -> T:
-        return work(self._connection)
+        return work(self._caught_up())
 
     async def write_unflushed(self, work: Work[T]) -> T:
-        return work(self._connection)
+        return work(self._caught_up())
 
     async def read(self, work: Work[T]) -> T:
-        return work(self._connection)
+        return work(self._caught_up())
 
     async def question(self, work: Work[T]) -> T:
+        return work(self._caught_up())
+
+    def aside(self, work: Work[T]) -> T:
+        """Do this at once, though `first` may have something to do that does not matter to it."""
         return work(self._connection)
+
+    def _caught_up(self) -> sqlite3.Connection:
+        if self.first is not None:
+            self.first(self._connection)
+        return self._connection
 
     async def prove(self, small: Work[object], large: Sequence[Work[object]]) -> None:
         """Nothing is written: there is no disk that could be full."""

@@ -32,7 +32,7 @@ from dispatcher.simulation.recorded import recorded
 from dispatcher.simulation.scenario import START, Scenario, ends_at_latest
 from dispatcher.simulation.timeline import Timeline, Watch
 from dispatcher.simulation.unasked import drop_unasked
-from dispatcher.simulation.virtual_time import Sleepers
+from dispatcher.simulation.virtual_time import Sleep, Sleepers
 from dispatcher.worker import Worker
 from receiver.store.sqlite.store import MIGRATIONS as STORE_MIGRATIONS
 from receiver.store.sqlite.store import SqliteStore
@@ -47,16 +47,15 @@ RESCUE_EVERY = timedelta(seconds=1)
 class SimulatedSender:
     """Implements Sender: an attempt takes virtual time, and several are under way at once."""
 
-    def __init__(self, model: EndpointModel, clock: VirtualClock, sleepers: Sleepers) -> None:
+    def __init__(self, model: EndpointModel, clock: VirtualClock) -> None:
         self._model = model
         self._clock = clock
-        self._sleepers = sleepers
 
     async def send(self, dispatch: Leased, endpoint: Endpoint) -> Answer:  # noqa: ARG002
         now = self._clock.now()
         reaction = self._model.meet(now - START)
         if reaction.takes:
-            await self._sleepers.sleep_until(now + reaction.takes)
+            await Sleep(now + reaction.takes)
         return reaction.answer
 
 
@@ -79,12 +78,7 @@ class ExactRun:
         self._database = database
         self._arriving = arriving
         self._queue = queue
-        self._sleepers = Sleepers(self._at_rest)
-        self._loop = asyncio.get_running_loop()
-        self._running: dict[int, asyncio.Task[None]] = {}  # by dispatch
-        self._awake = 0  # attempts that are neither recorded nor asleep
-        self._settled: asyncio.Future[None] | None = None
-        self._failed: Exception | None = None
+        self._attempts = Sleepers()
         self._partial = False
         self._rescued_at = START
         self._ended_at = START  # the last that has happened
@@ -108,13 +102,14 @@ class ExactRun:
         return Worker(
             outbox=self._arriving,
             queue=self._queue,
-            sender=SimulatedSender(model, self.clock, self._sleepers),
+            sender=SimulatedSender(model, self.clock),
             clock=self.clock,
             endpoints=[customer],
             schedule=scenario.retry_schedule,
             new_token=lambda: str(next(tokens)),
             listeners=[self._count],
             rng=Random(f"{scenario.seed} jitter"),
+            grouped=False,  # the queue puts off what is to be stored
         )
 
     async def run(self, watch: Watch = lambda _: True) -> None:
@@ -131,13 +126,10 @@ class ExactRun:
                 self._partial, self._ended_at = True, self.clock.now()
                 break
             self.clock.advance_to(at)
-            self._awake += self._sleepers.wake(at)
-            await self._settle()
+            self._attempts.wake(at)
             await self._arrive(at)
             await self._rescue(at)
-        for task in self._running.values():  # what has no end by now is not recorded
-            task.cancel()
-        await asyncio.gather(*self._running.values(), return_exceptions=True)
+        self._attempts.close()  # what has no end by now is not recorded
 
     async def timeline(self) -> Timeline:
         """What the database tells of the run."""
@@ -160,8 +152,8 @@ class ExactRun:
         while not self._queue.idle(self.clock.now()):
             leased = await self.worker.claim()
             for dispatch in leased:
-                self._begin(dispatch)
-            await self._settle()
+                self._ended_at = self.clock.now()
+                self._attempts.run(self.worker.attempt(dispatch))
             if not leased and not self.worker.more_to_read:
                 return
 
@@ -172,38 +164,9 @@ class ExactRun:
             await self._queue.release_expired(now)
             self._rescued_at = now
 
-    def _begin(self, dispatch: Leased) -> None:
-        self._running[dispatch.id] = self._loop.create_task(self._attempt(dispatch))
-        self._awake += 1
-        self._ended_at = self.clock.now()
-
-    async def _attempt(self, dispatch: Leased) -> None:
-        try:
-            await self.worker.attempt(dispatch)
-        except Exception as error:  # noqa: BLE001 - raised where it is waited for
-            self._failed = self._failed or error
-        finally:
-            del self._running[dispatch.id]
-            self._at_rest()
-
-    def _at_rest(self) -> None:
-        """One more attempt is over or asleep."""
-        self._awake -= 1
-        if not self._awake and self._settled is not None:
-            self._settled.set_result(None)
-            self._settled = None
-
-    async def _settle(self) -> None:
-        """Wait until every attempt is either recorded or asleep."""
-        if self._awake:
-            self._settled = self._loop.create_future()
-            await self._settled
-        if self._failed is not None:
-            raise self._failed  # a defect: nothing here is the network's fault
-
     async def _next_at(self) -> datetime | None:
         """When something happens next."""
-        first = _earlier(self._sleepers.next_at(), self._arriving.next_at())
+        first = _earlier(self._attempts.next_at(), self._arriving.next_at())
         if first is not None and self._queue.idle(first):
             return first  # the worker does not wait for anything before
         return _earlier(first, await self._worker_at())

@@ -15,7 +15,8 @@ from heapq import heappop, heappush
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.base import Forming, Lease, Leased, Pending, Record
 from dispatcher.queue.sqlite.queue import SqliteQueue
-from receiver.store.sqlite.database import Database
+from dispatcher.simulation.database_in_place import DatabaseInPlace
+from dispatcher.simulation.put_off import PutOff
 
 
 class ForeseeingQueue(SqliteQueue):
@@ -25,8 +26,9 @@ class ForeseeingQueue(SqliteQueue):
     knows = True
     """Whether all that is due or leased is known. No more after what only a fault can do."""
 
-    def __init__(self, database: Database, name: str, new_id: Callable[[], str]) -> None:
+    def __init__(self, database: DatabaseInPlace, name: str, new_id: Callable[[], str]) -> None:
         super().__init__(database, name, new_id)
+        self._put_off = PutOff(database, self._names, new_id)
         self._endpoint = ""
         self._sees = False  # what is unread
         self._arrived = self._read_to = 0  # reports; their ids count from 1
@@ -46,9 +48,13 @@ class ForeseeingQueue(SqliteQueue):
         self._arrived += reports
 
     @property
+    def _foresees(self) -> bool:
+        return self.knows and self._sees
+
+    @property
     def all_read(self) -> bool:
         """Whether there is surely nothing unread."""
-        return self.knows and self._sees and self._read_to >= self._arrived
+        return self._foresees and self._read_to >= self._arrived
 
     def idle(self, now: datetime) -> bool:
         """Whether there is surely nothing to claim now."""
@@ -60,7 +66,7 @@ class ForeseeingQueue(SqliteQueue):
     # --- asked ----------------------------------------------------------------------------------
 
     async def pending(self, now: datetime) -> Pending:
-        if self.knows and self._sees:
+        if self._foresees:
             is_due = bool(self._due) and self._due[0] <= now
             return Pending(
                 frozenset([self._endpoint] if is_due else ()),
@@ -80,7 +86,7 @@ class ForeseeingQueue(SqliteQueue):
         return min(self._due[:1] + self._next_lease_end(), default=None)
 
     async def release_expired(self, now: datetime) -> int:
-        if self.knows and not any(end <= now for end in self._next_lease_end()):
+        if self.knows and not ((ends := self._next_lease_end()) and ends[0] <= now):
             return 0
         self.knows = False
         return await super().release_expired(now)
@@ -95,7 +101,7 @@ class ForeseeingQueue(SqliteQueue):
     async def claim_due(
         self, now: datetime, leases: Mapping[str, Lease], room: Mapping[str, int]
     ) -> list[Leased]:
-        claimed = await super().claim_due(now, leases, room)
+        claimed = self._put_off.claim(now, leases, room)
         for each in claimed:
             heappop(self._due)  # what is due first is claimed first
             self._lent(each.lease)
@@ -104,7 +110,10 @@ class ForeseeingQueue(SqliteQueue):
     async def form(
         self, now: datetime, leases: Mapping[str, Lease], formings: Sequence[Forming]
     ) -> list[Leased]:
-        formed = await super().form(now, leases, formings)
+        if self._foresees and all(None not in each.bodies for each in formings):
+            formed = self._put_off.form(now, leases, formings)
+        else:
+            formed = await super().form(now, leases, formings)
         for each in formed:
             self._lent(each.lease)
         for forming in formings:
@@ -114,7 +123,10 @@ class ForeseeingQueue(SqliteQueue):
         return formed
 
     async def record(self, records: Sequence[Record]) -> list[bool]:
-        recorded = await super().record(records)
+        if self._foresees:
+            recorded = self._put_off.record(records)
+        else:
+            recorded = await super().record(records)
         for each, was_held in zip(records, recorded, strict=True):
             if was_held:
                 self._held[each.token] = self._held.get(each.token, 0) - 1

@@ -160,9 +160,15 @@ class DispatchRemoval(ABC):
         """In one transaction, with all that belongs to them. Returns the rows of TABLES."""
 
 
-def last_beyond(newest: int | None, most: int) -> int:
-    """The id up to which there are more than `most` (0: any number may stay)."""
-    return max(newest - most, 0) if most and newest is not None else 0
+def last_beyond(parts: Iterable[tuple[int, int]], most: int) -> int:
+    """The id up to which there are more than `most` (0: any number may stay; nothing goes).
+    `parts`: the first and the last id of each series without gaps, the newest first."""
+    left = most
+    for first, last in parts if most else ():
+        if last - first + 1 > left:
+            return last - left
+        left -= last - first + 1
+    return 0
 
 
 def bounded(rows: Iterable[Formed]) -> tuple[Place, list[Ended]] | None:

@@ -287,10 +287,10 @@ class Receiver:
     async def _add(self, callbacks: Sequence[Callback]) -> Sequence[Counts]:
         counts = await self._commit(callbacks)
         if any(each.stored for each in counts):
-            self._wake()
+            self.wake()
         return counts
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
         """The reports are on disk: whatever fails from here on, the answer is 200."""
         try:
             self._on_stored()

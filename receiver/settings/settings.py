@@ -92,6 +92,8 @@ class ServerSettings:
     bind: Host = "127.0.0.1"
     port: Annotated[int, Between(0, 65_535)] = 8080
     dispatch_port: Annotated[int, Between(0, 65_535)] | None = field(default=None, kw_only=True)
+    # Processes that take callbacks, all on `port`. 1: this one. More have the first do the rest.
+    receivers: Annotated[int, Between(1, 64)] = field(default=1, kw_only=True)
     body_limit: Annotated[ByteSize, Between(1)] = 10 * 1024**2
     stop_timeout: timedelta = timedelta(seconds=20)  # for requests under way, at an orderly stop
     without_credentials: Literal["refused", "allowed"] = "refused"
@@ -131,7 +133,9 @@ class LimitSettings:
 class StoreSettings:
     """`database` is a path or a URL. A URL may hold a password, hence it is not in the repr."""
 
-    database: Annotated[str, Form("a path or a URL", bool)] = field(default="dlr.db", repr=False)
+    database: Annotated[str, Form("a path or a URL", str.strip)] = field(
+        default="dlr.db", repr=False
+    )
     wait: Annotated[timedelta, Between(timedelta(0))] = timedelta(seconds=30)  # at the start
 
 

@@ -1,12 +1,13 @@
 """The queue over PostgreSQL: what a claim costs among ever more waiting dispatches, what one and
-two dispatchers form and record, and what hours of that leave behind for autovacuum."""
+two dispatchers form and record, what hours of that leave behind for autovacuum, and what retention
+does."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AsyncExitStack, ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -22,18 +23,21 @@ from dispatcher.endpoints.endpoint import Endpoint, Target
 from dispatcher.queue.base import Bucket, DispatchQueue, Forming, Lease, Leased, Record
 from dispatcher.queue.postgres.counts import COUNTS
 from dispatcher.queue.postgres.queue import PostgresQueue
+from dispatcher.queue.postgres.retention import QueueRetention
 from dispatcher.queue.postgres.schema import MIGRATIONS as QUEUE_MIGRATIONS
 from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.retrying.outcome import Answer, Outcome
 from receiver.store.base import StoredReport
 from receiver.store.instants import micros
-from receiver.store.postgres.database import Database
+from receiver.store.postgres.database import Database, row_of
+from receiver.store.postgres.partitions import DISPATCHES, first_of, keep_partitions, make_for
 from receiver.store.postgres.schema import MIGRATIONS as STORE_MIGRATIONS
 from tests.benchmarks.load import quantile
 from tests.benchmarks.results import Row, arguments, print_rows, print_table
 from tests.postgres import a_database, in_autocommit, server
 
 DUE = 100
+DAYS = 30  # of which there are ended dispatches, each in a partition
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 ENDPOINT = Endpoint(name="sink", url="http://127.0.0.1:9/")
 BODY = b'{"results":[' + b"x" * 400 + b"]}"
@@ -89,6 +93,7 @@ def claims(url: str, sizes: Sequence[int], rounds: int) -> dict[int, list[float]
         urls = {size: stack.enter_context(migrated(url)) for size in sizes}
         for size, database_url in urls.items():
             with in_autocommit(database_url) as connection:
+                make_for(connection, DISPATCHES[1], first_of(DAYS - 1))
                 values = {"now": micros(NOW), "count": size, "due": DUE}
                 connection.execute(_FILL, values)
                 connection.execute(_BODIES, (BODY,))
@@ -239,13 +244,13 @@ _TABLES = """
     SELECT relname, n_live_tup, n_dead_tup, pg_table_size(relid), pg_indexes_size(relid),
         autovacuum_count
     FROM pg_stat_user_tables
-    WHERE relname IN ('dispatch', 'dispatch_body', 'dispatch_report_0', 'dispatch_count',
-        'endpoint', 'attempt_0')
+    WHERE relname IN ('dispatch_open', 'dispatch_ended_0', 'dispatch_body', 'dispatch_report_0',
+        'dispatch_count', 'endpoint', 'attempt_0')
     ORDER BY relname
 """
 _INDEXES = """
     SELECT indexrelname, pg_relation_size(indexrelid) FROM pg_stat_user_indexes
-    WHERE relname = 'dispatch' ORDER BY 2 DESC
+    WHERE relname = 'dispatch_open' ORDER BY 2 DESC
 """
 
 
@@ -300,6 +305,78 @@ def _sizes(connection: psycopg.Connection[Any], after: str) -> list[tuple[str, .
     ]
 
 
+# --- retention -----------------------------------------------------------------------------------
+
+# A day's dispatches, all acknowledged. One of twenty was tried twice, and so its body was kept.
+_DAY = """
+    INSERT INTO dispatch (id, endpoint, url, content_type, state, attempts, created_at,
+        first_report, last_report, reports, webhook_id_end)
+    SELECT n, 'sink', 'http://127.0.0.1:9/', 'application/json', 'acknowledged',
+        CASE WHEN n %% 20 = 0 THEN 2 ELSE 1 END, %(now)s + n, n, n, 1, 'end'
+    FROM generate_series(1, %(count)s::bigint) AS n
+"""
+_OF_DAY = (
+    "INSERT INTO dispatch_report (report, dispatch) SELECT id, id FROM dispatch",
+    "INSERT INTO dispatch_body SELECT id, %(body)s FROM dispatch WHERE attempts = 2",
+    """
+    INSERT INTO attempt (id, dispatch, number, started_at, duration_ms, status, outcome, answer)
+    SELECT nextval('attempt_id'), id, number, created_at, 12, 200, 'acknowledged', 'ok'
+    FROM dispatch, generate_series(1, attempts) AS number
+    """,
+    "SELECT setval('report_id', %(count)s), setval('dispatch_id', %(count)s)",
+)
+_NEXT_IDS = "SELECT nextval('report_id'), nextval('dispatch_id'), nextval('attempt_id')"
+_DONE = "SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0')::bigint"
+_DELETED = """
+    SELECT relname, n_tup_del, n_dead_tup FROM pg_stat_user_tables
+    WHERE n_tup_del > 0 OR n_dead_tup > 0 ORDER BY relname
+"""
+
+
+def retention(url: str, count: int) -> None:
+    """What removing a day of so many ended dispatches writes and leaves behind."""
+    with migrated(url) as database_url, in_autocommit(database_url) as connection:
+        asyncio.run(_keep_partitions(database_url, NOW))
+        values = {"now": micros(NOW), "count": count, "body": BODY}
+        for statement in (_DAY, *_OF_DAY):
+            connection.execute(statement, values)
+        asyncio.run(_keep_partitions(database_url, NOW + timedelta(days=1)))
+        connection.execute(_NEXT_IDS)
+        connection.execute("VACUUM ANALYZE")
+        connection.execute("SELECT pg_stat_reset()")
+        (before,) = row_of(connection.execute(_DONE))
+        started = time.perf_counter()
+        removed = asyncio.run(_purge(database_url))
+        took = time.perf_counter() - started
+        (after,) = row_of(connection.execute(_DONE))
+        rows = [(name, f"{gone:,}", f"{dead:,}") for name, gone, dead in _deleted(connection)]
+    print(f"{removed}: {took:.1f} s, {(after - before) / 2**20:.1f} MiB of log")
+    print_table("Row by row", ("table", "deleted", "dead"), rows)
+
+
+async def _keep_partitions(url: str, now: datetime) -> None:
+    database = await Database.open(url)
+    await keep_partitions(database, now)
+    await database.close()
+
+
+async def _purge(url: str) -> Mapping[str, int]:
+    async def at_once() -> None:
+        """Batches follow each other."""
+
+    database = await Database.open(url)
+    retention = QueueRetention(database)
+    before = NOW + timedelta(days=1)
+    removed = await retention.purge_dispatches(before=before, most=0, pause=at_once)
+    await database.close()
+    return removed
+
+
+def _deleted(connection: psycopg.Connection[Any]) -> list[tuple[str, int, int]]:
+    time.sleep(1.5)  # a process tells what it did within a second
+    return connection.execute(_DELETED).fetchall()
+
+
 def rows(sizes: list[int], *, rounds: int, seconds: float) -> Iterator[Row]:
     with durable_server() as url:
         found = claims(url, sizes, rounds * 10)
@@ -333,11 +410,16 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="of each round of dispatchers")
     parser.add_argument("--churn", type=float, help="only this: so many seconds of two dispatchers")
     parser.add_argument("--held", action="store_true", help="--churn beside a reader that stays")
+    parser.add_argument("--retention", type=int, help="only this: removing so many dispatches")
     parser.add_argument("--long", action="store_true", help="10⁷ too: minutes")
     given = parser.parse_args()
     if given.churn:
         with durable_server() as url:
             churn(url, given.churn, 2, 20, held=given.held)
+        return
+    if given.retention:
+        with durable_server() as url:
+            retention(url, given.retention)
         return
     sizes = [10**3, 10**4, 10**5, 10**6, *([10**7] if given.long else [])]
     print_rows(rows(sizes, rounds=given.rounds, seconds=given.seconds))

@@ -23,7 +23,7 @@ from tests.transactions import Act, T, U, at_once, unanswered
 
 _SKIP = """
     SELECT setval(sequence, coalesce(pg_sequence_last_value(sequence), 0) + %s)
-    FROM unnest('{report_id,dispatch_id_seq,attempt_id,replay_id_seq}'::regclass[]) AS sequence
+    FROM unnest('{report_id,dispatch_id,attempt_id,replay_id_seq}'::regclass[]) AS sequence
 """
 
 # Ends the connection in the middle of a statement, before or after it has written its nth row.

@@ -47,6 +47,25 @@ class TestPostgresQueue(DispatchQueueContract):
                 return
         raise AssertionError("each look has news, though nothing is committed here")
 
+    @pytest.mark.usefixtures("desk")
+    async def test_a_renewed_notice_is_no_news(self, queue: DispatchQueue) -> None:
+        """Dispatchers with nothing to do renew their notices each second. Once each of them looked
+        for work then, and an idle pair made eight round trips a second each."""
+        one, two = await queue.put_up(b"one"), await queue.put_up(b"two")
+        for _ in range(1_000):
+            before = await queue.news(NOON)
+            for name in (one, two, one):
+                assert await queue.renew(name, b"it lives")
+            after = await queue.news(NOON)
+            if after.version == before.version:
+                break
+        else:
+            raise AssertionError("a renewed notice is news")
+
+        await queue.take_down(two)
+        await queue.adopt([BETA])
+        assert (await queue.news(NOON)).version != after.version
+
 
 class TestPostgresQueueWithoutItsStore(LostStoreContract):
     pass

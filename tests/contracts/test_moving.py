@@ -29,13 +29,13 @@ from receiver.store.sqlite import moving as sqlite
 from tests.contracts.lived_in import ENDPOINTS, UNTIL, answers, live
 from tests.contracts.report_store import an_sms
 from tests.dispatcher.support import Bench, a_bench, database_of
-from tests.postgres import EmptyDatabase, in_autocommit
+from tests.postgres import EmptyDatabase, a_database, in_autocommit
 
 
 @pytest.fixture
 async def target(empty_postgres: EmptyDatabase) -> str:
     """The URL of an empty database."""
-    await (await empty_postgres.open()).close()
+    await emptied(empty_postgres)
     return empty_postgres.url
 
 
@@ -366,6 +366,69 @@ def test_a_target_that_is_used_is_refused(empty: Path, tmp_path: Path, target: s
 
     moved(empty, target)
     assert "another database is being moved to the target, or was" in refused(other, target)
+
+
+def test_a_target_of_another_program_is_refused(empty: Path, postgres_server: str) -> None:
+    """dlr has never used it, and its tables could have names of dlr's. Nothing is made there."""
+    with a_database(postgres_server) as target, in_autocommit(target) as connection:
+        for table in ("report (x text)", "schema_version (version text)", "a (x text)", "b ()"):
+            connection.execute(f"CREATE TABLE {table}")
+
+        said = refused(empty, target)
+
+        assert "tables of another program (a, b, report and 1 more)" in said
+        made = connection.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
+        assert made.fetchone() == (4,)
+
+
+def test_the_triggers_of_others_stay_on(empty: Path, target: str) -> None:
+    """Tables that came beside those of dlr are left alone. While a move goes on, its own triggers
+    are off, and once all others were too."""
+    own = "SELECT relname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid"
+    with in_autocommit(target) as connection:
+        connection.execute(
+            "CREATE TABLE theirs (x int); CREATE TRIGGER their_trigger BEFORE UPDATE ON theirs"
+            " FOR EACH ROW EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+        )
+        try:
+            with pytest.raises(Died):
+                moved(empty, target, dies_after=2)
+            on = connection.execute(f"{own} WHERE NOT tgisinternal AND tgenabled <> 'D'").fetchall()
+        finally:
+            connection.execute("DROP TABLE theirs")
+
+    assert on == [("theirs",)]
+
+
+def test_a_move_that_was_begun_goes_nowhere_else(
+    empty: Path, target: str, empty_postgres: EmptyDatabase
+) -> None:
+    """Once a slip of the hand began anew, and left the first target half full for ever. The same
+    database under another name is no other one."""
+    with pytest.raises(Died):
+        moved(empty, target, dies_after=3)
+    with (
+        sqlite.opened(empty, "the same one", MIGRATIONS) as source,
+        postgres.opened(target, MOVED) as there,
+        pytest.raises(Died),
+    ):
+        told(source, Mortal(there, iter(range(1))))
+    asyncio.run(emptied(empty_postgres))  # it is another one now
+
+    assert "a move to PostgreSQL was begun: continue it" in refused(empty, target)
+    with in_autocommit(target) as connection:
+        assert connection.execute("SELECT FROM moving").fetchall() == []
+
+    assert storage.give_up_move(empty)
+    with (
+        sqlite.opened(empty, "the other one", MIGRATIONS) as source,
+        postgres.opened(target, MOVED) as there,
+    ):
+        assert not unequal(told(source, there))
+
+
+async def emptied(database: EmptyDatabase) -> None:
+    await (await database.open()).close()
 
 
 def test_two_moves_of_one_file_are_refused(empty: Path, target: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,9 +16,10 @@ from dispatcher.clocks.clock import Clock, CompressedClock
 from dispatcher.clocks.wakeups import Job
 from dispatcher.commands.scripted_endpoint import Script, ScriptedEndpoint
 from dispatcher.endpoints.endpoint import Rules
+from dispatcher.flow.alternation import FIRST
 from dispatcher.observe.events import AttemptMade
 from dispatcher.pushing.http_sender import HttpSender
-from dispatcher.queue.base import News, Pending
+from dispatcher.queue.base import Forming, Lease, Leased, News, Pending
 from dispatcher.retrying.outcome import Outcome
 from dispatcher.runner import SHORTEST_SLEEP, Runner
 from dispatcher.sharing import Sharing
@@ -514,3 +515,34 @@ async def test_reads_past_what_goes_elsewhere() -> None:
 
         async with running(bench):
             await heard.wait()
+
+
+async def test_leaves_new_reports_to_the_dispatcher_that_is_faster(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another dispatcher is just forming of the same reports. Meanwhile the loop leaves them alone,
+    and then it takes what is left, though nobody wakes it.
+
+    Once it formed the same reports in vain until that commit was done, without a pause.
+    """
+    heard, formed, form = Heard(bench, acknowledged), asyncio.Queue[int](), bench.queue.form
+    commits = True
+
+    async def counted(
+        now: datetime, leases: Mapping[str, Lease], formings: Sequence[Forming]
+    ) -> list[Leased]:
+        formed.put_nowait(len(formings))
+        return [] if commits else await form(now, leases, formings)
+
+    monkeypatch.setattr(bench.queue, "form", counted)
+    await bench.receive()
+
+    async with running(bench) as runner:
+        await asyncio.wait_for(formed.get(), LIMIT)
+        for _ in range(100):  # turns of the database's thread, which a spinning loop would use
+            runner.wake()  # as the end of a push to another endpoint does
+            await bench.next_due()
+        assert formed.empty()
+        commits = False
+        bench.clock.advance(FIRST)
+        await heard.wait()

@@ -20,6 +20,7 @@ from dispatcher.retrying.schedule import INFOBIP
 from dispatcher.simulation.database_in_place import DatabaseInPlace
 from dispatcher.simulation.exact import simulate_exact
 from dispatcher.simulation.foresight import ForeseeingQueue
+from dispatcher.simulation.put_off import OtherwiseStored, PutOff
 from dispatcher.simulation.scenario import (
     Scenario,
 )
@@ -518,6 +519,21 @@ def test_a_rate_limit_is_used_however_often_somebody_looks() -> None:
 
     assert sparing_nothing(played) == to_json(simulate_exact(played))
     assert simulate_exact(played).totals.attempts == 25
+
+
+def test_a_wrong_foresight_ends_the_simulation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dispatches are stored many at once, after their attempts. If the database then gives one
+    another id than foretold, there is an error, and no timeline."""
+    begin = PutOff.__init__
+
+    def begin_wrongly(put_off: PutOff, *args: Any) -> None:
+        begin(put_off, *args)
+        put_off._last = 7
+
+    monkeypatch.setattr(PutOff, "__init__", begin_wrongly)
+
+    with pytest.raises(OtherwiseStored, match=r"dispatch [0-9]+ instead of"):
+        simulated(duration="10s")
 
 
 async def test_what_is_unasked_is_there_to_be_dropped() -> None:

@@ -23,6 +23,7 @@ from dispatcher.observe.tallies import (
     activity_of,
     attempts_by_key,
     gone_before,
+    in_spans,
     lateness_by_key,
 )
 from receiver.store.base import TURN
@@ -107,9 +108,11 @@ def _write(connection: Connection, read_from: int, rows: Sequence[Row]) -> None:
     """Count these attempts, unless another process has moved the cursor meanwhile."""
     if connection.execute(_MOVE, (rows[-1][0], read_from)).rowcount != 1:
         return
+    minute = SPANS["minute"]
+    attempts, lateness = attempts_by_key(rows, minute), lateness_by_key(rows, minute)
     for seconds in SPANS.values():
-        _add(connection, _ADD_ATTEMPTS, attempts_by_key(rows, seconds))
-        _add(connection, _ADD_LATENESS, lateness_by_key(rows, seconds))
+        _add(connection, _ADD_ATTEMPTS, in_spans(seconds, attempts))
+        _add(connection, _ADD_LATENESS, in_spans(seconds, lateness))
     _prune(connection, min(row[1] for row in rows) // 1_000_000)
 
 

@@ -82,7 +82,7 @@ _PLANNED = """
 _MOVE_DUE = """
     UPDATE dispatch SET due_at = due_at + %(by)s,
         created_at = created_at + CASE attempts WHEN 0 THEN %(by)s ELSE 0 END
-    WHERE id = ANY(%(ids)s::bigint[])
+    WHERE id = ANY(%(ids)s::bigint[]) AND state IN ('waiting', 'leased')
 """
 _MOVE_ATTEMPTS = """
     UPDATE attempt SET started_at = started_at + %(by)s WHERE id = ANY(%(ids)s::bigint[])
@@ -131,6 +131,6 @@ def _keep(connection: Connection, boot: str, speed: float, reading: Reading) -> 
     if connection.execute(_TELL, told).rowcount:
         return
     # The first of this start of the machine: all that is there was planned before.
-    last = last_id(connection, "dispatch_id_seq"), last_id(connection, "attempt_id")
+    last = last_id(connection, "dispatch_id"), last_id(connection, "attempt_id")
     connection.execute("DELETE FROM common_time WHERE boot = %s", (boot,))
     connection.execute(_BEGIN, (*told, *last))

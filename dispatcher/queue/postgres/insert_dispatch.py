@@ -24,7 +24,7 @@ _INSERT = """
             reports, replay, webhook_id_end, body, far, nth
         )
     ),
-    numbered AS MATERIALIZED (SELECT nextval('dispatch_id_seq') AS id, given.* FROM given),
+    numbered AS MATERIALIZED (SELECT nextval('dispatch_id') AS id, given.* FROM given),
     carried AS MATERIALIZED (
         SELECT id, report, far FROM unnest(%s::bigint[], %s::bigint[]) AS member (nth, report)
         JOIN numbered USING (nth)

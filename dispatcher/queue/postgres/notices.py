@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from receiver.store.postgres.database import Connection
 
+# How many transactions have renewed a notice that is up.
+RENEWALS = "(SELECT coalesce(sum(renewals), 0)::bigint FROM live_dispatcher)"
 NOTICES = """
     (SELECT coalesce(array_agg(name ORDER BY name), '{}') FROM live_dispatcher),
     (SELECT coalesce(array_agg(notice ORDER BY name), '{}') FROM live_dispatcher)
@@ -20,7 +22,8 @@ def put_up(connection: Connection, name: str, notice: bytes) -> None:
 
 def renew(connection: Connection, name: str, notice: bytes) -> bool:
     changed = connection.execute(
-        "UPDATE live_dispatcher SET notice = %s WHERE name = %s", (notice, name)
+        "UPDATE live_dispatcher SET notice = %s, renewals = renewals + 1 WHERE name = %s",
+        (notice, name),
     )
     return changed.rowcount == 1
 

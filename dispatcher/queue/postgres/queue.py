@@ -67,9 +67,13 @@ _FOLLOW_URLS = """
     )
     UPDATE endpoint SET url = mine.url FROM mine WHERE endpoint.name = mine.name
 """
-# Of this cluster's transactions, whatever they do and in whatever database.
+# The version: how many transactions of this cluster have ended, whatever they did and in whatever
+# database, without those that have renewed a notice; and which ones are under way.
 _NEWS = f"""
-    SELECT pg_current_snapshot()::text,
+    SELECT concat(
+            pg_snapshot_xmax(pg_current_snapshot())::text::bigint - {notices.RENEWALS}, ':',
+            split_part(pg_current_snapshot()::text, ':', 3)
+        ),
         EXISTS (SELECT FROM dispatch WHERE state = 'leased' AND lease_until <= %s),
         (SELECT number FROM endpoint_version), EXISTS (SELECT FROM replay WHERE NOT tidy),
         {notices.NOTICES}
@@ -100,7 +104,7 @@ _CLAIM = """
     )
     UPDATE dispatch SET state = 'leased', lease = due.token, lease_until = due.until,
         url = coalesce((SELECT url FROM endpoint WHERE name = due.name), dispatch.url)
-    FROM due WHERE dispatch.id = due.id
+    FROM due WHERE dispatch.id = due.id AND dispatch.state = 'waiting'
     RETURNING dispatch.endpoint, dispatch.id, dispatch.url, content_type, reports, attempts, due_at,
         (SELECT body FROM dispatch_body WHERE dispatch = dispatch.id), replay,
         authorization_header, generation, webhook_id_end
@@ -171,7 +175,7 @@ _RELEASE = """
         SELECT id, attempts + 1, %(at)s::bigint FROM mine WHERE %(at)s::bigint IS NOT NULL
     )
     UPDATE dispatch SET state = 'waiting', lease = NULL, lease_until = NULL
-    FROM mine WHERE dispatch.id = mine.id
+    FROM mine WHERE dispatch.id = mine.id AND dispatch.state = 'leased'
 """
 # What is just being recorded is passed over: it counts.
 _RELEASE_EXPIRED = """
@@ -184,7 +188,7 @@ _RELEASE_EXPIRED = """
         SELECT id, attempts + 1, %(at)s FROM expired
     )
     UPDATE dispatch SET state = 'waiting', lease = NULL, lease_until = NULL
-    FROM expired WHERE dispatch.id = expired.id
+    FROM expired WHERE dispatch.id = expired.id AND dispatch.state = 'leased'
 """
 _HAS_EXPIRED = "SELECT EXISTS (SELECT FROM dispatch WHERE state = 'leased' AND lease_until <= %s)"
 _RETRY_PIECE = """
@@ -193,7 +197,8 @@ _RETRY_PIECE = """
             AND due_at > %(at)s
         ORDER BY due_at, id LIMIT %(most)s FOR NO KEY UPDATE
     )
-    UPDATE dispatch SET due_at = %(at)s FROM later WHERE dispatch.id = later.id
+    UPDATE dispatch SET due_at = %(at)s FROM later
+    WHERE dispatch.id = later.id AND dispatch.state = 'waiting'
 """
 
 

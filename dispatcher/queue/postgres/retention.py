@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from dispatcher.endpoints.base import NOBODY_KNOWN, Readers
+from dispatcher.queue.postgres.ended import ENDED, drop_attempts, drop_dispatches
 from dispatcher.queue.postgres.members import members_of
 from dispatcher.queue.postgres.replays import pieces_from, running
 from dispatcher.replay.unfed import Unfed
@@ -24,10 +25,11 @@ from dispatcher.upkeep.removal import (
 from receiver.store.base import Pause
 from receiver.store.instants import micros_or_null
 from receiver.store.postgres.database import Connection, Database, row_of
-from receiver.store.postgres.partitions import ATTEMPTS, drop_if_empty, old_partitions
+from receiver.store.postgres.partitions import all_partitions, first_of
 from receiver.store.postgres.retention import PostgresRetention
-from receiver.store.postgres.rows import COLUMNS, ends_of, stored_report
-from receiver.store.removal import Holders, Place
+from receiver.store.postgres.rows import COLUMNS, stored_report
+from receiver.store.postgres.whole import NO_IDS, going_whole
+from receiver.store.removal import Holders, Place, place_of_age
 
 _ENDED = "state NOT IN ('waiting', 'leased')"
 
@@ -97,19 +99,21 @@ class QueueRetention(DispatchRemoval, PostgresRetention):
         super().__init__(database, NeededByEndpoints(readers))
         self._readers = readers
 
+        self._spared = NO_IDS
+
     def reading(self, readers: Readers) -> QueueRetention:
         return QueueRetention(self._database, readers)
 
     async def purge_dispatches(self, *, before: datetime | None, most: int, pause: Pause) -> Rows:
-        """Attempts go with their dispatches. A partition of attempts goes once nothing is in it."""
+        """Whole partitions first (ended.py). Of the others, one dispatch after the other."""
+        end = place_of_age(before)
+        whole, busy = await drop_dispatches(self._database, end, pause)
+        if busy:  # the next purge drops it
+            return {table: whole[table] for table in TABLES}
+        self._spared = await self._database.question(lambda c: going_whole(c, ENDED, end))
         rows = await super().purge_dispatches(before=before, most=most, pause=pause)
-        for number in await self._database.question(
-            lambda c: old_partitions(c, ATTEMPTS[0], "attempt")
-        ):
-            await self._database.write(
-                functools.partial(drop_if_empty, table="attempt", number=number)
-            )
-        return rows
+        await drop_attempts(self._database)
+        return {table: whole[table] + rows[table] for table in TABLES}
 
     async def count_dispatches(self, *, before: datetime | None, most: int) -> Rows:
         gone = self._readers.gone
@@ -126,7 +130,7 @@ class QueueRetention(DispatchRemoval, PostgresRetention):
         await self._database.write(lambda c: c.execute(_CANCEL, ids).close())
 
     async def _formed_between(self, after: Place, end: Place, most: int) -> Sequence[Formed]:
-        values = (*after, *end, most)
+        values = (*after, *end, *self._spared, most)
         return await self._database.question(lambda c: c.execute(_FORMED, values).fetchall())
 
     async def _last_attempt_to_go(self, most: int) -> int:
@@ -147,8 +151,9 @@ class QueueRetention(DispatchRemoval, PostgresRetention):
 
 
 _WAITING = """
-    SELECT created_at, id, state = 'waiting' AND endpoint = ANY(%s::text[])
-    FROM dispatch WHERE (created_at, id) > (%s, %s) AND (created_at, id) < (%s, %s)
+    SELECT created_at, id, endpoint = ANY(%s::text[])
+    FROM dispatch
+    WHERE state = 'waiting' AND (created_at, id) > (%s, %s) AND (created_at, id) < (%s, %s)
     ORDER BY created_at, id LIMIT %s
 """
 _CANCEL = """
@@ -157,10 +162,11 @@ _CANCEL = """
 """
 _FORMED = f"""
     SELECT created_at, id, first_report, last_report, reports, {_ENDED} FROM dispatch
-    WHERE (created_at, id) > (%s, %s) AND (created_at, id) < (%s, %s)
+    WHERE (created_at, id) > (%s, %s) AND (created_at, id) < (%s, %s) AND (id < %s OR id > %s)
     ORDER BY created_at, id LIMIT %s
 """
 _ATTEMPTS = "SELECT id, dispatch FROM attempt WHERE id > %s AND id <= %s ORDER BY id LIMIT %s"
+_HIGHEST = "SELECT max(id) FROM attempt WHERE id >= %s AND id < %s"
 _ENDED_AMONG = f"""
     SELECT id, first_report, last_report, reports FROM dispatch
     WHERE id = ANY(%s::bigint[]) AND {_ENDED}
@@ -172,10 +178,13 @@ def _count(
 ) -> Rows:
     chosen = (
         "SELECT id, reports FROM dispatch WHERE"
-        f" (({_ENDED} OR state = 'waiting' AND endpoint = ANY(%s::text[])) AND created_at < %s)"
+        f" (({_ENDED} OR state = 'waiting' AND endpoint = ANY(%s::text[])) AND created_at < %s"
+        " AND (id < %s OR id > %s))"
         f" OR ({_ENDED} AND id IN (SELECT dispatch FROM attempt WHERE id <= %s))"
     )
-    values = (sorted(gone), micros_or_null(before), _last_attempt_to_go(connection, most))
+    go_whole = going_whole(connection, ENDED, place_of_age(before))
+    last = _last_attempt_to_go(connection, most)
+    values = (sorted(gone), micros_or_null(before), *go_whole, last)
     counted = row_of(
         connection.execute(
             f"SELECT count(*), coalesce(sum(reports), 0)::bigint FROM ({chosen}) AS chosen", values
@@ -195,8 +204,13 @@ def _count(
 
 
 def _last_attempt_to_go(connection: Connection, most: int) -> int:
-    _, highest = ends_of(connection, "attempt")
-    return last_beyond(highest, most)
+    parts = []
+    for number in reversed(all_partitions(connection, "attempt")):
+        ids = (first_of(number), first_of(number + 1))
+        (highest,) = row_of(connection.execute(_HIGHEST, ids))
+        if highest is not None:
+            parts.append((max(ids[0], 1), highest))
+    return last_beyond(parts, most)
 
 
 def _remove(connection: Connection, ended: Sequence[Ended]) -> dict[str, int]:

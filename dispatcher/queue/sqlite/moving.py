@@ -14,7 +14,7 @@ TABLES = [
         "dispatch",
         ("id",),
         {"authorization_header": "authorization"},
-        sequence="dispatch_id_seq",
+        sequence="dispatch_id",
     ),
     Table("dispatch_body", ("dispatch",)),
     Table("dispatch_report", ("report", "dispatch")),

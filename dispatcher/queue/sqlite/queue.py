@@ -173,17 +173,10 @@ class SqliteQueue:
     async def claim_due(
         self, now: datetime, leases: Mapping[str, Lease], room: Mapping[str, int]
     ) -> list[Leased]:
-        def claim(connection: sqlite3.Connection) -> list[Leased]:
-            claimed = []
-            for endpoint, places in room.items():
-                lease = leases[endpoint]
-                values = (lease.token, micros(lease.until), endpoint, micros(now), places)
-                rows = connection.execute(_CLAIM, values).fetchall()
-                claimed += [leased(self._names, row, endpoint, lease) for row in rows]
-            return sorted(claimed, key=lambda dispatch: (dispatch.due_at, dispatch.id))
-
         # A claim that a power cut undoes is one that ran out: the dispatch is due as it was.
-        return await self._database.write_unflushed(claim)
+        return await self._database.write_unflushed(
+            lambda connection: claim(connection, self._names, now, leases, room)
+        )
 
     async def form(
         self, now: datetime, leases: Mapping[str, Lease], formings: Sequence[Forming]
@@ -192,7 +185,7 @@ class SqliteQueue:
             new = [
                 each
                 for forming in formings
-                if _take_over(connection, forming)
+                if take_over(connection, forming)
                 for each in dispatches_of(forming, leases, now, self._new_id)
             ]
             numbers = insert_dispatches(connection, [each for each, _ in new])
@@ -205,7 +198,7 @@ class SqliteQueue:
         return await self._database.write(lambda c: c.execute(_KEEP_BODY, values).rowcount == 1)
 
     async def record(self, records: Sequence[Record]) -> list[bool]:
-        return await self._database.write(lambda connection: _record(connection, records))
+        return await self._database.write(lambda connection: record_attempts(connection, records))
 
     async def release(
         self, dispatches: Sequence[Leased], *, broken_off: datetime | None = None
@@ -415,7 +408,25 @@ def _pending(connection: sqlite3.Connection, endpoints: Iterable[str], at: int) 
     )
 
 
-def _take_over(connection: sqlite3.Connection, forming: Forming) -> bool:
+def claim(
+    connection: sqlite3.Connection,
+    names: DispatchNames,
+    now: datetime,
+    leases: Mapping[str, Lease],
+    room: Mapping[str, int],
+) -> list[Leased]:
+    """Lease what is due. Returns it in the order in which it is due."""
+    claimed = []
+    for endpoint, places in room.items():
+        lease = leases[endpoint]
+        values = (lease.token, micros(lease.until), endpoint, micros(now), places)
+        rows = connection.execute(_CLAIM, values).fetchall()
+        claimed += [leased(names, row, endpoint, lease) for row in rows]
+    return sorted(claimed, key=lambda dispatch: (dispatch.due_at, dispatch.id))
+
+
+def take_over(connection: sqlite3.Connection, forming: Forming) -> bool:
+    """Whether the endpoint has read on, and holds what has to wait. Nobody else was faster then."""
     name = forming.endpoint.name
     placed = placed_by(forming)
     freed = [(name, report) for report in forming.freed]
@@ -436,9 +447,11 @@ def _read_on(connection: sqlite3.Connection, forming: Forming) -> bool:
     return moved.rowcount == 1
 
 
-def _record(connection: sqlite3.Connection, records: Sequence[Record]) -> list[bool]:
+def record_attempts(connection: sqlite3.Connection, records: Sequence[Record]) -> list[bool]:
+    """Store attempts with what they do to their dispatches. Returns of each whether its lease was
+    still held; otherwise nothing is stored."""
     if len({record.dispatch for record in records}) < len(records):  # only one of them can hold
-        return [held for record in records for held in _record(connection, [record])]
+        return [held for record in records for held in record_attempts(connection, [record])]
     found: set[int] = set()
     for some in pieces([change_of(record) for record in records]):
         rows = connection.execute(f"{_RECORDED} {marks(some)} {_RECORD}", flat(some))

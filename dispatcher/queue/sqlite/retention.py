@@ -159,7 +159,7 @@ def _count(
 
 def _last_attempt_to_go(connection: sqlite3.Connection, most: int) -> int:
     _, highest = ends_of(connection, "attempt")
-    return last_beyond(highest, most)
+    return last_beyond([] if highest is None else [(1, highest)], most)
 
 
 # Of endpoints that were made for a replay to a URL: each such replay would leave some for ever.

@@ -21,11 +21,14 @@ from receiver.store.base import StoreUnreachable
 from receiver.store.copies import CopyFailed, CopyRefused
 from receiver.store.moving import Changes, Columns, Compared, Key, Look, Row, State, Sum, Table
 from receiver.store.postgres.database import Connection, Database, row_of, said
-from receiver.store.postgres.partitions import ATTEMPTS, REPORTS, make_for, make_keys_for
+from receiver.store.postgres.partitions import ALL, make_for, make_keys_for
 from receiver.store.postgres.texts import adapt_texts
 
 FETCHED = 5_000
 """Rows that are fetched at once when all are read."""
+
+NAMED = 3
+"""At most so many tables of another program are named."""
 
 LOOK_SECONDS = 0.1
 """How often a database that is being filled is looked at."""
@@ -44,9 +47,21 @@ _COLUMNS = """
     WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
 """
 _TRIGGERS = """
-    SELECT DISTINCT tgrelid::regclass::text FROM pg_trigger
-    JOIN pg_class ON pg_class.oid = tgrelid
+    SELECT DISTINCT relname FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid
     WHERE NOT tgisinternal AND tgparentid = 0 AND relnamespace = current_schema()::regnamespace
+        AND relname = ANY(%s::text[])
+"""
+# What an extension has brought is nobody's data. Many programs have a table schema_version.
+_FOREIGN = """
+    SELECT relname FROM pg_class
+    WHERE relnamespace = current_schema()::regnamespace AND relkind = ANY('{r,p,f,m,v}')
+        AND NOT relispartition
+        AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e')
+        AND NOT EXISTS (
+            SELECT FROM pg_attribute
+            WHERE attrelid = to_regclass('schema_version') AND attname = 'part'
+        )
+    ORDER BY relname
 """
 _IS_FILLED = "SELECT EXISTS (SELECT FROM moving WHERE state <> 'done')"
 
@@ -62,6 +77,20 @@ async def wait_until_moved(database: Database, wait: float) -> None:
                 " `dlr migrate --from` has ended"
             )
         await asyncio.sleep(LOOK_SECONDS)
+
+
+async def refuse_foreign(database: Database) -> None:
+    """Raises CopyRefused for a database that dlr has never used and that holds what is another
+    program's: names such as `report` could be those of both, now or after an upgrade."""
+    found = await database.read(lambda c: [name for (name,) in c.execute(_FOREIGN)])
+    if found:
+        named = ", ".join(found[:NAMED])
+        if len(found) > NAMED:
+            named += f" and {len(found) - NAMED} more"
+        raise CopyRefused(
+            f"the target is not empty, it has tables of another program ({named}): give a database"
+            " of its own"
+        )
 
 
 @contextmanager
@@ -106,8 +135,12 @@ class PostgresTarget:
         return bool(row_of(self._connection.execute(has))[0])
 
     def begin(self, move: str, ids: Mapping[str, int], days: Iterable[int]) -> None:
-        for _, partitioned in (REPORTS, ATTEMPTS):
-            last = max(ids.get(table, 0) for table in partitioned)
+        for sequence, partitioned in ALL:
+            last = max(
+                ids.get(table.name, 0)
+                for table in self._tables
+                if table.sequence == sequence or table.name in partitioned
+            )
             make_for(self._connection, partitioned, last)
         make_keys_for(self._connection, days)
         with self._transaction() as connection:
@@ -196,7 +229,8 @@ class PostgresTarget:
             ) from error
 
     def _set_triggers(self, how: str) -> None:
-        for (table,) in self._connection.execute(_TRIGGERS).fetchall():
+        names = [table.name for table in self._tables]
+        for (table,) in self._connection.execute(_TRIGGERS, (names,)).fetchall():
             self._connection.execute(f"ALTER TABLE {table} {how} TRIGGER USER")
 
     def _insert(self, table: Table, rows: Sequence[Row]) -> None:

@@ -1,19 +1,19 @@
 """Partitions: made ahead, one begun each day, and dropped as a whole.
 
 Reports lie in partitions of 2^30 ids each, with their bodies and search keys, and with what says
-which dispatches carry them; attempts, too. Each day the sequence is moved on to the first id of the
-next partition, so that one holds a day. Nothing rests on it: a day of more ids goes on in the next
-partition, and what comes before the first look of a day lies with the day before. Keys of reports
-have a partition for each day.
+which dispatches carry them; so do ended dispatches, and attempts. Each day the sequence is moved on
+to the first id of the next partition, so that one holds a day. Nothing rests on it: a day of more
+ids goes on in the next partition, and what comes before the first look of a day lies with the day
+before. Keys of reports have a partition for each day.
 
 A new partition is a table of its own that is attached to the other ones. Nobody waits for that:
-readers and writers of the others go on.
+readers and writers of the others go on. Some tables have one partition more, `…_other`, for rows
+that have no partition, or have outlived it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from datetime import datetime
 from functools import partial
 
@@ -33,12 +33,28 @@ FEWEST = 100_000
 """A partition of fewer ids goes on for another day: small installations need no table a day."""
 
 REPORTS = ("report_id", {"report": 0, "received_body": 0, "search_key": 18, "dispatch_report": 0})
+DISPATCHES = ("dispatch_id", {"dispatch_ended": 0})
 ATTEMPTS = ("attempt_id", {"attempt": 0})
 """A sequence, and the tables that are partitioned by its ids: the partition key is the id, shifted
 by so many bits (search keys lie by block)."""
 
+ALL = (REPORTS, DISPATCHES, ATTEMPTS)
+
+WITH_OTHERS = {"dispatch_ended", "attempt"}
+"""Of these tables, those that have a partition for rows that have no other one."""
+
 _ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('dlr partitions', 0))"
-"""Of several processes one changes partitions at a time."""
+_BRIEFLY = "SET LOCAL lock_timeout = '200ms'"
+
+
+def alone(connection: Connection) -> None:
+    """Until this transaction ends, no other process changes partitions in this way."""
+    connection.execute(_ALONE)
+
+
+def briefly(connection: Connection) -> None:
+    """Wait so long for a lock, and no longer: others wait behind it. It is tried again."""
+    connection.execute(_BRIEFLY)
 
 
 def first_of(number: int) -> int:
@@ -60,7 +76,7 @@ async def keep_partitions(database: Database, now: datetime) -> None:
     today = micros(now) // MICROS_PER_DAY
     for day in range(today - 1, today + AHEAD + 1):
         await database.write_unflushed(partial(_make_keys, day=day))
-    for sequence, tables in (REPORTS, ATTEMPTS):
+    for sequence, tables in ALL:
         number = await database.write_unflushed(
             partial(_next, sequence=sequence, today=today, begin=False)
         )
@@ -86,12 +102,24 @@ def make_keys_for(connection: Connection, days: Iterable[int]) -> None:
             _make_keys(connection, day=day)
 
 
+def all_partitions(connection: Connection, table: str) -> list[int]:
+    """The partitions of a table by id, the oldest first."""
+    return _numbers(ids_of(connection, _PARTITIONS, (table,)))
+
+
 def old_partitions(connection: Connection, sequence: str, table: str) -> list[int]:
-    """The partitions of a table that get no more ids, the oldest first."""
+    """Those that get no more ids, the oldest first."""
     current = _last(connection, sequence) >> ID_BITS
-    names = ids_of(connection, _PARTITIONS, (table,))
-    numbers = sorted(int(str(name).rpartition("_")[2]) for name in names)
-    return [number for number in numbers if number < current]
+    return [number for number in all_partitions(connection, table) if number < current]
+
+
+def detached_partitions(connection: Connection, table: str) -> list[int]:
+    """Those that are no part of the table any more, and are still there."""
+    return _numbers(ids_of(connection, _DETACHED, (f"^{table}_[0-9]+$",)))
+
+
+def _numbers(names: Iterable[object]) -> list[int]:
+    return sorted(int(str(name).rpartition("_")[2]) for name in names)
 
 
 def exists(connection: Connection, table: str) -> bool:
@@ -108,7 +136,7 @@ def drop(connection: Connection, tables: Iterable[str], number: int) -> bool:
     dropped, when somebody reads them just now."""
     try:
         with connection.transaction():
-            connection.execute(_BRIEFLY)
+            briefly(connection)
             for table in tables:
                 connection.execute(f"DROP TABLE IF EXISTS {table}_{number}")
     except LockNotAvailable:
@@ -116,27 +144,13 @@ def drop(connection: Connection, tables: Iterable[str], number: int) -> bool:
     return True
 
 
-def drop_if_empty(connection: Connection, table: str, number: int) -> None:
-    """Drop a partition by id that nothing is in any more, unless the table is in use just now."""
-    if _has_any(connection, table, number):
-        return
-    with suppress(LockNotAvailable), connection.transaction():
-        connection.execute(_BRIEFLY)
-        connection.execute(f"LOCK TABLE ONLY {table} IN ACCESS EXCLUSIVE MODE")
-        if not _has_any(connection, table, number):
-            connection.execute(f"DROP TABLE IF EXISTS {table}_{number}")
-
-
-def _has_any(connection: Connection, table: str, number: int) -> bool:
-    any_of = f"SELECT EXISTS (SELECT FROM {table} WHERE id >= %s AND id < %s)"
-    return bool(row_of(connection.execute(any_of, (first_of(number), first_of(number + 1))))[0])
-
-
-_BRIEFLY = "SET LOCAL lock_timeout = '200ms'"
-"""So long a change of partitions waits for a lock: others wait behind it. It is tried again."""
-
 _PARTITIONS = """
-    SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = %s::regclass
+    SELECT inhrelid::regclass::text FROM pg_inherits
+    WHERE inhparent = %s::regclass AND inhrelid::regclass::text ~ '_[0-9]+$'
+"""
+_DETACHED = """
+    SELECT relname FROM pg_class
+    WHERE relname ~ %s AND relkind = 'r' AND NOT relispartition AND pg_table_is_visible(oid)
 """
 _BEGUN = "SELECT number, day FROM partition_begun WHERE sequence = %s ORDER BY number DESC LIMIT 1"
 _BEGIN = "INSERT INTO partition_begun (sequence, number, day) VALUES (%s, %s, %s)"
@@ -154,7 +168,7 @@ def _last(connection: Connection, sequence: str) -> int:
 
 def _next(connection: Connection, *, sequence: str, today: int, begin: bool) -> int:
     """The partition that ids of today go to; with `begin`, from now on."""
-    connection.execute(_ALONE)
+    alone(connection)
     last = _last(connection, sequence)
     current = last >> ID_BITS
     begun = connection.execute(_BEGUN, (sequence,)).fetchone()
@@ -174,7 +188,8 @@ def _next(connection: Connection, *, sequence: str, today: int, begin: bool) -> 
 
 def _make(connection: Connection, *, table: str, bits: int, number: int) -> None:
     first, end = first_of(number) >> bits, first_of(number + 1) >> bits
-    _attach(connection, table, f"{table}_{number}", f"FROM ({first}) TO ({end})")
+    moved = f"id >= {first} AND id < {end}" if table in WITH_OTHERS else None
+    _attach(connection, table, f"{table}_{number}", f"FROM ({first}) TO ({end})", moved=moved)
 
 
 def _make_keys(connection: Connection, *, day: int) -> None:
@@ -187,10 +202,10 @@ def _attach(
     connection: Connection, table: str, name: str, bounds: str, *, moved: str | None = None
 ) -> None:
     """Make a partition unless it is there. `moved`: which rows of the default one belong to it."""
-    connection.execute(_ALONE)
+    alone(connection)
     if exists(connection, name):
         return
-    connection.execute(_BRIEFLY)
+    briefly(connection)
     connection.execute(f"CREATE TABLE {name} (LIKE {table} INCLUDING ALL)")
     if moved is not None:
         connection.execute(

@@ -1,17 +1,15 @@
 """Removing reports and quarantine from PostgreSQL (store/removal.py).
 
-Reports go with their partition (partitions.py), which holds those of a day: to delete a day's
-reports one by one would cost as much as storing them, every day. So the oldest reports of a
-partition stay until the youngest is too old as well, up to WHOLE_WITHIN longer. Row by row go the
-reports of partitions that span more time or get more reports, and of those in which somebody still
-needs one. Only those who read the store know whether a report is still needed: `Needed` asks them.
+Reports go with their partition, which holds those of a day (whole.py). Row by row go the reports of
+partitions that span more time or get more reports, and of those in which somebody still needs one.
+Only those who read the store know whether a report is still needed: `Needed` asks them.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Protocol
 
@@ -29,9 +27,9 @@ from receiver.store.postgres.partitions import (
     old_partitions,
 )
 from receiver.store.postgres.rows import REPORT_ID, ids_of, numbers, texts
+from receiver.store.postgres.whole import NO_IDS, Dated, Ids, going_whole, youngest
 from receiver.store.removal import (
     AFTER_ALL,
-    FIRST,
     KEY_BATCH,
     Holders,
     Place,
@@ -43,9 +41,7 @@ from receiver.store.removal import (
     place_of_age,
 )
 
-WHOLE_WITHIN = timedelta(hours=26)
-"""How much older than its youngest report the oldest of a partition may be if they are to go
-together: a day, and as long as it may take until a new one is begun."""
+DATED = Dated(REPORT_ID, "report", "received_at")
 
 COUNTED = 1_000_000
 """Ids whose reports are counted in one statement."""
@@ -70,7 +66,7 @@ class PostgresRetention(Removal):
     def __init__(self, database: Database, needed: Needed) -> None:
         self._database = database
         self._needed = needed
-        self._go_whole = _NO_IDS
+        self._go_whole = NO_IDS
 
     async def last_stored_at(self) -> datetime | None:
         statement = "SELECT received_at FROM report ORDER BY id DESC LIMIT 1"
@@ -119,9 +115,9 @@ class PostgresRetention(Removal):
 
     async def _all_go(self, number: int, end: Place) -> bool:
         def all_go(connection: Connection) -> bool:
-            youngest = _youngest(connection, number)
+            place = youngest(connection, DATED, number)
             first, last = first_of(number), first_of(number + 1) - 1
-            return (youngest is None or youngest < end) and not self._needed.needs_any(
+            return (place is None or place < end) and not self._needed.needs_any(
                 connection, first, last
             )
 
@@ -140,11 +136,11 @@ class PostgresRetention(Removal):
         return counted
 
     async def _end_of_reports(self, before: datetime | None, most: int) -> tuple[Place, int]:
-        def end(connection: Connection) -> tuple[Place, int, tuple[int, int]]:
+        def end(connection: Connection) -> tuple[Place, int, Ids]:
             too_many = _reports(connection) - most if most else 0
             end = _end_of(connection, "report", before, too_many)
             too_old = before is not None and end == place_of_age(before)
-            whole = _go_whole(connection, end) if too_old else _NO_IDS
+            whole = going_whole(connection, DATED, end) if too_old else NO_IDS
             return end, followed_to(connection), whole
 
         place, followed, self._go_whole = await self._database.question(end)
@@ -158,7 +154,7 @@ class PostgresRetention(Removal):
             f"SELECT received_at, id FROM {table} WHERE (received_at, id) > (%s, %s)"
             f" AND {_BEFORE_END} AND (id < %s OR id > %s) ORDER BY received_at, id LIMIT %s"
         )
-        spared = self._go_whole if table == "report" else _NO_IDS
+        spared = self._go_whole if table == "report" else NO_IDS
         values = (*after, *end, *spared, most)
         return await self._database.question(
             lambda c: [(at, id) for at, id in c.execute(statement, values)]
@@ -225,21 +221,6 @@ def _drop(connection: Connection, *, number: int, reports: int) -> bool:
     return True
 
 
-_NO_IDS = (0, -1)
-
-
-def _go_whole(connection: Connection, end: Place) -> tuple[int, int]:
-    """The first and the last id of the partitions that are about to go as a whole: some of their
-    reports are before `end`, and the others will be soon."""
-    soon = (end[0] + WHOLE_WITHIN // timedelta(microseconds=1), 0)
-    going = [
-        number
-        for number in old_partitions(connection, REPORT_ID, "report")
-        if end <= (_youngest(connection, number) or FIRST) < soon
-    ]
-    return (first_of(going[0]), first_of(going[-1] + 1) - 1) if going else _NO_IDS
-
-
 # --- what is old --------------------------------------------------------------------------------
 
 _BEFORE_END = "(received_at, id) < (%s, %s)"
@@ -261,16 +242,6 @@ def _end_of(connection: Connection, table: Table, before: datetime | None, too_m
 def _end_of_quarantine(connection: Connection, before: datetime | None, most: int) -> Place:
     there = row_of(connection.execute("SELECT count(*) FROM quarantine"))[0] if most else 0
     return _end_of(connection, "quarantine", before, there - most)
-
-
-def _youngest(connection: Connection, number: int) -> Place | None:
-    """The place of the youngest report of a partition; None when it has none."""
-    youngest = (
-        "SELECT received_at, id FROM report WHERE id >= %s AND id < %s"
-        " ORDER BY received_at DESC, id DESC LIMIT 1"
-    )
-    row = connection.execute(youngest, (first_of(number), first_of(number + 1))).fetchone()
-    return row and (row[0], row[1])
 
 
 def _reports(connection: Connection) -> int:

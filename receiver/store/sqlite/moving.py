@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from receiver.store.base import StoreUnavailable
 from receiver.store.callback import quarantine_digest
@@ -99,10 +99,19 @@ _IS_BEHIND = """
 """
 
 
+class _State(NamedTuple):
+    """A move that was begun. `target`: as it may be shown."""
+
+    move: str
+    target: str
+    is_done: bool
+
+
 class SqliteSource:
     """Implements Source. Make it with `opened`."""
 
     def __init__(self, path: Path, target: str, claims: Claims) -> None:
+        self._path = path
         self._target = target
         self._claims = claims
         self._turns = Turns(path)
@@ -117,15 +126,20 @@ class SqliteSource:
 
     @property
     def move(self) -> str | None:
-        return self._state[0] if self._state else None
+        return self._state.move if self._state else None
 
     @property
     def _is_done(self) -> bool:
-        return self._state is not None and bool(self._state[1])
+        return self._state is not None and self._state.is_done
 
     def begin(self, tables: Collection[Table]) -> str:
         if self._is_done:
             raise CopyRefused(str(moved_to(self._reader)))
+        if self._state and (begun := self._state.target) != self._target:
+            raise CopyRefused(
+                f"a move to {begun} was begun: continue it with --to {begun}, or give it up with"
+                f" `dlr migrate --give-up --from {self._path}` and then begin the other one"
+            )
         move = secrets.token_hex(8)
 
         def begin(connection: sqlite3.Connection) -> None:
@@ -223,11 +237,13 @@ class SqliteSource:
         self._turns.close()
         self._claims.close()
 
-    def _read_state(self) -> tuple[str, int] | None:
+    def _read_state(self) -> _State | None:
         if not self._reader.execute(_HAS_STATE).fetchone()[0]:
             return None
-        move, done = self._reader.execute("SELECT move, done FROM moving").fetchone()
-        return move, done
+        move, target, done = self._reader.execute(
+            "SELECT move, target, done FROM moving"
+        ).fetchone()
+        return _State(move, target, bool(done))
 
     def _write(self, work: Callable[[sqlite3.Connection], None]) -> None:
         with self._turns.turn(BUSY_TIMEOUT_SECONDS):

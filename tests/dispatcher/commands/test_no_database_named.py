@@ -16,7 +16,7 @@ from dispatcher.commands import simulation_progress
 from receiver.store.postgres.database import said
 
 
-@pytest.mark.parametrize(("given", "came"), [("", "nothing"), (".", "the folder .")])
+@pytest.mark.parametrize(("given", "came"), [("", "nothing"), ("  ", "nothing"), (".", "the folder .")])
 def test_a_database_that_is_none_is_refused_in_words(
     given: str, came: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

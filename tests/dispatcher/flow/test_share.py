@@ -39,6 +39,7 @@ def test_the_shares_add_up_to_what_is_set(limits: Limits, names: list[str]) -> N
         assert sum(share.rate or 0 for share in at_work) == pytest.approx(limits.rate)
     assert [share.probes for share in shares].count(True) == 1
     assert max(share.window for share in at_work) - min(share.window for share in at_work) <= 1
+    assert {share.others for share in at_work} == {len(at_work) - 1}
 
 
 @given(LIMITS, NAMES)
@@ -92,4 +93,5 @@ def test_who_leaves_changes_nothing_for_what_was_not_its_own(
 def test_of_several_shares_the_least_is_used() -> None:
     assert least([Share(5, 2.0, True), Share(7, 1.0, False)]) == Share(5, 1.0, False)
     assert least([Share(5, None, True), Share(7, 1.0, True)]) == Share(5, 1.0, True)
+    assert least([Share(5, others=2), Share(7, others=1)]) == Share(5, others=2)
     assert least([]) == NOTHING

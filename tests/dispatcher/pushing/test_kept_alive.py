@@ -14,8 +14,7 @@ from contextlib import asynccontextmanager, suppress
 
 from msgspec.structs import replace
 
-from dispatcher.pushing.exchange import Exchange, Kept, TappedConnector, current
-from dispatcher.pushing.http_sender import HttpSender, new_session
+from dispatcher.pushing.http_sender import HttpSender
 from dispatcher.queue.base import Leased
 from dispatcher.retrying.outcome import Outcome, judge
 from tests.dispatcher.pushing.test_http_sender import Serve, listening, request_of
@@ -256,22 +255,21 @@ async def test_no_more_kept_than_there_may_be() -> None:
     assert (judge(told), told.note) == (Outcome.ACKNOWLEDGED, None)
 
 
-async def test_a_connection_that_was_handed_on_is_not_closed() -> None:
-    """aiohttp gives a connection to the next push before the last one has told that it has ended.
-    It is in use, and not one of those that wait and may be closed."""
-    kept = Kept(1)
-    async with serving(lambda _, __: OK) as (url, _):
-        session = new_session(TappedConnector(kept))
-        first, second = (Exchange(asyncio.get_running_loop().time() + 30) for _ in range(2))
-        for exchange in (first, second):
-            token = current.set(exchange)
-            async with session.post(url, data=b"x"):
-                pass
-            current.reset(token)
-        assert second.reused
+async def test_an_answer_before_the_push_has_gone_costs_the_connection() -> None:
+    """A server that answers without reading on may take the rest of the push for the next one. The
+    next push is made on a new connection."""
 
-        first.end()
-        assert not kept.idle
-        second.end()
-        assert len(kept.idle) == 1
-        await session.close()
+    async def hasty(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(OK)
+        await writer.drain()
+        await asyncio.Event().wait()
+
+    connections: list[asyncio.StreamWriter] = []
+    async with listening(hasty) as url, HttpSender() as sender:
+        for number in range(2):
+            large = replace(push(url, number), body=b"x" * 2**24)
+            assert judge(await sender.send(large, an_endpoint())) is Outcome.ACKNOWLEDGED
+
+    assert len(connections) == 2

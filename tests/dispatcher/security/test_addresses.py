@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from dispatcher.endpoints.from_settings import endpoint_of
-from dispatcher.pushing.http_sender import HttpSender, new_session
+from dispatcher.pushing.exchange import TappedConnector
+from dispatcher.pushing.http_sender import HttpSender
 from dispatcher.retrying.outcome import Answer, Outcome
 from dispatcher.security.addresses import (
     DEFAULT_POLICY,
@@ -348,11 +350,11 @@ async def test_a_name_that_rebinds(monkeypatch: pytest.MonkeyPatch) -> None:
     names = Names(["127.0.0.2"], ["127.0.0.1"])
     connectors: list[aiohttp.TCPConnector] = []
 
-    def noted(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
-        connectors.append(connector)
-        return new_session(connector)
+    def noted(*arguments: Any, **options: Any) -> TappedConnector:
+        connectors.append(made := TappedConnector(*arguments, **options))
+        return made
 
-    monkeypatch.setattr("dispatcher.pushing.http_sender.new_session", noted)
+    monkeypatch.setattr("dispatcher.pushing.http_sender.TappedConnector", noted)
     async with (
         listening("127.0.0.2") as outside,
         listening("127.0.0.1", outside.port) as inside,

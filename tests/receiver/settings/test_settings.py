@@ -60,6 +60,13 @@ def test_bounds(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("blank", ["", "  ", "\t"])
+def test_a_blank_database_is_none(blank: str) -> None:
+    """Once two spaces made a file that is named so."""
+    with pytest.raises(ConfigurationError, match="DLR_STORE_DATABASE: expected a path or a URL"):
+        read(ReceiverSettings, None, {"DLR_STORE_DATABASE": blank})
+
+
 @pytest.mark.parametrize("name", ["", "a b", "a/b", "ä", "a" * 65])
 def test_source_names_stand_in_a_path(tmp_path: Path, name: str) -> None:
     """The name of a source can stand in a URL's path as it is."""
