@@ -94,8 +94,8 @@ class ClientConnection(Connection):
         self,
         manager: web.Server,
         opened: Opened,
-        short: ShortWay | None,
         *,
+        short: ShortWay | None = None,
         begun: bytes = b"",
         **options: Any,
     ) -> None:
@@ -274,7 +274,7 @@ async def listening(
         def connection(begun: bytes = b"") -> asyncio.Protocol:
             if opened.is_full(limits.connections):
                 return _Full(opened)
-            return connect(manager, opened, short, begun=begun, loop=loop, **options)
+            return connect(manager, opened, short=short, begun=begun, loop=loop, **options)
 
         listener = Listener(connection)
         servers = [await listener.listen(each) for each in bound or ()]

@@ -18,7 +18,6 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.typedefs import Middleware
 
 from receiver.answers import Handler
-from receiver.callbacks.short_way import ShortWay
 from receiver.server import ClientConnection, Opened
 
 HandOver = Callable[[int, bytes], None]
@@ -71,13 +70,12 @@ class SortingConnection(ClientConnection):
         self,
         manager: web.Server,
         opened: Opened,
-        short: ShortWay | None,
         *,
         beginnings: tuple[bytes, ...],
         hand_over: HandOver,
         **options: Any,
     ) -> None:
-        super().__init__(manager, opened, short, **options)
+        super().__init__(manager, opened, **options)
         self._beginnings = beginnings
         self._hand_over = hand_over
         self._held = b""  # of the next request
@@ -98,9 +96,9 @@ class SortingConnection(ClientConnection):
             data, self._held = data[: self._left], self._held + data[self._left :]
             self._left -= len(data)
         super().data_received(data)
-        if self._taking:  # all of it was here
+        if self._body is None and self.taking:  # it is whole
             self._body = EMPTY_PAYLOAD
-        elif self._messages and self._body is None:  # its head is whole
+        elif self._body is None and self._messages:  # its head is whole
             self._body = self._messages[-1][1]
 
     def _sort(self) -> None:
@@ -109,7 +107,7 @@ class SortingConnection(ClientConnection):
         if not self._held or self._force_close or self._close or transport is None:
             return
         if not self._waits():
-            if not self._taking and not self._request_in_progress:  # it waits in a moment
+            if not self._request_in_progress and not self.taking:  # it waits in a moment
                 self._loop.call_soon(self._sort)
             elif len(self._held) > HELD_MOST:
                 transport.pause_reading()
@@ -127,13 +125,13 @@ class SortingConnection(ClientConnection):
 
     def _waits(self) -> bool:
         """Whether all that came before is answered."""
-        if self._taking:
+        if self.taking:
             return False
         waiter = self._waiter
         return self._request_count == 0 or (waiter is not None and not waiter.done())
 
-    def _answer(self, data: bytes) -> None:
-        super()._answer(data)
+    def answer(self, data: bytes) -> None:
+        super().answer(data)
         if self._held:  # looked at when the answer is written: uvloop does so after this callback
             self._loop.call_soon(self._sort)
 

@@ -99,23 +99,24 @@ class ShortWay:
 class Connection(web.RequestHandler):
     """A connection of aiohttp that takes plain callbacks out of what its parser has read.
 
-    One is under way at a time, because answers have the order of their requests.
+    One is under way at a time, because answers have the order of their requests: `taking` says
+    whether one is.
     """
 
-    __slots__ = ("_answered", "_early", "_short", "_taking")
+    __slots__ = ("_answered", "_early", "_short", "taking")
 
     def __init__(self, manager: web.Server, short: ShortWay | None, **options: Any) -> None:
         """`short` None: all requests go the same way."""
         super().__init__(manager, **options)
         self._short = short
-        self._taking = False
+        self.taking = False
         self._early = b""
         self._answered: asyncio.Future[None] | None = None  # if the end waits for it
         if short is not None:
             self._parser = cast(Any, _Parser(self._parser, self.takes))
 
     def data_received(self, data: bytes) -> None:
-        if not self._taking:
+        if not self.taking:
             super().data_received(data)
             return
         self._early += data
@@ -133,17 +134,18 @@ class Connection(web.RequestHandler):
             return content
         body = content.read_nowait()
         peer = self.peername[0] if isinstance(self.peername, tuple) else None
-        if self._short.take(source, head, peer, body, self._answer):
+        if self._short.take(source, head, peer, body, self.answer):
             self._request_count += 1
-            self._taking = True
+            self.taking = True
             return None
         again = StreamReader(self, max(len(body), 1), loop=self._loop)
         again.feed_data(body)
         again.feed_eof()
         return again
 
-    def _answer(self, data: bytes) -> None:
-        self._taking = False
+    def answer(self, data: bytes) -> None:
+        """Write the answer to the callback that was taken, and read on."""
+        self.taking = False
         if self._answered is not None and not self._answered.done():
             self._answered.set_result(None)
         if self.transport is None:  # the client is gone
@@ -160,7 +162,7 @@ class Connection(web.RequestHandler):
 
     def _process_keepalive(self) -> None:
         """A connection whose callback is being stored is not idle."""
-        if self._taking:
+        if self.taking:
             later = self._loop.time() + self.keepalive_timeout
             self._keepalive_handle = self._loop.call_at(later, self._process_keepalive)
         else:
@@ -168,7 +170,7 @@ class Connection(web.RequestHandler):
 
     async def shutdown(self, timeout: float | None = 15.0) -> None:  # noqa: ASYNC109 - aiohttp's
         """What is being stored is answered first."""
-        if self._taking:
+        if self.taking:
             self._answered = self._loop.create_future()
             with suppress(TimeoutError):
                 async with asyncio.timeout(timeout):

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct
 
@@ -24,7 +25,6 @@ MINUTES_KEPT = 2 * DAY
 """For how long minutes are kept. Hours and days stay."""
 
 _MINUTE_MICROS = MINUTE * 1_000_000
-_HOUR_MICROS = HOUR * 1_000_000
 _CURRENCY = re.compile("[A-Z0-9]{1,8}")
 
 
@@ -65,15 +65,6 @@ class Sums:
     durations: Counter[tuple[int, int, str, bool, int]] = field(default_factory=Counter)
     parts: PartSums = field(default_factory=lambda: PartSums())
 
-    def count(self, key: tuple[int, int, str, ReportOutcome], cell: Cell) -> None:
-        before = self.outcomes.get(key)
-        if before is None:
-            self.outcomes[key] = cell
-        else:
-            before.reports += cell.reports
-            before.first = min(before.first, cell.first)
-            before.last = max(before.last, cell.last)
-
     def pay(self, key: tuple[int, int, str, bool, str], price: Decimal, reports: int) -> None:
         _pay(self.prices.setdefault(key, Amount(0, Decimal(0))), price, reports)
 
@@ -100,7 +91,7 @@ def _pay(amount: Amount, price: Decimal, reports: int) -> None:
 
 
 class Tally:
-    """Adds reports up as they come, one look-up each, and makes sums of it at the end.
+    """Adds reports up as they come, two look-ups each, and makes sums of it at the end.
 
     A turn's reports say few different things, and are of one hour or two. So most of the work is
     done once for each thing said: work for each report would take the interpreter away from the
@@ -108,75 +99,114 @@ class Tally:
     """
 
     def __init__(self) -> None:
-        self._cells: dict[tuple[Any, ...], list[int]] = {}
-        self._prices: Counter[tuple[int, str, bool, str | None, Decimal]] = Counter()
-        self._durations: Counter[tuple[int, str, bool, int]] = Counter()
-        self.parts = PartTally()
+        self._said: dict[tuple[Any, ...], Cell] = {}
+        self._took: Counter[tuple[Any, ...]] = Counter()
 
     def add(self, row: CountedReport, summary: Summary) -> None:
-        minute = row.received_at // _MINUTE_MICROS * MINUTE
-        said = (minute, row.source, row.final, row.status_group, *summary.said())
-        cell = self._cells.get(said)
+        at = row.received_at // _MINUTE_MICROS * MINUTE
+        parts = summary.parts()
+        said = summary.said()
+        cost = summary.cost()
+        of = (at, row.source, row.final, parts, row.status_group, said, summary.currency, cost)
+        cell = self._said.get(of)
         if cell is None:
-            self._cells[said] = [1, row.id, row.id]
+            self._said[of] = Cell(1, row.id, row.id)
         else:
-            cell[0] += 1
-            cell[2] = row.id
-        if (cost := summary.cost()) is not None:
-            self._prices[minute, row.source, row.final, summary.currency, cost] += 1
+            cell.reports += 1
+            cell.last = row.id
         if summary.milliseconds is not None:
-            self._durations[minute, row.source, row.final, bin_of(summary.milliseconds)] += 1
-        self.parts.add(row, summary, cost)
+            self._took[at, row.source, row.final, parts, bin_of(summary.milliseconds)] += 1
 
     def sums(self) -> Sums:
-        sums = Sums(parts=self.parts.sums())
-        for (minute, source, final, group, *said), (count, first, last) in self._cells.items():
-            outcome = outcome_of(final, group, *said)
-            for span in SPANS:
-                start = minute // span * span
-                sums.count((span, start, source, outcome), Cell(count, first, last))
-        for (minute, source, final, currency, price), count in self._prices.items():
-            for span in SPANS:
-                key = (span, minute // span * span, source, final, _currency_of(currency))
-                sums.pay(key, price, count)
-        for (minute, source, final, bin), count in self._durations.items():
-            for span in SPANS:
-                sums.durations[span, minute // span * span, source, final, bin] += count
-        return sums
+        counted = _Counted()
+        for of, cell in self._said.items():
+            counted.add(cell, *of)
+        for (at, source, final, parts, bin), count in self._took.items():
+            counted.durations[at, source, final, bin] += count
+            for part in parts:
+                counted.part_durations[part, _hour(at), source, final, coarse(bin)] += count
+        return counted.sums()
 
 
-class PartTally:
-    """As `Tally`, by the parts of reports."""
+class _Counted:
+    """How many reports said what, each count by what its sum asks for."""
 
     def __init__(self) -> None:
-        self._outcomes: Counter[tuple[Any, ...]] = Counter()
-        self._prices: Counter[tuple[Any, ...]] = Counter()
-        self._durations: Counter[tuple[Any, ...]] = Counter()
+        self.cells: dict[tuple[Any, ...], Cell] = {}
+        self.prices: Counter[tuple[Any, ...]] = Counter()
+        self.durations: Counter[tuple[int, str, bool, int]] = Counter()
+        self.part_outcomes: Counter[tuple[Any, ...]] = Counter()
+        self.part_prices: Counter[tuple[Any, ...]] = Counter()
+        self.part_durations: Counter[tuple[Part, int, str, bool, int]] = Counter()
 
-    def add(self, row: CountedReport, summary: Summary, cost: Decimal | None) -> None:
-        hour = row.received_at // _HOUR_MICROS * HOUR
-        for part in summary.parts():
-            of = (part, hour, row.source, row.final)
-            self._outcomes[of, row.status_group, summary.said()] += 1
+    def add(
+        self,
+        cell: Cell,
+        at: int,
+        source: str,
+        final: bool,
+        parts: Sequence[Part],
+        group: int | None,
+        said: tuple[Any, ...],
+        currency: str | None,
+        cost: Decimal | None,
+    ) -> None:
+        """Take the reports that said all this in the minute `at`."""
+        outcome = (source, final, group, said)
+        _merge(self.cells, (at, outcome), cell)
+        if cost is not None:
+            self.prices[at, source, final, currency, cost] += cell.reports
+        for part in parts:
+            self.part_outcomes[part, _hour(at), outcome] += cell.reports
             if cost is not None:
-                self._prices[of, summary.currency, cost] += 1
-            if summary.milliseconds is not None:
-                self._durations[of, coarse(bin_of(summary.milliseconds))] += 1
+                self.part_prices[part, _hour(at), source, final, currency, cost] += cell.reports
 
-    def sums(self) -> PartSums:
-        sums = PartSums()
-        for ((part, hour, source, final), group, said), count in self._outcomes.items():
+    def sums(self) -> Sums:
+        sums = Sums()
+        for (at, (source, final, group, said)), cell in self.cells.items():
+            outcome = outcome_of(final, group, *said)
+            for span in SPANS:
+                _merge(sums.outcomes, (span, at // span * span, source, outcome), cell)
+        for (at, source, final, currency, price), count in self.prices.items():
+            for span in SPANS:
+                sums.pay(
+                    (span, at // span * span, source, final, _currency_of(currency)), price, count
+                )
+        for (at, source, final, bin), count in self.durations.items():
+            for span in SPANS:
+                sums.durations[span, at // span * span, source, final, bin] += count
+        self._add_parts(sums.parts)
+        return sums
+
+    def _add_parts(self, sums: PartSums) -> None:
+        for (part, hour, (source, final, group, said)), count in self.part_outcomes.items():
             outcome = outcome_of(final, group, *said)
             for span in PART_SPANS:
                 sums.outcomes[part, span, hour // span * span, source, outcome] += count
-        for ((part, hour, source, final), currency, price), count in self._prices.items():
+        for (part, hour, source, final, currency, price), count in self.part_prices.items():
             for span in PART_SPANS:
                 key = (part, span, hour // span * span, source, final, _currency_of(currency))
                 sums.pay(key, price, count)
-        for ((part, hour, source, final), bin), count in self._durations.items():
+        for (part, hour, source, final, bin), count in self.part_durations.items():
             for span in PART_SPANS:
                 sums.durations[part, span, hour // span * span, source, final, bin] += count
-        return sums
+
+
+def _hour(at: int) -> int:
+    return at // HOUR * HOUR
+
+
+K = TypeVar("K")
+
+
+def _merge(cells: dict[K, Cell], key: K, cell: Cell) -> None:
+    before = cells.get(key)
+    if before is None:
+        cells[key] = Cell(cell.reports, cell.first, cell.last)
+    else:
+        before.reports += cell.reports
+        before.first = min(before.first, cell.first)
+        before.last = max(before.last, cell.last)
 
 
 def _currency_of(text: str | None) -> str:

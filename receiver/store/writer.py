@@ -21,7 +21,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 Told = Callable[[Result | BaseException], None]
-"""Told what became of an item: its result, or what `commit` raised for it."""
+"""Told the outcome of an item: its result, or what `commit` raised for it."""
 
 
 class GroupCommit(Generic[Item, Result]):
@@ -134,7 +134,7 @@ class _Waiting(Generic[Item, Result]):
         try:
             told(outcome)
         except Exception:  # its neighbours wait, too
-            log.exception("what became of a callback could not be told")
+            log.exception("the outcome of a callback could not be told")
 
 
 def _settle(future: asyncio.Future[Result], outcome: Result | BaseException) -> None:

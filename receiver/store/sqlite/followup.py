@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from functools import partial
+from itertools import chain
 
 from msgspec.structs import replace
 
@@ -18,7 +19,7 @@ from receiver.store.excerpt import (
     outcome_text,
     summary_of_item,
 )
-from receiver.store.following import Batch, Following, minutes_gone_before
+from receiver.store.following import Batch, Following, Key, minutes_gone_before
 from receiver.store.fresh import Followed, FreshReports
 from receiver.store.sqlite.database import Database
 from receiver.store.sqlite.parts import write_part_prices, write_parts
@@ -102,7 +103,7 @@ def write_batch(connection: sqlite3.Connection, batch: Batch) -> bool:
         rows = list(rows_after(connection, batch.read_from, there))
         batch = Batch.of(batch.read_from, batch.read_to, rows)
     connection.execute("UPDATE followed SET reports = reports + ?", (batch.followed,))
-    connection.execute(_ADD_KEYS, (listed(batch.keys),))
+    _write_keys(connection, batch.keys)
     _write_outcomes(connection, batch.sums)
     _write_prices(connection, batch.sums)
     _write_durations(connection, batch.sums)
@@ -176,12 +177,6 @@ def _drop_minutes(connection: sqlite3.Connection, sums: Sums) -> None:
             connection.execute(statement, (MINUTE, first))
 
 
-# One statement for all of them: with one for each, the thread would ask for the interpreter 3,000
-# times in the middle of the transaction, while the event loop is busy and callbacks wait for both.
-_ADD_KEYS = """
-    INSERT INTO search_key
-    SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3 FROM json_each(?)
-"""
 _DROP = [
     f"DELETE FROM {table} WHERE span = ? AND start < ?"
     for table in ("total", "price_total", "duration_total")
@@ -206,6 +201,18 @@ _ADD_DURATIONS = """
     FROM json_each(?) WHERE true
     ON CONFLICT DO UPDATE SET reports = reports + excluded.reports
 """
+
+
+_KEYS_AT_ONCE = 500
+
+
+def _write_keys(connection: sqlite3.Connection, keys: Sequence[Key]) -> None:
+    # Many a statement: with one for each, the thread would ask for the interpreter 3,000 times in
+    # the middle of the transaction, while the event loop is busy and callbacks wait for both.
+    for start in range(0, len(keys), _KEYS_AT_ONCE):
+        some = keys[start : start + _KEYS_AT_ONCE]
+        rows = ", ".join(["(?, ?, ?, ?)"] * len(some))
+        connection.execute(f"INSERT INTO search_key VALUES {rows}", [*chain.from_iterable(some)])
 
 
 def _write_outcomes(connection: sqlite3.Connection, sums: Sums) -> None:
