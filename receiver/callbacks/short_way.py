@@ -12,6 +12,7 @@ head. So does whatever would be answered by anything but 200, unless the databas
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from email.utils import formatdate
@@ -77,7 +78,10 @@ class ShortWay:
         """Have a callback stored, then call `answer` with all bytes of the answer. False: nothing
         was done."""
         started = perf_counter()
-        callback = self._judge(source, head, peer, body)
+        try:
+            callback = self._judge(source, head, peer, body)
+        except Exception:  # noqa: BLE001 - the way of all requests meets it again and answers 500
+            return False
         if callback is None:
             return False
         size = len(body)
@@ -103,14 +107,17 @@ class Connection(web.RequestHandler):
     whether one is.
     """
 
-    __slots__ = ("_answered", "_early", "_short", "taking")
+    __slots__ = ("_answered", "_early", "_early_size", "_short", "taking")
 
     def __init__(self, manager: web.Server, short: ShortWay | None, **options: Any) -> None:
         """`short` None: all requests go the same way."""
         super().__init__(manager, **options)
         self._short = short
         self.taking = False
-        self._early = b""
+        # In the pieces in which it came: aiohttp answers all requests of a piece 400 if one of them
+        # is no HTTP.
+        self._early: deque[bytes] = deque()
+        self._early_size = 0
         self._answered: asyncio.Future[None] | None = None  # if the end waits for it
         if short is not None:
             self._parser = cast(Any, _Parser(self._parser, self.takes))
@@ -119,8 +126,9 @@ class Connection(web.RequestHandler):
         if not self.taking:
             super().data_received(data)
             return
-        self._early += data
-        if len(self._early) > EARLY_MOST:
+        self._early.append(data)
+        self._early_size += len(data)
+        if self._early_size > EARLY_MOST:
             self._pause_transport_reading()
 
     def takes(self, head: RawRequestMessage, content: StreamReader) -> StreamReader | None:
@@ -128,6 +136,8 @@ class Connection(web.RequestHandler):
         assert self._short is not None
         # Somebody else's answer goes first, or the body is not here yet.
         if self._waiter is None or self._waiter.done() or not content.is_eof():
+            return content
+        if self.writing_paused:  # the client reads no answers: the way of all requests waits for it
             return content
         source = self._short.source_of(head)
         if source is None or content.exception() is not None:
@@ -155,10 +165,18 @@ class Connection(web.RequestHandler):
             self.transport.close()
             return
         self._next_keepalive_close_time = self._loop.time() + self.keepalive_timeout
-        early, self._early = self._early, b""
-        if early:
+        if self._early:
+            self._read_early()
+
+    def _read_early(self) -> None:
+        """Read on up to the next callback that is taken."""
+        while self._early and not self.taking:
+            piece = self._early.popleft()
+            self._early_size -= len(piece)
+            self.data_received(piece)
+        paused_by_aiohttp = self._reading_paused or self._buffer_paused
+        if self._early_size <= EARLY_MOST and not paused_by_aiohttp:
             self._resume_transport_reading()
-            self.data_received(early)
 
     def _process_keepalive(self) -> None:
         """A connection whose callback is being stored is not idle."""

@@ -19,7 +19,7 @@ from aiohttp import web
 from dispatcher.service import Parts, Service, service
 from dispatcher.settings.settings import read_settings
 from receiver.callbacks.events import CallbackAnswered
-from receiver.callbacks.short_way import EARLY_MOST, ShortWay
+from receiver.callbacks.short_way import EARLY_MOST, Connection, ShortWay
 from receiver.store.base import Counts, StoreUnavailable
 from receiver.store.callback import Callback
 from receiver.store.sqlite.store import SqliteStore
@@ -196,6 +196,58 @@ async def test_more_than_fits_waits_at_the_sender(tmp_path: Path) -> None:
         held.go.set()
         assert [(await wire.reply()).status for _ in range(1 + count)] == [200] * (1 + count)
         assert await sending
+
+
+BAD = b"POST /notify HTTP/1.1\r\nHost: localhost\r\nContent-Length: x\r\n\r\n"
+
+
+async def test_a_request_that_is_no_http_costs_none_before_it(tmp_path: Path) -> None:
+    """They came in packets of their own, while the first was being stored. They were read as one
+    piece afterwards, of which aiohttp made a single 400."""
+    held = Held()
+    async with held.served(tmp_path) as running, connected(running.url) as wire:
+        await wire.send(request())
+        await held.committing()
+        for data in (request(V2_JSON), BAD):
+            await wire.send(data)
+            await get(running.url, "/healthz")  # what was sent has been read
+        held.go.set()
+        assert [(await wire.reply()).status for _ in range(3)] == [200, 200, 400]
+
+
+async def test_who_reads_no_answers_is_read_no_further(tmp_path: Path) -> None:
+    """A client that sent callbacks and read nothing had all its answers pile up in memory. While
+    the transport holds too many, callbacks go the way of all requests, which waits for the client.
+    """
+    made: list[Connection] = []
+    connect = web.RequestHandler.connection_made
+
+    def connecting(connection: Connection, transport: asyncio.BaseTransport) -> None:
+        made.append(connection)
+        connect(connection, transport)
+
+    with patch.object(web.RequestHandler, "connection_made", connecting):
+        async with served(tmp_path) as running, connected(running.url) as wire:
+            await wire.send(request())
+            assert (await wire.reply()).status == 200
+            made[0].pause_writing()  # as the transport does when it holds much
+            with patch.object(ShortWay, "take", side_effect=AssertionError):
+                await wire.send(request())
+                assert (await wire.reply()).status == 200
+            await wire.send(request())
+            await get(running.url, "/healthz")  # what was sent has been read
+            assert not made[0].taking
+            text = (await get(running.url, "/metrics")).body.decode()
+            assert 'format="json",outcome="taken",source="default"} 2.0' in text
+            made[0].resume_writing()
+            assert (await wire.reply()).status == 200
+
+
+async def test_a_judge_that_fails_is_a_defect_on_either_way(tmp_path: Path) -> None:
+    """It ended the connection without an answer, and without a line that says which request."""
+    with patch("receiver.callbacks.app.verdict_on", side_effect=ZeroDivisionError):
+        async with served(tmp_path) as running:
+            assert (await post(running.url)).status == 500
 
 
 async def test_a_stop_waits_for_the_answer(tmp_path: Path) -> None:
