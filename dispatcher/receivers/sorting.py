@@ -104,7 +104,9 @@ class SortingConnection(ClientConnection):
     def _sort(self) -> None:
         """See whose the next request is, once the one before it is answered."""
         transport = self.transport
-        if not self._held or self._force_close or self._close or transport is None:
+        if not self._held or self._force_close or self._close:
+            return
+        if transport is None or transport.is_closing():  # it ended with the request before
             return
         if not self._waits():
             if not self._request_in_progress and not self.taking:  # it waits in a moment

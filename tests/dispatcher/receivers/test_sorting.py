@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-import pytest
+import asyncio
+import socket
+from functools import partial
+from unittest.mock import patch
 
-from dispatcher.receivers.sorting import beginnings_of, is_callback, size_of
+import pytest
+from aiohttp import web
+
+from dispatcher.receivers.sorting import SortingConnection, beginnings_of, is_callback, size_of
+from receiver.server import Opened, listening
+from receiver.settings.settings import LimitSettings, ServerSettings
+from tests.receiver.served import request
 
 OURS = beginnings_of(["default", "eu"])
 
@@ -53,3 +62,49 @@ def test_anything_else_is_handed_over(begun: bytes) -> None:
 def test_the_size_of_a_request(begun: bytes, size: int | None) -> None:
     """It is known if the head is whole and says so."""
     assert size_of(begun) == size
+
+
+async def test_a_connection_that_is_ended_is_not_looked_at_again_and_again() -> None:
+    """What came behind a request that ends its connection kept a process busy, turn after turn of
+    its loop, for as long as the client left its answers unread."""
+    looked = 0
+    sort = SortingConnection._sort
+
+    def counted(connection: SortingConnection) -> None:
+        nonlocal looked
+        looked += 1
+        sort(connection)
+
+    def connecting(connection: web.RequestHandler, transport: asyncio.BaseTransport) -> None:
+        made = transport.get_extra_info("socket")
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        connect(connection, transport)
+
+    async def long_answer(_: web.Request) -> web.Response:
+        return web.Response(body=b"x" * 60_000)  # more than the kernel takes
+
+    connect = web.RequestHandler.connection_made
+    app = web.Application()
+    app.router.add_post("/notify", long_answer)
+    connection = partial(SortingConnection, beginnings=OURS, hand_over=lambda *_: None)
+    with (
+        patch.object(SortingConnection, "_sort", counted),
+        patch.object(web.RequestHandler, "connection_made", connecting),
+        socket.socket() as client,
+    ):
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.setblocking(False)
+        opened = Opened()
+        async with listening(
+            app, ServerSettings(port=0), LimitSettings(), opened, connect=connection
+        ) as listener:
+            loop = asyncio.get_running_loop()
+            await loop.sock_connect(client, ("127.0.0.1", listener.port))
+            last = request(headers=[("Connection", "close")])
+            await loop.sock_sendall(client, last + b"POST /no")
+            await loop.sock_recv(client, 1)
+            looked = 0
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert opened.served == 1
+            assert looked < 10
