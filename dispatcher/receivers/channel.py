@@ -45,7 +45,7 @@ class Channel:
         self._ended = ended
         self._loop = asyncio.get_running_loop()
         self._come = bytearray()
-        self._come_with: deque[int] = deque()
+        self._come_with: deque[int | None] = deque()  # None: lost, see _read
         self._to_send: deque[tuple[bytes, int | None]] = deque()
         self._loop.add_reader(end, self._read)
 
@@ -94,13 +94,17 @@ class Channel:
 
     def _read(self) -> None:
         try:
-            content, with_it, _, _ = socket.recv_fds(self._end, PIECE, _CONNECTIONS_AT_ONCE)
+            content, with_it, flags, _ = socket.recv_fds(self._end, PIECE, _CONNECTIONS_AT_ONCE)
         except BlockingIOError:
             return
         except OSError:
-            content, with_it = b"", []
+            content, with_it, flags = b"", [], 0
         self._come += content
         self._come_with += with_it
+        if flags & socket.MSG_CTRUNC:
+            # The kernel dropped the connection, because this process may open no more files. The
+            # message must not take that of the next one.
+            self._come_with.append(None)
         if content:
             self._take_all()
         else:
@@ -118,7 +122,8 @@ class Channel:
             del self._come[:whole]
             connection = None
             if kind == Kind.CONNECTION and self._come_with:
-                connection = socket.socket(fileno=self._come_with.popleft())
+                number = self._come_with.popleft()
+                connection = None if number is None else socket.socket(fileno=number)
             self._take(Kind(kind), content, connection)
 
 
