@@ -84,8 +84,11 @@ def _has_younger(connection: Connection, *, number: int, end: Place) -> bool:
 
 
 def _detach(connection: Connection, *, number: int, end: Place) -> bool:
-    """False, and nothing is done, when somebody uses the tables just now, or when a younger
-    dispatch has ended meanwhile."""
+    """Whether it is detached now, perhaps by another dispatcher. False, and nothing is done, when
+    somebody uses the tables just now, or when a younger dispatch has ended meanwhile."""
+    alone(connection)
+    if number not in all_partitions(connection, ENDED.table):
+        return True
     is_done = False
     try:
         with connection.transaction():
@@ -250,7 +253,10 @@ def _last_tried(connection: Connection, table: str) -> int | None:
 
 
 def _drop_attempts(connection: Connection, *, number: int) -> None:
+    alone(connection)
     table = f"attempt_{number}"
+    if not exists(connection, table):  # another dispatcher has dropped it
+        return
     with suppress(LockNotAvailable), connection.transaction():
         briefly(connection)
         connection.execute(f"ALTER TABLE attempt DETACH PARTITION {table}")

@@ -20,6 +20,7 @@ from receiver.store.postgres.database import Connection, Database, row_of
 from receiver.store.postgres.followup import followed_to
 from receiver.store.postgres.partitions import (
     REPORTS,
+    alone,
     drop,
     exists,
     first_of,
@@ -213,9 +214,10 @@ def _count_piece(connection: Connection, *, first: int, last: int) -> tuple[int,
 
 
 def _drop(connection: Connection, *, number: int, reports: int) -> bool:
-    """Drop a partition of so many reports, unless somebody is just reading the table."""
+    """Drop a partition of so many reports, unless somebody is just reading the table. False also
+    when another process has dropped it."""
     connection.execute(_LOCK)
-    if not drop(connection, REPORTS[1], number):
+    if not exists(connection, f"report_{number}") or not drop(connection, REPORTS[1], number):
         return False
     connection.execute("UPDATE followed SET reports = reports - %s", (reports,))
     return True
@@ -293,6 +295,7 @@ _REMOVE_KEYS = f"""
 def _remove_keys(connection: Connection, day: int) -> int:
     """Some of the keys of a day, unless it has got a report meanwhile; all, where they have a
     partition of their own."""
+    alone(connection)
     if not exists(connection, keys_of_day(day)):
         return connection.execute(_REMOVE_KEYS, (day, *instants_of(day))).rowcount
     if row_of(connection.execute(f"SELECT {_HAS_REPORT}", instants_of(day)))[0]:

@@ -18,6 +18,7 @@ from receiver.store.postgres.database import Connection, row_of
 from receiver.store.postgres.partitions import keep_partitions
 from receiver.store.postgres.rows import ids_of
 from receiver.store.postgres.schema import MIGRATIONS as STORE_MIGRATIONS
+from receiver.store.removal import Place
 from tests.contracts.report_store import DAY, an_sms
 from tests.contracts.storage_on_postgres import PostgresStorageBackend, opened
 from tests.contracts.storages import a_bench_on
@@ -245,3 +246,30 @@ async def test_the_newest_attempts_are_counted_over_days(
 
     assert (await purged(backend, most=3))["attempt"] == 1
     assert await rows(backend, "attempt") == 3
+
+
+async def test_two_who_purge_at_once_do_it_once(
+    backend: PostgresStorageBackend, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have seen that a partition is to go. The second found it detached, or not at all, when
+    it came to it, and its purge ended with an error of the database."""
+    await pushed(bench, "m0")
+    await next_day(backend, bench, "m1")
+    await next_day(backend, bench, "m2")
+    retention, detach = backend.storage.retention, ended._detach
+    others: list[dict[str, int]] = []
+
+    def slow(connection: Connection, *, number: int, end: Place) -> bool:
+        """The other one is done between the look at a partition and its detaching."""
+        if not others:
+            others.append({})
+            other = retention.purge_dispatches(before=START + 2 * DAY, most=0, pause=at_once)
+            others[0].update(asyncio.run_coroutine_threadsafe(other, loop).result(30))
+        return detach(connection, number=number, end=end)
+
+    loop = asyncio.get_running_loop()
+    monkeypatch.setattr(ended, "_detach", slow)
+    removed = await retention.purge_dispatches(before=START + 2 * DAY, most=0, pause=at_once)
+    assert removed["dispatch"] + others[0]["dispatch"] == 2
+    assert await bench.queue.counts() == {"acme": {"acknowledged": 1}}
+    assert {"dispatch_ended_0", "dispatch_ended_1"}.isdisjoint(await there(backend))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
@@ -15,6 +17,8 @@ from dispatcher.queue.postgres.schema import MIGRATIONS as QUEUE_MIGRATIONS
 from receiver.dlr.json_format import encode_body
 from receiver.store.base import Counts, StoreUnavailable
 from receiver.store.postgres import partitions
+from receiver.store.postgres import retention as purging
+from receiver.store.postgres.database import Connection
 from receiver.store.postgres.partitions import exists, first_of, keep_partitions
 from receiver.store.postgres.rows import ids_of
 from receiver.store.postgres.schema import MIGRATIONS as STORE_MIGRATIONS
@@ -165,6 +169,32 @@ async def test_what_is_too_old_is_dropped_whole(backend: PostgresBackend) -> Non
         "report": 1,
         "report_key": 0,
     }
+
+
+async def test_two_who_purge_at_once_count_it_once(
+    backend: PostgresBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both have counted the reports of a partition. The second dropped nothing, subtracted them
+    again, and ever after fewer reports were known than there are."""
+    await three_days(backend)
+    retention, drop, loop = backend.retention(), purging._drop, asyncio.get_running_loop()
+    asked: dict[str, Any] = {"now": LATER, "before": MIDNIGHT + 2 * DAY, "most": 0}
+    others: list[Counter[str]] = []
+
+    def slow(connection: Connection, *, number: int, reports: int) -> bool:
+        """The other one has dropped it between the count and this."""
+        if not others:
+            others.append(Counter())
+            other = retention.purge_reports(**asked, pause=at_once)
+            others[0].update(asyncio.run_coroutine_threadsafe(other, loop).result(30))
+        return drop(connection, number=number, reports=reports)
+
+    monkeypatch.setattr(purging, "_drop", slow)
+    removed = await retention.purge_reports(**asked, pause=at_once)
+
+    assert removed["report"] + others[0]["report"] == 7
+    left = await retention.count_reports(now=LATER, before=None, most=3)
+    assert left["report"] == 1
 
 
 @pytest.mark.parametrize("needed", [StillNeeded(carried=frozenset({2})), StillNeeded(0)])
