@@ -64,7 +64,7 @@ class SortingConnection(ClientConnection):
     until the request is answered: only then can the connection be handed over.
     """
 
-    __slots__ = ("_beginnings", "_body", "_hand_over", "_held", "_left")
+    __slots__ = ("_beginnings", "_body", "_end", "_hand_over", "_held", "_left")
 
     def __init__(
         self,
@@ -80,6 +80,7 @@ class SortingConnection(ClientConnection):
         self._hand_over = hand_over
         self._held = b""  # of the next request
         self._body: StreamReader | None = EMPTY_PAYLOAD  # None: a head has come in part
+        self._end = b""  # the last bytes that aiohttp was given of requests of unknown length
         self._left: int | None = None  # bytes of this request that have not come; None: not known
 
     def data_received(self, data: bytes) -> None:
@@ -95,11 +96,21 @@ class SortingConnection(ClientConnection):
             # aiohttp calls for more with b"" while it is given this; what is held stays.
             data, self._held = data[: self._left], self._held + data[self._left :]
             self._left -= len(data)
+        else:
+            self._end = (self._end + data)[-4:]
         super().data_received(data)
         if self._body is None and self.taking:  # it is whole
             self._body = EMPTY_PAYLOAD
-        elif self._body is None and self._messages:  # its head is whole
+        elif self._messages:  # its head is whole
             self._body = self._messages[-1][1]
+        if self._left is None and self._has_more():
+            self._body = None
+
+    def _has_more(self) -> bool:
+        """Whether aiohttp may have got the beginning of a next request too, as it may if the length
+        of this one was not known. A body in chunks ends as a head does."""
+        is_whole = self._body is not None and self._body.is_eof()
+        return is_whole and (bool(self._early) or self._end != b"\r\n\r\n")
 
     def _sort(self) -> None:
         """See whose the next request is, once the one before it is answered."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from functools import partial
 from unittest.mock import patch
@@ -13,7 +14,8 @@ from aiohttp import web
 from dispatcher.receivers.sorting import SortingConnection, beginnings_of, is_callback, size_of
 from receiver.server import Opened, listening
 from receiver.settings.settings import LimitSettings, ServerSettings
-from tests.receiver.served import request
+from tests.receiver.callbacks.test_short_way import LATE
+from tests.receiver.served import connected, request
 
 OURS = beginnings_of(["default", "eu"])
 
@@ -108,3 +110,36 @@ async def test_a_connection_that_is_ended_is_not_looked_at_again_and_again() -> 
                 await asyncio.sleep(0)
             assert opened.served == 1
             assert looked < 10
+
+
+@pytest.mark.parametrize("cut", [1, 40, 75, 100])
+async def test_what_aiohttp_has_begun_to_read_it_reads_to_the_end(cut: int) -> None:
+    """The beginning of a callback came with the end of a body in chunks. Its rest was taken for a
+    request of its own, handed over, and answered 400."""
+
+    async def answered(asked: web.Request) -> web.Response:
+        return web.Response(body=await asked.read())
+
+    app, left = web.Application(), list[bytes]()
+    app.router.add_post("/notify", answered)
+
+    def hand_over(connection: int, begun: bytes) -> None:
+        os.close(connection)
+        left.append(begun)
+
+    connection = partial(SortingConnection, beginnings=OURS, hand_over=hand_over)
+    chunks = LATE + b"3\r\nabc\r\n0\r\n\r\n"
+    later = request(b"defg")
+    async with listening(
+        app, ServerSettings(port=0), LimitSettings(), connect=connection
+    ) as listener:
+        for sent in ([chunks + later[:cut]], [chunks[:-9], chunks[-9:] + later[:cut]]):
+            async with connected(f"http://127.0.0.1:{listener.port}") as wire:
+                for piece in sent:
+                    await wire.send(piece)
+                    for _ in range(5):  # it is read
+                        await asyncio.sleep(0)
+                assert (await wire.reply()).body == b"abc"
+                await wire.send(later[cut:])
+                assert (await wire.reply()).body == b"defg"
+    assert left == []
