@@ -169,7 +169,8 @@ class _Child:
             if self._stopping.is_set():
                 return
             pause = pause_after(pause, monotonic() - started)
-            log.warning("%s ended (%s); it is started again after %g s", self.name, how, pause)
+            when = f"in {pause:g} s" if pause else "now"
+            log.warning("%s ended (%s); it is started again %s", self.name, how, when)
             self._missing_since = self._missing_since or monotonic()
             await self._cover()
             with suppress(TimeoutError):

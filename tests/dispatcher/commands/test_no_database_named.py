@@ -30,13 +30,14 @@ def test_a_database_that_is_none_is_refused_in_words(
     )
 
 
+@pytest.mark.parametrize("given", ["", "  "])
 def test_a_move_from_no_file_is_refused_in_words(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    result = CliRunner().invoke(cli, ["migrate", "--from", "", "--to", "postgresql://h/d"])
+    result = CliRunner().invoke(cli, ["migrate", "--from", given, "--to", "postgresql://h/d"])
     assert result.exit_code == 2
-    assert result.stderr == "dlr: there is no file .\n"
+    assert result.stderr == "dlr: --from: expected a SQLite file, got nothing\n"
 
 
 def test_a_move_to_no_postgresql_says_what_came(
