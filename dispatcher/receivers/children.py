@@ -1,4 +1,4 @@
-"""The processes that take callbacks, as the first process sees them.
+"""The receivers, processes that take callbacks, as the first process sees them.
 
 Each is a child (child.py) that is started again when it ends. Until it listens, the first process
 takes what comes to its sockets.
@@ -74,7 +74,7 @@ class Told:
 
 
 class Children:
-    """All of them, each with an order."""
+    """All receivers, each with its order."""
 
     def __init__(self, orders: Sequence[Order]) -> None:
         self._stop_timeout = max(each.settings.server.stop_timeout for each in orders)
@@ -139,7 +139,7 @@ class Children:
 
 
 class _Child:
-    """One of them, through all its processes."""
+    """One receiver, through all processes that it is run by."""
 
     def __init__(self, name: str, order: Order) -> None:
         self.name = name

@@ -1,9 +1,10 @@
-"""Which connections another process than the first one keeps, and which it hands over.
+"""Which connections a receiver keeps, and which it hands over to the first process.
 
-It takes callbacks alone. The kernel gives it any connection, so as soon as one asks for something
-else it is handed to the first process: the connection itself, with the bytes that were read of the
-request. So the first process sees the client's own address, and answers as if it had accepted the
-connection. What is not plainly a callback is handed over too, because the first process takes any.
+A receiver takes callbacks only. The kernel gives it any connection, so as soon as one asks for
+something else it is handed to the first process: the connection itself, with the bytes that were
+read of the request. So the first process sees the client's own address, and answers as if it had
+accepted the connection. What is not plainly a callback is handed over too: the first process takes
+any request.
 """
 
 from __future__ import annotations
