@@ -20,6 +20,7 @@ from dispatcher.commands.gone import gone_lines
 from dispatcher.commands.options import (
     PORT,
     Command,
+    IntegerIn,
     Speed,
     fail,
     run_to_end,
@@ -68,7 +69,7 @@ def _serving(command: Command) -> Command:
 
 _receivers = click.option(
     "--receivers",
-    type=click.IntRange(1, 64),
+    type=IntegerIn(1, 64),
     help="How many processes take callbacks, all on one port. Default: server.receivers of the"
     " settings, 1: this process takes them itself.",
 )
@@ -278,7 +279,7 @@ def _what_next(
         by = f", taken by {several} processes" if several > 1 else ""
         lines.append(f"  callbacks  POST {url}/notify  (JSON or XML){by}")
     if parts.dispatches:
-        none = "none yet: `dlr endpoints add NAME --url URL`, or name one in config/dlr.toml"
+        none = "none yet: `dlr endpoints add NAME --url URL`, or name one in dlr.toml"
         lines.append(f"  endpoints  {', '.join(endpoints) or none}")
     if parts.sandbox:
         some = "any credentials" if not settings.sandbox.credential else "a [[sandbox.credential]]"
