@@ -97,13 +97,13 @@ class _Way(Struct, frozen=True):
 
 
 class HttpSender:
-    """Implements Sender (attempts.py) on connections of aiohttp's. Use it as an async context
-    manager.
+    """Implements Sender (attempts.py) on aiohttp's connections. Use it as an async context manager.
 
     There are two connectors, so that a connection made without a check of its address never serves
     an endpoint that is checked. `now` is the world's time, which signatures and tokens live by.
-    `resolver` None asks the system for addresses (resolver.py). `connections`: when as many are
-    open, one that waits for its next push is closed for a new one; None: however many there are.
+    `resolver` None asks the system for addresses (resolver.py). `connections` is how many may be
+    open before an idle one is closed to open a new one; None: idle connections are never closed for
+    that.
     `sending` is told of each push with the headers that are ours, before it is made.
     """
 
