@@ -105,11 +105,10 @@ class Pending(Struct, frozen=True):
 
 
 class News(Struct, frozen=True):
-    """Whether there may be something to do that nobody has told of. `version` is another one after
-    whatever anybody has committed, in whatever process. Renewed notices may be left out of that.
-    `endpoints` is another one after each change of them at run time. `expired`: a lease has run
-    out. `replays`: one has anything left to be done. `notices`: what the dispatchers that work on
-    this database tell each other."""
+    """Tells whether there may be something to do. `version` changes with each commit of any
+    process; a commit that only renews notices may leave it as it is. `endpoints` changes when
+    endpoints are changed at run time. `expired`: a lease has run out. `replays`: one has something
+    left to do. `notices`: what the dispatchers on this database tell each other."""
 
     version: object
     expired: bool

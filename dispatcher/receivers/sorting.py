@@ -161,9 +161,9 @@ class SortingConnection(ClientConnection):
 
 
 def callbacks_only(beginnings: tuple[bytes, ...]) -> Middleware:
-    """A middleware, before all others. One request cannot be handed over: what comes together with
-    the end of a chunked body, before its answer. Its connection is closed after that answer:
-    HTTP/1.1 has its client send it again."""
+    """A middleware, before all others. One request cannot be handed over: one whose first bytes
+    come together with the end of a chunked body. It is not answered: its connection is closed, and
+    by HTTP/1.1 the client sends it again."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
