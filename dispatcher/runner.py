@@ -47,8 +47,8 @@ TELL_TIME_EVERY = timedelta(seconds=1)
 """How often a clock that has moved off is told to the other processes."""
 
 PLANS_END_AFTER = timedelta(seconds=15)
-"""In the world's time: what was begun before a step of the clock has planned by the old time until
-then. The longest is a commit that waits 10 s for another process."""
+"""For how long after a step of the clock there may be work that was planned by the old time, in the
+world's time. The longest is a commit that waits 10 s for another process."""
 
 AFTER_STORE_FAILURE = timedelta(seconds=1)
 """How long to leave the store alone after it could not be used."""
@@ -58,15 +58,15 @@ SHORTEST_SLEEP = timedelta(milliseconds=20)
 4,000 times a second."""
 
 SHORTEST_WAIT = timedelta(milliseconds=1)
-"""Of what is left to other dispatchers for a moment: timers are no finer."""
+"""The shortest wait for an endpoint that is left to other dispatchers: timers are not finer."""
 
 SHORT_AGAIN = timedelta(seconds=60)
-"""How long pushes must not have run short before it is told again."""
+"""How long there must have been enough places for pushes before a shortage is logged again."""
 
 STUCK_AFTER = timedelta(seconds=60)
-"""In the world's time: how long the loop may not have turned, or a dispatch may have been due that
-could be taken, before the process is not ready. The longest that is in order is the 10 s in which a
-commit waits for another process, a few times over on a slow disk."""
+"""The process is not ready if the loop has stood still for this long, or if a dispatch that could
+be taken has been due for this long, in the world's time. Up to 10 s are normal, because a commit
+waits that long for another process, and a few times as much on a slow disk."""
 
 
 class EndpointSource(EndpointsInForce, Protocol):

@@ -268,12 +268,12 @@ async def service(
             receiver = _add_receiver(common, on_stored, callback_listeners)
         else:
             _tell_of_strays(common, callback_listeners)
-        seen = _add_api(common, on_stored, runner, sender)
+        inside = _add_api(common, on_stored, runner, sender)
         sandbox = advance = None
         if pushes is not None:
             sandbox, advance = await _sandbox(common, on_stored, runner, pushes)
         if pages is not None:
-            pages(seen(sandbox=sandbox, advance=advance))
+            pages(replace(inside, sandbox=sandbox, advance=advance))
         shown = _certificate(settings) if parts.tls else None
         url = await stack.enter_async_context(_listening(common, receiver, bound, shown))
         async with _running(runner, common.health, settings):
@@ -455,87 +455,107 @@ def _add_api(
     on_stored: Callable[[], None],
     runner: Runner | None,
     sender: HttpSender | None,
-) -> Callable[..., Inside]:
-    """Everything that is not a callback: questions, orders, health, metrics, events. Gives what
-    pages see of it."""
-    app, opened, now = common.app, common.opened, common.clock.now
+) -> Inside:
+    """Add the routes of everything that is not a callback: questions, orders, health, metrics,
+    events. Returns what pages see of it."""
+    app, scrape = common.app, _scrape(common)
+    inside = _inside(common, on_stored, runner, sender, Alerts(scrape))
     add_routes(app, common.health)
     common.events.add_routes(app)
-    dispatches = DispatchApi(opened.store, opened.queue, now=now, on_due=on_stored)
-    endpoints = EndpointApi(
-        common.endpoints,
-        opened.queue,
-        opened.figures,
-        now=now,
-        on_due=on_stored,
-        leads_to=LeadsTo(common.policy),
-    )
-    examples = None if sender is None else ExamplePushes(sender, common.schedule, now)
-    unrouted = Unrouted(opened.unrouted, common.endpoints)
-    reports = StoreApi(
-        opened.store,
-        dispatches.dispatches_of,
-        PlacedReports(opened.store, opened.queue, unrouted).find,
-        EndpointTotals(opened.store, opened.queue).of,
-        now=now,
-        on_stored=on_stored,
-        limits=common.limits,
-    )
-    replaying = Replaying(opened.replays, opened.selector, common.endpoints.all, now)
-    again = AgainApi(opened.store, opened.queue, replaying, on_due=on_stored)
-    set_aside = tuple if runner is None else lambda: runner.flows().set_aside
-    why = Why(opened.store, opened.queue, common.endpoints, now, set_aside)
-    healths = Healths(
-        common.endpoints,
-        opened.figures,
-        opened.activity,
-        common.schedule,
-        now,
-        Flows if runner is None else runner.flows,
-    )
-    scrape = _scrape(common)
-    alerts = Alerts(scrape)
-    openapi = OpenApi(common.settings, {**PROVIDER, **REQUESTS})
     add_routes(
         app,
-        HealthApi(healths),
-        endpoints,
-        ExamplePushApi(common.endpoints, examples),
-        UnroutedApi(unrouted),
-        WhyApi(why),
-        dispatches,
-        again,
-        reports,
-        ReplayApi(replaying, opened.store),
-        AuditApi(opened.audit),
-        AlertApi(alerts),
+        HealthApi(inside.healths),
+        inside.endpoints,
+        ExamplePushApi(common.endpoints, inside.examples),
+        UnroutedApi(inside.unrouted),
+        WhyApi(inside.why),
+        inside.dispatches,
+        inside.again,
+        inside.reports,
+        ReplayApi(inside.replaying, common.opened.store),
+        AuditApi(common.opened.audit),
+        AlertApi(inside.alerts),
         scrape,
-        openapi,
+        inside.openapi,
     )
-    return partial(
-        Inside,
+    return inside
+
+
+def _inside(
+    common: _Common,
+    on_stored: Callable[[], None],
+    runner: Runner | None,
+    sender: HttpSender | None,
+    alerts: Alerts,
+) -> Inside:
+    """What the API and the pages call. A sandbox is not in it yet."""
+    opened, now = common.opened, common.clock.now
+    dispatches = DispatchApi(opened.store, opened.queue, now=now, on_due=on_stored)
+    unrouted = Unrouted(opened.unrouted, common.endpoints)
+    replaying = Replaying(opened.replays, opened.selector, common.endpoints.all, now)
+    set_aside = tuple if runner is None else lambda: runner.flows().set_aside
+    return Inside(
         settings=common.settings,
         storage=opened,
         clock=common.clock,
-        app=app,
+        app=common.app,
         registry=common.endpoints,
         tokens=common.tokens,
         sessions=common.sessions,
         is_secure=partial(_is_secure, common),
         is_crowded=common.is_crowded,
         dispatches=dispatches,
-        endpoints=endpoints,
-        reports=reports,
+        endpoints=_endpoint_api(common, on_stored),
+        reports=_report_api(common, on_stored, dispatches, unrouted),
         replaying=replaying,
-        again=again,
-        examples=examples,
+        again=AgainApi(opened.store, opened.queue, replaying, on_due=on_stored),
+        examples=None if sender is None else ExamplePushes(sender, common.schedule, now),
         unrouted=unrouted,
-        why=why,
-        healths=healths,
+        why=Why(opened.store, opened.queue, common.endpoints, now, set_aside),
+        healths=_healths(common, runner),
         alerts=alerts,
-        openapi=openapi,
+        openapi=OpenApi(common.settings, {**PROVIDER, **REQUESTS}),
         on_due=on_stored,
         runner=runner,
+        sandbox=None,
+        advance=None,
+    )
+
+
+def _endpoint_api(common: _Common, on_due: Callable[[], None]) -> EndpointApi:
+    return EndpointApi(
+        common.endpoints,
+        common.opened.queue,
+        common.opened.figures,
+        now=common.clock.now,
+        on_due=on_due,
+        leads_to=LeadsTo(common.policy),
+    )
+
+
+def _report_api(
+    common: _Common, on_stored: Callable[[], None], dispatches: DispatchApi, unrouted: Unrouted
+) -> StoreApi:
+    store, queue = common.opened.store, common.opened.queue
+    return StoreApi(
+        store,
+        dispatches.dispatches_of,
+        PlacedReports(store, queue, unrouted).find,
+        EndpointTotals(store, queue).of,
+        now=common.clock.now,
+        on_stored=on_stored,
+        limits=common.limits,
+    )
+
+
+def _healths(common: _Common, runner: Runner | None) -> Healths:
+    return Healths(
+        common.endpoints,
+        common.opened.figures,
+        common.opened.activity,
+        common.schedule,
+        common.clock.now,
+        Flows if runner is None else runner.flows,
     )
 
 

@@ -84,7 +84,8 @@ class Worker:
         self._claiming = asyncio.Lock()
         self._shares: Mapping[str, Share] | None = None
         self.shares_hold_until: datetime | None = None
-        """After that it takes on nothing: others may have taken its shares. None: for ever."""
+        """After this instant it takes on nothing, because others may have taken its shares.
+        None: its shares hold for ever."""
         self.use(endpoints)
         self._saw: Pending | None = None  # what the last claim saw, if it found nothing to do
         self._fresh: Collection[str] = ()  # endpoints of whose reports it saw new ones

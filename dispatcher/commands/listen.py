@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from dispatcher.commands.options import PORT, Duration, Span, run_to_end, stop_event
+from dispatcher.commands.options import PORT, Duration, IntegerIn, Span, run_to_end, stop_event
 from dispatcher.commands.saying import say
 from dispatcher.commands.scripted_endpoint import Push, Script, ScriptedEndpoint
 from receiver.server import naming_the_address
@@ -16,9 +16,9 @@ from receiver.server import naming_the_address
 @click.command()
 @click.option("--bind", default="127.0.0.1", metavar="HOST")
 @click.option("--port", type=PORT, default=9000, show_default=True)
-@click.option("--status", type=click.IntRange(100, 599), default=200, help="What to answer.")
+@click.option("--status", type=IntegerIn(100, 599), default=200, help="What to answer.")
 @click.option(
-    "--fail-first", type=click.IntRange(min=0), default=0, help="Answer this many with 503 first."
+    "--fail-first", type=IntegerIn(min=0), default=0, help="Answer this many with 503 first."
 )
 @click.option("--delay", type=Duration(), default="0s", help="Wait before each answer: 2s.")
 @click.option("--down-between", type=Span(), help="Cut connections in this span: 10s..70s.")

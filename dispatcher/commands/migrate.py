@@ -58,6 +58,9 @@ def migrate(
 
     Example: dlr migrate --from dlr.db --to postgresql://dlr@db.internal/dlr
     """
+    if source is not None and (source.is_dir() or not str(source).strip()):
+        came = "nothing" if str(source).strip() in ("", ".") else f"the folder {source}"
+        fail(f"--from: expected a SQLite file, got {came}")
     if source is None:
         if target is not None or give_up:
             fail("give the SQLite file, too: --from FILE")
@@ -121,7 +124,7 @@ def _move(source: Path, target: str, format_: Format) -> None:
             err=True,
         )
         sys.exit(1)
-    say(f"{source} was moved: start dlr with store.database = {named}", err=True)
+    say(f"{source} was moved to {named}: name that database in store.database", err=True)
 
 
 def _telling(source: Path) -> Callable[[Step, int], None]:

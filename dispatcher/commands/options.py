@@ -133,7 +133,13 @@ class Id(click.types.IntParamType):
         return number
 
 
-PORT = click.IntRange(0, 65_535)  # beyond, the event loop would take the number modulo 65536
+class IntegerIn(click.IntRange):
+    """A whole number in a range. Click would call a word "not a valid integer range"."""
+
+    name = "integer"
+
+
+PORT = IntegerIn(0, 65_535)  # beyond, the event loop would take the number modulo 65536
 
 
 def listing_options(command: Command) -> Command:
@@ -151,7 +157,7 @@ def listing_options(command: Command) -> Command:
         format_option(get_args(ListFormat)),
         click.option(
             "--limit",
-            type=click.IntRange(min=1),
+            type=IntegerIn(min=1),
             help="At most this many rows. Default: the newest 100 on a terminal, otherwise all.",
         ),
         click.option("--output", type=FILE, help="Write to this file, and show the progress."),

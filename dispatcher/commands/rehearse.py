@@ -22,6 +22,7 @@ from dispatcher.commands.names import no_such
 from dispatcher.commands.options import (
     FILE,
     Duration,
+    IntegerIn,
     Speed,
     config_option,
     fail,
@@ -73,7 +74,7 @@ FAILED = 1
 @click.option("--list", "listing", is_flag=True, help="List the checks, and run none.")
 @click.option("--quick", is_flag=True, help="Run the fifteen checks that find most, in seconds.")
 @click.option(
-    "--seed", type=click.IntRange(min=0), help="The seed of the message ids. Default: a new one."
+    "--seed", type=IntegerIn(min=0), help="The seed of the message ids. Default: a new one."
 )
 @click.option(
     "--header",

@@ -20,6 +20,7 @@ from dispatcher.commands.gone import gone_lines
 from dispatcher.commands.options import (
     PORT,
     Command,
+    IntegerIn,
     Speed,
     fail,
     run_to_end,
@@ -68,8 +69,9 @@ def _serving(command: Command) -> Command:
 
 _receivers = click.option(
     "--receivers",
-    type=click.IntRange(1, 64),
-    help="How many processes take callbacks, all on one port. Default: 1, this process itself.",
+    type=IntegerIn(1, 64),
+    help="How many processes take callbacks, all on one port. Default: server.receivers of the"
+    " settings, 1: this process takes them itself.",
 )
 
 
@@ -193,7 +195,10 @@ def _receivers_of(parts: Parts, server: ServerSettings, given: int | None, datab
         return 1
     receivers = server.receivers if given is None else given
     if receivers > 1 and database == ":memory:":
-        fail(f"--receivers {receivers}: the processes share a database, and :memory: has only one")
+        fail(
+            f"receivers = {receivers} needs a database file or PostgreSQL, because processes cannot"
+            " share :memory:"
+        )
     return receivers
 
 
@@ -270,9 +275,11 @@ def _what_next(
     lines = [f"  pages      {page}"] if settings.web.pages else []
     lines.append(f"  database   {without_credentials(settings.store.database)}")
     if parts.receives:
-        lines.append(f"  callbacks  POST {url}/notify  (JSON or XML)")
+        several = settings.server.receivers
+        by = f", taken by {several} processes" if several > 1 else ""
+        lines.append(f"  callbacks  POST {url}/notify  (JSON or XML){by}")
     if parts.dispatches:
-        none = "none yet: `dlr endpoints add NAME --url URL`, or name one in config/dlr.toml"
+        none = "none yet: `dlr endpoints add NAME --url URL`, or name one in dlr.toml"
         lines.append(f"  endpoints  {', '.join(endpoints) or none}")
     if parts.sandbox:
         some = "any credentials" if not settings.sandbox.credential else "a [[sandbox.credential]]"

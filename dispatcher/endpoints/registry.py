@@ -1,11 +1,10 @@
-"""The endpoints that there are: those of the settings file, and what was said at run time.
+"""The set of endpoints: those of the settings file, and the changes made at run time.
 
-The file is the starting set and stays the truth for what nobody has changed at run time. A setting
-that was changed through the API or the command line is kept in the database and wins over the
-file's, until `reset` gives the endpoint back to it. Every process that works on the database
-notices.
+The file is the starting set, and holds for whatever nobody has changed at run time. A setting that
+was changed through the API or the command line is kept in the database and wins over the file,
+until `reset` undoes the changes. Every process that works on the database notices them.
 
-    file has it   said at run time   in force
+    file has it   at run time        in force
     ---------------------------------------------------------------
     yes           nothing            as the file says
     yes           some settings      the file's, those replaced
@@ -125,9 +124,10 @@ class EndpointExists(Exception):
 class Registry:
     """Reads and changes the set of endpoints. Each change is one transaction.
 
-    `sources` are those that an endpoint can name; `None`: any. With `own_urls` there is the
-    endpoint of reports that came with a URL of their own (own_urls.py); without, only if there has
-    been. `of_own_urls` are its settings. `now` is the time of the world.
+    `sources` are the sources that an endpoint can name; `None`: any. `own_urls`: whether there is
+    an endpoint for reports that came with a URL of their own (own_urls.py) from the start. Without
+    it, there is one only if there was one before. `of_own_urls` are its settings. `now` is the time
+    of the world.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class Registry:
         if own_urls:
             self._of_file[OWN_URLS] = of_own_urls
         self._sources = sources
-        self._read: dict[str, tuple[str, EndpointSettings]] = {}  # by name, as long as it is said
+        self._read: dict[str, tuple[str, EndpointSettings]] = {}  # by name: stored text, as read
         self._told: dict[str, tuple[str, ...]] = {}  # faults that were logged
 
     @property
@@ -164,7 +164,7 @@ class Registry:
         return self._all(await self._store.stored())
 
     async def gone(self) -> dict[str, Registered]:
-        """Those that have left the settings file, and that no other process works for."""
+        """The endpoints that have left the settings file and that no process works for."""
         stored = await self._store.stored()
         in_force = self._all(stored).keys() | await self._store.worked_for(self._now())
         return {
@@ -178,21 +178,21 @@ class Registry:
         return {**await self.all(), **await self.gone()}
 
     async def one(self, name: str) -> Registered:
-        """One of those that are listed. Raises UnknownEndpoint."""
+        """The listed endpoint of this name. Raises UnknownEndpoint."""
         found = (await self.listed()).get(name)
         if found is None:
             raise UnknownEndpoint(name)
         return found
 
     async def readers(self) -> Readers:
-        """Who reads the store."""
+        """The endpoints in force with their rules, and the names of those that are gone."""
         endpoints = await self.endpoints()
         rules = {endpoint.name: endpoint.rules for endpoint in endpoints}
         return Readers(rules, frozenset(await self.gone()))
 
     async def work(self, until: timedelta) -> None:
-        """This process works for the endpoints in force, for so long from now on. It renews that;
-        when it stops it takes it back with 0."""
+        """Tell other processes that this one works for the endpoints in force, from now on until
+        `until` has passed. It repeats the call while it works, and calls with 0 when it stops."""
         await self._store.work_for(list(await self.all()), self._now() + until)
 
     async def worked_for(self) -> frozenset[str]:
@@ -200,8 +200,8 @@ class Registry:
         return await self._store.worked_for(self._now())
 
     async def endpoints(self) -> list[Endpoint]:
-        """The endpoints in force, as the worker takes them. One whose settings cannot be read is
-        not among them: what it has waits, and spends no retries."""
+        """The endpoints in force, as the worker takes them. An endpoint whose settings cannot be
+        read is left out: its dispatches wait, and use up no retries."""
         endpoints = []
         for each in (await self.all()).values():
             self._tell(each)
@@ -242,7 +242,7 @@ class Registry:
         self, name: str, changes: Mapping[str, Any], *, from_outside: bool
     ) -> Registered:
         """Change some settings of an endpoint by a merge patch (RFC 7396): null sets a key to its
-        default, tables are merged. A security of another type replaces the former.
+        default, tables are merged. A `security` of another type replaces the old one.
 
         Raises ConfigurationError with all faults, UnknownEndpoint.
         """
@@ -271,7 +271,7 @@ class Registry:
         return await self.one(name)
 
     async def pause(self, name: str, paused: bool) -> None:
-        """Hold an endpoint's dispatches, or let them go on. Raises UnknownEndpoint."""
+        """Pause the pushes of an endpoint, or resume them. Raises UnknownEndpoint."""
 
         def held(stored: Stored) -> StoredEndpoint:
             self._one(stored, name)
@@ -280,8 +280,8 @@ class Registry:
         await self._store.put(name, held, known=self._known())
 
     async def remove(self, name: str) -> int:
-        """Take an endpoint out, also one that is gone. What waits for it is cancelled: how many is
-        returned.
+        """Remove an endpoint, which may be gone. Its waiting dispatches are cancelled; returns how
+        many.
 
         Raises UnknownEndpoint.
         """
@@ -315,7 +315,7 @@ class Registry:
         return await self._store.take_over(name, by, check, known=self._known())
 
     async def reset(self, name: str) -> None:
-        """Undo what was said at run time: the file alone counts. Raises UnknownEndpoint."""
+        """Undo all changes made at run time: the file alone holds. Raises UnknownEndpoint."""
 
         def as_in_file(stored: Stored) -> StoredEndpoint:
             if self._starting(name, stored) is None:
@@ -406,8 +406,8 @@ class Registry:
     def _faults(
         self, changes: Mapping[str, Any], before: Mapping[str, Any], from_outside: bool
     ) -> list[str]:
-        """What is wrong beside what the settings themselves tell. Only what is said now is looked
-        at: a source that goes later must not stop an endpoint."""
+        """The faults that reading the settings alone does not find. Only the changes are looked at,
+        because a source that is removed later must not stop an endpoint."""
         faults = list(faults_from_outside(changes, before)) if from_outside else []
         named = changes.get("sources")
         if self._sources is not None and isinstance(named, list):
@@ -424,8 +424,8 @@ def endpoint_in_force(registered: Registered, settings: EndpointSettings) -> End
 
 
 def registry_of(store: EndpointStore, settings: Settings, *, own_urls: bool = False) -> Registry:
-    """The endpoints of a database and a settings file; with that of reports which come with a URL
-    of their own wherever there have been such."""
+    """The endpoints of a database and a settings file. If there were reports with a URL of their
+    own, the endpoint for them is among these."""
     return Registry(
         store,
         settings.endpoint,
@@ -451,7 +451,7 @@ def _is_outside(
     changes: Mapping[str, Any],
     from_outside: bool,
 ) -> bool:
-    """Whether a URL of the endpoint is not the operator's own word."""
+    """Whether a URL of the endpoint came over the API and not from the operator."""
     if from_outside:
         return before.from_outside or bool(urls_in(changes))
     return before.from_outside and set(urls_in(after)) != set(urls_in(changes))

@@ -3,9 +3,10 @@
 Whoever forms dispatches of new reports has the endpoint locked until its transaction is on disk.
 Another dispatcher that looks meanwhile sees the same reports, reads and encodes them, and is
 overtaken: all of that was in vain. So a dispatcher that has formed for an endpoint leaves it to the
-others for as long as they need to form. If they are not done by then, it waits a little longer,
-unless they do not come at all. One that was overtaken leaves the endpoint to the faster one for as
-long as that may still need. Nobody asks anybody, and whoever dies holds nobody up.
+others for as long as they need to form. If none of them has formed by then, it waits a little
+longer, and then forms itself. A dispatcher that was overtaken leaves the endpoint to the faster one
+for as long as that may still need. Dispatchers do not talk to each other about it, so one that dies
+holds nobody up.
 """
 
 from __future__ import annotations
@@ -16,23 +17,26 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 AFTER_FORMING = 1.25
-"""How long to leave the endpoint to each of the others, by how long forming has taken here. Theirs
-may take a little longer: with exactly as long, many looks would come just before their commit."""
+"""How long the endpoint is left to each of the others, as a multiple of the time that forming took
+here. Theirs may take a little longer: with a multiple of 1, many looks would come just before their
+commit."""
 
 LONGER = 1.25
-"""How much longer to wait at most, by the same, as long as none of them has formed."""
+"""How much longer a dispatcher waits at most if no other one has formed, as such a multiple."""
 
 AGAIN = 0.25
-"""The same until the next look whether one of them has."""
+"""How long it then waits before it looks again, as such a multiple."""
 
 AFTER_OVERTAKEN = 0.5
-"""The same for one that was overtaken: on average the faster one is half-way through."""
+"""How long a dispatcher that was overtaken waits, as such a multiple: on average the faster one is
+half-way through."""
 
 FIRST = timedelta(milliseconds=10)
-"""In the world's time: how long forming takes, as long as nothing was formed here."""
+"""How long forming is taken to last until it has been measured here, in the world's time."""
 
 LONGEST = timedelta(milliseconds=200)
-"""In the world's time: no endpoint is left to the others for longer, however slow the disk is."""
+"""The longest time that an endpoint is left to the others, however slow the disk is, in the world's
+time."""
 
 
 class Formed(Struct, frozen=True):
@@ -71,13 +75,13 @@ class Alternation:
                 self._last[name] = Formed(read_to[name], until)
 
     def overtaken(self, endpoints: Iterable[str], now: datetime) -> None:
-        """Another dispatcher has formed for these, or is just doing so."""
+        """Another dispatcher has formed for these endpoints, or is doing so now."""
         for name in endpoints:
             self._leave(name, AFTER_OVERTAKEN, now)
 
     def awaited(self, read_to: Mapping[str, int], now: datetime) -> frozenset[str]:
-        """Those of these endpoints, which have read so far, where another dispatcher has not formed
-        yet, and is waited for."""
+        """The endpoints for which no other dispatcher has formed since this one did, and one is
+        still waited for. `read_to`: up to which report each endpoint has read."""
         waits = frozenset(
             name
             for name, last in self._last.items()
@@ -88,7 +92,7 @@ class Alternation:
         return waits
 
     def clock_stepped(self, by: timedelta) -> None:
-        """The clock has gone so far in one step."""
+        """The clock was moved by this much in one step."""
         self.until = {name: until + by for name, until in self.until.items()}
         self._last = {n: Formed(last.read_to, last.until + by) for n, last in self._last.items()}
 

@@ -29,11 +29,11 @@ class Breaker(Struct, frozen=True):
         return self.probe_at is not None
 
     def may_probe(self, now: datetime) -> bool:
-        """Whether one may go though it is open."""
+        """Whether a probe may be sent although the breaker is open."""
         return self.probe_at is not None and now >= self.probe_at
 
     def moved(self, by: timedelta) -> Breaker:
-        """The same after the clock has gone so far in one step."""
+        """The same breaker after the clock was moved by this much in one step."""
         return structs.replace(self, probe_at=self.probe_at and self.probe_at + by)
 
     def after(self, acknowledged: bool, now: datetime) -> Breaker:

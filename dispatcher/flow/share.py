@@ -35,8 +35,8 @@ class Limits(Struct, frozen=True, array_like=True):
 
 
 Serving = Mapping[str, Mapping[str, Limits]]
-"""For each dispatcher the endpoints that it works for. Where their settings differ, the smaller
-limit holds."""
+"""Each dispatcher with the limits of the endpoints that it works for. Where their settings differ,
+the smaller limit holds."""
 
 
 class Share(Struct, frozen=True):
@@ -61,8 +61,8 @@ def sharers(limits: Limits) -> int:
 
 
 def ranked(endpoint: str, serving: Serving) -> list[str]:
-    """Those who work for the endpoint. The first of them decides about its breaker, so it has one
-    if any of them has. The first so many share its limits."""
+    """The dispatchers that work for the endpoint, best first. The first one decides about the
+    breaker, so it is one with a breaker if there is any. The first few share the limits."""
     limits = {name: of[endpoint] for name, of in serving.items() if endpoint in of}
     return sorted(limits, key=lambda name: (not limits[name].breaker, _weight(endpoint, name)))
 

@@ -53,7 +53,7 @@ class Formed(Struct, frozen=True):
     """What came of one look. `leased`: the new dispatches, and `read_to`: up to which report each
     of their endpoints has read now. `only_read`: there are none, because the reports that were read
     go nowhere, and there may be more. `overtaken`: endpoints for which another dispatcher was
-    faster; it has read on there, or is just doing so."""
+    faster: it has read on there, or is doing so now."""
 
     leased: Sequence[Leased] = ()
     read_to: Mapping[str, int] = {}
@@ -95,7 +95,7 @@ class Former:
         )
 
     def set_aside(self, now: datetime) -> dict[str, datetime]:
-        """Those that are set aside now, and when each gets new dispatches again."""
+        """The endpoints that are set aside now, and when each gets new dispatches again."""
         return {name: until for name, until in self._aside_until.items() if until > now}
 
     def forget(self, name: str) -> None:
@@ -232,7 +232,7 @@ async def _routes(reports: Sequence[StoredReport], readers: Iterable[Reader]) ->
 
 
 def _with_bytes(formings: Iterable[Forming]) -> frozenset[str]:
-    """The endpoints of which new dispatches are leased from the start, if these are formed."""
+    """The endpoints whose new dispatches are leased from the start, if these are formed."""
     return frozenset(
         each.endpoint.name for each in formings if any(body is not None for body in each.bodies)
     )

@@ -20,7 +20,7 @@ TAIL_MOST: Final = 2_000
 """Attempts that were not counted yet and are counted for one answer: 10 ms."""
 
 SPANS: Final[dict[ActivitySpan, int]] = {"minute": 60, "hour": 3_600}
-"""In seconds."""
+"""The length of each span in seconds."""
 
 Row = Sequence[Any]
 """An attempt: id, started_at, duration_ms, status, outcome, endpoint, reports of its dispatch, and
@@ -47,7 +47,7 @@ def lateness_by_key(rows: Iterable[Row], span: int) -> Counter[tuple[Any, ...]]:
 
 
 def in_spans(seconds: int, counts: Counter[tuple[Any, ...]]) -> Counter[tuple[Any, ...]]:
-    """The same counts in spans of so many seconds, of which theirs is a part."""
+    """The same counts, added up in longer spans of `seconds`."""
     longer: Counter[tuple[Any, ...]] = Counter()
     for (_, *key, start), count in counts.items():
         longer[seconds, *key, start // seconds * seconds] += count
@@ -77,7 +77,7 @@ def summed(stored: Sequence[Row], tail: Sequence[Row]) -> Sequence[Row]:
 
 
 def counted_since(counts: Counter[tuple[Any, ...]], since: int) -> Sequence[Row]:
-    """Of counts by the key of a table those that began then or later, without span and start."""
+    """The counts whose span began at `since` or later, as rows without span and start."""
     return [(*rest, count) for (_, *rest, start), count in counts.items() if start >= since]
 
 
@@ -104,5 +104,5 @@ def activity_of(
 
 
 def gone_before(at: int) -> list[tuple[int, int]]:
-    """For each span, up to when its tallies are asked for no more at an instant, in seconds."""
+    """For each span the time before which nobody asks for its tallies any more. In seconds."""
     return [(SPANS[span], at - int(kept.total_seconds())) for span, kept in ACTIVITY_KEPT.items()]

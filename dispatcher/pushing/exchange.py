@@ -151,10 +151,10 @@ class Tap(asyncio.Protocol):
         self._kept.idle.pop(self, None)
 
     async def post(self, request: bytes, patience: float) -> PlainAnswer | None:
-        """Send the request and wait for its answer. None: it is `inner` that reads it.
+        """Send the request and wait for its answer. None: aiohttp's `inner` reads it.
 
-        Raises TimeoutError when for `patience` seconds after the request has gone not a byte comes,
-        and what aiohttp raises when the connection ends before.
+        Raises TimeoutError if no byte comes for `patience` seconds after the request was sent, and
+        what aiohttp raises if the connection ends before that.
         """
         if self._transport.is_closing():
             raise aiohttp.ClientConnectionResetError("the connection was closed")

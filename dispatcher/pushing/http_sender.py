@@ -51,7 +51,7 @@ ANSWER_READ = 64 * 1024
 costs its connection and nothing else."""
 
 WAYS_KEPT = 1024
-"""URLs of which it is remembered how to get there."""
+"""URLs whose `_Way` is remembered."""
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -87,8 +87,8 @@ class _Request(Struct, frozen=True):
 
 
 class _Way(Struct, frozen=True):
-    """How a request gets to a URL: what opens the connection for `to`, of which aiohttp has read
-    the URL, and what is sent first, up to the headers of the request itself."""
+    """How a request gets to a URL: the connector that opens the connection for `to`, and what is
+    sent before the headers of the request itself. `to` has the URL as aiohttp reads it."""
 
     connector: TappedConnector
     to: aiohttp.ClientRequest
@@ -97,13 +97,13 @@ class _Way(Struct, frozen=True):
 
 
 class HttpSender:
-    """Implements Sender (attempts.py) on connections of aiohttp's. Use it as an async context
-    manager.
+    """Implements Sender (attempts.py) on aiohttp's connections. Use it as an async context manager.
 
     There are two connectors, so that a connection made without a check of its address never serves
     an endpoint that is checked. `now` is the world's time, which signatures and tokens live by.
-    `resolver` None asks the system for addresses (resolver.py). `connections`: when as many are
-    open, one that waits for its next push is closed for a new one; None: however many there are.
+    `resolver` None asks the system for addresses (resolver.py). `connections` is how many may be
+    open before an idle one is closed to open a new one; None: idle connections are never closed for
+    that.
     `sending` is told of each push with the headers that are ours, before it is made.
     """
 
@@ -275,7 +275,7 @@ class HttpSender:
         return _Reply(head.code, bytes(body), head.headers.get("Retry-After"))
 
     def _way_to(self, url: str, checked: bool, tls: Tls) -> _Way:
-        """Raises `NotAllowed`, and what else is raised for a URL that cannot be called.
+        """Raises `NotAllowed`, and other errors for a URL that cannot be called.
 
         The URL is judged again before it is called, because whoever made the endpoint may not have
         looked at it.
@@ -359,7 +359,7 @@ def _headers(
 
 
 async def _head(connection: Connection) -> tuple[RawResponseMessage, StreamReader]:
-    """The head of the answer as aiohttp reads it, and the body that comes; no interim answer."""
+    """The head of the final answer as aiohttp reads it, and its body, which is still to come."""
     assert connection.protocol is not None
     while True:
         head, content = await connection.protocol.read()
@@ -368,8 +368,8 @@ async def _head(connection: Connection) -> tuple[RawResponseMessage, StreamReade
 
 
 async def _read(content: StreamReader, body: bytearray, kept: int) -> bool:
-    """The first `kept` bytes of the answer into `body`. A body that ends early raises. Whether it
-    was read to its end."""
+    """Read the first `kept` bytes of the answer into `body`. Returns whether the body was read to
+    its end. Raises if it ends early."""
     read = 0
     async for chunk in content.iter_any():
         body += chunk[: kept - len(body)]

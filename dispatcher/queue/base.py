@@ -105,11 +105,10 @@ class Pending(Struct, frozen=True):
 
 
 class News(Struct, frozen=True):
-    """Whether there may be something to do that nobody has told of. `version` is another one after
-    whatever anybody has committed, in whatever process. Renewed notices may be left out of that.
-    `endpoints` is another one after each change of them at run time. `expired`: a lease has run
-    out. `replays`: one has anything left to be done. `notices`: what the dispatchers that work on
-    this database tell each other."""
+    """Tells whether there may be something to do. `version` changes with each commit of any
+    process; a commit that only renews notices may leave it as it is. `endpoints` changes when
+    endpoints are changed at run time. `expired`: a lease has run out. `replays`: one has something
+    left to do. `notices`: what the dispatchers on this database tell each other."""
 
     version: object
     expired: bool
@@ -135,7 +134,7 @@ class StoredDispatch(Struct, frozen=True):
 
 
 StatusClass = Literal["2xx", "3xx", "4xx", "5xx", "none"]
-"""Of an attempt's HTTP status; none: there was no answer."""
+"""The class of an attempt's HTTP status; `none`: there was no answer."""
 
 
 class OfMessage(Struct, frozen=True):
@@ -278,7 +277,7 @@ class DispatchQueue(Protocol):
         """
 
     async def news(self, now: datetime) -> News:
-        """In one round trip, which takes some microseconds however much there is."""
+        """What is new, read in one round trip of some microseconds, even if the queue is long."""
 
     async def put_up(self, notice: bytes) -> str:
         """Put up the notice of a dispatcher that begins. Returns its name, which no other has or
@@ -346,8 +345,8 @@ class DispatchQueue(Protocol):
     async def blocked(
         self, endpoint: str, messages: Sequence[Message], besides: Sequence[int]
     ) -> frozenset[Message]:
-        """Those of these messages that have a report on its way to the endpoint, or a held report
-        which is none of `besides`."""
+        """The messages of these that have a report on its way to the endpoint, or a held report
+        that is not among `besides`."""
 
     async def cancel(self, name: str) -> None:
         """Waiting to cancelled. Raises UnknownDispatch, InvalidTransition."""

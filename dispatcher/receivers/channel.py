@@ -1,7 +1,7 @@
-"""What the first process and one of the others tell each other, over a pair of Unix sockets.
+"""Messages between the first process and a receiver, over a pair of Unix sockets.
 
-A message has a kind and bytes, and may bring a connection. The end of the channel is a message too:
-to the first process it says that the other has ended, and to the other one that it is to stop.
+A message has a kind and bytes, and may carry a connection. The end of the channel is a message too:
+it tells the first process that the receiver has ended, and the receiver that it is to stop.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _CONNECTIONS_AT_ONCE = 64
 
 
 class Kind(IntEnum):
-    ORDER = 0  # from the first process: what the other one is to do
-    READY = 1  # from here on messages of the other one: it listens
+    ORDER = 0  # from the first process: what the receiver is to do
+    READY = 1  # from the receiver, as all below but ASK: it listens
     STORED = 2  # new reports are on disk
     NOT_TAKEN = 3  # a callback was refused, and its sender has to change something
-    CONNECTION = 4  # one that asks for more than callbacks, with the bytes that were read of it
+    CONNECTION = 4  # asks for something else than a callback; with the bytes read from it
     ASK = 5  # from the first process: send your numbers
     NUMBERS = 6
 
@@ -33,9 +33,10 @@ Take = Callable[[Kind, bytes, socket.socket | None], None]
 
 
 class Channel:
-    """One end. `take` is told each message, `ended` once, when the other end is closed.
+    """One end of the channel. `take` gets each message. `ended` is called once, when the other end
+    is closed.
 
-    Nothing waits: what cannot be sent at once is sent when there is room.
+    Sending never blocks: what cannot be sent at once is sent when there is room.
     """
 
     def __init__(self, end: socket.socket, take: Take, ended: Callable[[], None]) -> None:

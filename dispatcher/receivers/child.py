@@ -1,4 +1,4 @@
-"""A process that takes callbacks for the first one: `python -m dispatcher.receivers.child`.
+"""A receiver: `python -m dispatcher.receivers.child` takes callbacks for the first process.
 
 The first process starts it (children.py) with one end of a channel and the sockets to listen on.
 It ends when the channel ends, because the first process stops or is gone. Signals that are meant

@@ -1,4 +1,4 @@
-"""The processes that take callbacks, as the first process sees them.
+"""The receivers, processes that take callbacks, as the first process sees them.
 
 Each is a child (child.py) that is started again when it ends. Until it listens, the first process
 takes what comes to its sockets.
@@ -74,7 +74,7 @@ class Told:
 
 
 class Children:
-    """All of them, each with an order."""
+    """All receivers, each with its order."""
 
     def __init__(self, orders: Sequence[Order]) -> None:
         self._stop_timeout = max(each.settings.server.stop_timeout for each in orders)
@@ -139,7 +139,7 @@ class Children:
 
 
 class _Child:
-    """One of them, through all its processes."""
+    """One receiver, through all processes that it is run by."""
 
     def __init__(self, name: str, order: Order) -> None:
         self.name = name
@@ -169,7 +169,8 @@ class _Child:
             if self._stopping.is_set():
                 return
             pause = pause_after(pause, monotonic() - started)
-            log.warning("%s ended (%s); it is started again after %g s", self.name, how, pause)
+            when = f"in {pause:g} s" if pause else "now"
+            log.warning("%s ended (%s); it is started again %s", self.name, how, when)
             self._missing_since = self._missing_since or monotonic()
             await self._cover()
             with suppress(TimeoutError):

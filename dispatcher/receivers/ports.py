@@ -1,7 +1,7 @@
 """The sockets of several processes that listen on one port.
 
 Each process has sockets of its own, and the kernel gives each new connection to one of them
-(SO_REUSEPORT). All are bound here, before a process starts, and stay open in the first process: so
+(SO_REUSEPORT). All are bound here, before a process starts, and stay open in the first process. So
 a connection waits while its process is started again, and is not refused.
 """
 
@@ -17,7 +17,7 @@ from receiver.settings.settings import ServerSettings
 
 @contextmanager
 def shared_port(server: ServerSettings, processes: int) -> Iterator[list[list[socket.socket]]]:
-    """For each process the sockets to listen on, one for each address of `server.bind`.
+    """Yields for each process the sockets to listen on, one for each address of `server.bind`.
 
     Raises OSError as one process does: for an address that cannot be listened on, and for a port
     that anybody listens on already, another dlr with several processes included.
@@ -32,8 +32,9 @@ def shared_port(server: ServerSettings, processes: int) -> Iterator[list[list[so
             # The same address may be named twice.
             for family, _, _, _, address in dict.fromkeys(found):
                 host, rest = address[0], address[2:]
-                # SO_REUSEPORT would let anybody in who sets it too. So the port is first taken
-                # without it, which somebody who listens already refuses. A free port is found so.
+                # SO_REUSEPORT would share the port with anybody who sets it too. So the port is
+                # first bound without it, which fails if somebody listens already. This also finds
+                # a free port.
                 with _bound(family, (host, port, *rest), shared=False) as alone:
                     port = alone.getsockname()[1]
                 for group in groups:

@@ -1,9 +1,10 @@
-"""Which connections another process than the first one keeps, and which it hands over.
+"""Which connections a receiver keeps, and which it hands over to the first process.
 
-It takes callbacks alone. The kernel gives it any connection, so as soon as one asks for something
-else it is handed to the first process: the connection itself, with the bytes that were read of the
-request. So the first process sees the client's own address, and answers as if it had accepted the
-connection. What is not plainly a callback is handed over too, because the first process takes any.
+A receiver takes callbacks only. The kernel gives it any connection, so as soon as one asks for
+something else it is handed to the first process: the connection itself, with the bytes that were
+read of the request. So the first process sees the client's own address, and answers as if it had
+accepted the connection. What is not plainly a callback is handed over too: the first process takes
+any request.
 """
 
 from __future__ import annotations
@@ -173,9 +174,9 @@ class SortingConnection(ClientConnection):
 
 
 def callbacks_only(beginnings: tuple[bytes, ...]) -> Middleware:
-    """A middleware, before all others. One request cannot be handed over: what comes together with
-    the end of a chunked body, before its answer. Its connection is closed after that answer:
-    HTTP/1.1 has its client send it again."""
+    """A middleware, before all others. One request cannot be handed over: one whose first bytes
+    come together with the end of a chunked body. It is not answered: its connection is closed, and
+    by HTTP/1.1 the client sends it again."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -17,7 +17,7 @@ Samples = Mapping[Key, float]
 
 
 class Numbers(Struct, frozen=True):
-    """What a process tells of its connections, and of its callbacks since it was started."""
+    """The connections of a process, and what it has counted since it was started."""
 
     served: int = 0
     most: int = 0  # that may be served at once

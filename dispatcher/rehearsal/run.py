@@ -1,7 +1,7 @@
 """A run: the opening push, the app's words, then check by check; each becomes a result.
 
-Whatever the webhook does, a check ends with a result: the exceptions that get here are networks
-that fail in the middle, and they are what came.
+Whatever the webhook does, a check ends with a result. If the network fails in the middle of a
+check, that failure is the result.
 """
 
 from __future__ import annotations
@@ -41,27 +41,27 @@ from dispatcher.rehearsal.verify import CannotVerify, Verifier
 from dispatcher.rehearsal.wire import Wires
 
 SHOWN_EXCHANGES = 6
-"""Exchanges of a check that a result shows; the rest is counted."""
+"""How many exchanges of a check a result shows. The others are only counted."""
 
 LOOKED_AT = 100
 LOOKED_AT_SLOW = 40
-"""Messages of a check whose state is asked for, evenly spread; fewer when an answer takes
-long."""
+"""For how many messages of a check the app is asked for their state, evenly spread. Fewer are asked
+for if the webhook is slow."""
 
 NOT_FOR_VALUES = frozenset({301, 302, 303, 307, 308, 401, 405, 407})
-"""Statuses that say nothing against the values of a report."""
+"""Statuses that are not caused by the values of a report."""
 
 FEW = 3
 MANY = 16
 WIDE = 20
-"""Checks side by side: for a quick webhook, for a slow one, and for a slow one that takes as many
-pushes at once. WIDE is the platform's smallest window."""
+"""How many checks run side by side: for a quick webhook, for a slow one, and for a slow one that
+takes so many pushes at once. WIDE is the platform's smallest window."""
 
 SLOW = 0.25
-"""Seconds of an answer from which on waiting is most of a run."""
+"""A webhook is slow if an answer takes this many seconds: a run then mostly waits."""
 
 ROUNDS = 100
-"""Runs with one seed that are told apart."""
+"""How many runs with the same seed get different ids."""
 
 STORES_NOTHING = "it stores nothing, or only reports of messages that it sent itself"
 NO_VERIFY = "without --verify, it cannot be seen what the app did with the reports"
@@ -127,14 +127,14 @@ class Rehearsal:
 
     @property
     def fault(self) -> str | None:
-        """What the opening push came to, when it was not taken."""
+        """Why the opening push was not accepted; None if it was."""
         if self.opening.ok:
             return None
         return "; ".join(filter(None, (told(self.opening), self._narrowed)))
 
     async def run(self, checks: Sequence[Check] = CHECKS) -> AsyncIterator[Result]:
-        """The results of these checks, in their order. Those that do not disturb one another run
-        side by side, as many as the webhook's pace allows, and before all that run alone."""
+        """The results of these checks, in their order. Checks that do not disturb one another run
+        first and side by side, as many as the webhook's pace allows. The others then run alone."""
         if len(checks) > 1 and self.opening.ok:
             self._width = await self._measure()
         order = [check.name for check in checks][::-1]
@@ -177,7 +177,7 @@ class Rehearsal:
                 task.cancel()
 
     def _suspicious(self, performed: _Performed) -> bool:
-        """Whether what runs beside it may be to blame: silence, errors, answers that take long."""
+        """Whether checks beside it may have caused the result: silence, errors, slow answers."""
         judgement = performed.result.verdict
         most = self.plan.timeout.total_seconds() / 2
         return judgement in ("failed", "weak") and (
@@ -192,8 +192,8 @@ class Rehearsal:
         )
 
     async def _believed(self, performed: _Performed, ended: Sequence[_Performed]) -> Result:
-        """A suspicious check is made again alone. When the webhook is gone, the first silence is to
-        blame."""
+        """The result of a check that ran beside others. A suspicious one is made again alone. If
+        the webhook no longer answers, the first check without an answer is named as the cause."""
         if not self._suspicious(performed):
             return await self._told(performed)
         if self._lost_at is None and not await self._alive():
@@ -204,11 +204,11 @@ class Rehearsal:
         return await self.perform(performed.check)
 
     async def perform(self, check: Check) -> Result:
-        """One check, whatever happens in it."""
+        """Make one check. Errors of the webhook become its result."""
         return await self._told(await self._performed(check))
 
     async def _told(self, performed: _Performed) -> Result:
-        """The result; of a failure with whatever can be found out about its cause."""
+        """The result. A failure also says what could be found out about its cause."""
         if performed.result.verdict != "failed":
             return performed.result
         text = await self._text_after(performed)
@@ -229,7 +229,7 @@ class Rehearsal:
         return _Performed(check, evidence, result)
 
     async def _obstacle(self, check: Check) -> str | None:
-        """Why the check cannot be made."""
+        """Why the check cannot be made; None if it can."""
         if check.needs == "https":
             return NEEDS["https"] if self.way.tls is None else None
         if check.needs is not None and not _has(check.needs, self.way.prover):
@@ -254,7 +254,7 @@ class Rehearsal:
         return False
 
     async def _alive(self) -> bool:
-        """Whether a plain report is taken, and, where that can be seen, stored."""
+        """Whether a plain report is accepted and, if that can be seen, stored."""
         if self._verifier is None or self._words is None or self._words.faults():
             return (await self._plain_push(self._fences)).ok
         with suppress(CannotVerify):
@@ -262,7 +262,7 @@ class Rehearsal:
         return False
 
     async def _text_after(self, performed: _Performed) -> str:
-        """A check that was left without an answer may have ended the webhook."""
+        """The text of the result. A check without an answer may have stopped the webhook."""
         text = performed.result.text
         silent = performed.evidence.deaf or any(
             not each.answered or each.limited for each in performed.evidence.exchanges
@@ -295,8 +295,8 @@ class Rehearsal:
         return Maker(run, check, self.target.values)
 
     async def _open(self) -> Exchange:
-        """The plain push that begins the run. With a seed that the app has seen already, its ids
-        are those of another round: what was there before would answer in place of this run."""
+        """The plain push that begins the run. If the app has seen the seed already, the ids of
+        another round are used: otherwise the app would answer with what an earlier run left."""
         if self.target.seed is None:
             return await self._plain_push(self.maker("opening"))
         while self._verifier is not None and await self._seen_before(self._verifier):
@@ -340,7 +340,7 @@ class Rehearsal:
     # --- the app's own state -------------------------------------------------------------------
 
     async def _learn(self, verifier: Verifier) -> Words:
-        """What the app tells after one plain report of each status, and of none at all."""
+        """What the app says about a message after one report of each status, and without any."""
         maker = self.maker("words")
         nobody = maker.message_id()
 
@@ -369,8 +369,8 @@ class Rehearsal:
         return True
 
     def _needs_narrowing(self) -> bool:
-        """Whether a plain report is not taken, or not seen in the app, for what may be its values:
-        no credentials and no other method would be."""
+        """Whether a plain report may have been refused, or may be missing in the app, because of
+        its values, and not because of credentials or the method."""
         if not self.opening.answered or (self.opening.status or 0) in NOT_FOR_VALUES:
             return False
         return not self.opening.ok or (self._words is not None and bool(self._words.faults()))
@@ -386,7 +386,7 @@ class Rehearsal:
 
     async def _measure(self) -> int:
         """How many checks may run side by side: many when an answer takes long and several come
-        in the time of one; few when the webhook is quick, for it may have one thread."""
+        in the time of one; few when the webhook is quick, because it may have one thread."""
         maker = self.maker("pace")
         if not await self._stand(maker):
             return 1
@@ -400,7 +400,7 @@ class Rehearsal:
         return WIDE if wide else MANY
 
     async def _together(self, maker: Maker, number: int) -> float:
-        """How many seconds so many pushes at once take."""
+        """How many seconds this many concurrent pushes take."""
         started = time.perf_counter()
         await asyncio.gather(*(self._plain_push(maker) for _ in range(number)))
         return time.perf_counter() - started
@@ -432,8 +432,8 @@ class Rehearsal:
         return replace(evidence, expected=expected, held=held, words=self._words, deaf=not stored)
 
     async def _sameness(self, evidence: Evidence) -> str:
-        """By what the app takes two reports for the same, asked once in a run. Empty: rightly, or
-        it cannot be told."""
+        """Which fields make the app take two reports for the same, asked once in a run. Empty if it
+        does so rightly, or if it cannot be told."""
         if self._verifier is None or evidence.held is None or self._words is None:
             return ""
         async with self._asking:
@@ -451,8 +451,8 @@ class Rehearsal:
         return sameness.cause(found)
 
     async def _behind_a_fence(self, verifier: Verifier, words: Words) -> bool:
-        """An app may work behind a queue: when it knows a message that was pushed last, it has got
-        to all that came before. False when it does not get to know it."""
+        """Whether the app has processed everything that was pushed so far. It may have a queue, so
+        one more message is pushed: when the app knows that one, it knows all before it."""
         fence = await self._fence()
         if fence is None:
             return False
@@ -461,7 +461,7 @@ class Rehearsal:
         return stored
 
     async def _fence(self) -> str | None:
-        """The id of a message that is pushed now. None: it was not taken."""
+        """The id of a message that is pushed now; None if the push was not accepted."""
         report = self._fences.report(bulk_id=self._fences.message_id())
         self._lost_fence = None
         return report.message_id if (await self._client.push(body([report]))).ok else None
@@ -514,7 +514,7 @@ async def rehearse(target: Target, checks: Sequence[Check] = CHECKS) -> list[Res
 
 
 def rehearse_one(check: Check, target: Target) -> Result:
-    """One check, for tests that are no coroutines."""
+    """The result of one check, for tests that are not coroutines."""
 
     async def one() -> Result:
         async with Rehearsal(target) as rehearsal:

@@ -104,8 +104,8 @@ def falls_in(share: float, number: int) -> bool:
 
 
 def _entry(number: int, done: str, generation: Generation, intermediate: bool) -> Entry:
-    """As intake.py would make it of a received report, which takes ten times as long. Its number
-    stands for the hashes of its message and of the report."""
+    """The entry that intake.py would make of a received report, which takes ten times as long. The
+    number stands for the hashes of the message and of the report."""
     to = 41_790_000_000 + number % 10_000_000
     return Entry(
         message_key=number,

@@ -158,8 +158,8 @@ class ExactRun:
                 return
 
     async def _rescue(self, now: datetime) -> None:
-        """As the runner's looks do, though not as often. A lease outlasts its attempt, so that this
-        has nothing to do unless somebody has injected a fault."""
+        """Release expired leases, as the runner does, but less often. A lease outlasts its attempt,
+        so there are none unless a fault was injected."""
         if now >= self._rescued_at + RESCUE_EVERY:
             await self._queue.release_expired(now)
             self._rescued_at = now

@@ -20,8 +20,8 @@ from dispatcher.simulation.put_off import PutOff
 
 
 class ForeseeingQueue(SqliteQueue):
-    """Of one endpoint, to which one worker alone brings reports. Call `arrived` for each report
-    that comes in."""
+    """The queue of one endpoint, for which one worker alone forms dispatches. Call `arrived` for
+    each report that comes in."""
 
     knows = True
     """Whether all that is due or leased is known. No more after what only a fault can do."""

@@ -3,7 +3,7 @@
 Nobody reads a dispatch in a simulation until it is due again, or at the end. So what is formed and
 recorded by then is gathered and stored together, by the statements of production: a statement for
 many rows takes a fraction of the time of many statements. What the database would have answered is
-foretold, and compared when it is stored.
+predicted, and compared when it is stored.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ MOST = 256
 
 
 class OtherwiseStored(Exception):
-    """The database has answered otherwise than foretold: a defect."""
+    """The database has not answered as predicted: a defect."""
 
 
 class PutOff:
-    """Of one endpoint that does not keep the order, and whose dispatches only one worker forms,
-    claims and records."""
+    """The queue of one endpoint that does not keep the order. Only one worker forms, claims and
+    records its dispatches."""
 
     def __init__(
         self, database: DatabaseInPlace, names: DispatchNames, new_id: Callable[[], str]

@@ -24,7 +24,8 @@ Sleeper = Coroutine[object, None, None]
 
 
 class Sleepers:
-    """Those who sleep, by when they wake; who lay down first is first among equals."""
+    """The sleeping coroutines, by when they wake. Of those that wake together, the one that began
+    to sleep first goes first."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[datetime, int, Sleeper]] = []

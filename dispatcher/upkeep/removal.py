@@ -157,7 +157,8 @@ class DispatchRemoval(ABC):
 
     @abstractmethod
     async def _remove(self, ended: Sequence[Ended]) -> Rows:
-        """In one transaction, with all that belongs to them. Returns the rows of TABLES."""
+        """Remove dispatches and all that belongs to them, in one transaction. Returns how many rows
+        of each of TABLES are gone."""
 
 
 def last_beyond(parts: Iterable[tuple[int, int]], most: int) -> int:
@@ -172,8 +173,8 @@ def last_beyond(parts: Iterable[tuple[int, int]], most: int) -> int:
 
 
 def bounded(rows: Iterable[Formed]) -> tuple[Place, list[Ended]] | None:
-    """As many dispatches as have a bounded number of reports together, but at least one: the place
-    of the last that was looked at, and those that have ended. None when there is none."""
+    """Take dispatches until they have a bounded number of reports together, but at least one.
+    Returns the place of the last one, and those that have ended; None if there is none."""
     ended: list[Ended] = []
     reports, looked_at = 0, None
     for formed_at, number, first, last, size, has_ended in rows:

@@ -129,7 +129,7 @@ class Tally:
 
 
 class _Counted:
-    """How many reports said what, each count by what its sum asks for."""
+    """How many reports said what. The key of each counter is what its sum needs."""
 
     def __init__(self) -> None:
         self.cells: dict[tuple[Any, ...], Cell] = {}
@@ -210,7 +210,7 @@ def _merge(cells: dict[K, Cell], key: K, cell: Cell) -> None:
 
 
 def _currency_of(text: str | None) -> str:
-    """The currency under which a price is added up: `?` for what is none of up to eight letters,
-    empty when it is missing."""
+    """The currency under which a price is added up: `?` if the text is not a currency of up to
+    eight letters or digits, and empty if it is missing."""
     currency = (text or "").strip().upper()
     return "?" if currency and not _CURRENCY.fullmatch(currency) else currency

@@ -58,8 +58,8 @@ class GroupCommit(Generic[Item, Result]):
         return await future
 
     def add(self, item: Item, told: Told[Result]) -> None:
-        """As `submit`, for whoever is no task: `told` is called with what `submit` would return or
-        raise. All items of a group are told in one go."""
+        """As `submit`, for a caller that is not a task: `told` is called with what `submit` would
+        return or raise. All items of a group are told in one go."""
         loop = asyncio.get_running_loop()
         self._waiting.append(_Waiting(item, told, loop.time()))
         # The task lives only while there is work: a writer that has died unseen, and lets every
@@ -118,7 +118,7 @@ class GroupCommit(Generic[Item, Result]):
 
 
 class _Waiting(Generic[Item, Result]):
-    """An item, and who is told of it: nobody any more, once that has been done."""
+    """An item, and who is told its outcome; None once that has been done."""
 
     __slots__ = ("item", "since", "told")
 

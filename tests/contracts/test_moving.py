@@ -433,7 +433,7 @@ async def emptied(database: EmptyDatabase) -> None:
 
 def test_two_moves_of_one_file_are_refused(empty: Path, target: str) -> None:
     with sqlite.opened(empty, "x", MIGRATIONS):
-        assert "another dlr is moving" in refused(empty, target)
+        assert "another `dlr migrate` is moving" in refused(empty, target)
 
 
 def test_a_target_that_cannot_be_reached_is_told() -> None:

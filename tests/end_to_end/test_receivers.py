@@ -91,13 +91,14 @@ async def test_two_processes_take_callbacks(tmp_path: Path) -> None:
     async with customer() as acme:
         configure(tmp_path, an_endpoint(acme.url) + TOKEN)
         async with running(tmp_path, "serve", "--receivers", "2") as server:
+            await server.out.find("callbacks .*, taken by 2 processes")
             await taken_by(server, 2, answered)
             await look_around(server)
             assert await counted(server) == len(answered)
 
             killed, other = receivers_of(server)
             killed.kill()
-            await server.err.find(r"receiver \d of 2 ended \(SIGKILL\)")
+            await server.err.find(r"receiver \d of 2 ended \(SIGKILL\); it is started again")
             await taken_by(server, 4, answered)  # the first one stood in for it
             await eventually(partial(all_pushed, acme, answered), "all pushed")
             _, back = receivers_of(server)
@@ -126,4 +127,4 @@ async def test_memory_cannot_be_shared(tmp_path: Path) -> None:
     """Each process would have a database of its own."""
     ended = await dlr(tmp_path, "receive", "--receivers", "2", "--database", ":memory:")
     assert ended.code == 2
-    assert "--receivers 2: the processes share a database" in ended.err
+    assert "receivers = 2 needs a database file or PostgreSQL" in ended.err

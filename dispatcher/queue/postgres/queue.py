@@ -476,7 +476,8 @@ def _pending(connection: Connection, endpoints: Sequence[str], at: int, settled:
 
 
 def _take_over(connection: Connection, formings: Sequence[Forming]) -> list[Forming]:
-    """Those whose endpoint nobody has read on meanwhile, or is just doing so. They are read off."""
+    """Take the formings whose endpoint no other dispatcher has read on or is reading on now, and
+    return them."""
     read_to = ordering.lock_free_endpoints(connection, (each.endpoint.name for each in formings))
     taken = []
     for forming in formings:

@@ -37,4 +37,4 @@ TABLES = [
     Table("activity_followed"),
     Table("common_time"),
 ]
-"""In the order in which it is copied; those of few rows last."""
+"""The tables in the order in which they are copied; those with few rows come last."""

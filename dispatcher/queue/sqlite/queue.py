@@ -426,7 +426,7 @@ def claim(
 
 
 def take_over(connection: sqlite3.Connection, forming: Forming) -> bool:
-    """Whether the endpoint has read on, and holds what has to wait. Nobody else was faster then."""
+    """Have the endpoint read on, and hold what must wait. False: another dispatcher was faster."""
     name = forming.endpoint.name
     placed = placed_by(forming)
     freed = [(name, report) for report in forming.freed]

@@ -2,8 +2,8 @@
 
 Reports lie in partitions of 2^30 ids each, with their bodies and search keys, and with what says
 which dispatches carry them; so do ended dispatches, and attempts. Each day the sequence is moved on
-to the first id of the next partition, so that one holds a day. Nothing rests on it: a day of more
-ids goes on in the next partition, and what comes before the first look of a day lies with the day
+to the first id of the next partition, so that one holds a day. Nothing relies on it: a day of more
+ids continues in the next partition, and what comes before the first look of a day lies with the day
 before. Keys of reports have a partition for each day.
 
 A new partition is a table of its own that is attached to the other ones. Nobody waits for that:
@@ -30,7 +30,7 @@ AHEAD = 3
 """Partitions that are there before somebody needs them."""
 
 FEWEST = 100_000
-"""A partition of fewer ids goes on for another day: small installations need no table a day."""
+"""A partition with fewer ids takes the next day too: small installations need no table a day."""
 
 REPORTS = ("report_id", {"report": 0, "received_body": 0, "search_key": 18, "dispatch_report": 0})
 DISPATCHES = ("dispatch_id", {"dispatch_ended": 0})
@@ -41,7 +41,7 @@ by so many bits (search keys lie by block)."""
 ALL = (REPORTS, DISPATCHES, ATTEMPTS)
 
 WITH_OTHERS = {"dispatch_ended", "attempt"}
-"""Of these tables, those that have a partition for rows that have no other one."""
+"""The tables that have a partition for rows without a partition of their own."""
 
 _ALONE = "SELECT pg_advisory_xact_lock(hashtextextended('dlr partitions', 0))"
 _BRIEFLY = "SET LOCAL lock_timeout = '200ms'"
@@ -53,7 +53,7 @@ def alone(connection: Connection) -> None:
 
 
 def briefly(connection: Connection) -> None:
-    """Wait so long for a lock, and no longer: others wait behind it. It is tried again."""
+    """Wait for locks only briefly, because others wait behind this one. It is tried again later."""
     connection.execute(_BRIEFLY)
 
 
@@ -114,7 +114,7 @@ def old_partitions(connection: Connection, sequence: str, table: str) -> list[in
 
 
 def detached_partitions(connection: Connection, table: str) -> list[int]:
-    """Those that are no part of the table any more, and are still there."""
+    """The partitions that are detached from the table and not dropped yet."""
     return _numbers(ids_of(connection, _DETACHED, (f"^{table}_[0-9]+$",)))
 
 

@@ -14,8 +14,8 @@ from receiver.store.postgres.partitions import first_of, old_partitions
 from receiver.store.removal import FIRST, Place
 
 WHOLE_WITHIN = timedelta(hours=26)
-"""How much older than its youngest row the oldest of a partition may be if they are to go together:
-a day, and as long as it may take until a new one is begun."""
+"""The longest time between the oldest and the youngest row of a partition that is dropped as a
+whole: a day, and the time that may pass until a new partition is begun."""
 
 Ids = tuple[int, int]
 """The first id, and the last."""

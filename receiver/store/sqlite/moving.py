@@ -308,7 +308,7 @@ def opened(path: Path, target: str, migrations: Sequence[Migration]) -> Iterator
         _refuse(path, database, migrations)
     claims = Claims(path)
     if not claims.take("move"):
-        raise CopyRefused(f"another dlr is moving {path}: wait until it has ended")
+        raise CopyRefused(f"another `dlr migrate` is moving {path}: stop it, or wait for its end")
     try:
         source = SqliteSource(path, target, claims)
         try:

@@ -39,10 +39,11 @@ BEGIN
     RETURN last;
 END $$;
 
--- What waits or is leased lies in dispatch_open, which stays small: a statement that asks for these
--- states looks at nothing else. What ends is moved by PostgreSQL to dispatch_ended, because its state
--- is another one, and lies there in partitions by id (receiver/store/postgres/partitions.py), which
--- are dropped as a whole. In dispatch_ended_other is what ended after its partition was dropped.
+-- Dispatches that wait or are leased are in dispatch_open, which stays small: a statement that asks
+-- for these states looks at nothing else. When a dispatch ends, PostgreSQL moves it to
+-- dispatch_ended, because its state changes. There it is in a partition by id
+-- (receiver/store/postgres/partitions.py), which is dropped as a whole. Dispatches that ended after
+-- their partition was dropped are in dispatch_ended_other.
 -- Each change of a state is a new row in the table and in its indexes (no update is HOT, because the
 -- state is in the indexes), so autovacuum comes early to dispatch_open and does not pause. No room is
 -- left in the pages: it would only make the table larger.
@@ -109,8 +110,8 @@ CREATE TABLE event_message (
 );
 CREATE INDEX event_message_id ON event_message (message_id);
 
--- In partitions by id, as the reports are (receiver/store/postgres/partitions.py). That a dispatch has
--- each number once is the lease's doing: an attempt is recorded by who holds it.
+-- In partitions by id, as the reports are (receiver/store/postgres/partitions.py). No constraint keeps
+-- the numbers of a dispatch unique: only the holder of its lease records an attempt.
 CREATE SEQUENCE attempt_id AS bigint;
 CREATE TABLE attempt (
     id bigint PRIMARY KEY,
