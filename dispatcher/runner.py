@@ -198,11 +198,11 @@ class Runner:
             self._begin(dispatch)
         if leased or self._worker.more_to_read:
             return 0
+        if not self._running and not self._loop.woken:
+            self._quiet.set()
         if left := self._worker.left_to_others:
             sleep = (min(left.values()) - self._clock.now()) / self._clock.speed
             return max(sleep, SHORTEST_WAIT).total_seconds()
-        if not self._running and not self._loop.woken:
-            self._quiet.set()
         return None
 
     def _tell_of_shortage(self) -> None:

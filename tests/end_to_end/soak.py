@@ -4,7 +4,7 @@ Two receivers and two dispatchers share a database. The platform posts callbacks
 steady rate: JSON and XML, v2 and v3, buckets of several sizes, some twice, some unreadable. One
 endpoint is well, the other one flaps. The first receiver and the first dispatcher are killed
 (SIGKILL) again and again; the second ones live from beginning to end, and their memory is watched.
-Once, in the middle, the disk is full for a while. Retention removes what is old, so that the sizes
+Once, the disk is full for a while. Retention removes what is old, so that the sizes
 of the database must become flat.
 
 Nobody can hold a run of an hour against a list of its reports, because most of them have been
@@ -288,6 +288,9 @@ def full(folder: Path) -> Iterator[None]:
 class Postgres:
     """A server of its own on that disk, which flushes its commits and vacuums as in service."""
 
+    full_at = 0.5
+    """Which part of the run is over when the disk becomes full."""
+
     def __init__(self, url: str, data: Path) -> None:
         self.url = url
         self._data = data
@@ -314,6 +317,10 @@ _LOOK = """
 
 
 class Sqlite:
+    full_at = 0.125
+    """Earlier than with PostgreSQL: once retention removes, the file has free pages, and grows no
+    more."""
+
     def __init__(self, file: Path) -> None:
         self.url = str(file)
         self._file = file
@@ -419,7 +426,7 @@ async def _kill_again(run: Soaked, processes: tuple[Kept, ...], seconds: float) 
 async def _fill_once(
     run: Soaked, folder: Path, place: Postgres | Sqlite, is_disk: bool, seconds: float
 ) -> None:
-    await asyncio.sleep(seconds / 2)
+    await asyncio.sleep(seconds * place.full_at)
     if is_disk:
         before = run.platform.answers[503]
         with full(folder):
