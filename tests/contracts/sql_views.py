@@ -57,7 +57,7 @@ SQL_OF_THE_GUIDE = [
     for block in blocks_of("config/OPERATE.md", (ROOT / "config/OPERATE.md").read_text("utf-8"))
     if block.language == "sql"
 ]
-"""A query, and what makes a role for readers in PostgreSQL."""
+"""A query, and what makes roles and a database in PostgreSQL."""
 
 
 class ReadBackend(StorageBackend, Protocol):

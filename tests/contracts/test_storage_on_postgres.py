@@ -11,6 +11,7 @@ import pytest
 from psycopg.errors import InsufficientPrivilege
 
 from dispatcher.queue.views import VIEWS
+from dispatcher.storage import storage
 from receiver.store.postgres.texts import from_database
 from tests.contracts.attempt_activity import AttemptActivityContract
 from tests.contracts.audit_log import AuditLogContract
@@ -32,7 +33,7 @@ from tests.contracts.sqlite_backend import asked
 from tests.contracts.storage_on_postgres import PostgresStorageBackend, postgres_storage
 from tests.contracts.unrouted_store import UnroutedStoreContract
 from tests.dispatcher.support import a_bench
-from tests.postgres import in_autocommit
+from tests.postgres import in_autocommit, named
 
 __all__ = ["postgres_storage"]
 
@@ -107,7 +108,7 @@ class TestSqlViews(SqlViewsContract):
 
     async def test_a_role_that_reads(self, backend: PostgresStorageBackend) -> None:
         """The role of the guide reads each view, and neither reads a table nor writes a view."""
-        (_, make) = SQL_OF_THE_GUIDE
+        (make,) = (each for each in SQL_OF_THE_GUIDE if "ROLE grafana" in each)
         with in_autocommit(backend.empty.url) as owner:
             owner.execute(make.encode())
             try:
@@ -119,6 +120,21 @@ class TestSqlViews(SqlViewsContract):
                             reader.execute(refused)
             finally:
                 owner.execute("DROP OWNED BY grafana; DROP ROLE grafana")
+
+    async def test_a_database_with_its_owner(self, backend: PostgresStorageBackend) -> None:
+        """The role of the guide makes the tables in the database of the guide."""
+        (make,) = (each for each in SQL_OF_THE_GUIDE if "CREATE DATABASE" in each)
+        url = named(backend.empty.url, "dlr").partition("&user=")[0] + "&user=dlr"
+        with in_autocommit(backend.empty.url) as superuser:
+            try:
+                for statement in make.split(";"):
+                    if statement.strip():
+                        superuser.execute(statement.encode())
+                async with storage(url) as opened:
+                    assert await opened.store.newest_report() == 0
+            finally:
+                superuser.execute("DROP DATABASE IF EXISTS dlr")
+                superuser.execute("DROP ROLE IF EXISTS dlr")
 
     async def test_texts_that_postgres_cannot_hold(self, backend: PostgresStorageBackend) -> None:
         """A NUL in one report makes no query fail, whether its item has few or many of them. What
