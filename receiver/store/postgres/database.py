@@ -42,10 +42,10 @@ Work = Callable[[Connection], T]
 _LOG = logging.getLogger("dlr.store")
 
 CONNECTIONS = 8
-"""At most so many of one process."""
+"""The most connections that one process opens."""
 
 QUESTIONS = 3
-"""Of them at most so many for work that may take long: callbacks and pushes do not wait for it."""
+"""How many of them long work may use. Callbacks and pushes do not wait for such work."""
 
 WAIT_SECONDS = 9.0
 """How long a transaction waits for a connection, and how long the server works at a statement."""
@@ -136,7 +136,7 @@ class Database:
     @classmethod
     async def open(cls, url: str, *, wait: float = 0.0) -> Database:
         """Open the database at `url` (postgresql://…, as libpq reads it; a password is better in
-        PGPASSWORD or ~/.pgpass). `wait`: so many seconds for one that cannot be reached yet.
+        PGPASSWORD or ~/.pgpass). `wait`: for how many seconds to try again if it cannot be reached.
 
         Raises StoreUnreachable, with what the server or the network said last; StoreUnavailable for
         what is no URL.
