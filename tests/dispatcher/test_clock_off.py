@@ -254,7 +254,7 @@ async def test_a_store_that_is_away_while_the_clock_is_set() -> None:
         await process.look()
         write: Any = bench.database.write
 
-        async def away(*_: Any) -> Any:
+        async def away(*_: Any, **__: Any) -> Any:
             raise StoreUnavailable("away")
 
         machine.set_clock(-MONTH)

@@ -42,6 +42,9 @@ from receiver.store.sqlite.totals import totals
 
 MIGRATIONS = migrations_of("receiver.store.sqlite", part="receiver.store")
 
+_BRIEF_MOST = 128
+"""Reports that are added within a millisecond or so."""
+
 
 class SqliteStore:
     """Implements ReportStore (base.py) on a Database.
@@ -63,7 +66,10 @@ class SqliteStore:
         self._ask = database.read if for_pushes else database.question
 
     async def add(self, callbacks: Sequence[Callback]) -> list[Counts]:
-        counts, stored = await self._database.write(lambda c: add(c, callbacks))
+        reports = sum(len(callback.verdict.entries) for callback in callbacks)
+        counts, stored = await self._database.write(
+            lambda c: add(c, callbacks), brief=reports <= _BRIEF_MOST
+        )
         self._fresh.add(stored)
         return counts
 
