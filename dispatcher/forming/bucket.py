@@ -22,7 +22,7 @@ from dispatcher.forming.routing import Routes, goes_to
 from dispatcher.queue.base import Bucket, Forming
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.model import Generation
-from receiver.store.base import Message, StoredReport
+from receiver.store.base import Message, ReportItem
 from receiver.store.callback import NotifyTo
 
 Shape = tuple[Generation | None, NotifyTo | None]
@@ -31,11 +31,11 @@ Shape = tuple[Generation | None, NotifyTo | None]
 
 def fill(
     endpoint: Endpoint,
-    fresh: Sequence[StoredReport],
+    fresh: Sequence[ReportItem],
     *,
     room: int,
     read_from: int = 0,
-    freed: Sequence[StoredReport] = (),
+    freed: Sequence[ReportItem] = (),
     blocked: Collection[Message] | None = None,
     routes: Routes | None = None,
 ) -> Forming:
@@ -62,7 +62,7 @@ def fill(
         else:
             waiting.add(report.message)
     waiting.update(blocked or ())
-    hold: list[StoredReport] = []
+    hold: list[ReportItem] = []
     read_to = fresh[-1].id if fresh else read_from
     routes = routes or Routes(fresh)
     for at in routes.among(endpoint.rules):
@@ -85,11 +85,11 @@ class _Buckets:
         self._endpoint = endpoint
         self._room = room
         self._in_order = in_order
-        self._all: list[tuple[Shape, list[StoredReport]]] = []
-        self._open: dict[Shape, list[StoredReport]] = {}
-        self._of_message: dict[Message, list[StoredReport]] = {}  # only where the order is kept
+        self._all: list[tuple[Shape, list[ReportItem]]] = []
+        self._open: dict[Shape, list[ReportItem]] = {}
+        self._of_message: dict[Message, list[ReportItem]] = {}  # only where the order is kept
 
-    def place(self, report: StoredReport) -> bool | None:
+    def place(self, report: ReportItem) -> bool | None:
         """True: placed. False: its message is in another bucket. None: no room."""
         shape = shape_of(report, self._endpoint)
         bucket = self._open.get(shape)
@@ -114,7 +114,7 @@ class _Buckets:
         ]
 
 
-def shape_of(report: StoredReport, endpoint: Endpoint) -> Shape:
+def shape_of(report: ReportItem, endpoint: Endpoint) -> Shape:
     """Only reports of one shape go together."""
     generation = endpoint.generation or report.generation
     return generation, report.notify_to if endpoint.own_urls else None

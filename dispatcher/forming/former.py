@@ -21,7 +21,7 @@ from dispatcher.forming.bucket import encoded, fill
 from dispatcher.forming.routing import Routes
 from dispatcher.observe.unforeseen import tell_unforeseen
 from dispatcher.queue.base import DispatchQueue, Forming, Lease, Leased, Outbox, Pending
-from receiver.store.base import StoredReport, StoreUnavailable
+from receiver.store.base import ReportItem, StoreUnavailable
 
 READ_AHEAD = 5_000
 """The most reports that are read from the store for one look."""
@@ -141,7 +141,7 @@ class Former:
     async def _filled(
         self,
         reader: Reader,
-        reports: Sequence[StoredReport],
+        reports: Sequence[ReportItem],
         read_from: int,
         pending: Pending,
         routes: Routes,
@@ -162,7 +162,7 @@ class Former:
     async def _fill_in_order(
         self,
         endpoint: Endpoint,
-        reports: Sequence[StoredReport],
+        reports: Sequence[ReportItem],
         room: int,
         read_from: int,
         routes: Routes,
@@ -219,7 +219,7 @@ class Former:
         ]
 
 
-async def _routes(reports: Sequence[StoredReport], readers: Iterable[Reader]) -> Routes:
+async def _routes(reports: Sequence[ReportItem], readers: Iterable[Reader]) -> Routes:
     """With the reports read, a stretch at a time, if the rules of one of these ask for fields."""
     routes = Routes(reports)
     if any(each.endpoint.rules.asks_fields for each in readers):

@@ -19,7 +19,7 @@ from dispatcher.forming.bucket import fill
 from dispatcher.forming.former import AT_A_STRETCH
 from dispatcher.forming.routing import Routes, goes_to
 from receiver.dlr.model import Report
-from receiver.store.base import StoredReport
+from receiver.store.base import ReportItem, StoredReport
 from tests.contracts.report_store import a_callback, an_sms
 from tests.dispatcher.support import a_bench, an_endpoint, stored
 
@@ -74,7 +74,7 @@ def test_a_report_that_cannot_be_read_is_the_failure_of_those_who_ask_for_it() -
     class Unreadable(Exception):
         pass
 
-    def read(report: StoredReport) -> Report:
+    def read(report: ReportItem) -> Report:
         if report is REPORTS[3]:
             raise Unreadable
         return report.read()
