@@ -313,6 +313,18 @@ class DispatchQueue(Protocol):
         any other. Nothing is added for an endpoint that another worker has read on meanwhile.
         """
 
+    takes_records_along: bool
+    """Whether `form_and_record` costs less than both of its parts, and holds up nobody."""
+
+    async def form_and_record(
+        self,
+        now: datetime,
+        leases: Mapping[str, Lease],
+        formings: Sequence[Forming],
+        records: Sequence[Record],
+    ) -> tuple[list[Leased], list[bool]]:
+        """What `form` and `record` return, of one transaction: all of it is stored, or nothing."""
+
     async def keep_body(self, dispatch: Leased, body: bytes) -> bool:
         """Keep the bytes of a dispatch that was claimed without. False when its lease is not valid
         any more, or it has bytes by now: nothing is changed then."""
