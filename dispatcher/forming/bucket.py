@@ -18,7 +18,7 @@ from msgspec import structs
 
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.endpoints.own_urls import target_of
-from dispatcher.forming.routing import Routes, goes_to
+from dispatcher.forming.routing import Routes, going_to
 from dispatcher.queue.base import Bucket, Forming
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.model import Generation
@@ -65,10 +65,11 @@ def fill(
     hold: list[ReportItem] = []
     read_to = fresh[-1].id if fresh else read_from
     routes = routes or Routes(fresh)
+    goes = going_to(endpoint.rules, routes.read)
     for at in routes.among(endpoint.rules):
         report = fresh[at]
-        if goes_to(report, endpoint.rules, routes.read):
-            placed = False if report.message in waiting else buckets.place(report)
+        if goes(report):
+            placed = not (waiting and report.message in waiting) and buckets.place(report)
             if placed is None:
                 read_to = fresh[at - 1].id if at else read_from
                 break
@@ -83,6 +84,7 @@ class _Buckets:
 
     def __init__(self, endpoint: Endpoint, room: int, *, in_order: bool) -> None:
         self._endpoint = endpoint
+        self._size = endpoint.bucket_size
         self._room = room
         self._in_order = in_order
         self._all: list[tuple[Shape, list[ReportItem]]] = []
@@ -93,7 +95,7 @@ class _Buckets:
         """True: placed. False: its message is in another bucket. None: no room."""
         shape = shape_of(report, self._endpoint)
         bucket = self._open.get(shape)
-        if bucket is not None and len(bucket) == self._endpoint.bucket_size:
+        if bucket is not None and len(bucket) == self._size:
             bucket = None
         if self._in_order and self._of_message.get(report.message, bucket) is not bucket:
             return False
