@@ -366,11 +366,13 @@ class TappedConnector(aiohttp.TCPConnector):
 
     def ready(self, exchange: Exchange, place: object) -> tuple[Connection, Tap] | None:
         """As `tapped`, if a connection is ready."""
-        if exchange.needs_new or (taken := self._kept.taken(place)) is None:
-            return None
-        exchange.reused = True
-        taken[1].serve(exchange)
-        return taken
+        while (taken := self._kept.taken(place)) is not None:
+            if not exchange.needs_new:
+                exchange.reused = True
+                taken[1].serve(exchange)
+                return taken
+            taken[0].close()  # it is as old as the one that broke
+        return None
 
     async def tapped(
         self, exchange: Exchange, to: aiohttp.ClientRequest, connecting: aiohttp.ClientTimeout
@@ -386,7 +388,7 @@ class TappedConnector(aiohttp.TCPConnector):
                 tap = Tap(transport, cast(ResponseHandler, tap), self._kept, place)
                 transport.set_protocol(tap)
             elif exchange.needs_new:
-                connection.close()  # the other idle ones of this host are as old
+                connection.close()  # as above
                 continue
             else:
                 exchange.reused = True
