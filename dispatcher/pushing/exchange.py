@@ -324,12 +324,15 @@ class Kept:
         last, every, self._ready = loop.time() - READY_SECONDS, self._ready, {}
         for place, ready in every.items():
             for tap in ready:
-                assert tap.connection is not None
                 if tap.ready_since > last and not tap.is_closing:
                     self._ready.setdefault(place, []).append(tap)
+                    continue
+                connection, tap.connection = tap.connection, None
+                assert connection is not None
+                if tap.is_closing:
+                    connection.close()
                 else:
-                    tap.connection.release()
-                    tap.connection = None
+                    connection.release()
         if self._ready:
             self._giving_back = loop.call_later(READY_SECONDS, self._give_back)
 
