@@ -38,6 +38,9 @@ class DatabaseInPlace(Database):
     async def read(self, work: Work[T]) -> T:
         return work(self._caught_up())
 
+    async def look(self, work: Work[T]) -> T:
+        return work(self._caught_up())
+
     async def question(self, work: Work[T]) -> T:
         return work(self._caught_up())
 

@@ -178,6 +178,11 @@ class Database:
         """Run `work`, which only reads, on one unchanging view of the database."""
         return await _run(self._reader, lambda connection: _snapshot(connection, work))
 
+    async def look(self, work: Work[T]) -> T:
+        """As `read`, for work of one statement: it has one view by itself, if all of its rows are
+        fetched."""
+        return await _run(self._reader, work)
+
     async def question(self, work: Work[T]) -> T:
         """As `read`, for work that may take longer: the dispatcher's reads do not wait for it."""
         return await _run(self._questioner, lambda connection: _snapshot(connection, work))
