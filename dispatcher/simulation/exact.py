@@ -10,6 +10,9 @@ give the same timeline everywhere.
 from __future__ import annotations
 
 import asyncio
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import count
 from random import Random
@@ -222,5 +225,17 @@ def simulate_exact(scenario: Scenario, watch: Watch = lambda _: True) -> Timelin
             await simulation.close()
 
     arrivals = Arrivals(scenario)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with _little_collecting(), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(run())
+
+
+@contextmanager
+def _little_collecting() -> Iterator[None]:
+    """Have the garbage collector look less often: an attempt makes many objects and no cycles, and
+    looking for these took up to a seventh of the whole."""
+    before = gc.get_threshold()
+    gc.set_threshold(50_000, 20, 20)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
