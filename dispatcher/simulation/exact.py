@@ -99,8 +99,7 @@ class ExactRun:
         return cls(scenario, arrivals, arriving, database, queue)
 
     def _worker(self) -> Worker:
-        scenario, tokens = self._scenario, count()
-        customer = scenario.customer
+        scenario, customer = self._scenario, self._scenario.customer
         model = EndpointModel(scenario.phase, customer, Random(f"{scenario.seed} endpoint"))
         return Worker(
             outbox=self._arriving,
@@ -109,7 +108,7 @@ class ExactRun:
             clock=self.clock,
             endpoints=[customer],
             schedule=scenario.retry_schedule,
-            new_token=lambda: str(next(tokens)),
+            new_token=self._queue.new_token,
             listeners=[self._count],
             rng=Random(f"{scenario.seed} jitter"),
             grouped=False,  # the queue puts off what is to be stored
