@@ -118,8 +118,9 @@ class Worker:
         self._forget_the_gone()
         now = self._clock.now()
         places = self._places(now)
-        full = {name for name, place in places.items() if not place.retries}
-        self._taken_at.update(dict.fromkeys(full, now))
+        for name, place in places.items():
+            if not place.retries:
+                self._taken_at[name] = now
         self._alternation.look(now)
         if left := self._alternation.until:
             places = {name: CLOSED if name in left else each for name, each in places.items()}
@@ -179,6 +180,8 @@ class Worker:
 
     async def _claim_due(self, pending: Pending, places: Mapping[str, Room]) -> list[Leased]:
         """Lease dispatches that are due again."""
+        if not pending.due:
+            return []
         wanted = {
             name: place.retries
             for name, place in places.items()
@@ -211,13 +214,12 @@ class Worker:
 
     def _leases(self, names: Iterable[str]) -> dict[str, Lease]:
         """A new lease for each of these endpoints."""
-        now, speed = self._clock.now(), self._clock.speed
-        lengths = {name: self._gates[name].endpoint.attempt_time + LEASE_MARGIN for name in names}
-        stepped = self._attempts.stepped
-        return {
-            name: Lease(self._new_token(), now + length * speed, stepped)
-            for name, length in lengths.items()
-        }
+        now, speed, stepped = self._clock.now(), self._clock.speed, self._attempts.stepped
+        leases = {}
+        for name in names:
+            length = self._gates[name].endpoint.attempt_time + LEASE_MARGIN
+            leases[name] = Lease(self._new_token(), now + length * speed, stepped)
+        return leases
 
     # --- attempt ----------------------------------------------------------------------------------
 

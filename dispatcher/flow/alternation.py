@@ -58,7 +58,8 @@ class Alternation:
 
     def look(self, now: datetime) -> None:
         """A new look begins: take those up again that have been left for long enough."""
-        self.until = {name: until for name, until in self.until.items() if until > now}
+        if self.until:
+            self.until = {name: until for name, until in self.until.items() if until > now}
 
     def formed(
         self, read_to: Mapping[str, int], others: Mapping[str, int], began: datetime, now: datetime

@@ -44,14 +44,18 @@ class Arriving:
         """When the next callback comes; None: none does."""
         return self._coming[0][0] if self._coming else None
 
-    async def arrive(self, now: datetime) -> int | None:
-        """What has come by now is seen from now on. Returns how many reports; None: no callback."""
-        reports = None
+    def comes_by(self, now: datetime) -> bool:
+        """Whether a callback has come that is not seen yet."""
+        return bool(self._coming) and self._coming[0][0] <= now
+
+    async def arrive(self, now: datetime) -> int:
+        """What has come by now is seen from now on. Returns how many reports."""
+        reports = 0
         while self._coming and self._coming[0][0] <= now:
-            reports = (reports or 0) + self._coming.popleft()[1]
+            reports += self._coming.popleft()[1]
             if not self._coming:
                 await self._store_some()
-        self._arrived += reports or 0
+        self._arrived += reports
         return reports
 
     async def _store_some(self) -> None:

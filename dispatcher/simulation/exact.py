@@ -129,8 +129,10 @@ class ExactRun:
                 break
             self.clock.advance_to(at)
             self._attempts.wake(at)
-            await self._arrive(at)
-            await self._rescue(at)
+            if self._arriving.comes_by(at):
+                await self._arrive(at)
+            if at >= self._rescued_at + RESCUE_EVERY:
+                await self._rescue(at)
         self._attempts.close()  # what has no end by now is not recorded
 
     async def timeline(self) -> Timeline:
@@ -162,9 +164,8 @@ class ExactRun:
     async def _rescue(self, now: datetime) -> None:
         """Release expired leases, as the runner does, but less often. A lease outlasts its attempt,
         so there are none unless a fault was injected."""
-        if now >= self._rescued_at + RESCUE_EVERY:
-            await self._queue.release_expired(now)
-            self._rescued_at = now
+        await self._queue.release_expired(now)
+        self._rescued_at = now
 
     async def _next_at(self) -> datetime | None:
         """When something happens next."""
@@ -189,10 +190,10 @@ class ExactRun:
         return at if at > now else now + LOOK_EVERY
 
     async def _arrive(self, now: datetime) -> None:
-        if (reports := await self._arriving.arrive(now)) is not None:
-            self._ended_at = now
-            self._arrived += reports
-            self._queue.arrived(reports)
+        reports = await self._arriving.arrive(now)
+        self._ended_at = now
+        self._arrived += reports
+        self._queue.arrived(reports)
 
     def _count(self, event: AttemptMade) -> None:
         self._ended_at = self.clock.now()

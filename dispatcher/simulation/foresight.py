@@ -141,16 +141,16 @@ class ForeseeingQueue(SqliteQueue):
     async def form(
         self, now: datetime, leases: Mapping[str, Lease], formings: Sequence[Forming]
     ) -> list[Leased]:
-        if self._foresees and all(None not in each.bodies for each in formings):
-            formed = self._put_off.form(now, leases, formings)
+        (forming,) = formings  # of one endpoint
+        if self._foresees and None not in forming.bodies:
+            formed = self._put_off.form(now, leases, forming)
         else:
             formed = await super().form(now, leases, formings)
         for each in formed:
             self._lent(each)
-        for forming in formings:
-            self._read_to = forming.read_to
+        self._read_to = forming.read_to
         # A bucket without bytes waits, and is due at once.
-        self.knows = self.knows and len(formed) == sum(len(each.buckets) for each in formings)
+        self.knows = self.knows and len(formed) == len(forming.buckets)
         return formed
 
     async def record(self, records: Sequence[Record]) -> list[bool]:

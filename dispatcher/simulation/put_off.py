@@ -56,18 +56,12 @@ class PutOff:
         self._claimed += claimed
         self._claimed_at = now
 
-    def form(
-        self, now: datetime, leases: Mapping[str, Lease], formings: Sequence[Forming]
-    ) -> list[Leased]:
+    def form(self, now: datetime, leases: Mapping[str, Lease], forming: Forming) -> list[Leased]:
         """As DispatchQueue.form, for buckets that all have their bytes."""
-        new = [
-            each
-            for forming in formings
-            for each in dispatches_of(forming, leases, now, self._new_id)
-        ]
+        new = dispatches_of(forming, leases, now, self._new_id)
         numbers = range(self._last + 1, self._last + 1 + len(new))
         self._last += len(new)
-        self._formings += formings
+        self._formings.append(forming)
         self._new += [dispatch for dispatch, _ in new]
         return leased_of(self._names, numbers, new)
 
