@@ -62,6 +62,7 @@ class Worker:
         Attempts."""
         self._gates: dict[str, Gate] = {}  # also of removed endpoints with pushes under way
         self._names: tuple[str, ...] = ()  # of the endpoints that it works for
+        self._lease_lasts: dict[str, timedelta] = {}  # by endpoint
         # When a due dispatch was taken last, or there was no room to take one.
         self._taken_at: dict[str, datetime] = {}
         self._queue = queue
@@ -173,7 +174,7 @@ class Worker:
             return
         for name in self._gates.keys() - set(self._names):
             if self._gates[name].idle:
-                del self._gates[name]
+                del self._gates[name], self._lease_lasts[name]
                 self._taken_at.pop(name, None)
                 self._former.forget(name)
                 self._alternation.forget(name)
@@ -214,12 +215,8 @@ class Worker:
 
     def _leases(self, names: Iterable[str]) -> dict[str, Lease]:
         """A new lease for each of these endpoints."""
-        now, speed, stepped = self._clock.now(), self._clock.speed, self._attempts.stepped
-        leases = {}
-        for name in names:
-            length = self._gates[name].endpoint.attempt_time + LEASE_MARGIN
-            leases[name] = Lease(self._new_token(), now + length * speed, stepped)
-        return leases
+        now, stepped, lasts = self._clock.now(), self._attempts.stepped, self._lease_lasts
+        return {name: Lease(self._new_token(), now + lasts[name], stepped) for name in names}
 
     # --- attempt ----------------------------------------------------------------------------------
 
@@ -259,6 +256,8 @@ class Worker:
                 self._gates[endpoint.name] = Gate(endpoint, now, self._clock.speed, share)
             elif gate.endpoint != endpoint:
                 gate.use(endpoint, now)
+            lasts = (endpoint.attempt_time + LEASE_MARGIN) * self._clock.speed
+            self._lease_lasts[endpoint.name] = lasts
         self._names = tuple(names)
 
     @property

@@ -39,6 +39,9 @@ LONGEST = timedelta(milliseconds=200)
 time."""
 
 
+_NO_TIME = timedelta()
+
+
 class Formed(Struct, frozen=True):
     """Up to which report dispatches were formed here, and until when the others may follow."""
 
@@ -66,7 +69,7 @@ class Alternation:
     ) -> None:
         """Dispatches were formed for these endpoints, by a look that began then. `others`: how many
         other dispatchers share each."""
-        self._took = min(max(now - began, timedelta()), self._longest)
+        self._took = min(max(now - began, _NO_TIME), self._longest)
         for name in read_to:
             self._last.pop(name, None)
             if number := others[name]:

@@ -181,8 +181,10 @@ class Gate:
             places = Room(retries=1, all=1) if probe else CLOSED
         self._limit = self._limit and self._limit.at_instant(now)
         self._patience = self._patience and self._patience.at_instant(now)
-        for limit in self._limits():
-            places = limit.within(places)
+        if self._limit is not None:
+            places = self._limit.within(places)
+        if self._patience is not None:
+            places = self._patience.within(places)
         return places
 
     def flow(self, now: datetime) -> Flow:

@@ -106,6 +106,8 @@ class Former:
     # --- who reads --------------------------------------------------------------------------------
 
     def _not_aside(self, readers: Iterable[Reader]) -> list[Reader]:
+        if not self._aside_until:
+            return list(readers)
         now = self._clock.now()
         over = [name for name, until in self._aside_until.items() if until <= now]
         for name in over:
