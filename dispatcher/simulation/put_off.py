@@ -22,7 +22,7 @@ from dispatcher.queue.sqlite.queue import claimed_rows, record_attempts, take_ov
 from dispatcher.simulation.database_in_place import DatabaseInPlace
 from receiver.store.instants import micros
 
-MOST = 256
+MOST = 512
 """How many attempts are gathered, with the dispatches that were formed meanwhile."""
 
 
