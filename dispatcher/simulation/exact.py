@@ -83,7 +83,7 @@ class ExactRun:
         self._queue = queue
         self._attempts = Sleepers()
         self._partial = False
-        self._rescued_at = START
+        self._rescue_at = START + RESCUE_EVERY
         self._ended_at = START  # the last that has happened
         self.clock = VirtualClock(START)
         self.worker = self._worker()
@@ -117,8 +117,11 @@ class ExactRun:
     async def run(self, watch: Watch = lambda _: True) -> None:
         """Until nothing waits any more, or the watch breaks it off."""
         for step in count(1):
-            await self._work()
-            at = await self._next_at()
+            if not self._queue.idle(self.clock.now()):
+                await self._work()
+            at = _earlier(self._attempts.next_at(), self._arriving.next_at())
+            if at is None or not self._queue.idle(at):  # the worker may wait for something before
+                at = _earlier(at, await self._worker_at())
             if at is None:
                 break
             if at > self._ends_at:
@@ -131,7 +134,7 @@ class ExactRun:
             self._attempts.wake(at)
             if self._arriving.comes_by(at):
                 await self._arrive(at)
-            if at >= self._rescued_at + RESCUE_EVERY:
+            if at >= self._rescue_at:
                 await self._rescue(at)
         self._attempts.close()  # what has no end by now is not recorded
 
@@ -165,14 +168,7 @@ class ExactRun:
         """Release expired leases, as the runner does, but less often. A lease outlasts its attempt,
         so there are none unless a fault was injected."""
         await self._queue.release_expired(now)
-        self._rescued_at = now
-
-    async def _next_at(self) -> datetime | None:
-        """When something happens next."""
-        first = _earlier(self._attempts.next_at(), self._arriving.next_at())
-        if first is not None and self._queue.idle(first):
-            return first  # the worker does not wait for anything before
-        return _earlier(first, await self._worker_at())
+        self._rescue_at = now + RESCUE_EVERY
 
     async def _worker_at(self) -> datetime | None:
         """What the worker waits for. It has done what it could at this instant; when it names one
