@@ -63,6 +63,7 @@ class Worker:
         Records."""
         self._gates: dict[str, Gate] = {}  # also of removed endpoints with pushes under way
         self._names: tuple[str, ...] = ()  # of the endpoints that it works for
+        self._lease_lasts: dict[str, timedelta] = {}  # by endpoint
         # When a due dispatch was taken last, or there was no room to take one.
         self._taken_at: dict[str, datetime] = {}
         self._queue = queue
@@ -120,8 +121,9 @@ class Worker:
         self._forget_the_gone()
         now = self._clock.now()
         places = self._places(now)
-        full = {name for name, place in places.items() if not place.retries}
-        self._taken_at.update(dict.fromkeys(full, now))
+        for name, place in places.items():
+            if not place.retries:
+                self._taken_at[name] = now
         self._alternation.look(now)
         if left := self._alternation.until:
             places = {name: CLOSED if name in left else each for name, each in places.items()}
@@ -174,13 +176,15 @@ class Worker:
             return
         for name in self._gates.keys() - set(self._names):
             if self._gates[name].idle:
-                del self._gates[name]
+                del self._gates[name], self._lease_lasts[name]
                 self._taken_at.pop(name, None)
                 self._former.forget(name)
                 self._alternation.forget(name)
 
     async def _claim_due(self, pending: Pending, places: Mapping[str, Room]) -> list[Leased]:
         """Lease dispatches that are due again."""
+        if not pending.due:
+            return []
         wanted = {
             name: place.retries
             for name, place in places.items()
@@ -213,13 +217,8 @@ class Worker:
 
     def _leases(self, names: Iterable[str]) -> dict[str, Lease]:
         """A new lease for each of these endpoints."""
-        now, speed = self._clock.now(), self._clock.speed
-        lengths = {name: self._gates[name].endpoint.attempt_time + LEASE_MARGIN for name in names}
-        stepped = self.records.stepped
-        return {
-            name: Lease(self._new_token(), now + length * speed, stepped)
-            for name, length in lengths.items()
-        }
+        now, stepped, lasts = self._clock.now(), self.records.stepped, self._lease_lasts
+        return {name: Lease(self._new_token(), now + lasts[name], stepped) for name in names}
 
     # --- attempt ----------------------------------------------------------------------------------
 
@@ -267,6 +266,8 @@ class Worker:
                 self._gates[endpoint.name] = Gate(endpoint, now, self._clock.speed, share)
             elif gate.endpoint != endpoint:
                 gate.use(endpoint, now)
+            lasts = (endpoint.attempt_time + LEASE_MARGIN) * self._clock.speed
+            self._lease_lasts[endpoint.name] = lasts
         self._names = tuple(names)
 
     @property

@@ -39,6 +39,9 @@ LONGEST = timedelta(milliseconds=200)
 time."""
 
 
+_NO_TIME = timedelta()
+
+
 class Formed(Struct, frozen=True):
     """Up to which report dispatches were formed here, and until when the others may follow."""
 
@@ -58,14 +61,15 @@ class Alternation:
 
     def look(self, now: datetime) -> None:
         """A new look begins: take those up again that have been left for long enough."""
-        self.until = {name: until for name, until in self.until.items() if until > now}
+        if self.until:
+            self.until = {name: until for name, until in self.until.items() if until > now}
 
     def formed(
         self, read_to: Mapping[str, int], others: Mapping[str, int], began: datetime, now: datetime
     ) -> None:
         """Dispatches were formed for these endpoints, by a look that began then. `others`: how many
         other dispatchers share each."""
-        self._took = min(max(now - began, timedelta()), self._longest)
+        self._took = min(max(now - began, _NO_TIME), self._longest)
         for name in read_to:
             self._last.pop(name, None)
             if number := others[name]:

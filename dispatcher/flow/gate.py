@@ -181,8 +181,10 @@ class Gate:
             places = Room(retries=1, all=1) if probe else CLOSED
         self._limit = self._limit and self._limit.at_instant(now)
         self._patience = self._patience and self._patience.at_instant(now)
-        for limit in self._limits():
-            places = limit.within(places)
+        if self._limit is not None:
+            places = self._limit.within(places)
+        if self._patience is not None:
+            places = self._patience.within(places)
         return places
 
     def flow(self, now: datetime) -> Flow:
@@ -211,9 +213,6 @@ class Gate:
             free = min(free, self._patience.retries.free)
         return Room(retries=max(places.retries, free), all=places.all)
 
-    def _limits(self) -> list[SharedRateLimit]:
-        return [limit for limit in (self._limit, self._patience) if limit is not None]
-
     def opens_at(self, now: datetime) -> datetime | None:
         """The next instant after `now` at which there is room that there is not now, though no
         attempt ends before; None when there is none, or it is not known.
@@ -224,7 +223,7 @@ class Gate:
             return None
         if self._breaker.is_open and (self._in_flight.all or not self._probes):
             return None
-        return next_opening(now, self._limits(), self._breaker.probe_at)
+        return next_opening(now, self._limit, self._patience, self._breaker.probe_at)
 
     @property
     def idle(self) -> bool:

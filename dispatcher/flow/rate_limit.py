@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -111,11 +110,17 @@ class SharedRateLimit(Struct, frozen=True):
 
 
 def next_opening(
-    now: datetime, limits: Iterable[SharedRateLimit], probe_at: datetime | None
+    now: datetime,
+    limit: SharedRateLimit | None,
+    patience: SharedRateLimit | None,
+    probe_at: datetime | None,
 ) -> datetime | None:
-    """The next instant after `now` at which these limits, and a breaker that lets a probe through
-    at `probe_at` (None: it is closed), give a place that they do not give now."""
-    limits = list(limits)
-    for_fresh = max([now, probe_at or now, *(limit.all.next_at() for limit in limits)])
-    for_retries = max([for_fresh, *(limit.retries.next_at() for limit in limits)])
-    return min((at for at in (for_fresh, for_retries) if at > now), default=None)
+    """The next instant after `now` at which there may be a place that there is not now, by the rate
+    limit, the limit of patience and a breaker that lets a probe through at `probe_at` (None: it is
+    closed). Whether fresh reports wait is not known here. If none does, the rate limit keeps no
+    share for them, and there may be a place for retries earlier: `alone`."""
+    limits = [each for each in (limit, patience) if each is not None]
+    for_fresh = max([now, probe_at or now, *(each.all.next_at() for each in limits)])
+    alone = for_fresh if patience is None else max(for_fresh, patience.retries.next_at())
+    for_retries = max([alone, *(each.retries.next_at() for each in limits)])
+    return min((at for at in (for_fresh, alone, for_retries) if at > now), default=None)

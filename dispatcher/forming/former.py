@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from itertools import count, groupby
+from itertools import count
 
 from msgspec import Struct, structs
 
@@ -90,12 +90,12 @@ class Former:
         leased = await self._form_apart(formings, leases)
         names = {each.endpoint for each in leased}
         overtaken = _with_bytes(formings) - names
-        read = any(each.read_to > each.read_from for each in formings)
+        in_vain = not leased and not overtaken
         return Formed(
             leased,
             {each.endpoint.name: each.read_to for each in formings if each.endpoint.name in names},
-            only_read=read and not leased and not overtaken,
-            overtaken=overtaken,
+            only_read=in_vain and any(each.read_to > each.read_from for each in formings),
+            overtaken=frozenset(overtaken),
         )
 
     def set_aside(self, now: datetime) -> dict[str, datetime]:
@@ -110,6 +110,8 @@ class Former:
     # --- who reads --------------------------------------------------------------------------------
 
     def _not_aside(self, readers: Iterable[Reader]) -> list[Reader]:
+        if not self._aside_until:
+            return list(readers)
         now = self._clock.now()
         over = [name for name, until in self._aside_until.items() if until <= now]
         for name in over:
@@ -125,15 +127,15 @@ class Former:
     async def _fill(self, readers: Iterable[Reader], pending: Pending) -> list[Forming]:
         """Put new reports into buckets. Endpoints that have read equally far read together."""
         filled: list[Forming] = []
-
-        def read_to(reader: Reader) -> int:
-            return pending.unread[reader.endpoint.name]
-
-        for read_from, group in groupby(sorted(readers, key=read_to), read_to):
-            together = [structs.replace(each, room=_room_to_form(each)) for each in group]
-            most = max(each.room * each.endpoint.bucket_size for each in together)
+        groups: dict[int, list[Reader]] = {}
+        for reader in readers:
+            groups.setdefault(pending.unread[reader.endpoint.name], []).append(reader)
+        for read_from, together in sorted(groups.items()):
+            most = max([_room_to_form(each) * each.endpoint.bucket_size for each in together])
             reports = await self._outbox.reports_after(read_from, min(most, READ_AHEAD))
-            routes = await _routes(reports, together)
+            routes = Routes(reports)
+            if any(each.endpoint.rules.asks_fields for each in together):
+                await _read_all(reports, routes)
             for each in together:
                 if len(reports) > AT_A_STRETCH:
                     await asyncio.sleep(0)  # whoever else waits for the loop goes first
@@ -151,7 +153,7 @@ class Former:
         routes: Routes,
     ) -> Forming | None:
         """One endpoint's buckets; None when they cannot be filled, which sets it aside."""
-        endpoint, room = reader.endpoint, reader.room
+        endpoint, room = reader.endpoint, _room_to_form(reader)
         try:
             # One that keeps the order no more may still have reports held for it.
             if endpoint.ordered or endpoint.name in pending.freed:
@@ -223,23 +225,18 @@ class Former:
         ]
 
 
-async def _routes(reports: Sequence[ReportItem], readers: Iterable[Reader]) -> Routes:
-    """With the reports read, a stretch at a time, if the rules of one of these ask for fields."""
-    routes = Routes(reports)
-    if any(each.endpoint.rules.asks_fields for each in readers):
-        for at, report in enumerate(reports):
-            if at % AT_A_STRETCH == AT_A_STRETCH - 1:
-                await asyncio.sleep(0)
-            with suppress(Exception):  # it is the failure of the endpoints whose rules ask for it
-                routes.read(report)
-    return routes
+async def _read_all(reports: Sequence[ReportItem], routes: Routes) -> None:
+    """Read the reports for those whose rules ask for fields, a stretch at a time."""
+    for at, report in enumerate(reports):
+        if at % AT_A_STRETCH == AT_A_STRETCH - 1:
+            await asyncio.sleep(0)
+        with suppress(Exception):  # it is the failure of the endpoints whose rules ask for it
+            routes.read(report)
 
 
-def _with_bytes(formings: Iterable[Forming]) -> frozenset[str]:
+def _with_bytes(formings: Iterable[Forming]) -> set[str]:
     """The endpoints whose new dispatches are leased from the start, if these are formed."""
-    return frozenset(
-        each.endpoint.name for each in formings if any(body is not None for body in each.bodies)
-    )
+    return {each.endpoint.name for each in formings if each.bodies.count(None) < len(each.bodies)}
 
 
 def _room_to_form(reader: Reader) -> int:

@@ -30,16 +30,14 @@ class ReportReader:
 
 Read = Callable[[ReportItem], Report]
 
-_INDEXED: Sequence[
-    tuple[Callable[[Rules], Iterable[str]], Callable[[ReportItem, Read], str | None]]
-] = (
-    (lambda rules: rules.sources, lambda stored, _: stored.source),
-    (lambda rules: rules.application_ids, lambda stored, read: read(stored).application_id),
-    (lambda rules: rules.entity_ids, lambda stored, read: read(stored).entity_id),
-    (lambda rules: rules.bulk_ids, lambda stored, read: read(stored).bulk_id),
-    (lambda rules: rules.senders, lambda stored, read: comparable(read(stored).sender or "")),
+_INDEXED: Sequence[tuple[str, Callable[[ReportItem, Read], str | None]]] = (
+    ("sources", lambda stored, _: stored.source),
+    ("application_ids", lambda stored, read: read(stored).application_id),
+    ("entity_ids", lambda stored, read: read(stored).entity_id),
+    ("bulk_ids", lambda stored, read: read(stored).bulk_id),
+    ("senders", lambda stored, read: comparable(read(stored).sender or "")),
 )
-"""Rules that ask for one of some values, and the value of a report."""
+"""The fields of Rules that ask for one of some values, and the value of a report."""
 
 
 _Places = tuple[dict[str | None, list[int]], list[int]]
@@ -56,28 +54,28 @@ class Routes:
     def __init__(self, reports: Sequence[ReportItem]) -> None:
         self._reports = reports
         self.read: Read = ReportReader()
-        self._by_value: dict[int, _Places] = {}
+        self._by_value: dict[str, _Places] = {}
 
     def among(self, rules: Rules) -> Iterable[int]:
         """The places, ascending, of the reports that may go to an endpoint with these rules."""
         if rules.nothing:
             return ()
-        for number, (wanted, value_of) in enumerate(_INDEXED):
-            if values := wanted(rules):
-                places, unreadable = self._places(number, value_of)
+        for name, value_of in _INDEXED:
+            if values := getattr(rules, name):
+                places, unreadable = self._places(name, value_of)
                 found = (places.get(value, ()) for value in values)
                 return sorted({*chain.from_iterable(found), *unreadable})
         return range(len(self._reports))
 
-    def _places(self, number: int, value_of: Callable[[ReportItem, Read], str | None]) -> _Places:
-        if number not in self._by_value:
-            found, unreadable = self._by_value[number] = {}, []
+    def _places(self, name: str, value_of: Callable[[ReportItem, Read], str | None]) -> _Places:
+        if name not in self._by_value:
+            found, unreadable = self._by_value[name] = {}, []
             for place, report in enumerate(self._reports):
                 try:
                     found.setdefault(value_of(report, self.read), []).append(place)
                 except Exception:  # noqa: BLE001 - a failure of those whose rules ask for it
                     unreadable.append(place)
-        return self._by_value[number]
+        return self._by_value[name]
 
 
 def goes_to(

@@ -1,7 +1,7 @@
 """The reports of a simulation in its store: they are there before they come, and seen after.
 
 Many callbacks that come one after another are stored in one go, which takes a third of the time.
-The worker sees a report when its instant has come.
+The worker sees a report when its instant has come, and mostly gets it without its being read back.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ from itertools import groupby, islice
 
 from dispatcher.simulation.scenario import START
 from receiver.store.base import StoredReport
-from receiver.store.callback import Callback
+from receiver.store.callback import Callback, Entry
 from receiver.store.sqlite.store import SqliteStore
 
 AHEAD = 256
 """The most callbacks that are stored in one go, and reports that are read."""
+
+MOST_AT_HAND = 4 * AHEAD
+"""The most reports that are kept in memory to be read."""
 
 
 class Arriving:
@@ -30,7 +33,8 @@ class Arriving:
         days = groupby(callbacks, key=lambda each: (each.received_at - START).days)
         self._pieces = (each for _, day in days for each in _pieces(day))
         self._coming: deque[tuple[datetime, int]] = deque()  # when so many reports come
-        self._arrived = 0  # reports; their ids count from 1
+        self._stored = self._arrived = 0  # reports; their ids count from 1
+        self._asked = 0  # those after this report were asked for last
         self._page_after = 0  # the report after which the page begins
         self._page: list[StoredReport] = []
 
@@ -44,14 +48,18 @@ class Arriving:
         """When the next callback comes; None: none does."""
         return self._coming[0][0] if self._coming else None
 
-    async def arrive(self, now: datetime) -> int | None:
-        """What has come by now is seen from now on. Returns how many reports; None: no callback."""
-        reports = None
+    def comes_by(self, now: datetime) -> bool:
+        """Whether a callback has come that is not seen yet."""
+        return bool(self._coming) and self._coming[0][0] <= now
+
+    async def arrive(self, now: datetime) -> int:
+        """What has come by now is seen from now on. Returns how many reports."""
+        reports = 0
         while self._coming and self._coming[0][0] <= now:
-            reports = (reports or 0) + self._coming.popleft()[1]
+            reports += self._coming.popleft()[1]
             if not self._coming:
                 await self._store_some()
-        self._arrived += reports or 0
+        self._arrived += reports
         return reports
 
     async def _store_some(self) -> None:
@@ -61,11 +69,25 @@ class Arriving:
             (callback.received_at, of.stored) for callback, of in zip(piece, counts, strict=True)
         )
         self._coming.extend(coming)
+        self._hand_over(piece, sum(of.stored for of in counts))
+
+    def _hand_over(self, piece: Sequence[Callback], stored: int) -> None:
+        """Put what was just stored on the page, as it would be read, unless it has repeats or what
+        is on the page is far from read."""
+        entries = [(callback, entry) for callback in piece for entry in callback.verdict.entries]
+        rest = self._page[max(0, self._asked - self._page_after) :]
+        follows = self._page_after + len(self._page) == self._stored
+        if stored == len(entries) and follows and len(rest) + stored <= MOST_AT_HAND:
+            numbers = range(self._stored + 1, self._stored + 1 + stored)
+            fresh = [_stored(n, *each) for n, each in zip(numbers, entries, strict=True)]
+            self._page, self._page_after = rest + fresh, self._stored - len(rest)
+        self._stored += stored
 
     async def reports_after(self, report_id: int, limit: int) -> list[StoredReport]:
         most = min(limit, self._arrived - report_id)
         if most <= 0:
             return []
+        self._asked = report_id
         first = report_id - self._page_after
         if first < 0 or first + most > len(self._page):
             self._page = await self._store.reports_after(report_id, max(most, AHEAD))
@@ -78,6 +100,24 @@ class Arriving:
     def forget_the_rest(self, connection: sqlite3.Connection) -> None:
         """Take away what has not come, as a part of a transaction."""
         connection.execute("DELETE FROM report WHERE id > ?", (self._arrived,))
+
+
+def _stored(number: int, callback: Callback, entry: Entry) -> StoredReport:
+    """A report that is no repeat, as it is read from the store."""
+    return StoredReport(
+        id=number,
+        received_at=callback.received_at,
+        source=callback.source,
+        format=callback.format,
+        generation=entry.generation,
+        final=entry.final,
+        status_group=entry.status_group,
+        duplicates=0,
+        message_key=entry.message_key,
+        identity=entry.identity,
+        item=entry.item,
+        notify_to=entry.notify_to,
+    )
 
 
 def _pieces(callbacks: Iterator[Callback]) -> Iterator[list[Callback]]:

@@ -20,6 +20,8 @@ from dispatcher.simulation.scenario import LIMITED, Phase
 
 NO_TIME = timedelta(0)
 
+_MILLISECOND = timedelta(milliseconds=1)
+
 _Z99 = NormalDist().inv_cdf(0.99)
 
 CUT: dict[str, Outcome] = {
@@ -123,4 +125,4 @@ class EndpointModel:
 
 
 def _ms(takes: timedelta) -> float:
-    return takes / timedelta(milliseconds=1)
+    return takes / _MILLISECOND

@@ -8,9 +8,13 @@ as ever. A test compares timelines with and without.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from heapq import heappop, heappush
+from itertools import count
+
+from msgspec import structs
 
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.base import Forming, Lease, Leased, Pending, Record
@@ -32,9 +36,11 @@ class ForeseeingQueue(SqliteQueue):
         self._endpoint = ""
         self._sees = False  # what is unread
         self._arrived = self._read_to = 0  # reports; their ids count from 1
-        self._due: list[datetime] = []  # a heap: when what waits is due
-        self._leases: list[tuple[datetime, str]] = []  # a heap: ends, and tokens
-        self._held: dict[str, int] = {}  # by token, how many dispatches are leased under it
+        # A heap: what waits, by due time and id, as it was pushed last and after so many attempts.
+        self._waiting: list[tuple[datetime, int, Leased, int]] = []
+        self._leases: deque[tuple[datetime, int]] = deque()  # their ends, and of which dispatches
+        self._held: dict[int, Leased] = {}  # what is leased, by id
+        self._tokens = count()
 
     async def adopt(self, endpoints: Sequence[Endpoint]) -> None:
         (endpoint,) = endpoints
@@ -61,13 +67,13 @@ class ForeseeingQueue(SqliteQueue):
         # Asked five times for each attempt, so without a call to `all_read`.
         if self._read_to < self._arrived or not (self.knows and self._sees):
             return False
-        return not self._due or self._due[0] > now
+        return not self._waiting or self._waiting[0][0] > now
 
     # --- asked ----------------------------------------------------------------------------------
 
     async def pending(self, now: datetime) -> Pending:
         if self._foresees:
-            is_due = bool(self._due) and self._due[0] <= now
+            is_due = bool(self._waiting) and self._waiting[0][0] <= now
             return Pending(
                 frozenset([self._endpoint] if is_due else ()),
                 {self._endpoint: self._read_to} if self._read_to < self._arrived else {},
@@ -80,10 +86,17 @@ class ForeseeingQueue(SqliteQueue):
         }
         return Pending(pending.due, unread, pending.freed)
 
+    def new_token(self) -> str:
+        """For a lease. What is foreseen is stored in one claim, and so under one token."""
+        return "foreseen" if self._foresees else str(next(self._tokens))
+
     async def next_due(self, endpoints: Sequence[str] | None = None) -> datetime | None:
         if not self.knows:
             return await super().next_due(endpoints)
-        return min(self._due[:1] + self._next_lease_end(), default=None)
+        instants = self._next_lease_end()
+        if self._waiting:
+            instants.append(self._waiting[0][0])
+        return min(instants, default=None)
 
     async def release_expired(self, now: datetime) -> int:
         if self.knows and not ((ends := self._next_lease_end()) and ends[0] <= now):
@@ -92,34 +105,52 @@ class ForeseeingQueue(SqliteQueue):
         return await super().release_expired(now)
 
     def _next_lease_end(self) -> list[datetime]:
-        while self._leases and not self._held.get(self._leases[0][1]):
-            self._held.pop(heappop(self._leases)[1], None)
-        return [self._leases[0][0]] if self._leases else []
+        while self._leases:
+            until, number = self._leases[0]
+            dispatch = self._held.get(number)
+            if dispatch is not None and dispatch.lease.until == until:
+                return [until]
+            self._leases.popleft()  # it has been recorded since
+        return []
 
     # --- told -------------------------------------------------------------------------------------
 
     async def claim_due(
         self, now: datetime, leases: Mapping[str, Lease], room: Mapping[str, int]
     ) -> list[Leased]:
-        claimed = self._put_off.claim(now, leases, room)
+        if self._foresees:
+            claimed = self._first_of(now, leases[self._endpoint], room[self._endpoint])
+            self._put_off.claim(now, claimed)
+        else:
+            claimed = await super().claim_due(now, leases, room)
+            for _ in claimed if self.knows else ():
+                heappop(self._waiting)  # what is due first is claimed first
         for each in claimed:
-            heappop(self._due)  # what is due first is claimed first
-            self._lent(each.lease)
+            self._lent(each)
+        return claimed
+
+    def _first_of(self, now: datetime, lease: Lease, places: int) -> list[Leased]:
+        """What the database will claim: of what is due, as much as there is room for."""
+        claimed: list[Leased] = []
+        waiting = self._waiting
+        while len(claimed) < places and waiting and waiting[0][0] <= now:
+            due_at, _, pushed, made = heappop(waiting)
+            claimed.append(structs.replace(pushed, attempts_made=made, due_at=due_at, lease=lease))
         return claimed
 
     async def form(
         self, now: datetime, leases: Mapping[str, Lease], formings: Sequence[Forming]
     ) -> list[Leased]:
-        if self._foresees and all(None not in each.bodies for each in formings):
-            formed = self._put_off.form(now, leases, formings)
+        (forming,) = formings  # of one endpoint
+        if self._foresees and None not in forming.bodies:
+            formed = self._put_off.form(now, leases, forming)
         else:
             formed = await super().form(now, leases, formings)
         for each in formed:
-            self._lent(each.lease)
-        for forming in formings:
-            self._read_to = forming.read_to
+            self._lent(each)
+        self._read_to = forming.read_to
         # A bucket without bytes waits, and is due at once.
-        self.knows = self.knows and len(formed) == sum(len(each.buckets) for each in formings)
+        self.knows = self.knows and len(formed) == len(forming.buckets)
         return formed
 
     async def record(self, records: Sequence[Record]) -> list[bool]:
@@ -129,9 +160,10 @@ class ForeseeingQueue(SqliteQueue):
             recorded = await super().record(records)
         for each, was_held in zip(records, recorded, strict=True):
             if was_held:
-                self._held[each.token] = self._held.get(each.token, 0) - 1
+                pushed = self._held.pop(each.dispatch)
                 if each.due_at is not None:
-                    heappush(self._due, each.due_at)
+                    waits = (each.due_at, each.dispatch, pushed, each.number)
+                    heappush(self._waiting, waits)
         return recorded
 
     async def release(
@@ -140,8 +172,6 @@ class ForeseeingQueue(SqliteQueue):
         self.knows = False
         await super().release(dispatches, broken_off=broken_off)
 
-    def _lent(self, lease: Lease) -> None:
-        if lease.token not in self._held:
-            self._held[lease.token] = 0
-            heappush(self._leases, (lease.until, lease.token))
-        self._held[lease.token] += 1
+    def _lent(self, dispatch: Leased) -> None:
+        self._held[dispatch.id] = dispatch
+        self._leases.append((dispatch.lease.until, dispatch.id))  # all leases are equally long

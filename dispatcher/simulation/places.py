@@ -107,7 +107,8 @@ class Places:
         known."""
         if self._breaker.is_open and self.taken >= _NOTHING:
             return None
-        return _since(next_opening(instant(now), self._limits(), self._breaker.probe_at))
+        probe_at = self._breaker.probe_at
+        return _since(next_opening(instant(now), self._limit, self._patience, probe_at))
 
     def begin(self, pushes: int, retries: int, step: int) -> None:
         """So many, of which so many are retries, have begun at an instant or within a step."""

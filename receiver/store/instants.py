@@ -12,7 +12,9 @@ MICROS_PER_DAY = 86_400_000_000
 
 def micros(at: datetime) -> int:
     """An aware instant as microseconds since 1970 UTC, the form of every instant in SQL."""
-    return (at - _EPOCH) // _MICROSECOND
+    since = at - _EPOCH
+    # A division by a microsecond says the same, and takes twice as long.
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def instant(at: int) -> datetime:

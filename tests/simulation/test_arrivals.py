@@ -9,14 +9,19 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from dispatcher.simulation.arrivals import Arrivals, falls_in
+from dispatcher.simulation.arriving import Arriving
 from dispatcher.simulation.curve import Curve
+from dispatcher.simulation.database_in_place import DatabaseInPlace
 from dispatcher.simulation.scenario import START
 from receiver.dlr.json_format import decode_item
 from receiver.dlr.model import Report
 from receiver.dlr.statuses import is_final
+from receiver.store.base import StoredReport
 from receiver.store.callback import Callback
+from receiver.store.sqlite.store import MIGRATIONS, SqliteStore
 from tests.simulation.support import a_scenario
 
 SECOND = 1_000_000
@@ -169,3 +174,35 @@ def test_a_share_is_spread_evenly(share: float, number: int) -> None:
     fallen = sum(falls_in(share, each) for each in range(number))
 
     assert abs(fallen - share * number) < 1
+
+
+@pytest.mark.parametrize(("repeated", "read"), [(False, 0), (True, 1)])
+async def test_reports_are_handed_over_as_they_are_stored(repeated: bool, read: int) -> None:
+    """What was just stored is not read back, and is the same as if it were. Only where something is
+    a repeat, and so has another number, the store is asked."""
+    mix = {"v3": 0.3, "xml": 0.4, "intermediate": 0.5}
+    played = a_scenario(duration="1m", arrivals={"per_second": 1.0, "per_callback": 3}, mix=mix)
+    callbacks = list(Arrivals(played).callbacks())
+    database = DatabaseInPlace()
+    await database.migrate(MIGRATIONS)
+    store = _CountingStore(database)
+    arriving = await Arriving.begin(store, iter(callbacks + callbacks[-1:] * repeated))
+    await arriving.arrive(callbacks[-1].received_at)
+
+    found = await arriving.reports_after(0, 100)
+    asked = store.reads
+
+    assert (len(found), asked) == (60, read)
+    stored = await store.reports_after(0, 100)
+    assert [structs.replace(each, duplicates=0) for each in stored] == [
+        structs.replace(each, duplicates=0) for each in found
+    ]
+    await database.close()
+
+
+class _CountingStore(SqliteStore):
+    reads = 0
+
+    async def reports_after(self, report_id: int, limit: int) -> list[StoredReport]:
+        self.reads += 1
+        return await super().reports_after(report_id, limit)

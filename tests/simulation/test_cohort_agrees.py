@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, assume, given, note, settings
 
+from dispatcher.settings.settings import DispatchSettings
 from dispatcher.simulation import cohort, exact
 from dispatcher.simulation.scenario import ArrivalSettings, Phase, Scenario, SimulatedEndpoint
 from dispatcher.simulation.timeline import Timeline, to_dict
@@ -123,6 +124,35 @@ def test_agree_on_a_retry_beside_no_fresh_report() -> None:
             connect_timeout=timedelta(seconds=0.3),
             read_timeout=timedelta(seconds=0.1),
         ),
+    )
+
+    expected, found = exact.simulate_exact(scenario), cohort.simulate_cohort(scenario)
+    assert figures(found) == figures(expected)
+
+
+def test_agree_on_retries_where_no_fresh_report_waits() -> None:
+    """An endpoint with a rate limit lost its connections at once. The exact engine looked for room
+    a little late, the cohort engine also when the outage ended, and found room there: it ended 0.3
+    seconds earlier."""
+    every, each_time = timedelta(seconds=2), timedelta(seconds=1)
+    scenario = Scenario(
+        seed=0,
+        duration=timedelta(seconds=5),
+        until=timedelta(days=3),
+        arrivals=ArrivalSettings(per_second=1.0),
+        phase=(
+            Phase("up", every=every, each_time=each_time),
+            Phase("drops", lasts=timedelta(seconds=12.2)),
+        ),
+        endpoint=SimulatedEndpoint(
+            bucket_size=1,
+            window=1,
+            rate_limit=0.8,
+            breaker_failures=0,
+            connect_timeout=timedelta(seconds=0.3),
+            read_timeout=timedelta(seconds=0.1),
+        ),
+        schedule=DispatchSettings(preset="sinch-sms"),
     )
 
     expected, found = exact.simulate_exact(scenario), cohort.simulate_cohort(scenario)

@@ -536,6 +536,17 @@ def test_a_wrong_foresight_ends_the_simulation(monkeypatch: pytest.MonkeyPatch) 
         simulated(duration="10s")
 
 
+def test_a_claim_that_was_foreseen_wrongly_ends_the_simulation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Retries are claimed from memory, and many at once in the database. If others are due there
+    than were tried, there is an error, and no timeline."""
+    monkeypatch.setattr("dispatcher.simulation.foresight.heappop", lambda heap: heap.pop())
+
+    with pytest.raises(OtherwiseStored, match="other dispatches are due"):
+        simulated(duration="10s", phase=[outage("0s", "5m")])
+
+
 async def test_what_is_unasked_is_there_to_be_dropped() -> None:
     """An index or a consequence that has another name now would be kept, and cost its time."""
     database = DatabaseInPlace()

@@ -27,7 +27,8 @@ def insert_dispatches(connection: sqlite3.Connection, new: Sequence[NewDispatch]
     members = [(number, each.report_ids) for number, each in numbered if each.report_ids]
     write_members(connection, members)
     for number, each in numbered:
-        ordering.set_under_way(connection, each.endpoint, each.messages, number)
+        if each.messages:
+            ordering.set_under_way(connection, each.endpoint, each.messages, number)
     return numbers
 
 

@@ -100,8 +100,6 @@ def set_under_way(
     connection: sqlite3.Connection, endpoint: str, messages: Sequence[Message], dispatch: int
 ) -> None:
     """These messages have a report on its way to the endpoint."""
-    if not messages:
-        return
     places = [(endpoint, *message) for message in dict.fromkeys(messages)]
     connection.executemany(
         "INSERT INTO message_under_way (endpoint, source, message_key, dispatch)"

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import count
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 
@@ -447,10 +447,18 @@ def claim(
     claimed = []
     for endpoint, places in room.items():
         lease = leases[endpoint]
-        values = (lease.token, micros(lease.until), endpoint, micros(now), places)
-        rows = connection.execute(_CLAIM, values).fetchall()
+        rows = claimed_rows(connection, now, endpoint, lease, places)
         claimed += [leased(names, row, endpoint, lease) for row in rows]
     return sorted(claimed, key=lambda dispatch: (dispatch.due_at, dispatch.id))
+
+
+def claimed_rows(
+    connection: sqlite3.Connection, now: datetime, endpoint: str, lease: Lease, places: int
+) -> Sequence[tuple[Any, ...]]:
+    """Lease at most so many of an endpoint's dispatches that are due, those that were due first.
+    Returns their rows in any order: as `leased` takes them."""
+    values = (lease.token, micros(lease.until), endpoint, micros(now), places)
+    return connection.execute(_CLAIM, values).fetchall()
 
 
 def take_over(connection: sqlite3.Connection, forming: Forming) -> bool:

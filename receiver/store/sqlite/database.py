@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from functools import partial
+from operator import index
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,6 +27,13 @@ from receiver.store.sqlite.turns import Turns
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
+
+# Of a value that is no int, float or str, sqlite3 asks how to store it, with an error inside that
+# is raised and dropped: half a microsecond each. These functions give the values back as they are.
+_NOTHING: dict[None, None] = {}
+sqlite3.register_adapter(type(None), _NOTHING.get)
+sqlite3.register_adapter(bytes, bytes)
+sqlite3.register_adapter(bool, index)
 
 BUSY_TIMEOUT_SECONDS = 9.0
 """How long a writer waits for another process that is writing to the same file: less than a

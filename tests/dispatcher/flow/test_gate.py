@@ -110,6 +110,26 @@ def failing(gate: Gate, number: int) -> Gate:
     return gate
 
 
+def test_a_retry_goes_as_soon_as_it_may_while_no_fresh_report_waits() -> None:
+    """A rate limit keeps a quarter for fresh reports only while one waits. At an endpoint that
+    failed at once, retries looked again when they had a place with that quarter kept, which was up
+    to a third of a second late, unless somebody happened to look before."""
+    gate = failing(Gate(an_endpoint(window=1, rate_limit=0.8), START, 1.0), 1)
+    now = START + 2 * SECOND
+    gate.room(now)
+    gate.begin(1)
+
+    for_fresh = gate.opens_at(now)
+    assert for_fresh == now + 1.25 * SECOND
+    alone = gate.opens_at(for_fresh)
+    assert alone == now + timedelta(microseconds=1_333_334)
+
+    gate.end(1)
+    assert gate.room(for_fresh) == Room(retries=0, all=1)
+    assert gate.for_retries_alone(gate.room(for_fresh)).retries == 0
+    assert gate.for_retries_alone(gate.room(alone)).retries == 1
+
+
 def test_an_endpoint_that_fails_at_once_is_given_a_window_a_second() -> None:
     """After a whole window of failures in a row no more than a window goes in a second, evenly,
     however fast each of them fails."""
