@@ -10,7 +10,7 @@ from receiver.store.base import TURN
 
 log = logging.getLogger("dlr.store")
 
-BREATH_SECONDS = 0.1
+BREATH_SECONDS = 0.025
 """Between two full turns the writer belongs to the callbacks: 10,000 reports a second can be
 followed, which is twice of what comes in one by one."""
 

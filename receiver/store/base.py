@@ -23,9 +23,9 @@ DUPLICATE_DAYS = 4
 The platform repeats for 41:30 h at most, so three days always lie within.
 """
 
-TURN = 1_000
-"""Reports that the read model follows in one transaction: it keeps intake waiting for 6 ms
-(measured with SQLite)."""
+TURN = 250
+"""Reports that the read model follows in one transaction: it keeps intake waiting for 3 to 5 ms
+(measured with SQLite, under load)."""
 
 
 class StoreUnavailable(Exception):

@@ -93,7 +93,7 @@ class Following(ABC):
 
     async def catch_up(self) -> int:
         followed = 0
-        while count := await self.turn():
+        while count := await self.turn(4 * TURN):  # nobody else waits
             followed += count
         return followed
 

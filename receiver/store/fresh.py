@@ -14,7 +14,7 @@ Followed = tuple[CountedReport, Summary]
 Stored = tuple[CountedReport, Summary | None]
 """A report that was stored, and what the read model takes of it, if that is in hand."""
 
-FRESH_MOST = 5 * TURN
+FRESH_MOST = 20 * TURN
 """Reports that are kept for the follower: about 500 bytes each."""
 
 

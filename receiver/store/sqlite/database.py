@@ -22,6 +22,7 @@ from receiver.store.migrations import Migration, is_missing
 from receiver.store.proof import Proof
 from receiver.store.sqlite.claims import Claims
 from receiver.store.sqlite.connection import Connection
+from receiver.store.sqlite.log_carrier import LogCarrier
 from receiver.store.sqlite.own_file import OwnFile, log_of_another
 from receiver.store.sqlite.turns import Turns
 
@@ -82,6 +83,7 @@ class Database:
         self._file = file
         self._claims = claims or Claims(None)
         self._proof = Proof()
+        self._log = None if questioner is None else LogCarrier(self.log_is_held)
 
     @classmethod
     async def open(cls, path: str | Path) -> Database:
@@ -121,12 +123,15 @@ class Database:
         written then.
         """
         try:
-            return await _run(
+            result = await _run(
                 self._writer, lambda connection: self._flushed(connection, work), hold_loop=brief
             )
         except StoreUnavailable:
             self._proof.failed()
             raise
+        if self._log is not None:
+            self._log.carry_on()
+        return result
 
     async def prove(self, small: Work[object], large: Sequence[Work[object]]) -> None:
         """Raises StoreUnavailable when nothing can be written now. What is not known already is
@@ -149,8 +154,11 @@ class Database:
     def _flushed(self, connection: sqlite3.Connection, work: Work[T]) -> T:
         changes = connection.total_changes
         result = self._in_turn(connection, work)
-        if connection.total_changes != changes:
+        changes = connection.total_changes - changes
+        if changes:
             self._proof.written()
+            if self._log is not None:
+                self._log.changed(changes)
         return result
 
     def _in_turn(self, connection: sqlite3.Connection, work: Work[T]) -> T:
@@ -240,6 +248,8 @@ class Database:
     async def close(self) -> None:
         """Finish what is running and close the file."""
         await self._proof.end()
+        if self._log is not None:
+            await self._log.end()
         for other in {self._reader, self._questioner} - {self._writer}:
             await other.close()
         await self._writer.close()
