@@ -20,11 +20,11 @@ from dispatcher.forming.bucket import encode, shape_of
 from dispatcher.observe.events import AttemptMade, Listener
 from dispatcher.observe.unforeseen import tell_unforeseen, unforeseen
 from dispatcher.queue.base import Bucket, DispatchQueue, Leased, Outbox, Record
+from dispatcher.queue.records import Records
 from dispatcher.retrying.dispatch import after_attempt
 from dispatcher.retrying.outcome import Answer, Outcome, judge
 from dispatcher.retrying.schedule import RetrySchedule
 from receiver.store.base import StoreUnavailable
-from receiver.store.writer import GroupCommit
 
 
 class Sender(Protocol):
@@ -58,11 +58,10 @@ class Attempts:
         clock: Clock,
         schedule: RetrySchedule,
         rng: Random,
+        records: Records,
         listeners: Sequence[Listener] = (),
-        grouped: bool = True,
     ) -> None:
-        """`schedule` is for endpoints without one of their own. `grouped`: attempts that end while
-        others are being recorded are recorded together after these."""
+        """`schedule` is for endpoints without one of their own."""
         self._outbox = outbox
         self._queue = queue
         self._sender = sender
@@ -70,15 +69,13 @@ class Attempts:
         self._schedule = schedule
         self._rng = rng
         self._listeners = listeners
-        self._store_records = queue.record
-        self._submit = GroupCommit(self._record).submit if grouped else self._record_alone
-        self.stepped = timedelta()
-        """All steps of the clock together."""
+        self._records = records
 
-    def clock_stepped(self, by: timedelta) -> None:
-        """The clock has gone so far in one step: attempts under way began so much later, and their
-        leases last so much longer."""
-        self.stepped += by
+    @property
+    def stepped(self) -> timedelta:
+        """All steps of the clock together. By one, attempts under way began so much later, and
+        their leases last so much longer."""
+        return self._records.stepped
 
     async def make(self, dispatch: Leased, endpoint: Endpoint) -> Made | None:
         """Push, and judge what came back; None if the lease has run out, and nothing is pushed."""
@@ -202,26 +199,14 @@ class Attempts:
         """Whether it was recorded. What an answer says may be what no database takes; what it means
         is recorded all the same."""
         try:
-            return await self._submit((record, self.stepped))
+            return await self._records.submit(record)
         except StoreUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - told, and recorded without the answer
             tell_unforeseen("the answer of an endpoint cannot be recorded", error)
             told = record.answer
             plain = Answer(told.duration_ms, told.status, told.failure, unforeseen(error))
-            return await self._submit((structs.replace(record, answer=plain), self.stepped))
-
-    async def _record_alone(self, record: tuple[Record, timedelta]) -> bool:
-        return (await self._record([record]))[0]
-
-    async def _record(self, records: Sequence[tuple[Record, timedelta]]) -> Sequence[bool]:
-        """Each record comes with what the steps of the clock were when it was judged."""
-        return await self._store_records(
-            [
-                record if stepped == self.stepped else _moved(record, self.stepped - stepped)
-                for record, stepped in records
-            ]
-        )
+            return await self._records.submit(structs.replace(record, answer=plain))
 
 
 def _failed(error: BaseException, duration_ms: float = 0.0) -> Answer:
@@ -231,11 +216,6 @@ def _failed(error: BaseException, duration_ms: float = 0.0) -> Answer:
 def _to_keep(dispatch: Leased) -> bytes | None:
     """The bytes that are not stored yet: those of a first attempt."""
     return dispatch.body if dispatch.encoded and not dispatch.attempts_made else None
-
-
-def _moved(record: Record, by: timedelta) -> Record:
-    due_at = record.due_at and record.due_at + by
-    return structs.replace(record, started_at=record.started_at + by, due_at=due_at)
 
 
 def _event(dispatch: Leased, record: Record) -> AttemptMade:

@@ -152,6 +152,7 @@ class Runner:
     async def stop(self, limit: timedelta) -> None:
         """Take on nothing more, let running attempts end within `limit`, give back the rest."""
         await self._loop.stop()
+        self._worker.records.go_on()
         self._quiet.set()  # whoever waits for it waits in vain
         if self._sharing is not None:
             self._sharing.retire()
@@ -187,6 +188,17 @@ class Runner:
     async def _turn(self) -> float | None:
         """Take on what there is to do. Returns in how many seconds to look again: 0 when there may
         be more, None when somebody wakes for it."""
+        self._worker.records.hold()
+        again = None
+        try:
+            again = await self._look_for_work()
+        finally:
+            if again != 0:
+                self._worker.records.go_on()
+        return again
+
+    async def _look_for_work(self) -> float | None:
+        """As `_turn`."""
         self._turning, at = True, self._clock.now()
         leased = await self._worker.claim()
         self._tell_of_shortage()
@@ -197,6 +209,8 @@ class Runner:
         for dispatch in leased:
             self._begin(dispatch)
         if leased or self._worker.more_to_read:
+            # Whoever was recorded along with these makes room first.
+            await asyncio.sleep(0)
             return 0
         if not self._running and not self._loop.woken:
             self._quiet.set()

@@ -32,6 +32,7 @@ from dispatcher.queue.sqlite.files import SqliteFiles
 from dispatcher.queue.sqlite.history import SqliteHistory
 from dispatcher.queue.sqlite.insert_dispatch import insert_event
 from dispatcher.queue.sqlite.moving import TABLES as MOVED_OF_QUEUE
+from dispatcher.queue.sqlite.outbox import SqliteOutbox
 from dispatcher.queue.sqlite.queue import MIGRATIONS as QUEUE_MIGRATIONS
 from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.queue.sqlite.recording import SqliteRecording
@@ -224,7 +225,7 @@ def of_sqlite(database: Database, queue: SqliteQueue) -> Storage:
     store = SqliteStore(database, fresh=fresh)
     return Storage(
         store=store,
-        outbox=SqliteStore(database, for_pushes=True),
+        outbox=SqliteOutbox(database),
         read_model=Follower(database, fresh),
         queue=queue,
         replays=SqliteReplays(database, new_id),

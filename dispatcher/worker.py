@@ -26,6 +26,7 @@ from dispatcher.flow.window import Room
 from dispatcher.forming.former import Former, Reader
 from dispatcher.observe.events import Listener
 from dispatcher.queue.base import DispatchQueue, Lease, Leased, Outbox, Pending
+from dispatcher.queue.records import Records
 from dispatcher.retrying.schedule import RetrySchedule
 from receiver.store.base import StoreUnavailable
 
@@ -59,7 +60,7 @@ class Worker:
         grouped: bool = True,
     ) -> None:
         """`total` None: each endpoint has its window, whatever the others have. `grouped`: as
-        Attempts."""
+        Records."""
         self._gates: dict[str, Gate] = {}  # also of removed endpoints with pushes under way
         self._names: tuple[str, ...] = ()  # of the endpoints that it works for
         self._lease_lasts: dict[str, timedelta] = {}  # by endpoint
@@ -69,7 +70,8 @@ class Worker:
         self._clock = clock
         self._new_token = new_token
         self._total = total
-        self._former = Former(outbox, queue, clock)
+        self.records = Records(queue, grouped=grouped)
+        self._former = Former(outbox, queue, clock, self.records.form)
         self._alternation = Alternation(clock.speed)
         self._attempts = Attempts(
             outbox=outbox,
@@ -78,8 +80,8 @@ class Worker:
             clock=clock,
             schedule=schedule,
             rng=Random() if rng is None else rng,
+            records=self.records,
             listeners=listeners,
-            grouped=grouped,
         )
         # Two claims at once would each take all the room that there is.
         self._claiming = asyncio.Lock()
@@ -215,22 +217,30 @@ class Worker:
 
     def _leases(self, names: Iterable[str]) -> dict[str, Lease]:
         """A new lease for each of these endpoints."""
-        now, stepped, lasts = self._clock.now(), self._attempts.stepped, self._lease_lasts
+        now, stepped, lasts = self._clock.now(), self.records.stepped, self._lease_lasts
         return {name: Lease(self._new_token(), now + lasts[name], stepped) for name in names}
 
     # --- attempt ----------------------------------------------------------------------------------
 
     async def attempt(self, dispatch: Leased) -> None:
         """Make one attempt and record it; none if the lease has run out. Raises StoreUnavailable
-        when it cannot be recorded: the lease then runs out, and the attempt is repeated."""
-        gate = self._gates[dispatch.endpoint]
+        when it cannot be recorded: the lease then runs out, and the attempt is repeated.
+
+        Its place is free when it is recorded. If it waits for the dispatch that takes its place, to
+        be recorded in the same transaction, it is free before.
+        """
+        gate, is_counted = self._gates[dispatch.endpoint], True
         try:
             made = await self._attempts.make(dispatch, gate.endpoint)
             if made is not None:
                 gate.judge(made.record.outcome.acknowledges, made.ended_at)
+                if self.records.holds:
+                    gate.end(dispatch.attempts_made)
+                    is_counted = False
                 await self._attempts.record(made)
         finally:
-            gate.end(dispatch.attempts_made)
+            if is_counted:
+                gate.end(dispatch.attempts_made)
 
     async def give_back(self, dispatches: Sequence[Leased], *, broken_off: bool = False) -> None:
         """Release leases that were not used, or whose attempts were broken off."""
@@ -294,7 +304,7 @@ class Worker:
     def clock_stepped(self, by: timedelta) -> None:
         """The clock has gone so far in one step. All that waits here waits as long as before; what
         lies in the queue is moved by whoever moved the clock."""
-        self._attempts.clock_stepped(by)
+        self.records.stepped += by
         self._taken_at = {name: at + by for name, at in self._taken_at.items()}
         until = self.shares_hold_until
         self.shares_hold_until = until and until + by

@@ -49,7 +49,7 @@ def _held(database: Any, done: threading.Event, go: threading.Event) -> Iterator
     """Within the block, what is written is told when it is done, and committed when it may."""
 
     def waits(write: Callable[[Callable[[Any], T]], Awaitable[T]]) -> Callable[..., Awaitable[T]]:
-        def waiting(work: Callable[[Any], T]) -> Awaitable[T]:
+        def waiting(work: Callable[[Any], T], **_: bool) -> Awaitable[T]:
             def then_wait(connection: Any) -> T:
                 result = work(connection)
                 done.set()
@@ -76,7 +76,7 @@ def unanswered(database: Any) -> Iterator[None]:
     be: the connection broke before the answer came."""
 
     def loses(write: Callable[[Callable[[Any], T]], Awaitable[T]]) -> Callable[..., Awaitable[T]]:
-        async def losing(work: Callable[[Any], T]) -> T:
+        async def losing(work: Callable[[Any], T], **_: bool) -> T:
             restore()
             await write(work)
             raise StoreUnavailable("the connection broke while it was committed")

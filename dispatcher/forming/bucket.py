@@ -18,11 +18,11 @@ from msgspec import structs
 
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.endpoints.own_urls import target_of
-from dispatcher.forming.routing import Routes, goes_to
+from dispatcher.forming.routing import Routes, going_to
 from dispatcher.queue.base import Bucket, Forming
 from receiver.dlr import json_format, xml_format
 from receiver.dlr.model import Generation
-from receiver.store.base import Message, StoredReport
+from receiver.store.base import Message, ReportItem
 from receiver.store.callback import NotifyTo
 
 Shape = tuple[Generation | None, NotifyTo | None]
@@ -31,11 +31,11 @@ Shape = tuple[Generation | None, NotifyTo | None]
 
 def fill(
     endpoint: Endpoint,
-    fresh: Sequence[StoredReport],
+    fresh: Sequence[ReportItem],
     *,
     room: int,
     read_from: int = 0,
-    freed: Sequence[StoredReport] = (),
+    freed: Sequence[ReportItem] = (),
     blocked: Collection[Message] | None = None,
     routes: Routes | None = None,
 ) -> Forming:
@@ -62,13 +62,14 @@ def fill(
         else:
             waiting.add(report.message)
     waiting.update(blocked or ())
-    hold: list[StoredReport] = []
+    hold: list[ReportItem] = []
     read_to = fresh[-1].id if fresh else read_from
     routes = routes or Routes(fresh)
+    goes = going_to(endpoint.rules, routes.read)
     for at in routes.among(endpoint.rules):
         report = fresh[at]
-        if goes_to(report, endpoint.rules, routes.read):
-            placed = False if report.message in waiting else buckets.place(report)
+        if goes(report):
+            placed = not (waiting and report.message in waiting) and buckets.place(report)
             if placed is None:
                 read_to = fresh[at - 1].id if at else read_from
                 break
@@ -83,17 +84,18 @@ class _Buckets:
 
     def __init__(self, endpoint: Endpoint, room: int, *, in_order: bool) -> None:
         self._endpoint = endpoint
+        self._size = endpoint.bucket_size
         self._room = room
         self._in_order = in_order
-        self._all: list[tuple[Shape, list[StoredReport]]] = []
-        self._open: dict[Shape, list[StoredReport]] = {}
-        self._of_message: dict[Message, list[StoredReport]] = {}  # only where the order is kept
+        self._all: list[tuple[Shape, list[ReportItem]]] = []
+        self._open: dict[Shape, list[ReportItem]] = {}
+        self._of_message: dict[Message, list[ReportItem]] = {}  # only where the order is kept
 
-    def place(self, report: StoredReport) -> bool | None:
+    def place(self, report: ReportItem) -> bool | None:
         """True: placed. False: its message is in another bucket. None: no room."""
         shape = shape_of(report, self._endpoint)
         bucket = self._open.get(shape)
-        if bucket is not None and len(bucket) == self._endpoint.bucket_size:
+        if bucket is not None and len(bucket) == self._size:
             bucket = None
         if self._in_order and self._of_message.get(report.message, bucket) is not bucket:
             return False
@@ -114,7 +116,7 @@ class _Buckets:
         ]
 
 
-def shape_of(report: StoredReport, endpoint: Endpoint) -> Shape:
+def shape_of(report: ReportItem, endpoint: Endpoint) -> Shape:
     """Only reports of one shape go together."""
     generation = endpoint.generation or report.generation
     return generation, report.notify_to if endpoint.own_urls else None

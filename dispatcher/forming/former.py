@@ -8,7 +8,7 @@ at one endpoint, foreseen or not, sets only that endpoint aside.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import count
@@ -21,7 +21,7 @@ from dispatcher.forming.bucket import encoded, fill
 from dispatcher.forming.routing import Routes
 from dispatcher.observe.unforeseen import tell_unforeseen
 from dispatcher.queue.base import DispatchQueue, Forming, Lease, Leased, Outbox, Pending
-from receiver.store.base import StoredReport, StoreUnavailable
+from receiver.store.base import ReportItem, StoreUnavailable
 
 READ_AHEAD = 5_000
 """The most reports that are read from the store for one look."""
@@ -37,6 +37,9 @@ first. A hundred endpoints that looked at 5,000 reports held it up for 82 ms."""
 SET_ASIDE = timedelta(minutes=1)
 """How long, in the world's time, an endpoint gets no new dispatches after an unforeseen error in
 forming them. What waits for its retry goes on."""
+
+Form = Callable[[datetime, Mapping[str, Lease], Sequence[Forming]], Awaitable[Sequence[Leased]]]
+"""As `form` of a DispatchQueue."""
 
 NewLeases = Callable[[Iterable[str]], Mapping[str, Lease]]
 """Makes a new lease for each of these endpoints."""
@@ -64,9 +67,10 @@ class Formed(Struct, frozen=True):
 class Former:
     """Forms the dispatches of one worker. It remembers whose turn is next, and who is set aside."""
 
-    def __init__(self, outbox: Outbox, queue: DispatchQueue, clock: Clock) -> None:
+    def __init__(self, outbox: Outbox, queue: DispatchQueue, clock: Clock, form: Form) -> None:
         self._outbox = outbox
         self._queue = queue
+        self._form = form
         self._clock = clock
         self._turns = count(1)
         self._had_turn: dict[str, int] = {}  # endpoints that take XML: which turn was its last
@@ -143,7 +147,7 @@ class Former:
     async def _filled(
         self,
         reader: Reader,
-        reports: Sequence[StoredReport],
+        reports: Sequence[ReportItem],
         read_from: int,
         pending: Pending,
         routes: Routes,
@@ -164,7 +168,7 @@ class Former:
     async def _fill_in_order(
         self,
         endpoint: Endpoint,
-        reports: Sequence[StoredReport],
+        reports: Sequence[ReportItem],
         room: int,
         read_from: int,
         routes: Routes,
@@ -209,7 +213,7 @@ class Former:
         """Form all in one transaction; form each alone if that fails and the store is available."""
         try:
             of_each = leases(each.endpoint.name for each in formings)
-            return await self._queue.form(self._clock.now(), of_each, formings)
+            return list(await self._form(self._clock.now(), of_each, formings))
         except StoreUnavailable:
             raise
         except Exception as error:  # noqa: BLE001 - told, and nobody else's failure
@@ -221,7 +225,7 @@ class Former:
         ]
 
 
-async def _read_all(reports: Sequence[StoredReport], routes: Routes) -> None:
+async def _read_all(reports: Sequence[ReportItem], routes: Routes) -> None:
     """Read the reports for those whose rules ask for fields, a stretch at a time."""
     for at, report in enumerate(reports):
         if at % AT_A_STRETCH == AT_A_STRETCH - 1:

@@ -9,7 +9,7 @@ from itertools import chain
 from dispatcher.endpoints.endpoint import Rules
 from receiver.dlr.model import Report
 from receiver.dlr.number import comparable
-from receiver.store.base import StoredReport
+from receiver.store.base import ReportItem
 
 
 class ReportReader:
@@ -21,16 +21,16 @@ class ReportReader:
     def __init__(self) -> None:
         self._reports: dict[int, Report] = {}
 
-    def __call__(self, stored: StoredReport) -> Report:
+    def __call__(self, stored: ReportItem) -> Report:
         report = self._reports.get(stored.id)
         if report is None:
             report = self._reports[stored.id] = stored.read()
         return report
 
 
-Read = Callable[[StoredReport], Report]
+Read = Callable[[ReportItem], Report]
 
-_INDEXED: Sequence[tuple[str, Callable[[StoredReport, Read], str | None]]] = (
+_INDEXED: Sequence[tuple[str, Callable[[ReportItem, Read], str | None]]] = (
     ("sources", lambda stored, _: stored.source),
     ("application_ids", lambda stored, read: read(stored).application_id),
     ("entity_ids", lambda stored, read: read(stored).entity_id),
@@ -51,7 +51,7 @@ class Routes:
     all. `among` narrows; what goes to an endpoint, `goes_to` says.
     """
 
-    def __init__(self, reports: Sequence[StoredReport]) -> None:
+    def __init__(self, reports: Sequence[ReportItem]) -> None:
         self._reports = reports
         self.read: Read = ReportReader()
         self._by_value: dict[str, _Places] = {}
@@ -67,7 +67,7 @@ class Routes:
                 return sorted({*chain.from_iterable(found), *unreadable})
         return range(len(self._reports))
 
-    def _places(self, name: str, value_of: Callable[[StoredReport, Read], str | None]) -> _Places:
+    def _places(self, name: str, value_of: Callable[[ReportItem, Read], str | None]) -> _Places:
         if name not in self._by_value:
             found, unreadable = self._by_value[name] = {}, []
             for place, report in enumerate(self._reports):
@@ -79,9 +79,9 @@ class Routes:
 
 
 def goes_to(
-    stored: StoredReport,
+    stored: ReportItem,
     rules: Rules,
-    read: Read = StoredReport.read,
+    read: Read = ReportItem.read,
 ) -> bool:
     """Whether an endpoint with these rules gets this report. `read` is asked only for fields."""
     return (
@@ -92,6 +92,13 @@ def goes_to(
         and (not rules.status_groups or stored.status_group in rules.status_groups)
         and (not rules.asks_fields or _fields_agree(read(stored), rules))
     )
+
+
+def going_to(rules: Rules, read: Read) -> Callable[[ReportItem], bool]:
+    """As `goes_to`, for many reports: an endpoint that asks for nothing is most endpoints."""
+    if rules == Rules():
+        return lambda stored: stored.notify_to is None
+    return lambda stored: goes_to(stored, rules, read)
 
 
 def _fields_agree(report: Report, rules: Rules) -> bool:

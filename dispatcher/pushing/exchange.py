@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 import aiohttp
@@ -139,8 +139,12 @@ class Tap(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self.place = place
         self._exchange: Exchange | None = None
+        self.connection: Connection | None = None
+        """The connection, while it is ready (`Kept.ready`), and since when."""
+        self.ready_since = 0.0
         self._waiting: asyncio.Future[PlainAnswer | None] | None = None
-        self._patience = 0.0
+        self._until = self._patience = 0.0
+        self._deadline = 0.0
         self._alarm: asyncio.TimerHandle | None = None
         self._full = False
         kept.open += 1
@@ -150,23 +154,24 @@ class Tap(asyncio.Protocol):
         self._exchange = exchange
         self._kept.idle.pop(self, None)
 
-    async def post(self, request: bytes, patience: float) -> PlainAnswer | None:
-        """Send the request and wait for its answer. None: aiohttp's `inner` reads it.
+    async def post(
+        self, request: Sequence[bytes], patience: float, until: float
+    ) -> PlainAnswer | None:
+        """Send the pieces of the request and wait for its answer. None: aiohttp's `inner` reads it.
 
-        Raises TimeoutError if no byte comes for `patience` seconds after the request was sent, and
-        what aiohttp raises if the connection ends before that.
+        Raises TimeoutError if no byte comes for `patience` seconds after the request was sent, or
+        `until` then by the loop's clock, and what aiohttp raises if the connection ends before
+        that.
         """
         if self._transport.is_closing():
             raise aiohttp.ClientConnectionResetError("the connection was closed")
-        self._patience = patience
+        self._patience, self._until = patience, until
         self._waiting = self._loop.create_future()
-        self._transport.write(request)
-        if not self._full:
-            self._start_alarm()
+        self._transport.writelines(request)
+        self._wait_until(until if self._full else self._patient_until())
         try:
             return await self._waiting
         finally:
-            self._stop_alarm()
             self._waiting = None
 
     def rest(self) -> bool:
@@ -180,6 +185,10 @@ class Tap(asyncio.Protocol):
 
     def close(self) -> None:
         self._transport.close()
+
+    @property
+    def is_closing(self) -> bool:
+        return self._transport.is_closing()
 
     # --- what the transport tells ----------------------------------------------------------------
 
@@ -213,6 +222,7 @@ class Tap(asyncio.Protocol):
         self._inner.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_alarm()
         self._kept.open -= 1
         self._kept.idle.pop(self, None)
         self._inner.connection_lost(exc)
@@ -226,7 +236,8 @@ class Tap(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._full = False
         self._inner.resume_writing()
-        self._start_alarm()
+        if self._waiting is not None:
+            self._wait_until(self._patient_until())
 
     # --- whoever waits ---------------------------------------------------------------------------
 
@@ -234,18 +245,29 @@ class Tap(asyncio.Protocol):
         if self._waiting is not None and not self._waiting.done():
             self._waiting.set_result(answer)
 
-    def _start_alarm(self) -> None:
-        self._stop_alarm()
-        if self._waiting is not None and not self._waiting.done():
-            self._alarm = self._loop.call_later(self._patience, self._give_up)
+    def _patient_until(self) -> float:
+        return min(self._until, self._loop.time() + self._patience)
+
+    def _wait_until(self, deadline: float) -> None:
+        """An alarm that rings before it stays, and is set anew when it rings: most of them would be
+        stopped long before."""
+        self._deadline = deadline
+        if self._alarm is None or self._alarm.when() > deadline:
+            self._stop_alarm()
+            self._alarm = self._loop.call_at(deadline, self._ring)
 
     def _stop_alarm(self) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
 
-    def _give_up(self) -> None:
-        if self._waiting is not None and not self._waiting.done():
+    def _ring(self) -> None:
+        self._alarm = None
+        if self._waiting is None or self._waiting.done():
+            return
+        if self._loop.time() < self._deadline:
+            self._wait_until(self._deadline)
+        else:
             self._waiting.set_exception(TimeoutError())
 
 
@@ -260,6 +282,11 @@ def _ended(error: Exception | None) -> Exception:
     return ended
 
 
+READY_SECONDS = 1.0
+"""How long a connection is ready for the next request before aiohttp has it, which keeps it for
+15 s. To get it back from there takes ten times as long."""
+
+
 class Kept:
     """How many connections are open, and which of them wait for their next request."""
 
@@ -267,6 +294,55 @@ class Kept:
         self._most = most
         self.open = 0
         self.idle: dict[Tap, None] = {}  # the one that waits for longest first
+        self._ready: dict[object, list[Tap]] = {}  # by place, the last one last
+        self._giving_back: asyncio.TimerHandle | None = None
+
+    def ready(self, tap: Tap, connection: Connection) -> None:
+        """Keep a connection that has just served its place, for the next request there."""
+        loop = asyncio.get_running_loop()
+        tap.connection, tap.ready_since = connection, loop.time()
+        self._ready.setdefault(tap.place, []).append(tap)
+        if self._giving_back is None:
+            self._giving_back = loop.call_later(READY_SECONDS, self._give_back)
+
+    def taken(self, place: object) -> tuple[Connection, Tap] | None:
+        """The connection that served this place last, if one is ready."""
+        ready = self._ready.get(place)
+        while ready:
+            tap = ready.pop()
+            connection, tap.connection = tap.connection, None
+            assert connection is not None
+            if not tap.is_closing:
+                return connection, tap
+            connection.close()
+        return None
+
+    def _give_back(self) -> None:
+        """Give to aiohttp those that nobody has taken."""
+        self._giving_back = None
+        loop = asyncio.get_running_loop()
+        last, every, self._ready = loop.time() - READY_SECONDS, self._ready, {}
+        for place, ready in every.items():
+            for tap in ready:
+                if tap.ready_since > last and not tap.is_closing:
+                    self._ready.setdefault(place, []).append(tap)
+                    continue
+                connection, tap.connection = tap.connection, None
+                assert connection is not None
+                if tap.is_closing:
+                    connection.close()
+                else:
+                    connection.release()
+        if self._ready:
+            self._giving_back = loop.call_later(READY_SECONDS, self._give_back)
+
+    def close(self) -> None:
+        """Close what is ready."""
+        if self._giving_back is not None:
+            self._giving_back.cancel()
+        for place in list(self._ready):
+            while (taken := self.taken(place)) is not None:
+                taken[0].close()
 
     def make_room(self, place: object) -> None:
         """Close those that wait, as far as needed to open one more, unless one of them leads to
@@ -287,11 +363,25 @@ class TappedConnector(aiohttp.TCPConnector):
         super().__init__(**options)
         self._kept = kept
 
+    def place_of(self, to: aiohttp.ClientRequest) -> object:
+        """Where the request goes: requests of one place can share a connection."""
+        return id(self), to.connection_key
+
+    def ready(self, exchange: Exchange, place: object) -> tuple[Connection, Tap] | None:
+        """As `tapped`, if a connection is ready."""
+        while (taken := self._kept.taken(place)) is not None:
+            if not exchange.needs_new:
+                exchange.reused = True
+                taken[1].serve(exchange)
+                return taken
+            taken[0].close()  # it is as old as the one that broke
+        return None
+
     async def tapped(
         self, exchange: Exchange, to: aiohttp.ClientRequest, connecting: aiohttp.ClientTimeout
     ) -> tuple[Connection, Tap]:
         """A connection to where the request goes, and its tap, which serves the exchange."""
-        place = (id(self), to.connection_key)
+        place = self.place_of(to)
         self._kept.make_room(place)
         while True:
             connection = await self.connect(to, [], connecting)
@@ -301,7 +391,7 @@ class TappedConnector(aiohttp.TCPConnector):
                 tap = Tap(transport, cast(ResponseHandler, tap), self._kept, place)
                 transport.set_protocol(tap)
             elif exchange.needs_new:
-                connection.close()  # the other idle ones of this host are as old
+                connection.close()  # as above
                 continue
             else:
                 exchange.reused = True

@@ -6,7 +6,7 @@ import asyncio
 import re
 import ssl
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Self
@@ -53,6 +53,14 @@ costs its connection and nothing else."""
 WAYS_KEPT = 1024
 """URLs whose `_Way` is remembered."""
 
+BEGINS_KEPT = 16
+"""Sets of names of headers whose beginning is remembered for a URL: each endpoint that pushes there
+has two or three."""
+
+COPIED_MOST = 16 * 1024
+"""Bytes of the longest body that is copied behind its head: one piece is written faster than two.
+"""
+
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 _SENT_AGAIN = (
@@ -87,13 +95,16 @@ class _Request(Struct, frozen=True):
 
 
 class _Way(Struct, frozen=True):
-    """How a request gets to a URL: the connector that opens the connection for `to`, and what is
-    sent before the headers of the request itself. `to` has the URL as aiohttp reads it."""
+    """How a request gets to a URL: the connector that opens the connection for `to`, which leads to
+    `place`, and what is sent before the headers of the request itself. `to` has the URL as aiohttp
+    reads it. `begins`: the beginning of a request, by the names of its headers."""
 
     connector: TappedConnector
     to: aiohttp.ClientRequest
+    place: object
     line: str
     headers: Mapping[str, str]
+    begins: dict[tuple[str, ...], str]
 
 
 class HttpSender:
@@ -141,6 +152,7 @@ class HttpSender:
 
     async def __aexit__(self, *_: object) -> None:
         await self._tokens.close()
+        self._kept.close()
         for connector in (self._connector, self._checked_connector):
             if connector is not None:
                 await connector.close()
@@ -249,24 +261,30 @@ class HttpSender:
         head: RawResponseMessage | None = None
         try:
             way = self._way(request.url, endpoint.checked, endpoint.tls)
-            async with asyncio.timeout_at(exchange.until):
-                connection, tap = await way.connector.tapped(
-                    exchange, way.to, _connecting(endpoint.connect_timeout)
-                )
-                try:
-                    patience = endpoint.read_timeout.total_seconds()
-                    plain = await tap.post(_encoded(way, request), patience)
-                    if plain is None:
+            found = way.connector.ready(exchange, way.place)
+            if found is None:
+                async with asyncio.timeout_at(exchange.until):
+                    found = await way.connector.tapped(
+                        exchange, way.to, _connecting(endpoint.connect_timeout)
+                    )
+            connection, tap = found
+            try:
+                patience = endpoint.read_timeout.total_seconds()
+                plain = await tap.post(_encoded(way, request), patience, exchange.until)
+                if plain is None:
+                    async with asyncio.timeout_at(exchange.until):
                         head, content = await _head(connection)
                         exchange.answered = True
                         whole = await _read(content, body, kept)
-                except BaseException:
-                    connection.close()
-                    raise
-                if tap.rest() and whole:
-                    connection.release()
-                else:
-                    connection.close()
+            except BaseException:
+                connection.close()
+                raise
+            if not tap.rest() or not whole:
+                connection.close()
+            elif plain is not None:
+                self._kept.ready(tap, connection)
+            else:
+                connection.release()
         except FAILURES as error:
             return _all_the_same(error, exchange, head, bytes(body), kept)
         if plain is not None:
@@ -295,7 +313,8 @@ class HttpSender:
             loop=asyncio.get_running_loop(),
             ssl=self._trust(tls),
         )
-        return _Way(connector, to, f"POST {to.url.raw_path_qs} HTTP/1.1", dict(to.headers))
+        line = f"POST {to.url.raw_path_qs} HTTP/1.1"
+        return _Way(connector, to, connector.place_of(to), line, dict(to.headers), {})
 
     def _trust(self, tls: Tls) -> ssl.SSLContext | bool:
         """What `ssl=` takes. A context is made once, at the first push."""
@@ -327,14 +346,31 @@ def _connecting(limit: timedelta) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, sock_connect=limit.total_seconds())
 
 
-def _encoded(way: _Way, request: _Request) -> bytes:
-    """The whole request. Raises ValueError for a header that would begin another line."""
-    length = {"Content-Length": str(len(request.body))}
-    headers = overruled(way.headers, {**request.headers, **length})
-    lines = [way.line, *(f"{name}: {value}" for name, value in headers.items())]
-    if _CONTROL.search("".join(lines)):
+def _encoded(way: _Way, request: _Request) -> Sequence[bytes]:
+    """The pieces of the whole request. Raises ValueError for a header that would begin another
+    line."""
+    headers, names = request.headers, tuple(request.headers)
+    begin = way.begins.get(names)
+    if begin is None:
+        if len(way.begins) == BEGINS_KEPT:
+            way.begins.clear()
+        begin = way.begins[names] = _begin(way, names)
+    if _CONTROL.search("".join(headers.values())):
         raise ValueError("a header has a control character")
-    return "\r\n".join([*lines, "", ""]).encode() + request.body
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    head = f"{begin}{lines}Content-Length: {len(request.body)}\r\n\r\n".encode()
+    return [head + request.body] if len(request.body) < COPIED_MOST else [head, request.body]
+
+
+def _begin(way: _Way, names: Sequence[str]) -> str:
+    """The lines before the headers of a request with these names, which overrule those of the way.
+    Raises ValueError for one that would begin another line."""
+    ours = dict.fromkeys(names, "") | {"Content-Length": ""}
+    fixed = overruled(way.headers, ours)
+    lines = [way.line, *(f"{name}: {fixed[name]}" for name in fixed if name not in ours)]
+    if _CONTROL.search("".join([*lines, *names])):
+        raise ValueError("a header has a control character")
+    return "".join([f"{line}\r\n" for line in lines])
 
 
 def _headers(

@@ -12,7 +12,7 @@ from dispatcher.endpoints.endpoint import Endpoint, Target
 from dispatcher.retrying.dispatch import DispatchState
 from dispatcher.retrying.outcome import Answer, Outcome
 from receiver.dlr.model import Generation
-from receiver.store.base import Message, StoredReport
+from receiver.store.base import Message, ReportItem, StoredReport
 
 
 class Lease(Struct, frozen=True):
@@ -28,7 +28,7 @@ class Lease(Struct, frozen=True):
 class Bucket(Struct, frozen=True):
     """Reports that go to an endpoint in one push. `generation` None: none of them tells one."""
 
-    reports: Sequence[StoredReport]
+    reports: Sequence[ReportItem]
     generation: Generation | None
     target: Target
 
@@ -46,7 +46,7 @@ class Forming(Struct, frozen=True):
     read_to: int
     buckets: Sequence[Bucket] = ()
     bodies: Sequence[bytes | None] = ()
-    hold: Sequence[StoredReport] = ()
+    hold: Sequence[ReportItem] = ()
     freed: Sequence[int] = ()
 
 
@@ -260,9 +260,11 @@ class BytesGone(Exception):
 class Outbox(Protocol):
     """The store as the dispatcher sees it: reports wait there until they are read off."""
 
-    async def reports_after(self, report_id: int, limit: int) -> list[StoredReport]: ...
+    async def reports_after(self, report_id: int, limit: int) -> Sequence[ReportItem]:
+        """As the store's. There may be fewer than `limit` though more follow."""
 
-    async def reports_by_id(self, report_ids: Sequence[int]) -> list[StoredReport]: ...
+    async def reports_by_id(self, report_ids: Sequence[int]) -> Sequence[StoredReport]:
+        """As the store's."""
 
 
 class DispatchQueue(Protocol):
@@ -310,6 +312,18 @@ class DispatchQueue(Protocol):
         A bucket without bytes becomes a dispatch that waits and is due at once: it is claimed like
         any other. Nothing is added for an endpoint that another worker has read on meanwhile.
         """
+
+    takes_records_along: bool
+    """Whether `form_and_record` costs less than both of its parts, and holds up nobody."""
+
+    async def form_and_record(
+        self,
+        now: datetime,
+        leases: Mapping[str, Lease],
+        formings: Sequence[Forming],
+        records: Sequence[Record],
+    ) -> tuple[list[Leased], list[bool]]:
+        """What `form` and `record` return, of one transaction: all of it is stored, or nothing."""
 
     async def keep_body(self, dispatch: Leased, body: bytes) -> bool:
         """Keep the bytes of a dispatch that was claimed without. False when its lease is not valid

@@ -29,13 +29,16 @@ class DatabaseInPlace(Database):
         add_functions(self._connection)
         self._connection.execute("BEGIN")  # else each statement would be a transaction
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], *, brief: bool = False) -> T:  # noqa: ARG002 - all are
         return work(self._caught_up())
 
     async def write_unflushed(self, work: Work[T]) -> T:
         return work(self._caught_up())
 
     async def read(self, work: Work[T]) -> T:
+        return work(self._caught_up())
+
+    async def look(self, work: Work[T]) -> T:
         return work(self._caught_up())
 
     async def question(self, work: Work[T]) -> T:

@@ -22,6 +22,7 @@ from typing import Any, cast
 import msgspec
 from aiohttp import HttpVersion11, StreamReader, web
 from aiohttp.http import RawRequestMessage
+from aiohttp.streams import EMPTY_PAYLOAD
 
 from receiver.answers import SERVER_NAME, fault_of
 from receiver.callbacks.events import REQUEST_ID, StoredCallback, Teller
@@ -140,18 +141,18 @@ class Connection(web.RequestHandler):
         if self.writing_paused:  # the client reads no answers: the way of all requests waits for it
             return content
         source = self._short.source_of(head)
-        if source is None or content.exception() is not None:
+        if source is None or content is EMPTY_PAYLOAD or content.exception() is not None:
             return content
-        body = content.read_nowait()
+        if self._reading_paused:  # a large body; whoever reads it has the parser go on
+            return content
+        # Looked at and not read: reading would have the parser go on at once.
+        body = b"".join(content._buffer)
         peer = self.peername[0] if isinstance(self.peername, tuple) else None
-        if self._short.take(source, head, peer, body, self.answer):
-            self._request_count += 1
-            self.taking = True
-            return None
-        again = StreamReader(self, max(len(body), 1), loop=self._loop)
-        again.feed_data(body)
-        again.feed_eof()
-        return again
+        if not self._short.take(source, head, peer, body, self.answer):
+            return content
+        self._request_count += 1
+        self.taking = True
+        return None
 
     def answer(self, data: bytes) -> None:
         """Write the answer to the callback that was taken, and read on."""

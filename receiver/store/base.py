@@ -62,19 +62,15 @@ class AmbiguousMessage(Exception):
         self.sources = sources
 
 
-class StoredReport(Struct, frozen=True):
-    """A report as it lies in the store. `item` is JSON in the provider's field names."""
+class ReportItem(Struct, frozen=True, kw_only=True, gc=False):
+    """What a push needs of a stored report. `item` is JSON in the provider's field names."""
 
     id: int
-    received_at: datetime
     source: str
-    format: Format
     generation: Generation | None
     final: bool
     status_group: int | None
-    duplicates: int
     message_key: int
-    identity: int
     item: bytes
     notify_to: NotifyTo | None = None  # came with a URL of its own
 
@@ -86,6 +82,15 @@ class StoredReport(Struct, frozen=True):
     def read(self) -> Report:
         """The report itself. Raises nothing: it was read before it was stored."""
         return decode_item(self.item, self.generation)
+
+
+class StoredReport(ReportItem, frozen=True, kw_only=True):
+    """A report as it lies in the store."""
+
+    received_at: datetime
+    format: Format
+    duplicates: int
+    identity: int
 
 
 def of_one_source(message_id: str, reports: Sequence[StoredReport]) -> Sequence[StoredReport]:

@@ -975,6 +975,28 @@ class DispatchQueueContract:
         assert await queue.record([record]) == [False]
         assert len((await desk.look(leased))[1]) == 1
 
+    async def test_records_along_with_what_is_formed(
+        self, desk: Desk, queue: DispatchQueue
+    ) -> None:
+        """Attempts are recorded and dispatches formed as if each were done alone. A lease that has
+        ended is told, and costs nobody else."""
+        held, late = await desk.dispatches(2)
+        forming = await desk.forming(await desk.receive(2))
+        records = [
+            a_record(held, "acknowledged", status=200),
+            a_record(late, token="another"),
+        ]
+
+        formed, recorded = await queue.form_and_record(NOON, leases(), [forming], records)
+
+        assert recorded == [True, False]
+        assert [each.body for each in formed] == forming.bodies
+        assert (await queue.pending(NOON)).unread.get(ACME.name) is None
+        states = [(await desk.view(each)).state for each in (held, late, *formed)]
+        assert states == ["acknowledged", "leased", "leased", "leased"]
+        assert len((await desk.look(held))[1]) == 1
+        assert await queue.form_and_record(NOON, leases(), [], []) == ([], [])
+
     async def test_records_for_unknown_dispatch(self, desk: Desk, queue: DispatchQueue) -> None:
         """A record for a dispatch that is not there is late."""
         (leased,) = await desk.dispatches()
@@ -1602,6 +1624,22 @@ class LostStoreContract:
         assert await queue.counts() == {"acme": {"leased": 1}, "beta": {"leased": 2}}
         message = desk.message(first)
         assert await queue.blocked("acme", [message], []) == {message}
+
+    async def test_forming_and_recording_are_one(self, desk: Desk, queue: DispatchQueue) -> None:
+        """If a dispatch cannot be stored, no attempt is recorded either, and the other way."""
+        (leased,) = await desk.dispatches()
+        forming = await desk.forming(await desk.receive())
+        record = a_record(leased, "acknowledged", status=200)
+        too_high = a_forming(ACME, {b"": [2**63]}, read_to=0)
+        bad_forming = replace(forming, buckets=too_high.buckets, bodies=too_high.bodies)
+        bad_record = replace(record, number=2**63)
+        for formings, records in (([bad_forming], [record]), ([forming], [bad_record])):
+            before = await queue.pending(NOON)
+            with pytest.raises(Exception):  # noqa: B017, PT011 - each database has its own
+                await queue.form_and_record(NOON, leases(), formings, records)
+            assert await queue.pending(NOON) == before
+            assert (await desk.view(leased)).state == "leased"
+            assert (await desk.look(leased))[1] == []
 
     async def test_lost_while_recording(
         self, backend: QueueBackend, desk: Desk, queue: DispatchQueue

@@ -29,6 +29,7 @@ from receiver.store.base import (
     Counts,
     QuarantineEntry,
     ReadModel,
+    ReportItem,
     ReportQuery,
     ReportStore,
     StoredReport,
@@ -99,7 +100,7 @@ def a_refused_callback() -> Callback:
     return replace(callback, verdict=replace(callback.verdict, entries=entries))
 
 
-def message_ids(reports: Iterable[StoredReport]) -> list[str | None]:
+def message_ids(reports: Iterable[ReportItem]) -> list[str | None]:
     return [report.read().message_id for report in reports]
 
 

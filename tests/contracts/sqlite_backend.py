@@ -66,8 +66,8 @@ class BreakableDatabase(Database):
     def break_after(self, statements: int) -> None:
         self._breaks_after = statements
 
-    async def write(self, work: Work[T]) -> T:
-        return await super().write(self._broken(work))
+    async def write(self, work: Work[T], *, brief: bool = False) -> T:
+        return await super().write(self._broken(work), brief=brief)
 
     async def write_unflushed(self, work: Work[T]) -> T:
         return await super().write_unflushed(self._broken(work))

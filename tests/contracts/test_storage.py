@@ -18,6 +18,7 @@ from dispatcher.storage import MIGRATIONS, Storage, new_id, of_sqlite
 from tests.contracts.attempt_activity import AttemptActivityContract
 from tests.contracts.audit_log import AuditLogContract
 from tests.contracts.endpoint_store import EndpointStoreContract
+from tests.contracts.outbox import OutboxContract
 from tests.contracts.queue_figures import AttemptHistoryContract, QueueFiguresContract
 from tests.contracts.readings import ReadingsContract
 from tests.contracts.recording import RecordingContract
@@ -124,6 +125,10 @@ class TestReadings(ReadingsContract):
 
 
 class TestAttemptActivity(AttemptActivityContract):
+    pass
+
+
+class TestOutbox(OutboxContract):
     pass
 
 

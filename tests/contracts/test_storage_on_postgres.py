@@ -16,6 +16,7 @@ from receiver.store.postgres.texts import from_database
 from tests.contracts.attempt_activity import AttemptActivityContract
 from tests.contracts.audit_log import AuditLogContract
 from tests.contracts.endpoint_store import EndpointStoreContract
+from tests.contracts.outbox import OutboxContract
 from tests.contracts.queue_figures import AttemptHistoryContract, QueueFiguresContract
 from tests.contracts.readings import ReadingsContract
 from tests.contracts.recording import RecordingContract
@@ -68,6 +69,10 @@ class TestReadings(ReadingsContract):
 
 
 class TestAttemptActivity(AttemptActivityContract):
+    pass
+
+
+class TestOutbox(OutboxContract):
     pass
 
 

@@ -37,7 +37,7 @@ class UnansweredCommitContract:
     @pytest.fixture
     async def bench(self, backend: UnansweringBackend) -> Bench:
         await backend.queue.adopt([ACME])
-        storage = SimpleNamespace(store=backend.store, queue=backend.queue)
+        storage = SimpleNamespace(store=backend.store, outbox=backend.store, queue=backend.queue)
         return Bench(cast(Storage, storage), VirtualClock(START), ACME)
 
     async def test_forming(self, backend: UnansweringBackend, bench: Bench) -> None:

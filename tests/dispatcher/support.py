@@ -148,6 +148,7 @@ class Bench:
         self.clock = clock
         self.storage = storage
         self.store = storage.store
+        self.outbox = storage.outbox
         self.queue = storage.queue
         self.sender = ScriptedSender(clock)
         self.events: list[AttemptMade] = []
@@ -170,7 +171,7 @@ class Bench:
     ) -> Worker:
         """A worker beside the first, as in another process."""
         return Worker(
-            outbox=self.store,
+            outbox=self.outbox,
             queue=self.queue,
             sender=sender or self.sender,
             clock=clock or self.clock,

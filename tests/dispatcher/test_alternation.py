@@ -23,7 +23,7 @@ from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.simulation.database_in_place import DatabaseInPlace
 from dispatcher.storage import MIGRATIONS, new_id, of_sqlite
 from dispatcher.worker import Worker
-from receiver.store.base import StoredReport
+from receiver.store.base import ReportItem
 from tests.contracts.report_store import an_sms
 from tests.dispatcher.support import START, Bench, an_endpoint
 
@@ -110,17 +110,17 @@ async def test_dispatchers_take_turns(
     bench: Bench, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """However many there are, few looks are lost and few reports are read for nothing."""
-    queue, read, reports_after = bench.queue, 0, bench.store.reports_after
+    queue, read, reports_after = bench.queue, 0, bench.outbox.reports_after
     assert isinstance(queue, Slow)
     queue.time = Time(bench.clock, number)
 
-    async def counted(report_id: int, limit: int) -> list[StoredReport]:
+    async def counted(report_id: int, limit: int) -> Sequence[ReportItem]:
         nonlocal read
         reports = await reports_after(report_id, limit)
         read += len(reports)
         return reports
 
-    monkeypatch.setattr(bench.store, "reports_after", counted)
+    monkeypatch.setattr(bench.outbox, "reports_after", counted)
     await bench.receive(*(an_sms(f"m{n}") for n in range(REPORTS)))
     limits = {str(n): {"acme": Limits(ACME.window)} for n in range(number)}
     workers = [bench.another_worker(ACME) for _ in limits]

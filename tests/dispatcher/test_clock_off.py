@@ -254,12 +254,12 @@ async def test_a_store_that_is_away_while_the_clock_is_set() -> None:
         await process.look()
         write: Any = bench.database.write
 
-        async def away(*_: Any) -> Any:
+        async def away(*_: Any, **__: Any) -> Any:
             raise StoreUnavailable("away")
 
         machine.set_clock(-MONTH)
         await passes(50 * SECOND, process)
-        bench.database.write = away  # type: ignore[method-assign, assignment]
+        bench.database.write = away  # type: ignore[method-assign]
         for _ in range(30):
             machine.pass_time(SECOND)
             bench.clock.advance(SECOND)

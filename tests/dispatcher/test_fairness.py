@@ -18,7 +18,7 @@ from dispatcher.forming import bucket
 from dispatcher.forming.former import XML_AHEAD
 from dispatcher.queue.base import Bucket, Leased
 from dispatcher.retrying.outcome import Answer, Outcome
-from receiver.store.base import StoredReport
+from receiver.store.base import ReportItem
 from tests.contracts.report_store import an_sms
 from tests.dispatcher.support import MINUTE, Bench, a_bench, an_endpoint, since_start
 
@@ -76,14 +76,14 @@ class Desk:
         self.worker = bench.another_worker(*endpoints, sender=self.sender)
         self.read: list[tuple[int, int]] = []  # from which report, and how many
         self._stalled: set[asyncio.Task[None]] = set()
-        reports_after = bench.store.reports_after
+        reports_after = bench.outbox.reports_after
 
-        async def counted(report_id: int, limit: int) -> list[StoredReport]:
+        async def counted(report_id: int, limit: int) -> Sequence[ReportItem]:
             found = await reports_after(report_id, limit)
             self.read.append((report_id, len(found)))
             return found
 
-        bench.store.reports_after = counted  # type: ignore[method-assign]
+        bench.outbox.reports_after = counted  # type: ignore[method-assign]
 
     async def look(self) -> Counter[str]:
         """Claim once, and have all attempts made that end. Returns the dispatches by endpoint."""

@@ -55,7 +55,7 @@ class RoundTrips:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.made: list[str] = []
         self.looks = asyncio.Semaphore(0)
-        for name in ("read", "question", "write", "write_unflushed"):
+        for name in ("read", "look", "question", "write", "write_unflushed"):
             monkeypatch.setattr(Database, name, self._counted(getattr(Database, name)))
         news, looks = SqliteQueue.news, self.looks
 
@@ -167,7 +167,7 @@ async def test_a_callback_and_its_push_take_few_round_trips(
     done = [name for name in made if not any(each in name for each in beside)]
     assert [name.split(".<locals>")[0] for name in done] == [
         "SqliteStore.add",
-        "SqliteStore._select",
+        "SqliteOutbox.reports_after",
         "SqliteQueue.form",
         "SqliteQueue.record",
     ]

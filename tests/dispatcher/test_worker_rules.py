@@ -53,7 +53,7 @@ async def bench_with(
         bench.sender = sender
         tokens = count()
         bench.worker = Worker(
-            outbox=bench.store,
+            outbox=bench.outbox,
             queue=bench.queue,
             sender=sender,
             clock=bench.clock,

@@ -212,6 +212,9 @@ _TAKERS = """
 class PostgresQueue:
     """Implements DispatchQueue (base.py) on a Database. Make it with `open`."""
 
+    takes_records_along = False
+    """Two transactions run at once here. One would keep rows locked for as long as both."""
+
     def __init__(self, database: Database, name: str, new_id: Callable[[], str]) -> None:
         self._database = database
         self._names = DispatchNames(name)
@@ -288,16 +291,38 @@ class PostgresQueue:
     async def form(
         self, now: datetime, leases: Mapping[str, Lease], formings: Sequence[Forming]
     ) -> list[Leased]:
-        def form(connection: Connection) -> list[Leased]:
-            new = [
-                each
-                for forming in _take_over(connection, formings)
-                for each in dispatches_of(forming, leases, now, self._new_id)
-            ]
-            numbers = insert_dispatches(connection, [each for each, _ in new])
-            return leased_of(self._names, numbers, new)
+        return await self._database.write(lambda c: self._form(c, now, leases, formings))
 
-        return await self._database.write(form)
+    async def form_and_record(
+        self,
+        now: datetime,
+        leases: Mapping[str, Lease],
+        formings: Sequence[Forming],
+        records: Sequence[Record],
+    ) -> tuple[list[Leased], list[bool]]:
+        def work(connection: Connection) -> tuple[list[Leased], list[bool]]:
+            # Rows are locked in the order in which a removed endpoint locks them: it goes first.
+            leased = self._form(connection, now, leases, formings)
+            return leased, _record(connection, records)
+
+        done = await self._database.write(work)
+        await self._counts.changed()
+        return done
+
+    def _form(
+        self,
+        connection: Connection,
+        now: datetime,
+        leases: Mapping[str, Lease],
+        formings: Sequence[Forming],
+    ) -> list[Leased]:
+        new = [
+            each
+            for forming in _take_over(connection, formings)
+            for each in dispatches_of(forming, leases, now, self._new_id)
+        ]
+        numbers = insert_dispatches(connection, [each for each, _ in new])
+        return leased_of(self._names, numbers, new)
 
     async def keep_body(self, dispatch: Leased, body: bytes) -> bool:
         values = (body, dispatch.id, dispatch.lease.token)

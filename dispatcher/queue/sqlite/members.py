@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from dispatcher.queue.rows import are_far_apart
-from dispatcher.queue.sqlite.many_rows import insert_rows
+from dispatcher.queue.sqlite.many_rows import AT_ONCE, insert_rows
 from receiver.store.sqlite.rows import LISTED, listed
 
 # One parameter, twice: the dispatches as `listed` writes them.
@@ -22,6 +22,8 @@ MEMBERS = f"""
     WHERE far.dispatch IN {LISTED.replace("?", "?1")}
 """
 
+_MANY = "INSERT INTO dispatch_report SELECT value, ? FROM json_each(?)"
+
 
 def members_of(connection: sqlite3.Connection, dispatches: Iterable[int]) -> dict[int, list[int]]:
     """The reports of each of these dispatches, ascending."""
@@ -35,7 +37,11 @@ def write_members(
     connection: sqlite3.Connection, dispatches: Sequence[tuple[int, Sequence[int]]]
 ) -> None:
     """Store the reports of new dispatches, which ascend."""
-    members = [(report, dispatch) for dispatch, ids in dispatches for report in ids]
+    few = [each for each in dispatches if len(each[1]) <= AT_ONCE]
+    members = [(report, dispatch) for dispatch, ids in few for report in ids]
     insert_rows(connection, "INSERT INTO dispatch_report", members)
+    for dispatch, ids in dispatches:
+        if len(ids) > AT_ONCE:
+            connection.execute(_MANY, (dispatch, listed(ids)))
     far = [(dispatch, listed(ids)) for dispatch, ids in dispatches if are_far_apart(ids)]
     insert_rows(connection, "INSERT INTO dispatch_members", far)

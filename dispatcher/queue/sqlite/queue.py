@@ -8,6 +8,8 @@ from datetime import datetime
 from itertools import count
 from typing import Any, Self
 
+import msgspec
+
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.forming.new_dispatch import dispatches_of, leased_of
 from dispatcher.queue.base import (
@@ -112,6 +114,17 @@ _UNRECORDED = """
     INSERT INTO unrecorded_attempt SELECT id, attempts + 1, ? FROM dispatch
     WHERE state = 'leased' AND
 """
+# All in one row, because Python hands its lock over at each (many_rows.py).
+_PENDING = """
+    SELECT
+        (SELECT max(id) FROM report),
+        (SELECT min(lease_until) FROM dispatch WHERE state = 'leased'),
+        EXISTS (SELECT 1 FROM held_report WHERE freed AND replay = 0),
+        json_group_array(json_array(value, read_to,
+            (SELECT min(due_at) FROM dispatch WHERE state = 'waiting' AND endpoint = value)))
+    FROM json_each(?) LEFT JOIN endpoint ON name = value AND NOT removed
+"""
+_readers = msgspec.json.Decoder(list[tuple[str, int | None, int | None]])
 _BEYOND = 2**63 - 1
 """A number that no dispatch has reached."""
 
@@ -120,6 +133,8 @@ _RELEASE = "UPDATE dispatch SET state = 'waiting', lease = NULL, lease_until = N
 
 class SqliteQueue:
     """Implements DispatchQueue (base.py) on a Database. Make it with `open`."""
+
+    takes_records_along = True
 
     def __init__(self, database: Database, name: str, new_id: Callable[[], str]) -> None:
         self._database = database
@@ -168,7 +183,7 @@ class SqliteQueue:
 
     async def pending(self, now: datetime) -> Pending:
         at = micros(now)
-        return await self._database.read(lambda c: _pending(c, self._endpoints, at))
+        return await self._database.look(lambda c: _pending(c, self._endpoints, at))
 
     async def claim_due(
         self, now: datetime, leases: Mapping[str, Lease], room: Mapping[str, int]
@@ -181,17 +196,36 @@ class SqliteQueue:
     async def form(
         self, now: datetime, leases: Mapping[str, Lease], formings: Sequence[Forming]
     ) -> list[Leased]:
-        def form(connection: sqlite3.Connection) -> list[Leased]:
-            new = [
-                each
-                for forming in formings
-                if take_over(connection, forming)
-                for each in dispatches_of(forming, leases, now, self._new_id)
-            ]
-            numbers = insert_dispatches(connection, [each for each, _ in new])
-            return leased_of(self._names, numbers, new)
+        return await self._database.write(lambda c: self._form(c, now, leases, formings))
 
-        return await self._database.write(form)
+    async def form_and_record(
+        self,
+        now: datetime,
+        leases: Mapping[str, Lease],
+        formings: Sequence[Forming],
+        records: Sequence[Record],
+    ) -> tuple[list[Leased], list[bool]]:
+        def work(connection: sqlite3.Connection) -> tuple[list[Leased], list[bool]]:
+            recorded = record_attempts(connection, records)
+            return self._form(connection, now, leases, formings), recorded
+
+        return await self._database.write(work)
+
+    def _form(
+        self,
+        connection: sqlite3.Connection,
+        now: datetime,
+        leases: Mapping[str, Lease],
+        formings: Sequence[Forming],
+    ) -> list[Leased]:
+        new = [
+            each
+            for forming in formings
+            if take_over(connection, forming)
+            for each in dispatches_of(forming, leases, now, self._new_id)
+        ]
+        numbers = insert_dispatches(connection, [each for each, _ in new])
+        return leased_of(self._names, numbers, new)
 
     async def keep_body(self, dispatch: Leased, body: bytes) -> bool:
         values = (body, dispatch.id, dispatch.lease.token)
@@ -373,11 +407,6 @@ def _adopt(connection: sqlite3.Connection, endpoints: Iterable[Endpoint]) -> Non
     connection.executemany("UPDATE endpoint SET url = ?1 WHERE name = ?2 AND url IS NOT ?1", urls)
 
 
-def _highest_report(connection: sqlite3.Connection) -> int:
-    highest: int = connection.execute("SELECT coalesce(max(id), 0) FROM report").fetchone()[0]
-    return highest
-
-
 def _news(connection: sqlite3.Connection, at: int) -> News:
     endpoints, replays = connection.execute(
         "SELECT number, EXISTS (SELECT 1 FROM replay WHERE tidy = 0) FROM endpoint_version"
@@ -391,20 +420,19 @@ def _news(connection: sqlite3.Connection, at: int) -> News:
     )
 
 
-def _pending(connection: sqlite3.Connection, endpoints: Iterable[str], at: int) -> Pending:
-    highest = _highest_report(connection)
-    any_freed = connection.execute(
-        "SELECT 1 FROM held_report WHERE freed AND replay = 0 LIMIT 1"
-    ).fetchone()
+def _pending(connection: sqlite3.Connection, endpoints: Sequence[str], at: int) -> Pending:
+    rows = connection.execute(_PENDING, (listed(endpoints),)).fetchall()
+    highest, expiry, any_freed, told = rows[0]
+    readers: list[tuple[str, int | None, int | None]] = _readers.decode(told)
+    # Asked for apart: what was freed stays so until it is taken, by this worker or another.
     freed = [e for e in endpoints if ordering.freed(connection, e, 1)] if any_freed else ()
-    read_to = dict(connection.execute("SELECT name, read_to FROM endpoint WHERE NOT removed"))
     return pending_of(
         at,
-        first_due=_first_due(connection, endpoints),
-        read_to={e: read_to[e] for e in endpoints if e in read_to},
-        highest=highest,
+        first_due={name: due for name, _, due in readers if due is not None},
+        read_to={name: read_to for name, read_to, _ in readers if read_to is not None},
+        highest=highest or 0,
         freed=freed,
-        expiry=_first_expiry(connection),
+        expiry=expiry,
     )
 
 

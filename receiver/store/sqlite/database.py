@@ -109,8 +109,11 @@ class Database:
         reader, questioner = await _connect(path), await _connect(path)
         return cls(writer, reader, questioner, turns, file, Claims(Path(path)))
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], *, brief: bool = False) -> T:
         """Run `work` in one transaction; when this returns, it is on disk.
+
+        `brief`: its statements take a millisecond or so, and there are many such transactions a
+        second. The event loop stands still for them, but not for the disk (connection.py).
 
         Raises StoreUnavailable when it could not be written, or to a file that is not at its path
         any more (own_file.py); what `work` itself raised, such as
@@ -118,7 +121,9 @@ class Database:
         written then.
         """
         try:
-            return await _run(self._writer, lambda connection: self._flushed(connection, work))
+            return await _run(
+                self._writer, lambda connection: self._flushed(connection, work), hold_loop=brief
+            )
         except StoreUnavailable:
             self._proof.failed()
             raise
@@ -152,9 +157,22 @@ class Database:
         if self._file is not None and self._file.lost:
             self._file.check()  # nothing more is written to it, unless it is back
         with self._turns.turn(BUSY_TIMEOUT_SECONDS):
-            result = _transaction(connection, work)
+            result = self._transaction(connection, work)
         if self._file is not None:
             self._file.check()
+        return result
+
+    def _transaction(self, connection: sqlite3.Connection, work: Work[T]) -> T:
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            result = work(connection)
+            self._writer.release_loop()  # the disk is waited for without the interpreter
+            connection.commit()
+        except BaseException:
+            # A full disk may have rolled back already.
+            with suppress(sqlite3.Error):
+                connection.rollback()
+            raise
         return result
 
     def _unflushed(self, connection: sqlite3.Connection, work: Work[T]) -> T:
@@ -167,6 +185,11 @@ class Database:
     async def read(self, work: Work[T]) -> T:
         """Run `work`, which only reads, on one unchanging view of the database."""
         return await _run(self._reader, lambda connection: _snapshot(connection, work))
+
+    async def look(self, work: Work[T]) -> T:
+        """As `read`, for work of one statement: it has one view by itself, if all of its rows are
+        fetched."""
+        return await _run(self._reader, work)
 
     async def question(self, work: Work[T]) -> T:
         """As `read`, for work that may take longer: the dispatcher's reads do not wait for it."""
@@ -259,26 +282,13 @@ async def _connect(path: str | Path) -> Connection:
     return connection
 
 
-async def _run(connection: Connection, work: Work[T]) -> T:
+async def _run(connection: Connection, work: Work[T], *, hold_loop: bool = False) -> T:
     try:
-        return await connection.run(work)
+        return await connection.run(work, hold_loop=hold_loop)
     except (sqlite3.IntegrityError, sqlite3.DataError):
         raise  # the row is at fault and not the store: its neighbours can be written
     except sqlite3.Error as error:
         raise StoreUnavailable(f"the database cannot be used: {error}") from error
-
-
-def _transaction(connection: sqlite3.Connection, work: Work[T]) -> T:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        result = work(connection)
-        connection.execute("COMMIT")
-    except BaseException:
-        # A full disk may have rolled back already.
-        with suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        raise
-    return result
 
 
 def _snapshot(connection: sqlite3.Connection, work: Work[T]) -> T:
@@ -286,7 +296,7 @@ def _snapshot(connection: sqlite3.Connection, work: Work[T]) -> T:
     try:
         return work(connection)
     finally:
-        connection.execute("ROLLBACK")
+        connection.rollback()
 
 
 def _prepare_versions(connection: sqlite3.Connection) -> None:

@@ -42,28 +42,22 @@ from receiver.store.sqlite.totals import totals
 
 MIGRATIONS = migrations_of("receiver.store.sqlite", part="receiver.store")
 
+_BRIEF_MOST = 128
+"""Reports that are added within a millisecond or so."""
+
 
 class SqliteStore:
-    """Implements ReportStore (base.py) on a Database.
+    """Implements ReportStore (base.py) on a Database. `fresh` is told what was stored."""
 
-    With `for_pushes` its short questions go where nothing takes long: of a dispatcher, whose pushes
-    wait for them. Those of whoever else asks must not be in its way, however many there are.
-    `fresh` is told what was stored.
-    """
-
-    def __init__(
-        self,
-        database: Database,
-        *,
-        for_pushes: bool = False,
-        fresh: FreshReports | None = None,
-    ) -> None:
+    def __init__(self, database: Database, *, fresh: FreshReports | None = None) -> None:
         self._database = database
         self._fresh = fresh or FreshReports()
-        self._ask = database.read if for_pushes else database.question
 
     async def add(self, callbacks: Sequence[Callback]) -> list[Counts]:
-        counts, stored = await self._database.write(lambda c: add(c, callbacks))
+        reports = sum(len(callback.verdict.entries) for callback in callbacks)
+        counts, stored = await self._database.write(
+            lambda c: add(c, callbacks), brief=reports <= _BRIEF_MOST
+        )
         self._fresh.add(stored)
         return counts
 
@@ -108,10 +102,10 @@ class SqliteStore:
         return await self._database.read(lambda c: last_id(c, "report"))
 
     async def reports_of(self, message_id: str, source: str | None = None) -> list[StoredReport]:
-        return await self._ask(lambda c: _reports_of(c, message_id, source))
+        return await self._database.question(lambda c: _reports_of(c, message_id, source))
 
     async def newest_of_messages(self, before: int | None, limit: int) -> list[StoredReport]:
-        return await self._ask(lambda c: _newest_of_messages(c, before, limit))
+        return await self._database.question(lambda c: _newest_of_messages(c, before, limit))
 
     async def quarantine(
         self,
@@ -121,14 +115,14 @@ class SqliteStore:
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> list[QuarantineEntry]:
-        return await self._ask(lambda c: _quarantine(c, before, limit, since, until))
+        return await self._database.question(lambda c: _quarantine(c, before, limit, since, until))
 
     async def quarantined(self, entry_id: int) -> tuple[QuarantineEntry, bytes] | None:
-        return await self._ask(lambda connection: _quarantined(connection, entry_id))
+        return await self._database.question(lambda connection: _quarantined(connection, entry_id))
 
     async def _select(self, rest: str, values: Sequence[Any]) -> list[StoredReport]:
         statement = f"SELECT {COLUMNS} FROM report {rest}"
-        return await self._ask(
+        return await self._database.question(
             lambda connection: [stored_report(row) for row in connection.execute(statement, values)]
         )
 

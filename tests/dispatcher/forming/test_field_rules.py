@@ -13,7 +13,7 @@ from dispatcher.forming.routing import goes_to
 from dispatcher.settings.settings import EndpointSettings
 from receiver.dlr.model import Report
 from receiver.settings.reader import read_table
-from receiver.store.base import StoredReport
+from receiver.store.base import ReportItem, StoredReport
 from tests.contracts.report_store import a_callback, an_sms
 from tests.dispatcher.support import a_bench, an_endpoint, stored
 from tests.receiver.payloads import a_v3_item
@@ -165,13 +165,13 @@ async def test_each_report_is_read_at_most_once(monkeypatch: pytest.MonkeyPatch)
     """However many endpoints ask for fields, an item is decoded once; and not at all when none
     asks."""
     read_ids: list[int] = []
-    read = StoredReport.read
+    read = ReportItem.read
 
-    def counted(report: StoredReport) -> Report:
+    def counted(report: ReportItem) -> Report:
         read_ids.append(report.id)
         return read(report)
 
-    monkeypatch.setattr(StoredReport, "read", counted)
+    monkeypatch.setattr(ReportItem, "read", counted)
     asking = (an_endpoint(f"e{n}", rules=rules_of(senders=["InfoSMS"])) for n in range(5))
     async with a_bench(*asking) as bench:
         await bench.receive(*(an_sms(f"m{n}") for n in range(3)))

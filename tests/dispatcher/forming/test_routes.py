@@ -12,14 +12,16 @@ from unittest.mock import patch
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from dispatcher.endpoints.endpoint import Rules
-from dispatcher.forming import bucket
+from dispatcher.forming import routing
 from dispatcher.forming.bucket import fill
 from dispatcher.forming.former import AT_A_STRETCH
 from dispatcher.forming.routing import Routes, goes_to
 from receiver.dlr.model import Report
-from receiver.store.base import StoredReport
+from receiver.store.base import ReportItem, StoredReport
+from receiver.store.callback import NotifyTo
 from tests.contracts.report_store import a_callback, an_sms
 from tests.dispatcher.support import a_bench, an_endpoint, stored
 
@@ -28,7 +30,7 @@ NAMES = ("x", "y", "+41 79 1")
 
 
 def some_reports() -> list[StoredReport]:
-    """Each source, sender, application and bulk with each other."""
+    """Each source, sender, application and bulk with each other; each third brought a URL."""
     callbacks = [
         a_callback(
             an_sms(f"{source}{number}", sender=sender, applicationId=application, bulkId=bulk),
@@ -39,13 +41,18 @@ def some_reports() -> list[StoredReport]:
             (s, a, b) for s in NAMES for a in ("x", "y") for b in ("x", None)
         )
     ]
-    return asyncio.run(stored(*callbacks))
+    own = NotifyTo("https://own.example", "json")
+    return [
+        structs.replace(each, notify_to=own if number % 3 == 2 else None)
+        for number, each in enumerate(asyncio.run(stored(*callbacks)))
+    ]
 
 
 REPORTS = some_reports()
 values = st.frozensets(st.sampled_from([*NAMES, "nobody", "41791"]), max_size=2)
-rules = st.builds(
+rules = st.just(Rules()) | st.builds(
     Rules,
+    own_urls=st.sampled_from([False, True, None]),
     sources=st.frozensets(st.sampled_from([*SOURCES, "c"]), max_size=2),
     final=st.sampled_from([None, True, False]),
     senders=values,
@@ -74,7 +81,7 @@ def test_a_report_that_cannot_be_read_is_the_failure_of_those_who_ask_for_it() -
     class Unreadable(Exception):
         pass
 
-    def read(report: StoredReport) -> Report:
+    def read(report: ReportItem) -> Report:
         if report is REPORTS[3]:
             raise Unreadable
         return report.read()
@@ -111,7 +118,7 @@ async def test_each_looks_at_its_own_and_the_loop_goes_on() -> None:
         for n in range(20):
             items = [an_sms(f"{n}-{i}") for i in range(many // 20)]
             await bench.receive(*items, source=f"s{n}")
-        with patch.object(bucket, "goes_to", counted):
+        with patch.object(routing, "goes_to", counted):
             beside = asyncio.create_task(others())
             await bench.worker.claim()
             beside.cancel()

@@ -11,10 +11,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 
+import pytest
+from aiohttp.connector import Connection
 from msgspec.structs import replace
 
-from dispatcher.pushing.http_sender import HttpSender
+from dispatcher.pushing import exchange
+from dispatcher.pushing.exchange import Tap
+from dispatcher.pushing.http_sender import COPIED_MOST, HttpSender
 from dispatcher.queue.base import Leased
 from dispatcher.retrying.outcome import Outcome, judge
 from tests.dispatcher.pushing.test_http_sender import Serve, listening, request_of
@@ -273,3 +278,84 @@ async def test_an_answer_before_the_push_has_gone_costs_the_connection() -> None
             assert judge(await sender.send(large, an_endpoint())) is Outcome.ACKNOWLEDGED
 
     assert len(connections) == 2
+
+
+async def test_what_nobody_takes_is_given_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection is ready for a second. Then aiohttp has it, which closes it after a while, and
+    gives it out for the next push until then."""
+    monkeypatch.setattr(exchange, "READY_SECONDS", 0.001)
+    released = asyncio.Event()
+    release = Connection.release
+
+    def told(connection: Connection) -> None:
+        release(connection)
+        released.set()
+
+    monkeypatch.setattr(Connection, "release", told)
+    async with serving(lambda *_: OK) as (url, server), HttpSender() as sender:
+        for number in range(3):
+            await sender.send(push(url, number), an_endpoint())
+            await asyncio.wait_for(released.wait(), 10)
+            released.clear()
+
+    assert [number for number, _ in server.heard] == [0, 0, 0]
+
+
+async def test_an_alarm_of_a_push_before_ends_no_later_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An endpoint with little patience and one with much share a URL. The second waits for its own
+    time, though the alarm of the first rings on its connection meanwhile."""
+    rang = asyncio.Event()
+    ring = Tap._ring
+
+    def told(tap: Tap) -> None:
+        ring(tap)
+        rang.set()
+
+    monkeypatch.setattr(Tap, "_ring", told)
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for nth in range(2):
+            await request_of(reader)
+            if nth:
+                await asyncio.wait_for(rang.wait(), 10)
+            writer.write(OK)
+            await writer.drain()
+        writer.close()
+
+    async with (
+        await asyncio.start_server(serve, "127.0.0.1", 0) as listener,
+        HttpSender() as sender,
+    ):
+        url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/dlr"
+        brief = an_endpoint(read_timeout=timedelta(milliseconds=200))
+        first = await sender.send(push(url, 1), brief)
+        second = await sender.send(push(url, 2), an_endpoint())
+
+    assert [judge(first), judge(second)] == [Outcome.ACKNOWLEDGED] * 2
+    assert second.note is None
+
+
+async def test_large_and_small_bodies_on_one_connection() -> None:
+    """A large body is written behind its head, and not copied. What arrives is the same."""
+    async with serving(lambda *_: OK) as (url, server), HttpSender() as sender:
+        bodies = [b"x" * size for size in (0, 1, COPIED_MOST - 1, COPIED_MOST, 60_000)]
+        for number, body in enumerate(bodies):
+            told = await sender.send(replace(push(url, number), body=body), an_endpoint())
+            assert judge(told) is Outcome.ACKNOWLEDGED
+
+    assert [request.partition(b"\r\n\r\n")[2] for _, request in server.heard] == bodies
+    assert {number for number, _ in server.heard} == {0}
+
+
+async def test_headers_of_two_endpoints_with_one_url() -> None:
+    """What a request begins with is remembered for its URL: each endpoint has its own headers."""
+    async with serving(lambda *_: OK) as (url, server), HttpSender() as sender:
+        for agent in (None, "mine", None, "other"):
+            headers = {} if agent is None else {"user-agent": agent}
+            await sender.send(push(url, 1), an_endpoint(headers=headers))
+        told = await sender.send(push(url, 1), an_endpoint(headers={"a": "b\r\nc: d"}))
+        assert "control" in str(told.error)
+
+    said = [request.lower().partition(b"\r\n\r\n")[0].split(b"\r\n") for _, request in server.heard]
+    agents = [[line for line in lines if line.startswith(b"user-agent:")] for lines in said]
+    assert agents == [[b"user-agent: " + each] for each in (b"dlr", b"mine", b"dlr", b"other")]

@@ -243,8 +243,8 @@ class Crashing:
     async def read(self, work: Any) -> Any:
         return await self._around(self._database.read(work))
 
-    async def write(self, work: Any) -> Any:
-        return await self._around(self._database.write(work))
+    async def write(self, work: Any, *, brief: bool = False) -> Any:
+        return await self._around(self._database.write(work, brief=brief))
 
     async def _around(self, going: Any) -> Any:
         dies = self._dies()

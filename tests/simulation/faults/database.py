@@ -43,8 +43,11 @@ class AtOnce(Connection):
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    async def run(self, work: Work[T]) -> T:
+    async def run(self, work: Work[T], *, hold_loop: bool = False) -> T:  # noqa: ARG002 - no loop
         return work(self._connection)
+
+    def release_loop(self) -> None:
+        """There is no loop to wait for it."""
 
 
 class SteppedDatabase(Database):
@@ -58,10 +61,10 @@ class SteppedDatabase(Database):
     def claim(self, name: str) -> bool:
         return self._process.claim(name)
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], *, brief: bool = False) -> T:
         async def write() -> T:
             self._process.flushed()
-            return await super(SteppedDatabase, self).write(work)
+            return await super(SteppedDatabase, self).write(work, brief=brief)
 
         return await self._process.step(_name(work), write, writes=True)
 

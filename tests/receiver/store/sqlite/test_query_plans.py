@@ -56,8 +56,8 @@ class WatchedDatabase(Database):
 
     seen: dict[str, Sequence[Any]]  # statement to the first that it was given
 
-    async def write(self, work: Work[T]) -> T:
-        return await super().write(self._watched(work))
+    async def write(self, work: Work[T], *, brief: bool = False) -> T:
+        return await super().write(self._watched(work), brief=brief)
 
     async def read(self, work: Work[T]) -> T:
         return await super().read(self._watched(work))
