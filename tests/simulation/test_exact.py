@@ -563,7 +563,7 @@ async def test_what_is_unasked_is_there_to_be_dropped() -> None:
 def test_the_database_in_place_has_all_of_its_own() -> None:
     """What Database learns to do on its threads must be learned here too."""
     on_threads = {"write", "write_unflushed", "read", "question", "checkpoint", "close"}
-    on_threads |= {"prove", "log_is_held"}
+    on_threads |= {"look", "prove", "log_is_held"}
     public = {
         name
         for name, member in vars(Database).items()
