@@ -16,7 +16,7 @@ from dispatcher.simulation.timeline import Timeline, Watch
 
 EngineChoice = Literal["exact", "cohort", "auto"]
 
-EXACT_SECONDS_PER_ATTEMPT = 0.0002
+EXACT_SECONDS_PER_ATTEMPT = 0.0001
 """What the exact engine takes for one; about, for machines differ."""
 
 REPORTS_PER_ATTEMPT = 10

@@ -2,8 +2,8 @@
 
 One worker alone works on it, for one endpoint. So whatever is due, leased or unread got there
 through its own calls, and most of a simulation's questions need no database: they took a third of
-the whole. It never decides what is done: dispatches are formed, claimed and recorded by SqliteQueue
-as ever. A test compares timelines with and without.
+the whole. It never decides what is done: what it foretells of a claim, production's own claim has
+to find (put_off.py). A test compares timelines with and without.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """What a simulation's queue has decided and stores later: many in one go.
 
-Nobody reads a dispatch in a simulation until it is due again, or at the end. So what is formed and
-recorded by then is gathered and stored together, by the statements of production: a statement for
-many rows takes a fraction of the time of many statements. What the database would have answered is
-predicted, and compared when it is stored.
+Nobody reads a dispatch in a simulation until it is due again, or at the end. So what is formed,
+claimed and recorded by then is gathered and stored together, by the statements of production: a
+statement for many rows takes a fraction of the time of many statements. What the database would
+have answered is predicted, and compared when it is stored.
 """
 
 from __future__ import annotations

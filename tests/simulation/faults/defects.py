@@ -23,6 +23,7 @@ from dispatcher.clocks.clock import SystemClock
 from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.flow import gate
 from dispatcher.flow.gate import Gate
+from dispatcher.flow.rate_limit import SharedRateLimit
 from dispatcher.flow.window import Room
 from dispatcher.forming import bucket, former
 from dispatcher.queue.base import Forming, Lease, Leased
@@ -284,7 +285,7 @@ PLANTED = {
         lambda: patch.object(Gate, "judge", lambda *_: None), "its breaker"
     ),
     "the rate limit is forgotten": Defect(
-        lambda: patch.object(Gate, "_limits", lambda _: []), "allowed"
+        lambda: patch.object(SharedRateLimit, "within", lambda _, places: places), "allowed"
     ),
     "no message is under way": Defect(
         lambda: patch.object(ordering, "set_under_way", lambda *_: None), "goes before"
