@@ -348,12 +348,12 @@ FOUND = {
 }
 
 SHOWN_BY = {
-    "the record forgets the fencing token": 1130,
+    "the record forgets the fencing token": 517,
     "a claim takes what is due in a second": 12,
     "a retry is encoded anew": 8,
     "two dispatchers form the same": 76,
     "all leases are rescued": 1,
-    "nobody wakes for what is due": 1201,
+    "nobody wakes for what is due": 768,
     "leases are not given back": 106,
     "no lease is rescued": 7,
     "an attempt too many": 21,
