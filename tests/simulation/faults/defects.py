@@ -34,7 +34,7 @@ from dispatcher.retrying.outcome import Answer
 from dispatcher.retrying.schedule import RetrySchedule
 from dispatcher.runner import Runner
 from dispatcher.worker import Worker
-from receiver.store.base import StoredReport
+from receiver.store.base import ReportItem
 from receiver.store.callback import Callback
 from receiver.store.sqlite import adding
 from receiver.store.writer import GroupCommit
@@ -232,7 +232,7 @@ def _sends_no_bytes() -> Patch:
 
 @contextmanager
 def _reads_for_the_removed() -> Iterator[None]:
-    pending = _rewritten(queue, "_pending", " WHERE NOT removed", "")
+    pending = _without(queue, "_PENDING", " AND NOT removed", "")
     with pending, _reads_on("read_to = ?"):
         yield
 
@@ -295,7 +295,7 @@ PLANTED = {
     ),
     "a message is known without its source": Defect(
         lambda: patch.object(
-            StoredReport, "message", property(lambda report: ("", report.message_key))
+            ReportItem, "message", property(lambda report: ("", report.message_key))
         ),
         "is held, and nothing of its message",
     ),
