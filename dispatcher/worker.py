@@ -224,23 +224,15 @@ class Worker:
 
     async def attempt(self, dispatch: Leased) -> None:
         """Make one attempt and record it; none if the lease has run out. Raises StoreUnavailable
-        when it cannot be recorded: the lease then runs out, and the attempt is repeated.
-
-        Its place is free when it is recorded. If it waits for the dispatch that takes its place, to
-        be recorded in the same transaction, it is free before.
-        """
-        gate, is_counted = self._gates[dispatch.endpoint], True
+        when it cannot be recorded: the lease then runs out, and the attempt is repeated."""
+        gate = self._gates[dispatch.endpoint]
         try:
             made = await self._attempts.make(dispatch, gate.endpoint)
             if made is not None:
                 gate.judge(made.record.outcome.acknowledges, made.ended_at)
-                if self.records.holds:
-                    gate.end(dispatch.attempts_made)
-                    is_counted = False
                 await self._attempts.record(made)
         finally:
-            if is_counted:
-                gate.end(dispatch.attempts_made)
+            gate.end(dispatch.attempts_made)
 
     async def give_back(self, dispatches: Sequence[Leased], *, broken_off: bool = False) -> None:
         """Release leases that were not used, or whose attempts were broken off."""

@@ -53,12 +53,6 @@ class Records:
         self._held.append((judged, partial(_settle, future)))
         return await future
 
-    @property
-    def holds(self) -> bool:
-        """Whether a record that comes now is written with what is formed next, or right after it is
-        known that nothing is."""
-        return self._held is not None
-
     def hold(self) -> None:
         """From now on, records wait for dispatches, if that is worth while."""
         if self._held is None and self._group is not None and self._queue.takes_records_along:

@@ -9,11 +9,12 @@ from typing import cast
 
 import pytest
 
+from dispatcher.endpoints.endpoint import Endpoint
 from dispatcher.queue.base import DispatchQueue, Forming, Lease, Leased, Record
 from dispatcher.queue.records import Records
 from dispatcher.retrying.outcome import Answer, Outcome
 from dispatcher.runner import Runner
-from receiver.store.base import StoreUnavailable
+from receiver.store.base import ReportItem, StoreUnavailable
 from tests.contracts.report_store import an_sms
 from tests.dispatcher.support import START, a_bench, an_endpoint
 
@@ -130,14 +131,36 @@ async def test_a_step_of_the_clock_while_they_wait(queue: Noting, records: Recor
     assert queue.due == [START + timedelta(days=3) + MINUTE]
 
 
+class Halting:
+    """Answers each other push at once, and the rest when somebody says so."""
+
+    def __init__(self) -> None:
+        self.pushes = 0
+        self.go = asyncio.Event()
+
+    async def send(self, _: Leased, __: Endpoint) -> Answer:
+        self.pushes += 1
+        if self.pushes % 2 == 0:
+            await self.go.wait()
+        return Answer(5.0, status=200)
+
+
 async def test_under_load_one_transaction_does_both() -> None:
-    """While there is more to push than a window, a look records what has ended and forms what takes
-    its place."""
+    """A look forms what takes the place of two pushes. Two more end while it reads the reports, and
+    are recorded in its transaction."""
     acme = an_endpoint(window=4, bucket_size=1)
     async with a_bench(acme) as bench:
         await bench.receive(*(an_sms(f"m{n}") for n in range(40)))
-        runner = Runner(bench.worker, bench.queue, bench.clock)
-        both, along = bench.queue.form_and_record, []
+        sender, along = Halting(), []
+        both, reports_after = bench.queue.form_and_record, bench.outbox.reports_after
+
+        async def read(report_id: int, limit: int) -> Sequence[ReportItem]:
+            found = await reports_after(report_id, limit)
+            if sender.pushes >= 4:
+                sender.go.set()
+                for _ in range(9):  # they end
+                    await asyncio.sleep(0)
+            return found
 
         async def counted(
             now: datetime,
@@ -148,11 +171,13 @@ async def test_under_load_one_transaction_does_both() -> None:
             along.append(len(records))
             return await both(now, leases, formings, records)
 
+        bench.outbox.reports_after = read  # type: ignore[method-assign]
         bench.queue.form_and_record = counted  # type: ignore[method-assign]
+        runner = Runner(bench.another_worker(acme, sender=sender), bench.queue, bench.clock)
         await runner.start()
         await runner.settle()
         await runner.stop(MINUTE)
 
+        assert along[0] == 2
         assert await bench.states() == ["acknowledged"] * 40
-        assert len(bench.sender.pushes) == 40
-        assert sum(along) > 20
+        assert sender.pushes == 40

@@ -79,6 +79,10 @@ class SteppedDatabase(Database):
         read = super().read
         return await self._process.step(_name(work), lambda: read(work), writes=False)
 
+    async def look(self, work: Work[T]) -> T:
+        look = super().look
+        return await self._process.step(_name(work), lambda: look(work), writes=False)
+
     async def question(self, work: Work[T]) -> T:
         question = super().question
         return await self._process.step(_name(work), lambda: question(work), writes=False)

@@ -35,7 +35,7 @@ from dispatcher.retrying.outcome import Answer
 from dispatcher.retrying.schedule import RetrySchedule
 from dispatcher.runner import Runner
 from dispatcher.worker import Worker
-from receiver.store.base import StoredReport
+from receiver.store.base import ReportItem
 from receiver.store.callback import Callback
 from receiver.store.sqlite import adding
 from receiver.store.writer import GroupCommit
@@ -233,7 +233,7 @@ def _sends_no_bytes() -> Patch:
 
 @contextmanager
 def _reads_for_the_removed() -> Iterator[None]:
-    pending = _rewritten(queue, "_pending", " WHERE NOT removed", "")
+    pending = _without(queue, "_PENDING", " AND NOT removed", "")
     with pending, _reads_on("read_to = ?"):
         yield
 
@@ -296,7 +296,7 @@ PLANTED = {
     ),
     "a message is known without its source": Defect(
         lambda: patch.object(
-            StoredReport, "message", property(lambda report: ("", report.message_key))
+            ReportItem, "message", property(lambda report: ("", report.message_key))
         ),
         "is held, and nothing of its message",
     ),
@@ -349,12 +349,12 @@ FOUND = {
 }
 
 SHOWN_BY = {
-    "the record forgets the fencing token": 1130,
+    "the record forgets the fencing token": 517,
     "a claim takes what is due in a second": 12,
     "a retry is encoded anew": 8,
     "two dispatchers form the same": 76,
     "all leases are rescued": 1,
-    "nobody wakes for what is due": 1201,
+    "nobody wakes for what is due": 768,
     "leases are not given back": 106,
     "no lease is rescued": 7,
     "an attempt too many": 21,

@@ -23,6 +23,7 @@ from dispatcher.endpoints.registry import Registry
 from dispatcher.queue.base import Leased
 from dispatcher.queue.sqlite.common_time import SqliteTime
 from dispatcher.queue.sqlite.endpoints import SqliteEndpoints
+from dispatcher.queue.sqlite.outbox import SqliteOutbox
 from dispatcher.queue.sqlite.queue import SqliteQueue
 from dispatcher.queue.sqlite.replay_selection import SqliteSelector
 from dispatcher.queue.sqlite.replays import SqliteReplays
@@ -73,7 +74,7 @@ class WatchedWorker(Worker):
         self._process = process
         super().__init__(**given)
         of_attempts = {k: v for k, v in given.items() if k not in ("endpoints", "new_token")}
-        self._attempts = WatchedAttempts(process, **of_attempts)
+        self._attempts = WatchedAttempts(process, records=self.records, **of_attempts)
 
     def use(self, endpoints: Iterable[Endpoint]) -> None:
         super().use(endpoints)
@@ -182,7 +183,7 @@ class Process:
         endpoints = await self.registry.endpoints()
         self.worker = WatchedWorker(
             self,
-            outbox=self.store,
+            outbox=SqliteOutbox(self.database),
             queue=self.queue,
             sender=self,
             clock=self.clock,
