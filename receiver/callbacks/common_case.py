@@ -96,8 +96,9 @@ def common_entry(item: bytes, text_most: int | None) -> Entry | None:
     `text_most` is the limit on one text in bytes: an item that is longer may have such a text.
     """
     try:
-        # Which of the two is tried. One in which a text looks like such a name goes the long way.
-        if b'"sender"' in item or b'"messageCount"' in item or b'"platform"' in item:
+        # Which of the two is tried. A v3 that tells no sender goes the long way, and so does a v2
+        # that has such a text.
+        if b'"sender"' in item:
             v3 = _decode_v3(item)
             return _entry(v3, "v3", text_most) if _is_v3(v3) else None
         v2 = _decode_v2(item)

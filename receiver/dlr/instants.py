@@ -6,14 +6,13 @@ provider's log shows; comparing is done by the aware `datetime` itself.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from msgspec import to_builtins
 
 EXAMPLE = "2019-11-09T16:00:00.000+0100"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 def parse_instant(text: str) -> datetime:
@@ -87,4 +86,6 @@ def _fraction(microsecond: int) -> str:
 
 def utc_microseconds(instant: datetime) -> int:
     """Microseconds since 1970 in UTC: equal for equal instants, whatever their offsets."""
-    return (instant - _EPOCH) // _MICROSECOND
+    since = instant - _EPOCH
+    # A division by a microsecond says the same, and takes twice as long.
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds

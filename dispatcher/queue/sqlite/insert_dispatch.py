@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dispatcher.endpoints.endpoint import Target
 from dispatcher.forming.new_dispatch import COLUMNS, NewDispatch, new_event, row_of
 from dispatcher.queue.sqlite import ordering
-from dispatcher.queue.sqlite.many_rows import insert_rows
 from dispatcher.queue.sqlite.members import write_members
+from receiver.store.sqlite.many_rows import insert_rows
 
 _INSERT = f"INSERT INTO dispatch (id, {', '.join(COLUMNS)})"
 _LAST = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'dispatch'"

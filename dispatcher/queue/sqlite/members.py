@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 
 from dispatcher.queue.rows import are_far_apart
-from dispatcher.queue.sqlite.many_rows import AT_ONCE, insert_rows
+from receiver.store.sqlite.many_rows import AT_ONCE, insert_rows
 from receiver.store.sqlite.rows import LISTED, listed
 
 # One parameter, twice: the dispatches as `listed` writes them.

@@ -43,7 +43,6 @@ from dispatcher.queue.rows import (
 from dispatcher.queue.sqlite import dispatch_search, leaving, notices, ordering
 from dispatcher.queue.sqlite.endpoints import make_known
 from dispatcher.queue.sqlite.insert_dispatch import insert_dispatches, repeat_event
-from dispatcher.queue.sqlite.many_rows import flat, insert_rows, marks, pieces
 from dispatcher.queue.sqlite.placed import reports_in
 from dispatcher.queue.sqlite.readings import readings_of
 from dispatcher.queue.sqlite.states import page
@@ -58,6 +57,7 @@ from receiver.store.base import Message, StoredReport
 from receiver.store.instants import instant, micros
 from receiver.store.migrations import migrations_of
 from receiver.store.sqlite.database import Database, version
+from receiver.store.sqlite.many_rows import flat, insert_rows, marks, pieces
 from receiver.store.sqlite.rows import LISTED, listed
 
 MIGRATIONS = migrations_of("dispatcher.queue.sqlite", part="dispatcher.queue")

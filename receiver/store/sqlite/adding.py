@@ -18,6 +18,7 @@ from receiver.store.base import DUPLICATE_DAYS, Counts
 from receiver.store.callback import Callback, Entry
 from receiver.store.fresh import Stored
 from receiver.store.instants import MICROS_PER_DAY, micros
+from receiver.store.sqlite.many_rows import insert_rows
 from receiver.store.sqlite.rows import COLUMNS, LISTED, days_of_keys, last_id, listed
 from receiver.store.tally import CountedReport
 
@@ -32,7 +33,7 @@ _ANY_SOURCE = ""
 Key = tuple[str, int, int]
 """Which report: its source, its message's key, its identity."""
 
-_INSERT = f"INSERT INTO report ({COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_INTO_REPORT = f"INSERT INTO report ({COLUMNS})"
 
 
 def add(
@@ -59,7 +60,7 @@ class _Addition:
     """The rows that one transaction adds, gathered so that each table is written in one go."""
 
     def __init__(self, connection: sqlite3.Connection, callbacks: Sequence[Callback]) -> None:
-        self._cursor = connection.cursor()
+        self._connection = connection
         self.next_id = 1 + last_id(connection, "report")
         self._earlier = _earlier(connection, callbacks)
         self._fresh: dict[Key, int] = {}  # to index in reports
@@ -94,12 +95,11 @@ class _Addition:
         return self._earlier.get(key, self._earlier.get((_ANY_SOURCE, message_key, identity)))
 
     def write(self) -> None:
-        cursor = self._cursor
-        cursor.executemany(_INSERT, self.reports)
-        cursor.executemany("INSERT INTO report_key VALUES (?, ?, ?, ?, ?)", self.keys)
-        if self.bodies:
-            cursor.executemany("INSERT INTO received_body VALUES (?, ?, ?)", self.bodies)
-        cursor.executemany(
+        connection = self._connection
+        insert_rows(connection, _INTO_REPORT, self.reports)
+        insert_rows(connection, "INSERT INTO report_key", self.keys)
+        insert_rows(connection, "INSERT INTO received_body", self.bodies)
+        connection.executemany(
             "UPDATE report SET duplicates = duplicates + ? WHERE id = ?",
             [(count, report) for report, count in self._repeats.items()],
         )

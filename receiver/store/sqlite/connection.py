@@ -19,6 +19,9 @@ import aiosqlite
 
 T = TypeVar("T")
 
+STATEMENTS_KEPT = 256
+"""Statements that stay compiled: an insert of many rows is another one for each number of rows."""
+
 HOLD_SECONDS = 0.002
 """How long the event loop stands still for a function at most.
 
@@ -48,7 +51,9 @@ class Connection:
         """
         # Its lines at level debug tell of each function.
         logging.getLogger("aiosqlite").setLevel(logging.WARNING)
-        connecting = aiosqlite.connect(path, isolation_level=None, timeout=busy_seconds)
+        connecting = aiosqlite.connect(
+            path, isolation_level=None, timeout=busy_seconds, cached_statements=STATEMENTS_KEPT
+        )
         # The thread must not keep the process alive when somebody forgets to close.
         connecting._thread.daemon = True
         try:
