@@ -16,7 +16,7 @@ from msgspec import Struct, structs
 
 from dispatcher.queue.base import DispatchQueue, Forming, Lease, Leased, Record
 from receiver.store.base import StoreUnavailable
-from receiver.store.writer import GroupCommit, Told
+from receiver.store.writer import GroupCommit, Told, settle
 
 
 class _Judged(Struct, frozen=True):
@@ -50,7 +50,7 @@ class Records:
         if self._held is None:
             return await self._group.submit(judged)
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._held.append((judged, partial(_settle, future)))
+        self._held.append((judged, partial(settle, future)))
         return await future
 
     def hold(self) -> None:
@@ -108,14 +108,3 @@ class Records:
 def _moved(record: Record, by: timedelta) -> Record:
     due_at = record.due_at and record.due_at + by
     return structs.replace(record, started_at=record.started_at + by, due_at=due_at)
-
-
-def _settle(future: asyncio.Future[bool], outcome: bool | BaseException) -> None:
-    if future.done():  # whoever waited has gone
-        return
-    if isinstance(outcome, asyncio.CancelledError):
-        future.cancel()
-    elif isinstance(outcome, BaseException):
-        future.set_exception(outcome)
-    else:
-        future.set_result(outcome)

@@ -54,7 +54,7 @@ class GroupCommit(Generic[Item, Result]):
         """Wait until the item is committed. Raises what `commit` raised for it; StoreUnavailable
         when that lasts too long: then it may be committed later, unless it has not begun yet."""
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        self.add(item, partial(_settle, future))
+        self.add(item, partial(settle, future))
         return await future
 
     def add(self, item: Item, told: Told[Result]) -> None:
@@ -137,7 +137,8 @@ class _Waiting(Generic[Item, Result]):
             log.exception("the outcome of a callback could not be told")
 
 
-def _settle(future: asyncio.Future[Result], outcome: Result | BaseException) -> None:
+def settle(future: asyncio.Future[Result], outcome: Result | BaseException) -> None:
+    """A `Told` that tells whoever awaits the future."""
     if future.done():  # whoever waited has gone
         return
     if isinstance(outcome, asyncio.CancelledError):
