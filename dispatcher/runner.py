@@ -271,6 +271,7 @@ class Runner:
     # --- beside it: commits of others, endpoints that change, leases that ran out ----------------
 
     async def _look(self) -> None:
+        self._worker.records.let_go()
         try:
             at = self._clock.now()
             news = await self._queue.news(at)

@@ -140,8 +140,8 @@ class Tap(asyncio.Protocol):
         self.place = place
         self._exchange: Exchange | None = None
         self.connection: Connection | None = None
-        """The connection, while it is ready (`Kept.ready`), and since when."""
-        self.ready_since = 0.0
+        """aiohttp's connection, while it is ready (`Kept.ready`)."""
+        self.ready_since = 0.0  # by the loop's clock
         self._waiting: asyncio.Future[PlainAnswer | None] | None = None
         self._until = self._patience = 0.0
         self._deadline = 0.0

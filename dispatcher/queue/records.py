@@ -2,7 +2,8 @@
 
 Under load each look forms new dispatches while attempts end. Where one transaction is written at a
 time, two of them cost more than one that does the work of both. So records that come during a look
-wait for its transaction, or for that of the next look if that follows at once.
+wait for its transaction, or for that of the next look if that follows at once. They wait until the
+runner looks for news at most (`let_go`), because a lease lasts only so long.
 """
 
 from __future__ import annotations
@@ -33,7 +34,6 @@ class Records:
     def __init__(self, queue: DispatchQueue, *, grouped: bool = True) -> None:
         """`grouped`: records that come while others are written are written together after them."""
         self._queue = queue
-        # Looked up once for each group and not for each record.
         self._store_records = queue.record
         self._group = GroupCommit(self._record) if grouped else None
         self._held: list[tuple[_Judged, Told[bool]]] | None = None
@@ -58,10 +58,16 @@ class Records:
         if self._held is None and self._group is not None and self._queue.takes_records_along:
             self._held = []
 
+    def let_go(self) -> None:
+        """The look takes long: what waits is written by itself. What comes then waits again."""
+        if self._held:
+            held, self._held = self._held, []
+            self._by_themselves(held)
+
     def go_on(self) -> None:
         """Nothing is formed any more: what waits is written, and what comes waits no more."""
-        held, self._held = self._held, None
-        self._by_themselves(held or ())
+        self.let_go()
+        self._held = None
 
     async def form(
         self, now: datetime, leases: Mapping[str, Lease], formings: Sequence[Forming]
@@ -74,9 +80,8 @@ class Records:
         try:
             records = self._as_of_now([judged for judged, _ in along])
             leased, recorded = await self._queue.form_and_record(now, leases, formings, records)
-        except StoreUnavailable as error:
-            for _, told in along:
-                told(error)
+        except StoreUnavailable:
+            self._by_themselves(along)  # a disk that is full for dispatches may have room for these
             raise
         except Exception:  # noqa: BLE001 - each part fails or succeeds by itself
             self._by_themselves(along)

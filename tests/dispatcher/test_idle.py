@@ -67,9 +67,9 @@ class RoundTrips:
         monkeypatch.setattr(SqliteQueue, "news", told)
 
     def _counted(self, method: Any) -> Any:
-        async def counted(database: Database, work: Any) -> Any:
+        async def counted(database: Database, work: Any, **options: Any) -> Any:
             self.made.append(getattr(work, "__qualname__", ""))
-            return await method(database, work)
+            return await method(database, work, **options)
 
         return counted
 

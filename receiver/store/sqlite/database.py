@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from operator import index
 from pathlib import Path
@@ -24,7 +25,7 @@ from receiver.store.sqlite.claims import Claims
 from receiver.store.sqlite.connection import Connection
 from receiver.store.sqlite.log_carrier import LogCarrier
 from receiver.store.sqlite.own_file import OwnFile, log_of_another
-from receiver.store.sqlite.turns import Turns
+from receiver.store.sqlite.turns import LOOK_SECONDS, Turns
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -83,7 +84,7 @@ class Database:
         self._file = file
         self._claims = claims or Claims(None)
         self._proof = Proof()
-        self._log = None if questioner is None else LogCarrier(self.log_is_held)
+        self._carrier = None if questioner is None else LogCarrier(self._bring_log_over)
 
     @classmethod
     async def open(cls, path: str | Path) -> Database:
@@ -129,8 +130,8 @@ class Database:
         except StoreUnavailable:
             self._proof.failed()
             raise
-        if self._log is not None:
-            self._log.carry_on()
+        if self._carrier is not None:
+            self._carrier.carry_on()
         return result
 
     async def prove(self, small: Work[object], large: Sequence[Work[object]]) -> None:
@@ -157,8 +158,8 @@ class Database:
         changes = connection.total_changes - changes
         if changes:
             self._proof.written()
-            if self._log is not None:
-                self._log.changed(changes)
+            if self._carrier is not None:
+                self._carrier.changed(changes)
         return result
 
     def _in_turn(self, connection: sqlite3.Connection, work: Work[T]) -> T:
@@ -205,21 +206,30 @@ class Database:
 
     async def checkpoint(self) -> bool:
         """Bring all that was committed from the write-ahead log into the file and empty the log.
-        False when another process kept it from being emptied."""
+        False when another process kept it from being emptied for BUSY_TIMEOUT_SECONDS."""
 
         def work(connection: sqlite3.Connection) -> bool:
-            row = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            return not row[0]
+            until = time.monotonic() + BUSY_TIMEOUT_SECONDS
+            while connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                if time.monotonic() >= until:
+                    return False
+                time.sleep(LOOK_SECONDS)  # SQLite does not wait for another one that does this
+            return True
 
-        return await _run(self._writer, work)
+        async with nullcontext() if self._carrier is None else self._carrier.stopped():
+            return await _run(self._writer, work)
 
     async def log_is_held(self) -> bool:
         """Whether a reader keeps a part of the write-ahead log from being brought into the file.
         Brings there what it can, and keeps nobody waiting."""
+        return not await self._bring_log_over()
+
+    async def _bring_log_over(self) -> bool:
+        """Whether all of the log is in the file now."""
 
         def work(connection: sqlite3.Connection) -> bool:
             _, frames, brought = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            return bool(brought < frames)
+            return bool(brought >= frames)
 
         return await _run(self._questioner, work)
 
@@ -248,8 +258,8 @@ class Database:
     async def close(self) -> None:
         """Finish what is running and close the file."""
         await self._proof.end()
-        if self._log is not None:
-            await self._log.end()
+        if self._carrier is not None:
+            await self._carrier.end()
         for other in {self._reader, self._questioner} - {self._writer}:
             await other.close()
         await self._writer.close()

@@ -9,8 +9,8 @@ has brought over is as safe, and the commit does it all.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 
 from receiver.store.base import StoreUnavailable
 
@@ -25,6 +25,7 @@ class LogCarrier:
         self._bring = bring
         self._changes = 0
         self._bringing: asyncio.Task[None] | None = None
+        self._stopped = 0  # how many want it to be so
 
     def changed(self, rows: int) -> None:
         """A transaction has changed so many rows. May be called by the thread that writes."""
@@ -32,7 +33,7 @@ class LogCarrier:
 
     def carry_on(self) -> None:
         """Bring the log over if that is worth while by now, and nobody does."""
-        if self._changes >= AFTER_CHANGES and self._bringing is None:
+        if self._changes >= AFTER_CHANGES and self._bringing is None and not self._stopped:
             self._changes = 0
             self._bringing = asyncio.create_task(self._bring_over())
 
@@ -43,7 +44,17 @@ class LogCarrier:
         finally:
             self._bringing = None
 
+    @asynccontextmanager
+    async def stopped(self) -> AsyncIterator[None]:
+        """Within the block nothing is brought over: SQLite refuses a second one meanwhile."""
+        await self.end()
+        try:
+            yield
+        finally:
+            self._stopped -= 1
+
     async def end(self) -> None:
-        """Wait for what is under way."""
+        """Wait for what is under way, and begin nothing more."""
+        self._stopped += 1
         if self._bringing is not None:
             await asyncio.wait([self._bringing])

@@ -110,15 +110,28 @@ async def test_who_is_at_fault_fails_alone(queue: Noting, records: Records) -> N
     assert sorted(queue.written) == [(0, [1]), (1, [])]
 
 
-async def test_a_store_that_is_gone_is_told_to_all(queue: Noting, records: Records) -> None:
+async def test_a_full_disk_may_have_room_for_the_records(queue: Noting, records: Records) -> None:
+    """The customer has acknowledged: what is not recorded is pushed again."""
     queue.fails = StoreUnavailable("disk full")
     records.hold()
     (ended,) = await submitted(records, 1)
     with pytest.raises(StoreUnavailable):
         await records.form(START, {}, FORMING)
-    with pytest.raises(StoreUnavailable):
-        await ended
-    assert queue.written == []
+    assert await ended
+    assert queue.written == [(0, [1])]
+
+
+async def test_a_look_that_takes_long_is_not_waited_for(queue: Noting, records: Records) -> None:
+    """Otherwise its lease may run out, and it is pushed again."""
+    records.hold()
+    (ended,) = await submitted(records, 1)
+    records.let_go()
+    assert await ended
+
+    later = await submitted(records, 2)  # the look goes on
+    await records.form(START, {}, FORMING)
+    assert await asyncio.gather(*later) == [True]
+    assert queue.written == [(0, [1]), (1, [2])]
 
 
 async def test_a_step_of_the_clock_while_they_wait(queue: Noting, records: Records) -> None:

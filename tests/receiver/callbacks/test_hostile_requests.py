@@ -330,7 +330,11 @@ async def test_bodies(server: Running) -> None:
 
 
 async def test_memory_stays_flat(server: Running) -> None:
-    """Bombs, endless bodies and floods, again and again, leave the process as large as it was."""
+    """Bombs, endless bodies and floods, again and again, leave the process as large as it was.
+
+    But for what the garbage collector has not looked at yet: 1.5 MB a round, 33 MB at most. If a
+    round left the smallest of the bodies, 20 of them would leave 40 MB more.
+    """
     worst = [
         BODIES[name][0]
         for name in ("a gzip bomb", "a deflate bomb", "too many items", "a bomb of members")
@@ -345,9 +349,9 @@ async def test_memory_stays_flat(server: Running) -> None:
     for _ in range(3):
         await once()
     before = resident(server)
-    for _ in range(10):
+    for _ in range(20):
         await once()
-    assert resident(server) - before < 20 * MB
+    assert resident(server) - before < 40 * MB
     assert (await get(server.url, "/readyz")).status == 200
 
 

@@ -21,15 +21,38 @@ async def test_many_changes_come_into_the_file(tmp_path: Path) -> None:
     store, before = SqliteStore(database), path.stat().st_size
 
     await store.add([a_callback(*(an_sms(f"few{n}") for n in range(10)))])
-    assert database._log is not None
-    await database._log.end()
+    await _done(database._carrier)
     assert path.stat().st_size == before
 
     await store.add([a_callback(*(an_sms(f"many{n}") for n in range(AFTER_CHANGES)))])
-    await database._log.end()
+    await _done(database._carrier)
     assert path.stat().st_size > before + 100 * AFTER_CHANGES
 
     await database.close()
+
+
+async def test_the_log_is_emptied_though_it_is_just_being_brought_over(tmp_path: Path) -> None:
+    """SQLite refuses a second one that brings it over, and does not wait for the first."""
+    database = await Database.open(tmp_path / "dlr.db")
+    await database.migrate(MIGRATIONS)
+    store = SqliteStore(database)
+
+    emptied = []
+    for turn in range(5):
+        many = (an_sms(f"{turn} {n}") for n in range(AFTER_CHANGES))
+        await store.add([a_callback(*many)])
+        emptied.append(await database.checkpoint())
+
+    assert emptied == [True] * 5
+    assert (tmp_path / "dlr.db-wal").stat().st_size == 0
+    await database.close()
+
+
+async def _done(carrier: LogCarrier | None) -> None:
+    """Wait for what is under way."""
+    assert carrier is not None
+    async with carrier.stopped():
+        pass
 
 
 class Bringing:
@@ -64,10 +87,12 @@ async def test_one_after_the_other() -> None:
     assert bringing.begun == 1
 
     bringing.may_end.set()
-    await carrier.end()
+    await _done(carrier)
     await _carry_on(carrier, 0)  # what has come meanwhile
     assert bringing.begun == 2
     await carrier.end()
+    await _carry_on(carrier, AFTER_CHANGES)  # of a write that ends while the database is closed
+    assert bringing.begun == 2
 
 
 async def test_a_database_that_is_away_is_asked_again() -> None:
@@ -78,6 +103,6 @@ async def test_a_database_that_is_away_is_asked_again() -> None:
 
     for _ in range(2):
         await _carry_on(carrier, AFTER_CHANGES)
-        await carrier.end()
+        await _done(carrier)
 
     assert bringing.begun == 2
