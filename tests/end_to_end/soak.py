@@ -55,6 +55,10 @@ KILL_EVERY = 4.0
 """Seconds between two kills at least: a process needs some to be of use."""
 
 FULL_SECONDS = 5.0
+FULL_MOST = 60.0
+"""The disk stays full until a callback is answered 503, between so many seconds. A log that has
+been brought into the file is written again from its beginning, and needs no room for a while."""
+
 SETTLE = 120.0
 DISK = 1_200_000_000
 """Bytes of the disk that becomes full. They are memory while it is."""
@@ -431,6 +435,10 @@ async def _fill_once(
         before = run.platform.answers[503]
         with full(folder):
             await asyncio.sleep(FULL_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(FULL_MOST - FULL_SECONDS):
+                    while run.platform.answers[503] == before:  # noqa: ASYNC110 - real time
+                        await asyncio.sleep(0.1)
         await asyncio.to_thread(place.revive)
         run.was_full = run.platform.answers[503] > before
 
