@@ -118,7 +118,7 @@ def next_opening(
     """The next instant after `now` at which there may be a place that there is not now, by the rate
     limit, the limit of patience and a breaker that lets a probe through at `probe_at` (None: it is
     closed). Whether fresh reports wait is not known here. If none does, the rate limit keeps no
-    share for them, and there may be a place for retries earlier: `alone`."""
+    share for them, and there may be a place for retries earlier."""
     limits = [each for each in (limit, patience) if each is not None]
     for_fresh = max([now, probe_at or now, *(each.all.next_at() for each in limits)])
     alone = for_fresh if patience is None else max(for_fresh, patience.retries.next_at())
